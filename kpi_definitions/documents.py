@@ -1,0 +1,93 @@
+"""YAML documents that remember on which line everything stands.
+
+A definition or a contract is law-like text: a fault in it must name the file and the line. PyYAML's own
+loader forgets lines and lets a repeated key silently win, so the node tree is read here instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+Where = tuple[str | int, ...]
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True, order=True)
+class Fault:
+    """One mistake in one file, with the line it stands on (from 1) and what to do about it."""
+
+    path: Path
+    line: int
+    message: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.message}" + (f" — {self.remedy}" if self.remedy else "")
+
+
+class DocumentError(ValueError):
+    """One or more faults in definitions or contracts."""
+
+    def __init__(self, faults: Iterable[Fault]):
+        self.faults = sorted(set(faults))
+        super().__init__("\n".join(map(str, self.faults)))
+
+
+@dataclass(frozen=True)
+class Document:
+    """A YAML file's content and, for each place in it (path of keys and indexes), its line."""
+
+    path: Path
+    data: Any
+    lines: dict[Where, int] = field(repr=False)
+
+    def line(self, where: Sequence[str | int]) -> int:
+        """The line of `where`, or of its nearest existing parent (a missing key stands nowhere)."""
+        spot = tuple(where)
+        while spot and spot not in self.lines:
+            spot = spot[:-1]
+        return self.lines.get(spot, 1)
+
+    def fault(self, where: Sequence[str | int], message: str, remedy: str = "") -> Fault:
+        return Fault(self.path, self.line(where), message, remedy)
+
+
+def read(path: Path) -> Document:
+    """Read one YAML file. Raises DocumentError on bad syntax or a repeated key."""
+    loader = _Loader(path.read_text(encoding="utf-8"))
+    try:
+        root = loader.get_single_node()
+        lines: dict[Where, int] = {}
+        faults: list[Fault] = []
+        data = _build(loader, root, (), lines, faults, path) if root is not None else None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise DocumentError([Fault(path, line, f"not valid YAML: {error.problem}", "mend the syntax")]) from error
+    finally:
+        loader.dispose()
+    if faults:
+        raise DocumentError(faults)
+    return Document(path, data, lines)
+
+
+def _build(loader: Any, node: Any, where: Where, lines: dict[Where, int], faults: list[Fault], path: Path) -> Any:
+    lines[where] = node.start_mark.line + 1
+    if isinstance(node, yaml.MappingNode):
+        result: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key = loader.construct_object(key_node, deep=True)
+            if key in result:
+                line = key_node.start_mark.line + 1
+                faults.append(Fault(path, line, f"key {key!r} is given twice", "keep one of them"))
+            result[key] = _build(loader, value_node, (*where, key), lines, faults, path)
+            lines[(*where, key)] = key_node.start_mark.line + 1
+        return result
+    if isinstance(node, yaml.SequenceNode):
+        return [_build(loader, child, (*where, i), lines, faults, path) for i, child in enumerate(node.value)]
+    return loader.construct_object(node, deep=True)
