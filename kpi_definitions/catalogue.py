@@ -84,8 +84,13 @@ def load(folder: Path = HOME) -> Catalogue:
         if initiative is None:
             continue
         if initiative.code in documents:
-            faults.append(document.fault(("code",), f"initiative {initiative.code} stands in two files",
-                                         f"see {documents[initiative.code].path}"))
+            faults.append(
+                document.fault(
+                    ("code",),
+                    f"initiative {initiative.code} stands in two files",
+                    f"see {documents[initiative.code].path}",
+                )
+            )
             continue
         documents[initiative.code] = document
         initiatives.append(initiative)
@@ -112,26 +117,42 @@ def _parse(document: Document, model: type[M], faults: list[Fault]) -> M | None:
 
 def _check_initiative(document: Document, initiative: Initiative, spheres: set[str]) -> Iterator[Fault]:
     if document.path.stem != initiative.code:
-        yield document.fault(("code",), f"initiative {initiative.code} in a file named {document.path.name}",
-                             f"name the file {initiative.code}.yaml")
+        yield document.fault(
+            ("code",),
+            f"initiative {initiative.code} in a file named {document.path.name}",
+            f"name the file {initiative.code}.yaml",
+        )
     if initiative.sphere not in spheres:
-        yield document.fault(("sphere",), f"no sphere {initiative.sphere!r}", f"the catalogue has {', '.join(sorted(spheres))}")
+        yield document.fault(
+            ("sphere",), f"no sphere {initiative.sphere!r}", f"the catalogue has {', '.join(sorted(spheres))}"
+        )
     versions: dict[str, list[Kpi]] = {}
     for index, kpi in enumerate(initiative.kpis):
         if not kpi.code.startswith(initiative.code + "-"):
-            yield document.fault(("kpis", index, "code"), f"KPI {kpi.code} does not belong to {initiative.code}",
-                                 f"its code must start with {initiative.code}-")
+            yield document.fault(
+                ("kpis", index, "code"),
+                f"KPI {kpi.code} does not belong to {initiative.code}",
+                f"its code must start with {initiative.code}-",
+            )
         if not set(kpi.categories) <= set(initiative.categories):
-            yield document.fault(("kpis", index, "categories"), f"{kpi.code} applies to more groups than {initiative.code}",
-                                 "a KPI's categories must be among its initiative's")
+            yield document.fault(
+                ("kpis", index, "categories"),
+                f"{kpi.code} applies to more groups than {initiative.code}",
+                "a KPI's categories must be among its initiative's",
+            )
         for other in versions.setdefault(kpi.code, []):
             if other.version == kpi.version:
-                yield document.fault(("kpis", index, "code"), f"{kpi.code} version {kpi.version} is given twice",
-                                     "a new version needs a new number")
+                yield document.fault(
+                    ("kpis", index, "code"),
+                    f"{kpi.code} version {kpi.version} is given twice",
+                    "a new version needs a new number",
+                )
             elif kpi.valid_from < (other.valid_to or dt.date.max) and other.valid_from < (kpi.valid_to or dt.date.max):
-                yield document.fault(("kpis", index, "valid_from"),
-                                     f"{kpi.code} versions {other.version} and {kpi.version} are in force on the same days",
-                                     "end the older one with valid_to")
+                yield document.fault(
+                    ("kpis", index, "valid_from"),
+                    f"{kpi.code} versions {other.version} and {kpi.version} are in force on the same days",
+                    "end the older one with valid_to",
+                )
         versions[kpi.code].append(kpi)
 
 
@@ -148,10 +169,18 @@ def changed_without_version(catalogue: Catalogue, folder: Path = HOME) -> list[F
         except ExpressionError:
             continue  # reported by the compiler with a better message
         if known is None:
-            faults.append(catalogue.fault(kpi, ("version",), f"{label} has no recorded fingerprint", "run: qala fingerprint"))
+            faults.append(
+                catalogue.fault(kpi, ("version",), f"{label} has no recorded fingerprint", "run: qala fingerprint")
+            )
         elif known != current:
-            faults.append(catalogue.fault(kpi, ("version",), f"{label} changed its meaning without a new version",
-                                          "add a new version with a change_note and end this one with valid_to"))
+            faults.append(
+                catalogue.fault(
+                    kpi,
+                    ("version",),
+                    f"{label} changed its meaning without a new version",
+                    "add a new version with a change_note and end this one with valid_to",
+                )
+            )
     return faults
 
 

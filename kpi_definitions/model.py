@@ -63,27 +63,31 @@ class InForce(Strict):
 
 
 class Rows(Strict):
-    """Which warehouse rows count, and how they fall into a period. Exactly one of event, stock and on."""
+    """Which warehouse rows count, and how they fall into a period. Exactly one of event, stock and as_of."""
 
     table: str = Field(description="Showcase table, e.g. fct_appeal")
     event: str | None = Field(None, description="Date column of an event: rows dated inside the period count")
     stock: InForce | None = Field(None, description="Snapshot taken at the period's end, rows in force then")
-    on: str | None = Field(None, description="Date column that must equal the first day after the period")
+    as_of: str | None = Field(None, description="Date column that must equal the first day after the period")
     filter: str | None = Field(None, description="SQL condition over the table's columns")
 
     @model_validator(mode="after")
     def _one_time(self) -> Rows:
-        given = [n for n in ("event", "stock", "on") if getattr(self, n) is not None]
+        given = [n for n in ("event", "stock", "as_of") if getattr(self, n) is not None]
         if len(given) != 1:
-            raise ValueError(f"give exactly one of event, stock and on, not {' and '.join(given) or 'none'}")
+            raise ValueError(f"give exactly one of event, stock and as_of, not {' and '.join(given) or 'none'}")
         return self
 
 
 class Part(Strict):
     """Numerator or denominator: an aggregate over the KPI's rows, or over rows of its own."""
 
-    aggregate: str = Field(description="count(*), count(distinct c), sum(x), max(x), avg(x), median(x), quantile_cont(x, p)")
-    filter: str | None = Field(None, description="Further condition; a share's numerator is the denominator's rows that meet it")
+    aggregate: str = Field(
+        description="count(*), count(distinct c), sum(x), max(x), avg(x), median(x), quantile_cont(x, p)"
+    )
+    filter: str | None = Field(
+        None, description="Further condition; a share's numerator is the denominator's rows that meet it"
+    )
     rows: Rows | None = Field(None, description="Only when it comes from another table than the KPI's `rows`")
 
 
@@ -116,7 +120,9 @@ class Kpi(Strict):
     code: str = Field(pattern=r"^[A-Z]{3}\d{2}-\d$", description="Initiative code, dash, number: MGT02-1")
     version: int = Field(ge=1, description="Raise it with every change of meaning; `qala check` compares fingerprints")
     valid_from: dt.date = Field(description="First day of effect: periods starting on or after it use this version")
-    valid_to: dt.date | None = Field(None, description="Day before which the last such period starts; open while in force")
+    valid_to: dt.date | None = Field(
+        None, description="Day before which the last such period starts; open while in force"
+    )
     change_note: str = Field(min_length=1, description="Why this version exists")
     approved_by: str | None = Field(None, description="Who signed the methodology; empty while it is our proposal")
     name: Text
@@ -132,7 +138,9 @@ class Kpi(Strict):
     denominator: Part | None = Field(None, description="Left out for means and quantiles: the sample size stands there")
     coverage: Coverage
     minimum_sample: int = Field(1, ge=1, description="Below it the value is marked low coverage (OBS_STATUS U)")
-    late_data_days: int = Field(ge=0, description="Days after the period's end while late data may come: provisional till then")
+    late_data_days: int = Field(
+        ge=0, description="Days after the period's end while late data may come: provisional till then"
+    )
     standards: Standards
     assessment: Assessment
     sensitivity: Literal["open", "internal", "restricted"] = "open"

@@ -1,0 +1,8 @@
+"""How bytes reach us, what they must look like, and the two gates they pass before the warehouse takes them.
+
+Belongs here: the archive of bytes as received (the zero-level showcase), the inbox, source contracts
+(`contracts/<system>/<extract>.odcs.yaml`), readers of formats and encodings, row rules and the judgement of deliveries,
+the simulator.
+Does not belong here: tables, history, KPI values. Rows go into the warehouse through `warehouse.load` alone; nothing here
+imports Dagster.
+"""

@@ -1,0 +1,283 @@
+"""The first gate: one compiled SQL pass over the files of many deliveries.
+
+Every record is read as text, cast, and tried against the row rules of the table's contract; the first rule it breaks is
+written beside it, with its text. Nothing goes through Python row by row. The result is a temporary table; what
+the second gate (judge.py) needs to know of each delivery is summed up from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+
+from connectors.readers import ROW_NUMBER, BadRecord, Readable, StructureError, mend
+from connectors.source_contract import SourceContract
+from warehouse.contracts import SNAPSHOT_COLUMN, Table, literal, quoted
+
+STAGED = "staged"  # view: delivery_id, row_no, kato, the table's columns, broken, raw
+
+
+@dataclass
+class Incoming:
+    """A delivery on its way through the gates."""
+
+    delivery_id: int
+    scope: str
+    period_end: str
+    file_name: str
+    contract: SourceContract
+    declared_rows: int | None
+    readable: Readable
+    bad: list[BadRecord] = field(default_factory=list)
+
+
+def stage(
+    con: duckdb.DuckDBPyConnection, table: Table, incoming: list[Incoming], time_zone: str
+) -> dict[int, StructureError]:
+    """Read, cast and try all deliveries; leaves the view `staged`. Returns those that cannot be read at all."""
+    con.execute(f"SET TimeZone = {literal(time_zone)}")
+    refused: dict[int, StructureError] = {}
+    parts: list[str] = []
+    try:
+        queue = _groups(incoming)
+        while queue:
+            group = queue.pop(0)
+            name = f"stage_{len(parts)}"
+            try:
+                con.execute(_stage_sql(name, table, group))
+                parts.append(name)
+            except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.IOException) as error:
+                con.execute(f"DROP TABLE IF EXISTS {name}")
+                queue = _isolate(con, group, error, refused) + queue
+    finally:
+        con.execute("SET TimeZone = 'UTC'")
+    bad = [
+        (i.delivery_id, b.row_no, b.rule, b.raw)
+        for i in incoming
+        for b in i.readable.bad
+        if i.delivery_id not in refused
+    ]
+    _unite(con, table, parts, bad)
+    return refused
+
+
+def _groups(incoming: Iterable[Incoming]) -> list[list[Incoming]]:
+    """Deliveries that one scan can read: same contract, same header."""
+    groups: dict[object, list[Incoming]] = {}
+    for one in incoming:
+        groups.setdefault(
+            (one.contract.id, one.readable.header, one.readable.parquet, one.readable.numbered), []
+        ).append(one)
+    return list(groups.values())
+
+
+def _isolate(
+    con: duckdb.DuckDBPyConnection, group: list[Incoming], error: duckdb.Error, refused: dict[int, StructureError]
+) -> list[list[Incoming]]:
+    """A scan failed: find the files at fault, mend them, and try again; what still fails is refused."""
+    if len(group) > 1:
+        half = len(group) // 2
+        return [group[:half], group[half:]]
+    one = group[0]
+    if not one.readable.parquet and not one.readable.numbered:
+        mend(one.readable, one.contract)
+        return [group]
+    reason = str(error).splitlines()[0]
+    refused[one.delivery_id] = StructureError(
+        f"{one.file_name}: cannot be read ({reason}); deliver it again or mend contract {one.contract.id}"
+    )
+    return []
+
+
+def _stage_sql(name: str, table: Table, group: list[Incoming]) -> str:
+    first = group[0]
+    contract, header, readable = first.contract, first.readable.header, first.readable
+    files = [(path, one) for one in group for path in one.readable.files]
+    position = {h: n for n, h in reversed(list(enumerate(header)))}
+    needed = [h for h in position if h in {*contract.headers, *(c.header for c in contract.columns)}]
+    by_file = lambda values: f"list_extract([{', '.join(values)}], CAST(file_index AS BIGINT) + 1)"  # noqa: E731
+    paths = ", ".join(literal(str(path)) for path, _ in files)
+    if readable.parquet:
+        source = f"read_parquet([{paths}])"
+        texts = [f"CAST({quoted(h)} AS VARCHAR) AS {quoted(h)}" for h in needed]
+    else:
+        width = len(header) + readable.numbered
+        names = ", ".join(f"'c{n}': 'VARCHAR'" for n in range(width))
+        missing = ", ".join(literal(m) for m in contract.missing)
+        delimiter, quote = (
+            (literal(","), literal('"'))
+            if readable.numbered and not contract.delimiter
+            else (literal(contract.delimiter), literal(contract.quote))
+        )
+        source = (
+            f"read_csv([{paths}], columns = {{{names}}}, header = true, auto_detect = false, delim = {delimiter}, quote = {quote}, "
+            f"escape = {quote}, nullstr = [{missing}], strict_mode = true, null_padding = false, max_line_size = 16777216)"
+        )
+        texts = [f"c{position[h]} AS {quoted(h)}" for h in needed]
+    if readable.numbered:
+        texts.append(f"CAST(c{len(header)} AS BIGINT) AS {ROW_NUMBER}")
+    typed, conditions = [], []
+    for column in table.columns:
+        raw, sql = contract.typed(column.name, column.sql_type)
+        typed.append(f"{sql} AS {quoted('=' + column.name)}")
+        if raw != "NULL" and column.sql_type.upper() != "VARCHAR":
+            conditions.append((f"{column.name}.type", f"({raw}) IS NOT NULL AND {quoted('=' + column.name)} IS NULL"))
+        for rule in column.rules:
+            if rule.predicate and rule.severity == "error":
+                conditions.append((rule.id, f"NOT ({_over_typed(rule.predicate, table)})"))
+    for rule in table.row_rules:
+        if rule.predicate and rule.severity == "error":
+            conditions.append((rule.id, f"NOT ({_over_typed(rule.predicate, table)})"))
+    scope = by_file([literal(one.scope) for _, one in files])
+    own_kato = quoted("kato") if "kato" in header and "kato" in needed else None
+    kato = f"coalesce(trim({own_kato}), delivered_for)" if own_kato else "delivered_for"
+    conditions.append(("scope", f"NOT coalesce({_in_scope('row_kato')}, false)"))
+    whens = "\n".join(f"         WHEN {condition} THEN {literal(rule)}" for rule, condition in conditions)
+    snapshot = f"\n       period_end AS {SNAPSHOT_COLUMN[0]}," if table.snapshot else ""
+    period_end = (
+        f", {by_file([f'DATE {literal(one.period_end)}' for _, one in files])} AS period_end" if table.snapshot else ""
+    )
+    record = "{" + ", ".join(f"{literal(h)}: {quoted(h)}" for h in needed) + "}"
+    numbered = f", {ROW_NUMBER}" if readable.numbered else ""
+    columns = ", ".join(f"{quoted('=' + c.name)} AS {quoted(c.name)}" for c in table.columns)
+    return f"""CREATE TEMP TABLE {name} AS
+SELECT delivery_id, row_kato AS kato, {columns},{snapshot}
+       broken, CASE WHEN broken IS NOT NULL THEN CAST(to_json({record}) AS VARCHAR) END AS raw{numbered}
+FROM (SELECT *, CASE
+{whens}
+       END AS broken
+      FROM (SELECT *, {kato} AS row_kato, {", ".join(typed)}
+            FROM (SELECT {by_file([str(one.delivery_id) for _, one in files])} AS delivery_id, {scope} AS delivered_for{period_end}, {", ".join(texts)}
+                  FROM {source})))"""
+
+
+def _over_typed(predicate: str, table: Table) -> str:
+    """A rule's predicate names the table's columns; in the pass their typed values stand under '=name'."""
+    import sqlglot
+    from sqlglot import exp
+
+    tree = sqlglot.parse_one(predicate, dialect="duckdb", into=exp.Condition)
+    names = {c.name for c in table.columns}
+    for column in tree.find_all(exp.Column):
+        if column.name in names:
+            column.set("this", exp.to_identifier("=" + column.name, quoted=True))
+    return tree.sql("duckdb")
+
+
+def _in_scope(kato: str) -> str:
+    """A settlement stands for itself, two digits for their region, KZ for the country; the settlement must be registered."""
+    return (
+        f"CASE WHEN length(delivered_for) = 9 THEN {kato} = delivered_for ELSE (delivered_for = 'KZ' OR starts_with({kato}, delivered_for)) "
+        f"AND {kato} IN (SELECT kato FROM registry.settlement) END"
+    )
+
+
+def _unite(
+    con: duckdb.DuckDBPyConnection, table: Table, parts: list[str], bad: list[tuple[int, int, str, str]]
+) -> None:
+    """One view over all groups with row numbers, records that could not be split, and repeated keys marked."""
+    names = ["kato", *table.business_columns]
+    columns = ", ".join(quoted(n) for n in names)
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE unreadable (delivery_id BIGINT, row_no BIGINT, broken VARCHAR, raw VARCHAR)"
+    )
+    if bad:
+        con.executemany("INSERT INTO unreadable VALUES (?, ?, ?, ?)", bad)
+    types = {"kato": "VARCHAR", **table.business_columns}
+    nothing = ", ".join(f"CAST(NULL AS {types[n]}) AS {quoted(n)}" for n in names)
+    selects = [f"SELECT delivery_id, row_no, {nothing}, broken, raw FROM unreadable"]
+    for part in parts:
+        numbered = con.execute(
+            f"SELECT count(*) FROM duckdb_columns() WHERE table_name = '{part}' AND column_name = '{ROW_NUMBER}'"
+        ).fetchone()
+        if numbered and numbered[0]:
+            selects.append(f"SELECT delivery_id, {ROW_NUMBER} AS row_no, {columns}, broken, raw FROM {part}")
+        else:
+            # files are read in order and each delivery's are together, so a row's number is its distance from the first
+            con.execute(
+                f"CREATE OR REPLACE TEMP TABLE first_{part} AS SELECT delivery_id, min(rowid) AS first FROM {part} GROUP BY delivery_id"
+            )
+            selects.append(
+                f"SELECT p.delivery_id, p.rowid - f.first + 1 AS row_no, {columns}, broken, raw FROM {part} p JOIN first_{part} f USING (delivery_id)"
+            )
+    con.execute("CREATE OR REPLACE TEMP VIEW read_rows AS " + "\nUNION ALL ".join(selects))
+    key = ", ".join(quoted(k) for k in table.identity)
+    # only keys that occur more than once need the costly ordering
+    con.execute(f"""CREATE OR REPLACE TEMP TABLE repeated AS
+SELECT delivery_id, row_no, delivery_id = next_delivery AS same_delivery, next_delivery FROM (
+    SELECT delivery_id, row_no, lead(delivery_id) OVER (PARTITION BY {key} ORDER BY delivery_id, row_no) AS next_delivery
+    FROM read_rows SEMI JOIN (SELECT {key} FROM read_rows WHERE broken IS NULL GROUP BY ALL HAVING count(*) > 1) USING ({key})
+    WHERE broken IS NULL)
+WHERE next_delivery IS NOT NULL""")
+    typed = "{" + ", ".join(f"{literal(n)}: {quoted(n)}" for n in names) + "}"
+    con.execute(f"""CREATE OR REPLACE TEMP VIEW {STAGED} AS
+SELECT r.delivery_id, r.row_no, {columns}, coalesce(r.broken, CASE WHEN d.row_no IS NOT NULL THEN 'key.unique' END) AS broken,
+       coalesce(r.raw, CASE WHEN d.row_no IS NOT NULL THEN CAST(to_json({typed}) AS VARCHAR) END) AS raw
+FROM read_rows r LEFT JOIN (SELECT delivery_id, row_no FROM repeated WHERE same_delivery) d USING (delivery_id, row_no)""")
+
+
+def clear(con: duckdb.DuckDBPyConnection) -> None:
+    """Drop everything staged."""
+    con.execute(
+        f"DROP VIEW IF EXISTS {STAGED}; DROP VIEW IF EXISTS read_rows; DROP TABLE IF EXISTS repeated; DROP TABLE IF EXISTS unreadable"
+    )
+    for (name,) in con.execute(
+        "SELECT table_name FROM duckdb_tables() WHERE temporary AND regexp_matches(table_name, '^(first_)?stage_[0-9]+$')"
+    ).fetchall():
+        con.execute(f"DROP TABLE {name}")
+
+
+def profile(
+    con: duckdb.DuckDBPyConnection, table: Table, incoming: Iterable[Incoming]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What is to be judged: a row per delivery, and the broken rows by delivery and rule.
+
+    Columns of the first: delivery_id, received, accepted, rejected, rejected_percent, duplicate_percent, null_percent__<column>,
+    warned__<rule>, manifest_difference, volume_ratio (rows over the median of the last 12 loads; empty without any).
+    """
+    nulls = [r.kwargs["column"].removeprefix("null_percent__") for r in table.delivery_rules
+             if str(r.kwargs.get("column", "")).startswith("null_percent__")]  # fmt: skip
+    warned = [
+        (r.check_name, r.predicate) for c in table.columns for r in c.rules if r.severity == "warning" and r.predicate
+    ]
+    warned += [(r.check_name, r.predicate) for r in table.row_rules if r.severity == "warning" and r.predicate]
+    extra = "".join(f",\n       coalesce(100.0 * count(*) FILTER (WHERE broken IS NULL AND {quoted(n)} IS NULL) / nullif(count(*) FILTER (WHERE broken IS NULL), 0), 0) "
+                    f"AS null_percent__{n}" for n in nulls)  # fmt: skip
+    extra += "".join(
+        f",\n       count(*) FILTER (WHERE broken IS NULL AND NOT ({predicate})) AS warned__{name}"
+        for name, predicate in warned
+    )
+    con.execute("CREATE OR REPLACE TEMP TABLE expected (delivery_id BIGINT, declared_rows BIGINT)")
+    con.executemany("INSERT INTO expected VALUES (?, ?)", [(i.delivery_id, i.declared_rows) for i in incoming])
+    frame = con.execute(f"""
+WITH counted AS (
+    SELECT delivery_id, count(*) AS received, count(broken) AS rejected,
+           count(*) FILTER (WHERE broken = 'key.unique') AS repeated{extra}
+    FROM {STAGED} GROUP BY delivery_id),
+usual AS (
+    SELECT e.delivery_id, median(p.received_rows) AS rows FROM expected e JOIN audit.delivery d USING (delivery_id)
+    JOIN (SELECT table_name, scope, system, received_rows, period_end - period_start AS days FROM audit.delivery WHERE state = 'loaded'
+          QUALIFY row_number() OVER (PARTITION BY table_name, scope, system ORDER BY loaded_seq DESC) <= 12) p
+      ON (p.table_name, p.scope, p.system) = (d.table_name, d.scope, d.system) AND abs(p.days - (d.period_end - d.period_start)) <= 3
+    GROUP BY e.delivery_id)
+SELECT e.delivery_id, coalesce(c.received, 0) AS received, coalesce(c.received - c.rejected, 0) AS accepted, coalesce(c.rejected, 0) AS rejected,
+       coalesce(100.0 * c.rejected / nullif(c.received, 0), 0) AS rejected_percent, coalesce(100.0 * c.repeated / nullif(c.received, 0), 0) AS duplicate_percent,
+       coalesce(c.received, 0) - e.declared_rows AS manifest_difference, coalesce(c.received, 0) / nullif(u.rows, 0) AS volume_ratio,
+       c.* EXCLUDE (delivery_id, received, rejected, repeated)
+FROM expected e LEFT JOIN counted c USING (delivery_id) LEFT JOIN usual u USING (delivery_id) ORDER BY e.delivery_id""").df()
+    broken = con.execute(
+        f"SELECT delivery_id, broken AS rule, count(*) AS rows FROM {STAGED} WHERE broken IS NOT NULL GROUP BY ALL ORDER BY ALL"
+    ).df()
+    con.execute("DROP TABLE expected")
+    return frame, broken
+
+
+def work_folder(scratch: Path, delivery_id: int) -> Path:
+    """Where one delivery's bytes are unpacked."""
+    folder = scratch / str(delivery_id)
+    folder.mkdir(parents=True)
+    return folder

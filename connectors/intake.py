@@ -1,0 +1,156 @@
+"""From pending receipts to loaded or refused deliveries: archive, readers, both gates, the warehouse's door."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from connectors import gate
+from connectors.archive import Archive, ArchiveError
+from connectors.judge import Finding, judge
+from connectors.readers import StructureError, unpack
+from connectors.source_contract import SHIPPED, STANDARD, SourceContract, load_sources, standard
+from warehouse.contracts import Table
+from warehouse.load import Delivery, Home, Outcome, Store, load, received, register, same_bytes
+
+TIME_ZONE = "Asia/Almaty"  # national civil time: timestamps with an offset are brought to it
+BATCH_BYTES, BATCH_DELIVERIES = 1 << 30, 2000  # what is gated, judged and loaded at once
+Progress = Callable[[str], None]
+
+
+@dataclass
+class Report:
+    """What happened to a table's pending deliveries."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    deliveries: dict[int, Delivery] = field(default_factory=dict)
+
+    def count(self, state: str) -> int:
+        return sum(o.state == state for o in self.outcomes)
+
+    @property
+    def accepted(self) -> int:
+        return sum(o.accepted for o in self.outcomes)
+
+    @property
+    def rejected(self) -> int:
+        return sum(o.rejected for o in self.outcomes)
+
+
+def sources_of(home: Home, tables: Mapping[str, Table]) -> dict[tuple[str, str], SourceContract]:
+    """Source contracts that come with qala and those this installation added. Raises DocumentError."""
+    return load_sources(tables, [SHIPPED, home.contracts])
+
+
+def register_pending(store: Store, archive: Archive) -> int:
+    """Enter every pending receipt as a delivery. Returns how many were new."""
+    return register(store, archive.pending())
+
+
+def take_in(store: Store, archive: Archive, table: Table, sources: Mapping[tuple[str, str], SourceContract],
+            months: Iterable[str] | None = None, progress: Progress = lambda _: None) -> Report:  # fmt: skip
+    """Decide on every waiting delivery of a table that closes in `months` (all, if None), batch by batch."""
+    report = Report()
+    waiting = received(store, table.name, months)
+    for batch in _batches(waiting):
+        outcomes, findings = _take_batch(store, archive, table, sources, batch)
+        report.outcomes += outcomes
+        report.findings += findings
+        report.deliveries.update((d.delivery_id, d) for d in batch)
+        for one in batch:
+            archive.settle(one.receipt_id)
+        progress(
+            f"{table.name}: {len(report.outcomes)} of {len(waiting)} deliveries, {report.accepted:,} rows accepted, {report.rejected:,} rejected"
+        )
+    return report
+
+
+def _batches(deliveries: Sequence[Delivery]) -> Iterable[list[Delivery]]:
+    batch: list[Delivery] = []
+    for one in deliveries:
+        if batch and (len(batch) >= BATCH_DELIVERIES or sum(d.bytes for d in batch) + one.bytes > BATCH_BYTES):
+            yield batch
+            batch = []
+        batch.append(one)
+    if batch:
+        yield batch
+
+
+def _take_batch(store: Store, archive: Archive, table: Table, sources: Mapping[tuple[str, str], SourceContract],
+                batch: list[Delivery]) -> tuple[list[Outcome], list[Finding]]:  # fmt: skip
+    repeated = same_bytes(store, batch)
+    contracts = {d.delivery_id: sources.get((d.system, table.name)) or standard(table) for d in batch}
+    refusals: dict[int, str] = {}
+    incoming: list[gate.Incoming] = []
+    gate.clear(store.con)
+    with tempfile.TemporaryDirectory(prefix="qala-") as scratch:
+        for one in batch:
+            contract = contracts[one.delivery_id]
+            if one.delivery_id in repeated:
+                continue
+            if one.system != STANDARD and (one.system, table.name) not in sources:
+                refusals[one.delivery_id] = (
+                    f"{one.file_name}: no source contract of system {one.system!r} for {table.name}; "
+                    "add one to the home's contracts/ folder or deliver without --system"
+                )
+                continue
+            try:
+                readable = unpack(
+                    archive, one.sha256, contract, gate.work_folder(Path(scratch), one.delivery_id), one.file_name
+                )
+            except (StructureError, ArchiveError) as error:
+                refusals[one.delivery_id] = str(error)
+                continue
+            incoming.append(
+                gate.Incoming(
+                    one.delivery_id,
+                    one.scope,
+                    one.period_end.isoformat(),
+                    one.file_name,
+                    contract,
+                    one.declared_rows,
+                    readable,
+                )
+            )
+        refusals |= {
+            delivery_id: str(error) for delivery_id, error in gate.stage(store.con, table, incoming, TIME_ZONE).items()
+        }
+    judged = [i for i in incoming if i.delivery_id not in refusals]
+    findings = [Finding(d, "structure", "error", "conformity", False, reason, "Headers, encoding and format are those of the contract")
+                for d, reason in refusals.items()]  # fmt: skip
+    counts: dict[int, tuple[int, int, int]] = {}
+    if judged:
+        profile, broken = gate.profile(store.con, table, judged)
+        findings += judge(table, profile, broken)
+        counts = {
+            int(r["delivery_id"]): (int(r["received"]), int(r["accepted"]), int(r["rejected"]))
+            for r in profile.to_dict("records")
+        }
+    names = {d.delivery_id: d.file_name for d in batch}
+    for finding in findings:
+        if finding.severity == "error" and not finding.passed and finding.delivery_id not in refusals:
+            refusals[finding.delivery_id] = (
+                f"{names[finding.delivery_id]}: rule {finding.rule} not met ({finding.observed}): {finding.expected}; "
+                "see audit.rejected_row for the rows, correct the extract and deliver it again"
+            )
+    outcomes = []
+    for one in batch:
+        contract, counted = contracts[one.delivery_id], counts.get(one.delivery_id, (0, 0, 0))
+        common = (contract.id, contract.version)
+        if one.delivery_id in repeated:
+            outcomes.append(
+                Outcome(one.delivery_id, "duplicate", f"same bytes as delivery {repeated[one.delivery_id]}", *common)
+            )
+        elif one.delivery_id in refusals:
+            # refused whole: no row is loaded, so all that were read count as rejected
+            outcomes.append(
+                Outcome(one.delivery_id, "refused", refusals[one.delivery_id], *common, counted[0], 0, counted[0])
+            )
+        else:
+            outcomes.append(Outcome(one.delivery_id, "loaded", None, *common, *counted))
+    load(store, table, gate.STAGED, batch, outcomes, findings)
+    gate.clear(store.con)
+    return outcomes, findings

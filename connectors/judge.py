@@ -1,0 +1,117 @@
+"""The second gate: Great Expectations judges deliveries by their profile, all pending ones of a table in one run.
+
+The frame has a row per delivery and the suite an expectation per delivery rule, so a failing row is a failing delivery.
+Importing Great Expectations takes seconds: it happens here, once a run, never when definitions are loaded.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import pandas as pd
+
+from warehouse.contracts import Rule, Table
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one rule found in one delivery."""
+
+    delivery_id: int
+    rule: str
+    severity: str
+    dimension: str
+    passed: bool
+    observed: str
+    expected: str
+
+
+@cache
+def _context() -> Any:
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import great_expectations as gx
+
+        logging.getLogger("great_expectations").setLevel(logging.ERROR)
+        context = gx.get_context(mode="ephemeral")
+        context.variables.progress_bars = {"globally": False}
+    return context
+
+
+def judge(table: Table, profile: pd.DataFrame, broken: pd.DataFrame) -> list[Finding]:
+    """Judge every delivery by every rule of its table."""
+    if profile.empty:
+        return []
+    return [*_row_findings(table, profile, broken), *_delivery_findings(table.delivery_rules, profile, table.name)]
+
+
+def _row_findings(table: Table, profile: pd.DataFrame, broken: pd.DataFrame) -> Iterable[Finding]:
+    """Row rules were tried in the first gate; here their counts become findings: broken rows are a warning, as they were taken out."""
+    counts = {(int(d), str(r)): int(n) for d, r, n in broken.itertuples(index=False)}
+    rules = [(r.id, r) for c in table.columns for r in c.rules] + [(r.id, r) for r in (*table.row_rules, *table.delivery_rules)
+             if r.predicate is not None]  # fmt: skip
+    for row in profile.to_dict("records"):
+        delivery_id = int(row["delivery_id"])
+        for rule_id, rule in rules:
+            kept = rule.severity == "warning"
+            count = int(row.get(f"warned__{rule.check_name}") or 0) if kept else counts.get((delivery_id, rule_id), 0)
+            what = "rows in doubt, kept" if kept else "rows rejected"
+            yield Finding(
+                delivery_id, rule_id, "warning", rule.dimension, count == 0, f"{count} {what}", rule.description
+            )
+        unsplit = sum(counts.get((delivery_id, r), 0) for r in ("encoding", "columns"))
+        yield Finding(
+            delivery_id,
+            "structure",
+            "warning" if unsplit else "error",
+            "conformity",
+            unsplit == 0,
+            f"{unsplit} records could not be read",
+            "Headers, encoding and format are those of the contract",
+        )
+
+
+def _delivery_findings(rules: Iterable[Rule], profile: pd.DataFrame, name: str) -> Iterable[Finding]:
+    wanted: Mapping[str, Rule] = {r.id: r for r in rules if r.expectation}
+    context = _context()
+    import great_expectations as gx
+    from great_expectations.expectations.registry import get_expectation_impl
+
+    suite = gx.ExpectationSuite(name=f"{name}-deliveries")
+    for rule in wanted.values():
+        # results come back in another order: the rule's id travels in `meta`
+        suite.add_expectation(get_expectation_impl(rule.expectation)(**rule.kwargs, meta={"rule": rule.id}))
+    source = context.data_sources.add_or_update_pandas(name="profiles")
+    batch = (
+        source.add_dataframe_asset(name=name)
+        .add_batch_definition_whole_dataframe("all")
+        .get_batch({"dataframe": profile})
+    )
+    outcome = batch.validate(
+        suite, result_format={"result_format": "COMPLETE", "unexpected_index_column_names": ["delivery_id"]}
+    )
+    for result in outcome.results:
+        rule = wanted[result.expectation_config.meta["rule"]]
+        if result.exception_info and result.exception_info.get("raised_exception"):
+            raise RuntimeError(
+                f"rule {name}.{rule.id} could not be judged: {result.exception_info.get('exception_message')}"
+            )
+        failing = {int(i["delivery_id"]) for i in result.result.get("unexpected_index_list") or []}
+        for delivery_id, observed in zip(profile["delivery_id"], profile[rule.kwargs["column"]], strict=True):
+            text = "no data" if pd.isna(observed) else f"{float(observed):g}"
+            yield Finding(
+                int(delivery_id),
+                rule.id,
+                rule.severity,
+                rule.dimension,
+                int(delivery_id) not in failing,
+                f"{rule.kwargs['column']} = {text}",
+                rule.description,
+            )

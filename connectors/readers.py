@@ -1,0 +1,209 @@
+"""From archived bytes to files DuckDB can read: unpack, decode to UTF-8, check the header, mend what cannot be split.
+
+DuckDB's CSV reader matches columns by position and would load swapped or renamed columns without a word, so the header is
+read and compared with the contract first; columns are then addressed by name.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import hashlib
+import shutil
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from connectors.archive import Archive, ArchiveError
+from connectors.source_contract import SourceContract
+
+_BLOCK = 1 << 20
+_ZIP, _PARQUET = b"PK\x03\x04", b"PAR1"
+ROW_NUMBER = "__row_no"
+
+
+class StructureError(ValueError):
+    """The file as a whole is not what the contract describes; the message names file, what is wrong and the remedy."""
+
+
+@dataclass(frozen=True)
+class BadRecord:
+    """A record that could not be split into the contract's columns."""
+
+    row_no: int
+    rule: str
+    raw: str
+
+
+@dataclass
+class Readable:
+    """A delivery's file(s), in UTF-8, with a checked header."""
+
+    files: list[Path]
+    header: tuple[str, ...]
+    parquet: bool = False
+    numbered: bool = False  # carries __row_no as its last column, because broken records were taken out
+    bad: list[BadRecord] = field(default_factory=list)
+
+
+def unpack(archive: Archive, sha256: str, contract: SourceContract, scratch: Path, file_name: str) -> Readable:
+    """Bring a delivery's bytes into `scratch`, verified against their hash. Raises StructureError, ArchiveError."""
+    whole = scratch / "content"
+    digest = hashlib.sha256()
+    with archive.open(sha256) as stream, whole.open("wb") as target:
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+            target.write(block)
+    if digest.hexdigest() != sha256:
+        raise ArchiveError(
+            f"archived content {sha256} of {file_name} has changed on disk; restore {archive.path(sha256)} from a backup"
+        )
+    with whole.open("rb") as handle:
+        magic = handle.read(4)
+    if magic == _PARQUET:
+        header = tuple(pq.read_schema(whole).names)
+        _check_header(header, contract, file_name)
+        return Readable([whole], header, parquet=True)
+    members = list(_members(whole, scratch, file_name)) if magic == _ZIP else [(file_name, whole)]
+    readable: Readable | None = None
+    for name, path in members:
+        utf8 = _decoded(path, contract.encoding, name)
+        header = _header(utf8, contract, name)
+        _check_header(header, contract, name)
+        if readable is None:
+            readable = Readable([utf8], header)
+        elif header != readable.header:
+            raise StructureError(
+                f"{file_name}: {name} has other columns than {members[0][0]}; deliver them as two files"
+            )
+        else:
+            readable.files.append(utf8)
+    if readable is None:
+        raise StructureError(f"{file_name}: the archive holds no CSV file; put the extract into it")
+    return readable
+
+
+def mend(readable: Readable, contract: SourceContract) -> None:
+    """Take records that cannot be split out of files DuckDB would refuse, and number the others. Slow; for broken files only."""
+    row_no = 0
+    for path in readable.files:
+        clean = path.with_suffix(".clean")
+        with (
+            path.open(encoding="utf-8", errors="surrogateescape", newline="") as source,
+            clean.open("w", encoding="utf-8", newline="") as target,
+        ):
+            writer = csv.writer(
+                target, delimiter=contract.delimiter, quotechar=contract.quote or '"', lineterminator="\n"
+            )
+            lines = _Remembering(source)
+            reader = csv.reader(lines, delimiter=contract.delimiter, quotechar=contract.quote or None)
+            for number, record in enumerate(reader):
+                raw = lines.take()
+                if number == 0:
+                    writer.writerow([*readable.header, ROW_NUMBER])
+                    continue
+                if not record:
+                    continue
+                row_no += 1
+                if any("\udc80" <= c <= "\udcff" for c in raw):
+                    text = raw.encode("utf-8", "surrogateescape").decode("latin-1")
+                    readable.bad.append(BadRecord(row_no, "encoding", text.rstrip("\r\n")))
+                elif len(record) != len(readable.header):
+                    readable.bad.append(BadRecord(row_no, "columns", raw.rstrip("\r\n")[:10_000]))
+                else:
+                    writer.writerow([*record, row_no])
+        clean.replace(path)
+    readable.numbered = True
+
+
+class _Remembering:
+    """Lines of a file, keeping the text of those the CSV reader used for its last record."""
+
+    def __init__(self, source: Iterator[str]):
+        self.source, self.text = source, ""
+
+    def __iter__(self) -> _Remembering:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self.source)
+        self.text += line
+        return line
+
+    def take(self) -> str:
+        text, self.text = self.text, ""
+        return text
+
+
+def _members(whole: Path, scratch: Path, file_name: str) -> Iterator[tuple[str, Path]]:
+    try:
+        with zipfile.ZipFile(whole) as bundle:
+            names = sorted(
+                i.filename for i in bundle.infolist() if not i.is_dir() and not i.filename.startswith("__MACOSX")
+            )
+            for index, name in enumerate(n for n in names if n.lower().endswith((".csv", ".txt", ".tsv"))):
+                target = scratch / f"member{index}"
+                with bundle.open(name) as source, target.open("wb") as sink:
+                    shutil.copyfileobj(source, sink, _BLOCK)
+                yield f"{file_name}/{name}", target
+    except (zipfile.BadZipFile, NotImplementedError) as error:
+        raise StructureError(f"{file_name}: the zip archive cannot be unpacked ({error}); deliver it again") from error
+
+
+def _decoded(path: Path, encoding: str, name: str) -> Path:
+    """The file in UTF-8 without a byte order mark. UTF-8 is left to DuckDB to check, row by row."""
+    with path.open("rb") as handle:
+        start = handle.read(4)
+    if start[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) and not encoding.lower().startswith("utf-16"):
+        raise StructureError(
+            f"{name}: the file is UTF-16, the contract says {encoding}; save it as {encoding} or mend the contract"
+        )
+    plain_utf8 = codecs.lookup(encoding).name == "utf-8"
+    if plain_utf8 and not start.startswith(codecs.BOM_UTF8):
+        return path
+    target = path.with_suffix(".utf8")
+    try:
+        with path.open("rb") as source, target.open("wb") as sink:
+            if plain_utf8:
+                source.seek(len(codecs.BOM_UTF8))
+                shutil.copyfileobj(source, sink, _BLOCK)
+                return target
+            decoder = codecs.getincrementaldecoder(encoding)()
+            while block := source.read(_BLOCK):
+                sink.write(decoder.decode(block).encode("utf-8"))
+            sink.write(decoder.decode(b"", final=True).encode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise StructureError(
+            f"{name}: byte {error.start} is not {encoding}; save the file in {encoding} or mend the contract"
+        ) from error
+    return target
+
+
+def _header(path: Path, contract: SourceContract, name: str) -> tuple[str, ...]:
+    with path.open(encoding="utf-8", errors="replace", newline="") as handle:
+        record = next(csv.reader(handle, delimiter=contract.delimiter, quotechar=contract.quote or None), None)
+    if record is None:
+        raise StructureError(f"{name}: the file is empty, not even a header; deliver it again")
+    return tuple(h.strip() for h in record)
+
+
+def _check_header(header: tuple[str, ...], contract: SourceContract, name: str) -> None:
+    missing = [h for h in contract.headers if h not in header]
+    known = {*contract.headers, *(c.header for c in contract.columns)}
+    other = [h for h in header if h not in known] if contract.other_headers == "refuse" else []
+    twice = sorted({h for h in header if header.count(h) > 1 and h in known})
+    problems = [text for names, text in ((missing, f"lacks {', '.join(missing)}"), (other, f"has unknown {', '.join(other)}"),
+                                         (twice, f"repeats {', '.join(twice)}")) if names]  # fmt: skip
+    if problems:
+        hint = (
+            ""
+            if len(header) > 1 or len(contract.headers) == 1
+            else f"; is the delimiter really {contract.delimiter!r}?"
+        )
+        raise StructureError(
+            f"{name}: the header {' and '.join(problems)}{hint}; deliver it with the columns of contract {contract.id} "
+            "or mend the contract"
+        )

@@ -1,0 +1,245 @@
+"""From a KPI definition to SQL that reads one warehouse table and nothing else.
+
+Item 12(4) of order No. 469/НҚ holds by construction: the compiler owns the SELECT; a definition contributes only scalar
+conditions and one aggregate, parsed to a syntax tree in which every node and function must be on a short list and
+every name a column of the KPI's own table. There is no place to write a table, a subquery or a file.
+
+KPIs on the same table, time column and grain are fused into one scan (`fuse`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from kpi_definitions.expressions import SCALAR, ExpressionError, Where, check, parse
+from kpi_definitions.model import Grain, Kind, Kpi, Part, Rows
+
+Tables = Mapping[str, Mapping[str, str]]  # table → column → SQL type
+
+PARAMETERS: Mapping[str, str] = {
+    "period_start": "TIMESTAMP",
+    "period_end": "TIMESTAMP",  # first instant after the period
+    "period_end_population_date": "DATE",  # first day after the period
+}
+GRAIN_UNIT = {Grain.MONTH: "month", Grain.QUARTER: "quarter", Grain.YEAR: "year"}
+EXACT = "DECIMAL(38,6)"  # numerators and denominators: sums of doubles differ with the number of threads
+
+_AGGREGATES: Mapping[Kind, tuple[type[exp.Expression], ...]] = {
+    Kind.SHARE: (exp.Count, exp.Sum),
+    Kind.RATE: (exp.Count, exp.Sum, exp.Max),
+    Kind.RATIO: (exp.Count, exp.Sum, exp.Max),
+    Kind.MEAN: (exp.Avg,),
+    Kind.QUANTILE: (exp.Median, exp.PercentileCont, exp.Quantile),
+}
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One aggregate with its filter, a column of a scan."""
+
+    name: str
+    sql: str
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One pass over one warehouse table, giving measures by settlement and period."""
+
+    table: str
+    time: tuple[str, ...]  # ("event", column) | ("stock", from, to) | ("as_of", column)
+    grain: Grain
+    measures: tuple[Measure, ...]
+
+    def sql(self, source: str, cells: str, *, any_window: bool = False) -> str:
+        """SELECT kato, period_id, measures FROM `source` joined to `cells`.
+
+        `cells` is a relation (kato, period_id, period_start, period_end, period_end_population_date) of what is asked
+        for; `any_window` admits periods that are not calendar ones of the grain (slower: a range join).
+        """
+        kind, column = self.time[0], f't."{self.time[1]}"'
+        if kind == "event" and any_window:
+            join = f"{column} >= c.period_start AND {column} < c.period_end"
+        elif kind == "event":
+            join = f"date_trunc('{GRAIN_UNIT[self.grain]}', {column}) = c.period_start"
+        elif kind == "as_of":
+            join = f"{column} = c.period_end_population_date"
+        else:
+            ended = f't."{self.time[2]}"'
+            join = (
+                f"t.snapshot_date = c.period_end_population_date AND {column} < c.period_end"
+                f" AND ({ended} IS NULL OR {ended} >= c.period_end)"
+            )
+        columns = ",\n       ".join(f"{m.sql} AS {m.name}" for m in self.measures)
+        return (
+            f"SELECT c.kato, c.period_id,\n       {columns}\nFROM {source} AS t\n"
+            f"JOIN {cells} AS c ON t.kato = c.kato AND {join}\nGROUP BY c.kato, c.period_id"
+        )
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A KPI ready to run: which scan column holds which part."""
+
+    kpi: Kpi
+    fingerprint: str
+    numerator: tuple[Scan, str]
+    denominator: tuple[Scan, str]
+    sample: tuple[Scan, str]
+
+    @property
+    def scans(self) -> tuple[Scan, ...]:
+        return tuple(dict.fromkeys((self.numerator[0], self.denominator[0], self.sample[0])))
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(scan.table for scan in self.scans))
+
+
+def compile_kpi(kpi: Kpi, tables: Tables) -> Compiled:
+    """Compile one KPI against the warehouse's tables (name → column → SQL type). Raises ExpressionError."""
+    stem = kpi.code.lower().replace("-", "_") + f"_v{kpi.version}"
+    numerator_rows, num_where, num_base = _rows_of(kpi, kpi.numerator, "numerator")
+    num = _part(kpi, kpi.numerator, numerator_rows, num_where, "numerator", tables)
+    num_filter = _conditions(numerator_rows, [*num_base, (("numerator", "filter"), kpi.numerator.filter)], tables)
+    if kpi.kind in (Kind.MEAN, Kind.QUANTILE):
+        argument = num.find(exp.Avg, exp.Median, exp.PercentileCont, exp.Quantile)
+        assert argument is not None
+        inner = argument.this.sql("duckdb")
+        count = _filtered(f"count({inner})", num_filter)
+        # a mean is kept as sum and count, so that it is exact and can be rolled up; a quantile stands for itself
+        top = _filtered(f"sum({inner})" if kpi.kind is Kind.MEAN else num.sql("duckdb"), num_filter)
+        cast = EXACT if kpi.kind is Kind.MEAN else "DOUBLE"
+        measures = (Measure(f"{stem}_n", f"CAST({top} AS {cast})"), Measure(f"{stem}_s", count))
+        scan = Scan(numerator_rows.table, _time(numerator_rows), kpi.period, measures)
+        return Compiled(kpi, fingerprint(kpi), (scan, f"{stem}_n"), (scan, f"{stem}_s"), (scan, f"{stem}_s"))
+    assert kpi.denominator is not None
+    den_rows, den_where, den_base = _rows_of(kpi, kpi.denominator, "denominator")
+    den = _part(kpi, kpi.denominator, den_rows, den_where, "denominator", tables)
+    den_filter = _conditions(den_rows, [*den_base, (("denominator", "filter"), kpi.denominator.filter)], tables)
+    n = Measure(f"{stem}_n", f"CAST({_filtered(num.sql('duckdb'), num_filter)} AS {EXACT})")
+    d = Measure(f"{stem}_d", f"CAST({_filtered(den.sql('duckdb'), den_filter)} AS {EXACT})")
+    s = Measure(f"{stem}_s", _filtered("count(*)", _conditions(numerator_rows, num_base, tables)))
+    if (den_rows.table, _time(den_rows)) == (numerator_rows.table, _time(numerator_rows)):
+        scan = Scan(numerator_rows.table, _time(numerator_rows), kpi.period, (n, d, s))
+        return Compiled(kpi, fingerprint(kpi), (scan, n.name), (scan, d.name), (scan, s.name))
+    top_scan = Scan(numerator_rows.table, _time(numerator_rows), kpi.period, (n, s))
+    bottom_scan = Scan(den_rows.table, _time(den_rows), kpi.period, (d,))
+    return Compiled(kpi, fingerprint(kpi), (top_scan, n.name), (bottom_scan, d.name), (top_scan, s.name))
+
+
+def fuse(compiled: Iterable[Compiled]) -> list[Scan]:
+    """One scan for all measures over the same table, time column and grain, in a stable order."""
+    merged: dict[tuple[str, tuple[str, ...], Grain], dict[str, Measure]] = {}
+    for one in compiled:
+        for scan in one.scans:
+            measures = merged.setdefault((scan.table, scan.time, scan.grain), {})
+            measures.update((m.name, m) for m in scan.measures)
+    return [
+        Scan(*place, tuple(measures.values())) for place, measures in sorted(merged.items(), key=lambda e: str(e[0]))
+    ]
+
+
+def fingerprint(kpi: Kpi) -> str:
+    """SHA-256 of what the KPI computes: layout and labels do not count, the syntax tree does."""
+    meaning = kpi.model_dump(mode="json", exclude={
+        "name", "description", "change_note", "approved_by", "standards", "assessment", "sensitivity", "valid_to"})  # fmt: skip
+
+    def normal(node: object, key: str = "") -> object:
+        if isinstance(node, dict):
+            return {k: normal(v, k) for k, v in node.items() if v is not None}
+        if isinstance(node, list):
+            return [normal(v) for v in node]
+        if key in {"filter", "aggregate"} and isinstance(node, str):
+            return parse(node, (key,)).sql("duckdb", normalize=True, pretty=False)
+        return node
+
+    text = json.dumps(normal(meaning), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _time(rows: Rows) -> tuple[str, ...]:
+    if rows.event:
+        return ("event", rows.event)
+    if rows.as_of:
+        return ("as_of", rows.as_of)
+    assert rows.stock is not None
+    return ("stock", rows.stock.start, rows.stock.end)
+
+
+def _filtered(aggregate: str, conditions: list[str]) -> str:
+    return f"{aggregate} FILTER (WHERE {' AND '.join(conditions)})" if conditions else aggregate
+
+
+def _rows_of(kpi: Kpi, part: Part, side: str) -> tuple[Rows, Where, list[tuple[Where, str | None]]]:
+    """The rows a part counts, where they are written, and their own condition."""
+    rows, where = (part.rows, (side, "rows")) if part.rows else (kpi.rows, ("rows",))
+    return rows, where, [((*where, "filter"), rows.filter)]
+
+
+def _part(kpi: Kpi, part: Part, rows: Rows, rows_where: Where, side: str, tables: Tables) -> exp.Expression:
+    where = (side, "aggregate")
+    columns = _columns(rows, (*rows_where, "table"), tables)
+    _check_time(rows, columns, rows_where)
+    tree = parse(part.aggregate, where)
+    allowed = _AGGREGATES[kpi.kind]
+    if not isinstance(tree, allowed):
+        names = ", ".join(a.__name__.lower() for a in allowed)
+        raise ExpressionError(
+            where, f"a {kpi.kind} cannot be made by {part.aggregate!r}", f"its {side} must be one of: {names}"
+        )
+    if isinstance(tree, exp.PercentileCont | exp.Quantile) and not isinstance(
+        tree.args.get("quantile") or tree.expression, exp.Literal
+    ):
+        raise ExpressionError(where, "the quantile must be a number", "write quantile_cont(x, 0.9)")
+    for child in tree.iter_expressions():
+        check(child, _names(columns), where, (*SCALAR, exp.Distinct))
+    return _qualify(tree)
+
+
+def _conditions(rows: Rows, filters: list[tuple[Where, str | None]], tables: Tables) -> list[str]:
+    result = []
+    for where, text in filters:
+        if text:
+            tree = parse(text, where)
+            check(tree, _names(tables[rows.table]), where, SCALAR)
+            result.append(f"({_qualify(tree).sql('duckdb')})")
+    return result
+
+
+def _columns(rows: Rows, where: Where, tables: Tables) -> Mapping[str, str]:
+    if rows.table not in tables:
+        raise ExpressionError(
+            where, f"the warehouse has no table {rows.table!r}", f"it has {', '.join(sorted(tables))}"
+        )
+    return tables[rows.table]
+
+
+def _check_time(rows: Rows, columns: Mapping[str, str], where: Where) -> None:
+    kind, *names = _time(rows)
+    for name in names:
+        if columns.get(name) not in {"DATE", "TIMESTAMP"}:
+            dated = ", ".join(c for c, t in columns.items() if t in {"DATE", "TIMESTAMP"})
+            raise ExpressionError((*where, kind), f"{rows.table} has no date column {name!r}", f"it has {dated}")
+    if kind == "stock" and "snapshot_date" not in columns:
+        raise ExpressionError(
+            (*where, kind),
+            f"{rows.table} is not delivered as snapshots",
+            "use event, or make its contract `delivery: snapshot`",
+        )
+
+
+def _names(columns: Mapping[str, str]) -> list[str]:
+    return [*columns, *PARAMETERS]
+
+
+def _qualify(tree: exp.Expression) -> exp.Expression:
+    """Columns come from the table (t), period parameters from the cell (c)."""
+    tree = tree.copy()
+    for column in tree.find_all(exp.Column):
+        column.set("table", exp.to_identifier("c" if column.name in PARAMETERS else "t"))
+    return tree

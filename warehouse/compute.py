@@ -1,0 +1,322 @@
+"""KPI values from the warehouse alone (item 12(4) of order No. 469/НҚ).
+
+A cell is one KPI, one settlement, one period. Asked for are the periods that close in the given months, and of what was
+computed before only the cells touched since: by changed rows, by new or refused deliveries, by a new definition in force, or
+by a late-data window that has closed. What changed is read off the ledger sequences in the tables themselves.
+A value that comes out the same is left alone; a different one is written as a new row and the old one is closed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from kpi_definitions.catalogue import Catalogue
+from kpi_definitions.compiler import GRAIN_UNIT, Compiled, Scan, compile_kpi, fuse
+from kpi_definitions.model import Grain, Kind, Kpi
+from warehouse.contracts import literal
+from warehouse.load import as_of
+from warehouse.periods import closing_in
+from warehouse.store import Store, register_catalogue
+
+PLACES = 6  # decimals of a published value
+CELL = "(kpi_code VARCHAR, version INTEGER, kato VARCHAR, period_id VARCHAR, period_start TIMESTAMP, period_end TIMESTAMP, period_end_population_date DATE)"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a computation did for one KPI."""
+
+    kpi_code: str
+    cells: int
+    written: int
+    restated: int
+    states: Mapping[str, int]
+    other_periods: tuple[str, ...]  # restated outside the months asked for
+    sql: str
+    seq: int
+
+
+def compute(store: Store, catalogue: Catalogue, months: Sequence[str], *, codes: Collection[str] | None = None,
+            today: dt.date | None = None) -> list[Report]:  # fmt: skip
+    """Compute the KPIs `codes` (all, if None) for the periods closing in `months`, and restate what was touched.
+
+    `today` decides whether a late-data window is still open. Raises ExpressionError, StoreError.
+    """
+    today = today or dt.datetime.now(dt.timezone(dt.timedelta(hours=5))).date()
+    every = [compile_kpi(kpi, store.columns()) for kpi in catalogue.kpis]
+    register_catalogue(store, catalogue, {(c.kpi.code, c.kpi.version): c.fingerprint for c in every})
+    compiled = [c for c in every if codes is None or c.kpi.code in codes]
+    con, head = store.con, store.head
+    con.execute(f"CREATE OR REPLACE TEMP TABLE cell {CELL}")
+    for one in compiled:
+        _ask(store, one, months, today)
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE part (kpi_code VARCHAR, version INTEGER, kato VARCHAR, period_id VARCHAR, n DOUBLE, exact_n DECIMAL(38,6), "
+        "exact_d DECIMAL(38,6), s BIGINT)"
+    )
+    texts = _scan(store, compiled)
+    _cover(store, compiled)
+    _specify(store, compiled)
+    con.execute(_STATES.format(today=literal(today.isoformat()), places=PLACES))
+    return _write(store, compiled, months, head, texts)
+
+
+def evaluate(
+    store: Store, kpi: Kpi, kato: str, start: dt.date, end: dt.date, label: str, seq: int | None = None
+) -> tuple[object, ...]:
+    """One KPI over any window, from the warehouse as of a sequence, without writing: (value, numerator, denominator, sample)."""
+    one = compile_kpi(kpi, store.columns())
+    cells = (
+        f"(SELECT {literal(kato)} AS kato, {literal(label)} AS period_id, TIMESTAMP {literal(start.isoformat())} AS period_start, "
+        f"TIMESTAMP {literal(end.isoformat())} AS period_end, DATE {literal(end.isoformat())} AS period_end_population_date)"
+    )
+    found: dict[str, object] = {}
+    for scan in one.scans:
+        cursor = store.con.execute(scan.sql(as_of(scan.table, seq), cells, any_window=True))
+        row = cursor.fetchone()
+        if row:
+            found |= dict(zip([d[0] for d in cursor.description or ()], row, strict=True))
+    n, d, s = (found.get(name) for _, name in (one.numerator, one.denominator, one.sample))
+    row = store.con.execute(
+        f"SELECT {_value(kpi.kind)} FROM (SELECT CAST(? AS DOUBLE) AS n, CAST(? AS DOUBLE) AS d, CAST(? AS BIGINT) AS s, {kpi.scale} AS scale)",
+        [n, d, s],
+    ).fetchone()
+    single = kpi.kind is Kind.QUANTILE
+    return (row[0] if row else None, None if single else n, None if single else d, s or 0)
+
+
+def statement(compiled: Compiled, cells: str, seq: int | None = None) -> str:
+    """The SQL behind one KPI, as text for people: its scans over the warehouse."""
+    return ";\n\n".join(scan.sql(as_of(scan.table, seq), cells) for scan in compiled.scans)
+
+
+def _value(kind: Kind) -> str:
+    body = (
+        "n * scale"
+        if kind is Kind.QUANTILE
+        else "scale * coalesce(n, 0) / nullif(d, 0)"
+        if kind is not Kind.MEAN
+        else "scale * n / nullif(s, 0)"
+    )
+    return f"round({body}, {PLACES})"
+
+
+def _ask(store: Store, one: Compiled, months: Sequence[str], today: dt.date) -> None:
+    """Fill `cell` with what is to be computed for one version of one KPI."""
+    kpi, con = one.kpi, store.con
+    until = literal((kpi.valid_to or dt.date(9999, 1, 1)).isoformat())
+    force = f"p.grain = '{kpi.period}' AND p.period_start >= DATE {literal(kpi.valid_from.isoformat())} AND p.period_start < DATE {until}"
+    due = ", ".join(literal(p.id) for p in closing_in(tuple(months), kpi.period)) or "NULL"
+    row = con.execute("SELECT max(as_of_seq) FROM kpi.computation WHERE kpi_code = ?", [kpi.code]).fetchone()
+    last = row[0] if row else None
+    asked = (
+        f"SELECT s.kato, p.id FROM registry.settlement s CROSS JOIN registry.period p WHERE p.id IN ({due}) AND {force}"
+    )
+    if last is not None:
+        asked += (
+            "\nUNION SELECT v.kato, v.period_id FROM kpi.value v JOIN registry.period p ON p.id = v.period_id WHERE v.kpi_code = "
+            + literal(kpi.code)
+        )
+        asked += (
+            f" AND v.valid_to_seq IS NULL AND {force} AND ("
+            + " OR ".join(
+                (
+                    f"v.definition_hash <> {literal(one.fingerprint)}",
+                    f"v.obs_status = 'P' AND p.period_end + {kpi.late_data_days} <= DATE {literal(today.isoformat())}",
+                    *(f"(v.kato, {_period_key(scan)}) IN ({_touched(scan, last)})" for scan in one.scans),
+                    f"""EXISTS (FROM audit.delivery d WHERE d.loaded_seq > {last} AND d.table_name IN ({", ".join(map(literal, one.tables))})
+                AND d.period_start < p.period_end AND d.period_end > p.period_start
+                AND (d.scope = v.kato OR d.scope = 'KZ' OR (length(d.scope) = 2 AND starts_with(v.kato, d.scope))))""",
+                )
+            )
+            + ")"
+        )
+    con.execute(f"""INSERT INTO cell SELECT {literal(kpi.code)}, {kpi.version}, a.kato, p.id, p.period_start, p.period_end, p.period_end
+FROM ({asked}) a JOIN registry.period p USING (id) ORDER BY ALL""")
+
+
+def _period_key(scan: Scan) -> str:
+    return "p.period_start" if scan.time[0] == "event" else "p.period_end"
+
+
+def _touched(scan: Scan, last: int) -> str:
+    """(settlement, period key) of rows that came or went after a sequence."""
+    column = f'"{scan.time[1]}"' if scan.time[0] != "stock" else "snapshot_date"
+    key = f"CAST(date_trunc('{GRAIN_UNIT[scan.grain]}', {column}) AS DATE)" if scan.time[0] == "event" else column
+    return " UNION ".join(f"SELECT kato, {key} FROM {place}.{scan.table} WHERE {column} IS NOT NULL AND {since} > {last}"
+                          for place, since in (("showcase", "valid_from_seq"), ("history", "valid_to_seq")))  # fmt: skip
+
+
+def _scan(store: Store, compiled: Sequence[Compiled]) -> dict[str, str]:
+    """Run the fused scans and fill `part` with numerator, denominator and sample of every cell. Returns the SQL by KPI."""
+    con = store.con
+    texts: dict[str, str] = {}
+    names: dict[tuple[str, tuple[str, ...], Grain], str] = {}
+    for index, scan in enumerate(fuse(compiled)):
+        place = (scan.table, scan.time, scan.grain)
+        users = [c for c in compiled if any((s.table, s.time, s.grain) == place for s in c.scans)]
+        codes = ", ".join(literal(c.kpi.code) for c in users)
+        con.execute(
+            f"CREATE OR REPLACE TEMP TABLE asked AS SELECT DISTINCT kato, period_id, period_start, period_end, period_end_population_date "
+            f"FROM cell WHERE kpi_code IN ({codes})"
+        )
+        source = as_of(scan.table, None)
+        if scan.time[0] == "event":  # a plain range lets DuckDB skip whole blocks of other months
+            bounds = con.execute("SELECT min(period_start), max(period_end) FROM asked").fetchone()
+            if bounds and bounds[0] is not None:
+                source = f"(SELECT * FROM {source} WHERE \"{scan.time[1]}\" >= TIMESTAMP '{bounds[0]}' AND \"{scan.time[1]}\" < TIMESTAMP '{bounds[1]}')"
+        names[place] = f"scan_{index}"
+        sql = scan.sql(source, "asked")
+        con.execute(f"CREATE OR REPLACE TEMP TABLE scan_{index} AS {sql}")
+        for user in users:
+            texts[user.kpi.code] = "\n\n".join(filter(None, (texts.get(user.kpi.code), sql)))
+    for one in compiled:
+        (top, n), (bottom, d), (sampled, s) = one.numerator, one.denominator, one.sample
+        tables = {names[x.table, x.time, x.grain] for x in (top, bottom, sampled)}
+        alias = {t: f"x{i}" for i, t in enumerate(sorted(tables))}
+        at = lambda scan, name: f"{alias[names[scan.table, scan.time, scan.grain]]}.{name}"  # noqa: B023, E731
+        joins = " ".join(
+            f"LEFT JOIN {t} {a} ON (c.kato, c.period_id) = ({a}.kato, {a}.period_id)" for t, a in alias.items()
+        )
+        single = one.kpi.kind is Kind.QUANTILE
+        exact = (
+            "NULL, NULL" if single else f"CAST({at(top, n)} AS DECIMAL(38,6)), CAST({at(bottom, d)} AS DECIMAL(38,6))"
+        )
+        con.execute(
+            f"INSERT INTO part SELECT c.kpi_code, c.version, c.kato, c.period_id, {at(top, n)}, {exact}, coalesce({at(sampled, s)}, 0) "
+            f"FROM cell c {joins} WHERE c.kpi_code = {literal(one.kpi.code)} AND c.version = {one.kpi.version}"
+        )
+    return texts
+
+
+def _needs(one: Compiled) -> Iterable[tuple[str, bool]]:
+    """Tables a KPI needs deliveries of, and whether only the period's closing month counts (snapshots).
+
+    A figure looked up by date (`as_of`) is either there or not, whichever delivery brought it.
+    """
+    for scan in one.scans:
+        if scan.time[0] != "as_of":
+            yield scan.table, scan.time[0] == "stock"
+
+
+def _cover(store: Store, compiled: Sequence[Compiled]) -> None:
+    """`covered`: by cell, the months a KPI needs, those delivered, and what is missing or was refused."""
+    con = store.con
+    needs = ", ".join(
+        f"({literal(c.kpi.code)}, {c.kpi.version}, {literal(t)}, {str(closing).lower()})"
+        for c in compiled
+        for t, closing in _needs(c)
+    )
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE need AS SELECT * FROM (VALUES {needs}) AS n(kpi_code, version, table_name, closing_only)"
+    )
+    con.execute("""CREATE OR REPLACE TEMP TABLE arrived AS
+SELECT d.table_name, s.kato, m.id AS month, bool_or(d.state = 'loaded') AS loaded, arg_max(d.delivery_id, d.loaded_seq) FILTER (WHERE d.state = 'refused') AS refused
+FROM audit.delivery d JOIN registry.period m ON m.grain = 'M' AND m.period_start >= d.period_start AND m.period_end <= d.period_end
+JOIN registry.settlement s ON d.scope = s.kato OR d.scope = 'KZ' OR d.scope = s.kato2
+WHERE d.state IN ('loaded', 'refused') AND d.table_name IN (SELECT table_name FROM need)
+GROUP BY ALL""")
+    con.execute("""CREATE OR REPLACE TEMP TABLE covered AS
+SELECT c.kpi_code, c.version, c.kato, c.period_id, count(*) AS months, count(*) FILTER (WHERE a.loaded) AS delivered,
+       string_agg(n.table_name || ' ' || m.id, ', ' ORDER BY n.table_name, m.id) FILTER (WHERE a.refused IS NULL AND a.loaded IS NOT TRUE) AS missing,
+       string_agg(n.table_name || ' ' || m.id || ' (delivery ' || a.refused || ')', ', ' ORDER BY n.table_name, m.id)
+           FILTER (WHERE a.refused IS NOT NULL AND NOT a.loaded) AS refused
+FROM cell c JOIN need n USING (kpi_code, version)
+JOIN registry.period m ON m.grain = 'M' AND m.period_end <= CAST(c.period_end AS DATE)
+    AND m.period_start >= CASE WHEN n.closing_only THEN CAST(c.period_end AS DATE) - INTERVAL 1 MONTH ELSE c.period_start END
+LEFT JOIN arrived a ON (a.table_name, a.kato, a.month) = (n.table_name, c.kato, m.id)
+GROUP BY ALL""")
+
+
+def _specify(store: Store, compiled: Sequence[Compiled]) -> None:
+    """`spec`: what the state rules need to know of each KPI version."""
+    store.con.execute(
+        "CREATE OR REPLACE TEMP TABLE spec (kpi_code VARCHAR, version INTEGER, kind VARCHAR, scale BIGINT, minimum_coverage DOUBLE, "
+        "minimum_sample BIGINT, late_days INTEGER, categories VARCHAR, rows_table VARCHAR, looked_up VARCHAR, hash VARCHAR)"
+    )
+    store.insert("spec", ["kpi_code", "version", "kind", "scale", "minimum_coverage", "minimum_sample", "late_days", "categories", "rows_table", "looked_up", "hash"], [
+        (c.kpi.code, c.kpi.version, str(c.kpi.kind), c.kpi.scale, c.kpi.coverage.minimum, c.kpi.minimum_sample, c.kpi.late_data_days,
+         ", ".join(c.kpi.categories), c.numerator[0].table, next((s.table for s in c.scans if s.time[0] == "as_of"), None), c.fingerprint)
+        for c in compiled])  # fmt: skip
+
+
+# The calculation states of SDMX OBS_STATUS we use; a state without a value always has its reason.
+_STATES = """CREATE OR REPLACE TEMP TABLE fresh AS
+WITH joined AS (
+    SELECT c.*, p.exact_n, p.exact_d, p.s, g.item7_group, x.* EXCLUDE (kpi_code, version), v.months, v.delivered, v.missing, v.refused,
+           CASE WHEN v.months IS NULL THEN NULL ELSE round(v.delivered / v.months, 4) END AS coverage,
+           round(CASE x.kind WHEN 'quantile' THEN p.n * x.scale
+                             WHEN 'mean' THEN x.scale * p.n / nullif(p.s, 0)
+                             ELSE x.scale * coalesce(p.n, 0) / nullif(CAST(p.exact_d AS DOUBLE), 0) END, {places}) AS raw_value
+    FROM cell c JOIN part p USING (kpi_code, version, kato, period_id) JOIN spec x USING (kpi_code, version)
+    JOIN registry.settlement g USING (kato) LEFT JOIN covered v USING (kpi_code, version, kato, period_id)),
+judged AS (
+    SELECT *, CASE
+        WHEN NOT list_contains(string_split(categories, ', '), item7_group) THEN 'M|not applicable|the KPI applies to settlements of group ' || categories
+        WHEN coverage < minimum_coverage AND refused IS NOT NULL THEN 'O|not calculable|quality gate failed, extract refused: ' || refused
+            || coalesce('; not delivered: ' || missing, '')
+        WHEN coverage < minimum_coverage THEN 'L|not calculable|extract not delivered: ' || missing
+        WHEN looked_up IS NOT NULL AND exact_d IS NULL THEN 'L|not calculable|' || looked_up || ' has no figure as of ' || period_end_population_date
+        WHEN raw_value IS NULL THEN 'M|not applicable|no rows: nothing of ' || rows_table || ' falls into the period'
+        WHEN kind = 'share' AND (raw_value > 100 OR raw_value < 0) THEN 'O|not calculable|a share of ' || raw_value || ' % is an error in the data'
+        WHEN CAST(period_end AS DATE) + late_days > DATE {today} THEN 'P|provisional|late data may come until ' || (CAST(period_end AS DATE) + late_days)
+        WHEN coverage < 1 THEN 'U|low coverage|delivered for ' || delivered || ' of ' || months || ' months'
+            || coalesce('; not delivered: ' || missing, '') || coalesce('; refused: ' || refused, '')
+        WHEN s < minimum_sample THEN 'U|low coverage|' || s || ' observations, fewer than ' || minimum_sample
+        ELSE 'A|calculated|' END AS verdict
+    FROM joined)
+SELECT kpi_code, version, kato, period_id, CAST(period_start AS DATE) AS period_start, hash, coverage,
+       verdict[1] AS obs_status, split_part(verdict, '|', 2) AS state, nullif(verdict[length(split_part(verdict, '|', 2)) + 4:], '') AS reason,
+       CASE WHEN verdict[1] IN ('A', 'P', 'U') THEN raw_value END AS value, s AS sample_size,
+       CASE WHEN kind = 'quantile' THEN NULL WHEN kind = 'mean' THEN exact_n ELSE coalesce(exact_n, 0) END AS numerator,
+       CASE WHEN kind = 'quantile' THEN NULL ELSE exact_d END AS denominator
+FROM judged"""
+
+
+def _write(
+    store: Store, compiled: Sequence[Compiled], months: Sequence[str], head: int, texts: Mapping[str, str]
+) -> list[Report]:
+    con = store.con
+    same = " AND ".join(
+        f"v.{c} IS NOT DISTINCT FROM f.{c}"
+        for c in ("value", "numerator", "denominator", "sample_size", "state", "obs_status", "reason", "coverage")
+    )
+    con.execute(f"""CREATE OR REPLACE TEMP TABLE news AS SELECT f.*, v.kpi_code IS NOT NULL AS restates FROM fresh f
+LEFT JOIN kpi.value v ON (v.kpi_code, v.kato, v.period_id) = (f.kpi_code, f.kato, f.period_id) AND v.valid_to_seq IS NULL
+WHERE v.kpi_code IS NULL OR NOT ({same} AND v.definition_hash = f.hash)""")
+    asked = {code: (cells, states) for code, cells, states in con.execute(
+        "SELECT kpi_code, sum(n), map_from_entries(list((state, n) ORDER BY state)) FROM (SELECT kpi_code, state, count(*) AS n FROM fresh GROUP BY ALL) GROUP BY ALL").fetchall()}  # fmt: skip
+    row = con.execute("SELECT max(catalogue_version) FROM registry.kpi").fetchone()
+    done = {}
+    codes = list(dict.fromkeys(c.kpi.code for c in compiled))
+    written = {code: (n, restated) for code, n, restated in
+               con.execute("SELECT kpi_code, count(*), count(*) FILTER (WHERE restates) FROM news GROUP BY ALL").fetchall()}  # fmt: skip
+    due = {
+        code: {p.id for c in compiled if c.kpi.code == code for p in closing_in(tuple(months), c.kpi.period)}
+        for code in codes
+    }
+    other = {code: tuple(sorted(set(periods) - due[code])) for code, periods in
+             con.execute("SELECT kpi_code, list(DISTINCT period_id) FROM news WHERE restates GROUP BY ALL").fetchall()}  # fmt: skip
+    with store.transaction():
+        seqs = store.record([("computed", code, {"as_of": head, "months": list(months), "cells": int(asked.get(code, (0, {}))[0]),
+                                                 "written": written.get(code, (0, 0))[0], "restated": written.get(code, (0, 0))[1]}) for code in codes])  # fmt: skip
+        done = dict(zip(codes, seqs, strict=True))
+        con.execute("CREATE OR REPLACE TEMP TABLE done (kpi_code VARCHAR, seq BIGINT)")
+        store.insert("done", ["kpi_code", "seq"], list(done.items()))
+        con.execute("""UPDATE kpi.value v SET valid_to_seq = d.seq FROM news n JOIN done d USING (kpi_code)
+WHERE n.restates AND v.valid_to_seq IS NULL AND (v.kpi_code, v.kato, v.period_id) = (n.kpi_code, n.kato, n.period_id)""")
+        con.execute(
+            """INSERT INTO kpi.value BY NAME
+SELECT n.kpi_code, kato, period_id, period_start, value, numerator, denominator, sample_size, state, obs_status, reason, coverage,
+       version AS definition_version, hash AS definition_hash, CAST(? AS VARCHAR) AS catalogue_version, CAST(? AS BIGINT) AS as_of_seq,
+       CAST(? AS TIMESTAMPTZ) AS computed_at, CAST(? AS VARCHAR) AS run_id, d.seq AS valid_from_seq, CAST(NULL AS BIGINT) AS valid_to_seq
+FROM news n JOIN done d USING (kpi_code) ORDER BY ALL""",
+            [row[0] if row else None, head, dt.datetime.now(dt.UTC), store.run_id],
+        )
+        store.insert(
+            "kpi.computation", ["kpi_code", "as_of_seq", "seq"], [(code, head, seq) for code, seq in done.items()]
+        )
+    return [Report(code, int(asked.get(code, (0, {}))[0]), *written.get(code, (0, 0)), states=asked.get(code, (0, {}))[1],
+                   other_periods=other.get(code, ()), sql=texts.get(code, ""), seq=done[code]) for code in codes]  # fmt: skip

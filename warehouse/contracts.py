@@ -1,0 +1,353 @@
+"""Showcase table contracts (ODCS v3.1) and the reading of any ODCS document.
+
+A contract's text becomes a `Table`: columns with SQL types and row rules, and the rules a whole delivery is judged by.
+Source contracts (connectors/) are read with the same `read_odcs`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft201909Validator
+
+from kpi_definitions.documents import Document, DocumentError, Fault, read
+
+SHOWCASE = Path(__file__).parent / "showcase"
+SYSTEM_COLUMNS: Mapping[str, tuple[str, str]] = {
+    "kato": ("VARCHAR", "Settlement, nine digits of the KATO classifier"),
+    "delivery_id": ("BIGINT", "The delivery that last asserted this row: audit.delivery"),
+    "row_no": ("BIGINT", "Number of the record in the delivered file, from 1, header not counted"),
+    "sdu_load_in_dt": ("TIMESTAMPTZ", "When the row was loaded"),
+    "valid_from_seq": ("BIGINT", "Ledger sequence from which this version of the row is valid"),
+}
+SNAPSHOT_COLUMN = ("snapshot_date", "DATE", "First day after the period whose end state this row describes")
+_TYPES = {"string": "VARCHAR", "integer": "INTEGER", "boolean": "BOOLEAN", "date": "DATE", "timestamp": "TIMESTAMP"}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Something that must hold: of every row (`predicate`), or of a delivery (`expectation` on its profile)."""
+
+    id: str
+    description: str
+    dimension: str
+    severity: str  # error: rejects the row, refuses the delivery; warning: is reported
+    predicate: str | None = None  # SQL over the table's columns; only FALSE breaks it
+    expectation: str | None = None  # Great Expectations type, e.g. expect_column_values_to_be_between
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def check_name(self) -> str:
+        """The rule's name where only letters, digits and underscores are allowed."""
+        return "".join(c if c.isalnum() else "_" for c in self.id)
+
+
+@dataclass(frozen=True)
+class Column:
+    name: str
+    sql_type: str
+    description: str
+    description_ru: str
+    required: bool
+    unit: str | None
+    classification: str
+    rules: tuple[Rule, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A showcase table: what its contract says, ready for SQL."""
+
+    name: str
+    title: str
+    description: str
+    description_ru: str
+    domain: str
+    owner: str
+    version: str
+    snapshot: bool
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    row_rules: tuple[Rule, ...]
+    delivery_rules: tuple[Rule, ...]
+    document: Document = field(compare=False, repr=False)
+
+    @cached_property
+    def business_columns(self) -> dict[str, str]:
+        """Name and SQL type of every column the table has beside the loader's own, in order."""
+        columns = {c.name: c.sql_type for c in self.columns}
+        return columns | {SNAPSHOT_COLUMN[0]: SNAPSHOT_COLUMN[1]} if self.snapshot else columns
+
+    @cached_property
+    def identity(self) -> tuple[str, ...]:
+        """The columns by which a row is recognised when it comes again."""
+        return ("kato", *self.key, *((SNAPSHOT_COLUMN[0],) if self.snapshot else ()))
+
+    @cached_property
+    def all_rules(self) -> tuple[Rule, ...]:
+        """Row rules of the columns, row rules of the table, delivery rules: in the order they are applied."""
+        return (*(r for c in self.columns for r in c.rules), *self.row_rules, *self.delivery_rules)
+
+
+def odcs_schema() -> dict[str, Any]:
+    """The JSON Schema of ODCS as bundled with `open-data-contract-standard` (importing the package is slow)."""
+    spec = importlib.util.find_spec("open_data_contract_standard")
+    assert spec is not None
+    assert spec.submodule_search_locations
+    text = (Path(spec.submodule_search_locations[0]) / "schema.json").read_text(encoding="utf-8")
+    schema: dict[str, Any] = json.loads(text)
+    return schema
+
+
+@cache
+def _validator() -> Draft201909Validator:
+    return Draft201909Validator(odcs_schema())
+
+
+def schema_faults(document: Document) -> list[Fault]:
+    """Where a document breaks ODCS itself. Some 20 ms a document: `qala check` and the tests pay it, a run does not."""
+    faults = []
+    for error in _validator().iter_errors(document.data):
+        deepest = max(_leaves(error), key=lambda e: len(e.absolute_path))
+        where = tuple(deepest.absolute_path)
+        faults.append(
+            document.fault(
+                where,
+                f"{'.'.join(map(str, where)) or 'document'}: {deepest.message[:200]}",
+                "see the Open Data Contract Standard v3.1",
+            )
+        )
+    return faults
+
+
+def _leaves(error: Any) -> Iterator[Any]:
+    if error.context:
+        for child in error.context:
+            yield from _leaves(child)
+    else:
+        yield error
+
+
+def custom(holder: Mapping[str, Any]) -> dict[str, Any]:
+    """`customProperties` of any ODCS element as a mapping."""
+    return {p["property"]: p["value"] for p in holder.get("customProperties", [])}
+
+
+def quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(value: Any) -> str:
+    """A Python value as an SQL literal."""
+    if value is None:
+        return "NULL"
+    if isinstance(value, bool):
+        return str(value).upper()
+    if isinstance(value, int | float):
+        return str(value)
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def load_tables(folder: Path = SHOWCASE) -> dict[str, Table]:
+    """Every showcase contract of a folder, by table name. Raises DocumentError with all faults found."""
+    faults: list[Fault] = []
+    tables: dict[str, Table] = {}
+    for path in sorted(folder.glob("*.odcs.yaml")):
+        try:
+            table = parse_table(read(path))
+        except DocumentError as error:
+            faults += error.faults
+            continue
+        tables[table.name] = table
+    if faults:
+        raise DocumentError(faults)
+    return tables
+
+
+def parse_table(document: Document) -> Table:
+    """Turn one contract document into a Table. Raises DocumentError naming the line."""
+    try:
+        schemas = document.data["schema"]
+        body = schemas[0]
+        properties = body["properties"]
+    except (KeyError, IndexError, TypeError):
+        raise DocumentError(schema_faults(document) or [document.fault((), "no schema with properties")]) from None
+    faults: list[Fault] = []
+    columns = []
+    for index, prop in enumerate(properties):
+        where: tuple[str | int, ...] = ("schema", 0, "properties", index)
+        sql_type = prop.get("physicalType") or _TYPES.get(prop.get("logicalType", ""))
+        if sql_type is None:
+            faults.append(
+                document.fault(
+                    where,
+                    f"column {prop.get('name')}: no SQL type for {prop.get('logicalType')!r}",
+                    "a number needs physicalType DECIMAL(p,s): sums must be exact",
+                )
+            )
+            continue
+        if sql_type.upper() in {"DOUBLE", "FLOAT", "REAL"}:
+            faults.append(
+                document.fault(
+                    (*where, "physicalType"),
+                    f"column {prop['name']}: {sql_type} does not add up exactly",
+                    "use DECIMAL(p,s)",
+                )
+            )
+        if prop["name"] in SYSTEM_COLUMNS or prop["name"] == SNAPSHOT_COLUMN[0]:
+            faults.append(
+                document.fault((*where, "name"), f"column name {prop['name']} belongs to the loader", "rename it")
+            )
+        options = prop.get("quality", [])
+        rules = tuple(r for q in options if (r := _column_rule(prop["name"], q)) and r.predicate)
+        columns.append(
+            Column(
+                name=prop["name"],
+                sql_type=sql_type,
+                description=prop.get("description", ""),
+                description_ru=custom(prop).get("descriptionRu", ""),
+                required=bool(prop.get("required")),
+                unit=custom(prop).get("unit"),
+                classification=prop.get("classification", "open"),
+                rules=(*_implied_rules(prop, sql_type), *rules),
+            )
+        )
+    key = tuple(
+        p["name"]
+        for p in sorted((p for p in properties if p.get("primaryKey")), key=lambda p: p.get("primaryKeyPosition", 0))
+    )
+    if not key:
+        faults.append(
+            document.fault(("schema", 0, "properties"), "no primary key", "mark its columns with primaryKey: true")
+        )
+    if faults:
+        raise DocumentError(faults)
+    table_quality = body.get("quality", [])
+    column_delivery = [
+        r for p in properties for q in p.get("quality", []) if (r := _column_rule(p["name"], q)) and r.expectation
+    ]
+    return Table(
+        name=body["name"],
+        title=body.get("businessName", body["name"]),
+        description=body.get("description", ""),
+        description_ru=custom(body).get("descriptionRu", ""),
+        domain=document.data.get("domain", ""),
+        owner=document.data.get("team", {}).get("name", ""),
+        version=document.data["version"],
+        snapshot=custom(document.data).get("delivery", "period") == "snapshot",
+        columns=tuple(columns),
+        key=key,
+        row_rules=tuple(_rule(q, predicate=q["implementation"]) for q in table_quality if q.get("engine") == "qala"),
+        delivery_rules=(*_common_rules(key), *column_delivery, *(r for q in table_quality if (r := _table_rule(q)))),
+        document=document,
+    )
+
+
+def _implied_rules(prop: Mapping[str, Any], sql_type: str) -> Iterator[Rule]:
+    """What type, obligation, range, length and pattern of a column demand of each row."""
+    name, col = prop["name"], quoted(prop["name"])
+    options = prop.get("logicalTypeOptions", {})
+    yield Rule(f"{name}.type", f"{name} can be read as {sql_type}", "conformity", "error", predicate="")
+    if prop.get("required") or prop.get("primaryKey"):
+        yield Rule(f"{name}.required", f"{name} is not empty", "completeness", "error", predicate=f"{col} IS NOT NULL")
+    bounds = [(">=", "minimum"), (">", "exclusiveMinimum"), ("<=", "maximum"), ("<", "exclusiveMaximum")]
+    parts = [f"{col} {sign} {literal(options[option])}" for sign, option in bounds if option in options]
+    if parts:
+        words = " and ".join(f"{sign} {options[option]}" for sign, option in bounds if option in options)
+        yield Rule(f"{name}.range", f"{name} {words}", "accuracy", "error", predicate=" AND ".join(parts))
+    lengths = [
+        f"length({col}) {sign} {options[o]}" for sign, o in ((">=", "minLength"), ("<=", "maxLength")) if o in options
+    ]
+    if lengths:
+        yield Rule(
+            f"{name}.length", f"{name} has an allowed length", "conformity", "error", predicate=" AND ".join(lengths)
+        )
+    if "pattern" in options:
+        yield Rule(
+            f"{name}.pattern",
+            f"{name} matches {options['pattern']}",
+            "conformity",
+            "error",
+            predicate=f"regexp_full_match({col}, {literal(options['pattern'])})",
+        )
+
+
+def _rule(quality: Mapping[str, Any], prefix: str = "", **how: Any) -> Rule:
+    return Rule(
+        prefix + quality["id"],
+        quality.get("description", quality["id"]),
+        quality.get("dimension", "accuracy"),
+        quality.get("severity", "error"),
+        **how,
+    )
+
+
+def _column_rule(name: str, quality: Mapping[str, Any]) -> Rule | None:
+    if quality.get("metric") == "invalidValues" and quality.get("mustBe") == 0:
+        values = ", ".join(literal(v) for v in quality["arguments"]["validValues"])
+        return _rule(quality, f"{name}.", predicate=f"{quoted(name)} IN ({values})")
+    if quality.get("metric") == "nullValues":
+        return _rule(
+            quality,
+            f"{name}.",
+            expectation="expect_column_values_to_be_between",
+            kwargs={"column": f"null_percent__{name}", "max_value": quality["mustBeLessOrEqualTo"]},
+        )
+    return None
+
+
+def _table_rule(quality: Mapping[str, Any]) -> Rule | None:
+    if quality.get("metric") == "rowCount":
+        return _rule(
+            quality,
+            expectation="expect_column_values_to_be_between",
+            kwargs={"column": "received", "min_value": quality["mustBeGreaterThan"], "strict_min": True},
+        )
+    if quality.get("engine") == "greatExpectations":
+        how = quality["implementation"]
+        return _rule(quality, expectation=how["type"], kwargs=how["kwargs"])
+    return None
+
+
+def _common_rules(key: Iterable[str]) -> tuple[Rule, ...]:
+    """What every delivery of every table must meet, whatever its contract says."""
+    between = "expect_column_values_to_be_between"
+    return (
+        Rule(
+            "key.unique",
+            f"{', '.join(key)} is given once; of repeated ones the last row counts, the others are rejected",
+            "uniqueness",
+            "error",
+            predicate="",
+        ),
+        Rule(
+            "scope",
+            "The row's settlement lies in the territory the delivery is for",
+            "conformity",
+            "error",
+            predicate="",
+        ),
+        Rule("structure", "Headers, encoding and format are those of the contract", "conformity", "error"),
+        Rule(
+            "manifest-rows",
+            "The file has the number of rows its manifest declares",
+            "coverage",
+            "error",
+            expectation=between,
+            kwargs={"column": "manifest_difference", "min_value": 0, "max_value": 0},
+        ),
+        Rule(
+            "repeated-keys",
+            "At most 1 % of the rows repeat a key",
+            "uniqueness",
+            "warning",
+            expectation=between,
+            kwargs={"column": "duplicate_percent", "max_value": 1},
+        ),
+    )

@@ -1,0 +1,324 @@
+"""The loading door: the only way rows come into the showcase.
+
+A delivery loads whole or not at all, in one transaction with its ledger row, its rejected rows and its check results.
+A row that is corrected or withdrawn moves to `history` with the ledger sequence at which it ceased to hold; the current
+table stays plain. Time is the ledger sequence, never the clock.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import duckdb
+
+from warehouse.contracts import Table, literal, quoted
+from warehouse.periods import parse_period
+from warehouse.store import Home, Store, StoreError, writing
+
+__all__ = [
+    "Delivery",
+    "Home",
+    "Outcome",
+    "Store",
+    "StoreError",
+    "load",
+    "received",
+    "register",
+    "same_bytes",
+    "writing",
+]
+
+
+class ReceiptLike(Protocol):
+    """What the archive knows of a delivery."""
+
+    receipt_id: str
+    table: str
+    system: str
+    scope: str
+    period: str
+    file_name: str
+    sha256: str
+    bytes: int
+    received_at: str
+    declared_rows: int | None
+
+
+class FindingLike(Protocol):
+    """What a rule found."""
+
+    delivery_id: int
+    rule: str
+    severity: str
+    dimension: str
+    passed: bool
+    observed: str
+    expected: str
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A registered delivery that waits for its decision."""
+
+    delivery_id: int
+    receipt_id: str
+    table: str
+    system: str
+    scope: str
+    period: str
+    period_end: dt.date
+    file_name: str
+    sha256: str
+    bytes: int
+    declared_rows: int | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was decided on a delivery. accepted + rejected = received, always."""
+
+    delivery_id: int
+    state: str  # loaded, refused or duplicate
+    reason: str | None
+    contract_id: str
+    contract_version: str
+    received: int = 0
+    accepted: int = 0
+    rejected: int = 0
+
+
+def register(store: Store, receipts: Sequence[ReceiptLike]) -> int:
+    """Enter receipts not yet known as deliveries in state `received`. Returns how many were new."""
+    if not receipts:
+        return 0
+    known = {row[0] for row in store.con.execute("SELECT receipt_id FROM audit.delivery").fetchall()}
+    new = [r for r in receipts if r.receipt_id not in known]
+    if not new:
+        return 0
+    row = store.con.execute("SELECT coalesce(max(delivery_id), 0) FROM audit.delivery").fetchone()
+    first = int(row[0]) + 1 if row else 1
+    with store.transaction():
+        seqs = store.record([("received", r.receipt_id, {"sha256": r.sha256, "table": r.table, "system": r.system, "scope": r.scope,
+                                                         "period": r.period, "file": r.file_name, "bytes": r.bytes}) for r in new])  # fmt: skip
+        rows: list[tuple[Any, ...]] = []
+        for number, (receipt, seq) in enumerate(zip(new, seqs, strict=True)):
+            period = parse_period(receipt.period)
+            rows.append(
+                (
+                    first + number,
+                    receipt.receipt_id,
+                    receipt.table,
+                    receipt.system,
+                    receipt.scope,
+                    receipt.period,
+                    period.start,
+                    period.end,
+                    period.closing_month,
+                    receipt.file_name,
+                    receipt.sha256,
+                    receipt.bytes,
+                    receipt.declared_rows,
+                    receipt.received_at,
+                    seq,
+                    "received",
+                )
+            )
+        store.insert(
+            "audit.delivery",
+            [
+                "delivery_id",
+                "receipt_id",
+                "table_name",
+                "system",
+                "scope",
+                "period_id",
+                "period_start",
+                "period_end",
+                "closing_month",
+                "file_name",
+                "sha256",
+                "bytes",
+                "declared_rows",
+                "received_at",
+                "registered_seq",
+                "state",
+            ],
+            rows,
+        )
+    return len(new)
+
+
+def received(store: Store, table: str, months: Iterable[str] | None = None) -> list[Delivery]:
+    """Deliveries of a table waiting for a decision, in order of arrival; `months`: those that close in one of them."""
+    chosen = "" if months is None else f" AND closing_month IN ({', '.join(literal(m) for m in months) or 'NULL'})"
+    rows = store.con.execute(
+        "SELECT delivery_id, receipt_id, table_name, system, scope, period_id, period_end, file_name, sha256, bytes, declared_rows "
+        f"FROM audit.delivery WHERE state = 'received' AND table_name = ?{chosen} ORDER BY delivery_id",
+        [table],
+    ).fetchall()
+    return [Delivery(*row) for row in rows]
+
+
+def same_bytes(store: Store, deliveries: Sequence[Delivery]) -> dict[int, int]:
+    """Deliveries whose bytes are what the same system last delivered for the same table, territory and period: new id → old id."""
+    if not deliveries:
+        return {}
+    latest: dict[tuple[str, str, str, str], tuple[str, int]] = {
+        (table, system, scope, period): (sha256, delivery_id) for table, system, scope, period, sha256, delivery_id in store.con.execute(
+            "SELECT table_name, system, scope, period_id, sha256, delivery_id FROM audit.delivery WHERE state = 'loaded' AND table_name = ? "
+            "ORDER BY loaded_seq", [deliveries[0].table]).fetchall()}  # fmt: skip
+    found = {}
+    for one in deliveries:
+        place = (one.table, one.system, one.scope, one.period)
+        if place in latest and latest[place][0] == one.sha256:
+            found[one.delivery_id] = latest[place][1]
+        else:
+            latest[place] = (one.sha256, one.delivery_id)
+    return found
+
+
+def load(
+    store: Store,
+    table: Table,
+    staged: str,
+    deliveries: Sequence[Delivery],
+    outcomes: Sequence[Outcome],
+    findings: Iterable[FindingLike],
+) -> None:
+    """Write the decisions on a batch of deliveries of one table, and the rows of those accepted, in one transaction.
+
+    `staged` is a relation (delivery_id, row_no, kato, business columns, broken, raw). Two deliveries for the same system,
+    territory and period replace one another; otherwise rows are recognised by the table's identity and the later delivery wins.
+    """
+    by_id = {d.delivery_id: d for d in deliveries}
+    con = store.con
+    with store.transaction():
+        seqs = dict(zip([o.delivery_id for o in outcomes], store.record([(
+            o.state, by_id[o.delivery_id].receipt_id,
+            {"delivery_id": o.delivery_id, "received": o.received, "accepted": o.accepted, "rejected": o.rejected, "reason": o.reason, "contract": o.contract_id},
+        ) for o in outcomes]), strict=True))  # fmt: skip
+        now = dt.datetime.now(dt.UTC)
+        con.execute(
+            "CREATE OR REPLACE TEMP TABLE batch (delivery_id BIGINT, seq BIGINT, turn INTEGER, state VARCHAR, reason VARCHAR, contract_id VARCHAR, "
+            "contract_version VARCHAR, received BIGINT, accepted BIGINT, rejected BIGINT)"
+        )
+        turns = _turns([by_id[o.delivery_id] for o in outcomes if o.state == "loaded"])
+        store.insert(
+            "batch",
+            [
+                "delivery_id",
+                "seq",
+                "turn",
+                "state",
+                "reason",
+                "contract_id",
+                "contract_version",
+                "received",
+                "accepted",
+                "rejected",
+            ],
+            [
+                (
+                    o.delivery_id,
+                    seqs[o.delivery_id],
+                    turns.get(o.delivery_id),
+                    o.state,
+                    o.reason,
+                    o.contract_id,
+                    o.contract_version,
+                    o.received,
+                    o.accepted,
+                    o.rejected,
+                )
+                for o in outcomes
+            ],
+        )
+        con.execute(
+            """UPDATE audit.delivery d SET state = b.state, reason = b.reason, contract_id = b.contract_id, contract_version = b.contract_version,
+            received_rows = b.received, accepted_rows = b.accepted, rejected_rows = b.rejected, loaded_seq = b.seq, loaded_at = ?
+            FROM batch b WHERE d.delivery_id = b.delivery_id""",
+            [now],
+        )
+        if any(o.received for o in outcomes):
+            con.execute(
+                f"INSERT INTO audit.rejected_row SELECT delivery_id, row_no, broken, raw FROM {staged} JOIN batch USING (delivery_id) "
+                "WHERE broken IS NOT NULL ORDER BY ALL"
+            )
+        for turn in sorted(set(turns.values())):
+            _load_turn(con, table, staged, turn, now)
+        store.insert(
+            "audit.check_result",
+            ["delivery_id", "table_name", "rule", "severity", "dimension", "passed", "observed", "expected"],
+            [
+                (f.delivery_id, table.name, f.rule, f.severity, f.dimension, f.passed, f.observed, f.expected)
+                for f in findings
+            ],
+        )
+
+
+def _turns(deliveries: Iterable[Delivery]) -> dict[int, int]:
+    """Deliveries for the same slice in one batch must be loaded one after the other: the n-th of each slice in turn n."""
+    count: dict[tuple[str, str, str], int] = {}
+    turns = {}
+    for one in deliveries:
+        place = (one.system, one.scope, one.period)
+        count[place] = count.get(place, -1) + 1
+        turns[one.delivery_id] = count[place]
+    return turns
+
+
+def _load_turn(con: duckdb.DuckDBPyConnection, table: Table, staged: str, turn: int, now: dt.datetime) -> None:
+    names = ["kato", *table.business_columns]
+    columns = ", ".join(quoted(n) for n in names)
+    key = ", ".join(quoted(k) for k in table.identity)
+    rest = [n for n in names if n not in table.identity]
+    current, history = f"showcase.{table.name}", f"history.{table.name}"
+    con.execute(f"""CREATE OR REPLACE TEMP TABLE incoming AS
+SELECT {columns}, s.delivery_id, s.row_no, CAST({literal(now.isoformat())} AS TIMESTAMPTZ) AS sdu_load_in_dt, b.seq AS valid_from_seq
+FROM {staged} s JOIN batch b USING (delivery_id) WHERE s.broken IS NULL AND b.turn = {turn}""")
+    # the same key from two deliveries of one turn (an appeal in two months' extracts): the later one holds, the earlier did until then
+    con.execute(f"""CREATE OR REPLACE TEMP TABLE overtaken AS
+SELECT rid, next_seq FROM (
+    SELECT i.rowid AS rid, lead(valid_from_seq) OVER (PARTITION BY {key} ORDER BY valid_from_seq) AS next_seq
+    FROM incoming i SEMI JOIN (SELECT {key} FROM incoming GROUP BY ALL HAVING count(*) > 1) USING ({key}))
+WHERE next_seq IS NOT NULL""")
+    con.execute(
+        f"INSERT INTO {history} BY NAME SELECT i.*, o.next_seq AS valid_to_seq FROM incoming i JOIN overtaken o ON i.rowid = o.rid"
+    )
+    con.execute("DELETE FROM incoming WHERE rowid IN (SELECT rid FROM overtaken)")
+    row = con.execute(f"SELECT count(*) FROM {current}").fetchone()
+    if row and row[0]:
+        changed = " OR ".join(f"c.{quoted(n)} IS DISTINCT FROM i.{quoted(n)}" for n in rest) or "false"
+        slices = f"""SELECT d.delivery_id, n.delivery_id AS new_delivery, b.seq FROM audit.delivery d
+            JOIN audit.delivery n ON (n.table_name, n.system, n.scope, n.period_id) = (d.table_name, d.system, d.scope, d.period_id)
+            JOIN batch b ON b.delivery_id = n.delivery_id AND b.turn = {turn} WHERE d.delivery_id <> n.delivery_id AND d.state = 'loaded'"""
+        con.execute(f"CREATE OR REPLACE TEMP TABLE same_slice AS {slices}")
+        con.execute(f"""CREATE OR REPLACE TEMP TABLE met AS
+SELECT c.rowid AS rid, i.rowid AS incoming_rid, i.valid_from_seq AS seq,
+       ({changed}) OR s.delivery_id IS NULL AS differs
+FROM {current} c JOIN incoming i USING ({key}) LEFT JOIN same_slice s ON s.delivery_id = c.delivery_id AND s.new_delivery = i.delivery_id""")
+        con.execute(f"""CREATE OR REPLACE TEMP TABLE leaving AS
+SELECT rid, seq FROM met WHERE differs
+UNION ALL
+SELECT c.rowid, max(s.seq) FROM {current} c JOIN same_slice s USING (delivery_id) WHERE c.rowid NOT IN (SELECT rid FROM met) GROUP BY c.rowid""")
+        con.execute(
+            f"INSERT INTO {history} BY NAME SELECT c.*, l.seq AS valid_to_seq FROM {current} c JOIN leaving l ON c.rowid = l.rid"
+        )
+        con.execute(f"DELETE FROM {current} WHERE rowid IN (SELECT rid FROM leaving)")
+        # re-sent unchanged: what is there already says the same
+        con.execute("DELETE FROM incoming WHERE rowid IN (SELECT incoming_rid FROM met WHERE NOT differs)")
+    con.execute(f"INSERT INTO {current} BY NAME SELECT * FROM incoming")
+    con.execute("DROP TABLE incoming; DROP TABLE overtaken")
+
+
+def as_of(table: str, seq: int | None) -> str:
+    """A relation with a showcase table's rows as they held at a ledger sequence; None: as they hold now."""
+    if seq is None:
+        return f"showcase.{table}"
+    return (
+        f"(SELECT * FROM showcase.{table} WHERE valid_from_seq <= {seq} UNION ALL BY NAME "
+        f"SELECT * EXCLUDE (valid_to_seq) FROM history.{table} WHERE valid_from_seq <= {seq} AND valid_to_seq > {seq})"
+    )

@@ -1,0 +1,88 @@
+"""Reporting periods: months, quarters, half-years, years and runs of months, named as SDMX and ISO 8601 name them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from dataclasses import dataclass
+
+_PATTERNS = (
+    (re.compile(r"^(\d{4})-(\d{2})$"), "M", 1),
+    (re.compile(r"^(\d{4})-Q([1-4])$"), "Q", 3),
+    (re.compile(r"^(\d{4})-S([12])$"), "S", 6),
+    (re.compile(r"^(\d{4})$"), "A", 12),
+)
+
+
+@dataclass(frozen=True, order=True)
+class Period:
+    """Whole months from `start` to before `end`. `grain`: M, Q, S, A, or R for a run of months."""
+
+    start: dt.date
+    end: dt.date  # first day after
+    id: str
+    grain: str
+
+    @property
+    def months(self) -> tuple[str, ...]:
+        """The ids of its months: 2026-01, 2026-02, ..."""
+        return tuple(month_id(add_months(self.start, n)) for n in range(_distance(self.start, self.end)))
+
+    @property
+    def closing_month(self) -> str:
+        return month_id(add_months(self.end, -1))
+
+
+def add_months(day: dt.date, months: int) -> dt.date:
+    """The first day of the month `months` after that of `day`."""
+    index = day.year * 12 + day.month - 1 + months
+    return dt.date(index // 12, index % 12 + 1, 1)
+
+
+def month_id(day: dt.date) -> str:
+    return f"{day:%Y-%m}"
+
+
+def parse_period(text: str) -> Period:
+    """2026-01, 2026-Q1, 2026-S1, 2026 or 2026-01/2026-06. Raises ValueError saying so."""
+    first, slash, last = text.strip().partition("/")
+    if slash:
+        start, end = parse_period(first), parse_period(last)
+        if end.end <= start.start:
+            raise ValueError(f"period {text!r} ends before it begins")
+        return Period(start.start, end.end, text.strip(), "R")
+    for pattern, grain, months in _PATTERNS:
+        match = pattern.match(first)
+        if match:
+            number = int(match[2]) if match.lastindex == 2 else 1
+            try:
+                start_day = add_months(dt.date(int(match[1]), 1, 1), (number - 1) * months)
+                valid = grain != "M" or 1 <= number <= 12
+                end_day = add_months(start_day, months)
+            except ValueError:
+                break
+            if valid:
+                return Period(start_day, end_day, first, grain)
+    raise ValueError(
+        f"{text!r} is no period: write a month 2026-01, a quarter 2026-Q1, a half-year 2026-S1, a year 2026 "
+        "or a run of months 2026-01/2026-06"
+    )
+
+
+def closing_in(months: tuple[str, ...], grain: str) -> list[Period]:
+    """The periods of a grain whose last month is among `months`."""
+    found = []
+    for month in sorted(months):
+        end = add_months(parse_period(month).start, 1)
+        last = add_months(end, -1)
+        if grain == "M":
+            found.append(parse_period(month))
+        elif grain == "Q" and last.month % 3 == 0:
+            found.append(parse_period(f"{last.year}-Q{last.month // 3}"))
+        elif grain == "A" and last.month == 12:
+            found.append(parse_period(f"{last.year:04d}"))
+    return found
+
+
+def _distance(start: dt.date, end: dt.date) -> int:
+    return (end.year - start.year) * 12 + end.month - start.month

@@ -1,0 +1,307 @@
+"""The home folder and the one DuckDB file: who may write it, and its ledger.
+
+One process writes, guarded by a lock file that also covers the moment of publishing. Analysts never open this file:
+they read the release.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from filelock import FileLock, Timeout
+
+from kpi_definitions.catalogue import Catalogue
+from warehouse import schema
+from warehouse.contracts import SHOWCASE, Table, literal, load_tables
+from warehouse.periods import add_months, month_id
+
+REGISTRIES = Path(__file__).parent / "registries"
+FIRST_YEAR, LAST_YEAR = 2010, 2040
+LOCK_SECONDS = 600
+
+
+class StoreError(RuntimeError):
+    """The warehouse cannot be opened or does not fit the contracts; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where one installation keeps everything: `QALA_HOME`, or ./qala-home."""
+
+    root: Path
+
+    @classmethod
+    def default(cls) -> Home:
+        return cls(Path(os.environ.get("QALA_HOME", "qala-home")).resolve())
+
+    @property
+    def warehouse(self) -> Path:
+        return self.root / "warehouse.duckdb"
+
+    @property
+    def archive(self) -> Path:
+        return self.root / "archive"
+
+    @property
+    def inbox(self) -> Path:
+        return self.root / "inbox"
+
+    @property
+    def contracts(self) -> Path:
+        """Source contracts of this installation, beside those that come with qala."""
+        return self.root / "contracts"
+
+    @property
+    def release(self) -> Path:
+        return self.root / "release"
+
+    @property
+    def released_file(self) -> Path:
+        return self.release / "qala.duckdb"
+
+
+class Store:
+    """An open warehouse. Get one from `writing` or `reading`."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection, home: Home, run_id: str | None = None):
+        self.con, self.home, self.run_id = con, home, run_id
+
+    @cached_property
+    def tables(self) -> dict[str, Table]:
+        return load_tables(SHOWCASE)
+
+    @property
+    def head(self) -> int:
+        """The newest ledger sequence, 0 in an empty warehouse."""
+        row = self.con.execute("SELECT coalesce(max(seq), 0) FROM audit.ledger").fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def record(self, entries: list[tuple[str, str, Mapping[str, Any]]]) -> list[int]:
+        """Append (kind, subject, detail) rows to the ledger; to be called inside `transaction`. Returns their sequences."""
+        first = self.head + 1
+        now = dt.datetime.now(dt.UTC)
+        rows = [
+            (
+                first + i,
+                now,
+                kind,
+                subject,
+                self.run_id,
+                json.dumps(detail, ensure_ascii=False, sort_keys=True, default=str),
+            )
+            for i, (kind, subject, detail) in enumerate(entries)
+        ]
+        self.insert("audit.ledger", ["seq", "recorded_at", "kind", "subject", "run_id", "detail"], rows)
+        return [int(row[0]) for row in rows]
+
+    def insert(self, table: str, columns: list[str], rows: list[tuple[Any, ...]]) -> None:
+        """Insert rows by one statement per thousand: parameters, never text."""
+        marks = "(" + ", ".join("?" * len(columns)) + ")"
+        for start in range(0, len(rows), 1000):
+            part = rows[start : start + 1000]
+            self.con.execute(
+                f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([marks] * len(part))}",
+                [value for row in part for value in row],
+            )
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        self.con.execute("BEGIN TRANSACTION")
+        try:
+            yield
+        except BaseException:
+            self.con.execute("ROLLBACK")
+            raise
+        self.con.execute("COMMIT")
+
+    def columns(self) -> dict[str, dict[str, str]]:
+        """Table → column → SQL type, as the KPI compiler wants them."""
+        return {name: table.business_columns for name, table in self.tables.items()}
+
+
+@contextmanager
+def locked(home: Home) -> Iterator[None]:
+    """Hold the home's writer lock. Raises StoreError if another process keeps it too long."""
+    home.root.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(home.root / ".writer.lock", timeout=LOCK_SECONDS)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise StoreError(
+            f"another process has been writing {home.warehouse} for {LOCK_SECONDS} s; "
+            "wait for its run to end, or stop it in the Dagster UI"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def writing(home: Home, run_id: str | None = None, *, sealed: bool = False) -> Iterator[Store]:
+    """Open the warehouse for writing, creating or extending it as the contracts demand.
+
+    `sealed`: SQL can reach no file but the warehouse itself, and no setting, afterwards (KPI computation, item 12(4)).
+    """
+    with locked(home):
+        con = duckdb.connect(str(home.warehouse), config={"autoinstall_known_extensions": "false",
+                                                          "autoload_known_extensions": "false",
+                                                          "python_enable_replacements": "false"})  # fmt: skip
+        try:
+            con.execute("SET TimeZone = 'UTC'")
+            store = Store(con, home, run_id)
+            _fit(store)
+            if sealed:
+                con.execute("SET enable_external_access = false")
+                con.execute("SET lock_configuration = true")
+            yield store
+        finally:
+            con.close()
+
+
+@contextmanager
+def reading(home: Home) -> Iterator[Store]:
+    """Open the published release, read-only: it works while a run goes on. Raises StoreError if there is none."""
+    if not home.released_file.exists():
+        raise StoreError(f"nothing has been released in {home.root} yet; run: qala run   (or: qala demo)")
+    con = duckdb.connect(str(home.released_file), read_only=True)
+    try:
+        con.execute("SET TimeZone = 'UTC'")
+        yield Store(con, home)
+    finally:
+        con.close()
+
+
+def _fit(store: Store) -> None:
+    """Create or extend tables when the contracts differ from what the file was made for."""
+    statements = schema.ddl(schema.metadata(store.tables.values()))
+    wanted = schema.fingerprint([*statements, *(text for _, text in schema.VIEWS.values())])
+    con = store.con
+    known = con.execute(
+        "SELECT count(*) FROM duckdb_tables() WHERE schema_name = 'registry' AND table_name = 'setting'"
+    ).fetchone()
+    if known and known[0]:
+        found = con.execute("SELECT value FROM registry.setting WHERE name = 'schema'").fetchone()
+        if found and found[0] == wanted:
+            return
+    with store.transaction():
+        _add_columns(store)
+        for statement in statements:
+            con.execute(statement)
+        for name, (description, body) in schema.VIEWS.items():
+            con.execute(f"CREATE OR REPLACE VIEW main.{name} AS {body}")
+            con.execute(f"COMMENT ON VIEW main.{name} IS {literal(description)}")
+        _fill_registries(store)
+        con.execute("DELETE FROM registry.setting WHERE name = 'schema'")
+        con.execute("INSERT INTO registry.setting VALUES ('schema', ?)", [wanted])
+        store.record([("schema", "warehouse", {"fingerprint": wanted})])
+
+
+def _add_columns(store: Store) -> None:
+    """A contract may gain columns; a column that vanished or changed its type needs a decision, not a guess."""
+    existing: dict[str, dict[str, str]] = {}
+    rows = store.con.execute(
+        "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE schema_name = 'showcase'"
+    ).fetchall()
+    for table, column, sql_type in rows:
+        existing.setdefault(table, {})[column] = sql_type
+    for name, columns in existing.items():
+        contract = store.tables.get(name)
+        if contract is None:
+            raise StoreError(
+                f"the warehouse has table showcase.{name}, but no contract describes it any more; "
+                f"put {name}.odcs.yaml back or move the data to a new home"
+            )
+        for column in contract.columns:
+            if column.name not in columns:
+                for place in ("showcase", "history"):
+                    store.con.execute(f'ALTER TABLE {place}.{name} ADD COLUMN "{column.name}" {column.sql_type}')
+            elif columns[column.name].replace(" ", "") != column.sql_type.upper().replace(" ", ""):
+                raise StoreError(
+                    f"showcase.{name}.{column.name} is {columns[column.name]} in the warehouse and {column.sql_type} "
+                    f"in {contract.document.path}; add a new column instead of changing a type"
+                )
+
+
+def _fill_registries(store: Store) -> None:
+    con = store.con
+    for name in ("region", "settlement"):
+        con.execute(f"DELETE FROM registry.{name}")
+    con.execute(
+        f"INSERT INTO registry.region BY NAME SELECT * FROM read_csv({literal(REGISTRIES / 'regions.csv')}, all_varchar = true)"
+    )
+    con.execute(
+        "INSERT INTO registry.settlement BY NAME SELECT *, kato[:2] AS kato2, kato[:4] AS kato4, kato[:6] AS kato6 "
+        f"FROM read_csv({literal(REGISTRIES / 'settlements.csv')}, all_varchar = true)"
+    )
+    con.execute("DELETE FROM registry.period")
+    rows: list[tuple[Any, ...]] = []
+    for year in range(FIRST_YEAR, LAST_YEAR + 1):
+        start = dt.date(year, 1, 1)
+        for grain, months in (("M", 1), ("Q", 3), ("A", 12)):
+            for number in range(12 // months):
+                first, after = add_months(start, number * months), add_months(start, (number + 1) * months)
+                label = {"M": month_id(first), "Q": f"{year}-Q{number + 1}", "A": str(year)}[grain]
+                rows.append((label, grain, first, after, month_id(add_months(after, -1))))
+    store.insert("registry.period", ["id", "grain", "period_start", "period_end", "closing_month"], rows)
+
+
+def register_catalogue(store: Store, catalogue: Catalogue, hashes: Mapping[tuple[str, int], str]) -> None:
+    """Bring spheres, initiatives and KPI versions of a catalogue into the registry, in a transaction of its own.
+
+    Raises StoreError if a version already used here has another meaning now: a definition is never edited after use.
+    """
+    head = catalogue.head
+    known = {(code, version): digest for code, version, digest in
+             store.con.execute("SELECT code, version, definition_hash FROM registry.kpi").fetchall()}  # fmt: skip
+    for place, digest in hashes.items():
+        if known.get(place, digest) != digest:
+            raise StoreError(
+                f"{place[0]} version {place[1]} was used in this warehouse with another meaning; "
+                "restore it, and write the change as a new version with its own valid_from"
+            )
+    with store.transaction():
+        store.con.execute("DELETE FROM registry.sphere")
+        store.con.execute("DELETE FROM registry.initiative")
+        store.insert(
+            "registry.sphere",
+            ["code", "number", "name_en", "name_ru", "name_kk"],
+            [(s.code, s.number, s.name.en, s.name.ru, s.name.kk) for s in head.spheres],
+        )
+        store.insert(
+            "registry.initiative",
+            ["code", "sphere", "name_en", "name_ru", "name_kk", "named_in_order", "categories"],
+            [
+                (i.code, i.sphere, i.name.en, i.name.ru, i.name.kk, i.named_in_order, " ".join(i.categories))
+                for i in catalogue.initiatives
+            ],
+        )
+        new = [kpi for kpi in catalogue.kpis if (kpi.code, kpi.version) not in known]
+        if not new:
+            return
+        seqs = store.record(
+            [
+                (
+                    "definition",
+                    f"{k.code}@{k.version}",
+                    {"hash": hashes[k.code, k.version], "change_note": k.change_note},
+                )
+                for k in new
+            ]
+        )
+        store.insert("registry.kpi", [
+            "code", "version", "initiative", "sphere", "name_en", "name_ru", "unit", "direction", "kind", "grain", "valid_from", "valid_to",
+            "floor", "goal", "definition", "definition_hash", "catalogue_id", "catalogue_version", "catalogue_status", "registered_seq",
+        ], [(k.code, k.version, catalogue.initiative_of(k.code).code, catalogue.sphere_of(k.code).code, k.name.en, k.name.ru, k.unit, k.direction,
+             str(k.kind), str(k.period), k.valid_from, k.valid_to, k.assessment.floor, k.assessment.goal, k.model_dump_json(by_alias=True),
+             hashes[k.code, k.version], head.id, head.version, head.status, seq) for k, seq in zip(new, seqs, strict=True)])  # fmt: skip
