@@ -52,7 +52,7 @@ def stage(
                 parts.append(name)
             except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.IOException) as error:
                 con.execute(f"DROP TABLE IF EXISTS {name}")
-                queue = _isolate(con, group, error, refused) + queue
+                queue = _isolate(group, error, refused) + queue
     finally:
         con.execute("SET TimeZone = 'UTC'")
     bad = [
@@ -76,7 +76,7 @@ def _groups(incoming: Iterable[Incoming]) -> list[list[Incoming]]:
 
 
 def _isolate(
-    con: duckdb.DuckDBPyConnection, group: list[Incoming], error: duckdb.Error, refused: dict[int, StructureError]
+    group: list[Incoming], error: duckdb.Error, refused: dict[int, StructureError]
 ) -> list[list[Incoming]]:
     """A scan failed: find the files at fault, mend them, and try again; what still fails is refused."""
     if len(group) > 1:

@@ -252,7 +252,7 @@ def _strptime(pattern: str | None) -> str | None:
     """A JDK date pattern, as ODCS has it, in strptime's letters."""
     if pattern is None:
         return None
-    letters = {jdk: posix for jdk, posix in _JDK}
+    letters = dict(_JDK)
     result = ""
     for token in re.findall(r"'[^']*'|[A-Za-z]+|[^A-Za-z']+", pattern):
         if token.startswith("'"):

@@ -55,8 +55,8 @@ class Scan:
     grain: Grain
     measures: tuple[Measure, ...]
 
-    def sql(self, source: str, cells: str, *, any_window: bool = False) -> str:
-        """SELECT kato, period_id, measures FROM `source` joined to `cells`.
+    def sql(self, source: str, cells: str, *, any_window: bool = False, by: str = "c.kato, c.period_id") -> str:
+        """SELECT `by` and the measures FROM `source` joined to `cells`.
 
         `cells` is a relation (kato, period_id, period_start, period_end, period_end_population_date) of what is asked
         for; `any_window` admits periods that are not calendar ones of the grain (slower: a range join).
@@ -76,8 +76,8 @@ class Scan:
             )
         columns = ",\n       ".join(f"{m.sql} AS {m.name}" for m in self.measures)
         return (
-            f"SELECT c.kato, c.period_id,\n       {columns}\nFROM {source} AS t\n"
-            f"JOIN {cells} AS c ON t.kato = c.kato AND {join}\nGROUP BY c.kato, c.period_id"
+            f"SELECT {by},\n       {columns}\nFROM {source} AS t\n"
+            f"JOIN {cells} AS c ON t.kato = c.kato AND {join}\nGROUP BY {by}"
         )
 
 
@@ -142,6 +142,20 @@ def fuse(compiled: Iterable[Compiled]) -> list[Scan]:
     return [
         Scan(*place, tuple(measures.values())) for place, measures in sorted(merged.items(), key=lambda e: str(e[0]))
     ]
+
+
+def columns_of(kpi: Kpi) -> list[tuple[str, str]]:
+    """(table, column) of everything the KPI reads, in the order it is named."""
+    found: dict[tuple[str, str], None] = {}
+    for part in filter(None, (kpi.numerator, kpi.denominator)):
+        rows = part.rows or kpi.rows
+        for name in _time(rows)[1:]:
+            found[rows.table, name] = None
+        for text in filter(None, (rows.filter, part.filter, part.aggregate)):
+            for column in parse(text, ()).find_all(exp.Column):
+                if column.name not in PARAMETERS:
+                    found[rows.table, column.name] = None
+    return list(found)
 
 
 def fingerprint(kpi: Kpi) -> str:

@@ -220,7 +220,9 @@ WHERE d.state IN ('loaded', 'refused') AND d.table_name IN (SELECT table_name FR
 GROUP BY ALL""")
     con.execute("""CREATE OR REPLACE TEMP TABLE covered AS
 SELECT c.kpi_code, c.version, c.kato, c.period_id, count(*) AS months, count(*) FILTER (WHERE a.loaded) AS delivered,
-       string_agg(n.table_name || ' ' || m.id, ', ' ORDER BY n.table_name, m.id) FILTER (WHERE a.refused IS NULL AND a.loaded IS NOT TRUE) AS missing,
+       list(n.table_name || ' ' || m.id ORDER BY n.table_name, m.id) FILTER (WHERE a.refused IS NULL AND a.loaded IS NOT TRUE) AS missing_months,
+       CASE WHEN len(missing_months) <= 3 THEN array_to_string(missing_months, ', ')
+            ELSE missing_months[1] || ' to ' || missing_months[-1] || ' (' || len(missing_months) || ' of ' || count(*) || ' months)' END AS missing,
        string_agg(n.table_name || ' ' || m.id || ' (delivery ' || a.refused || ')', ', ' ORDER BY n.table_name, m.id)
            FILTER (WHERE a.refused IS NOT NULL AND NOT a.loaded) AS refused
 FROM cell c JOIN need n USING (kpi_code, version)

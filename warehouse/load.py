@@ -16,7 +16,7 @@ import duckdb
 
 from warehouse.contracts import Table, literal, quoted
 from warehouse.periods import parse_period
-from warehouse.store import Home, Store, StoreError, writing
+from warehouse.store import Home, Store, StoreError, settlements, writing
 
 __all__ = [
     "Delivery",
@@ -28,6 +28,7 @@ __all__ = [
     "received",
     "register",
     "same_bytes",
+    "settlements",
     "writing",
 ]
 

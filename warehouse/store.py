@@ -6,6 +6,7 @@ they read the release.
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
 import json
 import os
@@ -27,6 +28,12 @@ from warehouse.periods import add_months, month_id
 REGISTRIES = Path(__file__).parent / "registries"
 FIRST_YEAR, LAST_YEAR = 2010, 2040
 LOCK_SECONDS = 600
+
+
+def settlements() -> dict[str, str]:
+    """KATO code → English name of every registered settlement, without opening the warehouse."""
+    with (REGISTRIES / "settlements.csv").open(encoding="utf-8", newline="") as handle:
+        return {row["kato"]: row["name_en"] for row in csv.DictReader(handle)}
 
 
 class StoreError(RuntimeError):
@@ -153,20 +160,31 @@ def writing(home: Home, run_id: str | None = None, *, sealed: bool = False) -> I
 
     `sealed`: SQL can reach no file but the warehouse itself, and no setting, afterwards (KPI computation, item 12(4)).
     """
-    with locked(home):
-        con = duckdb.connect(str(home.warehouse), config={"autoinstall_known_extensions": "false",
-                                                          "autoload_known_extensions": "false",
-                                                          "python_enable_replacements": "false"})  # fmt: skip
-        try:
-            con.execute("SET TimeZone = 'UTC'")
-            store = Store(con, home, run_id)
-            _fit(store)
-            if sealed:
-                con.execute("SET enable_external_access = false")
-                con.execute("SET lock_configuration = true")
-            yield store
-        finally:
-            con.close()
+    with locked(home), opened(home, run_id, sealed=sealed) as store:
+        yield store
+
+
+@contextmanager
+def opened(home: Home, run_id: str | None = None, *, sealed: bool = False) -> Iterator[Store]:
+    """As `writing`, for a caller that holds the lock itself."""
+    con = duckdb.connect(
+        str(home.warehouse),
+        config={
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "python_enable_replacements": "false",
+        },
+    )
+    try:
+        con.execute("SET TimeZone = 'UTC'")
+        store = Store(con, home, run_id)
+        _fit(store)
+        if sealed:
+            con.execute("SET enable_external_access = false")
+            con.execute("SET lock_configuration = true")
+        yield store
+    finally:
+        con.close()
 
 
 @contextmanager

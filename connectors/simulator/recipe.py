@@ -12,7 +12,8 @@ A recipe, `recipes/<table>.yaml`:
 
 Expressions are DuckDB SQL over other steps and columns (in any order), the axes, and
     row_no, rows                       number of the row from 0, number of rows
-    kato, population, year_start, period_start, period_end, days, month, export_at (when the file is made: a month later)
+    kato, population, year_start, period_start, period_end, days, month
+    export_at                          when the file is made: a month after its period
     quality, base_quality              how well this city does in this table, 0..1, drifting over the year / steady
     u(k), normal(k), pick(list, k)     random for this row and period: uniform [0,1), standard normal, one of a list
     s(k)                               uniform, the same for this row number in every period (things that last)
@@ -32,13 +33,16 @@ from kpi_definitions.documents import DocumentError, read
 from warehouse.contracts import Column, Table, literal, quoted
 
 RECIPES = Path(__file__).parent / "recipes"
+FACTS = {"rows", "kato", "population", "year_start", "period_start", "period_end", "days", "month", "export_at",
+         "base_quality", "quality"}  # what every expression may use; a column of the same name hides it
 _KEYS = {"cadence", "rows", "axes", "resend", "where", "steps", "columns"}
 _CADENCE = {"m": "M", "month": "M", "q": "Q", "quarter": "Q", "y": "A", "year": "A", "a": "A"}
 _ORDER_RULE = re.compile(r"\s*(\w+)\s*>=\s*(\w+)\s*")
 
 # DuckDB macros see only their arguments, so the short names of a recipe are filled up to these.
 MACROS = (
-    "CREATE MACRO draw(salt, x, k) AS hash(salt, x, k) / 18446744073709551616.0",
+    # Hashed twice: hash of several values joins theirs by XOR, so draws that differ in k only would depend on each other.
+    "CREATE MACRO draw(salt, x, k) AS hash(hash(salt, x, k)) / 18446744073709551616.0",
     "CREATE MACRO gauss(salt, x, k) AS sqrt(-2 * ln(1 - draw(salt, x, k))) * cos(2 * pi() * draw(salt, x, k + 5000))",
     "CREATE MACRO item(salt, x, list, k) AS list[1 + floor(draw(salt, x, k) * len(list))::INTEGER]",
 )
@@ -88,6 +92,8 @@ def recipe_of(table: Table, folder: Path = RECIPES) -> Recipe:
         ]
         if text.get("cadence", "M") not in {"M", "Q", "A"}:
             faults.append(document.fault(("cadence",), "unknown cadence", "write M, Q or A"))
+        if "axes" in text and "resend" in text:
+            faults.append(document.fault(("resend",), "a grid is never sent in part", "leave out resend or axes"))
         if faults:
             raise DocumentError(faults)
     given = text.get("columns", {})
@@ -179,25 +185,18 @@ def _key(column: Column, prop: Mapping[str, Any], index: str, lasting: bool) -> 
         return f"period_start + ({index} % days)::INTEGER", "days"
     if kind.startswith("TIMESTAMP"):
         return f"period_start + to_seconds(({index} % (days * 86400))::BIGINT)", "(days * 86400)"
-    prefix = (
-        "''" if lasting else "strftime(period_start, '%y%m')"
-    )  # a key that comes again would replace last month's row
+    # The period is part of the key unless the same things come again: else this month's row would replace last month's.
     if kind.startswith("VARCHAR"):
-        return f"{prefix} || lpad({index}::VARCHAR, 7, '0')", ""
+        return ("" if lasting else "strftime(period_start, '%y%m') || ") + f"lpad({index}::VARCHAR, 7, '0')", ""
     low = prop.get("logicalTypeOptions", {}).get("minimum", 0)
-    return f"{low} + {index}" + (
-        "" if lasting else f" + month * 10000000 + (year(period_start) % 10) * {12 * 10**7}"
-    ), ""
+    return f"{low} + {index}" + ("" if lasting else " + (year(year_start) % 10 * 12 + month) * 10000000"), ""
 
 
 def _value(column: Column, prop: Mapping[str, Any], number: int, earlier: str | None, lasting: bool) -> str:
     """A value that meets the contract: code list, range, order of times; now and then empty where it may be."""
-    one, kind, options = (
-        ("s" if lasting else "u") + f"({number})",
-        column.sql_type.upper(),
-        prop.get("logicalTypeOptions", {}),
-    )
-    codes = code_list(prop)
+    draw = "s" if lasting else "u"
+    one, kind = f"{draw}({number})", column.sql_type.upper()
+    options, codes = prop.get("logicalTypeOptions", {}), code_list(prop)
     if codes:
         value = f"[{', '.join(map(literal, codes))}][1 + floor({one} * {len(codes)})::INTEGER]"
     elif earlier and (kind == "DATE" or kind.startswith("TIMESTAMP")):
@@ -210,9 +209,7 @@ def _value(column: Column, prop: Mapping[str, Any], number: int, earlier: str | 
         start, span = ("(year_start - 1500)", "1500") if lasting else ("period_start", "days")
         value = f"{start} + to_seconds(floor({one} * {span} * 86400)::BIGINT)"
     elif kind.startswith("VARCHAR"):
-        value = (
-            f"left({literal(column.name)} || ' ' || (1 + floor({one} * 12)::INTEGER), {options.get('maxLength', 200)})"
-        )
+        value = f"left({literal(column.name)} || ' ' || (1 + floor({one} * 12)::INTEGER), {options.get('maxLength', 200)})"
     elif kind.startswith(("DECIMAL", "NUMERIC")) or "INT" in kind:
         low = options.get("minimum", options.get("exclusiveMinimum", 0))
         high = options.get("maximum", options.get("exclusiveMaximum", low + 100))
@@ -221,4 +218,4 @@ def _value(column: Column, prop: Mapping[str, Any], number: int, earlier: str | 
         value = "NULL"
     if column.required:
         return value
-    return f"CASE WHEN {('s' if lasting else 'u')}({number + 1}) >= 0.03 THEN {value} END"
+    return f"CASE WHEN {draw}({number + 1}) >= 0.03 THEN {value} END"

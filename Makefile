@@ -1,0 +1,47 @@
+# On a fresh machine: python3 3.11 to 3.13, git, make. Everything goes into .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+export GX_ANALYTICS_ENABLED := false
+
+.PHONY: install demo ui test test-all check format lock schemas clean
+
+install: .venv/.installed
+
+.venv/.installed: requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else f"qala needs Python 3.11 to 3.13, this is {v[0]}.{v[1]}; try: make PYTHON=python3.12 $(MAKECMDGOALS)")'
+	@$(PYTHON) -m venv .venv || { echo "no venv module; on Debian: apt-get install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: install  ## simulate twelve cities over a year, run the main job, show what came of it
+	$(BIN)/qala demo
+
+ui: install  ## Dagster UI on http://localhost:3000, on the demo's data unless QALA_HOME says otherwise
+	QALA_HOME=$${QALA_HOME:-qala-demo} $(BIN)/qala ui
+
+test: install  ## the fast tests
+	$(BIN)/python -m pytest
+
+test-all: install  ## all tests, slow ones included
+	$(BIN)/python -m pytest -m "slow or not slow"
+
+check: install  ## lint, format, types, contracts and definitions
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/qala check
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock:  ## renew the hashed lock; needs uv
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-header --no-annotate pyproject.toml --output-file requirements/base.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-header --no-annotate --extra dev --constraint requirements/base.txt pyproject.toml --output-file requirements/dev.txt
+
+schemas: install  ## JSON Schemas for editors, from the models
+	$(BIN)/qala schemas
+
+clean:
+	rm -rf .venv qala-demo .pytest_cache .ruff_cache .mypy_cache

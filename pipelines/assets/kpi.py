@@ -1,0 +1,103 @@
+"""kpi/<sphere>/<code>: values of one KPI, computed from the warehouse alone. One step computes all KPIs of a grain."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+
+from kpi_definitions.catalogue import Catalogue
+from kpi_definitions.catalogue import load as load_catalogue
+from kpi_definitions.compiler import columns_of, compile_kpi, fingerprint
+from kpi_definitions.model import Grain, Kpi
+from pipelines.resources import POOL, Qala, months, single_run, tell
+from warehouse.compute import Report, compute
+from warehouse.contracts import Table
+from warehouse.store import writing
+
+GRAINS = {Grain.MONTH: "monthly", Grain.QUARTER: "quarterly", Grain.YEAR: "yearly"}
+
+
+def asset_key(catalogue: Catalogue, code: str) -> dg.AssetKey:
+    return dg.AssetKey(["kpi", catalogue.sphere_of(code).code.lower(), code.replace("-", "_")])
+
+
+def kpi_assets(catalogue: Catalogue, tables: Mapping[str, Table]) -> list[dg.AssetsDefinition]:
+    """A subsettable multi-asset for every grain that has KPIs."""
+    columns = {name: table.business_columns for name, table in tables.items()}
+    return [
+        _grain(
+            word,
+            [
+                _spec(catalogue, kpi, columns)
+                for code in catalogue.codes
+                if (kpi := catalogue.latest(code)).period is grain
+            ],
+        )
+        for grain, word in GRAINS.items()
+        if any(catalogue.latest(code).period is grain for code in catalogue.codes)
+    ]
+
+
+def _grain(word: str, specs: list[dg.AssetSpec]) -> dg.AssetsDefinition:
+    @dg.multi_asset(
+        specs=specs, name=f"kpis_{word}", partitions_def=months, backfill_policy=single_run, can_subset=True, pool=POOL
+    )
+    def kpis(context: dg.AssetExecutionContext, qala: Qala) -> Iterator[dg.MaterializeResult[None]]:
+        codes = {key.path[-1].replace("_", "-"): key for key in context.selected_asset_keys}
+        with writing(qala.home, context.run_id, sealed=True) as store:
+            reports = compute(store, load_catalogue(), context.partition_keys, codes=codes.keys())
+        for report in reports:
+            tell(
+                context,
+                f"{report.kpi_code}: {report.cells:,} cells, {report.written:,} written, {report.restated:,} of them restated",
+            )
+            yield dg.MaterializeResult(asset_key=codes[report.kpi_code], metadata=_metadata(report))
+
+    return kpis
+
+
+def _metadata(report: Report) -> dict[str, Any]:
+    metadata: dict[str, Any] = {
+        "dagster/row_count": report.cells,
+        "written": report.written,
+        "restated": report.restated,
+        "ledger sequence": report.seq,
+        "sql": dg.MetadataValue.md(f"```sql\n{report.sql}\n```"),
+    }
+    metadata |= {f"state: {state}": count for state, count in report.states.items()}
+    if report.other_periods:
+        metadata["restated in other periods"] = ", ".join(report.other_periods)
+    return metadata
+
+
+def _spec(catalogue: Catalogue, kpi: Kpi, columns: Mapping[str, Mapping[str, str]]) -> dg.AssetSpec:
+    initiative, sphere = catalogue.initiative_of(kpi.code), catalogue.sphere_of(kpi.code)
+    compiled = compile_kpi(kpi, columns)
+    sources = [dg.TableColumnDep(dg.AssetKey(["showcase", table]), column) for table, column in columns_of(kpi)]
+    due = {
+        Grain.MONTH: "",
+        Grain.QUARTER: " Computed in the partition of the quarter's last month.",
+        Grain.YEAR: " Computed in the December partition.",
+    }
+    return dg.AssetSpec(
+        asset_key(catalogue, kpi.code),
+        deps=[dg.AssetKey(["showcase", table]) for table in compiled.tables],
+        description=f"**{kpi.name.en}** / {kpi.name.ru}\n\n{kpi.description.en if kpi.description else ''}{due[kpi.period]}",
+        group_name=f"kpi_{sphere.code.lower()}",
+        kinds={"duckdb", "sql"},
+        owners=[f"team:{sphere.code}"],
+        code_version=fingerprint(kpi)[:12],
+        tags={"sphere": sphere.code, "initiative": initiative.code, "kind": str(kpi.kind), "grain": str(kpi.period)},
+        metadata={
+            "initiative": initiative.name.en,
+            "unit": kpi.unit,
+            "status": catalogue.head.status,
+            "definition": dg.MetadataValue.json(kpi.model_dump(mode="json", by_alias=True, exclude_none=True)),
+            "dagster/column_schema": dg.TableSchema([
+                dg.TableColumn("kato", "VARCHAR", "Settlement"), dg.TableColumn("period_id", "VARCHAR", "Period"),
+                dg.TableColumn("value", "DOUBLE", f"{kpi.name.en} [{kpi.unit}]"), dg.TableColumn("numerator", "DECIMAL(38,6)"),
+                dg.TableColumn("denominator", "DECIMAL(38,6)"), dg.TableColumn("sample_size", "BIGINT"), dg.TableColumn("state", "VARCHAR")]),
+            "dagster/column_lineage": dg.TableColumnLineage({"value": sources, "numerator": sources}),
+            "dagster/table_name": "qala.kpi.value",
+        },
+    )  # fmt: skip

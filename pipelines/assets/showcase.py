@@ -1,0 +1,104 @@
+"""showcase/<table>: deliveries gated, judged and loaded. One check for each rule of the table's contract."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from connectors.intake import Report, take_in
+from pipelines.resources import POOL, Qala, months, single_run, tell
+from warehouse.contracts import SNAPSHOT_COLUMN, SYSTEM_COLUMNS, Rule, Table
+from warehouse.store import writing
+
+
+def showcase_asset(table: Table) -> dg.AssetsDefinition:
+    """The asset of one contract."""
+    key = dg.AssetKey(["showcase", table.name])
+
+    @dg.asset(
+        key=key,
+        deps=[dg.AssetKey(["zero", table.name])],
+        description=table.description,
+        group_name="showcase",
+        kinds={"duckdb", "greatexpectations"},
+        owners=[f"team:{table.domain}"],
+        tags={"sphere": table.domain},
+        metadata={
+            "dagster/column_schema": _columns(table),
+            "dagster/table_name": f"qala.showcase.{table.name}",
+            "owner": table.owner,
+            "contract": f"{table.document.path.name} {table.version}",
+        },
+        check_specs=[
+            dg.AssetCheckSpec(r.check_name, asset=key, description=f"{r.description} ({r.dimension})")
+            for r in table.all_rules
+        ],
+        partitions_def=months,
+        backfill_policy=single_run,
+        pool=POOL,
+    )
+    def load(
+        context: dg.AssetExecutionContext, qala: Qala
+    ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+        with writing(qala.home, context.run_id) as store:
+            report = take_in(
+                store, qala.archive, table, qala.sources, context.partition_keys, lambda text: tell(context, text)
+            )
+            total = store.con.execute(f"SELECT count(*) FROM showcase.{table.name}").fetchone()
+        refused = [o for o in report.outcomes if o.state == "refused"]
+        for one in refused:
+            context.log.warning(f"refused: {one.reason}")
+        metadata: dict[str, Any] = {
+            "dagster/row_count": total[0] if total else 0,
+            "deliveries loaded": report.count("loaded"),
+            "deliveries refused": len(refused),
+            "deliveries repeated": report.count("duplicate"),
+            "rows accepted": report.accepted,
+            "rows rejected": report.rejected,
+        }
+        if refused:
+            metadata["refusals"] = dg.MetadataValue.md(
+                "\n".join(f"- delivery {o.delivery_id}: {o.reason}" for o in refused[:50])
+            )
+        yield dg.MaterializeResult(metadata=metadata)
+        for rule in table.all_rules:
+            yield _check(key, rule, report)
+
+    return load
+
+
+def _check(key: dg.AssetKey, rule: Rule, report: Report) -> dg.AssetCheckResult:
+    """A rule over all deliveries of the run. A failing one never stops the others: the gate has refused it already."""
+    judged = [f for f in report.findings if f.rule == rule.id]
+    failed = [f for f in judged if not f.passed]
+    metadata: dict[str, Any] = {"deliveries judged": len(judged), "deliveries failing": len(failed)}
+    if failed:
+        metadata["failing"] = dg.MetadataValue.table([
+            dg.TableRecord({"delivery": f.delivery_id, "file": report.deliveries[f.delivery_id].file_name, "scope": report.deliveries[f.delivery_id].scope,
+                            "period": report.deliveries[f.delivery_id].period, "observed": f.observed}) for f in failed[:50]])  # fmt: skip
+    severe = any(f.severity == "error" for f in failed)
+    return dg.AssetCheckResult(
+        passed=not failed,
+        asset_key=key,
+        check_name=rule.check_name,
+        severity=dg.AssetCheckSeverity.ERROR if severe else dg.AssetCheckSeverity.WARN,
+        description=f"{len(failed)} of {len(judged)} deliveries fail"
+        if judged
+        else "no delivery was judged in this run",
+        metadata=metadata,
+    )
+
+
+def _columns(table: Table) -> dg.TableSchema:
+    system = [dg.TableColumn(n, t, description) for n, (t, description) in SYSTEM_COLUMNS.items()]
+    own = [
+        dg.TableColumn(
+            c.name,
+            c.sql_type,
+            c.description + (f" [{c.unit}]" if c.unit else ""),
+            dg.TableColumnConstraints(nullable=not c.required, other=["key"] if c.name in table.key else []),
+        )
+        for c in table.columns
+    ]
+    snapshot = [dg.TableColumn(*SNAPSHOT_COLUMN)] if table.snapshot else []
+    return dg.TableSchema([*system[:1], *own, *snapshot, *system[1:]])

@@ -1,0 +1,247 @@
+"""`qala`: deliver extracts, run months, ask for numbers. Thin: what it says comes from the packages below."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from kpi_definitions.documents import DocumentError
+from warehouse.store import Home, StoreError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+                  help="KPI pipeline of a smart city: extracts in, KPI values out, every number explained.")  # fmt: skip
+out = Console()
+err = Console(stderr=True)
+
+HomeOption = Annotated[Path | None, typer.Option("--home", help="Home folder; else QALA_HOME, else ./qala-home", show_default=False)]
+JsonOption = Annotated[bool, typer.Option("--json", help="Plain data instead of tables")]
+
+
+def _home(folder: Path | None) -> Home:
+    return Home(folder.resolve()) if folder else Home.default()
+
+
+def _fail(message: object) -> typer.Exit:
+    err.print(f"[red]error:[/red] {message}", highlight=False, soft_wrap=True)
+    return typer.Exit(1)
+
+
+@app.command()
+def deliver(
+    file: Annotated[Path, typer.Argument(help="The extract as it is: CSV, zip of CSV, Parquet")],
+    table: Annotated[str, typer.Option("--table", "-t", help="Showcase table it feeds, e.g. fct_appeal")],
+    period: Annotated[str, typer.Option("--period", "-p", help="2026-01, 2026-Q1, 2026-S1, 2026 or 2026-01/2026-06")],
+    settlement: Annotated[str, typer.Option("--settlement", "-s", help="KATO of the settlement; two digits: a region; KZ: the country")],
+    system: Annotated[str, typer.Option("--system", help="Source system whose contract the file follows; left out: the standard exchange format")] = "standard",
+    rows: Annotated[int | None, typer.Option("--rows", help="Rows the sender says the file has")] = None,
+    home: HomeOption = None,
+) -> None:
+    """Archive an extract; the next run takes it in. Works while a run goes on."""
+    from connectors.archive import Archive
+    from connectors.deliver import Declared, DeliveryError
+    from connectors.deliver import deliver as take
+    from connectors.intake import sources_of
+    from warehouse.contracts import load_tables
+    from warehouse.periods import parse_period
+
+    place = _home(home)
+    tables = load_tables()
+    try:
+        receipt = take(Archive(place.archive), Declared(file, table, settlement, period, system, rows), tables, sources_of(place, tables))
+    except (DeliveryError, DocumentError) as error:
+        raise _fail(error) from None
+    out.print(f"received {receipt.file_name}: {receipt.bytes:,} bytes, SHA-256 {receipt.sha256}", highlight=False, soft_wrap=True)
+    out.print(f"receipt {receipt.receipt_id}; next: qala run   (month {parse_period(period).closing_month})", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def run(
+    period: Annotated[str | None, typer.Argument(help="Months to run: 2026-01, 2026-Q1, 2026-01/2026-06; left out: those with waiting extracts")] = None,
+    home: HomeOption = None,
+) -> None:
+    """Take in what waits, check, load, compute, publish: the Dagster job, in this process."""
+    from connectors.archive import Archive
+    from connectors.deliver import collect
+    from connectors.intake import sources_of
+    from pipelines.run import run_months
+    from warehouse.contracts import load_tables
+    from warehouse.periods import parse_period
+
+    place = _home(home)
+    archive, tables = Archive(place.archive), load_tables()
+    try:
+        for drop in collect(place.inbox, archive, tables, sources_of(place, tables)) if place.inbox.exists() else []:
+            out.print(drop.error or f"inbox: {drop.manifest.name}, {len(drop.receipts)} deliveries", highlight=False, soft_wrap=True)
+        months = parse_period(period).months if period else tuple(m for r in archive.pending() for m in parse_period(r.period).months)
+    except (DocumentError, ValueError) as error:
+        raise _fail(error) from None
+    if not months:
+        out.print("no extract is waiting; deliver one (qala deliver --help) or name a period: qala run 2026-01")
+        return
+    if not _run(place, months):
+        raise typer.Exit(1)
+    status(home=place.root)
+
+
+def _run(place: Home, months: tuple[str, ...]) -> bool:
+    from pipelines.run import run_months
+
+    with out.status("starting Dagster") as spinner:
+
+        def say(text: str) -> None:
+            out.print(f"  {text}", highlight=False, soft_wrap=True)
+            spinner.update(text)
+
+        results = run_months(place, months, say)
+    for result in results:
+        span = result.first if result.first == result.last else f"{result.first} to {result.last}"
+        if result.success:
+            out.print(f"run {result.run_id[:8]}: {span} done", highlight=False)
+        for failure in result.failures:
+            err.print(f"[red]run {result.run_id[:8]}: {span} failed[/red] in {failure}", highlight=False, soft_wrap=True)
+    return all(r.success for r in results)
+
+
+@app.command()
+def status(as_json: JsonOption = False, home: HomeOption = None) -> None:
+    """How the released warehouse stands, and what waits."""
+    from connectors.archive import Archive
+    from pipelines import show
+    from warehouse.explain import status as ask
+    from warehouse.store import reading
+
+    place = _home(home)
+    waiting = len(Archive(place.archive).pending())
+    try:
+        with reading(place) as store:
+            answer = {**ask(store), "waiting": waiting, "home": str(place.root)}
+    except StoreError as error:
+        if as_json:
+            _print_json({"latest_period": None, "deliveries": {}, "values": {}, "waiting": waiting, "release": None, "home": str(place.root)})
+            return
+        out.print(f"{waiting} extracts wait", highlight=False)
+        raise _fail(error) from None
+    if as_json:
+        _print_json(answer)
+    else:
+        show.status(out, answer)
+
+
+@app.command()
+def explain(
+    kpi: Annotated[str, typer.Argument(help="KPI code: MGT02-1")],
+    settlement: Annotated[str, typer.Argument(help="KATO or name: 710000000, Astana, Астана")],
+    period: Annotated[str, typer.Argument(help="2026-01, 2026-Q1, 2026, or any run of months: 2026-01/2026-06")],
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+) -> None:
+    """How one number came about: value, definition, SQL, deliveries, checks, earlier values."""
+    from kpi_definitions.catalogue import load
+    from pipelines import show
+    from warehouse.explain import UnknownError
+    from warehouse.explain import explain as ask
+    from warehouse.store import reading
+
+    try:
+        with reading(_home(home)) as store:
+            answer = ask(store, load(), kpi.upper(), settlement, period)
+    except (UnknownError, StoreError, DocumentError) as error:
+        raise _fail(error) from None
+    if as_json:
+        _print_json(answer)
+    else:
+        show.explanation(out, answer)
+
+
+@app.command()
+def settlements() -> None:
+    """The settlements of item 7 with their KATO codes."""
+    from warehouse.store import settlements as ask
+
+    for kato, name in ask().items():
+        out.print(f"{kato}  {name}", highlight=False)
+
+
+@app.command()
+def check(home: HomeOption = None) -> None:
+    """Check every contract and definition; each fault with file and line."""
+    from pipelines.check import all_faults
+
+    faults, counts = all_faults(_home(home))
+    for fault in faults:
+        path = fault.path.relative_to(Path.cwd()) if fault.path.is_relative_to(Path.cwd()) else fault.path
+        out.print(f"{path}:{fault.line}: {fault.message}" + (f"\n    {fault.remedy}" if fault.remedy else ""), highlight=False, markup=False, soft_wrap=True)
+    out.print(", ".join(f"{n} {what}" for what, n in counts.items()) + f": {len(faults)} faults", highlight=False)
+    if faults:
+        raise typer.Exit(1)
+
+
+@app.command()
+def fingerprint() -> None:
+    """Record the fingerprints of new KPI versions; those recorded are never overwritten."""
+    from kpi_definitions.catalogue import load, record_fingerprints
+
+    try:
+        added = record_fingerprints(load())
+    except DocumentError as error:
+        raise _fail(error) from None
+    out.print(f"recorded: {', '.join(added) or 'nothing new'}", highlight=False)
+
+
+@app.command()
+def schemas() -> None:
+    """Write the JSON Schemas that editors use for definitions and contracts."""
+    from pipelines.check import write_schemas
+
+    for path in write_schemas():
+        out.print(f"wrote {path}", highlight=False)
+
+
+@app.command()
+def ui(port: Annotated[int, typer.Option(help="Port on this machine")] = 3000, home: HomeOption = None) -> None:
+    """Open the Dagster UI with its daemon (schedule, sensor, back-fills) on http://localhost:PORT."""
+    from pipelines.run import prepare
+
+    place = _home(home)
+    prepare(place)
+    executable = str(Path(sys.executable).with_name("dagster"))
+    # replaces this process: Ctrl-C reaches Dagster itself
+    os.execv(executable, [executable, "dev", "-m", "pipelines.definitions", "-p", str(port)])  # noqa: S606
+
+
+@app.command()
+def demo(
+    home: Annotated[Path, typer.Option("--home", help="A folder of its own: it is emptied first")] = Path("qala-demo"),
+    seed: Annotated[int, typer.Option(help="Another seed, another imaginary year")] = 469,
+    year: Annotated[int, typer.Option(help="Year to simulate")] = 2025,
+) -> None:
+    """Twelve imaginary cities over a year: simulate, deliver, run, and show the scorecard."""
+    from pipelines.demo import DemoError, play
+
+    try:
+        done = play(home.resolve(), seed=seed, year=year, console=out, run=_run)
+    except DemoError as error:
+        raise _fail(error) from None
+    if not done:
+        raise typer.Exit(1)
+
+
+def _print_json(data: Any) -> None:
+    from decimal import Decimal
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Decimal):
+            return int(value) if value == value.to_integral_value() else float(value)
+        return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+    sys.stdout.write(json.dumps(data, default=plain, ensure_ascii=False, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    app()

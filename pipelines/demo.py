@@ -1,0 +1,58 @@
+"""`qala demo`: an imaginary year of twelve cities through the real pipeline, and what came of it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+
+from connectors.archive import Archive
+from connectors.deliver import Declared, deliver
+from connectors.intake import sources_of
+from connectors.simulator.generate import simulate
+from connectors.source_contract import STANDARD
+from pipelines import show
+from warehouse.contracts import load_tables
+from warehouse.explain import status
+from warehouse.periods import parse_period
+from warehouse.store import Home, reading
+
+MARK = ".qala-demo"
+
+
+class DemoError(RuntimeError):
+    """The demo's folder holds something else."""
+
+
+def play(folder: Path, *, seed: int, year: int, console: Console, run: Callable[[Home, tuple[str, ...]], bool]) -> bool:
+    """Simulate, deliver, run, show. `folder` is emptied first if it is a former demo. Raises DemoError if it is not."""
+    if folder.exists() and any(folder.iterdir()) and not (folder / MARK).exists():
+        raise DemoError(f"{folder} is not empty and no former demo; name another with --home")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (folder / MARK).touch()
+    home, tables = Home(folder), load_tables()
+    archive, sources = Archive(home.archive), sources_of(home, tables)
+    files = rows = 0
+    with console.status("simulating extracts"):
+        for extract in simulate(tables, folder / "extracts", year=year, seed=seed):
+            declared = Declared(extract.path, extract.table, extract.scope, extract.period, extract.system or STANDARD)
+            deliver(archive, declared, tables, sources)
+            files, rows = files + 1, rows + extract.rows
+    console.print(f"{files:,} extracts with {rows:,} rows of imaginary cities delivered for {year} (seed {seed})", highlight=False)
+    if not run(home, parse_period(str(year)).months):
+        return False
+    with reading(home) as store:
+        show.scorecard(console, store)
+        show.refusals(console, store)
+        show.status(console, {**status(store), "waiting": len(archive.pending()), "home": str(folder)})
+    name = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    show.next_steps(console, [
+        (f"qala explain MGT02-1 Almaty {year}-03 --home {name}", "walk from a number back to the files"),
+        (f"qala explain ECO01-1 Almaty {year} --home {name}", "a yearly mean over all stations"),
+        (f"qala ui --home {name}", "the Dagster UI: assets, checks, lineage"),
+        (f"duckdb -readonly {name}/release/qala.duckdb", "the released warehouse: FROM scorecard"),
+    ])  # fmt: skip
+    return True

@@ -1,0 +1,49 @@
+"""The one resource: where this installation lives, and what it is made of."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import dagster as dg
+
+from connectors.archive import Archive
+from connectors.intake import sources_of
+from connectors.source_contract import SourceContract
+from warehouse.contracts import Table, load_tables
+from warehouse.store import Home
+
+POOL = "warehouse"  # limited to one by dagster.yaml: runs take turns at the file
+FIRST_MONTH = "2010-01"
+CIVIL_TIME = "Asia/Almaty"
+months = dg.MonthlyPartitionsDefinition(start_date=FIRST_MONTH, fmt="%Y-%m", timezone=CIVIL_TIME)
+single_run = dg.BackfillPolicy.single_run()  # a year is filled by one run: what a run costs is start-up
+
+listeners: list[Callable[[str], None]] = []  # the command line shows progress through this
+
+
+class Qala(dg.ConfigurableResource[None]):
+    """Home folder of the installation; empty: the environment variable QALA_HOME, or ./qala-home."""
+
+    home_folder: str = ""
+
+    @property
+    def home(self) -> Home:
+        return Home(Path(self.home_folder).resolve()) if self.home_folder else Home.default()
+
+    @property
+    def archive(self) -> Archive:
+        return Archive(self.home.archive)
+
+    @property
+    def tables(self) -> dict[str, Table]:
+        return load_tables()
+
+    @property
+    def sources(self) -> dict[tuple[str, str], SourceContract]:
+        return sources_of(self.home, self.tables)
+
+
+def tell(context: dg.AssetExecutionContext, text: str) -> None:
+    """Say how far the work is: in the run's log, and to whoever listens."""
+    context.log.info(text)
+    for listener in listeners:
+        listener(text)

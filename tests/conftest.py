@@ -1,0 +1,15 @@
+"""Fixtures that every test may use. Helpers that put rows into a warehouse are in `tests/support.py`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from warehouse.store import Home
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """An empty installation; the warehouse file comes into being with the first `writing(home)`."""
+    return Home(tmp_path / "home")

@@ -1,0 +1,145 @@
+"""Rows put straight through the loading door, so that KPIs can be tested without connectors.
+
+`deliver` makes up a receipt and an outcome for each `Extract` and calls `warehouse.load`; a row gives only the columns
+that matter, what else the table requires is filled in. `compute_one` and `cell` run one KPI and read its current value.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from kpi_definitions.catalogue import Catalogue
+from kpi_definitions.model import Initiative, Kpi
+from warehouse.compute import Report, compute
+from warehouse.contracts import Column, Table, quoted
+from warehouse.load import Outcome, load, received, register
+from warehouse.periods import Period, parse_period
+from warehouse.store import Store
+
+ASTANA, ALMATY, SEMEY, AYAGOZ = "710000000", "750000000", "101010000", "103620100"  # 2 republican, regional, district
+LATER = dt.date(2035, 1, 1)  # a day on which no late-data window of the test periods is open
+
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What the archive would know of a delivery."""
+
+    table: str
+    system: str
+    scope: str
+    period: str
+    receipt_id: str = field(default_factory=lambda: f"test-{next(_numbers):06d}")
+    file_name: str = "made-up.csv"
+    bytes: int = 0
+    received_at: str = "2026-01-01T00:00:00+00:00"
+    declared_rows: int | None = None
+
+    @property
+    def sha256(self) -> str:
+        return f"{self.receipt_id:0>64}"
+
+
+@dataclass(frozen=True)
+class Extract:
+    """One delivery: rows of a table for a period and a territory; `refused` is the reason if the gate refused it."""
+
+    rows: Sequence[Mapping[str, Any]]
+    period: str
+    scope: str = ASTANA
+    system: str = "test"
+    refused: str | None = None
+
+
+def deliver(store: Store, table_name: str, *extracts: Extract) -> list[int]:
+    """Register and decide on deliveries in one batch. Returns their numbers."""
+    table = store.tables[table_name]
+    register(store, [Receipt(table_name, e.system, e.scope, e.period) for e in extracts])
+    waiting = received(store, table_name)
+    names = ["delivery_id", "row_no", "kato", *table.business_columns, "broken", "raw"]
+    typed = {"delivery_id": "BIGINT", "row_no": "BIGINT", "kato": "VARCHAR"} | table.business_columns
+    typed |= {"broken": "VARCHAR", "raw": "VARCHAR"}
+    store.con.execute(
+        f"CREATE OR REPLACE TEMP TABLE staged ({', '.join(f'{quoted(n)} {sql}' for n, sql in typed.items())})"
+    )
+    rows, outcomes = [], []
+    for one, extract in zip(waiting, extracts, strict=True):
+        if extract.refused is not None:
+            outcomes.append(Outcome(one.delivery_id, "refused", extract.refused, "test", "1"))
+            continue
+        filled = [_fill(table, row, extract) for row in extract.rows]
+        rows += [(one.delivery_id, number, *values, None, None) for number, values in enumerate(filled, 1)]
+        outcomes.append(Outcome(one.delivery_id, "loaded", None, "test", "1", len(filled), len(filled)))
+    store.insert("staged", [quoted(n) for n in names], rows)
+    load(store, table, "staged", waiting, outcomes, [])
+    return [one.delivery_id for one in waiting]
+
+
+def _fill(table: Table, row: Mapping[str, Any], extract: Extract) -> tuple[Any, ...]:
+    unknown = set(row) - set(table.business_columns) - {"kato"}
+    assert not unknown, f"{table.name} has no column {unknown}"
+    period = parse_period(extract.period)
+    values = [row.get("kato", extract.scope), *(_value(table, c, row, period) for c in table.columns)]
+    return (*values, row.get("snapshot_date", period.end)) if table.snapshot else tuple(values)
+
+
+def _value(table: Table, column: Column, row: Mapping[str, Any], period: Period) -> Any:
+    if column.name in row:
+        return row[column.name]
+    if column.name == table.key[0] and column.sql_type == "VARCHAR":
+        return f"{column.name}-{next(_numbers)}"
+    assert column.name not in table.key, f"{table.name}.{column.name} is part of the key: give it"
+    if not column.required:
+        return None
+    return {"VARCHAR": "x", "BOOLEAN": False, "DATE": period.start, "TIMESTAMP": period.start}.get(column.sql_type, 0)
+
+
+def empty(store: Store) -> None:
+    """Forget every row, delivery and value: the next test starts with a bare warehouse."""
+    tables = [f"{place}.{name}" for place in ("showcase", "history") for name in store.tables]
+    tables += ["audit.delivery", "audit.rejected_row", "audit.check_result", "kpi.value", "kpi.computation", "registry.kpi"]
+    with store.transaction():
+        for table in tables:
+            store.con.execute(f"DELETE FROM {table}")
+
+
+def compute_one(store: Store, catalogue: Catalogue, code: str, period: str, today: dt.date = LATER) -> Report:
+    """Compute one KPI for one period (and what was touched before)."""
+    (report,) = compute(store, catalogue, [parse_period(period).closing_month], codes=[code], today=today)
+    return report
+
+
+COLUMNS = ("value", "numerator", "denominator", "sample_size", "obs_status", "state", "reason", "coverage",
+           "definition_version", "as_of_seq", "valid_from_seq", "catalogue_version")  # fmt: skip
+
+
+def cell(store: Store, code: str, period: str, kato: str = ASTANA) -> dict[str, Any]:
+    """The current value of one cell; there must be exactly one open row."""
+    rows = store.con.execute(
+        f"SELECT {', '.join(COLUMNS)} FROM kpi.value WHERE kpi_code = ? AND period_id = ? AND kato = ? AND valid_to_seq IS NULL",
+        [code, period, kato],
+    ).fetchall()
+    assert len(rows) == 1, f"{len(rows)} open rows for {code} {kato} {period}"
+    return dict(zip(COLUMNS, rows[0], strict=True))
+
+
+def exact(number: Any) -> Decimal | None:
+    """A number without its representation: 1, 1.0 and DECIMAL 1.000000 are the same."""
+    return None if number is None else Decimal(str(number)).normalize()
+
+
+def changed(catalogue: Catalogue, *kpis: Kpi) -> Catalogue:
+    """The catalogue with the versions of these KPIs' codes replaced by the given ones."""
+    codes = {kpi.code for kpi in kpis}
+
+    def mend(initiative: Initiative) -> Initiative:
+        mine = [k for k in kpis if k.code.startswith(f"{initiative.code}-")]
+        return initiative.model_copy(update={"kpis": (*(k for k in initiative.kpis if k.code not in codes), *mine)})
+
+    return Catalogue(catalogue.head, tuple(mend(i) for i in catalogue.initiatives), catalogue.documents)

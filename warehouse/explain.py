@@ -1,0 +1,185 @@
+"""Answers to people: how one number came about, and how the whole stands. Reads the release only."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any
+
+from kpi_definitions.catalogue import Catalogue
+from kpi_definitions.compiler import Compiled, compile_kpi
+from kpi_definitions.model import Kpi
+from warehouse.compute import evaluate
+from warehouse.contracts import literal
+from warehouse.load import as_of
+from warehouse.periods import Period, parse_period
+from warehouse.store import Store
+
+
+class UnknownError(LookupError):
+    """A KPI, settlement or period that does not exist; the message says what does."""
+
+
+def find_settlement(store: Store, text: str) -> tuple[str, str, str, str]:
+    """(kato, English name, Russian name, item 7 group) by code or by name. Raises UnknownError."""
+    rows = store.con.execute(
+        "SELECT kato, name_en, name_ru, item7_group FROM registry.settlement "
+        "WHERE kato = ? OR lower(?) IN (lower(name_en), lower(name_ru), lower(name_kk))", [text, text]
+    ).fetchall()  # fmt: skip
+    if len(rows) == 1:
+        return rows[0]  # type: ignore[no-any-return]
+    near = store.con.execute(
+        "SELECT kato || ' ' || name_en FROM registry.settlement "
+        "ORDER BY greatest(jaro_winkler_similarity(lower(name_en), lower(?)), jaro_winkler_similarity(kato, ?)) DESC LIMIT 5", [text, text]
+    ).fetchall()  # fmt: skip
+    raise UnknownError(f"no settlement {text!r}; did you mean {', '.join(r[0] for r in near)}? All 90: qala settlements")
+
+
+def explain(store: Store, catalogue: Catalogue, code: str, settlement: str, period_text: str) -> dict[str, Any]:
+    """Everything behind one number, as plain data. Raises UnknownError naming what exists."""
+    if code not in catalogue.codes:
+        raise UnknownError(f"no KPI {code!r}; there are {', '.join(catalogue.codes)}")
+    try:
+        period = parse_period(period_text)
+    except ValueError as error:
+        raise UnknownError(str(error)) from error
+    kato, name_en, name_ru, group = find_settlement(store, settlement)
+    row = store.con.execute("SELECT * FROM kpi.value WHERE (kpi_code, kato, period_id) = (?, ?, ?) AND valid_to_seq IS NULL", [code, kato, period.id])
+    names = [d[0] for d in row.description or ()]
+    found = row.fetchone()
+    current = dict(zip(names, found, strict=True)) if found else None
+    kpi = _definition(store, catalogue, code, current, period)
+    compiled = compile_kpi(kpi, store.columns())
+    if current is None:
+        current = _window(store, kpi, kato, period)
+    return {
+        "kpi": {"code": code, "name": kpi.name.model_dump(exclude_none=True),
+                "description": kpi.description.model_dump(exclude_none=True) if kpi.description else None, "unit": kpi.unit,
+                "direction": kpi.direction, "kind": str(kpi.kind)},
+        "settlement": {"kato": kato, "name_en": name_en, "name_ru": name_ru, "item7_group": group},
+        "period": {"id": period.id, "start": period.start, "end": period.end - dt.timedelta(days=1)},
+        "value": current["value"], "state": current["state"], "obs_status": current["obs_status"], "reason": current["reason"],
+        "numerator": current["numerator"], "denominator": current["denominator"], "sample_size": current["sample_size"],
+        "published": current.get("published", True),
+        "computed": {"as_of_seq": current["as_of_seq"], "seq": current.get("valid_from_seq"), "at": current.get("computed_at"),
+                     "run_id": current.get("run_id"), "coverage": current.get("coverage")},
+        "definition": _words(catalogue, compiled, kpi),
+        "sql": _statement(compiled, kato, period, current["as_of_seq"]),
+        "deliveries": _deliveries(store, compiled, kato, period, current["as_of_seq"]),
+        "earlier": _earlier(store, code, kato, period.id),
+    }  # fmt: skip
+
+
+def status(store: Store) -> dict[str, Any]:
+    """How the released warehouse stands: newest period, deliveries and values by state, open warnings."""
+    con = store.con
+    one = con.execute("SELECT max(period_id) FILTER (WHERE regexp_full_match(period_id, '[0-9]{4}-[0-9]{2}')) FROM kpi.value WHERE valid_to_seq IS NULL AND value IS NOT NULL").fetchone()
+    released = con.execute("SELECT seq, recorded_at FROM audit.ledger WHERE kind = 'released' ORDER BY seq DESC LIMIT 1").fetchone()
+    return {
+        "latest_period": one[0] if one else None,
+        "deliveries": dict(con.execute("SELECT state, count(*) FROM audit.delivery GROUP BY 1 ORDER BY 1").fetchall()),
+        "values": dict(con.execute("SELECT state, count(*) FROM kpi.value WHERE valid_to_seq IS NULL GROUP BY 1 ORDER BY 1").fetchall()),
+        "rows": dict(zip(("received", "accepted", "rejected"), con.execute(
+            "SELECT coalesce(sum(received_rows), 0)::BIGINT, coalesce(sum(accepted_rows), 0)::BIGINT, coalesce(sum(rejected_rows), 0)::BIGINT FROM audit.delivery"
+        ).fetchone() or (0, 0, 0), strict=True)),
+        "settlements_with_values": (con.execute("SELECT count(DISTINCT kato) FROM kpi.value WHERE valid_to_seq IS NULL AND value IS NOT NULL").fetchone() or (0,))[0],
+        "release": {"seq": released[0], "at": released[1]} if released else None,
+    }  # fmt: skip
+
+
+def _definition(store: Store, catalogue: Catalogue, code: str, current: Mapping[str, Any] | None, period: Period) -> Kpi:
+    """The definition a published value was computed with, as kept in the warehouse; else the one in force."""
+    if current:
+        row = store.con.execute("SELECT definition FROM registry.kpi WHERE (code, version) = (?, ?)", [code, current["definition_version"]]).fetchone()
+        if row:
+            return Kpi.model_validate_json(row[0])
+    return catalogue.in_force(code, period.start) or catalogue.latest(code)
+
+
+def _window(store: Store, kpi: Kpi, kato: str, period: Period) -> dict[str, Any]:
+    """A period no value was published for, evaluated now; plainly marked so."""
+    value, numerator, denominator, sample = evaluate(store, kpi, kato, period.start, period.end, period.id)
+    if period.grain == kpi.period:
+        reason = f"{period.id} has not been computed yet: qala run {period.id}"
+    else:
+        word = {"M": "month", "Q": "quarter", "A": "year"}[kpi.period]
+        reason = f"the KPI is published by {word}; this is the same definition over the period asked for, without the rules of coverage and lateness"
+    return {
+        "published": False, "value": value, "numerator": numerator, "denominator": denominator, "sample_size": sample, "as_of_seq": store.head,
+        "state": "not published", "obs_status": None, "reason": reason,
+    }  # fmt: skip
+
+
+def _words(catalogue: Catalogue, compiled: Compiled, kpi: Kpi) -> dict[str, Any]:
+    head = catalogue.head
+    def part(p: Any) -> str | None:
+        return None if p is None else p.aggregate + (f" where {p.filter}" if p.filter else "") + (f" from {p.rows.table}" if p.rows else "")
+
+    time = compiled.numerator[0].time
+    return {
+        "version": kpi.version, "hash": compiled.fingerprint, "valid_from": kpi.valid_from, "valid_to": kpi.valid_to,
+        "approved_by": kpi.approved_by, "change_note": kpi.change_note, "catalogue": head.id, "catalogue_version": head.version,
+        "catalogue_status": head.status, "legal_basis": head.legal_basis,
+        "formula": f"{kpi.scale} x numerator / denominator" if kpi.denominator else part(kpi.numerator),
+        "rows": f"{kpi.rows.table}, {' '.join(time)} in the period" + (f", where {kpi.rows.filter}" if kpi.rows.filter else ""),
+        "numerator": part(kpi.numerator), "denominator": part(kpi.denominator),
+    }  # fmt: skip
+
+
+def _cells(kato: str, period: Period) -> str:
+    start, end = period.start.isoformat(), period.end.isoformat()
+    return (
+        f"(SELECT '{kato}' AS kato, {literal(period.id)} AS period_id, TIMESTAMP '{start}' AS period_start, "
+        f"TIMESTAMP '{end}' AS period_end, DATE '{end}' AS period_end_population_date)"
+    )
+
+
+def _statement(compiled: Compiled, kato: str, period: Period, seq: int) -> str:
+    return ";\n\n".join(s.sql(as_of(s.table, seq), _cells(kato, period), any_window=True) for s in compiled.scans) + ";"
+
+
+def _deliveries(store: Store, compiled: Compiled, kato: str, period: Period, seq: int) -> list[dict[str, Any]]:
+    """Deliveries whose rows stand behind the number, and those that should have brought some."""
+    rows: dict[int, int] = {}
+    for scan in compiled.scans:
+        measure = compiled.sample[1] if scan == compiled.sample[0] else None
+        sql = scan.sql(as_of(scan.table, seq), _cells(kato, period), any_window=True, by="t.delivery_id")
+        counted = f"SELECT delivery_id, {measure or 'NULL'} FROM ({sql})"
+        for delivery_id, count in store.con.execute(counted).fetchall():
+            if measure is None or count:
+                rows[delivery_id] = count if measure else 1
+    tables = ", ".join(map(literal, compiled.tables))
+    found = store.con.execute(f"""SELECT delivery_id, receipt_id, table_name, system, scope, period_id, state, reason, file_name, sha256, bytes, received_at,
+       contract_id, contract_version, received_rows, accepted_rows, rejected_rows, loaded_seq, loaded_at
+FROM audit.delivery WHERE delivery_id IN ({', '.join(map(str, rows)) or 'NULL'})
+   OR (table_name IN ({tables}) AND (scope = '{kato}' OR scope = 'KZ' OR (length(scope) = 2 AND starts_with('{kato}', scope)))
+       AND period_start < DATE '{period.end}' AND period_end > DATE '{period.start}' AND state <> 'duplicate') ORDER BY delivery_id""")
+    names = [d[0] for d in found.description or ()]
+    result = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+    for one in result:
+        delivery_id = one["delivery_id"]
+        one["rows_in_this_number"] = rows.get(delivery_id, 0)
+        one["rejected_by_rule"] = dict(store.con.execute("SELECT rule, count(*) FROM audit.rejected_row WHERE delivery_id = ? GROUP BY 1 ORDER BY 1", [delivery_id]).fetchall())
+        checks = store.con.execute("SELECT count(*), count(*) FILTER (WHERE passed) FROM audit.check_result WHERE delivery_id = ?", [delivery_id]).fetchone() or (0, 0)
+        one["checks"] = {"judged": checks[0], "passed": checks[1], "failed": [
+            {"rule": rule, "severity": severity, "observed": observed, "expected": expected} for rule, severity, observed, expected in store.con.execute(
+                "SELECT rule, severity, observed, expected FROM audit.check_result WHERE delivery_id = ? AND NOT passed ORDER BY rule", [delivery_id]).fetchall()]}  # fmt: skip
+    return result
+
+
+def _earlier(store: Store, code: str, kato: str, period_id: str) -> list[dict[str, Any]]:
+    """Former values of the cell, newest first, each with the deliveries that came between it and its successor."""
+    found = store.con.execute(
+        "SELECT value, numerator, denominator, state, reason, definition_version, as_of_seq, computed_at, valid_to_seq, "
+        "lead(as_of_seq) OVER (ORDER BY valid_from_seq) AS next_as_of FROM kpi.value WHERE (kpi_code, kato, period_id) = (?, ?, ?) "
+        "QUALIFY valid_to_seq IS NOT NULL ORDER BY valid_from_seq DESC", [code, kato, period_id]
+    )  # fmt: skip
+    names = [d[0] for d in found.description or ()]
+    result = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+    for one in result:
+        between = store.con.execute(
+            "SELECT delivery_id, table_name, period_id, file_name FROM audit.delivery WHERE loaded_seq > ? AND loaded_seq <= ? AND state = 'loaded' "
+            "AND (scope = ? OR scope = 'KZ' OR (length(scope) = 2 AND starts_with(?, scope))) ORDER BY delivery_id",
+            [one["as_of_seq"], one.pop("next_as_of"), kato, kato]).fetchall()  # fmt: skip
+        one["deliveries_since"] = [f"{d} {table} {period} {file}" for d, table, period, file in between]
+    return result

@@ -1,0 +1,74 @@
+"""The release: what analysts open. A read-only DuckDB file, CSV and Parquet of the values, put in place atomically.
+
+The file is a plain copy of the checkpointed warehouse, made while the writer's lock is held: tables, views and comments are in
+it, no write-ahead log lies beside it, readers of the former release keep what they opened.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from warehouse.contracts import literal
+from warehouse.store import Home, locked, opened
+
+EXPORTS = {"kpi_values.csv": "FORMAT csv, HEADER", "kpi_values.parquet": "FORMAT parquet, COMPRESSION zstd"}
+MANIFEST = "release.json"
+
+
+@dataclass(frozen=True)
+class Release:
+    """One publication."""
+
+    seq: int  # ledger sequence of the release: its number
+    file: Path
+    bytes: int
+    values: int  # current KPI cells in it
+    calculated: int  # of these with a value
+
+
+def publish(home: Home, run_id: str | None = None) -> Release:
+    """Publish the warehouse as it stands. Raises StoreError if it cannot be locked."""
+    folder = home.release
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(home):
+        with opened(home, run_id) as store:
+            row = store.con.execute("SELECT count(*), count(value) FROM kpi.value WHERE valid_to_seq IS NULL").fetchone()
+            assert row is not None
+            with store.transaction():
+                (seq,) = store.record([("released", "release", {"values": row[0], "calculated": row[1]})])
+            store.con.execute("CHECKPOINT")
+        fresh = folder / f".{home.released_file.name}.new"
+        fresh.unlink(missing_ok=True)
+        shutil.copyfile(home.warehouse, fresh)
+    staged = [fresh]
+    con = duckdb.connect(str(fresh), read_only=True)
+    try:
+        for name, how in EXPORTS.items():
+            target = folder / f".{name}.new"
+            target.unlink(missing_ok=True)
+            con.execute(f"COPY (FROM kpi_values ORDER BY kpi_code, kato, period_start) TO {literal(str(target))} ({how})")
+            staged.append(target)
+    finally:
+        con.close()
+    size = fresh.stat().st_size
+    manifest = folder / f".{MANIFEST}.new"
+    hashes = {p.name.removeprefix(".").removesuffix(".new"): _sha256(p) for p in staged}
+    manifest.write_text(json.dumps({"seq": seq, "values": row[0], "calculated": row[1], "sha256": hashes}, indent=1) + "\n")
+    for path in (*staged, manifest):
+        path.chmod(0o444)
+        with path.open("rb") as handle:
+            os.fsync(handle.fileno())
+        path.replace(folder / path.name.removeprefix(".").removesuffix(".new"))
+    return Release(seq, home.released_file, size, int(row[0]), int(row[1]))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
