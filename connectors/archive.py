@@ -97,14 +97,19 @@ class Archive:
 
     @contextmanager
     def open(self, sha256: str) -> Iterator[BinaryIO]:
-        """The archived bytes as a stream. Raises ArchiveError if they are gone."""
+        """The archived bytes as a stream. Raises ArchiveError if they are gone or can no longer be unpacked."""
         path = self.path(sha256)
         if not path.exists():
             raise ArchiveError(
                 f"archive has no content {sha256}; restore {path} from a backup or have the file delivered again"
             )
-        with path.open("rb") as packed, zstandard.ZstdDecompressor().stream_reader(packed, closefd=False) as stream:
-            yield stream  # type: ignore[misc]
+        try:
+            with path.open("rb") as packed, zstandard.ZstdDecompressor().stream_reader(packed, closefd=False) as stream:
+                yield stream  # type: ignore[misc]
+        except zstandard.ZstdError as error:
+            raise ArchiveError(
+                f"archived content {sha256} has changed on disk ({error}); restore {path} from a backup"
+            ) from error
 
     def _keep(self, file: Path) -> tuple[str, int]:
         digest, size = hashlib.sha256(), 0

@@ -48,11 +48,19 @@ class Drop:
     error: str | None
 
 
-def deliver(archive: Archive, declared: Declared, tables: Mapping[str, Table], sources: Mapping[tuple[str, str], SourceContract]) -> Receipt:
+def deliver(
+    archive: Archive, declared: Declared, tables: Mapping[str, Table], sources: Mapping[tuple[str, str], SourceContract]
+) -> Receipt:
     """Check what is declared, archive the bytes, write the receipt. Raises DeliveryError; then nothing was taken in."""
     check(declared, tables, sources)
-    return archive.receive(declared.file, table=declared.table, system=declared.system, scope=declared.scope, period=declared.period,
-                           declared_rows=declared.rows)
+    return archive.receive(
+        declared.file,
+        table=declared.table,
+        system=declared.system,
+        scope=declared.scope,
+        period=declared.period,
+        declared_rows=declared.rows,
+    )
 
 
 def check(declared: Declared, tables: Mapping[str, Table], sources: Mapping[tuple[str, str], SourceContract]) -> None:
@@ -64,14 +72,18 @@ def check(declared: Declared, tables: Mapping[str, Table], sources: Mapping[tupl
         raise DeliveryError(f"there is no table {table!r}; there are {', '.join(sorted(tables))}")
     if system != STANDARD and (system, table) not in sources:
         known = sorted(s for s, t in sources if t == table)
-        raise DeliveryError(f"no contract of system {system!r} feeds {table}; known for it: {', '.join(known) or 'none'}. Put its contract "
-                            "into the home's contracts/ folder, or leave the system out if the file has the table's own column names")
+        raise DeliveryError(
+            f"no contract of system {system!r} feeds {table}; known for it: {', '.join(known) or 'none'}. Put its contract "
+            "into the home's contracts/ folder, or leave the system out if the file has the table's own column names"
+        )
     names = settlements()
     regions = {kato[:2] for kato in names}
     if declared.scope not in names and declared.scope not in regions and declared.scope != "KZ":
         near = [f"{kato} {name}" for kato, name in names.items() if kato.startswith(declared.scope[:3])][:5]
-        raise DeliveryError(f"{declared.scope!r} is no settlement of item 7 (nine digits), region (two digits) or KZ"
-                            + (f"; did you mean {', '.join(near)}?" if near else "; see: qala settlements"))
+        raise DeliveryError(
+            f"{declared.scope!r} is no settlement of item 7 (nine digits), region (two digits) or KZ"
+            + (f"; did you mean {', '.join(near)}?" if near else "; see: qala settlements")
+        )
     try:
         parse_period(declared.period)
     except ValueError as error:
@@ -80,10 +92,14 @@ def check(declared: Declared, tables: Mapping[str, Table], sources: Mapping[tupl
         with file.open("rb") as handle:
             found = hashlib.file_digest(handle, "sha256").hexdigest()
         if found != declared.sha256.lower():
-            raise DeliveryError(f"{file.name} has SHA-256 {found}, its manifest says {declared.sha256}: it was cut or changed on the way; send it again")
+            raise DeliveryError(
+                f"{file.name} has SHA-256 {found}, its manifest says {declared.sha256}: it was cut or changed on the way; send it again"
+            )
 
 
-def collect(inbox: Path, archive: Archive, tables: Mapping[str, Table], sources: Mapping[tuple[str, str], SourceContract]) -> list[Drop]:
+def collect(
+    inbox: Path, archive: Archive, tables: Mapping[str, Table], sources: Mapping[tuple[str, str], SourceContract]
+) -> list[Drop]:
     """Take in every complete drop of the inbox.
 
     A drop is a `NAME.manifest.json` (written last) beside its files: {"deliveries": [{"file": …, "table": …, "settlement": …,
@@ -97,13 +113,19 @@ def collect(inbox: Path, archive: Archive, tables: Mapping[str, Table], sources:
             files = [d.file for d in declared]
             trial = [d for d in declared if not d.file.is_file()]
             if trial:
-                raise DeliveryError(f"the manifest names {', '.join(d.file.name for d in trial)}, which is not in the inbox; put the manifest last")
+                raise DeliveryError(
+                    f"the manifest names {', '.join(d.file.name for d in trial)}, which is not in the inbox; put the manifest last"
+                )
             for one in declared:  # all, before the first is taken in
                 check(one, tables, sources)
             receipts = [deliver(archive, d, tables, sources) for d in declared]
         except DeliveryError as problem:
             error = f"{manifest.name}: {problem}"
-        folder = inbox / ("refused" if error else "done") / (receipts[0].receipt_id if receipts else hashlib.sha256(manifest.read_bytes()).hexdigest()[:12])
+        folder = (
+            inbox
+            / ("refused" if error else "done")
+            / (receipts[0].receipt_id if receipts else hashlib.sha256(manifest.read_bytes()).hexdigest()[:12])
+        )
         folder.mkdir(parents=True, exist_ok=True)
         for path in (*files, manifest):
             if path.is_file():
@@ -119,17 +141,40 @@ def _read_manifest(manifest: Path) -> list[Declared]:
         content = json.loads(manifest.read_text(encoding="utf-8"))
         entries: list[dict[str, Any]] = content["deliveries"]
     except (ValueError, KeyError, TypeError) as error:
-        raise DeliveryError(f'not a manifest ({error!r}); write {{"deliveries": [{{"file": ..., "table": ..., "settlement": ..., "period": ...}}]}}') from error
+        raise DeliveryError(
+            f'not a manifest ({error!r}); write {{"deliveries": [{{"file": ..., "table": ..., "settlement": ..., "period": ...}}]}}'
+        ) from error
     declared = []
     for number, entry in enumerate(entries, 1):
-        missing = sorted({"file", "table", "period"} - set(entry)) + ([] if {"settlement", "scope"} & set(entry) else ["settlement"])
+        missing = sorted({"file", "table", "period"} - set(entry)) + (
+            [] if {"settlement", "scope"} & set(entry) else ["settlement"]
+        )
         unknown = sorted(set(entry) - _KEYS)
         if missing or unknown:
-            raise DeliveryError(f"delivery {number}: " + "; ".join(filter(None, (
-                f"lacks {', '.join(missing)}" if missing else "", f"has unknown {', '.join(unknown)} (known: {', '.join(sorted(_KEYS))})" if unknown else ""))))
+            raise DeliveryError(
+                f"delivery {number}: "
+                + "; ".join(
+                    filter(
+                        None,
+                        (
+                            f"lacks {', '.join(missing)}" if missing else "",
+                            f"has unknown {', '.join(unknown)} (known: {', '.join(sorted(_KEYS))})" if unknown else "",
+                        ),
+                    )
+                )
+            )
         name = str(entry["file"])
         if "/" in name or "\\" in name or name.startswith("."):
             raise DeliveryError(f"delivery {number}: file {name!r} must lie beside its manifest")
-        declared.append(Declared(manifest.parent / name, entry["table"], str(entry.get("settlement", entry.get("scope"))), str(entry["period"]),
-                                 entry.get("system", STANDARD), entry.get("rows"), entry.get("sha256")))
+        declared.append(
+            Declared(
+                manifest.parent / name,
+                entry["table"],
+                str(entry.get("settlement", entry.get("scope"))),
+                str(entry["period"]),
+                entry.get("system", STANDARD),
+                entry.get("rows"),
+                entry.get("sha256"),
+            )
+        )
     return declared

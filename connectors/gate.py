@@ -18,7 +18,10 @@ from connectors.readers import ROW_NUMBER, BadRecord, Readable, StructureError, 
 from connectors.source_contract import SourceContract
 from warehouse.contracts import SNAPSHOT_COLUMN, Table, literal, quoted
 
+_UNREADABLE = (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.IOException)
 STAGED = "staged"  # view: delivery_id, row_no, kato, the table's columns, broken, raw
+# in the pass, beside the file's own columns: names no file has
+_DELIVERY, _FOR, _PERIOD_END, _KATO, _BROKEN = '"==delivery"', '"==for"', '"==period_end"', '"==kato"', '"==broken"'
 
 
 @dataclass
@@ -50,7 +53,10 @@ def stage(
             try:
                 con.execute(_stage_sql(name, table, group))
                 parts.append(name)
-            except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.IOException) as error:
+            except duckdb.Error as error:
+                # what DuckDB throws while it decodes Parquet is of no subclass
+                if not isinstance(error, _UNREADABLE) and type(error) is not duckdb.Error:
+                    raise
                 con.execute(f"DROP TABLE IF EXISTS {name}")
                 queue = _isolate(group, error, refused) + queue
     finally:
@@ -66,18 +72,16 @@ def stage(
 
 
 def _groups(incoming: Iterable[Incoming]) -> list[list[Incoming]]:
-    """Deliveries that one scan can read: same contract, same header."""
+    """Deliveries that one scan can read: same contract, same header, and in Parquet the same types."""
     groups: dict[object, list[Incoming]] = {}
     for one in incoming:
         groups.setdefault(
-            (one.contract.id, one.readable.header, one.readable.parquet, one.readable.numbered), []
+            (one.contract.id, one.readable.header, one.readable.types, one.readable.parquet, one.readable.numbered), []
         ).append(one)
     return list(groups.values())
 
 
-def _isolate(
-    group: list[Incoming], error: duckdb.Error, refused: dict[int, StructureError]
-) -> list[list[Incoming]]:
+def _isolate(group: list[Incoming], error: duckdb.Error, refused: dict[int, StructureError]) -> list[list[Incoming]]:
     """A scan failed: find the files at fault, mend them, and try again; what still fails is refused."""
     if len(group) > 1:
         half = len(group) // 2
@@ -133,25 +137,31 @@ def _stage_sql(name: str, table: Table, group: list[Incoming]) -> str:
         if rule.predicate and rule.severity == "error":
             conditions.append((rule.id, f"NOT ({_over_typed(rule.predicate, table)})"))
     scope = by_file([literal(one.scope) for _, one in files])
-    own_kato = quoted("kato") if "kato" in header and "kato" in needed else None
-    kato = f"coalesce(trim({own_kato}), delivered_for)" if own_kato else "delivered_for"
-    conditions.append(("scope", f"NOT coalesce({_in_scope('row_kato')}, false)"))
+    own = contract.by_name.get("kato")  # the exchange format knows the column, a file need not have it
+    kato = (
+        _FOR
+        if own is None or (own.header and own.header not in header)
+        else f"coalesce({contract.typed('kato', 'VARCHAR')[1]}, {_FOR})"
+    )
+    conditions.append(("scope", f"NOT coalesce({_in_scope(_KATO)}, false)"))
     whens = "\n".join(f"         WHEN {condition} THEN {literal(rule)}" for rule, condition in conditions)
-    snapshot = f"\n       period_end AS {SNAPSHOT_COLUMN[0]}," if table.snapshot else ""
+    snapshot = f"\n       {_PERIOD_END} AS {SNAPSHOT_COLUMN[0]}," if table.snapshot else ""
     period_end = (
-        f", {by_file([f'DATE {literal(one.period_end)}' for _, one in files])} AS period_end" if table.snapshot else ""
+        f", {by_file([f'DATE {literal(one.period_end)}' for _, one in files])} AS {_PERIOD_END}"
+        if table.snapshot
+        else ""
     )
     record = "{" + ", ".join(f"{literal(h)}: {quoted(h)}" for h in needed) + "}"
     numbered = f", {ROW_NUMBER}" if readable.numbered else ""
     columns = ", ".join(f"{quoted('=' + c.name)} AS {quoted(c.name)}" for c in table.columns)
     return f"""CREATE TEMP TABLE {name} AS
-SELECT delivery_id, row_kato AS kato, {columns},{snapshot}
-       broken, CASE WHEN broken IS NOT NULL THEN CAST(to_json({record}) AS VARCHAR) END AS raw{numbered}
+SELECT {_DELIVERY} AS delivery_id, {_KATO} AS kato, {columns},{snapshot}
+       {_BROKEN} AS broken, CASE WHEN {_BROKEN} IS NOT NULL THEN CAST(to_json({record}) AS VARCHAR) END AS raw{numbered}
 FROM (SELECT *, CASE
 {whens}
-       END AS broken
-      FROM (SELECT *, {kato} AS row_kato, {", ".join(typed)}
-            FROM (SELECT {by_file([str(one.delivery_id) for _, one in files])} AS delivery_id, {scope} AS delivered_for{period_end}, {", ".join(texts)}
+       END AS {_BROKEN}
+      FROM (SELECT *, {kato} AS {_KATO}, {", ".join(typed)}
+            FROM (SELECT {by_file([str(one.delivery_id) for _, one in files])} AS {_DELIVERY}, {scope} AS {_FOR}{period_end}, {", ".join(texts)}
                   FROM {source})))"""
 
 
@@ -171,7 +181,7 @@ def _over_typed(predicate: str, table: Table) -> str:
 def _in_scope(kato: str) -> str:
     """A settlement stands for itself, two digits for their region, KZ for the country; the settlement must be registered."""
     return (
-        f"CASE WHEN length(delivered_for) = 9 THEN {kato} = delivered_for ELSE (delivered_for = 'KZ' OR starts_with({kato}, delivered_for)) "
+        f"CASE WHEN length({_FOR}) = 9 THEN {kato} = {_FOR} ELSE ({_FOR} = 'KZ' OR starts_with({kato}, {_FOR})) "
         f"AND {kato} IN (SELECT kato FROM registry.settlement) END"
     )
 
@@ -186,7 +196,11 @@ def _unite(
         "CREATE OR REPLACE TEMP TABLE unreadable (delivery_id BIGINT, row_no BIGINT, broken VARCHAR, raw VARCHAR)"
     )
     if bad:
-        con.executemany("INSERT INTO unreadable VALUES (?, ?, ?, ?)", bad)
+        # columns as lists: row by row a hopeless file of a million lines would take minutes
+        con.execute(
+            "INSERT INTO unreadable SELECT unnest(?), unnest(?), unnest(?), unnest(?)",
+            [list(c) for c in zip(*bad, strict=True)],
+        )
     types = {"kato": "VARCHAR", **table.business_columns}
     nothing = ", ".join(f"CAST(NULL AS {types[n]}) AS {quoted(n)}" for n in names)
     selects = [f"SELECT delivery_id, row_no, {nothing}, broken, raw FROM unreadable"]
@@ -245,14 +259,16 @@ def profile(
         (r.check_name, r.predicate) for c in table.columns for r in c.rules if r.severity == "warning" and r.predicate
     ]
     warned += [(r.check_name, r.predicate) for r in table.row_rules if r.severity == "warning" and r.predicate]
-    extra = "".join(f",\n       coalesce(100.0 * count(*) FILTER (WHERE broken IS NULL AND {quoted(n)} IS NULL) / nullif(count(*) FILTER (WHERE broken IS NULL), 0), 0) "
+    taken = "count(*) FILTER (WHERE broken IS NULL)"
+    extra = "".join(f",\n       coalesce(100.0 * count(*) FILTER (WHERE broken IS NULL AND {quoted(n)} IS NULL) / nullif({taken}, 0), 0) "
                     f"AS null_percent__{n}" for n in nulls)  # fmt: skip
     extra += "".join(
         f",\n       count(*) FILTER (WHERE broken IS NULL AND NOT ({predicate})) AS warned__{name}"
         for name, predicate in warned
     )
     con.execute("CREATE OR REPLACE TEMP TABLE expected (delivery_id BIGINT, declared_rows BIGINT)")
-    con.executemany("INSERT INTO expected VALUES (?, ?)", [(i.delivery_id, i.declared_rows) for i in incoming])
+    declared = [(i.delivery_id, i.declared_rows) for i in incoming]
+    con.execute("INSERT INTO expected SELECT unnest(?), unnest(?)", [list(c) for c in zip(*declared, strict=True)])
     frame = con.execute(f"""
 WITH counted AS (
     SELECT delivery_id, count(*) AS received, count(broken) AS rejected,
@@ -265,7 +281,8 @@ usual AS (
       ON (p.table_name, p.scope, p.system) = (d.table_name, d.scope, d.system) AND abs(p.days - (d.period_end - d.period_start)) <= 3
     GROUP BY e.delivery_id)
 SELECT e.delivery_id, coalesce(c.received, 0) AS received, coalesce(c.received - c.rejected, 0) AS accepted, coalesce(c.rejected, 0) AS rejected,
-       coalesce(100.0 * c.rejected / nullif(c.received, 0), 0) AS rejected_percent, coalesce(100.0 * c.repeated / nullif(c.received, 0), 0) AS duplicate_percent,
+       coalesce(100.0 * c.rejected / nullif(c.received, 0), 0) AS rejected_percent,
+       coalesce(100.0 * c.repeated / nullif(c.received, 0), 0) AS duplicate_percent,
        coalesce(c.received, 0) - e.declared_rows AS manifest_difference, coalesce(c.received, 0) / nullif(u.rows, 0) AS volume_ratio,
        c.* EXCLUDE (delivery_id, received, rejected, repeated)
 FROM expected e LEFT JOIN counted c USING (delivery_id) LEFT JOIN usual u USING (delivery_id) ORDER BY e.delivery_id""").df()

@@ -13,7 +13,7 @@ from connectors.judge import Finding, judge
 from connectors.readers import StructureError, unpack
 from connectors.source_contract import SHIPPED, STANDARD, SourceContract, load_sources, standard
 from warehouse.contracts import Table
-from warehouse.load import Delivery, Home, Outcome, Store, load, received, register, same_bytes
+from warehouse.load import Delivery, Home, Outcome, Store, decided, load, received, register, same_bytes
 
 TIME_ZONE = "Asia/Almaty"  # national civil time: timestamps with an offset are brought to it
 BATCH_BYTES, BATCH_DELIVERIES = 1 << 30, 2000  # what is gated, judged and loaded at once
@@ -47,7 +47,11 @@ def sources_of(home: Home, tables: Mapping[str, Table]) -> dict[tuple[str, str],
 
 def register_pending(store: Store, archive: Archive) -> int:
     """Enter every pending receipt as a delivery. Returns how many were new."""
-    return register(store, archive.pending())
+    pending = archive.pending()
+    new = register(store, pending)
+    for receipt_id in decided(store, pending):  # a run ended between its decision and putting the receipt away
+        archive.settle(receipt_id)
+    return new
 
 
 def take_in(store: Store, archive: Archive, table: Table, sources: Mapping[tuple[str, str], SourceContract],
@@ -141,9 +145,14 @@ def _take_batch(store: Store, archive: Archive, table: Table, sources: Mapping[t
         contract, counted = contracts[one.delivery_id], counts.get(one.delivery_id, (0, 0, 0))
         common = (contract.id, contract.version)
         if one.delivery_id in repeated:
-            outcomes.append(
-                Outcome(one.delivery_id, "duplicate", f"same bytes as delivery {repeated[one.delivery_id]}", *common)
-            )
+            first = repeated[one.delivery_id]
+            same = f"same bytes as delivery {first}"
+            if first in refusals:  # in this very batch
+                outcomes.append(
+                    Outcome(one.delivery_id, "refused", f"{same}, which was refused: {refusals[first]}", *common)
+                )
+            else:
+                outcomes.append(Outcome(one.delivery_id, "duplicate", same, *common))
         elif one.delivery_id in refusals:
             # refused whole: no row is loaded, so all that were read count as rejected
             outcomes.append(

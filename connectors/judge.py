@@ -61,7 +61,8 @@ def _row_findings(table: Table, profile: pd.DataFrame, broken: pd.DataFrame) -> 
         delivery_id = int(row["delivery_id"])
         for rule_id, rule in rules:
             kept = rule.severity == "warning"
-            count = int(row.get(f"warned__{rule.check_name}") or 0) if kept else counts.get((delivery_id, rule_id), 0)
+            warned = row.get(f"warned__{rule.check_name}", 0) if kept else 0  # no number where no record was read
+            count = counts.get((delivery_id, rule_id), 0) if not kept else 0 if pd.isna(warned) else int(warned)
             what = "rows in doubt, kept" if kept else "rows rejected"
             yield Finding(
                 delivery_id, rule_id, "warning", rule.dimension, count == 0, f"{count} {what}", rule.description

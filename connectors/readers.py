@@ -9,18 +9,24 @@ from __future__ import annotations
 import codecs
 import csv
 import hashlib
+import lzma
 import shutil
 import zipfile
+import zlib
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from connectors.archive import Archive, ArchiveError
 from connectors.source_contract import SourceContract
 
 _BLOCK = 1 << 20
+_RAW = 10_000  # letters kept of a record that cannot be split
 _ZIP, _PARQUET = b"PK\x03\x04", b"PAR1"
 ROW_NUMBER = "__row_no"
 
@@ -45,6 +51,7 @@ class Readable:
     files: list[Path]
     header: tuple[str, ...]
     parquet: bool = False
+    types: tuple[str, ...] = ()  # of Parquet columns: a scan over several files would cast them all to the first one's
     numbered: bool = False  # carries __row_no as its last column, because broken records were taken out
     bad: list[BadRecord] = field(default_factory=list)
 
@@ -64,9 +71,12 @@ def unpack(archive: Archive, sha256: str, contract: SourceContract, scratch: Pat
     with whole.open("rb") as handle:
         magic = handle.read(4)
     if magic == _PARQUET:
-        header = tuple(pq.read_schema(whole).names)
-        _check_header(header, contract, file_name)
-        return Readable([whole], header, parquet=True)
+        try:
+            schema = pq.read_schema(whole)
+        except (pa.ArrowException, OSError) as error:
+            raise StructureError(f"{file_name}: the Parquet file cannot be read ({error}); deliver it again") from error
+        _check_header(tuple(schema.names), contract, file_name)
+        return Readable([whole], tuple(schema.names), parquet=True, types=tuple(map(str, schema.types)))
     members = list(_members(whole, scratch, file_name)) if magic == _ZIP else [(file_name, whole)]
     readable: Readable | None = None
     for name, path in members:
@@ -95,47 +105,61 @@ def mend(readable: Readable, contract: SourceContract) -> None:
             path.open(encoding="utf-8", errors="surrogateescape", newline="") as source,
             clean.open("w", encoding="utf-8", newline="") as target,
         ):
-            writer = csv.writer(
-                target, delimiter=contract.delimiter, quotechar=contract.quote or '"', lineterminator="\n"
+            quoting: dict[str, Any] = (
+                {"quotechar": contract.quote} if contract.quote else {"quotechar": None, "quoting": csv.QUOTE_NONE}
             )
-            lines = _Remembering(source)
-            reader = csv.reader(lines, delimiter=contract.delimiter, quotechar=contract.quote or None)
-            for number, record in enumerate(reader):
-                raw = lines.take()
-                if number == 0:
-                    writer.writerow([*readable.header, ROW_NUMBER])
-                    continue
-                if not record:
-                    continue
+            writer = csv.writer(target, delimiter=contract.delimiter, lineterminator="\n", **quoting)
+            lines = _Lines(source)
+            reader = csv.reader(lines, delimiter=contract.delimiter, strict=True, **quoting)
+            width = len(readable.header)
+            next(reader)
+            writer.writerow([*readable.header, ROW_NUMBER])
+            while True:
+                lines.used.clear()
+                try:
+                    record = next(reader, None)
+                except csv.Error:
+                    # a quote that is never closed takes in what follows: only its first line is at fault, the others are read anew
+                    record = []
+                    lines.give_back_all_but_first()
+                else:
+                    if record is None:
+                        break
+                    if not record:
+                        continue
                 row_no += 1
+                raw = "".join(lines.used)
+                if len(record) == width + 1 and not record[-1]:
+                    record.pop()  # a delimiter at the end of the line, as DuckDB allows it
                 if any("\udc80" <= c <= "\udcff" for c in raw):
                     text = raw.encode("utf-8", "surrogateescape").decode("latin-1")
-                    readable.bad.append(BadRecord(row_no, "encoding", text.rstrip("\r\n")))
-                elif len(record) != len(readable.header):
-                    readable.bad.append(BadRecord(row_no, "columns", raw.rstrip("\r\n")[:10_000]))
+                    readable.bad.append(BadRecord(row_no, "encoding", text.rstrip("\r\n")[:_RAW]))
+                elif len(record) != width:
+                    readable.bad.append(BadRecord(row_no, "columns", raw.rstrip("\r\n")[:_RAW]))
                 else:
                     writer.writerow([*record, row_no])
         clean.replace(path)
     readable.numbered = True
 
 
-class _Remembering:
-    """Lines of a file, keeping the text of those the CSV reader used for its last record."""
+class _Lines:
+    """Lines of a file, keeping those the CSV reader used for its last record."""
 
     def __init__(self, source: Iterator[str]):
-        self.source, self.text = source, ""
+        self.source, self.used = source, list[str]()
+        self.again = deque[str]()
 
-    def __iter__(self) -> _Remembering:
+    def __iter__(self) -> _Lines:
         return self
 
     def __next__(self) -> str:
-        line = next(self.source)
-        self.text += line
+        line = self.again.popleft() if self.again else next(self.source)
+        self.used.append(line)
         return line
 
-    def take(self) -> str:
-        text, self.text = self.text, ""
-        return text
+    def give_back_all_but_first(self) -> None:
+        self.again.extendleft(reversed(self.used[1:]))
+        del self.used[1:]
 
 
 def _members(whole: Path, scratch: Path, file_name: str) -> Iterator[tuple[str, Path]]:
@@ -149,7 +173,8 @@ def _members(whole: Path, scratch: Path, file_name: str) -> Iterator[tuple[str, 
                 with bundle.open(name) as source, target.open("wb") as sink:
                     shutil.copyfileobj(source, sink, _BLOCK)
                 yield f"{file_name}/{name}", target
-    except (zipfile.BadZipFile, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError) as error:
+        # RuntimeError: encrypted, or packed by a method that Python does not know
         raise StructureError(f"{file_name}: the zip archive cannot be unpacked ({error}); deliver it again") from error
 
 
@@ -165,6 +190,7 @@ def _decoded(path: Path, encoding: str, name: str) -> Path:
     if plain_utf8 and not start.startswith(codecs.BOM_UTF8):
         return path
     target = path.with_suffix(".utf8")
+    decoded = 0  # bytes
     try:
         with path.open("rb") as source, target.open("wb") as sink:
             if plain_utf8:
@@ -173,18 +199,25 @@ def _decoded(path: Path, encoding: str, name: str) -> Path:
                 return target
             decoder = codecs.getincrementaldecoder(encoding)()
             while block := source.read(_BLOCK):
-                sink.write(decoder.decode(block).encode("utf-8"))
+                text, held_back = decoder.decode(block), len(decoder.getstate()[0])
+                sink.write((text if decoded else text.removeprefix("\ufeff")).encode("utf-8", "surrogatepass"))
+                decoded = source.tell() - held_back
             sink.write(decoder.decode(b"", final=True).encode("utf-8"))
     except UnicodeDecodeError as error:
         raise StructureError(
-            f"{name}: byte {error.start} is not {encoding}; save the file in {encoding} or mend the contract"
+            f"{name}: byte {decoded + error.start + 1} is not {encoding}; save the file in {encoding} or mend the contract"
         ) from error
     return target
 
 
 def _header(path: Path, contract: SourceContract, name: str) -> tuple[str, ...]:
     with path.open(encoding="utf-8", errors="replace", newline="") as handle:
-        record = next(csv.reader(handle, delimiter=contract.delimiter, quotechar=contract.quote or None), None)
+        try:
+            record = next(csv.reader(handle, delimiter=contract.delimiter, quotechar=contract.quote or None), None)
+        except csv.Error as error:
+            raise StructureError(
+                f"{name}: no header can be read ({error}); is it a text file? deliver it as contract {contract.id} says"
+            ) from error
     if record is None:
         raise StructureError(f"{name}: the file is empty, not even a header; deliver it again")
     return tuple(h.strip() for h in record)

@@ -7,11 +7,13 @@ A file in the standard exchange format (UTF-8 CSV or Parquet with the table's ow
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from kpi_definitions.documents import Document, DocumentError, Fault, read
 from kpi_definitions.expressions import TRANSFORM, TRANSFORM_FUNCTIONS, ExpressionError, check, parse
@@ -87,33 +89,49 @@ class SourceContract:
 
     def _cast(self, column: SourceColumn, raw: str, sql_type: str) -> str:
         if column.format:
-            return f"CAST(try_strptime({raw}, {literal(column.format)}) AS {sql_type})"
+            return _plausible(f"try_strptime({raw}, {literal(column.format)})", sql_type)
         if column.true_values or column.false_values:
-            yes, no = (
-                ", ".join(literal(v.lower()) for v in values) for values in (column.true_values, column.false_values)
-            )
-            return f"CASE WHEN lower(trim({raw})) IN ({yes}) THEN TRUE WHEN lower(trim({raw})) IN ({no}) THEN FALSE END"
+            whens = [
+                f"WHEN lower(trim({raw})) IN ({', '.join(literal(v.lower()) for v in values)}) THEN {value}"
+                for value, values in (("TRUE", column.true_values), ("FALSE", column.false_values))
+                if values
+            ]
+            return f"CASE {' '.join(whens)} END"
         if column.logic:
             return f"TRY_CAST({raw} AS {sql_type})"
         if sql_type == "VARCHAR":
             return f"nullif(trim({raw}), '')"
-        if sql_type == "TIMESTAMP":
-            # with an offset: that instant, in civil time of the session's zone; without: as written
-            return (
-                f"CASE WHEN length({raw}) > 16 AND regexp_matches({raw}, '[0-9](Z|z|[+-][0-9]{{2}}(:?[0-9]{{2}})?)$') "
-                f"THEN CAST(TRY_CAST({raw} AS TIMESTAMPTZ) AS TIMESTAMP) ELSE TRY_CAST({raw} AS TIMESTAMP) END"
+        if sql_type in {"TIMESTAMP", "DATE"}:
+            # with an offset: that instant, in civil time of the session's zone; without: as written.
+            # A date goes the same way, as DuckDB's own cast to DATE ignores whatever follows the day.
+            # 2026-01-05 10:00:00, nineteen letters, has no offset: no need to look for one
+            text = f"trim({raw})" if sql_type == "DATE" else raw
+            offset = ":[0-9.]+(Z|z| [Uu][Tt][Cc]|[+-][0-9]{2}(:?[0-9]{2})?) *$"
+            return _plausible(
+                f"CASE WHEN length({text}) <> 19 AND regexp_matches({text}, '{offset}') "
+                f"THEN CAST(TRY_CAST({text} AS TIMESTAMPTZ) AS TIMESTAMP) ELSE TRY_CAST({text} AS TIMESTAMP) END",
+                sql_type,
             )
         number = self._number(raw)
         if sql_type in {"INTEGER", "BIGINT", "SMALLINT", "TINYINT", "HUGEINT"}:
-            # a cast would round 1.7 to 2; 5.0 is an integer, 1.7 is an error
-            whole = f"CASE WHEN regexp_full_match({number}, '[+-]?[0-9]+[.]0*') THEN TRY_CAST(split_part({number}, '.', 1) AS {sql_type}) END"
-            return f"CASE WHEN contains({number}, '.') THEN {whole} ELSE TRY_CAST({number} AS {sql_type}) END"
+            # a cast would round 1.7 and 15e-1 to 2 and read 0x10 as 16: 5.0 is an integer, these are errors.
+            # Plain digits, which are nearly all, are told by comparing; the regular expression is for the rest
+            plain = f"TRY_CAST({number} AS {sql_type})"
+            return (
+                f"CASE WHEN CAST({plain} AS VARCHAR) = {number} THEN {plain} "
+                f"WHEN regexp_full_match({number}, ' *[+-]?[0-9]+([.]0*)? *') THEN TRY_CAST(split_part({number}, '.', 1) AS {sql_type}) END"
+            )
         return f"TRY_CAST({number} AS {sql_type})"
 
     def _number(self, raw: str) -> str:
         for text in dict.fromkeys(self.group + ("\u00a0\u202f" if " " in self.group else "")):  # blanks of any width
             raw = f"replace({raw}, {literal(text)}, '')"
         return f"replace({raw}, {literal(self.decimal)}, '.')" if self.decimal != "." else raw
+
+
+def _plausible(moment: str, sql_type: str) -> str:
+    """Years have four digits: 'infinity', 5 BC, and 05.01.26 read as the year 26 are no dates."""
+    return f"CAST(CASE WHEN {moment} BETWEEN TIMESTAMP '1000-01-01' AND TIMESTAMP '9999-12-31 23:59:59.999999' THEN {moment} END AS {sql_type})"
 
 
 def standard(table: Table) -> SourceContract:
@@ -164,6 +182,7 @@ def parse_source(document: Document, tables: Mapping[str, Table]) -> SourceContr
         faults.append(
             document.fault(("customProperties",), "no `system`", "add {property: system, value: <code of the system>}")
         )
+    faults += _unusable(document, settings)
     columns, headers = [], []
     for index, prop in enumerate(properties):
         where = ("schema", 0, "properties", index)
@@ -221,6 +240,24 @@ def parse_source(document: Document, tables: Mapping[str, Table]) -> SourceContr
         settings.get("format", "csv"), settings.get("encoding", "utf-8"), settings.get("delimiter", ","), settings.get("quote", '"'),
         settings.get("decimalSeparator", "."), settings.get("groupSeparator", ""), tuple(settings.get("missingValues", [""])),
         settings.get("otherHeaders", "refuse"), document)  # fmt: skip
+
+
+def _unusable(document: Document, settings: Mapping[str, Any]) -> list[Fault]:
+    """Settings no file could be read by."""
+    faults = []
+    try:
+        codecs.lookup(settings.get("encoding", "utf-8"))
+    except (LookupError, TypeError):
+        faults.append((f"encoding {settings['encoding']!r} is not known", "use utf-8, utf-16, cp1251 or kz1048"))
+    if not isinstance(settings.get("delimiter", ","), str) or len(settings.get("delimiter", ",")) != 1:
+        faults.append(
+            (f"delimiter {settings['delimiter']!r} is not one character", 'write it in quotes, a tab as "\\t"')
+        )
+    if not isinstance(settings.get("quote", ""), str) or len(settings.get("quote", "")) > 1:
+        faults.append(
+            (f"quote {settings['quote']!r} is not one character", "write one, or '' if nothing is ever quoted")
+        )
+    return [document.fault(("customProperties",), what, remedy) for what, remedy in faults]
 
 
 def load_sources(tables: Mapping[str, Table], folders: Sequence[Path]) -> dict[tuple[str, str], SourceContract]:

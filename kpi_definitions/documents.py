@@ -60,7 +60,12 @@ class Document:
 
 def read(path: Path) -> Document:
     """Read one YAML file. Raises DocumentError on bad syntax or a repeated key."""
-    loader = _Loader(path.read_text(encoding="utf-8"))
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise DocumentError([Fault(path, line, "not UTF-8 text", "save the file as UTF-8")]) from error
+    loader = _Loader(text)
     try:
         root = loader.get_single_node()
         lines: dict[Where, int] = {}
@@ -81,13 +86,24 @@ def _build(loader: Any, node: Any, where: Where, lines: dict[Where, int], faults
     if isinstance(node, yaml.MappingNode):
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key = loader.construct_object(key_node, deep=True)
+            line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                faults.append(Fault(path, line, "a key must be a word, not a list or a mapping", "mend the syntax"))
+                continue
+            key = _scalar(loader, key_node, faults, path)
             if key in result:
-                line = key_node.start_mark.line + 1
                 faults.append(Fault(path, line, f"key {key!r} is given twice", "keep one of them"))
             result[key] = _build(loader, value_node, (*where, key), lines, faults, path)
-            lines[(*where, key)] = key_node.start_mark.line + 1
+            lines[(*where, key)] = line
         return result
     if isinstance(node, yaml.SequenceNode):
         return [_build(loader, child, (*where, i), lines, faults, path) for i, child in enumerate(node.value)]
-    return loader.construct_object(node, deep=True)
+    return _scalar(loader, node, faults, path)
+
+
+def _scalar(loader: Any, node: Any, faults: list[Fault], path: Path) -> Any:
+    try:
+        return loader.construct_object(node, deep=True)
+    except ValueError as error:  # 2026-02-30 looks like a date and is none
+        faults.append(Fault(path, node.start_mark.line + 1, f"{node.value!r}: {error}", "mend the value"))
+        return None

@@ -17,7 +17,7 @@ Node = type[exp.Expression]
 # conditions and arithmetic over columns: KPI definitions and row rules
 SCALAR: tuple[Node, ...] = (
     exp.And, exp.Or, exp.Not, exp.Paren, exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between, exp.In, exp.Is,
-    exp.Null, exp.Boolean, exp.Literal, exp.Column, exp.Identifier, exp.Star, exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Neg,
+    exp.Null, exp.Boolean, exp.Literal, exp.Column, exp.Identifier, exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Neg,
     exp.Interval, exp.Var, exp.DateDiff, exp.Coalesce, exp.Abs,
 )  # fmt: skip
 # making columns out of a source's text: source contracts (transformLogic)
@@ -30,6 +30,8 @@ TRANSFORM: tuple[Node, ...] = (
 )  # fmt: skip
 TRANSFORM_FUNCTIONS = frozenset({"to_minutes", "to_seconds", "to_hours", "to_days", "make_timestamp", "make_date", "try_strptime", "strptime",
                                  "lpad", "rpad", "split_part", "regexp_full_match"})  # fmt: skip
+# the only bare words: they are written into the SQL as they stand
+UNITS = frozenset({"MICROSECOND", "MILLISECOND", "SECOND", "MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "QUARTER", "YEAR"})
 
 
 class ExpressionError(ValueError):
@@ -63,6 +65,8 @@ def check(tree: exp.Expression, columns: Collection[str], where: Where, allowed:
                 raise ExpressionError(
                     where, f"unknown column {node.sql('duckdb')!r}", f"there are {', '.join(columns)}"
                 )
+        elif isinstance(node, exp.Var) and node.name.upper().removesuffix("S") not in UNITS:
+            raise ExpressionError(where, f"unknown unit of time {node.name!r}", f"there are {', '.join(sorted(UNITS))}")
         elif isinstance(node, exp.Anonymous) and node.name.lower() in functions:
             continue
         elif not isinstance(node, allowed):

@@ -30,6 +30,7 @@ monthly_schedule = dg.build_schedule_from_partitioned_job(
     name="inbox",
     job=job,
     minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
     description="Takes complete drops out of the inbox folder and runs the months they belong to.",
 )
 def inbox_sensor(context: dg.SensorEvaluationContext, qala: Qala) -> Iterator[dg.RunRequest | dg.SkipReason]:

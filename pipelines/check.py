@@ -83,7 +83,12 @@ def _definition_faults(catalogue: catalogues.Catalogue, tables: Mapping[str, Tab
                 con.execute(scan.sql(f"showcase.{scan.table}", _CELLS))
             except duckdb.Error as error:
                 message = str(error).splitlines()[0]
-                yield catalogue.fault(kpi, ("numerator",), f"{kpi.code}: DuckDB refuses it: {message}", "compare the types of the columns used")
+                yield catalogue.fault(
+                    kpi,
+                    ("numerator",),
+                    f"{kpi.code}: DuckDB refuses it: {message}",
+                    "compare the types of the columns used",
+                )
     con.close()
 
 

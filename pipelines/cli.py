@@ -19,7 +19,9 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 out = Console()
 err = Console(stderr=True)
 
-HomeOption = Annotated[Path | None, typer.Option("--home", help="Home folder; else QALA_HOME, else ./qala-home", show_default=False)]
+HomeOption = Annotated[
+    Path | None, typer.Option("--home", help="Home folder; else QALA_HOME, else ./qala-home", show_default=False)
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Plain data instead of tables")]
 
 
@@ -37,8 +39,15 @@ def deliver(
     file: Annotated[Path, typer.Argument(help="The extract as it is: CSV, zip of CSV, Parquet")],
     table: Annotated[str, typer.Option("--table", "-t", help="Showcase table it feeds, e.g. fct_appeal")],
     period: Annotated[str, typer.Option("--period", "-p", help="2026-01, 2026-Q1, 2026-S1, 2026 or 2026-01/2026-06")],
-    settlement: Annotated[str, typer.Option("--settlement", "-s", help="KATO of the settlement; two digits: a region; KZ: the country")],
-    system: Annotated[str, typer.Option("--system", help="Source system whose contract the file follows; left out: the standard exchange format")] = "standard",
+    settlement: Annotated[
+        str, typer.Option("--settlement", "-s", help="KATO of the settlement; two digits: a region; KZ: the country")
+    ],
+    system: Annotated[
+        str,
+        typer.Option(
+            "--system", help="Source system whose contract the file follows; left out: the standard exchange format"
+        ),
+    ] = "standard",
     rows: Annotated[int | None, typer.Option("--rows", help="Rows the sender says the file has")] = None,
     home: HomeOption = None,
 ) -> None:
@@ -53,16 +62,32 @@ def deliver(
     place = _home(home)
     tables = load_tables()
     try:
-        receipt = take(Archive(place.archive), Declared(file, table, settlement, period, system, rows), tables, sources_of(place, tables))
+        receipt = take(
+            Archive(place.archive),
+            Declared(file, table, settlement, period, system, rows),
+            tables,
+            sources_of(place, tables),
+        )
     except (DeliveryError, DocumentError) as error:
         raise _fail(error) from None
-    out.print(f"received {receipt.file_name}: {receipt.bytes:,} bytes, SHA-256 {receipt.sha256}", highlight=False, soft_wrap=True)
-    out.print(f"receipt {receipt.receipt_id}; next: qala run   (month {parse_period(period).closing_month})", highlight=False, soft_wrap=True)
+    out.print(
+        f"received {receipt.file_name}: {receipt.bytes:,} bytes, SHA-256 {receipt.sha256}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    out.print(
+        f"receipt {receipt.receipt_id}; next: qala run   (month {parse_period(period).closing_month})",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 @app.command()
 def run(
-    period: Annotated[str | None, typer.Argument(help="Months to run: 2026-01, 2026-Q1, 2026-01/2026-06; left out: those with waiting extracts")] = None,
+    period: Annotated[
+        str | None,
+        typer.Argument(help="Months to run: 2026-01, 2026-Q1, 2026-01/2026-06; left out: those with waiting extracts"),
+    ] = None,
     home: HomeOption = None,
 ) -> None:
     """Take in what waits, check, load, compute, publish: the Dagster job, in this process."""
@@ -77,8 +102,16 @@ def run(
     archive, tables = Archive(place.archive), load_tables()
     try:
         for drop in collect(place.inbox, archive, tables, sources_of(place, tables)) if place.inbox.exists() else []:
-            out.print(drop.error or f"inbox: {drop.manifest.name}, {len(drop.receipts)} deliveries", highlight=False, soft_wrap=True)
-        months = parse_period(period).months if period else tuple(m for r in archive.pending() for m in parse_period(r.period).months)
+            out.print(
+                drop.error or f"inbox: {drop.manifest.name}, {len(drop.receipts)} deliveries",
+                highlight=False,
+                soft_wrap=True,
+            )
+        months = (
+            parse_period(period).months
+            if period
+            else tuple(m for r in archive.pending() for m in parse_period(r.period).months)
+        )
     except (DocumentError, ValueError) as error:
         raise _fail(error) from None
     if not months:
@@ -104,7 +137,9 @@ def _run(place: Home, months: tuple[str, ...]) -> bool:
         if result.success:
             out.print(f"run {result.run_id[:8]}: {span} done", highlight=False)
         for failure in result.failures:
-            err.print(f"[red]run {result.run_id[:8]}: {span} failed[/red] in {failure}", highlight=False, soft_wrap=True)
+            err.print(
+                f"[red]run {result.run_id[:8]}: {span} failed[/red] in {failure}", highlight=False, soft_wrap=True
+            )
     return all(r.success for r in results)
 
 
@@ -123,7 +158,16 @@ def status(as_json: JsonOption = False, home: HomeOption = None) -> None:
             answer = {**ask(store), "waiting": waiting, "home": str(place.root)}
     except StoreError as error:
         if as_json:
-            _print_json({"latest_period": None, "deliveries": {}, "values": {}, "waiting": waiting, "release": None, "home": str(place.root)})
+            _print_json(
+                {
+                    "latest_period": None,
+                    "deliveries": {},
+                    "values": {},
+                    "waiting": waiting,
+                    "release": None,
+                    "home": str(place.root),
+                }
+            )
             return
         out.print(f"{waiting} extracts wait", highlight=False)
         raise _fail(error) from None
@@ -176,7 +220,12 @@ def check(home: HomeOption = None) -> None:
     faults, counts = all_faults(_home(home))
     for fault in faults:
         path = fault.path.relative_to(Path.cwd()) if fault.path.is_relative_to(Path.cwd()) else fault.path
-        out.print(f"{path}:{fault.line}: {fault.message}" + (f"\n    {fault.remedy}" if fault.remedy else ""), highlight=False, markup=False, soft_wrap=True)
+        out.print(
+            f"{path}:{fault.line}: {fault.message}" + (f"\n    {fault.remedy}" if fault.remedy else ""),
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
     out.print(", ".join(f"{n} {what}" for what, n in counts.items()) + f": {len(faults)} faults", highlight=False)
     if faults:
         raise typer.Exit(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from rich.console import Console
 from connectors.archive import Archive
 from connectors.deliver import Declared, deliver
 from connectors.intake import sources_of
-from connectors.simulator.generate import simulate
+from connectors.simulator.generate import NOTES, simulate
 from connectors.source_contract import STANDARD
 from pipelines import show
 from warehouse.contracts import load_tables
@@ -36,23 +37,38 @@ def play(folder: Path, *, seed: int, year: int, console: Console, run: Callable[
     home, tables = Home(folder), load_tables()
     archive, sources = Archive(home.archive), sources_of(home, tables)
     files = rows = 0
+    corrections: list[Declared] = []
     with console.status("simulating extracts"):
         for extract in simulate(tables, folder / "extracts", year=year, seed=seed):
             declared = Declared(extract.path, extract.table, extract.scope, extract.period, extract.system or STANDARD)
+            if extract.note == NOTES["corrected"]:
+                corrections.append(declared)  # comes when the year has been published: it restates
+                continue
             deliver(archive, declared, tables, sources)
             files, rows = files + 1, rows + extract.rows
-    console.print(f"{files:,} extracts with {rows:,} rows of imaginary cities delivered for {year} (seed {seed})", highlight=False)
+    console.print(
+        f"{files:,} extracts with {rows:,} rows of imaginary cities delivered for {year} (seed {seed})", highlight=False
+    )
     if not run(home, parse_period(str(year)).months):
         return False
+    for declared in corrections:
+        console.print(
+            f"a corrected extract arrives: {declared.file.name} for {declared.scope} {declared.period}", highlight=False
+        )
+        deliver(archive, declared, tables, sources)
+        if not run(home, parse_period(declared.period).months):
+            return False
     with reading(home) as store:
         show.scorecard(console, store)
         show.refusals(console, store)
         show.status(console, {**status(store), "waiting": len(archive.pending()), "home": str(folder)})
     name = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    program = Path(sys.argv[0])
+    qala = program.relative_to(Path.cwd()) if program.is_relative_to(Path.cwd()) else program.name
     show.next_steps(console, [
-        (f"qala explain MGT02-1 Almaty {year}-03 --home {name}", "walk from a number back to the files"),
-        (f"qala explain ECO01-1 Almaty {year} --home {name}", "a yearly mean over all stations"),
-        (f"qala ui --home {name}", "the Dagster UI: assets, checks, lineage"),
-        (f"duckdb -readonly {name}/release/qala.duckdb", "the released warehouse: FROM scorecard"),
+        (f"{qala} explain MGT02-1 Almaty {year}-03 --home {name}", "walk from a number back to the files"),
+        (f"{qala} explain MGT02-1 Pavlodar {year}-03 --home {name}", "a number restated by a corrected extract"),
+        (f"{qala} ui --home {name}", "the Dagster UI: assets, checks, lineage"),
+        (f"open {name}/release/qala.duckdb in any DuckDB client", "FROM scorecard; FROM kpi_values; every table and column is described"),
     ])  # fmt: skip
     return True

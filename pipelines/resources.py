@@ -1,5 +1,6 @@
 """The one resource: where this installation lives, and what it is made of."""
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from connectors.intake import sources_of
 from connectors.source_contract import SourceContract
 from warehouse.contracts import Table, load_tables
 from warehouse.store import Home
+
+# one warning for every asset, and nothing a user could do about it; tests/test_dagster.py notices if single runs cease to work
+warnings.filterwarnings("ignore", category=dg.BetaWarning, message=".*backfill_policy.*")
 
 POOL = "warehouse"  # limited to one by dagster.yaml: runs take turns at the file
 FIRST_MONTH = "2010-01"

@@ -68,7 +68,9 @@ def run_months(home: Home, months: Sequence[str], say: Callable[[str], None]) ->
                     raise_on_error=False,
                     tags={"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last},
                 )
-                failures = [f"{e.step_key}: {_cause(e.step_failure_data.error)}" for e in result.all_events if e.is_step_failure]
+                failures = [
+                    f"{e.step_key}: {_cause(e.step_failure_data.error)}" for e in result.all_events if e.is_step_failure
+                ]
                 results.append(RunResult(first, last, result.run_id, result.success, tuple(failures)))
     finally:
         resources.listeners.remove(say)

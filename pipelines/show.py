@@ -13,14 +13,24 @@ from rich.table import Table
 from warehouse.store import Store
 
 SHOWN = 15  # deliveries shown by explain before --json is recommended
-_COLOURS = {"calculated": "green", "provisional": "cyan", "low coverage": "yellow", "not calculable": "red", "refused": "red", "loaded": "green"}
+_COLOURS = {
+    "calculated": "green",
+    "provisional": "cyan",
+    "low coverage": "yellow",
+    "not calculable": "red",
+    "refused": "red",
+    "loaded": "green",
+}
 
 
 def status(console: Console, answer: Mapping[str, Any]) -> None:
     grid = Table.grid(padding=(0, 2))
     grid.add_row("home", answer["home"])
     grid.add_row("latest month with values", answer["latest_period"] or "none")
-    grid.add_row("deliveries", _counts(answer["deliveries"]) + (f", [bold]{answer['waiting']} waiting[/bold]" if answer["waiting"] else ""))
+    grid.add_row(
+        "deliveries",
+        _counts(answer["deliveries"]) + (f", [bold]{answer['waiting']} waiting[/bold]" if answer["waiting"] else ""),
+    )
     grid.add_row("rows", ", ".join(f"{what} {n:,}" for what, n in answer["rows"].items()))
     grid.add_row("values", _counts(answer["values"]))
     if answer["release"]:
@@ -30,8 +40,17 @@ def status(console: Console, answer: Mapping[str, Any]) -> None:
 
 def scorecard(console: Console, store: Store) -> None:
     """Settlements that delivered anything, best level first within their group."""
-    table = Table(title="Scorecard (illustrative floors and goals; our proposal, not the order's formula)", title_justify="left")
-    for name, justify in (("group", "left"), ("settlement", "left"), ("KPIs", "right"), ("coverage %", "right"), ("achievement", "right"), ("level", "right")):
+    table = Table(
+        title="Scorecard (illustrative floors and goals; our proposal, not the order's formula)", title_justify="left"
+    )
+    for name, justify in (
+        ("group", "left"),
+        ("settlement", "left"),
+        ("KPIs", "right"),
+        ("coverage %", "right"),
+        ("achievement", "right"),
+        ("level", "right"),
+    ):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
     rows = store.con.execute(
         "SELECT item7_group, settlement_en, kpis_calculated || '/' || kpis_applicable, coverage_percent, achievement, level FROM scorecard "
@@ -43,10 +62,16 @@ def scorecard(console: Console, store: Store) -> None:
 
 
 def refusals(console: Console, store: Store) -> None:
-    rows = store.con.execute("SELECT settlement_en, table_name, period_id, reason FROM refusals ORDER BY delivery_id LIMIT 20").fetchall()
+    rows = store.con.execute(
+        "SELECT settlement_en, table_name, period_id, reason FROM refusals ORDER BY delivery_id LIMIT 20"
+    ).fetchall()
     if not rows:
         return
-    table = Table(title="Refused deliveries: nothing of them was loaded, everything of them is kept", title_justify="left", show_lines=True)
+    table = Table(
+        title="Refused deliveries: nothing of them was loaded, everything of them is kept",
+        title_justify="left",
+        show_lines=True,
+    )
     for name in ("settlement", "table", "period", "why and what to do"):
         table.add_column(name)
     for row in rows:
@@ -63,13 +88,21 @@ def explanation(console: Console, a: Mapping[str, Any]) -> None:
     grid.add_row("KPI", f"{kpi['code']} {kpi['name']['en']} / {kpi['name']['ru']}")
     grid.add_row("settlement", f"{place['kato']} {place['name_en']} / {place['name_ru']} ({place['item7_group']})")
     grid.add_row("period", f"{a['period']['id']}: {a['period']['start']} to {a['period']['end']}")
-    grid.add_row("value", f"[bold]{value}[/bold]  [{colour}]{a['state']}[/{colour}]" + (f" (OBS_STATUS {a['obs_status']})" if a["obs_status"] else ""))
+    grid.add_row(
+        "value",
+        f"[bold]{value}[/bold]  [{colour}]{a['state']}[/{colour}]"
+        + (f" (OBS_STATUS {a['obs_status']})" if a["obs_status"] else ""),
+    )
     if a["reason"]:
         grid.add_row("reason", a["reason"])
     if a["denominator"] is not None:
         grid.add_row("numerator / denominator", f"{_number(a['numerator'])} / {_number(a['denominator'])}")
     grid.add_row("rows behind it", f"{a['sample_size']:,}")
-    grid.add_row("read as of", f"ledger sequence {a['computed']['as_of_seq']}" + (f", computed {a['computed']['at']:%Y-%m-%d %H:%M} UTC" if a["computed"]["at"] else ""))
+    grid.add_row(
+        "read as of",
+        f"ledger sequence {a['computed']['as_of_seq']}"
+        + (f", computed {a['computed']['at']:%Y-%m-%d %H:%M} UTC" if a["computed"]["at"] else ""),
+    )
     console.print(Panel(grid, title="number", title_align="left", expand=False))
     grid = Table.grid(padding=(0, 2))
     if kpi["description"]:
@@ -77,12 +110,24 @@ def explanation(console: Console, a: Mapping[str, Any]) -> None:
     for name in ("rows", "numerator", "denominator", "formula"):
         if definition[name]:
             grid.add_row(name, definition[name])
-    grid.add_row("version", f"{definition['version']}, in force from {definition['valid_from']}; fingerprint {definition['hash'][:16]}")
+    grid.add_row(
+        "version",
+        f"{definition['version']}, in force from {definition['valid_from']}; fingerprint {definition['hash'][:16]}",
+    )
     grid.add_row("catalogue", f"{definition['catalogue']} {definition['catalogue_version']} ({definition['catalogue_status']}); "
                  + (f"approved by {definition['approved_by']}" if definition["approved_by"] else "not approved by anyone yet"))  # fmt: skip
     console.print(Panel(grid, title="definition", title_align="left", expand=False))
-    console.print(Panel(Syntax(a["sql"], "sql", word_wrap=True, background_color="default"), title="SQL over the warehouse", title_align="left", expand=False))
-    console.print(f"[bold]deliveries[/bold] ({len(a['deliveries'])})" if a["deliveries"] else "no delivery stands behind it")
+    console.print(
+        Panel(
+            Syntax(a["sql"], "sql", word_wrap=True, background_color="default"),
+            title="SQL over the warehouse",
+            title_align="left",
+            expand=False,
+        )
+    )
+    console.print(
+        f"[bold]deliveries[/bold] ({len(a['deliveries'])})" if a["deliveries"] else "no delivery stands behind it"
+    )
     for d in a["deliveries"][:SHOWN]:
         _delivery(console, d)
     if len(a["deliveries"]) > SHOWN:
@@ -102,7 +147,9 @@ def _delivery(console: Console, d: Mapping[str, Any]) -> None:
     if d["reason"]:
         lines.append(f"    [{colour}]{d['reason']}[/{colour}]")
     else:
-        lines += [f"    [yellow]{f['rule']}: {f['observed']}[/yellow] (wanted: {f['expected']})" for f in checks["failed"]]
+        lines += [
+            f"    [yellow]{f['rule']}: {f['observed']}[/yellow] (wanted: {f['expected']})" for f in checks["failed"]
+        ]
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True)
 

@@ -81,11 +81,15 @@ def contract_text(
     system: str, table: str, properties: str, *, settings: Mapping[str, str] | None = None, name: str | None = None
 ) -> str:
     """A source contract; `properties` is the YAML of its columns, indented by six."""
-    lines = [f"  - {{property: {key}, value: {value}}}" for key, value in ({"system": system} | dict(settings or {})).items()]
+    lines = [
+        f"  - {{property: {key}, value: {value}}}" for key, value in ({"system": system} | dict(settings or {})).items()
+    ]
     return (
         "apiVersion: v3.1.0\nkind: DataContract\n"
         f"id: test.{name or system}.{table}\nname: {name or system}\nversion: 1.0.0\nstatus: active\n"
-        "customProperties:\n" + "\n".join(lines) + f"\nschema:\n  - name: {table}\n    logicalType: object\n    properties:\n"
+        "customProperties:\n"
+        + "\n".join(lines)
+        + f"\nschema:\n  - name: {table}\n    logicalType: object\n    properties:\n"
         + properties
     )
 

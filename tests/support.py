@@ -103,7 +103,14 @@ def _value(table: Table, column: Column, row: Mapping[str, Any], period: Period)
 def empty(store: Store) -> None:
     """Forget every row, delivery and value: the next test starts with a bare warehouse."""
     tables = [f"{place}.{name}" for place in ("showcase", "history") for name in store.tables]
-    tables += ["audit.delivery", "audit.rejected_row", "audit.check_result", "kpi.value", "kpi.computation", "registry.kpi"]
+    tables += [
+        "audit.delivery",
+        "audit.rejected_row",
+        "audit.check_result",
+        "kpi.value",
+        "kpi.computation",
+        "registry.kpi",
+    ]
     with store.transaction():
         for table in tables:
             store.con.execute(f"DELETE FROM {table}")

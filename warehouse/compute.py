@@ -60,7 +60,7 @@ def compute(store: Store, catalogue: Catalogue, months: Sequence[str], *, codes:
     _cover(store, compiled)
     _specify(store, compiled)
     con.execute(_STATES.format(today=literal(today.isoformat()), places=PLACES))
-    return _write(store, compiled, months, head, texts)
+    return _write(store, compiled, catalogue.head.version, months, head, texts)
 
 
 def evaluate(
@@ -79,6 +79,8 @@ def evaluate(
         if row:
             found |= dict(zip([d[0] for d in cursor.description or ()], row, strict=True))
     n, d, s = (found.get(name) for _, name in (one.numerator, one.denominator, one.sample))
+    if n is None and d is not None and kpi.kind not in (Kind.MEAN, Kind.QUANTILE):
+        n = 0  # nothing counted, over a figure that is there: as `compute` writes it
     row = store.con.execute(
         f"SELECT {_value(kpi.kind)} FROM (SELECT CAST(? AS DOUBLE) AS n, CAST(? AS DOUBLE) AS d, CAST(? AS BIGINT) AS s, {kpi.scale} AS scale)",
         [n, d, s],
@@ -261,6 +263,7 @@ judged AS (
             || coalesce('; not delivered: ' || missing, '')
         WHEN coverage < minimum_coverage THEN 'L|not calculable|extract not delivered: ' || missing
         WHEN looked_up IS NOT NULL AND exact_d IS NULL THEN 'L|not calculable|' || looked_up || ' has no figure as of ' || period_end_population_date
+        WHEN raw_value IS NULL AND s > 0 THEN 'M|not applicable|the denominator is zero'
         WHEN raw_value IS NULL THEN 'M|not applicable|no rows: nothing of ' || rows_table || ' falls into the period'
         WHEN kind = 'share' AND (raw_value > 100 OR raw_value < 0) THEN 'O|not calculable|a share of ' || raw_value || ' % is an error in the data'
         WHEN CAST(period_end AS DATE) + late_days > DATE {today} THEN 'P|provisional|late data may come until ' || (CAST(period_end AS DATE) + late_days)
@@ -272,13 +275,19 @@ judged AS (
 SELECT kpi_code, version, kato, period_id, CAST(period_start AS DATE) AS period_start, hash, coverage,
        verdict[1] AS obs_status, split_part(verdict, '|', 2) AS state, nullif(verdict[length(split_part(verdict, '|', 2)) + 4:], '') AS reason,
        CASE WHEN verdict[1] IN ('A', 'P', 'U') THEN raw_value END AS value, s AS sample_size,
-       CASE WHEN kind = 'quantile' THEN NULL WHEN kind = 'mean' THEN exact_n ELSE coalesce(exact_n, 0) END AS numerator,
-       CASE WHEN kind = 'quantile' THEN NULL ELSE exact_d END AS denominator
+       CASE WHEN kind = 'quantile' THEN NULL WHEN kind = 'mean' OR coverage < minimum_coverage THEN exact_n ELSE coalesce(exact_n, 0) END AS numerator,
+       CASE WHEN kind = 'quantile' THEN NULL WHEN kind IN ('share', 'mean') AND coverage >= minimum_coverage THEN coalesce(exact_d, 0)
+            ELSE exact_d END AS denominator  -- counted nothing is 0 where all was delivered; of what was not delivered nothing is known
 FROM judged"""
 
 
 def _write(
-    store: Store, compiled: Sequence[Compiled], months: Sequence[str], head: int, texts: Mapping[str, str]
+    store: Store,
+    compiled: Sequence[Compiled],
+    catalogue_version: str,
+    months: Sequence[str],
+    head: int,
+    texts: Mapping[str, str],
 ) -> list[Report]:
     con = store.con
     same = " AND ".join(
@@ -290,8 +299,6 @@ LEFT JOIN kpi.value v ON (v.kpi_code, v.kato, v.period_id) = (f.kpi_code, f.kato
 WHERE v.kpi_code IS NULL OR NOT ({same} AND v.definition_hash = f.hash)""")
     asked = {code: (cells, states) for code, cells, states in con.execute(
         "SELECT kpi_code, sum(n), map_from_entries(list((state, n) ORDER BY state)) FROM (SELECT kpi_code, state, count(*) AS n FROM fresh GROUP BY ALL) GROUP BY ALL").fetchall()}  # fmt: skip
-    row = con.execute("SELECT max(catalogue_version) FROM registry.kpi").fetchone()
-    done = {}
     codes = list(dict.fromkeys(c.kpi.code for c in compiled))
     written = {code: (n, restated) for code, n, restated in
                con.execute("SELECT kpi_code, count(*), count(*) FILTER (WHERE restates) FROM news GROUP BY ALL").fetchall()}  # fmt: skip
@@ -315,7 +322,7 @@ SELECT n.kpi_code, kato, period_id, period_start, value, numerator, denominator,
        version AS definition_version, hash AS definition_hash, CAST(? AS VARCHAR) AS catalogue_version, CAST(? AS BIGINT) AS as_of_seq,
        CAST(? AS TIMESTAMPTZ) AS computed_at, CAST(? AS VARCHAR) AS run_id, d.seq AS valid_from_seq, CAST(NULL AS BIGINT) AS valid_to_seq
 FROM news n JOIN done d USING (kpi_code) ORDER BY ALL""",
-            [row[0] if row else None, head, dt.datetime.now(dt.UTC), store.run_id],
+            [catalogue_version, head, dt.datetime.now(dt.UTC), store.run_id],
         )
         store.insert(
             "kpi.computation", ["kpi_code", "as_of_seq", "seq"], [(code, head, seq) for code, seq in done.items()]

@@ -27,6 +27,9 @@ SYSTEM_COLUMNS: Mapping[str, tuple[str, str]] = {
     "valid_from_seq": ("BIGINT", "Ledger sequence from which this version of the row is valid"),
 }
 SNAPSHOT_COLUMN = ("snapshot_date", "DATE", "First day after the period whose end state this row describes")
+# what a delivery is judged on: columns of its profile (connectors/gate.py), and the expectations contracts may use
+PROFILE = ("received", "accepted", "rejected", "rejected_percent", "duplicate_percent", "manifest_difference", "volume_ratio")
+EXPECTATIONS = ("expect_column_values_to_be_between", "expect_column_values_to_not_be_null", "expect_column_values_to_be_in_set")
 _TYPES = {"string": "VARCHAR", "integer": "INTEGER", "boolean": "BOOLEAN", "date": "DATE", "timestamp": "TIMESTAMP"}
 
 
@@ -204,8 +207,6 @@ def parse_table(document: Document) -> Table:
             faults.append(
                 document.fault((*where, "name"), f"column name {prop['name']} belongs to the loader", "rename it")
             )
-        options = prop.get("quality", [])
-        rules = tuple(r for q in options if (r := _column_rule(prop["name"], q)) and r.predicate)
         columns.append(
             Column(
                 name=prop["name"],
@@ -215,7 +216,7 @@ def parse_table(document: Document) -> Table:
                 required=bool(prop.get("required")),
                 unit=custom(prop).get("unit"),
                 classification=prop.get("classification", "open"),
-                rules=(*_implied_rules(prop, sql_type), *rules),
+                rules=tuple(_implied_rules(prop, sql_type)),
             )
         )
     key = tuple(
@@ -226,12 +227,27 @@ def parse_table(document: Document) -> Table:
         faults.append(
             document.fault(("schema", 0, "properties"), "no primary key", "mark its columns with primaryKey: true")
         )
+    row_rules, delivery_rules = [], []
+    for where, quality, name in _qualities(body):
+        if quality.get("type") == "text":  # for people
+            continue
+        rule = _rule(quality, name) if "id" in quality else None
+        if rule is None:
+            faults.append(
+                document.fault(
+                    where,
+                    f"quality rule {quality.get('id', 'without id')!r} is of a kind nothing here judges",
+                    "give it an id and metric nullValues, invalidValues or rowCount, or engine qala or greatExpectations, or type text",
+                )
+            )
+        else:
+            (row_rules if rule.predicate else delivery_rules).append(rule)
+    rules = [*(r for c in columns for r in c.rules), *row_rules, *_common_rules(key), *delivery_rules]
+    twice = {r.check_name for r in rules if sum(o.check_name == r.check_name for o in rules) > 1}
+    if twice:
+        faults.append(document.fault(("schema", 0), f"rule {', '.join(sorted(twice))} is given twice", "give each rule an id of its own"))
     if faults:
         raise DocumentError(faults)
-    table_quality = body.get("quality", [])
-    column_delivery = [
-        r for p in properties for q in p.get("quality", []) if (r := _column_rule(p["name"], q)) and r.expectation
-    ]
     return Table(
         name=body["name"],
         title=body.get("businessName", body["name"]),
@@ -243,8 +259,8 @@ def parse_table(document: Document) -> Table:
         snapshot=custom(document.data).get("delivery", "period") == "snapshot",
         columns=tuple(columns),
         key=key,
-        row_rules=tuple(_rule(q, predicate=q["implementation"]) for q in table_quality if q.get("engine") == "qala"),
-        delivery_rules=(*_common_rules(key), *column_delivery, *(r for q in table_quality if (r := _table_rule(q)))),
+        row_rules=tuple(row_rules),
+        delivery_rules=(*_common_rules(key), *delivery_rules),
         document=document,
     )
 
@@ -253,7 +269,8 @@ def _implied_rules(prop: Mapping[str, Any], sql_type: str) -> Iterator[Rule]:
     """What type, obligation, range, length and pattern of a column demand of each row."""
     name, col = prop["name"], quoted(prop["name"])
     options = prop.get("logicalTypeOptions", {})
-    yield Rule(f"{name}.type", f"{name} can be read as {sql_type}", "conformity", "error", predicate="")
+    if sql_type.upper() != "VARCHAR":  # any text is text
+        yield Rule(f"{name}.type", f"{name} can be read as {sql_type}", "conformity", "error", predicate="")
     if prop.get("required") or prop.get("primaryKey"):
         yield Rule(f"{name}.required", f"{name} is not empty", "completeness", "error", predicate=f"{col} IS NOT NULL")
     bounds = [(">=", "minimum"), (">", "exclusiveMinimum"), ("<=", "maximum"), ("<", "exclusiveMaximum")]
@@ -278,41 +295,42 @@ def _implied_rules(prop: Mapping[str, Any], sql_type: str) -> Iterator[Rule]:
         )
 
 
-def _rule(quality: Mapping[str, Any], prefix: str = "", **how: Any) -> Rule:
-    return Rule(
-        prefix + quality["id"],
-        quality.get("description", quality["id"]),
-        quality.get("dimension", "accuracy"),
-        quality.get("severity", "error"),
-        **how,
-    )
+def _qualities(body: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], Mapping[str, Any], str | None]]:
+    """Every quality entry with its place and the column it stands at, if any."""
+    for index, prop in enumerate(body["properties"]):
+        for number, quality in enumerate(prop.get("quality", [])):
+            yield ("schema", 0, "properties", index, "quality", number), quality, prop["name"]
+    for number, quality in enumerate(body.get("quality", [])):
+        yield ("schema", 0, "quality", number), quality, None
 
 
-def _column_rule(name: str, quality: Mapping[str, Any]) -> Rule | None:
-    if quality.get("metric") == "invalidValues" and quality.get("mustBe") == 0:
+def _rule(quality: Mapping[str, Any], column: str | None) -> Rule | None:
+    """What a quality entry demands of a row or of a delivery; None if it is of a kind nothing here judges."""
+    how: dict[str, Any]
+    metric, engine = quality.get("metric"), quality.get("engine")
+    if column and metric == "invalidValues" and quality.get("mustBe") == 0 and "validValues" in quality.get("arguments", {}):
         values = ", ".join(literal(v) for v in quality["arguments"]["validValues"])
-        return _rule(quality, f"{name}.", predicate=f"{quoted(name)} IN ({values})")
-    if quality.get("metric") == "nullValues":
-        return _rule(
-            quality,
-            f"{name}.",
-            expectation="expect_column_values_to_be_between",
-            kwargs={"column": f"null_percent__{name}", "max_value": quality["mustBeLessOrEqualTo"]},
-        )
-    return None
+        how = {"predicate": f"{quoted(column)} IN ({values})"}
+    elif column and metric == "nullValues" and quality.get("unit") == "percent" and "mustBeLessOrEqualTo" in quality:
+        kwargs = {"column": f"null_percent__{column}", "max_value": quality["mustBeLessOrEqualTo"]}
+        how = {"expectation": "expect_column_values_to_be_between", "kwargs": kwargs}
+    elif metric == "rowCount" and "mustBeGreaterThan" in quality:
+        kwargs = {"column": "received", "min_value": quality["mustBeGreaterThan"], "strict_min": True}
+        how = {"expectation": "expect_column_values_to_be_between", "kwargs": kwargs}
+    elif engine == "greatExpectations" and _judgeable(quality["implementation"]):
+        how = {"expectation": quality["implementation"]["type"], "kwargs": quality["implementation"]["kwargs"]}
+    elif engine == "qala":
+        how = {"predicate": quality["implementation"]}
+    else:
+        return None
+    description, dimension = quality.get("description", quality["id"]), quality.get("dimension", "accuracy")
+    return Rule(quality["id"], description, dimension, quality.get("severity", "error"), **how)
 
 
-def _table_rule(quality: Mapping[str, Any]) -> Rule | None:
-    if quality.get("metric") == "rowCount":
-        return _rule(
-            quality,
-            expectation="expect_column_values_to_be_between",
-            kwargs={"column": "received", "min_value": quality["mustBeGreaterThan"], "strict_min": True},
-        )
-    if quality.get("engine") == "greatExpectations":
-        how = quality["implementation"]
-        return _rule(quality, expectation=how["type"], kwargs=how["kwargs"])
-    return None
+def _judgeable(implementation: Mapping[str, Any]) -> bool:
+    """Whether an expectation is one of those the second gate runs, over a column of the profile it runs on."""
+    column = implementation.get("kwargs", {}).get("column", "")
+    return implementation.get("type") in EXPECTATIONS and (column in PROFILE or column.startswith("null_percent__"))
 
 
 def _common_rules(key: Iterable[str]) -> tuple[Rule, ...]:

@@ -24,6 +24,7 @@ __all__ = [
     "Outcome",
     "Store",
     "StoreError",
+    "decided",
     "load",
     "received",
     "register",
@@ -163,6 +164,15 @@ def received(store: Store, table: str, months: Iterable[str] | None = None) -> l
     return [Delivery(*row) for row in rows]
 
 
+def decided(store: Store, receipts: Sequence[ReceiptLike]) -> list[str]:
+    """The ids of those receipts whose delivery has been decided on."""
+    done = {
+        row[0]
+        for row in store.con.execute("SELECT receipt_id FROM audit.delivery WHERE state <> 'received'").fetchall()
+    }
+    return [r.receipt_id for r in receipts if r.receipt_id in done]
+
+
 def same_bytes(store: Store, deliveries: Sequence[Delivery]) -> dict[int, int]:
     """Deliveries whose bytes are what the same system last delivered for the same table, territory and period: new id → old id."""
     if not deliveries:
@@ -199,7 +209,8 @@ def load(
     with store.transaction():
         seqs = dict(zip([o.delivery_id for o in outcomes], store.record([(
             o.state, by_id[o.delivery_id].receipt_id,
-            {"delivery_id": o.delivery_id, "received": o.received, "accepted": o.accepted, "rejected": o.rejected, "reason": o.reason, "contract": o.contract_id},
+            {"delivery_id": o.delivery_id, "received": o.received, "accepted": o.accepted, "rejected": o.rejected, "reason": o.reason,
+             "contract": o.contract_id},
         ) for o in outcomes]), strict=True))  # fmt: skip
         now = dt.datetime.now(dt.UTC)
         con.execute(
@@ -261,13 +272,20 @@ def load(
 
 
 def _turns(deliveries: Iterable[Delivery]) -> dict[int, int]:
-    """Deliveries for the same slice in one batch must be loaded one after the other: the n-th of each slice in turn n."""
-    count: dict[tuple[str, str, str], int] = {}
+    """Deliveries of one batch that may be loaded together get the same turn.
+
+    Two deliveries for the same slice must come one after the other; and no delivery may be loaded in an earlier turn than
+    one that came before it for an overlapping territory, or the earlier one would win.
+    """
+    exactly: dict[str, int] = {}  # territory → highest turn of deliveries for just that
+    within: dict[str, int] = {}  # region, KZ → highest turn of deliveries for it or a part of it
+    slices: dict[tuple[str, str, str], int] = {}
     turns = {}
     for one in deliveries:
-        place = (one.system, one.scope, one.period)
-        count[place] = count.get(place, -1) + 1
-        turns[one.delivery_id] = count[place]
+        place, around = (one.system, one.scope, one.period), {one.scope, one.scope[:2], "KZ"}
+        turn = max(slices.get(place, -1) + 1, within.get(one.scope, 0), *(exactly.get(t, 0) for t in around))
+        slices[place] = turns[one.delivery_id] = exactly[one.scope] = turn
+        within |= {t: max(turn, within.get(t, 0)) for t in around}
     return turns
 
 
@@ -280,6 +298,32 @@ def _load_turn(con: duckdb.DuckDBPyConnection, table: Table, staged: str, turn: 
     con.execute(f"""CREATE OR REPLACE TEMP TABLE incoming AS
 SELECT {columns}, s.delivery_id, s.row_no, CAST({literal(now.isoformat())} AS TIMESTAMPTZ) AS sdu_load_in_dt, b.seq AS valid_from_seq
 FROM {staged} s JOIN batch b USING (delivery_id) WHERE s.broken IS NULL AND b.turn = {turn}""")
+    row = con.execute(f"SELECT count(*) FROM {current}").fetchone()
+    if row and row[0]:
+        changed = " OR ".join(f"c.{quoted(n)} IS DISTINCT FROM i.{quoted(n)}" for n in rest) or "false"
+        con.execute(f"""CREATE OR REPLACE TEMP TABLE same_slice AS
+SELECT d.delivery_id, n.delivery_id AS new_delivery, b.seq FROM audit.delivery d
+JOIN audit.delivery n ON (n.table_name, n.system, n.scope, n.period_id) = (d.table_name, d.system, d.scope, d.period_id)
+JOIN batch b ON b.delivery_id = n.delivery_id AND b.turn = {turn} WHERE d.delivery_id <> n.delivery_id AND d.state = 'loaded'""")
+        con.execute(f"""CREATE OR REPLACE TEMP TABLE met AS
+SELECT c.rowid AS rid, i.rowid AS incoming_rid, i.valid_from_seq AS seq,
+       NOT ({changed}) AND s.delivery_id IS NOT NULL AS resent
+FROM {current} c JOIN incoming i USING ({key}) LEFT JOIN same_slice s ON s.delivery_id = c.delivery_id AND s.new_delivery = i.delivery_id""")
+        # re-sent unchanged, before any other delivery of this turn brings the key: what is there already says the same
+        con.execute("""CREATE OR REPLACE TEMP TABLE kept AS
+SELECT rid, incoming_rid FROM met JOIN (SELECT rid, min(seq) AS seq FROM met GROUP BY rid) USING (rid, seq) WHERE resent""")
+        con.execute("DELETE FROM incoming WHERE rowid IN (SELECT incoming_rid FROM kept)")
+        # a row leaves when its key first comes again, or when its own slice comes again without it, whichever is earlier
+        con.execute(f"""CREATE OR REPLACE TEMP TABLE leaving AS
+SELECT rid, min(seq) AS seq FROM (
+    SELECT rid, seq FROM met WHERE incoming_rid NOT IN (SELECT incoming_rid FROM kept)
+    UNION ALL
+    SELECT c.rowid, s.seq FROM {current} c JOIN same_slice s USING (delivery_id) WHERE c.rowid NOT IN (SELECT rid FROM kept))
+GROUP BY rid""")
+        con.execute(
+            f"INSERT INTO {history} BY NAME SELECT c.*, l.seq AS valid_to_seq FROM {current} c JOIN leaving l ON c.rowid = l.rid"
+        )
+        con.execute(f"DELETE FROM {current} WHERE rowid IN (SELECT rid FROM leaving)")
     # the same key from two deliveries of one turn (an appeal in two months' extracts): the later one holds, the earlier did until then
     con.execute(f"""CREATE OR REPLACE TEMP TABLE overtaken AS
 SELECT rid, next_seq FROM (
@@ -290,27 +334,6 @@ WHERE next_seq IS NOT NULL""")
         f"INSERT INTO {history} BY NAME SELECT i.*, o.next_seq AS valid_to_seq FROM incoming i JOIN overtaken o ON i.rowid = o.rid"
     )
     con.execute("DELETE FROM incoming WHERE rowid IN (SELECT rid FROM overtaken)")
-    row = con.execute(f"SELECT count(*) FROM {current}").fetchone()
-    if row and row[0]:
-        changed = " OR ".join(f"c.{quoted(n)} IS DISTINCT FROM i.{quoted(n)}" for n in rest) or "false"
-        slices = f"""SELECT d.delivery_id, n.delivery_id AS new_delivery, b.seq FROM audit.delivery d
-            JOIN audit.delivery n ON (n.table_name, n.system, n.scope, n.period_id) = (d.table_name, d.system, d.scope, d.period_id)
-            JOIN batch b ON b.delivery_id = n.delivery_id AND b.turn = {turn} WHERE d.delivery_id <> n.delivery_id AND d.state = 'loaded'"""
-        con.execute(f"CREATE OR REPLACE TEMP TABLE same_slice AS {slices}")
-        con.execute(f"""CREATE OR REPLACE TEMP TABLE met AS
-SELECT c.rowid AS rid, i.rowid AS incoming_rid, i.valid_from_seq AS seq,
-       ({changed}) OR s.delivery_id IS NULL AS differs
-FROM {current} c JOIN incoming i USING ({key}) LEFT JOIN same_slice s ON s.delivery_id = c.delivery_id AND s.new_delivery = i.delivery_id""")
-        con.execute(f"""CREATE OR REPLACE TEMP TABLE leaving AS
-SELECT rid, seq FROM met WHERE differs
-UNION ALL
-SELECT c.rowid, max(s.seq) FROM {current} c JOIN same_slice s USING (delivery_id) WHERE c.rowid NOT IN (SELECT rid FROM met) GROUP BY c.rowid""")
-        con.execute(
-            f"INSERT INTO {history} BY NAME SELECT c.*, l.seq AS valid_to_seq FROM {current} c JOIN leaving l ON c.rowid = l.rid"
-        )
-        con.execute(f"DELETE FROM {current} WHERE rowid IN (SELECT rid FROM leaving)")
-        # re-sent unchanged: what is there already says the same
-        con.execute("DELETE FROM incoming WHERE rowid IN (SELECT incoming_rid FROM met WHERE NOT differs)")
     con.execute(f"INSERT INTO {current} BY NAME SELECT * FROM incoming")
     con.execute("DROP TABLE incoming; DROP TABLE overtaken")
 

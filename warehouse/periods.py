@@ -7,10 +7,10 @@ import re
 from dataclasses import dataclass
 
 _PATTERNS = (
-    (re.compile(r"^(\d{4})-(\d{2})$"), "M", 1),
-    (re.compile(r"^(\d{4})-Q([1-4])$"), "Q", 3),
-    (re.compile(r"^(\d{4})-S([12])$"), "S", 6),
-    (re.compile(r"^(\d{4})$"), "A", 12),
+    (re.compile(r"^([0-9]{4})-([0-9]{2})$"), "M", 1),
+    (re.compile(r"^([0-9]{4})-Q([1-4])$"), "Q", 3),
+    (re.compile(r"^([0-9]{4})-S([12])$"), "S", 6),
+    (re.compile(r"^([0-9]{4})$"), "A", 12),
 )
 
 
@@ -48,6 +48,8 @@ def parse_period(text: str) -> Period:
     first, slash, last = text.strip().partition("/")
     if slash:
         start, end = parse_period(first), parse_period(last)
+        if end.grain == "R":
+            raise ValueError(f"period {text!r} has more than two ends: write a run of months 2026-01/2026-06")
         if end.end <= start.start:
             raise ValueError(f"period {text!r} ends before it begins")
         return Period(start.start, end.end, text.strip(), "R")
