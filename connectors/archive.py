@@ -14,33 +14,21 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO
 
 import zstandard
+
+from warehouse.load import Receipt
+
+__all__ = ["Archive", "ArchiveError", "Receipt"]
 
 _BLOCK = 1 << 20
 
 
 class ArchiveError(RuntimeError):
     """Archived bytes are missing or are not what their name says."""
-
-
-@dataclass(frozen=True)
-class Receipt:
-    """What was declared when bytes arrived. `scope`: KATO of a settlement, two digits of a region, or KZ."""
-
-    receipt_id: str
-    table: str
-    system: str
-    scope: str
-    period: str
-    file_name: str
-    sha256: str
-    bytes: int
-    received_at: str  # ISO 8601, UTC
-    declared_rows: int | None = None
 
 
 class Archive:
@@ -105,7 +93,7 @@ class Archive:
             )
         try:
             with path.open("rb") as packed, zstandard.ZstdDecompressor().stream_reader(packed, closefd=False) as stream:
-                yield stream  # type: ignore[misc]
+                yield stream
         except zstandard.ZstdError as error:
             raise ArchiveError(
                 f"archived content {sha256} has changed on disk ({error}); restore {path} from a backup"
@@ -145,7 +133,11 @@ class Archive:
 def _write_whole(path: Path, content: bytes) -> None:
     """Write so that a reader sees the whole file or none."""
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as handle:
-        handle.write(content)
-        handle.flush()
-        os.fsync(handle.fileno())
+        try:
+            handle.write(content)
+            handle.flush()
+            os.fsync(handle.fileno())
+        except BaseException:
+            Path(handle.name).unlink()
+            raise
     Path(handle.name).replace(path)

@@ -15,7 +15,7 @@ from typing import Any
 from connectors.archive import Archive, Receipt
 from connectors.source_contract import STANDARD, SourceContract
 from warehouse.contracts import Table
-from warehouse.load import settlements
+from warehouse.load import FIRST_YEAR, LAST_YEAR, settlements
 from warehouse.periods import parse_period
 
 MANIFEST = ".manifest.json"
@@ -85,9 +85,11 @@ def check(declared: Declared, tables: Mapping[str, Table], sources: Mapping[tupl
             + (f"; did you mean {', '.join(near)}?" if near else "; see: qala settlements")
         )
     try:
-        parse_period(declared.period)
+        period = parse_period(declared.period)
     except ValueError as error:
         raise DeliveryError(str(error)) from error
+    if period.start.year < FIRST_YEAR or period.end.year > LAST_YEAR:
+        raise DeliveryError(f"period {declared.period} lies outside {FIRST_YEAR} to {LAST_YEAR}")
     if declared.sha256 is not None:
         with file.open("rb") as handle:
             found = hashlib.file_digest(handle, "sha256").hexdigest()

@@ -7,6 +7,7 @@ the second gate (judge.py) needs to know of each delivery is summed up from it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ import pandas as pd
 from connectors.readers import ROW_NUMBER, BadRecord, Readable, StructureError, mend
 from connectors.source_contract import SourceContract
 from warehouse.contracts import SNAPSHOT_COLUMN, Table, literal, quoted
+from warehouse.load import settlements
 
 _UNREADABLE = (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.IOException)
 STAGED = "staged"  # view: delivery_id, row_no, kato, the table's columns, broken, raw
@@ -43,6 +45,7 @@ def stage(
 ) -> dict[int, StructureError]:
     """Read, cast and try all deliveries; leaves the view `staged`. Returns those that cannot be read at all."""
     con.execute(f"SET TimeZone = {literal(time_zone)}")
+    con.execute("SET disabled_optimizers = 'in_clause'")  # it would make a join of a long IN list: see _unjoined
     refused: dict[int, StructureError] = {}
     parts: list[str] = []
     try:
@@ -51,7 +54,7 @@ def stage(
             group = queue.pop(0)
             name = f"stage_{len(parts)}"
             try:
-                con.execute(_stage_sql(name, table, group))
+                con.execute(_unjoined(con, _stage_sql(name, table, group)))
                 parts.append(name)
             except duckdb.Error as error:
                 # what DuckDB throws while it decodes Parquet is of no subclass
@@ -61,6 +64,7 @@ def stage(
                 queue = _isolate(group, error, refused) + queue
     finally:
         con.execute("SET TimeZone = 'UTC'")
+        con.execute("RESET disabled_optimizers")
     bad = [
         (i.delivery_id, b.row_no, b.rule, b.raw)
         for i in incoming
@@ -76,7 +80,15 @@ def _groups(incoming: Iterable[Incoming]) -> list[list[Incoming]]:
     groups: dict[object, list[Incoming]] = {}
     for one in incoming:
         groups.setdefault(
-            (one.contract.id, one.readable.header, one.readable.types, one.readable.parquet, one.readable.numbered), []
+            (
+                one.contract.id,
+                one.readable.header,
+                one.readable.types,
+                one.readable.parquet,
+                one.readable.numbered,
+                one.readable.alone and one.delivery_id,
+            ),
+            [],
         ).append(one)
     return list(groups.values())
 
@@ -103,7 +115,11 @@ def _stage_sql(name: str, table: Table, group: list[Incoming]) -> str:
     files = [(path, one) for one in group for path in one.readable.files]
     position = {h: n for n, h in reversed(list(enumerate(header)))}
     needed = [h for h in position if h in {*contract.headers, *(c.header for c in contract.columns)}]
-    by_file = lambda values: f"list_extract([{', '.join(values)}], CAST(file_index AS BIGINT) + 1)"  # noqa: E731
+
+    def by_file(values: list[str]) -> str:
+        """A value that differs from file to file, by the file's place in the list."""
+        return f"list_extract([{', '.join(values)}], CAST(file_index AS BIGINT) + 1)"
+
     paths = ", ".join(literal(str(path)) for path, _ in files)
     if readable.parquet:
         source = f"read_parquet([{paths}])"
@@ -165,6 +181,24 @@ FROM (SELECT *, CASE
                   FROM {source})))"""
 
 
+def _unjoined(con: duckdb.DuckDBPyConnection, sql: str) -> str:
+    """The statement, if nothing in its plan changes the order of rows: a row's number is its place in the scan.
+
+    DuckDB keeps the order of files and rows through projections, but not through a join, and makes joins of its own accord.
+    """
+    plan = con.execute(f"EXPLAIN (FORMAT json) {sql}").fetchall()[0][1]
+    steps, found = json.loads(plan), set()
+    while steps:
+        step = steps.pop()
+        found.add(step["name"].strip())
+        steps += step["children"]
+    if any("JOIN" in name for name in found):
+        raise RuntimeError(
+            f"the reading pass would lose the order of rows ({', '.join(sorted(found))}); write its rules without IN over a query"
+        )
+    return sql
+
+
 def _over_typed(predicate: str, table: Table) -> str:
     """A rule's predicate names the table's columns; in the pass their typed values stand under '=name'."""
     import sqlglot
@@ -182,7 +216,7 @@ def _in_scope(kato: str) -> str:
     """A settlement stands for itself, two digits for their region, KZ for the country; the settlement must be registered."""
     return (
         f"CASE WHEN length({_FOR}) = 9 THEN {kato} = {_FOR} ELSE ({_FOR} = 'KZ' OR starts_with({kato}, {_FOR})) "
-        f"AND {kato} IN (SELECT kato FROM registry.settlement) END"
+        f"AND {kato} IN ({', '.join(map(literal, settlements()))}) END"
     )
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from connectors import gate
 from connectors.archive import Archive, ArchiveError
-from connectors.judge import Finding, judge
+from connectors.judge import judge
 from connectors.readers import StructureError, unpack
 from connectors.source_contract import SHIPPED, STANDARD, SourceContract, load_sources, standard
 from warehouse.contracts import Table
-from warehouse.load import Delivery, Home, Outcome, Store, decided, load, received, register, same_bytes
+from warehouse.load import Delivery, Finding, Home, Outcome, Store, decided, load, received, register, same_bytes
 
 TIME_ZONE = "Asia/Almaty"  # national civil time: timestamps with an offset are brought to it
 BATCH_BYTES, BATCH_DELIVERIES = 1 << 30, 2000  # what is gated, judged and loaded at once

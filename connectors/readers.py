@@ -10,15 +10,17 @@ import codecs
 import csv
 import hashlib
 import lzma
+import re
 import shutil
 import zipfile
 import zlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -26,6 +28,7 @@ from connectors.archive import Archive, ArchiveError
 from connectors.source_contract import SourceContract
 
 _BLOCK = 1 << 20
+_MENDED_AT_ONCE = 8 << 20  # bytes
 _RAW = 10_000  # letters kept of a record that cannot be split
 _ZIP, _PARQUET = b"PK\x03\x04", b"PAR1"
 ROW_NUMBER = "__row_no"
@@ -53,6 +56,7 @@ class Readable:
     parquet: bool = False
     types: tuple[str, ...] = ()  # of Parquet columns: a scan over several files would cast them all to the first one's
     numbered: bool = False  # carries __row_no as its last column, because broken records were taken out
+    alone: bool = False  # must not be scanned together with other files
     bad: list[BadRecord] = field(default_factory=list)
 
 
@@ -93,7 +97,34 @@ def unpack(archive: Archive, sha256: str, contract: SourceContract, scratch: Pat
             readable.files.append(utf8)
     if readable is None:
         raise StructureError(f"{file_name}: the archive holds no CSV file; put the extract into it")
+    if not all(_quotes_pair(path, contract) for path in readable.files):
+        # DuckDB says so only where it scans few files (see _quotes_pair): a large file is scanned alone, others are mended at once
+        readable.alone = len(readable.files) == 1 and readable.files[0].stat().st_size > _MENDED_AT_ONCE
+        if not readable.alone:
+            mend(readable, contract)
     return readable
+
+
+def _quotes_pair(path: Path, contract: SourceContract) -> bool:
+    """Whether every quote of a file opens a cell, closes one, or is doubled inside one.
+
+    A quote left open takes in all that follows. DuckDB 1.5.6 refuses such a file, but not in a scan of more than two files for
+    each of its threads: there the rest of the file is lost without a word. Counted from 0, quotes of even number must stand at
+    the beginning of a cell or right after the one before, and their number must be even; anything else is suspect.
+    """
+    if not contract.quote:
+        return True
+    quote, delimiter = contract.quote.encode()[0], contract.delimiter.encode()[-1]
+    seen, before = 0, b"\n"
+    with path.open("rb") as handle:
+        while block := handle.read(16 * _BLOCK):
+            letters = np.frombuffer(before + block, np.uint8)
+            places = np.flatnonzero(letters[1:] == quote)  # each the index of the letter before it
+            preceding = letters[places[seen % 2 :: 2]]
+            if not np.isin(preceding, [quote, delimiter, 10, 13]).all():
+                return False
+            seen, before = seen + len(places), block[-1:]
+    return seen % 2 == 0
 
 
 def mend(readable: Readable, contract: SourceContract) -> None:
@@ -105,20 +136,25 @@ def mend(readable: Readable, contract: SourceContract) -> None:
             path.open(encoding="utf-8", errors="surrogateescape", newline="") as source,
             clean.open("w", encoding="utf-8", newline="") as target,
         ):
-            quoting: dict[str, Any] = (
+            csv_format: dict[str, Any] = {"delimiter": contract.delimiter}
+            csv_format |= (
                 {"quotechar": contract.quote} if contract.quote else {"quotechar": None, "quoting": csv.QUOTE_NONE}
             )
-            writer = csv.writer(target, delimiter=contract.delimiter, lineterminator="\n", **quoting)
+            # before Python 3.13 the writer quotes only those line ends that it writes itself: hence both
+            writer = csv.writer(target, lineterminator="\r\n", **csv_format)
             lines = _Lines(source)
-            reader = csv.reader(lines, delimiter=contract.delimiter, strict=True, **quoting)
+            next(csv.reader(lines, **csv_format))  # the header, checked before
+            reader = csv.reader(lines, strict=True, **csv_format)
             width = len(readable.header)
-            next(reader)
+            padded = re.compile(f"(^|{re.escape(contract.delimiter)}) +{re.escape(contract.quote or chr(0))}")
             writer.writerow([*readable.header, ROW_NUMBER])
             while True:
                 lines.used.clear()
                 try:
                     record = next(reader, None)
-                except csv.Error:
+                    if record and padded.search("".join(lines.used)):
+                        record = _unpadded(record, lines.used, contract.quote, csv_format)
+                except (csv.Error, ValueError):
                     # a quote that is never closed takes in what follows: only its first line is at fault, the others are read anew
                     record = []
                     lines.give_back_all_but_first()
@@ -140,6 +176,14 @@ def mend(readable: Readable, contract: SourceContract) -> None:
                     writer.writerow([*record, row_no])
         clean.replace(path)
     readable.numbered = True
+
+
+def _unpadded(record: list[str], lines: list[str], quote: str, csv_format: Mapping[str, Any]) -> list[str]:
+    """DuckDB allows blanks before an opening quote; Python takes them, and the quotes, for letters of the cell."""
+    (skipped,) = csv.reader(lines, strict=True, skipinitialspace=True, **csv_format)
+    if len(record) != len(skipped):
+        return skipped
+    return [s if cell.lstrip(" ").startswith(quote) else cell for cell, s in zip(record, skipped, strict=True)]
 
 
 class _Lines:
@@ -200,7 +244,7 @@ def _decoded(path: Path, encoding: str, name: str) -> Path:
             decoder = codecs.getincrementaldecoder(encoding)()
             while block := source.read(_BLOCK):
                 text, held_back = decoder.decode(block), len(decoder.getstate()[0])
-                sink.write((text if decoded else text.removeprefix("\ufeff")).encode("utf-8", "surrogatepass"))
+                sink.write((text if decoded else text.removeprefix("\ufeff")).encode("utf-8"))
                 decoded = source.tell() - held_back
             sink.write(decoder.decode(b"", final=True).encode("utf-8"))
     except UnicodeDecodeError as error:

@@ -183,7 +183,8 @@ def parse_source(document: Document, tables: Mapping[str, Table]) -> SourceContr
             document.fault(("customProperties",), "no `system`", "add {property: system, value: <code of the system>}")
         )
     faults += _unusable(document, settings)
-    columns, headers = [], []
+    columns: list[SourceColumn] = []
+    headers: list[str] = []
     for index, prop in enumerate(properties):
         where = ("schema", 0, "properties", index)
         if prop["name"] not in {*(c.name for c in table.columns), "kato"}:

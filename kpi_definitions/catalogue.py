@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from kpi_definitions.compiler import ExpressionError, fingerprint
+from kpi_definitions.compiler import fingerprint
 from kpi_definitions.documents import Document, DocumentError, Fault, read
+from kpi_definitions.expressions import ExpressionError
 from kpi_definitions.model import CatalogueHead, Initiative, Kpi, Sphere
 
 HOME = Path(__file__).parent
@@ -181,6 +182,12 @@ def changed_without_version(catalogue: Catalogue, folder: Path = HOME) -> list[F
                     "add a new version with a change_note and end this one with valid_to",
                 )
             )
+    present = {f"{kpi.code}@{kpi.version}" for kpi in catalogue.kpis}
+    for label in sorted(set(recorded) - present):
+        remedy = "put it back and end it with valid_to: values computed with it must stay explainable"
+        faults.append(
+            Fault(path, 1, f"{label.replace('@', ' version ')} is recorded here and no longer defined", remedy)
+        )
     return faults
 
 

@@ -29,7 +29,7 @@ PARAMETERS: Mapping[str, str] = {
 GRAIN_UNIT = {Grain.MONTH: "month", Grain.QUARTER: "quarter", Grain.YEAR: "year"}
 EXACT = "DECIMAL(38,6)"  # numerators and denominators: sums of doubles differ with the number of threads
 
-_AGGREGATES: Mapping[Kind, tuple[type[exp.Expression], ...]] = {
+_AGGREGATES: Mapping[Kind, tuple[type[exp.Expr], ...]] = {
     Kind.SHARE: (exp.Count, exp.Sum),
     Kind.RATE: (exp.Count, exp.Sum, exp.Max),
     Kind.RATIO: (exp.Count, exp.Sum, exp.Max),
@@ -195,7 +195,7 @@ def _rows_of(kpi: Kpi, part: Part, side: str) -> tuple[Rows, Where, list[tuple[W
     return rows, where, [((*where, "filter"), rows.filter)]
 
 
-def _part(kpi: Kpi, part: Part, rows: Rows, rows_where: Where, side: str, tables: Tables) -> exp.Expression:
+def _part(kpi: Kpi, part: Part, rows: Rows, rows_where: Where, side: str, tables: Tables) -> exp.Expr:
     where = (side, "aggregate")
     columns = _columns(rows, (*rows_where, "table"), tables)
     _check_time(rows, columns, rows_where)
@@ -260,7 +260,7 @@ def _names(columns: Mapping[str, str]) -> list[str]:
     return [*columns, *PARAMETERS]
 
 
-def _qualify(tree: exp.Expression) -> exp.Expression:
+def _qualify(tree: exp.Expr) -> exp.Expr:
     """Columns come from the table (t), period parameters from the cell (c)."""
     tree = tree.copy()
     for column in tree.find_all(exp.Column):

@@ -12,7 +12,7 @@ import sqlglot
 from sqlglot import exp
 
 Where = tuple[str, ...]
-Node = type[exp.Expression]
+Node = type[exp.Expr]
 
 # conditions and arithmetic over columns: KPI definitions and row rules
 SCALAR: tuple[Node, ...] = (
@@ -42,21 +42,21 @@ class ExpressionError(ValueError):
         super().__init__(f"{'.'.join(where)}: {message} ({remedy})")
 
 
-def parse(text: str, where: Where) -> exp.Expression:
+def parse(text: str, where: Where) -> exp.Expr:
     """The syntax tree of one scalar expression, comments dropped. Raises ExpressionError."""
     try:
-        tree = sqlglot.parse_one(text, dialect="duckdb", into=exp.Condition)
+        found = sqlglot.parse_one(text, dialect="duckdb", into=exp.Condition)
     except sqlglot.errors.SqlglotError as error:
         reason = str(error).splitlines()[0]
         raise ExpressionError(
             where, f"cannot be read as one SQL expression: {text!r} ({reason})", "mend the expression"
         ) from error
-    for node in tree.walk():
+    for node in found.walk():
         node.comments = None
-    return tree
+    return found
 
 
-def check(tree: exp.Expression, columns: Collection[str], where: Where, allowed: tuple[Node, ...],
+def check(tree: exp.Expr, columns: Collection[str], where: Where, allowed: tuple[Node, ...],
           functions: Collection[str] = ()) -> None:  # fmt: skip
     """Every node of the tree on the list, every name among `columns`. Raises ExpressionError."""
     for node in tree.walk():

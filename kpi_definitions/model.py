@@ -137,7 +137,7 @@ class Kpi(Strict):
     numerator: Part
     denominator: Part | None = Field(None, description="Left out for means and quantiles: the sample size stands there")
     coverage: Coverage
-    minimum_sample: int = Field(1, ge=1, description="Below it the value is marked low coverage (OBS_STATUS U)")
+    minimum_sample: int = Field(1, ge=0, description="Below it the value is marked low coverage (OBS_STATUS U)")
     late_data_days: int = Field(
         ge=0, description="Days after the period's end while late data may come: provisional till then"
     )

@@ -10,9 +10,9 @@ import duckdb
 
 from connectors.source_contract import SHIPPED, load_sources
 from kpi_definitions import catalogue as catalogues
-from kpi_definitions.compiler import ExpressionError, compile_kpi
+from kpi_definitions.compiler import compile_kpi
 from kpi_definitions.documents import DocumentError, Fault, read
-from kpi_definitions.expressions import SCALAR, check, parse
+from kpi_definitions.expressions import SCALAR, ExpressionError, check, parse
 from kpi_definitions.model import CatalogueHead, Initiative
 from warehouse import schema
 from warehouse.contracts import SHOWCASE, Table, load_tables, odcs_schema, schema_faults

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import sys
@@ -94,9 +95,8 @@ def run(
     from connectors.archive import Archive
     from connectors.deliver import collect
     from connectors.intake import sources_of
-    from pipelines.run import run_months
     from warehouse.contracts import load_tables
-    from warehouse.periods import parse_period
+    from warehouse.periods import month_id, parse_period
 
     place = _home(home)
     archive, tables = Archive(place.archive), load_tables()
@@ -107,15 +107,16 @@ def run(
                 highlight=False,
                 soft_wrap=True,
             )
-        months = (
-            parse_period(period).months
-            if period
-            else tuple(m for r in archive.pending() for m in parse_period(r.period).months)
-        )
+        wanted = [period] if period else [r.period for r in archive.pending()]
+        months = tuple(m for p in wanted for m in parse_period(p).months)
     except (DocumentError, ValueError) as error:
         raise _fail(error) from None
+    running = month_id(dt.datetime.now(dt.timezone(dt.timedelta(hours=5))).date())  # Asia/Almaty
+    if any(m >= running for m in months):
+        out.print(f"months from {running} on have not ended: they wait", highlight=False)
+        months = tuple(m for m in months if m < running)
     if not months:
-        out.print("no extract is waiting; deliver one (qala deliver --help) or name a period: qala run 2026-01")
+        out.print("nothing to run; deliver an extract (qala deliver --help) or name a period: qala run 2026-01")
         return
     if not _run(place, months):
         raise typer.Exit(1)
@@ -260,8 +261,10 @@ def ui(port: Annotated[int, typer.Option(help="Port on this machine")] = 3000, h
     place = _home(home)
     prepare(place)
     executable = str(Path(sys.executable).with_name("dagster"))
+    workspace = Path(__file__).parent.parent / "workspace.yaml"  # there in a checkout, not in an installed wheel
+    where = ["-w", str(workspace)] if workspace.exists() else ["-m", "pipelines.definitions"]
     # replaces this process: Ctrl-C reaches Dagster itself
-    os.execv(executable, [executable, "dev", "-m", "pipelines.definitions", "-p", str(port)])  # noqa: S606
+    os.execv(executable, [executable, "dev", *where, "-p", str(port)])  # noqa: S606
 
 
 @app.command()

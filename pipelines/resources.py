@@ -10,15 +10,14 @@ from connectors.archive import Archive
 from connectors.intake import sources_of
 from connectors.source_contract import SourceContract
 from warehouse.contracts import Table, load_tables
-from warehouse.store import Home
+from warehouse.store import FIRST_YEAR, Home
 
 # one warning for every asset, and nothing a user could do about it; tests/test_dagster.py notices if single runs cease to work
 warnings.filterwarnings("ignore", category=dg.BetaWarning, message=".*backfill_policy.*")
 
 POOL = "warehouse"  # limited to one by dagster.yaml: runs take turns at the file
-FIRST_MONTH = "2010-01"
 CIVIL_TIME = "Asia/Almaty"
-months = dg.MonthlyPartitionsDefinition(start_date=FIRST_MONTH, fmt="%Y-%m", timezone=CIVIL_TIME)
+months = dg.MonthlyPartitionsDefinition(start_date=f"{FIRST_YEAR}-01", fmt="%Y-%m", timezone=CIVIL_TIME)
 single_run = dg.BackfillPolicy.single_run()  # a year is filled by one run: what a run costs is start-up
 
 listeners: list[Callable[[str], None]] = []  # the command line shows progress through this

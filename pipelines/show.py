@@ -140,10 +140,13 @@ def explanation(console: Console, a: Mapping[str, Any]) -> None:
 
 def _delivery(console: Console, d: Mapping[str, Any]) -> None:
     checks, colour = d["checks"], _COLOURS.get(d["state"], "white")
-    lines = [f"  [bold]{d['delivery_id']}[/bold] {d['file_name']}  [{colour}]{d['state']}[/{colour}]  {d['table_name']} {d['period_id']} of {d['scope']}, system {d['system']}",
-             f"    {d['rows_in_this_number']:,} rows in this number; {d['accepted_rows'] or 0:,} accepted and {d['rejected_rows'] or 0:,} rejected of "
-             f"{d['received_rows'] or 0:,}; {checks['passed']} of {checks['judged']} checks passed",
-             f"    SHA-256 {d['sha256']}, {d['bytes']:,} bytes, received {d['received_at']:%Y-%m-%d %H:%M} UTC"]  # fmt: skip
+    lines = [
+        f"  [bold]{d['delivery_id']}[/bold] {d['file_name']}  [{colour}]{d['state']}[/{colour}]  "
+        f"{d['table_name']} {d['period_id']} of {d['scope']}, system {d['system']}",
+        f"    {d['rows_in_this_number']:,} rows in this number; {d['accepted_rows'] or 0:,} accepted and {d['rejected_rows'] or 0:,} rejected "
+        f"of {d['received_rows'] or 0:,}; {checks['passed']} of {checks['judged']} checks passed",
+        f"    SHA-256 {d['sha256']}, {d['bytes']:,} bytes, received {d['received_at']:%Y-%m-%d %H:%M} UTC",
+    ]
     if d["reason"]:
         lines.append(f"    [{colour}]{d['reason']}[/{colour}]")
     else:
@@ -155,10 +158,9 @@ def _delivery(console: Console, d: Mapping[str, Any]) -> None:
 
 
 def next_steps(console: Console, steps: Sequence[tuple[str, str]]) -> None:
-    grid = Table.grid(padding=(0, 2))
+    console.print("[bold]what to type next[/bold]")
     for command, why in steps:
-        grid.add_row(f"[bold]{command}[/bold]", why)
-    console.print(Panel(grid, title="what to type next", title_align="left", expand=False))
+        console.print(f"  [dim]{why}[/dim]\n    {command}", highlight=False, soft_wrap=True)
 
 
 def _counts(counts: Mapping[str, int]) -> str:

@@ -17,7 +17,7 @@ import pytest
 
 from kpi_definitions.catalogue import load as load_catalogue
 from kpi_definitions.documents import read
-from tests.support import ASTANA, Extract, cell, compute_one, deliver, empty, exact
+from tests.support import ASTANA, Extract, cell, compute_one, deliver, empty, exact, only
 from warehouse.compute import evaluate
 from warehouse.periods import parse_period
 from warehouse.store import Home, Store, writing
@@ -48,7 +48,7 @@ def test_value_is_as_thought_out(store: Store, code: str, case: dict[str, Any]) 
         deliver(store, table, *(Extract(repeated if n == 0 else [], place, kato) for n, place in enumerate(places)))
     for table, place in case.get("refused", {}).items():
         deliver(store, table, Extract([], str(place), kato, refused="made up"))
-    compute_one(store, CATALOGUE, code, period)
+    compute_one(store, only(CATALOGUE, code), code, period)
     found, expected = cell(store, code, period, kato), case["expect"]
     met = {name: found[name] if name == "obs_status" else exact(found[name]) for name in expected}
     assert met == {name: v if name == "obs_status" else exact(v) for name, v in expected.items()}, found["reason"]

@@ -64,17 +64,21 @@ def novelty(folder: Path, delivery: str) -> Table:
 
 def broken_rows(table: Table, extract: Extract) -> Counter[str]:
     """How many rows of a file in the standard format break which rule: the gate in small."""
-    casts = ", ".join(f"TRY_CAST({quoted(c.name)} AS {c.sql_type}) AS {quoted(c.name)}, {quoted(c.name)} IS NULL OR "
-                      f"TRY_CAST({quoted(c.name)} AS {c.sql_type}) IS NOT NULL AS {quoted(c.name + '?')}"
-                      for c in table.columns)
+    casts = ", ".join(
+        f"TRY_CAST({quoted(c.name)} AS {c.sql_type}) AS {quoted(c.name)}, {quoted(c.name)} IS NULL OR "
+        f"TRY_CAST({quoted(c.name)} AS {c.sql_type}) IS NOT NULL AS {quoted(c.name + '?')}"
+        for c in table.columns
+    )
     rules = {f"{c.name}.type": quoted(c.name + "?") for c in table.columns}
     rules |= {r.id: r.predicate for r in table.all_rules if r.predicate}
     rules["key.unique"] = f"count(*) OVER (PARTITION BY {', '.join(table.key)}) = 1"
     first = " ".join(f"WHEN NOT coalesce(({predicate}), TRUE) THEN '{name}'" for name, predicate in rules.items())
     columns = ", ".join(f"'{c.name}': 'VARCHAR'" for c in table.columns)
-    found = duckdb.sql(f"SELECT broken, count(*) FROM (SELECT CASE {first} END AS broken FROM (SELECT {casts} FROM "
-                       f"read_csv('{extract.path}', header = true, auto_detect = false, delim = ',', quote = '\"', "
-                       f"columns = {{{columns}}}))) GROUP BY 1")
+    found = duckdb.sql(
+        f"SELECT broken, count(*) FROM (SELECT CASE {first} END AS broken FROM (SELECT {casts} FROM "
+        f"read_csv('{extract.path}', header = true, auto_detect = false, delim = ',', quote = '\"', "
+        f"columns = {{{columns}}}))) GROUP BY 1"
+    )
     return Counter({name or "": count for name, count in found.fetchall()})
 
 
@@ -105,7 +109,9 @@ def test_scale_and_population_make_the_size(tmp_path: Path) -> None:
 def test_every_table_in_its_rhythm(year: list[Extract]) -> None:
     periods = {(e.table, e.period) for e in year}
     assert Counter(table for table, _ in periods) == {name: 12 for name in load_tables() if name.startswith("fct")} | {
-        "dim_information_system": 4, "dim_population": 1}
+        "dim_information_system": 4,
+        "dim_population": 1,
+    }
     assert all(e.path.is_file() and e.scope in TWO and e.scope in e.path.parts for e in year)
 
 
@@ -150,7 +156,9 @@ def test_incidents(year: list[Extract]) -> None:
 def test_formats_of_source_systems(year: list[Extract]) -> None:
     systems = {(e.table, e.scope): e for e in year if e.system}
     assert {key: e.system for key, e in systems.items()} == {
-        ("fct_appeal", TWO[0]): "ikomek109", ("fct_air_hour", TWO[1]): "aqms"}
+        ("fct_appeal", TWO[0]): "ikomek109",
+        ("fct_air_hour", TWO[1]): "aqms",
+    }
     appeals = systems["fct_appeal", TWO[0]].path
     assert appeals.name == "appeals.csv"
     with pytest.raises(UnicodeDecodeError):
@@ -190,8 +198,10 @@ def test_draws_are_independent() -> None:
     with duckdb.connect() as con:
         for macro in MACROS:
             con.execute(macro)
-        cells = con.execute("SELECT count(*) FROM range(20000) GROUP BY floor(draw(12345::UBIGINT, range, 5) * 10), "
-                            "floor(draw(12345::UBIGINT, range, 6) * 10)").fetchall()
+        cells = con.execute(
+            "SELECT count(*) FROM range(20000) GROUP BY floor(draw(12345::UBIGINT, range, 5) * 10), "
+            "floor(draw(12345::UBIGINT, range, 6) * 10)"
+        ).fetchall()
     assert len(cells) == 100
     assert all(130 < count < 275 for (count,) in cells)
 

@@ -175,19 +175,18 @@ def _scan(store: Store, compiled: Sequence[Compiled]) -> dict[str, str]:
         for user in users:
             texts[user.kpi.code] = "\n\n".join(filter(None, (texts.get(user.kpi.code), sql)))
     for one in compiled:
-        (top, n), (bottom, d), (sampled, s) = one.numerator, one.denominator, one.sample
-        tables = {names[x.table, x.time, x.grain] for x in (top, bottom, sampled)}
-        alias = {t: f"x{i}" for i, t in enumerate(sorted(tables))}
-        at = lambda scan, name: f"{alias[names[scan.table, scan.time, scan.grain]]}.{name}"  # noqa: B023, E731
+        alias = {names[scan.table, scan.time, scan.grain]: f"x{i}" for i, scan in enumerate(one.scans)}
+        top, bottom, sampled = (
+            f"{alias[names[scan.table, scan.time, scan.grain]]}.{name}"
+            for scan, name in (one.numerator, one.denominator, one.sample)
+        )
         joins = " ".join(
             f"LEFT JOIN {t} {a} ON (c.kato, c.period_id) = ({a}.kato, {a}.period_id)" for t, a in alias.items()
         )
         single = one.kpi.kind is Kind.QUANTILE
-        exact = (
-            "NULL, NULL" if single else f"CAST({at(top, n)} AS DECIMAL(38,6)), CAST({at(bottom, d)} AS DECIMAL(38,6))"
-        )
+        exact = "NULL, NULL" if single else f"CAST({top} AS DECIMAL(38,6)), CAST({bottom} AS DECIMAL(38,6))"
         con.execute(
-            f"INSERT INTO part SELECT c.kpi_code, c.version, c.kato, c.period_id, {at(top, n)}, {exact}, coalesce({at(sampled, s)}, 0) "
+            f"INSERT INTO part SELECT c.kpi_code, c.version, c.kato, c.period_id, {top}, {exact}, coalesce({sampled}, 0) "
             f"FROM cell c {joins} WHERE c.kpi_code = {literal(one.kpi.code)} AND c.version = {one.kpi.version}"
         )
     return texts
@@ -215,7 +214,8 @@ def _cover(store: Store, compiled: Sequence[Compiled]) -> None:
         f"CREATE OR REPLACE TEMP TABLE need AS SELECT * FROM (VALUES {needs}) AS n(kpi_code, version, table_name, closing_only)"
     )
     con.execute("""CREATE OR REPLACE TEMP TABLE arrived AS
-SELECT d.table_name, s.kato, m.id AS month, bool_or(d.state = 'loaded') AS loaded, arg_max(d.delivery_id, d.loaded_seq) FILTER (WHERE d.state = 'refused') AS refused
+SELECT d.table_name, s.kato, m.id AS month, bool_or(d.state = 'loaded') AS loaded,
+       arg_max(d.delivery_id, d.loaded_seq) FILTER (WHERE d.state = 'refused') AS refused
 FROM audit.delivery d JOIN registry.period m ON m.grain = 'M' AND m.period_start >= d.period_start AND m.period_end <= d.period_end
 JOIN registry.settlement s ON d.scope = s.kato OR d.scope = 'KZ' OR d.scope = s.kato2
 WHERE d.state IN ('loaded', 'refused') AND d.table_name IN (SELECT table_name FROM need)
@@ -240,7 +240,8 @@ def _specify(store: Store, compiled: Sequence[Compiled]) -> None:
         "CREATE OR REPLACE TEMP TABLE spec (kpi_code VARCHAR, version INTEGER, kind VARCHAR, scale BIGINT, minimum_coverage DOUBLE, "
         "minimum_sample BIGINT, late_days INTEGER, categories VARCHAR, rows_table VARCHAR, looked_up VARCHAR, hash VARCHAR)"
     )
-    store.insert("spec", ["kpi_code", "version", "kind", "scale", "minimum_coverage", "minimum_sample", "late_days", "categories", "rows_table", "looked_up", "hash"], [
+    columns = ["kpi_code", "version", "kind", "scale", "minimum_coverage", "minimum_sample", "late_days", "categories"]
+    store.insert("spec", [*columns, "rows_table", "looked_up", "hash"], [
         (c.kpi.code, c.kpi.version, str(c.kpi.kind), c.kpi.scale, c.kpi.coverage.minimum, c.kpi.minimum_sample, c.kpi.late_data_days,
          ", ".join(c.kpi.categories), c.numerator[0].table, next((s.table for s in c.scans if s.time[0] == "as_of"), None), c.fingerprint)
         for c in compiled])  # fmt: skip
@@ -297,21 +298,24 @@ def _write(
     con.execute(f"""CREATE OR REPLACE TEMP TABLE news AS SELECT f.*, v.kpi_code IS NOT NULL AS restates FROM fresh f
 LEFT JOIN kpi.value v ON (v.kpi_code, v.kato, v.period_id) = (f.kpi_code, f.kato, f.period_id) AND v.valid_to_seq IS NULL
 WHERE v.kpi_code IS NULL OR NOT ({same} AND v.definition_hash = f.hash)""")
-    asked = {code: (cells, states) for code, cells, states in con.execute(
-        "SELECT kpi_code, sum(n), map_from_entries(list((state, n) ORDER BY state)) FROM (SELECT kpi_code, state, count(*) AS n FROM fresh GROUP BY ALL) GROUP BY ALL").fetchall()}  # fmt: skip
     codes = list(dict.fromkeys(c.kpi.code for c in compiled))
-    written = {code: (n, restated) for code, n, restated in
-               con.execute("SELECT kpi_code, count(*), count(*) FILTER (WHERE restates) FROM news GROUP BY ALL").fetchall()}  # fmt: skip
-    due = {
-        code: {p.id for c in compiled if c.kpi.code == code for p in closing_in(tuple(months), c.kpi.period)}
-        for code in codes
-    }
-    other = {code: tuple(sorted(set(periods) - due[code])) for code, periods in
-             con.execute("SELECT kpi_code, list(DISTINCT period_id) FROM news WHERE restates GROUP BY ALL").fetchall()}  # fmt: skip
+    states: dict[str, dict[str, int]] = {code: {} for code in codes}
+    for code, state, count in con.execute(
+        "SELECT kpi_code, state, count(*) FROM fresh GROUP BY ALL ORDER BY ALL"
+    ).fetchall():
+        states[code][state] = count
+    written, restated, elsewhere = dict.fromkeys(codes, 0), dict.fromkeys(codes, 0), dict[str, tuple[str, ...]]()
+    for code, count, again, periods in con.execute(
+        "SELECT kpi_code, count(*), count(*) FILTER (WHERE restates), list(DISTINCT period_id) FILTER (WHERE restates) FROM news GROUP BY ALL"
+    ).fetchall():
+        due = {p.id for c in compiled if c.kpi.code == code for p in closing_in(tuple(months), c.kpi.period)}
+        written[code], restated[code], elsewhere[code] = count, again, tuple(sorted(set(periods or ()) - due))
     with store.transaction():
-        seqs = store.record([("computed", code, {"as_of": head, "months": list(months), "cells": int(asked.get(code, (0, {}))[0]),
-                                                 "written": written.get(code, (0, 0))[0], "restated": written.get(code, (0, 0))[1]}) for code in codes])  # fmt: skip
-        done = dict(zip(codes, seqs, strict=True))
+        entries = [
+            ("computed", code, {"as_of": head, "months": list(months), "cells": sum(states[code].values()),
+                                "written": written[code], "restated": restated[code]})
+            for code in codes]  # fmt: skip
+        done = dict(zip(codes, store.record(entries), strict=True))
         con.execute("CREATE OR REPLACE TEMP TABLE done (kpi_code VARCHAR, seq BIGINT)")
         store.insert("done", ["kpi_code", "seq"], list(done.items()))
         con.execute("""UPDATE kpi.value v SET valid_to_seq = d.seq FROM news n JOIN done d USING (kpi_code)
@@ -327,5 +331,7 @@ FROM news n JOIN done d USING (kpi_code) ORDER BY ALL""",
         store.insert(
             "kpi.computation", ["kpi_code", "as_of_seq", "seq"], [(code, head, seq) for code, seq in done.items()]
         )
-    return [Report(code, int(asked.get(code, (0, {}))[0]), *written.get(code, (0, 0)), states=asked.get(code, (0, {}))[1],
-                   other_periods=other.get(code, ()), sql=texts.get(code, ""), seq=done[code]) for code in codes]  # fmt: skip
+    return [
+        Report(code, sum(states[code].values()), written[code], restated[code], states[code], elsewhere.get(code, ()),
+               texts.get(code, ""), done[code])
+        for code in codes]  # fmt: skip

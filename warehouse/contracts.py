@@ -28,8 +28,20 @@ SYSTEM_COLUMNS: Mapping[str, tuple[str, str]] = {
 }
 SNAPSHOT_COLUMN = ("snapshot_date", "DATE", "First day after the period whose end state this row describes")
 # what a delivery is judged on: columns of its profile (connectors/gate.py), and the expectations contracts may use
-PROFILE = ("received", "accepted", "rejected", "rejected_percent", "duplicate_percent", "manifest_difference", "volume_ratio")
-EXPECTATIONS = ("expect_column_values_to_be_between", "expect_column_values_to_not_be_null", "expect_column_values_to_be_in_set")
+PROFILE = (
+    "received",
+    "accepted",
+    "rejected",
+    "rejected_percent",
+    "duplicate_percent",
+    "manifest_difference",
+    "volume_ratio",
+)
+EXPECTATIONS = (
+    "expect_column_values_to_be_between",
+    "expect_column_values_to_not_be_null",
+    "expect_column_values_to_be_in_set",
+)
 _TYPES = {"string": "VARCHAR", "integer": "INTEGER", "boolean": "BOOLEAN", "date": "DATE", "timestamp": "TIMESTAMP"}
 
 
@@ -227,7 +239,8 @@ def parse_table(document: Document) -> Table:
         faults.append(
             document.fault(("schema", 0, "properties"), "no primary key", "mark its columns with primaryKey: true")
         )
-    row_rules, delivery_rules = [], []
+    row_rules: list[Rule] = []
+    delivery_rules: list[Rule] = []
     for where, quality, name in _qualities(body):
         if quality.get("type") == "text":  # for people
             continue
@@ -245,7 +258,11 @@ def parse_table(document: Document) -> Table:
     rules = [*(r for c in columns for r in c.rules), *row_rules, *_common_rules(key), *delivery_rules]
     twice = {r.check_name for r in rules if sum(o.check_name == r.check_name for o in rules) > 1}
     if twice:
-        faults.append(document.fault(("schema", 0), f"rule {', '.join(sorted(twice))} is given twice", "give each rule an id of its own"))
+        faults.append(
+            document.fault(
+                ("schema", 0), f"rule {', '.join(sorted(twice))} is given twice", "give each rule an id of its own"
+            )
+        )
     if faults:
         raise DocumentError(faults)
     return Table(
@@ -308,7 +325,12 @@ def _rule(quality: Mapping[str, Any], column: str | None) -> Rule | None:
     """What a quality entry demands of a row or of a delivery; None if it is of a kind nothing here judges."""
     how: dict[str, Any]
     metric, engine = quality.get("metric"), quality.get("engine")
-    if column and metric == "invalidValues" and quality.get("mustBe") == 0 and "validValues" in quality.get("arguments", {}):
+    if (
+        column
+        and metric == "invalidValues"
+        and quality.get("mustBe") == 0
+        and "validValues" in quality.get("arguments", {})
+    ):
         values = ", ".join(literal(v) for v in quality["arguments"]["validValues"])
         how = {"predicate": f"{quoted(column)} IN ({values})"}
     elif column and metric == "nullValues" and quality.get("unit") == "percent" and "mustBeLessOrEqualTo" in quality:

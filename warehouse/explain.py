@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kpi_definitions.catalogue import Catalogue
-from kpi_definitions.compiler import Compiled, compile_kpi
+from kpi_definitions.compiler import Compiled, Measure, Scan, compile_kpi
 from kpi_definitions.model import Kpi
 from warehouse.compute import evaluate
 from warehouse.contracts import literal
@@ -27,12 +27,14 @@ def find_settlement(store: Store, text: str) -> tuple[str, str, str, str]:
         "WHERE kato = ? OR lower(?) IN (lower(name_en), lower(name_ru), lower(name_kk))", [text, text]
     ).fetchall()  # fmt: skip
     if len(rows) == 1:
-        return rows[0]  # type: ignore[no-any-return]
+        return rows[0]
     near = store.con.execute(
         "SELECT kato || ' ' || name_en FROM registry.settlement "
         "ORDER BY greatest(jaro_winkler_similarity(lower(name_en), lower(?)), jaro_winkler_similarity(kato, ?)) DESC LIMIT 5", [text, text]
     ).fetchall()  # fmt: skip
-    raise UnknownError(f"no settlement {text!r}; did you mean {', '.join(r[0] for r in near)}? All 90: qala settlements")
+    raise UnknownError(
+        f"no settlement {text!r}; did you mean {', '.join(r[0] for r in near)}? All 90: qala settlements"
+    )
 
 
 def explain(store: Store, catalogue: Catalogue, code: str, settlement: str, period_text: str) -> dict[str, Any]:
@@ -44,7 +46,10 @@ def explain(store: Store, catalogue: Catalogue, code: str, settlement: str, peri
     except ValueError as error:
         raise UnknownError(str(error)) from error
     kato, name_en, name_ru, group = find_settlement(store, settlement)
-    row = store.con.execute("SELECT * FROM kpi.value WHERE (kpi_code, kato, period_id) = (?, ?, ?) AND valid_to_seq IS NULL", [code, kato, period.id])
+    row = store.con.execute(
+        "SELECT * FROM kpi.value WHERE (kpi_code, kato, period_id) = (?, ?, ?) AND valid_to_seq IS NULL",
+        [code, kato, period.id],
+    )
     names = [d[0] for d in row.description or ()]
     found = row.fetchone()
     current = dict(zip(names, found, strict=True)) if found else None
@@ -72,25 +77,39 @@ def explain(store: Store, catalogue: Catalogue, code: str, settlement: str, peri
 
 def status(store: Store) -> dict[str, Any]:
     """How the released warehouse stands: newest period, deliveries and values by state, open warnings."""
-    con = store.con
-    one = con.execute("SELECT max(period_id) FILTER (WHERE regexp_full_match(period_id, '[0-9]{4}-[0-9]{2}')) FROM kpi.value WHERE valid_to_seq IS NULL AND value IS NOT NULL").fetchone()
-    released = con.execute("SELECT seq, recorded_at FROM audit.ledger WHERE kind = 'released' ORDER BY seq DESC LIMIT 1").fetchone()
+
+    def row(sql: str) -> tuple[Any, ...]:
+        return store.con.execute(sql).fetchone() or ()
+
+    def counts(sql: str) -> dict[str, int]:
+        return dict(store.con.execute(sql + " GROUP BY 1 ORDER BY 1").fetchall())
+
+    current = "FROM kpi.value WHERE valid_to_seq IS NULL"
+    latest, settlements = row(
+        f"SELECT max(period_id) FILTER (WHERE regexp_full_match(period_id, '[0-9]{{4}}-[0-9]{{2}}')), count(DISTINCT kato) {current} AND value IS NOT NULL"
+    )
+    rows = row(
+        "SELECT sum(received_rows)::BIGINT, sum(accepted_rows)::BIGINT, sum(rejected_rows)::BIGINT FROM audit.delivery"
+    )
+    released = row("SELECT seq, recorded_at FROM audit.ledger WHERE kind = 'released' ORDER BY seq DESC LIMIT 1")
     return {
-        "latest_period": one[0] if one else None,
-        "deliveries": dict(con.execute("SELECT state, count(*) FROM audit.delivery GROUP BY 1 ORDER BY 1").fetchall()),
-        "values": dict(con.execute("SELECT state, count(*) FROM kpi.value WHERE valid_to_seq IS NULL GROUP BY 1 ORDER BY 1").fetchall()),
-        "rows": dict(zip(("received", "accepted", "rejected"), con.execute(
-            "SELECT coalesce(sum(received_rows), 0)::BIGINT, coalesce(sum(accepted_rows), 0)::BIGINT, coalesce(sum(rejected_rows), 0)::BIGINT FROM audit.delivery"
-        ).fetchone() or (0, 0, 0), strict=True)),
-        "settlements_with_values": (con.execute("SELECT count(DISTINCT kato) FROM kpi.value WHERE valid_to_seq IS NULL AND value IS NOT NULL").fetchone() or (0,))[0],
-        "release": {"seq": released[0], "at": released[1]} if released else None,
-    }  # fmt: skip
+        "latest_period": latest,
+        "deliveries": counts("SELECT state, count(*) FROM audit.delivery"),
+        "values": counts(f"SELECT state, count(*) {current}"),
+        "rows": {name: n or 0 for name, n in zip(("received", "accepted", "rejected"), rows, strict=True)},
+        "settlements_with_values": settlements,
+        "release": dict(zip(("seq", "at"), released, strict=True)) if released else None,
+    }
 
 
-def _definition(store: Store, catalogue: Catalogue, code: str, current: Mapping[str, Any] | None, period: Period) -> Kpi:
+def _definition(
+    store: Store, catalogue: Catalogue, code: str, current: Mapping[str, Any] | None, period: Period
+) -> Kpi:
     """The definition a published value was computed with, as kept in the warehouse; else the one in force."""
     if current:
-        row = store.con.execute("SELECT definition FROM registry.kpi WHERE (code, version) = (?, ?)", [code, current["definition_version"]]).fetchone()
+        row = store.con.execute(
+            "SELECT definition FROM registry.kpi WHERE (code, version) = (?, ?)", [code, current["definition_version"]]
+        ).fetchone()
         if row:
             return Kpi.model_validate_json(row[0])
     return catalogue.in_force(code, period.start) or catalogue.latest(code)
@@ -112,8 +131,13 @@ def _window(store: Store, kpi: Kpi, kato: str, period: Period) -> dict[str, Any]
 
 def _words(catalogue: Catalogue, compiled: Compiled, kpi: Kpi) -> dict[str, Any]:
     head = catalogue.head
+
     def part(p: Any) -> str | None:
-        return None if p is None else p.aggregate + (f" where {p.filter}" if p.filter else "") + (f" from {p.rows.table}" if p.rows else "")
+        return (
+            None
+            if p is None
+            else p.aggregate + (f" where {p.filter}" if p.filter else "") + (f" from {p.rows.table}" if p.rows else "")
+        )
 
     time = compiled.numerator[0].time
     return {
@@ -142,28 +166,37 @@ def _deliveries(store: Store, compiled: Compiled, kato: str, period: Period, seq
     """Deliveries whose rows stand behind the number, and those that should have brought some."""
     rows: dict[int, int] = {}
     for scan in compiled.scans:
-        measure = compiled.sample[1] if scan == compiled.sample[0] else None
-        sql = scan.sql(as_of(scan.table, seq), _cells(kato, period), any_window=True, by="t.delivery_id")
-        counted = f"SELECT delivery_id, {measure or 'NULL'} FROM ({sql})"
-        for delivery_id, count in store.con.execute(counted).fetchall():
-            if measure is None or count:
-                rows[delivery_id] = count if measure else 1
+        # the sample where it is counted; of a figure that is looked up, the rows that give it
+        sampled = scan == compiled.sample[0]
+        counting = scan if sampled else Scan(scan.table, scan.time, scan.grain, (Measure("rows_used", "count(*)"),))
+        sql = counting.sql(as_of(scan.table, seq), _cells(kato, period), any_window=True, by="t.delivery_id")
+        name = compiled.sample[1] if sampled else "rows_used"
+        rows.update(store.con.execute(f"SELECT delivery_id, {name} FROM ({sql}) WHERE {name} > 0").fetchall())
     tables = ", ".join(map(literal, compiled.tables))
     found = store.con.execute(f"""SELECT delivery_id, receipt_id, table_name, system, scope, period_id, state, reason, file_name, sha256, bytes, received_at,
        contract_id, contract_version, received_rows, accepted_rows, rejected_rows, loaded_seq, loaded_at
-FROM audit.delivery WHERE delivery_id IN ({', '.join(map(str, rows)) or 'NULL'})
+FROM audit.delivery WHERE delivery_id IN ({", ".join(map(str, rows)) or "NULL"})
    OR (table_name IN ({tables}) AND (scope = '{kato}' OR scope = 'KZ' OR (length(scope) = 2 AND starts_with('{kato}', scope)))
        AND period_start < DATE '{period.end}' AND period_end > DATE '{period.start}' AND state <> 'duplicate') ORDER BY delivery_id""")
     names = [d[0] for d in found.description or ()]
     result = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
     for one in result:
-        delivery_id = one["delivery_id"]
-        one["rows_in_this_number"] = rows.get(delivery_id, 0)
-        one["rejected_by_rule"] = dict(store.con.execute("SELECT rule, count(*) FROM audit.rejected_row WHERE delivery_id = ? GROUP BY 1 ORDER BY 1", [delivery_id]).fetchall())
-        checks = store.con.execute("SELECT count(*), count(*) FILTER (WHERE passed) FROM audit.check_result WHERE delivery_id = ?", [delivery_id]).fetchone() or (0, 0)
-        one["checks"] = {"judged": checks[0], "passed": checks[1], "failed": [
-            {"rule": rule, "severity": severity, "observed": observed, "expected": expected} for rule, severity, observed, expected in store.con.execute(
-                "SELECT rule, severity, observed, expected FROM audit.check_result WHERE delivery_id = ? AND NOT passed ORDER BY rule", [delivery_id]).fetchall()]}  # fmt: skip
+        delivery_id = [one["delivery_id"]]
+        one["rows_in_this_number"] = rows.get(one["delivery_id"], 0)
+        rejected = "SELECT rule, count(*) FROM audit.rejected_row WHERE delivery_id = ? GROUP BY 1 ORDER BY 1"
+        one["rejected_by_rule"] = dict(store.con.execute(rejected, delivery_id).fetchall())
+        checks = store.con.execute(
+            "SELECT rule, severity, passed, observed, expected FROM audit.check_result WHERE delivery_id = ? ORDER BY rule", delivery_id
+        ).fetchall()  # fmt: skip
+        one["checks"] = {
+            "judged": len(checks),
+            "passed": sum(passed for _, _, passed, _, _ in checks),
+            "failed": [
+                {"rule": rule, "severity": severity, "observed": observed, "expected": expected}
+                for rule, severity, passed, observed, expected in checks
+                if not passed
+            ],
+        }
     return result
 
 

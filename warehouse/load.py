@@ -10,18 +10,22 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import duckdb
 
 from warehouse.contracts import Table, literal, quoted
 from warehouse.periods import parse_period
-from warehouse.store import Home, Store, StoreError, settlements, writing
+from warehouse.store import FIRST_YEAR, LAST_YEAR, Home, Store, StoreError, settlements, writing
 
 __all__ = [
+    "FIRST_YEAR",
+    "LAST_YEAR",
     "Delivery",
+    "Finding",
     "Home",
     "Outcome",
+    "Receipt",
     "Store",
     "StoreError",
     "decided",
@@ -34,8 +38,9 @@ __all__ = [
 ]
 
 
-class ReceiptLike(Protocol):
-    """What the archive knows of a delivery."""
+@dataclass(frozen=True)
+class Receipt:
+    """What was declared when bytes arrived. `scope`: KATO of a settlement, two digits of a region, or KZ."""
 
     receipt_id: str
     table: str
@@ -45,12 +50,13 @@ class ReceiptLike(Protocol):
     file_name: str
     sha256: str
     bytes: int
-    received_at: str
-    declared_rows: int | None
+    received_at: str  # ISO 8601, UTC
+    declared_rows: int | None = None
 
 
-class FindingLike(Protocol):
-    """What a rule found."""
+@dataclass(frozen=True)
+class Finding:
+    """What one rule found in one delivery."""
 
     delivery_id: int
     rule: str
@@ -92,7 +98,7 @@ class Outcome:
     rejected: int = 0
 
 
-def register(store: Store, receipts: Sequence[ReceiptLike]) -> int:
+def register(store: Store, receipts: Sequence[Receipt]) -> int:
     """Enter receipts not yet known as deliveries in state `received`. Returns how many were new."""
     if not receipts:
         return 0
@@ -164,7 +170,7 @@ def received(store: Store, table: str, months: Iterable[str] | None = None) -> l
     return [Delivery(*row) for row in rows]
 
 
-def decided(store: Store, receipts: Sequence[ReceiptLike]) -> list[str]:
+def decided(store: Store, receipts: Sequence[Receipt]) -> list[str]:
     """The ids of those receipts whose delivery has been decided on."""
     done = {
         row[0]
@@ -197,7 +203,7 @@ def load(
     staged: str,
     deliveries: Sequence[Delivery],
     outcomes: Sequence[Outcome],
-    findings: Iterable[FindingLike],
+    findings: Iterable[Finding],
 ) -> None:
     """Write the decisions on a batch of deliveries of one table, and the rows of those accepted, in one transaction.
 

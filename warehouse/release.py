@@ -39,7 +39,9 @@ def publish(home: Home, run_id: str | None = None) -> Release:
     folder.mkdir(parents=True, exist_ok=True)
     with locked(home):
         with opened(home, run_id) as store:
-            row = store.con.execute("SELECT count(*), count(value) FROM kpi.value WHERE valid_to_seq IS NULL").fetchone()
+            row = store.con.execute(
+                "SELECT count(*), count(value) FROM kpi.value WHERE valid_to_seq IS NULL"
+            ).fetchone()
             assert row is not None
             with store.transaction():
                 (seq,) = store.record([("released", "release", {"values": row[0], "calculated": row[1]})])
@@ -53,14 +55,18 @@ def publish(home: Home, run_id: str | None = None) -> Release:
         for name, how in EXPORTS.items():
             target = folder / f".{name}.new"
             target.unlink(missing_ok=True)
-            con.execute(f"COPY (FROM kpi_values ORDER BY kpi_code, kato, period_start) TO {literal(str(target))} ({how})")
+            con.execute(
+                f"COPY (FROM kpi_values ORDER BY kpi_code, kato, period_start) TO {literal(str(target))} ({how})"
+            )
             staged.append(target)
     finally:
         con.close()
     size = fresh.stat().st_size
     manifest = folder / f".{MANIFEST}.new"
     hashes = {p.name.removeprefix(".").removesuffix(".new"): _sha256(p) for p in staged}
-    manifest.write_text(json.dumps({"seq": seq, "values": row[0], "calculated": row[1], "sha256": hashes}, indent=1) + "\n")
+    manifest.write_text(
+        json.dumps({"seq": seq, "values": row[0], "calculated": row[1], "sha256": hashes}, indent=1) + "\n"
+    )
     for path in (*staged, manifest):
         path.chmod(0o444)
         with path.open("rb") as handle:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import sqlalchemy as sa
 from duckdb_engine import Dialect
@@ -24,7 +25,7 @@ SCHEMAS: Mapping[str, str] = {
     "audit": "Ledger, deliveries, rejected rows and check results",
     "kpi": "KPI values with everything needed to explain them",
 }
-_TYPES: Mapping[str, sa.types.TypeEngine[object]] = {
+_TYPES: Mapping[str, sa.types.TypeEngine[Any]] = {
     "text": sa.Text(), "int": sa.Integer(), "long": sa.BigInteger(), "bool": sa.Boolean(), "date": sa.Date(),
     "timestamp": sa.DateTime(), "instant": sa.DateTime(timezone=True), "exact": sa.Numeric(38, 6), "double": sa.Double(),
 }  # fmt: skip
@@ -227,14 +228,14 @@ def metadata(tables: Iterable[Table]) -> sa.MetaData:
     return meta
 
 
-def _fixed_column(text: str) -> sa.Column[object]:
+def _fixed_column(text: str) -> sa.Column[Any]:
     name, kind, description = text.split(" ", 2)
     return sa.Column(
         name, _TYPES[kind.rstrip("!")], nullable=not kind.endswith("!"), comment=description, autoincrement=False
     )
 
 
-def _showcase_columns(contract: Table) -> Iterator[sa.Column[object]]:
+def _showcase_columns(contract: Table) -> Iterator[sa.Column[Any]]:
     """kato, the contract's columns, the loader's columns. Types are given as the contract writes them."""
     name, description = "kato", SYSTEM_COLUMNS["kato"][1]
     yield sa.Column(name, _Raw("VARCHAR"), nullable=False, comment=description)

@@ -83,8 +83,15 @@ NOTES = {
 }
 
 
-def simulate(tables: Mapping[str, Table], out: Path, *, settlements: Sequence[str] = DEMO_SETTLEMENTS, year: int = 2025,
-             seed: int = 469, scale: float = 1.0) -> Iterator[Extract]:
+def simulate(
+    tables: Mapping[str, Table],
+    out: Path,
+    *,
+    settlements: Sequence[str] = DEMO_SETTLEMENTS,
+    year: int = 2025,
+    seed: int = 469,
+    scale: float = 1.0,
+) -> Iterator[Extract]:
     """Write a year's extracts under `out` and yield each in the order of the periods' ends; files may be written ahead.
 
     `scale` multiplies the rows of ordinary tables and the population from which the size of a grid follows: grids
@@ -92,21 +99,31 @@ def simulate(tables: Mapping[str, Table], out: Path, *, settlements: Sequence[st
     """
     unknown = [kato for kato in settlements if kato not in populations()]
     if unknown or not settlements:
-        raise ValueError(f"no population for settlement {', '.join(unknown)}: add it to {HERE / 'population.csv'}"
-                         if unknown else "no settlement to simulate: name at least one")
-    incidents = {(s.table, settlements[s.place % len(settlements)], f"{year:04d}-{s.month:02d}"): s.kind
-                 for s in SPECIALS}
+        raise ValueError(
+            f"no population for settlement {', '.join(unknown)}: add it to {HERE / 'population.csv'}"
+            if unknown
+            else "no settlement to simulate: name at least one"
+        )
+    incidents = {
+        (s.table, settlements[s.place % len(settlements)], f"{year:04d}-{s.month:02d}"): s.kind for s in SPECIALS
+    }
     recipes = {name: recipe_of(table) for name, table in tables.items()}
     layouts = {(name, kato): _layout(table, kato) for name, table in tables.items() for kato in settlements}
     # A file is too small for DuckDB to share out: each is made by one thread, and several at once.
     with duckdb.connect(":memory:", config={"threads": 1}) as con, ThreadPoolExecutor(os.cpu_count()) as pool:
         for macro in MACROS:
             con.execute(macro)
-        work = [(_Extraction(con, table, recipes[name], layouts[name, kato], kato, period, seed, scale),
-                 out / kato / period.id, incidents.get((name, kato, period.id), ""))
-                for month in parse_period(f"{year:04d}").months for kato in settlements
-                for name, table in tables.items()
-                for period in closing_in((month,), recipes[name].cadence)]
+        work = [
+            (
+                _Extraction(con, table, recipes[name], layouts[name, kato], kato, period, seed, scale),
+                out / kato / period.id,
+                incidents.get((name, kato, period.id), ""),
+            )
+            for month in parse_period(f"{year:04d}").months
+            for kato in settlements
+            for name, table in tables.items()
+            for period in closing_in((month,), recipes[name].cadence)
+        ]
         for extracts in pool.map(_hand_over, *zip(*work, strict=True)):
             yield from extracts
 
@@ -166,8 +183,10 @@ class _Extraction:
 
     def write(self, path: Path, incident: str = "") -> Extract:
         layout = self.layout
-        options = (f"FORMAT csv, HEADER, DELIMITER {literal(layout.delimiter)}, QUOTE {literal(layout.quote)}, "
-                   f"NULLSTR {literal(layout.missing)}")
+        options = (
+            f"FORMAT csv, HEADER, DELIMITER {literal(layout.delimiter)}, QUOTE {literal(layout.quote)}, "
+            f"NULLSTR {literal(layout.missing)}"
+        )
         with self.con.cursor() as cursor:
             written = cursor.execute(f"COPY ({self._file(incident)}) TO {literal(str(path))} ({options})").fetchone()
         if layout.encoding != "utf-8":  # DuckDB writes nothing else
@@ -195,14 +214,17 @@ class _Extraction:
             headers[-1] += "_new"
         texts = []
         for field, header in zip(self.layout.fields, headers, strict=True):
-            cases = [f"WHEN {number} THEN {mistake.instead[field.column]}" for number, mistake in enumerate(wrong)
-                     if field.column in mistake.instead]
+            cases = [
+                f"WHEN {number} THEN {mistake.instead[field.column]}"
+                for number, mistake in enumerate(wrong)
+                if field.column in mistake.instead
+            ]
             text = f"CASE _bad {' '.join(cases)} ELSE {field.text} END" if cases else field.text
             texts.append(f"{text} AS {quoted(header)}")
         return f"""
             WITH spoilt AS (SELECT *, {bad} AS _bad FROM ({self._valued(rows, incident)}) WHERE {self.recipe.where}),
             sent AS (SELECT *, unnest(CASE WHEN _bad = {repeated} THEN [0, 1] ELSE [0] END) AS _copy FROM spoilt)
-            SELECT {', '.join(texts)} FROM sent ORDER BY _resent, row_no, _copy"""
+            SELECT {", ".join(texts)} FROM sent ORDER BY _resent, row_no, _copy"""
 
     def _valued(self, rows: int, incident: str) -> str:
         """The rows with the values of all columns, layer upon layer."""
@@ -210,13 +232,17 @@ class _Extraction:
         query = self._facts(self.period, rows, corrected=incident == "corrected")
         before = closing_in((add_months(self.period.start, -1).strftime("%Y-%m"),), self.period.grain)[0]
         if self.recipe.resend and before.start.year == self.period.start.year:  # nobody knows what was before the year
-            query += (f" UNION ALL {self._facts(before, self._rows(before), resent=True)} "
-                      f"WHERE draw(_salt, row_no, 9002) < {self.recipe.resend}")
+            query += (
+                f" UNION ALL {self._facts(before, self._rows(before), resent=True)} "
+                f"WHERE draw(_salt, row_no, 9002) < {self.recipe.resend}"
+            )
         for layer in (self._axes(), *self.recipe.layers):
             hidden = [quoted(name) for name in layer if name in FACTS]
             everything = f"* EXCLUDE ({', '.join(hidden)})" if hidden else "*"
-            values = [(f"CAST({expression} AS {types[name]})" if name in types else f"({expression})")
-                      + f" AS {quoted(name)}" for name, expression in layer.items()]
+            values = [
+                (f"CAST({expression} AS {types[name]})" if name in types else f"({expression})") + f" AS {quoted(name)}"
+                for name, expression in layer.items()
+            ]
             query = f"SELECT {', '.join([everything, *values])} FROM ({query})"
         return query
 

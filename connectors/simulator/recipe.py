@@ -33,8 +33,19 @@ from kpi_definitions.documents import DocumentError, read
 from warehouse.contracts import Column, Table, literal, quoted
 
 RECIPES = Path(__file__).parent / "recipes"
-FACTS = {"rows", "kato", "population", "year_start", "period_start", "period_end", "days", "month", "export_at",
-         "base_quality", "quality"}  # what every expression may use; a column of the same name hides it
+FACTS = {
+    "rows",
+    "kato",
+    "population",
+    "year_start",
+    "period_start",
+    "period_end",
+    "days",
+    "month",
+    "export_at",
+    "base_quality",
+    "quality",
+}  # what every expression may use; a column of the same name hides it
 _KEYS = {"cadence", "rows", "axes", "resend", "where", "steps", "columns"}
 _CADENCE = {"m": "M", "month": "M", "q": "Q", "quarter": "Q", "y": "A", "year": "A", "a": "A"}
 _ORDER_RULE = re.compile(r"\s*(\w+)\s*>=\s*(\w+)\s*")
@@ -209,7 +220,9 @@ def _value(column: Column, prop: Mapping[str, Any], number: int, earlier: str | 
         start, span = ("(year_start - 1500)", "1500") if lasting else ("period_start", "days")
         value = f"{start} + to_seconds(floor({one} * {span} * 86400)::BIGINT)"
     elif kind.startswith("VARCHAR"):
-        value = f"left({literal(column.name)} || ' ' || (1 + floor({one} * 12)::INTEGER), {options.get('maxLength', 200)})"
+        value = (
+            f"left({literal(column.name)} || ' ' || (1 + floor({one} * 12)::INTEGER), {options.get('maxLength', 200)})"
+        )
     elif kind.startswith(("DECIMAL", "NUMERIC")) or "INT" in kind:
         low = options.get("minimum", options.get("exclusiveMinimum", 0))
         high = options.get("maximum", options.get("exclusiveMaximum", low + 100))

@@ -1,0 +1,97 @@
+"""What Dagster is shown: the list of assets, checks, jobs, schedule and sensor, and what they carry."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from connectors.archive import Archive
+from kpi_definitions.catalogue import load as load_catalogue
+from pipelines.automation import inbox_sensor, monthly_schedule
+from pipelines.definitions import defs
+from pipelines.resources import Qala
+from warehouse.contracts import load_tables
+
+GRAPH = defs.resolve_asset_graph()
+
+
+def test_assets() -> None:
+    tables, catalogue = load_tables(), load_catalogue()
+    expected = {dg.AssetKey(["release"])}
+    expected |= {dg.AssetKey([stage, table]) for stage in ("zero", "showcase") for table in tables}
+    expected |= {
+        dg.AssetKey(["kpi", catalogue.sphere_of(c).code.lower(), c.replace("-", "_")]) for c in catalogue.codes
+    }
+    assert GRAPH.get_all_asset_keys() == expected
+
+
+def test_every_asset_has_description_group_owner_and_kinds() -> None:
+    for key in GRAPH.get_all_asset_keys():
+        node = GRAPH.get(key)
+        assert node.description, key
+        assert node.owners, key
+        assert node.kinds, key
+        assert node.group_name != "default", key
+
+
+def test_kpis_show_definition_and_column_lineage() -> None:
+    node = GRAPH.get(dg.AssetKey(["kpi", "mgt", "MGT02_1"]))
+    assert node.parent_keys == {dg.AssetKey(["showcase", "fct_appeal"])}
+    lineage = node.metadata["dagster/column_lineage"]
+    assert {(d.asset_key.path[-1], d.column_name) for d in lineage.deps_by_column["value"]} == {
+        ("fct_appeal", "due_at"), ("fct_appeal", "status"), ("fct_appeal", "closed_at")}  # fmt: skip
+
+
+def test_one_check_for_every_rule() -> None:
+    checks = {(k.asset_key.path[-1], k.name) for k in GRAPH.asset_check_keys}
+    assert checks == {(t.name, r.check_name) for t in load_tables().values() for r in t.all_rules}
+
+
+def test_showcase_assets_carry_their_columns() -> None:
+    for name, table in load_tables().items():
+        columns = GRAPH.get(dg.AssetKey(["showcase", name])).metadata["dagster/column_schema"].columns
+        assert {c.name for c in table.columns} < {c.name for c in columns}
+        assert all(c.description for c in columns)
+
+
+def test_job_schedule_sensor() -> None:
+    assert monthly_schedule.execution_timezone == "Asia/Almaty"
+    assert monthly_schedule.cron_schedule == "0 6 5 * *"
+    job = defs.resolve_job_def("city_kpis")
+    assert job.partitions_def is not None
+    assert set(GRAPH.get_all_asset_keys()) == set(job.asset_layer.executable_asset_keys)
+    assert defs.executor is dg.in_process_executor
+
+
+def test_the_sensor_asks_for_the_months_that_wait(tmp_path: Path) -> None:
+    qala = Qala(home_folder=str(tmp_path))
+    file = tmp_path / "x.csv"
+    file.write_text("a\n")
+    with dg.instance_for_test() as instance:
+
+        def tick() -> dg.SensorResult | object:
+            return list(inbox_sensor(dg.build_sensor_context(instance=instance), qala=qala))
+
+        (skipped,) = tick()  # type: ignore[misc]
+        assert isinstance(skipped, dg.SkipReason)
+        archive = Archive(tmp_path / "archive")
+        for period in ("2026-01", "2026-02", "2026-05"):
+            archive.receive(file, table="fct_crash", system="standard", scope="710000000", period=period)
+        requests = tick()
+        ranges = [
+            (r.tags["dagster/asset_partition_range_start"], r.tags["dagster/asset_partition_range_end"])
+            for r in requests
+        ]  # type: ignore[attr-defined]
+        assert ranges == [("2026-01", "2026-02"), ("2026-05", "2026-05")]
+        assert [r.run_key for r in tick()] == [r.run_key for r in requests], "asked for once"  # type: ignore[attr-defined]
+        archive.receive(file, table="fct_crash", system="standard", scope="710000000", period="2999-01")
+        assert len(tick()) == 2, "a month that has not ended waits"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("path", ["pipelines/dagster.yaml"])
+def test_telemetry_and_pop_ups_are_off(path: str) -> None:
+    text = (Path(__file__).parent.parent / path).read_text()
+    assert "telemetry:\n  enabled: false" in text
+    assert "nux:\n  enabled: false" in text
