@@ -201,7 +201,7 @@ def kill_before(prepared: Prepared, folder: Path, moments: list[int]) -> list[in
 
 
 def test_a_run_killed_anywhere_tears_nothing_and_the_next_one_finishes(prepared: Prepared, tmp_path: Path) -> None:
-    moments = [round(prepared.statements * share) for share in (0.1, 0.45, 0.7, 0.97)]
+    moments = [round(prepared.statements * share) for share in (0.4, 0.85)]
     reached = kill_before(prepared, tmp_path, moments)
     assert reached == sorted(reached)
     assert reached[0] < reached[-1], "all kills hit the same moment: nothing was tried"

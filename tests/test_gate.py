@@ -740,7 +740,9 @@ def test_a_reading_pass_with_a_join_is_refused(bench: Bench) -> None:
     """A row's number is its place in the scan; DuckDB turns `IN` over a query, or over five constants, into a join."""
     con = bench.store.con
     with pytest.raises(RuntimeError, match="lose the order of rows"):
-        gate._unjoined(con, "CREATE TEMP TABLE x AS SELECT kato IN (SELECT kato FROM registry.region) FROM registry.settlement")
+        gate._unjoined(
+            con, "CREATE TEMP TABLE x AS SELECT kato IN (SELECT kato FROM registry.region) FROM registry.settlement"
+        )
     five = "CREATE TEMP TABLE x AS SELECT kato IN ('1', '2', '3', '4', '5') FROM registry.settlement"
     with pytest.raises(RuntimeError, match="lose the order of rows"):
         gate._unjoined(con, five)
