@@ -63,7 +63,7 @@ def play(folder: Path, *, seed: int, year: int, console: Console, run: Callable[
         show.refusals(console, store)
         show.status(console, {**status(store), "waiting": len(archive.pending()), "home": str(folder)})
     name = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
-    program = Path(sys.argv[0])
+    program = Path(sys.argv[0]).absolute()
     qala = program.relative_to(Path.cwd()) if program.is_relative_to(Path.cwd()) else program.name
     show.next_steps(console, [
         (f"{qala} explain MGT02-1 Almaty {year}-03 --home {name}", "walk from a number back to the files"),

@@ -365,7 +365,7 @@ ONE = {(ASTANA, "k1"): 1}
 BATCHES = st.lists(st.lists(extracts(), min_size=1, max_size=5), min_size=1, max_size=3)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=35, deadline=None)
 @given(BATCHES)
 @example([[Extract(ONE)], [Extract(ONE), Extract({(ASTANA, "k1"): 0}, period="2026-02")]])
 @example([[Extract(ONE)], [Extract({}), Extract(ONE, period="2026-02")]])
@@ -375,13 +375,13 @@ def test_as_of_every_sequence_is_exactly_what_held_then(warehouse: Store, batche
     check_against_model(warehouse, "fct_crash", batches)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(BATCHES)
 def test_and_so_it_is_for_snapshots(warehouse: Store, batches: list[list[Extract]]) -> None:
     check_against_model(warehouse, "dim_information_system", batches)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.lists(extracts(), min_size=1, max_size=6), st.data())
 def test_in_one_batch_or_in_many_the_end_is_the_same(
     warehouse: Store, contents: list[Extract], data: st.DataObject

@@ -162,6 +162,16 @@ def test_a_byte_that_the_encoding_does_not_have_is_refused_with_its_place(
     assert f"byte {len(good) + 1} is not {encoding}" in reason
 
 
+def test_the_place_is_right_after_a_letter_cut_by_a_block_boundary(bench: Bench) -> None:
+    header = "id,when,dead\n"
+    filler = "x" * (((1 << 20) - 4) // 2 - len(header))  # after the mark, so that the boundary halves the next letter
+    good = (header + filler + "\U0001f600").encode("utf-16")
+    assert len(good) == (1 << 20) + 2
+    assert f"byte {len(good) + 1} is not utf-16" in refusal(
+        bench, good + b"\x00\xdcy\0", small(bench, encoding="utf-16")
+    )
+
+
 def test_a_block_boundary_inside_a_letter_does_no_harm(bench: Bench) -> None:
     name = "ж" * 600_000  # two bytes each in UTF-16, after an odd number of bytes
     content = b"\xff\xfe" + f"id,when,dead\n{name},2026-01-05 10:00:00,0\nC2,2026-01-05 10:00:00,0\n".encode(
@@ -540,7 +550,7 @@ def one_thread(bench: Bench) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("one_thread")
-@pytest.mark.parametrize("files", [1, 2, 3, 8])
+@pytest.mark.parametrize("files", [2, 7])
 @pytest.mark.parametrize("harm", HARM)
 def test_only_the_broken_delivery_of_a_batch_pays(bench: Bench, files: int, harm: str) -> None:
     """DuckDB alone would lose records after an open quote, without a word, as soon as a scan has many files."""
@@ -568,7 +578,7 @@ def test_a_large_cut_file_among_others_loses_nothing(bench: Bench, size: int) ->
 
 
 @pytest.mark.usefixtures("one_thread")
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.lists(st.text('ab"",,\n\r ', max_size=25), min_size=4, max_size=4))
 @example(['"', "a", "a", "a"])
 @example(['x"y,"', '"a"', '"a"', ""])
@@ -611,7 +621,7 @@ CELL = st.text(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(CELL, CELL), min_size=1, max_size=6), st.sampled_from(["\n", "\r\n"]))
 @example([('"', "\r"), ("\r\n", "\n\r")], "\r\n")
 @example([("\ufeff", "\x00")], "\n")
