@@ -352,6 +352,27 @@ def test_the_run_is_in_dagsters_own_store_with_checks(year: tuple[Home, list[Ext
         assert "SELECT" in str(kpi.asset_materialization.metadata["sql"].value)
 
 
+def test_a_rerun_without_new_extracts_does_not_whitewash_the_checks(
+    year: tuple[Home, list[Extract]], tmp_path: Path
+) -> None:
+    import dagster as dg
+
+    from pipelines.assets.showcase import showcase_asset
+    from pipelines.resources import Qala
+
+    home = Home(tmp_path / "copy")
+    shutil.copytree(year[0].root, home.root, ignore=shutil.ignore_patterns("dagster", "extracts", ".writer.lock"))
+    with reading(home) as store:
+        month = one(store.con, "SELECT period_id FROM refusals")
+    resources = {"qala": Qala(home_folder=str(home.root))}
+    result = dg.materialize([showcase_asset(load_tables()["fct_trip"])], resources=resources, partition_key=str(month))
+    checks = {e.check_name: e for e in result.get_asset_check_evaluations()}
+    assert not checks["structure"].passed
+    assert checks["structure"].severity == dg.AssetCheckSeverity.ERROR
+    assert checks["scope"].passed
+    assert checks["structure"].metadata["deliveries judged"].value == len(CITIES)
+
+
 def test_months_fall_into_blocks() -> None:
     assert blocks(["2025-02", "2024-12", "2025-01", "2025-05"]) == [("2024-12", "2025-02"), ("2025-05", "2025-05")]
     assert blocks([]) == []

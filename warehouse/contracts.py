@@ -42,6 +42,7 @@ EXPECTATIONS = (
     "expect_column_values_to_not_be_null",
     "expect_column_values_to_be_in_set",
 )
+_RESERVED = ("broken", "raw", "file_index")  # names the first gate needs for itself
 _TYPES = {"string": "VARCHAR", "integer": "INTEGER", "boolean": "BOOLEAN", "date": "DATE", "timestamp": "TIMESTAMP"}
 
 
@@ -215,7 +216,7 @@ def parse_table(document: Document) -> Table:
                     "use DECIMAL(p,s)",
                 )
             )
-        if prop["name"] in SYSTEM_COLUMNS or prop["name"] == SNAPSHOT_COLUMN[0]:
+        if prop["name"] in {*SYSTEM_COLUMNS, SNAPSHOT_COLUMN[0], *_RESERVED}:
             faults.append(
                 document.fault((*where, "name"), f"column name {prop['name']} belongs to the loader", "rename it")
             )

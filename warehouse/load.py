@@ -34,6 +34,7 @@ __all__ = [
     "register",
     "same_bytes",
     "settlements",
+    "standing",
     "writing",
 ]
 
@@ -82,6 +83,22 @@ class Delivery:
     sha256: str
     bytes: int
     declared_rows: int | None
+
+
+# the columns of audit.delivery that make a Delivery, in its order
+_DELIVERY = (
+    "delivery_id",
+    "receipt_id",
+    "table_name",
+    "system",
+    "scope",
+    "period_id",
+    "period_end",
+    "file_name",
+    "sha256",
+    "bytes",
+    "declared_rows",
+)
 
 
 @dataclass(frozen=True)
@@ -163,8 +180,7 @@ def received(store: Store, table: str, months: Iterable[str] | None = None) -> l
     """Deliveries of a table waiting for a decision, in order of arrival; `months`: those that close in one of them."""
     chosen = "" if months is None else f" AND closing_month IN ({', '.join(literal(m) for m in months) or 'NULL'})"
     rows = store.con.execute(
-        "SELECT delivery_id, receipt_id, table_name, system, scope, period_id, period_end, file_name, sha256, bytes, declared_rows "
-        f"FROM audit.delivery WHERE state = 'received' AND table_name = ?{chosen} ORDER BY delivery_id",
+        f"SELECT {', '.join(_DELIVERY)} FROM audit.delivery WHERE state = 'received' AND table_name = ?{chosen} ORDER BY delivery_id",
         [table],
     ).fetchall()
     return [Delivery(*row) for row in rows]
@@ -177,6 +193,20 @@ def decided(store: Store, receipts: Sequence[Receipt]) -> list[str]:
         for row in store.con.execute("SELECT receipt_id FROM audit.delivery WHERE state <> 'received'").fetchall()
     }
     return [r.receipt_id for r in receipts if r.receipt_id in done]
+
+
+def standing(store: Store, table: str, months: Iterable[str]) -> list[tuple[Finding, Delivery]]:
+    """What the rules found in the deliveries that stand for the months: of each slice the last one that was decided on."""
+    chosen = ", ".join(literal(m) for m in months) or "NULL"
+    rows = store.con.execute(
+        f"""SELECT {", ".join(f"d.{c}" for c in _DELIVERY)}, f.rule, f.severity, f.dimension, f.passed, f.observed, f.expected
+FROM (FROM audit.delivery WHERE table_name = ? AND state IN ('loaded', 'refused') AND closing_month IN ({chosen})
+      QUALIFY row_number() OVER (PARTITION BY system, scope, period_id ORDER BY loaded_seq DESC) = 1) d
+JOIN audit.check_result f USING (delivery_id) ORDER BY delivery_id, f.rule""",
+        [table],
+    ).fetchall()
+    width = len(_DELIVERY)
+    return [(Finding(row[0], *row[width:]), Delivery(*row[:width])) for row in rows]
 
 
 def same_bytes(store: Store, deliveries: Sequence[Delivery]) -> dict[int, int]:

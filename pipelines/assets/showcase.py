@@ -1,13 +1,14 @@
 """showcase/<table>: deliveries gated, judged and loaded. One check for each rule of the table's contract."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import dagster as dg
 
-from connectors.intake import Report, take_in
+from connectors.intake import take_in
 from pipelines.resources import POOL, Qala, months, single_run, tell
 from warehouse.contracts import SNAPSHOT_COLUMN, SYSTEM_COLUMNS, Rule, Table
+from warehouse.load import Delivery, Finding, standing
 from warehouse.store import writing
 
 
@@ -44,6 +45,7 @@ def showcase_asset(table: Table) -> dg.AssetsDefinition:
             report = take_in(
                 store, qala.archive, table, qala.sources, context.partition_keys, lambda text: tell(context, text)
             )
+            stand = standing(store, table.name, context.partition_keys)
             total = store.con.execute(f"SELECT count(*) FROM showcase.{table.name}").fetchone()
         refused = [o for o in report.outcomes if o.state == "refused"]
         for one in refused:
@@ -62,29 +64,35 @@ def showcase_asset(table: Table) -> dg.AssetsDefinition:
             )
         yield dg.MaterializeResult(metadata=metadata)
         for rule in table.all_rules:
-            yield _check(key, rule, report)
+            yield _check(key, rule, stand, context.partition_keys)
 
     return load
 
 
-def _check(key: dg.AssetKey, rule: Rule, report: Report) -> dg.AssetCheckResult:
-    """A rule over all deliveries of the run. A failing one never stops the others: the gate has refused it already."""
-    judged = [f for f in report.findings if f.rule == rule.id]
-    failed = [f for f in judged if not f.passed]
+def _check(
+    key: dg.AssetKey, rule: Rule, stand: Sequence[tuple[Finding, Delivery]], months: Sequence[str]
+) -> dg.AssetCheckResult:
+    """A rule over the deliveries that stand for the run's months, whichever run judged them: a re-run does not whitewash.
+
+    A failing one never stops the others: the gate has refused it already.
+    """
+    judged = [(f, d) for f, d in stand if f.rule == rule.id]
+    failed = [(f, d) for f, d in judged if not f.passed]
     metadata: dict[str, Any] = {"deliveries judged": len(judged), "deliveries failing": len(failed)}
     if failed:
         metadata["failing"] = dg.MetadataValue.table([
-            dg.TableRecord({"delivery": f.delivery_id, "file": report.deliveries[f.delivery_id].file_name, "scope": report.deliveries[f.delivery_id].scope,
-                            "period": report.deliveries[f.delivery_id].period, "observed": f.observed}) for f in failed[:50]])  # fmt: skip
-    severe = any(f.severity == "error" for f in failed)
+            dg.TableRecord({"delivery": d.delivery_id, "file": d.file_name, "scope": d.scope, "period": d.period, "observed": f.observed})
+            for f, d in failed[:50]])  # fmt: skip
+    span = months[0] if len(months) == 1 else f"{months[0]} to {months[-1]}"
+    severe = any(f.severity == "error" for f, _ in failed)
     return dg.AssetCheckResult(
         passed=not failed,
         asset_key=key,
         check_name=rule.check_name,
         severity=dg.AssetCheckSeverity.ERROR if severe else dg.AssetCheckSeverity.WARN,
-        description=f"{len(failed)} of {len(judged)} deliveries fail"
+        description=f"{len(failed)} of {len(judged)} deliveries for {span} fail"
         if judged
-        else "no delivery was judged in this run",
+        else f"no delivery stands for {span}",
         metadata=metadata,
     )
 
