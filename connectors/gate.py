@@ -114,7 +114,7 @@ def _stage_sql(name: str, table: Table, group: list[Incoming]) -> str:
     contract, header, readable = first.contract, first.readable.header, first.readable
     files = [(path, one) for one in group for path in one.readable.files]
     position = {h: n for n, h in reversed(list(enumerate(header)))}
-    needed = [h for h in position if h in {*contract.headers, *(c.header for c in contract.columns)}]
+    needed = [h for h in dict.fromkeys(header) if h in {*contract.headers, *(c.header for c in contract.columns)}]
 
     def by_file(values: list[str]) -> str:
         """A value that differs from file to file, by the file's place in the list."""

@@ -21,7 +21,6 @@ import duckdb
 from filelock import FileLock, Timeout
 
 from kpi_definitions.catalogue import Catalogue
-from warehouse import schema
 from warehouse.contracts import SHOWCASE, Table, literal, load_tables
 from warehouse.periods import add_months, month_id
 
@@ -202,6 +201,8 @@ def reading(home: Home) -> Iterator[Store]:
 
 def _fit(store: Store) -> None:
     """Create or extend tables when the contracts differ from what the file was made for."""
+    from warehouse import schema  # SQLAlchemy: a third of a second that those who only read need not pay
+
     statements = schema.ddl(schema.metadata(store.tables.values()))
     wanted = schema.fingerprint([*statements, *(text for _, text in schema.VIEWS.values())])
     con = store.con
