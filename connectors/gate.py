@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 import pandas as pd
 
-from connectors.readers import ROW_NUMBER, BadRecord, Readable, StructureError, mend
+from connectors.readers import ROW_NUMBER, Readable, StructureError, mend
 from connectors.source_contract import SourceContract
 from warehouse.contracts import SNAPSHOT_COLUMN, Table, literal, quoted
 from warehouse.load import settlements
@@ -37,7 +37,6 @@ class Incoming:
     contract: SourceContract
     declared_rows: int | None
     readable: Readable
-    bad: list[BadRecord] = field(default_factory=list)
 
 
 def stage(
@@ -128,11 +127,7 @@ def _stage_sql(name: str, table: Table, group: list[Incoming]) -> str:
         width = len(header) + readable.numbered
         names = ", ".join(f"'c{n}': 'VARCHAR'" for n in range(width))
         missing = ", ".join(literal(m) for m in contract.missing)
-        delimiter, quote = (
-            (literal(","), literal('"'))
-            if readable.numbered and not contract.delimiter
-            else (literal(contract.delimiter), literal(contract.quote))
-        )
+        delimiter, quote = literal(contract.delimiter), literal(contract.quote)
         source = (
             f"read_csv([{paths}], columns = {{{names}}}, header = true, auto_detect = false, delim = {delimiter}, quote = {quote}, "
             f"escape = {quote}, nullstr = [{missing}], strict_mode = true, null_padding = false, max_line_size = 16777216)"
@@ -254,18 +249,19 @@ def _unite(
             )
     con.execute("CREATE OR REPLACE TEMP VIEW read_rows AS " + "\nUNION ALL ".join(selects))
     key = ", ".join(quoted(k) for k in table.identity)
-    # only keys that occur more than once need the costly ordering
+    # only keys that occur more than once in a delivery need the costly ordering
     con.execute(f"""CREATE OR REPLACE TEMP TABLE repeated AS
-SELECT delivery_id, row_no, delivery_id = next_delivery AS same_delivery, next_delivery FROM (
-    SELECT delivery_id, row_no, lead(delivery_id) OVER (PARTITION BY {key} ORDER BY delivery_id, row_no) AS next_delivery
-    FROM read_rows SEMI JOIN (SELECT {key} FROM read_rows WHERE broken IS NULL GROUP BY ALL HAVING count(*) > 1) USING ({key})
+SELECT delivery_id, row_no FROM (
+    SELECT delivery_id, row_no, lead(row_no) OVER (PARTITION BY delivery_id, {key} ORDER BY row_no) AS next_row
+    FROM read_rows SEMI JOIN (
+        SELECT delivery_id, {key} FROM read_rows WHERE broken IS NULL GROUP BY ALL HAVING count(*) > 1) USING (delivery_id, {key})
     WHERE broken IS NULL)
-WHERE next_delivery IS NOT NULL""")
+WHERE next_row IS NOT NULL""")
     typed = "{" + ", ".join(f"{literal(n)}: {quoted(n)}" for n in names) + "}"
     con.execute(f"""CREATE OR REPLACE TEMP VIEW {STAGED} AS
 SELECT r.delivery_id, r.row_no, {columns}, coalesce(r.broken, CASE WHEN d.row_no IS NOT NULL THEN 'key.unique' END) AS broken,
        coalesce(r.raw, CASE WHEN d.row_no IS NOT NULL THEN CAST(to_json({typed}) AS VARCHAR) END) AS raw
-FROM read_rows r LEFT JOIN (SELECT delivery_id, row_no FROM repeated WHERE same_delivery) d USING (delivery_id, row_no)""")
+FROM read_rows r LEFT JOIN repeated d USING (delivery_id, row_no)""")
 
 
 def clear(con: duckdb.DuckDBPyConnection) -> None:

@@ -26,7 +26,6 @@ class Report:
 
     outcomes: list[Outcome] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
-    deliveries: dict[int, Delivery] = field(default_factory=dict)
 
     def count(self, state: str) -> int:
         return sum(o.state == state for o in self.outcomes)
@@ -63,7 +62,6 @@ def take_in(store: Store, archive: Archive, table: Table, sources: Mapping[tuple
         outcomes, findings = _take_batch(store, archive, table, sources, batch)
         report.outcomes += outcomes
         report.findings += findings
-        report.deliveries.update((d.delivery_id, d) for d in batch)
         for one in batch:
             archive.settle(one.receipt_id)
         progress(

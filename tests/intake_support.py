@@ -149,7 +149,6 @@ class Desk:
             report = intake.take_in(store, self.archive, store.tables[name], sources, months)
             whole.outcomes += report.outcomes
             whole.findings += report.findings
-            whole.deliveries |= report.deliveries
         return whole
 
 

@@ -20,7 +20,10 @@ from warehouse.load import as_of
 from warehouse.periods import closing_in
 from warehouse.store import Store, register_catalogue
 
-PLACES = 6  # decimals of a published value
+# a published value, to six decimals, from numerator n, denominator d and sample s
+VALUE = """round(CASE kind WHEN 'quantile' THEN n * scale
+                 WHEN 'mean' THEN scale * n / nullif(s, 0)
+                 ELSE scale * coalesce(n, 0) / nullif(d, 0) END, 6)"""
 CELL = "(kpi_code VARCHAR, version INTEGER, kato VARCHAR, period_id VARCHAR, period_start TIMESTAMP, period_end TIMESTAMP, period_end_population_date DATE)"
 
 
@@ -59,7 +62,7 @@ def compute(store: Store, catalogue: Catalogue, months: Sequence[str], *, codes:
     texts = _scan(store, compiled)
     _cover(store, compiled)
     _specify(store, compiled)
-    con.execute(_STATES.format(today=literal(today.isoformat()), places=PLACES))
+    con.execute(_STATES.format(today=literal(today.isoformat()), value=VALUE))
     return _write(store, compiled, catalogue.head.version, months, head, texts)
 
 
@@ -68,10 +71,7 @@ def evaluate(
 ) -> tuple[object, ...]:
     """One KPI over any window, from the warehouse as of a sequence, without writing: (value, numerator, denominator, sample)."""
     one = compile_kpi(kpi, store.columns())
-    cells = (
-        f"(SELECT {literal(kato)} AS kato, {literal(label)} AS period_id, TIMESTAMP {literal(start.isoformat())} AS period_start, "
-        f"TIMESTAMP {literal(end.isoformat())} AS period_end, DATE {literal(end.isoformat())} AS period_end_population_date)"
-    )
+    cells = window(kato, start, end, label)
     found: dict[str, object] = {}
     for scan in one.scans:
         cursor = store.con.execute(scan.sql(as_of(scan.table, seq), cells, any_window=True))
@@ -82,27 +82,20 @@ def evaluate(
     if n is None and d is not None and kpi.kind not in (Kind.MEAN, Kind.QUANTILE):
         n = 0  # nothing counted, over a figure that is there: as `compute` writes it
     row = store.con.execute(
-        f"SELECT {_value(kpi.kind)} FROM (SELECT CAST(? AS DOUBLE) AS n, CAST(? AS DOUBLE) AS d, CAST(? AS BIGINT) AS s, {kpi.scale} AS scale)",
+        f"SELECT {VALUE} FROM (SELECT CAST(? AS DOUBLE) AS n, CAST(? AS DOUBLE) AS d, CAST(? AS BIGINT) AS s, "
+        f"{kpi.scale} AS scale, '{kpi.kind}' AS kind)",
         [n, d, s],
     ).fetchone()
     single = kpi.kind is Kind.QUANTILE
     return (row[0] if row else None, None if single else n, None if single else d, s or 0)
 
 
-def statement(compiled: Compiled, cells: str, seq: int | None = None) -> str:
-    """The SQL behind one KPI, as text for people: its scans over the warehouse."""
-    return ";\n\n".join(scan.sql(as_of(scan.table, seq), cells) for scan in compiled.scans)
-
-
-def _value(kind: Kind) -> str:
-    body = (
-        "n * scale"
-        if kind is Kind.QUANTILE
-        else "scale * coalesce(n, 0) / nullif(d, 0)"
-        if kind is not Kind.MEAN
-        else "scale * n / nullif(s, 0)"
+def window(kato: str, start: dt.date, end: dt.date, label: str) -> str:
+    """A relation with one cell: a settlement and any run of days from `start` to before `end`, as scans take it."""
+    return (
+        f"(SELECT {literal(kato)} AS kato, {literal(label)} AS period_id, TIMESTAMP '{start}' AS period_start, "
+        f"TIMESTAMP '{end}' AS period_end, DATE '{end}' AS period_end_population_date)"
     )
-    return f"round({body}, {PLACES})"
 
 
 def _ask(store: Store, one: Compiled, months: Sequence[str], today: dt.date) -> None:
@@ -250,13 +243,11 @@ def _specify(store: Store, compiled: Sequence[Compiled]) -> None:
 # The calculation states of SDMX OBS_STATUS we use; a state without a value always has its reason.
 _STATES = """CREATE OR REPLACE TEMP TABLE fresh AS
 WITH joined AS (
-    SELECT c.*, p.exact_n, p.exact_d, p.s, g.item7_group, x.* EXCLUDE (kpi_code, version), v.months, v.delivered, v.missing, v.refused,
-           CASE WHEN v.months IS NULL THEN NULL ELSE round(v.delivered / v.months, 4) END AS coverage,
-           round(CASE x.kind WHEN 'quantile' THEN p.n * x.scale
-                             WHEN 'mean' THEN x.scale * p.n / nullif(p.s, 0)
-                             ELSE x.scale * coalesce(p.n, 0) / nullif(CAST(p.exact_d AS DOUBLE), 0) END, {places}) AS raw_value
+    SELECT c.*, p.n, p.exact_n, p.exact_d, CAST(p.exact_d AS DOUBLE) AS d, p.s, g.item7_group, x.* EXCLUDE (kpi_code, version),
+           v.months, v.delivered, v.missing, v.refused, CASE WHEN v.months IS NULL THEN NULL ELSE round(v.delivered / v.months, 4) END AS coverage
     FROM cell c JOIN part p USING (kpi_code, version, kato, period_id) JOIN spec x USING (kpi_code, version)
     JOIN registry.settlement g USING (kato) LEFT JOIN covered v USING (kpi_code, version, kato, period_id)),
+valued AS (SELECT *, {value} AS raw_value FROM joined),
 judged AS (
     SELECT *, CASE
         WHEN NOT list_contains(string_split(categories, ', '), item7_group) THEN 'M|not applicable|the KPI applies to settlements of group ' || categories
@@ -272,7 +263,7 @@ judged AS (
             || coalesce('; not delivered: ' || missing, '') || coalesce('; refused: ' || refused, '')
         WHEN s < minimum_sample THEN 'U|low coverage|' || s || ' observations, fewer than ' || minimum_sample
         ELSE 'A|calculated|' END AS verdict
-    FROM joined)
+    FROM valued)
 SELECT kpi_code, version, kato, period_id, CAST(period_start AS DATE) AS period_start, hash, coverage,
        verdict[1] AS obs_status, split_part(verdict, '|', 2) AS state, nullif(verdict[length(split_part(verdict, '|', 2)) + 4:], '') AS reason,
        CASE WHEN verdict[1] IN ('A', 'P', 'U') THEN raw_value END AS value, s AS sample_size,

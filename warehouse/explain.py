@@ -9,7 +9,7 @@ from typing import Any
 from kpi_definitions.catalogue import Catalogue
 from kpi_definitions.compiler import Compiled, Measure, Scan, compile_kpi
 from kpi_definitions.model import Kpi
-from warehouse.compute import evaluate
+from warehouse.compute import evaluate, window
 from warehouse.contracts import literal
 from warehouse.load import as_of
 from warehouse.periods import Period, parse_period
@@ -150,16 +150,14 @@ def _words(catalogue: Catalogue, compiled: Compiled, kpi: Kpi) -> dict[str, Any]
     }  # fmt: skip
 
 
-def _cells(kato: str, period: Period) -> str:
-    start, end = period.start.isoformat(), period.end.isoformat()
-    return (
-        f"(SELECT '{kato}' AS kato, {literal(period.id)} AS period_id, TIMESTAMP '{start}' AS period_start, "
-        f"TIMESTAMP '{end}' AS period_end, DATE '{end}' AS period_end_population_date)"
-    )
-
-
 def _statement(compiled: Compiled, kato: str, period: Period, seq: int) -> str:
-    return ";\n\n".join(s.sql(as_of(s.table, seq), _cells(kato, period), any_window=True) for s in compiled.scans) + ";"
+    return (
+        ";\n\n".join(
+            s.sql(as_of(s.table, seq), window(kato, period.start, period.end, period.id), any_window=True)
+            for s in compiled.scans
+        )
+        + ";"
+    )
 
 
 def _deliveries(store: Store, compiled: Compiled, kato: str, period: Period, seq: int) -> list[dict[str, Any]]:
@@ -169,7 +167,12 @@ def _deliveries(store: Store, compiled: Compiled, kato: str, period: Period, seq
         # the sample where it is counted; of a figure that is looked up, the rows that give it
         sampled = scan == compiled.sample[0]
         counting = scan if sampled else Scan(scan.table, scan.time, scan.grain, (Measure("rows_used", "count(*)"),))
-        sql = counting.sql(as_of(scan.table, seq), _cells(kato, period), any_window=True, by="t.delivery_id")
+        sql = counting.sql(
+            as_of(scan.table, seq),
+            window(kato, period.start, period.end, period.id),
+            any_window=True,
+            by="t.delivery_id",
+        )
         name = compiled.sample[1] if sampled else "rows_used"
         rows.update(store.con.execute(f"SELECT delivery_id, {name} FROM ({sql}) WHERE {name} > 0").fetchall())
     tables = ", ".join(map(literal, compiled.tables))
