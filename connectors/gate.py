@@ -17,7 +17,7 @@ import pandas as pd
 
 from connectors.readers import ROW_NUMBER, Readable, StructureError, mend
 from connectors.source_contract import SourceContract
-from warehouse.contracts import SNAPSHOT_COLUMN, Table, literal, quoted
+from warehouse.contracts import SNAPSHOT_COLUMN, Reference, Table, literal, quoted
 from warehouse.load import settlements
 
 _UNREADABLE = (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.IOException)
@@ -281,10 +281,12 @@ def profile(
     """What is to be judged: a row per delivery, and the broken rows by delivery and rule.
 
     Columns of the first: delivery_id, received, accepted, rejected, rejected_percent, duplicate_percent, null_percent__<column>,
-    warned__<rule>, manifest_difference, volume_ratio (rows over the median of the last 12 loads; empty without any).
+    age_days__<column> (from its newest value to the period's end), unmatched_percent__<column> (values missing from the table
+    referred to), warned__<rule>, manifest_difference, late_days (after the agreed day; negative: before it) and volume_ratio
+    (rows over the median of the last 12 loads). What cannot be told is empty.
     """
-    nulls = [r.kwargs["column"].removeprefix("null_percent__") for r in table.delivery_rules
-             if str(r.kwargs.get("column", "")).startswith("null_percent__")]  # fmt: skip
+    wanted = [str(r.kwargs.get("column", "")).partition("__") for r in table.delivery_rules]
+    nulls = [column for what, _, column in wanted if what == "null_percent"]
     warned = [
         (r.check_name, r.predicate) for c in table.columns for r in c.rules if r.severity == "warning" and r.predicate
     ]
@@ -292,6 +294,21 @@ def profile(
     taken = "count(*) FILTER (WHERE broken IS NULL)"
     extra = "".join(f",\n       coalesce(100.0 * count(*) FILTER (WHERE broken IS NULL AND {quoted(n)} IS NULL) / nullif({taken}, 0), 0) "
                     f"AS null_percent__{n}" for n in nulls)  # fmt: skip
+    extra += "".join(
+        f",\n       max({quoted(column)}) FILTER (WHERE broken IS NULL) AS age_days__{column}"
+        for what, _, column in wanted if what == "age_days"
+    )  # fmt: skip
+    ages = "".join(
+        f" REPLACE (date_diff('day', age_days__{column}, d.period_end) AS age_days__{column})"
+        for what, _, column in wanted if what == "age_days"
+    ).replace(") REPLACE (", ", ")  # fmt: skip
+    late = "NULL::INTEGER"
+    if table.latency_days is not None:
+        agreed = f" AND d.period_end > DATE {literal(table.agreed_from.isoformat())}" if table.agreed_from else ""
+        late = (
+            f"CASE WHEN true{agreed} THEN date_diff('day', d.period_end + {table.latency_days}, "
+            "CAST(d.received_at AT TIME ZONE 'Asia/Almaty' AS DATE)) END"
+        )
     extra += "".join(
         f",\n       count(*) FILTER (WHERE broken IS NULL AND NOT ({predicate})) AS warned__{name}"
         for name, predicate in warned
@@ -314,13 +331,29 @@ SELECT e.delivery_id, coalesce(c.received, 0) AS received, coalesce(c.received -
        coalesce(100.0 * c.rejected / nullif(c.received, 0), 0) AS rejected_percent,
        coalesce(100.0 * c.repeated / nullif(c.received, 0), 0) AS duplicate_percent,
        coalesce(c.received, 0) - e.declared_rows AS manifest_difference, coalesce(c.received, 0) / nullif(u.rows, 0) AS volume_ratio,
-       c.* EXCLUDE (delivery_id, received, rejected, repeated)
-FROM expected e LEFT JOIN counted c USING (delivery_id) LEFT JOIN usual u USING (delivery_id) ORDER BY e.delivery_id""").df()
+       {late} AS late_days, c.* EXCLUDE (delivery_id, received, rejected, repeated){ages}
+FROM expected e LEFT JOIN audit.delivery d USING (delivery_id) LEFT JOIN counted c USING (delivery_id) LEFT JOIN usual u USING (delivery_id)
+ORDER BY e.delivery_id""").df()
+    for one in table.references:
+        frame = frame.merge(_unmatched(con, one), on="delivery_id", how="left")
     broken = con.execute(
         f"SELECT delivery_id, broken AS rule, count(*) AS rows FROM {STAGED} WHERE broken IS NOT NULL GROUP BY ALL ORDER BY ALL"
     ).df()
     con.execute("DROP TABLE expected")
     return frame, broken
+
+
+def _unmatched(con: duckdb.DuckDBPyConnection, reference: Reference) -> pd.DataFrame:
+    """By delivery, the percentage of a column's values that its own settlement's rows of the other table do not have.
+
+    Of a settlement that has no row there nothing can be told: its register was not delivered.
+    """
+    column, target = quoted(reference.column), quoted(reference.target)
+    return con.execute(f"""
+SELECT s.delivery_id, 100.0 * count(*) FILTER (WHERE k.value IS NULL) / count(*) AS unmatched_percent__{reference.column}
+FROM {STAGED} s SEMI JOIN (SELECT DISTINCT kato FROM showcase.{reference.table}) USING (kato)
+LEFT JOIN (SELECT DISTINCT kato, {target} AS value FROM showcase.{reference.table}) k ON k.kato = s.kato AND k.value = s.{column}
+WHERE s.broken IS NULL AND s.{column} IS NOT NULL GROUP BY s.delivery_id""").df()
 
 
 def work_folder(scratch: Path, delivery_id: int) -> Path:

@@ -52,7 +52,7 @@ def _row_findings(table: Table, profile: pd.DataFrame, broken: pd.DataFrame) -> 
             count = counts.get((delivery_id, rule_id), 0) if not kept else 0 if pd.isna(warned) else int(warned)
             what = "rows in doubt, kept" if kept else "rows rejected"
             yield Finding(
-                delivery_id, rule_id, "warning", rule.dimension, count == 0, f"{count} {what}", rule.description
+                delivery_id, rule_id, "warning", rule.dimension, count == 0, f"{count} {what}", rule.description, count
             )
         unsplit = sum(counts.get((delivery_id, r), 0) for r in ("encoding", "columns"))
         yield Finding(
@@ -63,6 +63,7 @@ def _row_findings(table: Table, profile: pd.DataFrame, broken: pd.DataFrame) -> 
             unsplit == 0,
             f"{unsplit} records could not be read",
             "Headers, encoding and format are those of the contract",
+            unsplit,
         )
 
 

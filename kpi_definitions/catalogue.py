@@ -1,34 +1,38 @@
-"""Read the catalogue: every initiative file, validated, with faults by file and line."""
+"""Read the catalogues: every initiative file, validated, with faults by file and line."""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from kpi_definitions.compiler import fingerprint
+from kpi_definitions.compiler import columns_of, fingerprint
 from kpi_definitions.documents import Document, DocumentError, Fault, read
 from kpi_definitions.expressions import ExpressionError
-from kpi_definitions.model import CatalogueHead, Initiative, Kpi, Sphere
+from kpi_definitions.model import AssessmentRules, CatalogueHead, Initiative, Kpi, Sphere
 
-HOME = Path(__file__).parent
+SHIPPED = Path(__file__).parent / "catalogues"
+SCHEMA = Path(__file__).parent / "schema"
+UNITS = Path(__file__).parent / "units.yaml"
 FINGERPRINTS = "fingerprints.json"
 M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """A whole list of initiatives and KPIs, as read from one folder."""
+    """One list of initiatives and KPIs, as read from one folder."""
 
     head: CatalogueHead
     initiatives: tuple[Initiative, ...]
+    assessments: tuple[AssessmentRules, ...]  # by first year
     documents: Mapping[str, Document]  # by initiative code, for faults found later
+    folder: Path
 
     @cached_property
     def kpis(self) -> tuple[Kpi, ...]:
@@ -40,12 +44,40 @@ class Catalogue:
     def codes(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(kpi.code for kpi in self.kpis))
 
+    def rules_of(self, year: int) -> AssessmentRules | None:
+        """The assessment rules in force for a year."""
+        return next((r for r in reversed(self.assessments) if r.valid_from <= year), None)
+
+
+@dataclass(frozen=True)
+class Catalogues:
+    """All lists, side by side. A code means one KPI, whichever list it stands in."""
+
+    lists: tuple[Catalogue, ...]
+
+    @cached_property
+    def kpis(self) -> tuple[Kpi, ...]:
+        """Every version of every KPI, by code and version."""
+        return tuple(sorted((kpi for one in self.lists for kpi in one.kpis), key=lambda k: (k.code, k.version)))
+
+    @cached_property
+    def codes(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(kpi.code for kpi in self.kpis))
+
+    @cached_property
+    def _places(self) -> dict[str, tuple[Catalogue, Initiative]]:
+        return {i.code: (one, i) for one in self.lists for i in one.initiatives}
+
+    def of(self, code: str) -> Catalogue:
+        """The list a KPI stands in."""
+        return self._places[code.partition("-")[0]][0]
+
     def initiative_of(self, code: str) -> Initiative:
-        return next(i for i in self.initiatives if i.code == code.partition("-")[0])
+        return self._places[code.partition("-")[0]][1]
 
     def sphere_of(self, code: str) -> Sphere:
-        wanted = self.initiative_of(code).sphere
-        return next(s for s in self.head.spheres if s.code == wanted)
+        one, initiative = self._places[code.partition("-")[0]]
+        return next(s for s in one.head.spheres if s.code == initiative.sphere)
 
     def latest(self, code: str) -> Kpi:
         """The newest version of a KPI. Raises KeyError naming what exists."""
@@ -54,23 +86,63 @@ class Catalogue:
             raise KeyError(f"no KPI {code!r}; the catalogue has {', '.join(self.codes)}")
         return versions[-1]
 
+    def effect(self, kpi: Kpi) -> tuple[dt.date, dt.date]:
+        """First day of effect and the day before which it ends: the version's own, inside those of its list."""
+        head = self.of(kpi.code).head
+        return max(kpi.valid_from, head.valid_from), min(kpi.valid_to or dt.date.max, head.valid_to or dt.date.max)
+
     def in_force(self, code: str, day: dt.date) -> Kpi | None:
         """The version by which a period that starts on `day` is computed."""
         for kpi in self.kpis:
-            if kpi.code == code and kpi.valid_from <= day and (kpi.valid_to is None or day < kpi.valid_to):
-                return kpi
+            if kpi.code == code:
+                start, end = self.effect(kpi)
+                if start <= day < end:
+                    return kpi
         return None
 
     def fault(self, kpi: Kpi, where: tuple[str | int, ...], message: str, remedy: str = "") -> Fault:
         """A fault placed on the line of the KPI's own entry."""
-        document = self.documents[kpi.code.partition("-")[0]]
+        document = self.of(kpi.code).documents[kpi.code.partition("-")[0]]
         entries = document.data["kpis"]
         index = next(i for i, e in enumerate(entries) if (e["code"], e["version"]) == (kpi.code, kpi.version))
         return document.fault(("kpis", index, *where), message, remedy)
 
 
-def load(folder: Path = HOME) -> Catalogue:
-    """Read and validate a catalogue folder. Raises DocumentError with every fault found."""
+def load(*folders: Path, shipped: Path = SHIPPED) -> Catalogues:
+    """Every catalogue under the shipped folder and the given ones (a home's). Raises DocumentError with every fault found."""
+    faults: list[Fault] = []
+    lists: list[Catalogue] = []
+    for path in sorted(p for folder in (shipped, *folders) for p in folder.glob("*/catalogue.yaml")):
+        try:
+            lists.append(load_one(path.parent))
+        except DocumentError as error:
+            faults += error.faults
+    places: dict[str, Catalogue] = {}
+    for one in lists:
+        for code, document in one.documents.items():
+            if code in places:
+                faults.append(
+                    document.fault(
+                        ("code",),
+                        f"initiative {code} stands in the catalogues {places[code].head.id} and {one.head.id}",
+                        "a code means one thing in all catalogues: give it another code here",
+                    )
+                )
+            places[code] = one
+    if faults:
+        raise DocumentError(faults)
+    return Catalogues(tuple(lists))
+
+
+@cache
+def units() -> dict[str, dict[str, Any]]:
+    """Units of measure by code: labels, symbol, whether SDMX has the code."""
+    found: dict[str, dict[str, Any]] = read(UNITS).data
+    return found
+
+
+def load_one(folder: Path) -> Catalogue:
+    """Read and validate one catalogue folder. Raises DocumentError with every fault found."""
     faults: list[Fault] = []
     head = _parse(read(folder / "catalogue.yaml"), CatalogueHead, faults)
     documents: dict[str, Document] = {}
@@ -96,12 +168,89 @@ def load(folder: Path = HOME) -> Catalogue:
         documents[initiative.code] = document
         initiatives.append(initiative)
     if head is not None:
+        if head.id != folder.name:
+            faults.append(
+                Fault(
+                    folder / "catalogue.yaml",
+                    1,
+                    f"catalogue {head.id} in a folder named {folder.name}",
+                    "name the folder like it",
+                )
+            )
         spheres = {sphere.code for sphere in head.spheres}
         for initiative in initiatives:
             faults += _check_initiative(documents[initiative.code], initiative, spheres)
+    rules: list[AssessmentRules] = []
+    for path in sorted((folder / "assessment").glob("*.yaml")):
+        document = read(path)
+        found = _parse(document, AssessmentRules, faults)
+        if found is not None:
+            rules.append(found)
+            faults += _check_rules(document, found, initiatives)
     if faults or head is None:
         raise DocumentError(faults)
-    return Catalogue(head, tuple(initiatives), documents)
+    return Catalogue(head, tuple(initiatives), tuple(sorted(rules, key=lambda r: r.valid_from)), documents, folder)
+
+
+def _check_rules(document: Document, rules: AssessmentRules, initiatives: Iterable[Initiative]) -> Iterator[Fault]:
+    """Scales and weights must name what exists, and point the way the KPI does."""
+    kpis = {kpi.code: kpi for i in initiatives for kpi in i.kpis}
+    known = {
+        "spheres": {i.sphere for i in initiatives},
+        "initiatives": {i.code for i in initiatives},
+        "kpis": set(kpis),
+    }
+    for level, codes in known.items():
+        for code in sorted(set(getattr(rules.weights, level)) - codes):
+            yield document.fault(
+                ("weights", level, code), f"no {level.rstrip('s')} {code!r}", "mend the code or take it out"
+            )
+    for code in rules.scales:
+        if code not in kpis:
+            yield document.fault(("scales", code), f"no KPI {code!r}", "mend the code or take it out")
+            continue
+        kpi = kpis[code]
+        for category in kpi.categories:
+            scale = rules.scale(code, category)
+            if scale is None:
+                yield document.fault(
+                    ("scales", code), f"{code} has no scale for group {category}", "give floor and goal"
+                )
+            elif (scale.goal > scale.floor) != (kpi.direction == "higher"):
+                yield document.fault(
+                    ("scales", code),
+                    f"{code}: {kpi.direction} is better, but the goal lies on the other side",
+                    "swap floor and goal",
+                )
+    for code in sorted(set(kpis) - set(rules.scales)):
+        yield document.fault(("scales",), f"{code} has no scale", "give floor and goal")
+
+
+@dataclass(frozen=True)
+class Counterpart:
+    """A KPI of one list and what stands for it in another: the same meaning, or the same tables, or nothing."""
+
+    code: str
+    likeness: Literal["same meaning", "same tables", "none"]
+    others: tuple[str, ...]
+
+
+def compare(ours: Catalogue, theirs: Catalogue) -> list[Counterpart]:
+    """For every KPI of one list its counterparts in the other, whatever their codes."""
+
+    def meaning(kpi: Kpi) -> str:
+        return fingerprint(kpi.model_copy(update={"code": "XX-1", "version": 1, "valid_from": dt.date.min}))
+
+    def tables(kpi: Kpi) -> frozenset[str]:
+        return frozenset(table for table, _ in columns_of(kpi))
+
+    newest = {kpi.code: kpi for kpi in theirs.kpis}
+    found = []
+    for kpi in {k.code: k for k in ours.kpis}.values():
+        same = tuple(o.code for o in newest.values() if meaning(o) == meaning(kpi))
+        near = tuple(o.code for o in newest.values() if tables(o) & tables(kpi))
+        found.append(Counterpart(kpi.code, "same meaning" if same else "same tables" if near else "none", same or near))
+    return found
 
 
 def _parse(document: Document, model: type[M], faults: list[Fault]) -> M | None:
@@ -135,6 +284,10 @@ def _check_initiative(document: Document, initiative: Initiative, spheres: set[s
                 f"KPI {kpi.code} does not belong to {initiative.code}",
                 f"its code must start with {initiative.code}-",
             )
+        if kpi.unit not in units():
+            yield document.fault(
+                ("kpis", index, "unit"), f"{kpi.code}: no unit {kpi.unit!r}", f"units.yaml has {', '.join(units())}"
+            )
         if not set(kpi.categories) <= set(initiative.categories):
             yield document.fault(
                 ("kpis", index, "categories"),
@@ -157,12 +310,12 @@ def _check_initiative(document: Document, initiative: Initiative, spheres: set[s
         versions[kpi.code].append(kpi)
 
 
-def changed_without_version(catalogue: Catalogue, folder: Path = HOME) -> list[Fault]:
+def changed_without_version(one: Catalogue) -> list[Fault]:
     """KPI versions whose meaning differs from the recorded fingerprint, or that have none recorded yet."""
-    path = folder / FINGERPRINTS
+    path, catalogue = one.folder / FINGERPRINTS, Catalogues((one,))
     recorded: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
     faults = []
-    for kpi in catalogue.kpis:
+    for kpi in one.kpis:
         label = f"{kpi.code} version {kpi.version}"
         known = recorded.get(f"{kpi.code}@{kpi.version}")
         try:
@@ -182,7 +335,7 @@ def changed_without_version(catalogue: Catalogue, folder: Path = HOME) -> list[F
                     "add a new version with a change_note and end this one with valid_to",
                 )
             )
-    present = {f"{kpi.code}@{kpi.version}" for kpi in catalogue.kpis}
+    present = {f"{kpi.code}@{kpi.version}" for kpi in one.kpis}
     for label in sorted(set(recorded) - present):
         remedy = "put it back and end it with valid_to: values computed with it must stay explainable"
         faults.append(
@@ -191,10 +344,10 @@ def changed_without_version(catalogue: Catalogue, folder: Path = HOME) -> list[F
     return faults
 
 
-def record_fingerprints(catalogue: Catalogue, folder: Path = HOME) -> list[str]:
+def record_fingerprints(one: Catalogue) -> list[str]:
     """Record versions not yet recorded; never overwrites one. Returns the labels added."""
-    path = folder / FINGERPRINTS
+    path = one.folder / FINGERPRINTS
     recorded: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-    new = {f"{k.code}@{k.version}": fingerprint(k) for k in catalogue.kpis if f"{k.code}@{k.version}" not in recorded}
+    new = {f"{k.code}@{k.version}": fingerprint(k) for k in one.kpis if f"{k.code}@{k.version}" not in recorded}
     path.write_text(json.dumps(dict(sorted((recorded | new).items())), indent=1) + "\n", encoding="utf-8")
     return sorted(new)

@@ -51,7 +51,7 @@ class Scan:
     """One pass over one warehouse table, giving measures by settlement and period."""
 
     table: str
-    time: tuple[str, ...]  # ("event", column) | ("stock", from, to) | ("as_of", column)
+    time: tuple[str, ...]  # ("event", column) | ("listed", column) | ("stock", from, to) | ("as_of", column)
     grain: Grain
     measures: tuple[Measure, ...]
 
@@ -66,6 +66,8 @@ class Scan:
             join = f"{column} >= c.period_start AND {column} < c.period_end"
         elif kind == "event":
             join = f"date_trunc('{GRAIN_UNIT[self.grain]}', {column}) = c.period_start"
+        elif kind == "listed":  # events kept in a register: those that its state at the period's end knows of
+            join = f"t.snapshot_date = c.period_end_population_date AND {column} >= c.period_start AND {column} < c.period_end"
         elif kind == "as_of":
             join = f"{column} = c.period_end_population_date"
         else:
@@ -115,7 +117,7 @@ def compile_kpi(kpi: Kpi, tables: Tables) -> Compiled:
         top = _filtered(f"sum({inner})" if kpi.kind is Kind.MEAN else num.sql("duckdb"), num_filter)
         cast = EXACT if kpi.kind is Kind.MEAN else "DOUBLE"
         measures = (Measure(f"{stem}_n", f"CAST({top} AS {cast})"), Measure(f"{stem}_s", count))
-        scan = Scan(numerator_rows.table, _time(numerator_rows), kpi.period, measures)
+        scan = Scan(numerator_rows.table, _time(numerator_rows, tables), kpi.period, measures)
         return Compiled(kpi, fingerprint(kpi), (scan, f"{stem}_n"), (scan, f"{stem}_s"), (scan, f"{stem}_s"))
     assert kpi.denominator is not None
     den_rows, den_where, den_base = _rows_of(kpi, kpi.denominator, "denominator")
@@ -124,11 +126,12 @@ def compile_kpi(kpi: Kpi, tables: Tables) -> Compiled:
     n = Measure(f"{stem}_n", f"CAST({_filtered(num.sql('duckdb'), num_filter)} AS {EXACT})")
     d = Measure(f"{stem}_d", f"CAST({_filtered(den.sql('duckdb'), den_filter)} AS {EXACT})")
     s = Measure(f"{stem}_s", _filtered("count(*)", _conditions(numerator_rows, num_base, tables)))
-    if (den_rows.table, _time(den_rows)) == (numerator_rows.table, _time(numerator_rows)):
-        scan = Scan(numerator_rows.table, _time(numerator_rows), kpi.period, (n, d, s))
+    top_time, bottom_time = _time(numerator_rows, tables), _time(den_rows, tables)
+    if (den_rows.table, bottom_time) == (numerator_rows.table, top_time):
+        scan = Scan(numerator_rows.table, top_time, kpi.period, (n, d, s))
         return Compiled(kpi, fingerprint(kpi), (scan, n.name), (scan, d.name), (scan, s.name))
-    top_scan = Scan(numerator_rows.table, _time(numerator_rows), kpi.period, (n, s))
-    bottom_scan = Scan(den_rows.table, _time(den_rows), kpi.period, (d,))
+    top_scan = Scan(numerator_rows.table, top_time, kpi.period, (n, s))
+    bottom_scan = Scan(den_rows.table, bottom_time, kpi.period, (d,))
     return Compiled(kpi, fingerprint(kpi), (top_scan, n.name), (bottom_scan, d.name), (top_scan, s.name))
 
 
@@ -149,7 +152,7 @@ def columns_of(kpi: Kpi) -> list[tuple[str, str]]:
     found: dict[tuple[str, str], None] = {}
     for part in filter(None, (kpi.numerator, kpi.denominator)):
         rows = part.rows or kpi.rows
-        for name in _time(rows)[1:]:
+        for name in _time(rows, {})[1:]:
             found[rows.table, name] = None
         for text in filter(None, (rows.filter, part.filter, part.aggregate)):
             for column in parse(text, ()).find_all(exp.Column):
@@ -161,7 +164,7 @@ def columns_of(kpi: Kpi) -> list[tuple[str, str]]:
 def fingerprint(kpi: Kpi) -> str:
     """SHA-256 of what the KPI computes: layout and labels do not count, the syntax tree does."""
     meaning = kpi.model_dump(mode="json", exclude={
-        "name", "description", "change_note", "approved_by", "standards", "assessment", "sensitivity", "valid_to"})  # fmt: skip
+        "name", "description", "change_note", "approved_by", "standards", "sensitivity", "valid_to"})  # fmt: skip
 
     def normal(node: object, key: str = "") -> object:
         if isinstance(node, dict):
@@ -176,9 +179,9 @@ def fingerprint(kpi: Kpi) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _time(rows: Rows) -> tuple[str, ...]:
-    if rows.event:
-        return ("event", rows.event)
+def _time(rows: Rows, tables: Tables) -> tuple[str, ...]:
+    if rows.event:  # a register repeats its events with every snapshot
+        return ("listed" if "snapshot_date" in tables.get(rows.table, ()) else "event", rows.event)
     if rows.as_of:
         return ("as_of", rows.as_of)
     assert rows.stock is not None
@@ -198,7 +201,7 @@ def _rows_of(kpi: Kpi, part: Part, side: str) -> tuple[Rows, Where, list[tuple[W
 def _part(kpi: Kpi, part: Part, rows: Rows, rows_where: Where, side: str, tables: Tables) -> exp.Expr:
     where = (side, "aggregate")
     columns = _columns(rows, (*rows_where, "table"), tables)
-    _check_time(rows, columns, rows_where)
+    _check_time(rows, tables, rows_where)
     tree = parse(part.aggregate, where)
     allowed = _AGGREGATES[kpi.kind]
     if type(tree) not in allowed:  # a subclass is another function: approx_quantile is a quantile to sqlglot
@@ -242,12 +245,18 @@ def _columns(rows: Rows, where: Where, tables: Tables) -> Mapping[str, str]:
     return tables[rows.table]
 
 
-def _check_time(rows: Rows, columns: Mapping[str, str], where: Where) -> None:
-    kind, *names = _time(rows)
+def _check_time(rows: Rows, tables: Tables, where: Where) -> None:
+    columns = tables[rows.table]
+    kind, *names = _time(rows, tables)
+    written = "event" if kind == "listed" else kind
     for name in names:
         if columns.get(name) not in {"DATE", "TIMESTAMP"}:
             dated = ", ".join(c for c, t in columns.items() if t in {"DATE", "TIMESTAMP"})
-            raise ExpressionError((*where, kind), f"{rows.table} has no date column {name!r}", f"it has {dated}")
+            raise ExpressionError((*where, written), f"{rows.table} has no date column {name!r}", f"it has {dated}")
+    if kind == "as_of" and "snapshot_date" in columns:
+        raise ExpressionError(
+            (*where, kind), f"{rows.table} is delivered as snapshots", "use stock: its rows carry the day they are of"
+        )
     if kind == "stock" and "snapshot_date" not in columns:
         raise ExpressionError(
             (*where, kind),

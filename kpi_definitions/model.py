@@ -107,17 +107,17 @@ class Standards(Strict):
     fit: Literal["exact", "close", "partial", "none"]
 
 
-class Assessment(Strict):
-    """Ends of the score scale 0 to 100. Illustrative: the order's formula is not public."""
+class Season(Strict):
+    """Calendar months in which the KPI means something; other months are not applicable."""
 
-    floor: float
-    goal: float
+    months: tuple[Annotated[int, Field(ge=1, le=12)], ...] = Field(min_length=1, max_length=11)
+    name: Text = Field(description="What the season is called: heating season")
 
 
 class Kpi(Strict):
     """One version of one KPI."""
 
-    code: str = Field(pattern=r"^[A-Z]{3}\d{2}-\d$", description="Initiative code, dash, number: MGT02-1")
+    code: str = Field(pattern=r"^[A-Z][A-Z0-9]{1,11}-\d{1,2}$", description="Initiative code, dash, number: MGT02-1")
     version: int = Field(ge=1, description="Raise it with every change of meaning; `qala check` compares fingerprints")
     valid_from: dt.date = Field(description="First day of effect: periods starting on or after it use this version")
     valid_to: dt.date | None = Field(
@@ -127,7 +127,7 @@ class Kpi(Strict):
     approved_by: str | None = Field(None, description="Who signed the methodology; empty while it is our proposal")
     name: Text
     description: Text | None = Field(None, description="What is counted, in words, for people who do not read SQL")
-    unit: str = Field(description="SDMX unit of measure: PT, DAY, UG_M3, PER_100000_POP, ...")
+    unit: str = Field(description="A code of units.yaml: PT, DAY, UG_M3, PER_100000_POP, ...")
     direction: Literal["higher", "lower"] = Field(description="Which way is better")
     kind: Kind
     period: Grain
@@ -141,9 +141,14 @@ class Kpi(Strict):
     late_data_days: int = Field(
         ge=0, description="Days after the period's end while late data may come: provisional till then"
     )
+    season: Season | None = Field(None, description="Only for a KPI that rests for part of the year")
+    minimum_cell: int | None = Field(
+        None, ge=2, description="Below so many observations the value is suppressed (OBS_STATUS Q)"
+    )
     standards: Standards
-    assessment: Assessment
-    sensitivity: Literal["open", "internal", "restricted"] = "open"
+    sensitivity: Literal["open", "personal", "restricted"] = Field(
+        "open", description="personal: derived from personal data; restricted: its value is left out of public exports"
+    )
 
     @model_validator(mode="after")
     def _shape(self) -> Kpi:
@@ -158,18 +163,21 @@ class Kpi(Strict):
             raise ValueError("a share's denominator is all its rows: put the condition into rows.filter")
         if self.valid_to is not None and self.valid_to <= self.valid_from:
             raise ValueError("valid_to must be after valid_from")
-        if self.assessment.floor == self.assessment.goal:
-            raise ValueError("assessment floor and goal must differ")
+        if self.season is not None and self.period is not Grain.MONTH:
+            raise ValueError("a season is made of months: only a monthly KPI can have one")
         return self
 
 
 class Initiative(Strict):
     """A file under spheres/: one initiative of item 2(2) with its KPIs."""
 
-    code: str = Field(pattern=r"^[A-Z]{3}\d{2}$")
+    code: str = Field(pattern=r"^[A-Z][A-Z0-9]{1,11}$")
     sphere: str = Field(pattern=r"^[A-Z]{3}$")
     name: Text
     named_in_order: bool = Field(description="True only if the order's own text names it; all else is our proposal")
+    basis: Literal["basic", "additional"] = Field(
+        "basic", description="On the basic list, or added to it by the authorised body after an assessment (item 9)"
+    )
     categories: tuple[Category, ...] = Field(min_length=1)
     kpis: tuple[Kpi, ...] = ()
 
@@ -185,9 +193,69 @@ class Sphere(Strict):
 class CatalogueHead(Strict):
     """catalogue.yaml: what list this is and on what authority it stands."""
 
-    id: str
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="Name of the list, and of its folder")
     version: str
+    name: Text
     status: Literal["proposal", "official"]
     legal_basis: str
-    valid_from: dt.date
+    valid_from: dt.date = Field(description="Periods starting on or after it are computed by this list")
+    valid_to: dt.date | None = Field(None, description="Day before which the last such period starts")
+    unchecked_languages: tuple[Literal["en", "ru", "kk"], ...] = Field(
+        (), description="Languages whose labels no native speaker has checked"
+    )
     spheres: tuple[Sphere, ...]
+
+    @model_validator(mode="after")
+    def _dates(self) -> CatalogueHead:
+        if self.valid_to is not None and self.valid_to <= self.valid_from:
+            raise ValueError("valid_to must be after valid_from")
+        return self
+
+
+class Scale(Strict):
+    """Ends of the score scale: the value that scores 0 and the value that scores 100."""
+
+    floor: float
+    goal: float
+
+    @model_validator(mode="after")
+    def _ends_differ(self) -> Scale:
+        if self.floor == self.goal:
+            raise ValueError("floor and goal must differ")
+        return self
+
+
+class GroupScales(Strict):
+    """A scale for each item 7 group the KPI applies to."""
+
+    republican: Scale | None = None
+    regional: Scale | None = None
+    district: Scale | None = None
+
+
+class Weights(Strict):
+    """Weights by code; 1 where nothing is said."""
+
+    spheres: dict[str, Annotated[float, Field(gt=0)]] = {}
+    initiatives: dict[str, Annotated[float, Field(gt=0)]] = {}
+    kpis: dict[str, Annotated[float, Field(gt=0)]] = {}
+
+
+class AssessmentRules(Strict):
+    """One version of the rules of the annual assessment (items 7 and 9); the order's own formula is not public."""
+
+    version: str
+    valid_from: int = Field(description="First year assessed by these rules, until the next version's")
+    change_note: str = Field(min_length=1)
+    minimum_coverage: float = Field(ge=0, le=1, description="Coverage below which a settlement is not ranked")
+    minimum_periods: float = Field(
+        gt=0, le=1, description="Share of a year's applicable months or quarters that must have a value"
+    )
+    weight_change: float = Field(ge=0, lt=1, description="Ranks are tried with weights changed by up to this share")
+    weights: Weights
+    scales: dict[str, Scale | GroupScales] = Field(description="By KPI code")
+
+    def scale(self, code: str, category: Category) -> Scale | None:
+        """The scale of a KPI in a group of settlements; None if it has none there."""
+        found = self.scales.get(code)
+        return getattr(found, category) if isinstance(found, GroupScales) else found

@@ -13,9 +13,9 @@ from kpi_definitions import catalogue as catalogues
 from kpi_definitions.compiler import compile_kpi
 from kpi_definitions.documents import DocumentError, Fault, read
 from kpi_definitions.expressions import SCALAR, ExpressionError, check, parse
-from kpi_definitions.model import CatalogueHead, Initiative
+from kpi_definitions.model import AssessmentRules, CatalogueHead, Initiative
 from warehouse import schema
-from warehouse.contracts import SHOWCASE, Table, load_tables, odcs_schema, schema_faults
+from warehouse.contracts import SHOWCASE, Table, load_tables, odcs_schema, reference_faults, schema_faults
 from warehouse.store import Home
 
 _CELLS = (
@@ -24,11 +24,13 @@ _CELLS = (
 )
 
 
-def all_faults(home: Home) -> tuple[list[Fault], dict[str, int]]:
+def all_faults(
+    home: Home, showcase: Path = SHOWCASE, shipped: Path = catalogues.SHIPPED
+) -> tuple[list[Fault], dict[str, int]]:
     """Every fault found, and how many documents were looked at."""
     faults: list[Fault] = []
     folders = [SHIPPED, home.contracts]
-    paths = [*sorted(SHOWCASE.glob("*.odcs.yaml")), *(p for f in folders for p in sorted(f.rglob("*.odcs.yaml")))]
+    paths = [*sorted(showcase.glob("*.odcs.yaml")), *(p for f in folders for p in sorted(f.rglob("*.odcs.yaml")))]
     for path in paths:
         try:
             faults += schema_faults(read(path))
@@ -36,22 +38,25 @@ def all_faults(home: Home) -> tuple[list[Fault], dict[str, int]]:
             faults += error.faults
     counts = {"contracts": len(paths), "KPI definitions": 0}
     try:
-        tables = load_tables()
+        tables = load_tables(showcase)
     except DocumentError as error:
         return sorted({*faults, *error.faults}), counts
+    faults += reference_faults(tables)
     for table in tables.values():
         faults += _rule_faults(table)
+        faults += _label_faults(table)
     try:
         load_sources(tables, folders)
     except DocumentError as error:
         faults += error.faults
     try:
-        catalogue = catalogues.load()
+        catalogue = catalogues.load(home.catalogues, shipped=shipped)
     except DocumentError as error:
         return sorted({*faults, *error.faults}), counts
     counts["KPI definitions"] = len(catalogue.kpis)
     faults += _definition_faults(catalogue, tables)
-    faults += catalogues.changed_without_version(catalogue)
+    for one in catalogue.lists:
+        faults += catalogues.changed_without_version(one)
     return sorted(set(faults)), counts
 
 
@@ -66,7 +71,34 @@ def _rule_faults(table: Table) -> Iterator[Fault]:
                 yield table.document.fault(where, f"{table.name}.{quality['id']}: {error.message}", error.remedy)
 
 
-def _definition_faults(catalogue: catalogues.Catalogue, tables: Mapping[str, Table]) -> Iterator[Fault]:
+def _label_faults(table: Table) -> Iterator[Fault]:
+    """People read tables and columns in Russian as well as in English; whoever publishes them needs Kazakh titles."""
+    missing = [
+        n
+        for n, text in (
+            ("titleRu", table.title_ru),
+            ("titleKk", table.title_kk),
+            ("descriptionRu", table.description_ru),
+        )
+        if not text
+    ]
+    if missing:
+        yield table.document.fault(
+            ("schema", 0, "customProperties"),
+            f"{table.name} has no {', '.join(missing)}",
+            "add them as customProperties",
+        )
+    for index, column in enumerate(table.columns):
+        if not column.description or not column.description_ru:
+            lacking = "description" if not column.description else "descriptionRu"
+            yield table.document.fault(
+                ("schema", 0, "properties", index),
+                f"{table.name}.{column.name} has no {lacking}",
+                "describe the column in English and Russian",
+            )
+
+
+def _definition_faults(catalogue: catalogues.Catalogues, tables: Mapping[str, Table]) -> Iterator[Fault]:
     """Compile every KPI and let DuckDB bind it to empty tables: types are checked by who will run it."""
     con = duckdb.connect()
     for statement in schema.ddl(schema.metadata(tables.values())):
@@ -94,11 +126,12 @@ def _definition_faults(catalogue: catalogues.Catalogue, tables: Mapping[str, Tab
 
 def write_schemas() -> list[Path]:
     """JSON Schemas generated from the models, and the bundled one of ODCS, where the files' modelines expect them."""
-    folder = catalogues.HOME / "schema"
+    folder = catalogues.SCHEMA
     folder.mkdir(exist_ok=True)
     wanted = {
         folder / "initiative.schema.json": Initiative.model_json_schema(),
         folder / "catalogue.schema.json": CatalogueHead.model_json_schema(),
+        folder / "assessment.schema.json": AssessmentRules.model_json_schema(),
         SHOWCASE / "odcs.schema.json": odcs_schema(),
     }
     for path, content in wanted.items():

@@ -181,7 +181,9 @@ def status(as_json: JsonOption = False, home: HomeOption = None) -> None:
 @app.command()
 def explain(
     kpi: Annotated[str, typer.Argument(help="KPI code: MGT02-1")],
-    settlement: Annotated[str, typer.Argument(help="KATO or name: 710000000, Astana, Астана")],
+    settlement: Annotated[
+        str, typer.Argument(help="KATO or name: 710000000, Astana, Астана; a region, an item 7 group, KZ")
+    ],
     period: Annotated[str, typer.Argument(help="2026-01, 2026-Q1, 2026, or any run of months: 2026-01/2026-06")],
     as_json: JsonOption = False,
     home: HomeOption = None,
@@ -194,8 +196,9 @@ def explain(
     from warehouse.store import reading
 
     try:
-        with reading(_home(home)) as store:
-            answer = ask(store, load(), kpi.upper(), settlement, period)
+        place = _home(home)
+        with reading(place) as store:
+            answer = ask(store, load(place.catalogues), kpi.upper(), settlement, period)
     except (UnknownError, StoreError, DocumentError) as error:
         raise _fail(error) from None
     if as_json:
@@ -211,6 +214,85 @@ def settlements() -> None:
 
     for kato, name in ask().items():
         out.print(f"{kato}  {name}", highlight=False)
+
+
+@app.command()
+def catalogue(
+    ours: Annotated[str | None, typer.Argument(help="Compare this catalogue's KPIs ...")] = None,
+    theirs: Annotated[str | None, typer.Argument(help="... with this one's")] = None,
+    home: HomeOption = None,
+) -> None:
+    """The lists of initiatives that stand side by side; with two names, what one has of the other."""
+    from kpi_definitions.catalogue import compare, load
+    from pipelines import show
+
+    try:
+        lists = {one.head.id: one for one in load(_home(home).catalogues).lists}
+    except DocumentError as error:
+        raise _fail(error) from None
+    unknown = [name for name in (ours, theirs) if name and name not in lists]
+    if unknown:
+        raise _fail(f"no catalogue {', '.join(unknown)}; there are {', '.join(lists)}")
+    if ours and theirs:
+        show.comparison(out, lists[ours], lists[theirs], compare(lists[ours], lists[theirs]))
+    else:
+        show.catalogues(out, [lists[ours]] if ours else list(lists.values()))
+
+
+@app.command()
+def assess(
+    year: Annotated[int, typer.Argument(help="Year to assess")],
+    freeze: Annotated[bool, typer.Option("--freeze", help="Make a frozen version: it is never edited")] = False,
+    reason: Annotated[str | None, typer.Option("--reason", help="Why a frozen year is assessed again")] = None,
+    home: HomeOption = None,
+) -> None:
+    """The annual assessment of a year from the warehouse as it stands: a draft, or a frozen version; then publish."""
+    from kpi_definitions.catalogue import load
+    from pipelines import show
+    from warehouse.assessment import assess as make
+    from warehouse.release import publish
+    from warehouse.store import reading, writing
+
+    place = _home(home)
+    try:
+        lists = load(place.catalogues).lists
+        with writing(place) as store:
+            for one in lists:
+                if one.rules_of(year) is not None:
+                    make(store, one, year, freeze=freeze, reason=reason)
+        publish(place)
+        with reading(place) as store:
+            show.scorecard(out, store, year)
+    except (DocumentError, StoreError) as error:
+        raise _fail(error) from None
+
+
+@app.command()
+def incidents(
+    close: Annotated[int | None, typer.Option("--close", help="Close this incident by hand")] = None,
+    by: Annotated[str, typer.Option("--by", help="Who closes it")] = "",
+    reason: Annotated[str, typer.Option("--reason", help="Why")] = "",
+    all_: Annotated[bool, typer.Option("--all", help="Closed ones too")] = False,
+    home: HomeOption = None,
+) -> None:
+    """The journal of data quality incidents; the next run computes what a closed one concerns."""
+    from pipelines import show
+    from warehouse.quality import close_incident
+    from warehouse.store import reading, writing
+
+    place = _home(home)
+    try:
+        if close is not None:
+            with writing(place) as store:
+                close_incident(store, close, by, reason)
+            out.print(
+                f"incident {close} closed; the values it concerns follow with the next: qala run", highlight=False
+            )
+            return
+        with reading(place) as store:
+            show.incidents(out, store, closed=all_)
+    except StoreError as error:
+        raise _fail(error) from None
 
 
 @app.command()
@@ -233,12 +315,12 @@ def check(home: HomeOption = None) -> None:
 
 
 @app.command()
-def fingerprint() -> None:
+def fingerprint(home: HomeOption = None) -> None:
     """Record the fingerprints of new KPI versions; those recorded are never overwritten."""
     from kpi_definitions.catalogue import load, record_fingerprints
 
     try:
-        added = record_fingerprints(load())
+        added = [label for one in load(_home(home).catalogues).lists for label in record_fingerprints(one)]
     except DocumentError as error:
         raise _fail(error) from None
     out.print(f"recorded: {', '.join(added) or 'nothing new'}", highlight=False)
@@ -251,6 +333,20 @@ def schemas() -> None:
 
     for path in write_schemas():
         out.print(f"wrote {path}", highlight=False)
+
+
+@app.command()
+def docs() -> None:
+    """Write the pages under docs/reference: data dictionary, KPIs with their case passports, standards."""
+    from kpi_definitions.catalogue import load
+    from pipelines.reference import write
+    from warehouse.contracts import load_tables
+
+    try:
+        for path in write(load(), load_tables()):
+            out.print(f"wrote {path}", highlight=False)
+    except DocumentError as error:
+        raise _fail(error) from None
 
 
 @app.command()

@@ -5,8 +5,9 @@ Great Expectations is not imported here (5 to 15 s); the gate imports it once a 
 
 import dagster as dg
 
-from connectors.source_contract import SHIPPED, load_sources
+from connectors.intake import sources_of
 from kpi_definitions.catalogue import load as load_catalogue
+from pipelines.assets.assessment import assessment_asset
 from pipelines.assets.kpi import kpi_assets
 from pipelines.assets.release import release
 from pipelines.assets.showcase import showcase_asset
@@ -14,16 +15,19 @@ from pipelines.assets.zero import zero_assets
 from pipelines.automation import inbox_sensor, job, monthly_schedule
 from pipelines.resources import Qala
 from warehouse.contracts import load_tables
+from warehouse.store import Home
 
 tables = load_tables()
-catalogue = load_catalogue()
-sources = load_sources(tables, [SHIPPED])
+home = Home.default()
+catalogue = load_catalogue(home.catalogues)
+sources = sources_of(home, tables)
 
 defs = dg.Definitions(
     assets=[
         zero_assets(tables.values(), sources),
         *(showcase_asset(table) for table in tables.values()),
         *kpi_assets(catalogue, tables),
+        assessment_asset(catalogue),
         release,
     ],
     jobs=[job],

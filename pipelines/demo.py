@@ -59,6 +59,7 @@ def play(folder: Path, *, seed: int, year: int, console: Console, run: Callable[
         if not run(home, parse_period(declared.period).months):
             return False
     with reading(home) as store:
+        show.values(console, store)
         show.scorecard(console, store)
         show.refusals(console, store)
         show.status(console, {**status(store), "waiting": len(archive.pending()), "home": str(folder)})
@@ -68,7 +69,10 @@ def play(folder: Path, *, seed: int, year: int, console: Console, run: Callable[
     show.next_steps(console, [
         (f"{qala} explain MGT02-1 Almaty {year}-03 --home {name}", "walk from a number back to the files"),
         (f"{qala} explain MGT02-1 Pavlodar {year}-03 --home {name}", "a number restated by a corrected extract"),
+        (f"{qala} explain SAF02-1 republican {year} --home {name}", "a number over a group of settlements and a year"),
+        (f"{qala} incidents --home {name}", "what is wrong with the data just now"),
+        (f"{qala} assess {year} --freeze --home {name}", "freeze the assessment"),
         (f"{qala} ui --home {name}", "the Dagster UI: assets, checks, lineage"),
-        (f"open {name}/release/qala.duckdb in any DuckDB client", "FROM scorecard; FROM kpi_values; every table and column is described"),
+        (f"open {name}/release/qala.duckdb in any DuckDB client", "FROM scorecard; FROM kpi_values; FROM compliance; FROM plan_beside_fact"),
     ])  # fmt: skip
     return True

@@ -9,6 +9,8 @@ import dagster as dg
 from connectors.archive import Archive
 from connectors.intake import sources_of
 from connectors.source_contract import SourceContract
+from kpi_definitions.catalogue import Catalogues
+from kpi_definitions.catalogue import load as load_catalogues
 from warehouse.contracts import Table, load_tables
 from warehouse.store import FIRST_YEAR, Home
 
@@ -39,6 +41,10 @@ class Qala(dg.ConfigurableResource[None]):
     @property
     def tables(self) -> dict[str, Table]:
         return load_tables()
+
+    @property
+    def catalogues(self) -> Catalogues:
+        return load_catalogues(self.home.catalogues)
 
     @property
     def sources(self) -> dict[tuple[str, str], SourceContract]:

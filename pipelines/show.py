@@ -10,6 +10,7 @@ from rich.panel import Panel
 from rich.syntax import Syntax
 from rich.table import Table
 
+from kpi_definitions.catalogue import Catalogue, Counterpart
 from warehouse.store import Store
 
 SHOWN = 15  # deliveries shown by explain before --json is recommended
@@ -38,27 +39,101 @@ def status(console: Console, answer: Mapping[str, Any]) -> None:
     console.print(Panel(grid, title="status", title_align="left", expand=False))
 
 
-def scorecard(console: Console, store: Store) -> None:
-    """Settlements that delivered anything, best level first within their group."""
-    table = Table(
-        title="Scorecard (illustrative floors and goals; our proposal, not the order's formula)", title_justify="left"
-    )
-    for name, justify in (
-        ("group", "left"),
-        ("settlement", "left"),
-        ("KPIs", "right"),
-        ("coverage %", "right"),
-        ("achievement", "right"),
-        ("level", "right"),
-    ):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+def scorecard(console: Console, store: Store, year: int | None = None) -> None:
+    """The newest assessment of a year (the last one, if None), best level first within each group; who delivered nothing is left out."""
     rows = store.con.execute(
-        "SELECT item7_group, settlement_en, kpis_calculated || '/' || kpis_applicable, coverage_percent, achievement, level FROM scorecard "
-        "WHERE kpis_calculated > 0 ORDER BY list_position(['republican', 'regional', 'district'], item7_group), level DESC, settlement_en"
-    ).fetchall()
-    for row in rows:
-        table.add_row(*("" if v is None else f"{v:.1f}" if isinstance(v, float) else str(v) for v in row))
+        "SELECT * FROM scorecard WHERE year = coalesce(?, (SELECT max(year) FROM scorecard)) AND coverage_percent > 0 "
+        "ORDER BY catalogue_id, list_position(['republican', 'regional', 'district'], item7_group), rank NULLS LAST, level DESC, settlement_en",
+        [year],
+    )
+    names = [d[0] for d in rows.description or ()]
+    found = [dict(zip(names, row, strict=True)) for row in rows.fetchall()]
+    for catalogue in dict.fromkeys(r["catalogue_id"] for r in found):
+        mine = [r for r in found if r["catalogue_id"] == catalogue]
+        first = mine[0]
+        state = "draft" if first["status"] == "draft" else f"frozen, version {first['version']}"
+        table = Table(
+            title=f"Assessment of {first['year']} by {catalogue} ({state}): level = coverage x achievement; our proposal with illustrative "
+            "floors and goals, not the order's formula",
+            title_justify="left",
+        )
+        for name in ("group", "settlement", "coverage %", "achievement", "level", "place", "places possible"):
+            table.add_column(name, justify="left" if name in {"group", "settlement"} else "right")
+        for r in mine:
+            place = "insufficient coverage" if r["rank"] is None else str(r["rank"])
+            interval = "" if r["rank"] is None else f"{r['rank_best']} to {r['rank_worst']}"
+            numbers = ("" if r[n] is None else f"{r[n]:.1f}" for n in ("coverage_percent", "achievement", "level"))
+            table.add_row(r["item7_group"], r["settlement_en"], *numbers, place, interval)
+        console.print(table)
+
+
+def values(console: Console, store: Store) -> None:
+    """Every KPI of the newest year: in how many settlements it has a value, their range, and the country's value."""
+    rows = store.con.execute("""
+SELECT y.kpi_code, any_value(k.name_en), any_value(k.unit), count(y.value), count(*) FILTER (WHERE y.obs_status <> 'M'), min(y.value), median(y.value),
+       max(y.value), any_value(r.value)
+FROM year_values y JOIN (FROM registry.kpi QUALIFY row_number() OVER (PARTITION BY code ORDER BY version DESC) = 1) k ON k.code = y.kpi_code
+LEFT JOIN rollups r ON (r.kpi_code, r.area_kind, r.period_id) = (y.kpi_code, 'country', y.year)
+WHERE y.year = (SELECT max(year) FROM year_values) AND y.kato IN (SELECT DISTINCT kato FROM kpi.value WHERE value IS NOT NULL) GROUP BY y.kpi_code
+ORDER BY y.kpi_code""").fetchall()
+    table = Table(title="KPIs of the year in the settlements that delivered", title_justify="left")
+    for name in ("KPI", "name", "unit", "with value", "lowest", "median", "highest", "all together"):
+        table.add_column(name, justify="left" if name in {"KPI", "name", "unit"} else "right", overflow="fold")
+    for code, name, unit, counted, applicable, *numbers in rows:
+        table.add_row(code, name, unit, f"{counted}/{applicable}", *("" if n is None else f"{n:,.2f}" for n in numbers))
     console.print(table)
+
+
+def incidents(console: Console, store: Store, *, closed: bool) -> None:
+    rows = store.con.execute(
+        "SELECT incident_id, kind, criterion, table_name, coalesce(settlement_en, scope), period_id, rule || ': ' || observed, delivery_id, "
+        "coalesce(closed_by || ': ' || closing_reason, 'open') FROM incidents WHERE closed_seq IS NULL OR ? ORDER BY incident_id", [closed]
+    ).fetchall()  # fmt: skip
+    table = Table(title="Incidents of data quality", title_justify="left")
+    for name in ("no.", "kind", "criterion", "table", "settlement", "period", "what was found", "delivery", "state"):
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*map(str, row))
+    console.print(table)
+    console.print("close one by hand: qala incidents --close NO --by NAME --reason TEXT", highlight=False)
+
+
+def catalogues(console: Console, lists: Sequence[Catalogue]) -> None:
+    table = Table(title="Catalogues", title_justify="left")
+    for name in (
+        "catalogue",
+        "version",
+        "status",
+        "in force",
+        "initiatives",
+        "KPIs",
+        "assessment rules",
+        "labels not checked",
+    ):
+        table.add_column(name, overflow="fold")
+    for one in lists:
+        head = one.head
+        basic = sum(i.basis == "basic" for i in one.initiatives)
+        added = len(one.initiatives) - basic
+        table.add_row(head.id, head.version, head.status, f"{head.valid_from} to {head.valid_to or '...'}", f"{basic} + {added}", str(len(one.codes)),
+                      ", ".join(f"{r.version} from {r.valid_from}" for r in one.assessments) or "none",
+                      ", ".join(head.unchecked_languages) or "none")  # fmt: skip
+    console.print(table)
+    for one in lists:
+        console.print(f"{one.head.id}: {one.head.legal_basis.strip()}", highlight=False, style="dim")
+
+
+def comparison(console: Console, ours: Catalogue, theirs: Catalogue, found: Sequence[Counterpart]) -> None:
+    table = Table(title=f"KPIs of {ours.head.id} beside those of {theirs.head.id}", title_justify="left")
+    for name in ("KPI", "name", "likeness", f"in {theirs.head.id}"):
+        table.add_column(name, overflow="fold")
+    names = {k.code: k.name.en for k in ours.kpis}
+    for one in found:
+        table.add_row(one.code, names[one.code], one.likeness, ", ".join(one.others))
+    console.print(table)
+    met = {code for one in found if one.likeness == "same meaning" for code in one.others}
+    alone = [code for code in theirs.codes if code not in met]
+    console.print(f"without the same meaning in {ours.head.id}: {', '.join(alone) or 'none'}", highlight=False)
 
 
 def refusals(console: Console, store: Store) -> None:
@@ -79,8 +154,43 @@ def refusals(console: Console, store: Store) -> None:
     console.print(table)
 
 
+def rolled(console: Console, a: Mapping[str, Any]) -> None:
+    """A value over a territory or a year: what cells it is made of."""
+    kpi, area = a["kpi"], a["area"]
+    value = "no value" if a["value"] is None else f"{a['value']:,.6g} {kpi['unit']}"
+    grid = Table.grid(padding=(0, 2))
+    grid.add_row("KPI", f"{kpi['code']} {kpi['name']['en']} / {kpi['name']['ru']}")
+    grid.add_row(area["kind"], f"{area['code']} {area['name_en']} / {area['name_ru']}")
+    grid.add_row("period", f"{a['period']['id']}: {a['period']['start']} to {a['period']['end']}")
+    grid.add_row(
+        "value",
+        f"[bold]{value}[/bold]  [{_COLOURS.get(a['state'], 'white')}]{a['state']}[/] (OBS_STATUS {a['obs_status']})",
+    )
+    if a["reason"]:
+        grid.add_row("reason", a["reason"])
+    grid.add_row("made of", f"{a['counted']} of {a['applicable']} cells: {a['method']}")
+    if a["numerator"] is not None:
+        grid.add_row("parts", f"{_number(a['numerator'])} / {_number(a['denominator'])}, {a['sample_size']:,} rows")
+    console.print(Panel(grid, title="what", title_align="left", expand=False))
+    table = Table(title="cells", title_justify="left")
+    for name in ("settlement", "period", "value", "numerator", "denominator", "state"):
+        table.add_column(
+            name, justify="right" if name in {"value", "numerator", "denominator"} else "left", overflow="fold"
+        )
+    for m in a["members"][:SHOWN]:
+        numbers = ("" if m[n] is None else _number(m[n]) for n in ("value", "numerator", "denominator"))
+        table.add_row(f"{m['kato']} {m['name_en']}", m["period_id"], *numbers, m["reason"] or m["state"])
+    console.print(table)
+    if len(a["members"]) > SHOWN:
+        console.print(f"... and {len(a['members']) - SHOWN} more: --json", highlight=False)
+    console.print("walk on with: qala explain KPI SETTLEMENT PERIOD of a cell", highlight=False)
+
+
 def explanation(console: Console, a: Mapping[str, Any]) -> None:
     """The walk back from a number, top down."""
+    if "members" in a:
+        rolled(console, a)
+        return
     kpi, place, definition = a["kpi"], a["settlement"], a["definition"]
     value = "no value" if a["value"] is None else f"{a['value']:,.6g} {kpi['unit']}"
     colour = _COLOURS.get(a["state"], "white")

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
-from kpi_definitions.catalogue import Catalogue
+from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.model import Initiative, Kpi
 from warehouse.compute import Report, compute
 from warehouse.contracts import Column, Table, quoted
@@ -97,26 +97,35 @@ def _value(table: Table, column: Column, row: Mapping[str, Any], period: Period)
     assert column.name not in table.key, f"{table.name}.{column.name} is part of the key: give it"
     if not column.required:
         return None
-    return {"VARCHAR": "x", "BOOLEAN": False, "DATE": period.start, "TIMESTAMP": period.start}.get(column.sql_type, 0)
+    return {
+        "VARCHAR": "x",
+        "BOOLEAN": False,
+        "DATE": period.start,
+        "TIMESTAMP": dt.datetime.combine(period.start, dt.time()),
+    }.get(column.sql_type, 0)
 
 
 def empty(store: Store) -> None:
     """Forget every row, delivery and value: the next test starts with a bare warehouse."""
-    tables = [f"{place}.{name}" for place in ("showcase", "history") for name in store.tables]
-    tables += [
-        "audit.delivery",
-        "audit.rejected_row",
-        "audit.check_result",
-        "kpi.value",
-        "kpi.computation",
-        "registry.kpi",
-    ]
+    kept = (
+        "registry.setting",
+        "registry.region",
+        "registry.settlement",
+        "registry.period",
+        "registry.rule",
+        "registry.criterion",
+        "audit.ledger",
+    )
+    filled = store.con.execute(
+        "SELECT schema_name || '.' || table_name AS name FROM duckdb_tables() WHERE NOT temporary AND estimated_size > 0 ORDER BY name"
+    ).fetchall()
     with store.transaction():
-        for table in tables:
-            store.con.execute(f"DELETE FROM {table}")
+        for (table,) in filled:
+            if table not in kept:
+                store.con.execute(f"DELETE FROM {table}")
 
 
-def compute_one(store: Store, catalogue: Catalogue, code: str, period: str, today: dt.date = LATER) -> Report:
+def compute_one(store: Store, catalogue: Catalogues, code: str, period: str, today: dt.date = LATER) -> Report:
     """Compute one KPI for one period (and what was touched before)."""
     (report,) = compute(store, catalogue, [parse_period(period).closing_month], codes=[code], today=today)
     return report
@@ -141,7 +150,7 @@ def exact(number: Any) -> Decimal | None:
     return None if number is None else Decimal(str(number)).normalize()
 
 
-def changed(catalogue: Catalogue, *kpis: Kpi) -> Catalogue:
+def changed(catalogue: Catalogues, *kpis: Kpi) -> Catalogues:
     """The catalogue with the versions of these KPIs' codes replaced by the given ones."""
     codes = {kpi.code for kpi in kpis}
 
@@ -149,13 +158,13 @@ def changed(catalogue: Catalogue, *kpis: Kpi) -> Catalogue:
         mine = [k for k in kpis if k.code.startswith(f"{initiative.code}-")]
         return initiative.model_copy(update={"kpis": (*(k for k in initiative.kpis if k.code not in codes), *mine)})
 
-    return Catalogue(catalogue.head, tuple(mend(i) for i in catalogue.initiatives), catalogue.documents)
+    return _mapped(catalogue, mend)
 
 
-def only(catalogue: Catalogue, *codes: str) -> Catalogue:
+def only(catalogue: Catalogues, *codes: str) -> Catalogues:
     """The catalogue with no other KPIs: what is not compiled takes no time."""
+    return _mapped(catalogue, lambda i: i.model_copy(update={"kpis": tuple(k for k in i.kpis if k.code in codes)}))
 
-    def cut(initiative: Initiative) -> Initiative:
-        return initiative.model_copy(update={"kpis": tuple(k for k in initiative.kpis if k.code in codes)})
 
-    return Catalogue(catalogue.head, tuple(cut(i) for i in catalogue.initiatives), catalogue.documents)
+def _mapped(catalogue: Catalogues, mend: Callable[[Initiative], Initiative]) -> Catalogues:
+    return Catalogues(tuple(replace(c, initiatives=tuple(map(mend, c.initiatives))) for c in catalogue.lists))

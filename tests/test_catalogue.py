@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from kpi_definitions.catalogue import FINGERPRINTS, HOME, Catalogue, changed_without_version, load, record_fingerprints
+from kpi_definitions.catalogue import (
+    FINGERPRINTS,
+    SHIPPED,
+    Catalogues,
+    changed_without_version,
+    load,
+    load_one,
+    record_fingerprints,
+)
 from kpi_definitions.compiler import ExpressionError, compile_kpi, fingerprint
 from kpi_definitions.documents import DocumentError, Fault
 from kpi_definitions.model import Kpi
@@ -40,7 +48,6 @@ KPI = """\
     coverage: {minimum: 1}
     late_data_days: 10
     standards: {fit: none}
-    assessment: {floor: 50, goal: 98}
 """
 INITIATIVE = f"""\
 # a comment, so that lines and entries differ
@@ -58,16 +65,21 @@ SECOND = KPI.replace("version: 1", "version: 2").replace("First version.", "Seco
 
 def folder_with(tmp_path: Path, text: str | bytes, name: str = "MGT02.yaml") -> Path:
     """A catalogue folder with the shipped head and one initiative file."""
+    head, tmp_path = SHIPPED / "qala-proposal" / "catalogue.yaml", tmp_path / "qala-proposal"
     (tmp_path / "spheres" / "mgt").mkdir(parents=True, exist_ok=True)
-    (tmp_path / "catalogue.yaml").write_text((HOME / "catalogue.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "catalogue.yaml").write_text(head.read_text(encoding="utf-8"), encoding="utf-8")
     file = tmp_path / "spheres" / "mgt" / name
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
     return tmp_path
 
 
+def loaded(folder: Path) -> Catalogues:
+    return Catalogues((load_one(folder),))
+
+
 def faults_of(tmp_path: Path, text: str | bytes, name: str = "MGT02.yaml") -> list[Fault]:
     with pytest.raises(DocumentError) as caught:
-        load(folder_with(tmp_path, text, name))
+        load_one(folder_with(tmp_path, text, name))
     assert str(tmp_path) in str(caught.value)
     return caught.value.faults
 
@@ -114,12 +126,15 @@ FAULTS = {
     "more groups than the initiative": (
         replaced("    categories: [republican, regional]", "    categories: [republican, district]"), ("[republican, district]", 1), "applies to more groups"),
     "code of another initiative": (replaced("code: MGT02-1", "code: MGT03-1"), ("code: MGT03-1", 1), "does not belong to MGT02"),
-    "code that is none": (replaced("code: MGT02-1", "code: MGT2-1"), ("code: MGT2-1", 1), "code"),
+    "code that is none": (replaced("code: MGT02-1", "code: mgt02-1"), ("code: mgt02-1", 1), "code"),
     "version nought": (replaced("version: 1", "version: 0"), ("version: 0", 1), "version"),
     "coverage above one": (replaced("coverage: {minimum: 1}", "coverage: {minimum: 75}"), ("minimum: 75", 1), "minimum"),
     "ends before it begins": (
         replaced("2010-01-01\n", "2010-01-01\n    valid_to: 2009-01-01\n"), ("- code: MGT02-1", 1), "valid_to must be after valid_from"),
-    "floor is goal": (replaced("floor: 50, goal: 98", "floor: 50, goal: 50"), ("- code: MGT02-1", 1), "floor and goal must differ"),
+    "unknown unit": (replaced("unit: PT", "unit: PERCENT"), ("unit: PERCENT", 1), "no unit 'PERCENT'"),
+    "season of a quarterly KPI": (
+        replaced("period: M", "period: Q").replace("scale: 100", "scale: 100\n    season: {months: [1], name: {en: winter, ru: зима}}"),
+        ("- code: MGT02-1", 1), "only a monthly KPI"),
     "a day that does not exist": (replaced("2010-01-01", "2026-02-30"), ("2026-02-30", 1), "2026-02-30"),
     "not YAML": (replaced("    unit: PT\n", "\tunit: PT\n"), ("unit: PT", 1), "not valid YAML"),
     "a key that is a list": (replaced("    unit: PT\n", "    ? [unit]\n    : PT\n"), ("? [unit]", 1), "a key must be a word"),
@@ -136,7 +151,7 @@ def test_a_fault_names_file_line_and_remedy(tmp_path: Path, what: str) -> None:
 
 
 def test_the_text_without_faults_loads(tmp_path: Path) -> None:
-    catalogue = load(folder_with(tmp_path, INITIATIVE))
+    catalogue = loaded(folder_with(tmp_path, INITIATIVE))
     assert catalogue.codes == ("MGT02-1",)
     assert catalogue.latest("MGT02-1").minimum_sample == 1
     assert catalogue.sphere_of("MGT02-1").number == 1
@@ -195,7 +210,7 @@ def test_all_faults_of_all_files_come_at_once(tmp_path: Path) -> None:
 )
 def test_a_fault_of_an_expression_is_placed_on_its_line(tmp_path: Path, old: str, new: str, message: str) -> None:
     text = replaced(old, new)
-    catalogue = load(folder_with(tmp_path, text))
+    catalogue = loaded(folder_with(tmp_path, text))
     kpi = catalogue.latest("MGT02-1")
     with pytest.raises(ExpressionError) as caught:
         compile_kpi(kpi, TABLES)
@@ -208,9 +223,9 @@ def test_a_fault_of_an_expression_is_placed_on_its_line(tmp_path: Path, old: str
 # ---- versions
 
 
-def two_versions(tmp_path: Path) -> Catalogue:
+def two_versions(tmp_path: Path) -> Catalogues:
     first = replaced("2010-01-01\n", "2010-01-01\n    valid_to: 2026-02-01\n")
-    return load(folder_with(tmp_path, first + SECOND.replace("2010-01-01", "2026-02-01")))
+    return loaded(folder_with(tmp_path, first + SECOND.replace("2010-01-01", "2026-02-01")))
 
 
 def test_one_version_is_in_force_on_a_day(tmp_path: Path) -> None:
@@ -228,38 +243,40 @@ def test_one_version_is_in_force_on_a_day(tmp_path: Path) -> None:
 
 
 def test_a_change_without_a_new_version_is_found(tmp_path: Path) -> None:
-    catalogue = load(folder_with(tmp_path, INITIATIVE))
-    (fault,) = changed_without_version(catalogue, tmp_path)
+    catalogue = loaded(folder_with(tmp_path, INITIATIVE))
+    (fault,) = changed_without_version(catalogue.lists[0])
     assert "no recorded fingerprint" in fault.message
-    assert record_fingerprints(catalogue, tmp_path) == ["MGT02-1@1"]
-    assert changed_without_version(catalogue, tmp_path) == []
+    assert record_fingerprints(catalogue.lists[0]) == ["MGT02-1@1"]
+    assert changed_without_version(catalogue.lists[0]) == []
 
-    reworded = load(folder_with(tmp_path, replaced("First version.", "Reworded.").replace("count(*)", "'COUNT( * )'")))
-    assert changed_without_version(reworded, tmp_path) == []
+    reworded = loaded(
+        folder_with(tmp_path, replaced("First version.", "Reworded.").replace("count(*)", "'COUNT( * )'"))
+    )
+    assert changed_without_version(reworded.lists[0]) == []
 
     text = replaced("closed_at <= due_at", "closed_at < due_at")
-    changed = load(folder_with(tmp_path, text))
-    (fault,) = changed_without_version(changed, tmp_path)
+    changed = loaded(folder_with(tmp_path, text))
+    (fault,) = changed_without_version(changed.lists[0])
     assert (fault.path.name, fault.line) == ("MGT02.yaml", line_of(text, "version: 1"))
     assert "changed its meaning without a new version" in fault.message
     assert "new version" in fault.remedy
 
 
 def test_a_recorded_fingerprint_is_never_overwritten(tmp_path: Path) -> None:
-    record_fingerprints(load(folder_with(tmp_path, INITIATIVE)), tmp_path)
-    before = json.loads((tmp_path / FINGERPRINTS).read_text())
+    record_fingerprints(loaded(folder_with(tmp_path, INITIATIVE)).lists[0])
+    before = json.loads((tmp_path / "qala-proposal" / FINGERPRINTS).read_text())
     changed = two_versions(tmp_path)
-    edited = load(folder_with(tmp_path, replaced("scale: 100", "scale: 1000")))
-    assert record_fingerprints(edited, tmp_path) == []
-    assert json.loads((tmp_path / FINGERPRINTS).read_text()) == before
-    assert record_fingerprints(changed, tmp_path) == ["MGT02-1@2"]
+    edited = loaded(folder_with(tmp_path, replaced("scale: 100", "scale: 1000")))
+    assert record_fingerprints(edited.lists[0]) == []
+    assert json.loads((tmp_path / "qala-proposal" / FINGERPRINTS).read_text()) == before
+    assert record_fingerprints(changed.lists[0]) == ["MGT02-1@2"]
 
 
 # ---- the shipped catalogue
 
 
 def test_shipped_catalogue_has_all_spheres_and_initiatives() -> None:
-    catalogue = load()
+    (catalogue,) = load().lists
     assert sorted(s.number for s in catalogue.head.spheres) == list(range(1, 9))
     assert len(catalogue.initiatives) == 32
     assert {i.sphere for i in catalogue.initiatives} == {s.code for s in catalogue.head.spheres}
@@ -268,9 +285,9 @@ def test_shipped_catalogue_has_all_spheres_and_initiatives() -> None:
 
 
 def test_shipped_definitions_match_their_recorded_fingerprints() -> None:
-    catalogue = load()
+    (catalogue,) = load().lists
     assert changed_without_version(catalogue) == []
-    recorded = json.loads((HOME / FINGERPRINTS).read_text())
+    recorded = json.loads((catalogue.folder / FINGERPRINTS).read_text())
     assert {f"{k.code}@{k.version}": fingerprint(k) for k in catalogue.kpis}.items() <= recorded.items()
 
 
@@ -282,8 +299,9 @@ def test_shipped_definitions_describe_themselves_in_two_languages(kpi: Kpi) -> N
 
 
 def test_a_version_that_vanished_is_a_fault(tmp_path: Path) -> None:
-    (tmp_path / "fingerprints.json").write_text('{"MGT02-1@7": "x"}')
-    faults = changed_without_version(load(), tmp_path)
+    folder = folder_with(tmp_path, INITIATIVE)
+    (folder / FINGERPRINTS).write_text('{"MGT02-1@7": "x"}')
+    faults = changed_without_version(load_one(folder))
     assert [f.message for f in faults if "no longer defined" in f.message] == [
         "MGT02-1 version 7 is recorded here and no longer defined"
     ]

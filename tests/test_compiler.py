@@ -315,7 +315,7 @@ def test_a_fused_scan_counts_what_its_parts_count() -> None:
         APPEALS.model_copy(update={"name": DEATHS.name, "description": None}),
         APPEALS.model_copy(update={"change_note": "other words", "approved_by": "someone"}),
         APPEALS.model_copy(update={"valid_to": dt.date(2030, 1, 1)}),
-        APPEALS.model_copy(update={"assessment": DEATHS.assessment, "standards": DEATHS.standards}),
+        APPEALS.model_copy(update={"standards": DEATHS.standards}),
         APPEALS.model_copy(update={"sensitivity": "internal"}),
     ],
 )

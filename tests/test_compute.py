@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 
-from kpi_definitions.catalogue import Catalogue
+from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.catalogue import load as load_catalogue
 from kpi_definitions.model import Kpi
 from tests.support import (
@@ -58,7 +59,7 @@ def appeal(number: str, *, late: bool = False, due: AT | None = None, **more: An
     } | more
 
 
-def run(store: Store, period: str = "2026-01", today: dt.date = LATER, catalogue: Catalogue = CATALOGUE) -> Report:
+def run(store: Store, period: str = "2026-01", today: dt.date = LATER, catalogue: Catalogues = CATALOGUE) -> Report:
     return compute_one(store, catalogue, "MGT02-1", period, today)
 
 
@@ -396,8 +397,8 @@ def test_a_value_carries_its_definition_catalogue_and_run(store: Store) -> None:
     compute(
         store, CATALOGUE, ["2026-01"], codes=["MGT02-2"], today=LATER
     )  # registers all versions with the first catalogue
-    renewed = Catalogue(
-        CATALOGUE.head.model_copy(update={"version": "2025.9"}), CATALOGUE.initiatives, CATALOGUE.documents
+    renewed = Catalogues(
+        tuple(replace(c, head=c.head.model_copy(update={"version": "2025.9"})) for c in CATALOGUE.lists)
     )
     head = store.head
     report = run(store, catalogue=renewed)

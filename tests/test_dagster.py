@@ -19,7 +19,7 @@ GRAPH = defs.resolve_asset_graph()
 
 def test_assets() -> None:
     tables, catalogue = load_tables(), load_catalogue()
-    expected = {dg.AssetKey(["release"])}
+    expected = {dg.AssetKey(["release"]), dg.AssetKey(["assessment"])}
     expected |= {dg.AssetKey([stage, table]) for stage in ("zero", "showcase") for table in tables}
     expected |= {
         dg.AssetKey(["kpi", catalogue.sphere_of(c).code.lower(), c.replace("-", "_")]) for c in catalogue.codes

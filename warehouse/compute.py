@@ -12,18 +12,20 @@ import datetime as dt
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from kpi_definitions.catalogue import Catalogue
+from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.compiler import GRAIN_UNIT, Compiled, Scan, compile_kpi, fuse
 from kpi_definitions.model import Grain, Kind, Kpi
 from warehouse.contracts import literal
 from warehouse.load import as_of
 from warehouse.periods import closing_in
+from warehouse.rollup import roll_up
 from warehouse.store import Store, register_catalogue
 
 # a published value, to six decimals, from numerator n, denominator d and sample s
 VALUE = """round(CASE kind WHEN 'quantile' THEN n * scale
                  WHEN 'mean' THEN scale * n / nullif(s, 0)
                  ELSE scale * coalesce(n, 0) / nullif(d, 0) END, 6)"""
+REGISTER = "dim_information_system"  # items 12 and 13: which systems exist, and since when they are integrated
 CELL = "(kpi_code VARCHAR, version INTEGER, kato VARCHAR, period_id VARCHAR, period_start TIMESTAMP, period_end TIMESTAMP, period_end_population_date DATE)"
 
 
@@ -41,7 +43,7 @@ class Report:
     seq: int
 
 
-def compute(store: Store, catalogue: Catalogue, months: Sequence[str], *, codes: Collection[str] | None = None,
+def compute(store: Store, catalogue: Catalogues, months: Sequence[str], *, codes: Collection[str] | None = None,
             today: dt.date | None = None) -> list[Report]:  # fmt: skip
     """Compute the KPIs `codes` (all, if None) for the periods closing in `months`, and restate what was touched.
 
@@ -54,16 +56,17 @@ def compute(store: Store, catalogue: Catalogue, months: Sequence[str], *, codes:
     con, head = store.con, store.head
     con.execute(f"CREATE OR REPLACE TEMP TABLE cell {CELL}")
     for one in compiled:
-        _ask(store, one, months, today)
+        _ask(store, catalogue, one, months, today)
     con.execute(
         "CREATE OR REPLACE TEMP TABLE part (kpi_code VARCHAR, version INTEGER, kato VARCHAR, period_id VARCHAR, n DOUBLE, exact_n DECIMAL(38,6), "
         "exact_d DECIMAL(38,6), s BIGINT)"
     )
     texts = _scan(store, compiled)
     _cover(store, compiled)
-    _specify(store, compiled)
+    _specify(store, catalogue, compiled)
+    _look_up_systems(store)
     con.execute(_STATES.format(today=literal(today.isoformat()), value=VALUE))
-    return _write(store, compiled, catalogue.head.version, months, head, texts)
+    return _write(store, compiled, months, head, texts)
 
 
 def evaluate(
@@ -98,11 +101,11 @@ def window(kato: str, start: dt.date, end: dt.date, label: str) -> str:
     )
 
 
-def _ask(store: Store, one: Compiled, months: Sequence[str], today: dt.date) -> None:
+def _ask(store: Store, catalogue: Catalogues, one: Compiled, months: Sequence[str], today: dt.date) -> None:
     """Fill `cell` with what is to be computed for one version of one KPI."""
     kpi, con = one.kpi, store.con
-    until = literal((kpi.valid_to or dt.date(9999, 1, 1)).isoformat())
-    force = f"p.grain = '{kpi.period}' AND p.period_start >= DATE {literal(kpi.valid_from.isoformat())} AND p.period_start < DATE {until}"
+    start, end = catalogue.effect(kpi)
+    force = f"p.grain = '{kpi.period}' AND p.period_start >= DATE '{start}' AND p.period_start < DATE '{end}'"
     due = ", ".join(literal(p.id) for p in closing_in(tuple(months), kpi.period)) or "NULL"
     row = con.execute("SELECT max(as_of_seq) FROM kpi.computation WHERE kpi_code = ?", [kpi.code]).fetchone()
     last = row[0] if row else None
@@ -124,6 +127,12 @@ def _ask(store: Store, one: Compiled, months: Sequence[str], today: dt.date) -> 
                     f"""EXISTS (FROM audit.delivery d WHERE d.loaded_seq > {last} AND d.table_name IN ({", ".join(map(literal, one.tables))})
                 AND d.period_start < p.period_end AND d.period_end > p.period_start
                 AND (d.scope = v.kato OR d.scope = 'KZ' OR (length(d.scope) = 2 AND starts_with(v.kato, d.scope))))""",
+                    f"""EXISTS (FROM audit.incident i JOIN audit.delivery d USING (delivery_id) WHERE i.closed_seq > {last}
+                AND i.table_name IN ({", ".join(map(literal, one.tables))}) AND d.period_start < p.period_end AND d.period_end > p.period_start
+                AND (i.scope = v.kato OR i.scope = 'KZ' OR (length(i.scope) = 2 AND starts_with(v.kato, i.scope))))""",
+                    f"""v.state = 'not calculable' AND v.kato IN (
+                    SELECT kato FROM showcase.{REGISTER} WHERE valid_from_seq > {last}
+                    UNION SELECT kato FROM history.{REGISTER} WHERE valid_to_seq > {last})""",
                 )
             )
             + ")"
@@ -138,7 +147,7 @@ def _period_key(scan: Scan) -> str:
 
 def _touched(scan: Scan, last: int) -> str:
     """(settlement, period key) of rows that came or went after a sequence."""
-    column = f'"{scan.time[1]}"' if scan.time[0] != "stock" else "snapshot_date"
+    column = "snapshot_date" if scan.time[0] in ("stock", "listed") else f'"{scan.time[1]}"'
     key = f"CAST(date_trunc('{GRAIN_UNIT[scan.grain]}', {column}) AS DATE)" if scan.time[0] == "event" else column
     return " UNION ".join(f"SELECT kato, {key} FROM {place}.{scan.table} WHERE {column} IS NOT NULL AND {since} > {last}"
                           for place, since in (("showcase", "valid_from_seq"), ("history", "valid_to_seq")))  # fmt: skip
@@ -185,58 +194,83 @@ def _scan(store: Store, compiled: Sequence[Compiled]) -> dict[str, str]:
     return texts
 
 
-def _needs(one: Compiled) -> Iterable[tuple[str, bool]]:
-    """Tables a KPI needs deliveries of, and whether only the period's closing month counts (snapshots).
+def _needs(one: Compiled) -> Iterable[tuple[str, str]]:
+    """Tables a KPI needs deliveries of: of every month of the period, or of its closing month (snapshots).
 
-    A figure looked up by date (`as_of`) is either there or not, whichever delivery brought it.
+    A figure looked up by date (`as_of`) is either there or not, whichever delivery brought it: of its deliveries only
+    those refused matter.
     """
     for scan in one.scans:
-        if scan.time[0] != "as_of":
-            yield scan.table, scan.time[0] == "stock"
+        yield scan.table, {"event": "every", "as_of": "lookup"}.get(scan.time[0], "closing")
 
 
 def _cover(store: Store, compiled: Sequence[Compiled]) -> None:
     """`covered`: by cell, the months a KPI needs, those delivered, and what is missing or was refused."""
     con = store.con
     needs = ", ".join(
-        f"({literal(c.kpi.code)}, {c.kpi.version}, {literal(t)}, {str(closing).lower()})"
+        f"({literal(c.kpi.code)}, {c.kpi.version}, {literal(t)}, {literal(months)})"
         for c in compiled
-        for t, closing in _needs(c)
+        for t, months in _needs(c)
     )
     con.execute(
-        f"CREATE OR REPLACE TEMP TABLE need AS SELECT * FROM (VALUES {needs}) AS n(kpi_code, version, table_name, closing_only)"
+        f"CREATE OR REPLACE TEMP TABLE need AS SELECT * FROM (VALUES {needs}) AS n(kpi_code, version, table_name, wanted)"
     )
     con.execute("""CREATE OR REPLACE TEMP TABLE arrived AS
 SELECT d.table_name, s.kato, m.id AS month, bool_or(d.state = 'loaded') AS loaded,
-       arg_max(d.delivery_id, d.loaded_seq) FILTER (WHERE d.state = 'refused') AS refused
-FROM audit.delivery d JOIN registry.period m ON m.grain = 'M' AND m.period_start >= d.period_start AND m.period_end <= d.period_end
+       arg_max(d.delivery_id, d.loaded_seq) FILTER (WHERE d.state = 'refused') AS refused,
+       string_agg(DISTINCT i.failing, ', ' ORDER BY i.failing) FILTER (WHERE d.state = 'loaded') AS doubt
+FROM audit.delivery d
+LEFT JOIN (SELECT delivery_id, string_agg(criterion || ' (' || rule || ')', ', ' ORDER BY rule) || ' in delivery ' || delivery_id AS failing
+           FROM audit.incident WHERE closed_seq IS NULL GROUP BY delivery_id) i USING (delivery_id)
+JOIN registry.period m ON m.grain = 'M' AND m.period_start >= d.period_start AND m.period_end <= d.period_end
 JOIN registry.settlement s ON d.scope = s.kato OR d.scope = 'KZ' OR d.scope = s.kato2
 WHERE d.state IN ('loaded', 'refused') AND d.table_name IN (SELECT table_name FROM need)
 GROUP BY ALL""")
     con.execute("""CREATE OR REPLACE TEMP TABLE covered AS
-SELECT c.kpi_code, c.version, c.kato, c.period_id, count(*) AS months, count(*) FILTER (WHERE a.loaded) AS delivered,
-       list(n.table_name || ' ' || m.id ORDER BY n.table_name, m.id) FILTER (WHERE a.refused IS NULL AND a.loaded IS NOT TRUE) AS missing_months,
+SELECT c.kpi_code, c.version, c.kato, c.period_id, nullif(count(*) FILTER (WHERE n.wanted <> 'lookup'), 0) AS months,
+       count(*) FILTER (WHERE a.loaded AND n.wanted <> 'lookup') AS delivered,
+       list(n.table_name || ' ' || m.id ORDER BY n.table_name, m.id)
+           FILTER (WHERE n.wanted <> 'lookup' AND a.refused IS NULL AND a.loaded IS NOT TRUE) AS missing_months,
        CASE WHEN len(missing_months) <= 3 THEN array_to_string(missing_months, ', ')
-            ELSE missing_months[1] || ' to ' || missing_months[-1] || ' (' || len(missing_months) || ' of ' || count(*) || ' months)' END AS missing,
+            ELSE missing_months[1] || ' to ' || missing_months[-1] || ' (' || len(missing_months) || ' of ' || months || ' months)' END AS missing,
        string_agg(n.table_name || ' ' || m.id || ' (delivery ' || a.refused || ')', ', ' ORDER BY n.table_name, m.id)
-           FILTER (WHERE a.refused IS NOT NULL AND NOT a.loaded) AS refused
+           FILTER (WHERE a.refused IS NOT NULL AND NOT a.loaded) AS refused,
+       string_agg(n.table_name || ' ' || m.id || ': ' || a.doubt, '; ' ORDER BY n.table_name, m.id) AS doubt
 FROM cell c JOIN need n USING (kpi_code, version)
 JOIN registry.period m ON m.grain = 'M' AND m.period_end <= CAST(c.period_end AS DATE)
-    AND m.period_start >= CASE WHEN n.closing_only THEN CAST(c.period_end AS DATE) - INTERVAL 1 MONTH ELSE c.period_start END
+    AND m.period_start >= CASE WHEN n.wanted <> 'every' THEN CAST(c.period_end AS DATE) - INTERVAL 1 MONTH ELSE c.period_start END
 LEFT JOIN arrived a ON (a.table_name, a.kato, a.month) = (n.table_name, c.kato, m.id)
 GROUP BY ALL""")
 
 
-def _specify(store: Store, compiled: Sequence[Compiled]) -> None:
+def _look_up_systems(store: Store) -> None:
+    """`known`: by cell, what the newest register of information systems before the period's end says of the initiative's systems."""
+    store.con.execute(f"""CREATE OR REPLACE TEMP TABLE known AS
+WITH latest AS (
+    SELECT c.kpi_code, c.kato, c.period_id, c.period_end_population_date AS day, max(s.snapshot_date) AS listed
+    FROM cell c JOIN spec x ON (x.kpi_code, x.version) = (c.kpi_code, c.version) AND x.rows_table <> '{REGISTER}'
+    JOIN showcase.{REGISTER} s ON s.kato = c.kato AND s.snapshot_date <= c.period_end_population_date GROUP BY ALL)
+SELECT l.kpi_code, l.kato, l.period_id, l.listed, count(s.system_id) AS systems, count(*) FILTER (WHERE s.sdu_integrated_at < l.day) AS integrated,
+       string_agg(s.system_id, ', ' ORDER BY s.system_id) AS named
+FROM latest l LEFT JOIN showcase.{REGISTER} s ON (s.kato, s.snapshot_date) = (l.kato, l.listed)
+    AND s.initiative_code = split_part(l.kpi_code, '-', 1) AND s.commissioned_at < l.day AND (s.retired_at IS NULL OR s.retired_at >= l.day)
+GROUP BY ALL""")
+
+
+def _specify(store: Store, catalogue: Catalogues, compiled: Sequence[Compiled]) -> None:
     """`spec`: what the state rules need to know of each KPI version."""
     store.con.execute(
         "CREATE OR REPLACE TEMP TABLE spec (kpi_code VARCHAR, version INTEGER, kind VARCHAR, scale BIGINT, minimum_coverage DOUBLE, "
-        "minimum_sample BIGINT, late_days INTEGER, categories VARCHAR, rows_table VARCHAR, looked_up VARCHAR, hash VARCHAR)"
+        "minimum_sample BIGINT, late_days INTEGER, categories VARCHAR, rows_table VARCHAR, looked_up VARCHAR, unit VARCHAR, "
+        "minimum_cell BIGINT, counts_distinct BOOLEAN, season VARCHAR, season_months VARCHAR, catalogue_version VARCHAR, hash VARCHAR)"
     )
     columns = ["kpi_code", "version", "kind", "scale", "minimum_coverage", "minimum_sample", "late_days", "categories"]
-    store.insert("spec", [*columns, "rows_table", "looked_up", "hash"], [
+    store.insert("spec", [*columns, "rows_table", "looked_up", "unit", "minimum_cell", "counts_distinct", "season",
+                          "season_months", "catalogue_version", "hash"], [
         (c.kpi.code, c.kpi.version, str(c.kpi.kind), c.kpi.scale, c.kpi.coverage.minimum, c.kpi.minimum_sample, c.kpi.late_data_days,
-         ", ".join(c.kpi.categories), c.numerator[0].table, next((s.table for s in c.scans if s.time[0] == "as_of"), None), c.fingerprint)
+         ", ".join(c.kpi.categories), c.numerator[0].table, next((s.table for s in c.scans if s.time[0] == "as_of"), None), c.kpi.unit,
+         c.kpi.minimum_cell, "distinct" in c.kpi.numerator.aggregate.lower(), c.kpi.season.name.en if c.kpi.season else None,
+         ", ".join(map(str, c.kpi.season.months)) if c.kpi.season else None, catalogue.of(c.kpi.code).head.version, c.fingerprint)
         for c in compiled])  # fmt: skip
 
 
@@ -244,30 +278,44 @@ def _specify(store: Store, compiled: Sequence[Compiled]) -> None:
 _STATES = """CREATE OR REPLACE TEMP TABLE fresh AS
 WITH joined AS (
     SELECT c.*, p.n, p.exact_n, p.exact_d, CAST(p.exact_d AS DOUBLE) AS d, p.s, g.item7_group, x.* EXCLUDE (kpi_code, version),
-           v.months, v.delivered, v.missing, v.refused, CASE WHEN v.months IS NULL THEN NULL ELSE round(v.delivered / v.months, 4) END AS coverage
+           v.months, v.delivered, v.missing, v.refused, v.doubt,
+           k.systems, k.integrated, k.listed, k.named,
+           CASE WHEN v.months IS NULL THEN NULL ELSE round(v.delivered / v.months, 4) END AS coverage
     FROM cell c JOIN part p USING (kpi_code, version, kato, period_id) JOIN spec x USING (kpi_code, version)
-    JOIN registry.settlement g USING (kato) LEFT JOIN covered v USING (kpi_code, version, kato, period_id)),
+    JOIN registry.settlement g USING (kato) LEFT JOIN covered v USING (kpi_code, version, kato, period_id)
+    LEFT JOIN known k USING (kpi_code, kato, period_id)),
 valued AS (SELECT *, {value} AS raw_value FROM joined),
 judged AS (
     SELECT *, CASE
         WHEN NOT list_contains(string_split(categories, ', '), item7_group) THEN 'M|not applicable|the KPI applies to settlements of group ' || categories
-        WHEN coverage < minimum_coverage AND refused IS NOT NULL THEN 'O|not calculable|quality gate failed, extract refused: ' || refused
+        WHEN season IS NOT NULL AND NOT list_contains(string_split(season_months, ', '), month(period_start)::VARCHAR) THEN
+            'M|not applicable|outside the ' || season
+        WHEN (coverage < minimum_coverage OR (looked_up IS NOT NULL AND exact_d IS NULL)) AND refused IS NOT NULL THEN
+            'O|not calculable|quality gate failed, extract refused: ' || refused
             || coalesce('; not delivered: ' || missing, '')
+        WHEN coverage < minimum_coverage AND systems = 0 THEN 'O|not calculable|no system known: the register of ' || listed
+            || ' names none in operation for initiative ' || split_part(kpi_code, '-', 1)
+        WHEN coverage < minimum_coverage AND integrated = 0 THEN 'L|not calculable|not integrated: of system ' || named
+            || ' the register of ' || listed || ' knows no integration with the SDU'
         WHEN coverage < minimum_coverage THEN 'L|not calculable|extract not delivered: ' || missing
         WHEN looked_up IS NOT NULL AND exact_d IS NULL THEN 'L|not calculable|' || looked_up || ' has no figure as of ' || period_end_population_date
         WHEN raw_value IS NULL AND s > 0 THEN 'M|not applicable|the denominator is zero'
         WHEN raw_value IS NULL THEN 'M|not applicable|no rows: nothing of ' || rows_table || ' falls into the period'
-        WHEN kind = 'share' AND (raw_value > 100 OR raw_value < 0) THEN 'O|not calculable|a share of ' || raw_value || ' % is an error in the data'
+        WHEN unit = 'PT' AND (raw_value > 100 OR raw_value < 0) THEN 'O|not calculable|a share of ' || raw_value || ' % is an error in the data'
+        WHEN CASE WHEN counts_distinct THEN exact_n ELSE s END BETWEEN 1 AND minimum_cell - 1 THEN
+            'Q|suppressed|fewer than ' || minimum_cell || ' observations: too few to publish'
+        WHEN doubt IS NOT NULL THEN 'U|low coverage|quality criterion not met: ' || doubt
         WHEN CAST(period_end AS DATE) + late_days > DATE {today} THEN 'P|provisional|late data may come until ' || (CAST(period_end AS DATE) + late_days)
         WHEN coverage < 1 THEN 'U|low coverage|delivered for ' || delivered || ' of ' || months || ' months'
             || coalesce('; not delivered: ' || missing, '') || coalesce('; refused: ' || refused, '')
         WHEN s < minimum_sample THEN 'U|low coverage|' || s || ' observations, fewer than ' || minimum_sample
         ELSE 'A|calculated|' END AS verdict
     FROM valued)
-SELECT kpi_code, version, kato, period_id, CAST(period_start AS DATE) AS period_start, hash, coverage,
+SELECT kpi_code, version, kato, period_id, CAST(period_start AS DATE) AS period_start, hash, catalogue_version, coverage,
        verdict[1] AS obs_status, split_part(verdict, '|', 2) AS state, nullif(verdict[length(split_part(verdict, '|', 2)) + 4:], '') AS reason,
        CASE WHEN verdict[1] IN ('A', 'P', 'U') THEN raw_value END AS value, s AS sample_size,
-       CASE WHEN kind = 'quantile' THEN NULL WHEN kind = 'mean' OR coverage < minimum_coverage THEN exact_n ELSE coalesce(exact_n, 0) END AS numerator,
+       CASE WHEN kind = 'quantile' THEN NULL WHEN kind = 'mean' OR coverage < minimum_coverage OR (looked_up IS NOT NULL AND exact_d IS NULL) THEN exact_n
+            ELSE coalesce(exact_n, 0) END AS numerator,
        CASE WHEN kind = 'quantile' THEN NULL WHEN kind IN ('share', 'mean') AND coverage >= minimum_coverage THEN coalesce(exact_d, 0)
             ELSE exact_d END AS denominator  -- counted nothing is 0 where all was delivered; of what was not delivered nothing is known
 FROM judged"""
@@ -276,7 +324,6 @@ FROM judged"""
 def _write(
     store: Store,
     compiled: Sequence[Compiled],
-    catalogue_version: str,
     months: Sequence[str],
     head: int,
     texts: Mapping[str, str],
@@ -314,11 +361,12 @@ WHERE n.restates AND v.valid_to_seq IS NULL AND (v.kpi_code, v.kato, v.period_id
         con.execute(
             """INSERT INTO kpi.value BY NAME
 SELECT n.kpi_code, kato, period_id, period_start, value, numerator, denominator, sample_size, state, obs_status, reason, coverage,
-       version AS definition_version, hash AS definition_hash, CAST(? AS VARCHAR) AS catalogue_version, CAST(? AS BIGINT) AS as_of_seq,
+       version AS definition_version, hash AS definition_hash, catalogue_version, CAST(? AS BIGINT) AS as_of_seq,
        CAST(? AS TIMESTAMPTZ) AS computed_at, CAST(? AS VARCHAR) AS run_id, d.seq AS valid_from_seq, CAST(NULL AS BIGINT) AS valid_to_seq
 FROM news n JOIN done d USING (kpi_code) ORDER BY ALL""",
-            [catalogue_version, head, dt.datetime.now(dt.UTC), store.run_id],
+            [head, dt.datetime.now(dt.UTC), store.run_id],
         )
+        roll_up(store, compiled, VALUE, head)
         store.insert(
             "kpi.computation", ["kpi_code", "as_of_seq", "seq"], [(code, head, seq) for code, seq in done.items()]
         )

@@ -6,6 +6,7 @@ Source contracts (connectors/) are read with the same `read_odcs`.
 
 from __future__ import annotations
 
+import datetime as dt
 import importlib.util
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -36,12 +37,30 @@ PROFILE = (
     "duplicate_percent",
     "manifest_difference",
     "volume_ratio",
+    "late_days",
 )
 EXPECTATIONS = (
     "expect_column_values_to_be_between",
     "expect_column_values_to_not_be_null",
     "expect_column_values_to_be_in_set",
 )
+# columns of the profile named after a column of the table
+PROFILE_OF = ("null_percent__", "age_days__", "unmatched_percent__")
+# the eight quality criteria of the law (Decree No. 830 of 2026), and the incident kind a failing ODCS dimension opens
+CRITERIA: Mapping[str, tuple[str, str]] = {  # Russian, Kazakh (the latter not checked by a native speaker)
+    "accuracy": ("точность", "дәлдік"), "completeness": ("полнота", "толықтық"),
+    "interrelation": ("взаимосвязанность", "өзара байланыстылық"), "comparability": ("сопоставимость", "салыстырмалылық"),
+    "currency": ("актуальность", "өзектілік"), "uniqueness": ("уникальность", "бірегейлік"),
+    "truthfulness": ("достоверность", "дұрыстық"), "timeliness": ("своевременность", "уақтылылық"),
+}  # fmt: skip
+INCIDENT_KINDS: Mapping[str, str] = {
+    "coverage": "coverage", "completeness": "completeness", "accuracy": "accuracy", "timeliness": "timeliness",
+    "uniqueness": "uniqueness", "conformity": "consistency", "consistency": "integrity",
+}  # fmt: skip
+_CRITERION_OF = {
+    "null_percent": "completeness", "age_days": "currency", "unmatched_percent": "interrelation",
+    "manifest_difference": "completeness", "duplicate_percent": "uniqueness", "late_days": "timeliness",
+}  # fmt: skip
 _RESERVED = ("broken", "raw", "file_index")  # names the first gate needs for itself
 _TYPES = {"string": "VARCHAR", "integer": "INTEGER", "boolean": "BOOLEAN", "date": "DATE", "timestamp": "TIMESTAMP"}
 
@@ -57,11 +76,26 @@ class Rule:
     predicate: str | None = None  # SQL over the table's columns; only FALSE breaks it
     expectation: str | None = None  # Great Expectations type, e.g. expect_column_values_to_be_between
     kwargs: Mapping[str, Any] = field(default_factory=dict)
+    criterion: str = "truthfulness"  # of the law's eight
+
+    @property
+    def incident_kind(self) -> str:
+        """Of the law's eight kinds of incident, the one a failure is; `other` where none fits."""
+        return INCIDENT_KINDS.get(self.dimension, "other")
 
     @property
     def check_name(self) -> str:
         """The rule's name where only letters, digits and underscores are allowed."""
         return "".join(c if c.isalnum() else "_" for c in self.id)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A column whose values stand in a column of another table, in rows of the same settlement."""
+
+    column: str
+    table: str
+    target: str
 
 
 @dataclass(frozen=True)
@@ -82,6 +116,8 @@ class Table:
 
     name: str
     title: str
+    title_ru: str
+    title_kk: str
     description: str
     description_ru: str
     domain: str
@@ -92,6 +128,9 @@ class Table:
     key: tuple[str, ...]
     row_rules: tuple[Rule, ...]
     delivery_rules: tuple[Rule, ...]
+    references: tuple[Reference, ...]
+    latency_days: int | None  # agreed days from a period's end to its delivery
+    agreed_from: dt.date | None  # periods that ended before it had no deadline
     document: Document = field(compare=False, repr=False)
 
     @cached_property
@@ -256,7 +295,19 @@ def parse_table(document: Document) -> Table:
             )
         else:
             (row_rules if rule.predicate else delivery_rules).append(rule)
-    rules = [*(r for c in columns for r in c.rules), *row_rules, *_common_rules(key), *delivery_rules]
+    references = tuple(_references(document, properties, faults))
+    latency, agreed_from = _service_level(document)
+    common = (*_common_rules(key), *_agreed_rules(latency, references))
+    rules = [*(r for c in columns for r in c.rules), *row_rules, *common, *delivery_rules]
+    for rule in rules:
+        if rule.criterion not in CRITERIA:
+            faults.append(
+                document.fault(
+                    ("schema", 0, "quality"),
+                    f"rule {rule.id}: no criterion {rule.criterion!r}",
+                    f"there are {', '.join(CRITERIA)}",
+                )
+            )
     twice = {r.check_name for r in rules if sum(o.check_name == r.check_name for o in rules) > 1}
     if twice:
         faults.append(
@@ -269,6 +320,8 @@ def parse_table(document: Document) -> Table:
     return Table(
         name=body["name"],
         title=body.get("businessName", body["name"]),
+        title_ru=custom(body).get("titleRu", ""),
+        title_kk=custom(body).get("titleKk", ""),
         description=body.get("description", ""),
         description_ru=custom(body).get("descriptionRu", ""),
         domain=document.data.get("domain", ""),
@@ -278,7 +331,10 @@ def parse_table(document: Document) -> Table:
         columns=tuple(columns),
         key=key,
         row_rules=tuple(row_rules),
-        delivery_rules=(*_common_rules(key), *delivery_rules),
+        delivery_rules=(*common, *delivery_rules),
+        references=references,
+        latency_days=latency,
+        agreed_from=agreed_from,
         document=document,
     )
 
@@ -288,9 +344,19 @@ def _implied_rules(prop: Mapping[str, Any], sql_type: str) -> Iterator[Rule]:
     name, col = prop["name"], quoted(prop["name"])
     options = prop.get("logicalTypeOptions", {})
     if sql_type.upper() != "VARCHAR":  # any text is text
-        yield Rule(f"{name}.type", f"{name} can be read as {sql_type}", "conformity", "error", predicate="")
+        yield Rule(
+            f"{name}.type",
+            f"{name} can be read as {sql_type}",
+            "conformity",
+            "error",
+            predicate="",
+            criterion="accuracy",
+        )
     if prop.get("required") or prop.get("primaryKey"):
-        yield Rule(f"{name}.required", f"{name} is not empty", "completeness", "error", predicate=f"{col} IS NOT NULL")
+        yield Rule(
+            f"{name}.required", f"{name} is not empty", "completeness", "error",
+            predicate=f"{col} IS NOT NULL", criterion="completeness",
+        )  # fmt: skip
     bounds = [(">=", "minimum"), (">", "exclusiveMinimum"), ("<=", "maximum"), ("<", "exclusiveMaximum")]
     parts = [f"{col} {sign} {literal(options[option])}" for sign, option in bounds if option in options]
     if parts:
@@ -301,7 +367,12 @@ def _implied_rules(prop: Mapping[str, Any], sql_type: str) -> Iterator[Rule]:
     ]
     if lengths:
         yield Rule(
-            f"{name}.length", f"{name} has an allowed length", "conformity", "error", predicate=" AND ".join(lengths)
+            f"{name}.length",
+            f"{name} has an allowed length",
+            "conformity",
+            "error",
+            predicate=" AND ".join(lengths),
+            criterion="accuracy",
         )
     if "pattern" in options:
         yield Rule(
@@ -310,15 +381,16 @@ def _implied_rules(prop: Mapping[str, Any], sql_type: str) -> Iterator[Rule]:
             "conformity",
             "error",
             predicate=f"regexp_full_match({col}, {literal(options['pattern'])})",
+            criterion="accuracy",
         )
 
 
 def _qualities(body: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], Mapping[str, Any], str | None]]:
     """Every quality entry with its place and the column it stands at, if any."""
     for index, prop in enumerate(body["properties"]):
-        for number, quality in enumerate(prop.get("quality", [])):
+        for number, quality in enumerate(prop.get("quality") or []):
             yield ("schema", 0, "properties", index, "quality", number), quality, prop["name"]
-    for number, quality in enumerate(body.get("quality", [])):
+    for number, quality in enumerate(body.get("quality") or []):
         yield ("schema", 0, "quality", number), quality, None
 
 
@@ -326,6 +398,7 @@ def _rule(quality: Mapping[str, Any], column: str | None) -> Rule | None:
     """What a quality entry demands of a row or of a delivery; None if it is of a kind nothing here judges."""
     how: dict[str, Any]
     metric, engine = quality.get("metric"), quality.get("engine")
+    between = "expect_column_values_to_be_between"
     if (
         column
         and metric == "invalidValues"
@@ -333,19 +406,26 @@ def _rule(quality: Mapping[str, Any], column: str | None) -> Rule | None:
         and "validValues" in quality.get("arguments", {})
     ):
         values = ", ".join(literal(v) for v in quality["arguments"]["validValues"])
-        how = {"predicate": f"{quoted(column)} IN ({values})"}
+        how = {"predicate": f"{quoted(column)} IN ({values})", "criterion": "comparability"}
     elif column and metric == "nullValues" and quality.get("unit") == "percent" and "mustBeLessOrEqualTo" in quality:
         kwargs = {"column": f"null_percent__{column}", "max_value": quality["mustBeLessOrEqualTo"]}
-        how = {"expectation": "expect_column_values_to_be_between", "kwargs": kwargs}
+        how = {"expectation": between, "kwargs": kwargs, "criterion": "completeness"}
     elif metric == "rowCount" and "mustBeGreaterThan" in quality:
         kwargs = {"column": "received", "min_value": quality["mustBeGreaterThan"], "strict_min": True}
-        how = {"expectation": "expect_column_values_to_be_between", "kwargs": kwargs}
+        how = {"expectation": between, "kwargs": kwargs, "criterion": "completeness"}
     elif engine == "greatExpectations" and _judgeable(quality["implementation"]):
-        how = {"expectation": quality["implementation"]["type"], "kwargs": quality["implementation"]["kwargs"]}
+        implementation = quality["implementation"]
+        subject = implementation["kwargs"]["column"].partition("__")[0]
+        how = {
+            "expectation": implementation["type"], "kwargs": implementation["kwargs"],
+            "criterion": _CRITERION_OF.get(subject, "truthfulness"),
+        }  # fmt: skip
     elif engine == "qala":
-        how = {"predicate": quality["implementation"]}
+        how = {"predicate": quality["implementation"], "criterion": "interrelation"}
     else:
         return None
+    if "criterion" in custom(quality):
+        how["criterion"] = custom(quality)["criterion"]
     description, dimension = quality.get("description", quality["id"]), quality.get("dimension", "accuracy")
     return Rule(quality["id"], description, dimension, quality.get("severity", "error"), **how)
 
@@ -353,7 +433,7 @@ def _rule(quality: Mapping[str, Any], column: str | None) -> Rule | None:
 def _judgeable(implementation: Mapping[str, Any]) -> bool:
     """Whether an expectation is one of those the second gate runs, over a column of the profile it runs on."""
     column = implementation.get("kwargs", {}).get("column", "")
-    return implementation.get("type") in EXPECTATIONS and (column in PROFILE or column.startswith("null_percent__"))
+    return implementation.get("type") in EXPECTATIONS and (column in PROFILE or column.startswith(PROFILE_OF))
 
 
 def _common_rules(key: Iterable[str]) -> tuple[Rule, ...]:
@@ -366,6 +446,7 @@ def _common_rules(key: Iterable[str]) -> tuple[Rule, ...]:
             "uniqueness",
             "error",
             predicate="",
+            criterion="uniqueness",
         ),
         Rule(
             "scope",
@@ -373,8 +454,15 @@ def _common_rules(key: Iterable[str]) -> tuple[Rule, ...]:
             "conformity",
             "error",
             predicate="",
+            criterion="accuracy",
         ),
-        Rule("structure", "Headers, encoding and format are those of the contract", "conformity", "error"),
+        Rule(
+            "structure",
+            "Headers, encoding and format are those of the contract",
+            "conformity",
+            "error",
+            criterion="comparability",
+        ),
         Rule(
             "manifest-rows",
             "The file has the number of rows its manifest declares",
@@ -382,6 +470,7 @@ def _common_rules(key: Iterable[str]) -> tuple[Rule, ...]:
             "error",
             expectation=between,
             kwargs={"column": "manifest_difference", "min_value": 0, "max_value": 0},
+            criterion="completeness",
         ),
         Rule(
             "repeated-keys",
@@ -390,5 +479,83 @@ def _common_rules(key: Iterable[str]) -> tuple[Rule, ...]:
             "warning",
             expectation=between,
             kwargs={"column": "duplicate_percent", "max_value": 1},
+            criterion="uniqueness",
         ),
     )
+
+
+def _agreed_rules(latency_days: int | None, references: Iterable[Reference]) -> Iterator[Rule]:
+    """What the service levels and the references of a contract ask of a delivery."""
+    between = "expect_column_values_to_be_between"
+    if latency_days is not None:
+        yield Rule(
+            "on-time",
+            f"Delivered within {latency_days} days of the period's end",
+            "timeliness",
+            "warning",
+            expectation=between,
+            kwargs={"column": "late_days", "max_value": 0},
+            criterion="timeliness",
+        )
+    for one in references:
+        yield Rule(
+            f"{one.column}.reference",
+            f"At most 1 % of the values of {one.column} are missing from {one.table}.{one.target}",
+            "consistency",
+            "warning",
+            expectation=between,
+            kwargs={"column": f"unmatched_percent__{one.column}", "max_value": 1},
+            criterion="interrelation",
+        )
+
+
+def _references(
+    document: Document, properties: Iterable[Mapping[str, Any]], faults: list[Fault]
+) -> Iterator[Reference]:
+    for index, prop in enumerate(properties):
+        for number, relation in enumerate(prop.get("relationships") or []):
+            table, _, target = str(relation.get("to", "")).partition(".")
+            if not target:
+                where = ("schema", 0, "properties", index, "relationships", number)
+                faults.append(document.fault(where, f"reference to {relation.get('to')!r}", "write to: table.column"))
+                continue
+            yield Reference(prop["name"], table, target)
+
+
+def reference_faults(tables: Mapping[str, Table]) -> Iterator[Fault]:
+    """References must lead to columns that exist, and never in a circle: what is referred to is loaded first."""
+    for table in tables.values():
+        for one in table.references:
+            index = [c.name for c in table.columns].index(one.column)
+            where = ("schema", 0, "properties", index, "relationships")
+            target = tables.get(one.table)
+            if target is None or one.target not in {c.name for c in target.columns}:
+                yield table.document.fault(
+                    where,
+                    f"{table.name}.{one.column} refers to {one.table}.{one.target}, which does not exist",
+                    "name a column of a showcase table, or take the reference out",
+                )
+            elif table.name in _leads_to(tables, one.table):
+                yield table.document.fault(
+                    where,
+                    f"{table.name}.{one.column} closes a circle of references through {one.table}",
+                    "take out one of its references: a table is loaded after those it refers to",
+                )
+
+
+def _leads_to(tables: Mapping[str, Table], start: str) -> set[str]:
+    """A table and every table its references lead to."""
+    found, waiting = set[str](), [start]
+    while waiting:
+        name = waiting.pop()
+        if name not in found and name in tables:
+            found.add(name)
+            waiting += [r.table for r in tables[name].references]
+    return found
+
+
+def _service_level(document: Document) -> tuple[int | None, dt.date | None]:
+    """Days agreed from the end of a period to its delivery, and from which day that is agreed."""
+    agreed = {a["property"]: a.get("value") for a in document.data.get("slaProperties", [])}
+    since = agreed.get("generalAvailability")
+    return agreed.get("latency"), since if since is None or isinstance(since, dt.date) else dt.date.fromisoformat(since)

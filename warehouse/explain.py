@@ -6,13 +6,14 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
-from kpi_definitions.catalogue import Catalogue
+from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.compiler import Compiled, Measure, Scan, compile_kpi
-from kpi_definitions.model import Kpi
+from kpi_definitions.model import Grain, Kind, Kpi
 from warehouse.compute import evaluate, window
 from warehouse.contracts import literal
 from warehouse.load import as_of
 from warehouse.periods import Period, parse_period
+from warehouse.rollup import over_time
 from warehouse.store import Store
 
 
@@ -37,7 +38,63 @@ def find_settlement(store: Store, text: str) -> tuple[str, str, str, str]:
     )
 
 
-def explain(store: Store, catalogue: Catalogue, code: str, settlement: str, period_text: str) -> dict[str, Any]:
+def find_area(store: Store, text: str) -> tuple[str, str, str, str] | None:
+    """(kind, code, English name, Russian name) of a region, an item 7 group or the country; None if it is none of them."""
+    if text.upper() == "KZ":
+        return ("country", "KZ", "Kazakhstan", "Казахстан")
+    if text.lower() in {"republican", "regional", "district"}:
+        return ("group", text.lower(), f"settlements of {text.lower()} value", f"группа {text.lower()}")
+    row = store.con.execute(
+        "SELECT kato, name_en, name_ru FROM registry.region WHERE (kato = ? OR kato[:2] = ? OR lower(?) IN (lower(name_en), lower(name_ru), "
+        "lower(name_kk))) AND kato NOT IN (SELECT kato FROM registry.settlement)", [text, text, text]
+    ).fetchone()  # fmt: skip
+    return ("region", *row) if row else None
+
+
+def _rolled(
+    store: Store, catalogue: Catalogues, code: str, area: tuple[str, str, str, str], period: Period
+) -> dict[str, Any] | None:
+    """A value over a larger territory or a year, with the cells it is made of; None if there is none."""
+    kind, where, name_en, name_ru = area
+    row = store.con.execute(
+        "SELECT * FROM kpi.rollup WHERE (kpi_code, area_kind, area, period_id) = (?, ?, ?, ?) AND valid_to_seq IS NULL", [code, kind, where, period.id]
+    )  # fmt: skip
+    names = [d[0] for d in row.description or ()]
+    found = row.fetchone()
+    if found is None:
+        return None
+    current = dict(zip(names, found, strict=True))
+    kpi = _definition(store, catalogue, code, current, period)
+    column = {"settlement": "s.kato", "region": "s.region_kato", "group": "s.item7_group", "country": "'KZ'"}[kind]
+    last = (
+        " AND p.period_end = ?"
+        if over_time(compile_kpi(kpi, store.columns())) == "last" and str(kpi.period) != period.grain
+        else ""
+    )
+    members = store.con.execute(
+        f"""SELECT v.kato, s.name_en, v.period_id, v.value, v.numerator, v.denominator, v.sample_size, v.state, v.obs_status, v.reason
+FROM kpi.value v JOIN registry.settlement s USING (kato) JOIN registry.period p ON p.id = v.period_id
+WHERE v.kpi_code = ? AND v.valid_to_seq IS NULL AND {column} = ?
+  AND p.period_start >= ? AND p.period_end <= ?{last} AND v.obs_status <> 'M' ORDER BY v.kato, v.period_id""",
+        [code, where, period.start, period.end, *([period.end] if last else [])],
+    )
+    columns = [d[0] for d in members.description or ()]
+    summed = (
+        "quantile over the events of all of them"
+        if kpi.kind is Kind.QUANTILE
+        else "sum of numerators over sum of denominators"
+    )
+    return {
+        "kpi": {"code": code, "name": kpi.name.model_dump(exclude_none=True), "unit": kpi.unit, "kind": str(kpi.kind)},
+        "area": {"kind": kind, "code": where, "name_en": name_en, "name_ru": name_ru},
+        "period": {"id": period.id, "start": period.start, "end": period.end - dt.timedelta(days=1)},
+        **{n: current[n] for n in ("value", "state", "obs_status", "reason", "numerator", "denominator", "sample_size", "counted", "applicable")},
+        "computed": {"as_of_seq": current["as_of_seq"], "seq": current["valid_from_seq"]}, "method": summed,
+        "members": [dict(zip(columns, m, strict=True)) for m in members.fetchall()],
+    }  # fmt: skip
+
+
+def explain(store: Store, catalogue: Catalogues, code: str, settlement: str, period_text: str) -> dict[str, Any]:
     """Everything behind one number, as plain data. Raises UnknownError naming what exists."""
     if code not in catalogue.codes:
         raise UnknownError(f"no KPI {code!r}; there are {', '.join(catalogue.codes)}")
@@ -45,7 +102,17 @@ def explain(store: Store, catalogue: Catalogue, code: str, settlement: str, peri
         period = parse_period(period_text)
     except ValueError as error:
         raise UnknownError(str(error)) from error
-    kato, name_en, name_ru, group = find_settlement(store, settlement)
+    area = find_area(store, settlement)
+    if area is None:
+        kato, name_en, name_ru, group = find_settlement(store, settlement)
+        if period.grain == "A" and catalogue.latest(code).period is not Grain.YEAR:
+            area = ("settlement", kato, name_en, name_ru)
+    if area is not None:
+        rolled = _rolled(store, catalogue, code, area, period)
+        if rolled is not None:
+            return rolled
+        if area[0] != "settlement":
+            raise UnknownError(f"{code} has not been computed for {area[2]} and {period.id}; run: qala run {period.id}")
     row = store.con.execute(
         "SELECT * FROM kpi.value WHERE (kpi_code, kato, period_id) = (?, ?, ?) AND valid_to_seq IS NULL",
         [code, kato, period.id],
@@ -103,7 +170,7 @@ def status(store: Store) -> dict[str, Any]:
 
 
 def _definition(
-    store: Store, catalogue: Catalogue, code: str, current: Mapping[str, Any] | None, period: Period
+    store: Store, catalogue: Catalogues, code: str, current: Mapping[str, Any] | None, period: Period
 ) -> Kpi:
     """The definition a published value was computed with, as kept in the warehouse; else the one in force."""
     if current:
@@ -129,8 +196,8 @@ def _window(store: Store, kpi: Kpi, kato: str, period: Period) -> dict[str, Any]
     }  # fmt: skip
 
 
-def _words(catalogue: Catalogue, compiled: Compiled, kpi: Kpi) -> dict[str, Any]:
-    head = catalogue.head
+def _words(catalogue: Catalogues, compiled: Compiled, kpi: Kpi) -> dict[str, Any]:
+    head = catalogue.of(kpi.code).head
 
     def part(p: Any) -> str | None:
         return (

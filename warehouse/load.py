@@ -16,6 +16,7 @@ import duckdb
 
 from warehouse.contracts import Table, literal, quoted
 from warehouse.periods import parse_period
+from warehouse.quality import journal
 from warehouse.store import FIRST_YEAR, LAST_YEAR, Home, Store, StoreError, settlements, writing
 
 __all__ = [
@@ -66,6 +67,7 @@ class Finding:
     passed: bool
     observed: str
     expected: str
+    failing_rows: int | None = None  # of a rule on rows; a rule on the delivery as a whole has none
 
 
 @dataclass(frozen=True)
@@ -199,7 +201,7 @@ def standing(store: Store, table: str, months: Iterable[str]) -> list[tuple[Find
     """What the rules found in the deliveries that stand for the months: of each slice the last one that was decided on."""
     chosen = ", ".join(literal(m) for m in months) or "NULL"
     rows = store.con.execute(
-        f"""SELECT {", ".join(f"d.{c}" for c in _DELIVERY)}, f.rule, f.severity, f.dimension, f.passed, f.observed, f.expected
+        f"""SELECT {", ".join(f"d.{c}" for c in _DELIVERY)}, f.rule, f.severity, f.dimension, f.passed, f.observed, f.expected, f.failing_rows
 FROM (FROM audit.delivery WHERE table_name = ? AND state IN ('loaded', 'refused') AND closing_month IN ({chosen})
       QUALIFY row_number() OVER (PARTITION BY system, scope, period_id ORDER BY loaded_seq DESC) = 1) d
 JOIN audit.check_result f USING (delivery_id) ORDER BY delivery_id, f.rule""",
@@ -299,12 +301,33 @@ def load(
             _load_turn(con, table, staged, turn, now)
         store.insert(
             "audit.check_result",
-            ["delivery_id", "table_name", "rule", "severity", "dimension", "passed", "observed", "expected"],
             [
-                (f.delivery_id, table.name, f.rule, f.severity, f.dimension, f.passed, f.observed, f.expected)
+                "delivery_id",
+                "table_name",
+                "rule",
+                "severity",
+                "dimension",
+                "passed",
+                "observed",
+                "expected",
+                "failing_rows",
+            ],
+            [
+                (
+                    f.delivery_id,
+                    table.name,
+                    f.rule,
+                    f.severity,
+                    f.dimension,
+                    f.passed,
+                    f.observed,
+                    f.expected,
+                    f.failing_rows,
+                )
                 for f in findings
             ],
         )
+        journal(store, table.name)
 
 
 def _turns(deliveries: Iterable[Delivery]) -> dict[int, int]:

@@ -18,7 +18,16 @@ import duckdb
 from warehouse.contracts import literal
 from warehouse.store import Home, locked, opened
 
-EXPORTS = {"kpi_values.csv": "FORMAT csv, HEADER", "kpi_values.parquet": "FORMAT parquet, COMPRESSION zstd"}
+# file name: what it holds; everything but the DuckDB file itself may be made public
+EXPORTS = {
+    "kpi_values.csv": "FROM public_values ORDER BY kpi_code, kato, period_start",
+    "kpi_values.parquet": "FROM public_values ORDER BY kpi_code, kato, period_start",
+    "kpi_rollups.csv": "FROM rollups WHERE sensitivity <> 'restricted' ORDER BY kpi_code, area_kind, area, period_start",
+    "scorecard.csv": "FROM scorecard ORDER BY year, catalogue_id, item7_group, rank NULLS LAST, kato",
+    "data_passport.csv": "FROM registry.data_passport ORDER BY id",
+    "case_passports.csv": "FROM registry.case_passport ORDER BY code, version",
+}
+_FORMATS = {".csv": "FORMAT csv, HEADER", ".parquet": "FORMAT parquet, COMPRESSION zstd"}
 MANIFEST = "release.json"
 
 
@@ -52,12 +61,10 @@ def publish(home: Home, run_id: str | None = None) -> Release:
     staged = [fresh]
     con = duckdb.connect(str(fresh), read_only=True)
     try:
-        for name, how in EXPORTS.items():
+        for name, what in EXPORTS.items():
             target = folder / f".{name}.new"
             target.unlink(missing_ok=True)
-            con.execute(
-                f"COPY (FROM kpi_values ORDER BY kpi_code, kato, period_start) TO {literal(str(target))} ({how})"
-            )
+            con.execute(f"COPY ({what}) TO {literal(str(target))} ({_FORMATS[Path(name).suffix]})")
             staged.append(target)
     finally:
         con.close()

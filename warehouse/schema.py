@@ -69,6 +69,74 @@ _FIXED: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "closing_month text! Its last month",
         ),
     ),
+    "registry.data_passport": (
+        "Data passport of the showcase: the 17 fields of Decree No. 830, a row per column",
+        (
+            "id long! Number",
+            "information_system_name text! Information system",
+            "bd_name text! Database",
+            "schema_name text! Schema",
+            "table_name text! Table",
+            "table_description text! What the table holds (Russian)",
+            "table_type text! fact, or register (delivered as snapshots)",
+            "column_id text! Table and column",
+            "column_name text! Column",
+            "column_type text! SQL type",
+            "column_description text! What the column holds (Russian), with its unit",
+            "reference_tbl_clmn text Table and column referred to",
+            "flk text Format-logical control: the rules a row or a delivery must meet",
+            "clmn_key_type text PK, FK or both; empty for others",
+            "teg text! Tags: sphere, classification",
+            "ismd bool! Master data: part of a register's key",
+            "isgosservice bool! Belongs to a public service",
+        ),
+    ),
+    "registry.case_passport": (
+        "Case passport of every KPI version: what Decree No. 830 asks of an analytical case",
+        (
+            "code text! KPI",
+            "version int! Version of the definition",
+            "indicator_en text! Indicator (English)",
+            "indicator_ru text! Indicator (Russian)",
+            "indicator_kk text Indicator (Kazakh)",
+            "description_en text What is counted (English)",
+            "description_ru text What is counted (Russian)",
+            "breakdown text! Settlements and periods it is given for",
+            "source text! Showcase tables and the bodies that own them",
+            "periodicity text! How often",
+            "calculation text! Method of calculation",
+            "unit text! Unit of measure",
+            "assumptions text! Coverage, late data, sample, season, small cells",
+            "standards text! Like indicators of U4SSC, ISO 37120, ISO 37122 and SDG",
+            "status text! proposal or official",
+            "sign_off text! Who approved the method",
+            "in_force text! Dates of effect",
+        ),
+    ),
+    "registry.kpi_standard": (
+        "KPIs beside indicators of international standards",
+        (
+            "kpi_code text! KPI",
+            "standard text! U4SSC, ISO 37120:2018, ISO 37122:2019 or SDG",
+            "indicator text! Code of the indicator there",
+            "indicator_name text Its name, where known",
+            "fit text! exact, close, partial or none: how near the KPI is to it",
+        ),
+    ),
+    "registry.catalogue": (
+        "Lists of initiatives that stand side by side",
+        (
+            "id text! Name of the list",
+            "version text! Its version",
+            "name_en text! English name",
+            "name_ru text! Russian name",
+            "name_kk text Kazakh name",
+            "status text! proposal or official",
+            "legal_basis text! On what it rests",
+            "valid_from date! Periods starting on or after it are computed by this list",
+            "valid_to date Day before which the last such period starts; empty while in force",
+        ),
+    ),
     "registry.sphere": (
         "The eight spheres of item 5",
         (
@@ -88,7 +156,30 @@ _FIXED: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "name_ru text! Russian name",
             "name_kk text Kazakh name",
             "named_in_order bool! True if the order itself names it; all others are proposals",
+            "basis text! basic: on the basic list; additional: added by the authorised body (item 9)",
+            "catalogue_id text! Catalogue it stands in",
             "categories text! Item 7 groups it applies to",
+        ),
+    ),
+    "registry.rule": (
+        "Rules of the tables' contracts, with the law's words for them",
+        (
+            "table_name text! Showcase table",
+            "rule text! Rule",
+            "description text! What must hold",
+            "dimension text! Quality dimension of the data contract standard",
+            "criterion text! Quality criterion of the law",
+            "incident_kind text! Kind of incident a failure is",
+            "severity text! error refuses, warning reports",
+        ),
+    ),
+    "registry.criterion": (
+        "The eight quality criteria of the law; failing one makes the data unreliable",
+        (
+            "position int! Order",
+            "criterion text! English name",
+            "name_ru text! Russian name",
+            "name_kk text! Kazakh name",
         ),
     ),
     "registry.kpi": (
@@ -100,14 +191,14 @@ _FIXED: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "sphere text! Sphere code",
             "name_en text! English name",
             "name_ru text! Russian name",
+            "name_kk text Kazakh name",
             "unit text! Unit of measure",
             "direction text! higher or lower is better",
             "kind text! share, rate, ratio, mean or quantile",
             "grain text! Reporting period: M, Q or A",
             "valid_from date! First day of effect",
             "valid_to date Day before which it ends; empty while in force",
-            "floor double! Value scored 0 (illustrative)",
-            "goal double! Value scored 100 (illustrative)",
+            "sensitivity text! open, personal (derived from personal data) or restricted (left out of public exports)",
             "definition text! The definition as JSON",
             "definition_hash text! Fingerprint of its meaning",
             "catalogue_id text! Catalogue it belongs to",
@@ -176,6 +267,29 @@ _FIXED: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "passed bool! True if the rule holds",
             "observed text What was found",
             "expected text What was asked for",
+            "failing_rows long Rows that break it; empty for a rule on the delivery as a whole",
+        ),
+    ),
+    "audit.incident": (
+        "Journal of data quality incidents: opened by failing checks, closed by a later delivery or by hand with a reason",
+        (
+            "incident_id long! Number of the incident",
+            "delivery_id long! Delivery that opened it",
+            "table_name text! Showcase table",
+            "system text! Source system",
+            "scope text! KATO of a settlement or region, or KZ",
+            "period_id text! Period of the delivery",
+            "rule text! Rule that failed",
+            "criterion text! Quality criterion of the law it belongs to",
+            "kind text! Kind of incident by the law: coverage, completeness, accuracy, timeliness, uniqueness, consistency, integrity, other",
+            "observed text What was found",
+            "expected text What was asked for",
+            "opened_seq long! Ledger sequence at which it was opened",
+            "opened_at instant! Clock time",
+            "closed_seq long Ledger sequence at which it was closed; empty while open",
+            "closed_at instant Clock time",
+            "closed_by text Delivery or person that closed it",
+            "closing_reason text Why it is closed",
         ),
     ),
     "kpi.value": (
@@ -201,6 +315,84 @@ _FIXED: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "run_id text Dagster run",
             "valid_from_seq long! Ledger sequence from which this value holds",
             "valid_to_seq long Ledger sequence at which it was restated; empty while it holds",
+        ),
+    ),
+    "kpi.rollup": (
+        "KPI values over larger territories and over years, made of the settlements' values: numerators and denominators are summed, "
+        "quantiles recomputed from events; versions as in kpi.value",
+        (
+            "kpi_code text! KPI",
+            "area_kind text! settlement (over a year), region, group (of item 7) or country",
+            "area text! KATO of the settlement or region, name of the group, or KZ",
+            "period_id text! Period",
+            "period_start date! First day of the period",
+            "value double Value, rounded to six decimals",
+            "numerator exact Sum of numerators",
+            "denominator exact Sum of denominators",
+            "sample_size long Warehouse rows behind it",
+            "counted long! Cells it is made of",
+            "applicable long! Cells that apply: those counted and those without a value",
+            "state text! Calculation state in words",
+            "obs_status text! SDMX OBS_STATUS of that state",
+            "reason text Why there is no value, or why it is marked",
+            "definition_version int! Newest version of the definition among its cells",
+            "as_of_seq long! The warehouse as of this ledger sequence was read",
+            "valid_from_seq long! Ledger sequence from which this value holds",
+            "valid_to_seq long Ledger sequence at which it was restated; empty while it holds",
+        ),
+    ),
+    "kpi.assessment": (
+        "Annual assessments (items 7 and 9): drafts follow the data, frozen ones are never edited",
+        (
+            "assessment_id long! Number of the assessment",
+            "year int! Year assessed",
+            "catalogue_id text! Catalogue",
+            "catalogue_version text! Its version",
+            "rules_version text! Version of the assessment rules",
+            "rules text! The rules as JSON",
+            "status text! draft or frozen",
+            "version int! 0: draft; 1, 2, ...: frozen versions of the year",
+            "reason text Why it was made again",
+            "as_of_seq long! Values as of this ledger sequence were taken",
+            "made_at instant! Clock time",
+        ),
+    ),
+    "kpi.assessment_item": (
+        "One KPI of one settlement in an assessment",
+        (
+            "assessment_id long! Assessment",
+            "kato text! Settlement",
+            "kpi_code text! KPI",
+            "calculable bool! True if it has a value for the year",
+            "value double Value for the year",
+            "obs_status text State of the value",
+            "weight double! Share of the settlement's whole weight",
+            "score double 0 to 100 between floor and goal; empty without a value",
+            "reason text Why it is not calculable",
+        ),
+    ),
+    "kpi.assessment_score": (
+        "Coverage, achievement and level (= coverage x achievement) of initiatives, spheres and settlements in an assessment",
+        (
+            "assessment_id long! Assessment",
+            "kato text! Settlement",
+            "node_kind text! initiative, sphere or settlement",
+            "node text! Code of the initiative or sphere; the settlement's KATO",
+            "coverage double! Weight of what could be calculated in what applies, 0 to 1",
+            "achievement double Mean score of what could be calculated, 0 to 100; empty if nothing",
+            "level double! 0 to 100",
+        ),
+    ),
+    "kpi.assessment_rank": (
+        "Places of settlements inside their item 7 group in an assessment",
+        (
+            "assessment_id long! Assessment",
+            "kato text! Settlement",
+            "item7_group text! Group it is ranked in",
+            "state text! ranked, or insufficient coverage",
+            "rank int Place in the group; empty if not ranked",
+            "rank_best int Best place under changed weights and with any one KPI left out",
+            "rank_worst int Worst place under the same",
         ),
     ),
     "kpi.computation": (
@@ -274,38 +466,11 @@ def ddl(meta: sa.MetaData) -> list[str]:
     return statements
 
 
-def fingerprint(statements: Iterable[str]) -> str:
-    return hashlib.sha256("\n".join(statements).encode()).hexdigest()
+def fixed_columns() -> dict[str, list[str]]:
+    """Column names of the tables that no contract describes."""
+    return {name: [text.split(" ", 1)[0] for text in columns] for name, (_, columns) in _FIXED.items()}
 
 
-# Views an analyst meets first. They live in `main`, so that they need no schema name.
-VIEWS: Mapping[str, tuple[str, str]] = {
-    "kpi_values": ("Every current KPI value with names, all periods", """
-        SELECT v.kpi_code, k.name_en AS kpi_name_en, k.name_ru AS kpi_name_ru, v.kato, s.name_en AS settlement_en, s.name_ru AS settlement_ru,
-               s.item7_group, v.period_id, v.period_start, v.value, k.unit, v.numerator, v.denominator, v.sample_size, v.state, v.obs_status, v.reason,
-               v.coverage, k.sphere, k.initiative, k.direction, v.definition_version, v.definition_hash, k.catalogue_status, v.as_of_seq, v.computed_at
-        FROM kpi.value v
-        JOIN registry.kpi k ON k.code = v.kpi_code AND k.version = v.definition_version
-        JOIN registry.settlement s USING (kato)
-        WHERE v.valid_to_seq IS NULL"""),
-    "latest_values": ("The newest value of every KPI in every settlement that has one", """
-        SELECT * FROM kpi_values WHERE value IS NOT NULL
-        QUALIFY row_number() OVER (PARTITION BY kpi_code, kato ORDER BY period_start DESC) = 1"""),
-    "kpi_scores": ("Latest values scored between illustrative floor and goal, 0 to 100 (our proposal: the order's formula is not public)", """
-        SELECT l.*, 100 * greatest(0, least(1, (l.value - k.floor) / (k.goal - k.floor))) AS score
-        FROM latest_values l JOIN registry.kpi k ON k.code = l.kpi_code AND k.version = l.definition_version"""),
-    "scorecard": ("By settlement: KPIs that apply, that could be calculated, and the level = coverage x achievement (our proposal)", """
-        WITH newest AS (
-            SELECT * FROM kpi_values WHERE state <> 'not applicable' OR reason LIKE 'no rows%'
-            QUALIFY row_number() OVER (PARTITION BY kpi_code, kato ORDER BY value IS NOT NULL DESC, period_start DESC) = 1)
-        SELECT n.kato, any_value(n.settlement_en) AS settlement_en, any_value(n.settlement_ru) AS settlement_ru,
-               any_value(n.item7_group) AS item7_group, count(*) AS kpis_applicable, count(n.value) AS kpis_calculated,
-               round(100.0 * count(n.value) / count(*), 1) AS coverage_percent, round(avg(s.score), 1) AS achievement,
-               round(coalesce(sum(s.score), 0) / count(*), 1) AS level, max(n.period_id) FILTER (WHERE n.value IS NOT NULL) AS latest_period
-        FROM newest n LEFT JOIN kpi_scores s USING (kpi_code, kato)
-        GROUP BY n.kato"""),
-    "deliveries": ("Every delivery with its state and counts", """
-        SELECT d.*, s.name_en AS settlement_en, s.name_ru AS settlement_ru FROM audit.delivery d LEFT JOIN registry.settlement s ON s.kato = d.scope"""),
-    "refusals": ("Refused deliveries and why", """
-        SELECT delivery_id, receipt_id, table_name, scope, settlement_en, period_id, file_name, reason FROM deliveries WHERE state = 'refused'"""),
-}  # fmt: skip
+def fingerprint(contracts_and_views: Iterable[str]) -> str:
+    """What a file's tables and views were made from: contracts, views, and the fixed tables of this module."""
+    return hashlib.sha256("\n".join([*contracts_and_views, repr(_FIXED)]).encode()).hexdigest()

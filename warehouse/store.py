@@ -13,15 +13,16 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 import duckdb
 from filelock import FileLock, Timeout
 
-from kpi_definitions.catalogue import Catalogue
-from warehouse.contracts import SHOWCASE, Table, literal, load_tables
+from kpi_definitions.catalogue import Catalogues
+from warehouse.contracts import CRITERIA, SHOWCASE, Table, literal, load_tables
+from warehouse.passport import case_passports, data_passport, standards
 from warehouse.periods import add_months, month_id
 
 REGISTRIES = Path(__file__).parent / "registries"
@@ -67,6 +68,11 @@ class Home:
         return self.root / "contracts"
 
     @property
+    def catalogues(self) -> Path:
+        """KPI catalogues of this installation, beside those that come with qala."""
+        return self.root / "catalogues"
+
+    @property
     def release(self) -> Path:
         return self.root / "release"
 
@@ -83,7 +89,7 @@ class Store:
 
     @cached_property
     def tables(self) -> dict[str, Table]:
-        return load_tables(SHOWCASE)
+        return dict(_shipped_tables())
 
     @property
     def head(self) -> int:
@@ -120,6 +126,14 @@ class Store:
         self.con.execute(f"INSERT INTO {table} ({', '.join(columns)}) SELECT * FROM handed_over")
         self.con.unregister("handed_over")
 
+    def replace(self, table: str, rows: list[tuple[Any, ...]]) -> None:
+        """Make a registry table hold just these rows, given in the order of its columns."""
+        self.con.execute(f"DELETE FROM {table}")
+        schema, _, name = table.partition(".")
+        columns = [str(row[0]) for row in self.con.execute(
+            "SELECT column_name FROM duckdb_columns() WHERE (schema_name, table_name) = (?, ?) ORDER BY column_index", [schema, name]).fetchall()]  # fmt: skip
+        self.insert(table, columns, rows)
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         self.con.execute("BEGIN TRANSACTION")
@@ -133,6 +147,12 @@ class Store:
     def columns(self) -> dict[str, dict[str, str]]:
         """Table → column → SQL type, as the KPI compiler wants them."""
         return {name: table.business_columns for name, table in self.tables.items()}
+
+
+@cache
+def _shipped_tables() -> dict[str, Table]:
+    """The contracts, read once a process: a run opens the warehouse for every table."""
+    return load_tables(SHOWCASE)
 
 
 @contextmanager
@@ -202,9 +222,9 @@ def reading(home: Home) -> Iterator[Store]:
 def _fit(store: Store) -> None:
     """Create or extend tables when the contracts differ from what the file was made for."""
     from warehouse import schema  # SQLAlchemy: a third of a second that those who only read need not pay
+    from warehouse.views import VIEWS
 
-    statements = schema.ddl(schema.metadata(store.tables.values()))
-    wanted = schema.fingerprint([*statements, *(text for _, text in schema.VIEWS.values())])
+    wanted = schema.fingerprint([*map(repr, store.tables.values()), repr(VIEWS)])
     con = store.con
     known = con.execute(
         "SELECT count(*) FROM duckdb_tables() WHERE schema_name = 'registry' AND table_name = 'setting'"
@@ -214,16 +234,31 @@ def _fit(store: Store) -> None:
         if found and found[0] == wanted:
             return
     with store.transaction():
+        _refuse_older(store, schema.fixed_columns())
         _add_columns(store)
-        for statement in statements:
+        for statement in schema.ddl(schema.metadata(store.tables.values())):
             con.execute(statement)
-        for name, (description, body) in schema.VIEWS.items():
+        for name, (description, body) in VIEWS.items():
             con.execute(f"CREATE OR REPLACE VIEW main.{name} AS {body}")
             con.execute(f"COMMENT ON VIEW main.{name} IS {literal(description)}")
         _fill_registries(store)
         con.execute("DELETE FROM registry.setting WHERE name = 'schema'")
         con.execute("INSERT INTO registry.setting VALUES ('schema', ?)", [wanted])
         store.record([("schema", "warehouse", {"fingerprint": wanted})])
+
+
+def _refuse_older(store: Store, fixed: Mapping[str, list[str]]) -> None:
+    """A file whose fixed tables have other columns was made by another qala: it is neither guessed at nor half changed."""
+    rows = store.con.execute(
+        "SELECT schema_name || '.' || table_name, list(column_name) FROM duckdb_columns() GROUP BY ALL"
+    ).fetchall()
+    for name, columns in rows:
+        if name in fixed and set(columns) != set(fixed[name]):
+            differing = ", ".join(sorted(set(columns) ^ set(fixed[name])))
+            raise StoreError(
+                f"{store.home.warehouse} was made by another version of qala ({name} differs in {differing}); "
+                "set it aside, or use that version"
+            )
 
 
 def _add_columns(store: Store) -> None:
@@ -252,8 +287,20 @@ def _add_columns(store: Store) -> None:
                 )
 
 
+def _rules(store: Store) -> list[tuple[Any, ...]]:
+    """Every rule of every table as registry.rule has it."""
+    return [
+        (table.name, r.id, r.description, r.dimension, r.criterion, r.incident_kind, r.severity)
+        for table in store.tables.values()
+        for r in table.all_rules
+    ]
+
+
 def _fill_registries(store: Store) -> None:
     con = store.con
+    store.replace("registry.data_passport", list(data_passport(store.tables.values())))
+    store.replace("registry.rule", _rules(store))
+    store.replace("registry.criterion", [(n, name, ru, kk) for n, (name, (ru, kk)) in enumerate(CRITERIA.items(), 1)])
     for name in ("region", "settlement"):
         con.execute(f"DELETE FROM registry.{name}")
     con.execute(
@@ -263,7 +310,6 @@ def _fill_registries(store: Store) -> None:
         "INSERT INTO registry.settlement BY NAME SELECT *, kato[:2] AS kato2, kato[:4] AS kato4, kato[:6] AS kato6 "
         f"FROM read_csv({literal(REGISTRIES / 'settlements.csv')}, all_varchar = true)"
     )
-    con.execute("DELETE FROM registry.period")
     rows: list[tuple[Any, ...]] = []
     for year in range(FIRST_YEAR, LAST_YEAR + 1):
         start = dt.date(year, 1, 1)
@@ -272,15 +318,14 @@ def _fill_registries(store: Store) -> None:
                 first, after = add_months(start, number * months), add_months(start, (number + 1) * months)
                 label = {"M": month_id(first), "Q": f"{year}-Q{number + 1}", "A": str(year)}[grain]
                 rows.append((label, grain, first, after, month_id(add_months(after, -1))))
-    store.insert("registry.period", ["id", "grain", "period_start", "period_end", "closing_month"], rows)
+    store.replace("registry.period", rows)
 
 
-def register_catalogue(store: Store, catalogue: Catalogue, hashes: Mapping[tuple[str, int], str]) -> None:
+def register_catalogue(store: Store, catalogue: Catalogues, hashes: Mapping[tuple[str, int], str]) -> None:
     """Bring spheres, initiatives and KPI versions of a catalogue into the registry, in a transaction of its own.
 
     Raises StoreError if a version already used here has another meaning now: a definition is never edited after use.
     """
-    head = catalogue.head
     known = {(code, version): digest for code, version, digest in
              store.con.execute("SELECT code, version, definition_hash FROM registry.kpi").fetchall()}  # fmt: skip
     for place, digest in hashes.items():
@@ -289,22 +334,19 @@ def register_catalogue(store: Store, catalogue: Catalogue, hashes: Mapping[tuple
                 f"{place[0]} version {place[1]} was used in this warehouse with another meaning; "
                 "restore it, and write the change as a new version with its own valid_from"
             )
+    lists = [(one.head, one) for one in catalogue.lists]
     with store.transaction():
-        store.con.execute("DELETE FROM registry.sphere")
-        store.con.execute("DELETE FROM registry.initiative")
-        store.insert(
-            "registry.sphere",
-            ["code", "number", "name_en", "name_ru", "name_kk"],
-            [(s.code, s.number, s.name.en, s.name.ru, s.name.kk) for s in head.spheres],
+        store.replace("registry.catalogue", [
+            (h.id, h.version, h.name.en, h.name.ru, h.name.kk, h.status, h.legal_basis, h.valid_from, h.valid_to) for h, _ in lists])  # fmt: skip
+        spheres = {s.code: s for h, _ in lists for s in h.spheres}
+        store.replace(
+            "registry.sphere", [(s.code, s.number, s.name.en, s.name.ru, s.name.kk) for s in spheres.values()]
         )
-        store.insert(
-            "registry.initiative",
-            ["code", "sphere", "name_en", "name_ru", "name_kk", "named_in_order", "categories"],
-            [
-                (i.code, i.sphere, i.name.en, i.name.ru, i.name.kk, i.named_in_order, " ".join(i.categories))
-                for i in catalogue.initiatives
-            ],
-        )
+        store.replace("registry.initiative", [
+            (i.code, i.sphere, i.name.en, i.name.ru, i.name.kk, i.named_in_order, i.basis, h.id, " ".join(i.categories))
+            for h, one in lists for i in one.initiatives])  # fmt: skip
+        store.replace("registry.case_passport", list(case_passports(catalogue, store.tables)))
+        store.replace("registry.kpi_standard", standards(catalogue))
         ends = {(code, version): end for code, version, end in
                 store.con.execute("SELECT code, version, valid_to FROM registry.kpi").fetchall()}  # fmt: skip
         for kpi in catalogue.kpis:  # a version may be ended after it was used; nothing else of it may change
@@ -328,8 +370,9 @@ def register_catalogue(store: Store, catalogue: Catalogue, hashes: Mapping[tuple
             ]
         )
         store.insert("registry.kpi", [
-            "code", "version", "initiative", "sphere", "name_en", "name_ru", "unit", "direction", "kind", "grain", "valid_from", "valid_to",
-            "floor", "goal", "definition", "definition_hash", "catalogue_id", "catalogue_version", "catalogue_status", "registered_seq",
-        ], [(k.code, k.version, catalogue.initiative_of(k.code).code, catalogue.sphere_of(k.code).code, k.name.en, k.name.ru, k.unit, k.direction,
-             str(k.kind), str(k.period), k.valid_from, k.valid_to, k.assessment.floor, k.assessment.goal, k.model_dump_json(by_alias=True),
-             hashes[k.code, k.version], head.id, head.version, head.status, seq) for k, seq in zip(new, seqs, strict=True)])  # fmt: skip
+            "code", "version", "initiative", "sphere", "name_en", "name_ru", "name_kk", "unit", "direction", "kind", "grain", "valid_from", "valid_to",
+            "sensitivity", "definition", "definition_hash", "catalogue_id", "catalogue_version", "catalogue_status", "registered_seq",
+        ], [(k.code, k.version, catalogue.initiative_of(k.code).code, catalogue.sphere_of(k.code).code, k.name.en, k.name.ru, k.name.kk, k.unit, k.direction,
+             str(k.kind), str(k.period), k.valid_from, k.valid_to, k.sensitivity, k.model_dump_json(by_alias=True),
+             hashes[k.code, k.version], h.id, h.version, h.status, seq)
+            for k, seq in zip(new, seqs, strict=True) for h in [catalogue.of(k.code).head]])  # fmt: skip

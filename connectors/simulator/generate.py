@@ -15,7 +15,7 @@ import random
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -108,20 +108,30 @@ def simulate(
         (s.table, settlements[s.place % len(settlements)], f"{year:04d}-{s.month:02d}"): s.kind for s in SPECIALS
     }
     recipes = {name: recipe_of(table) for name, table in tables.items()}
-    layouts = {(name, kato): _layout(table, kato) for name, table in tables.items() for kato in settlements}
+    layouts = {
+        (name, kato): _layout(table, kato)
+        if recipes[name].scope == "settlement"
+        else standard_layout(table, with_kato=True)
+        for name, table in tables.items()
+        for kato in settlements
+    }
     # A file is too small for DuckDB to share out: each is made by one thread, and several at once.
     with duckdb.connect(":memory:", config={"threads": 1}) as con, ThreadPoolExecutor(os.cpu_count()) as pool:
         for macro in MACROS:
             con.execute(macro)
         work = [
             (
-                _Extraction(con, table, recipes[name], layouts[name, kato], kato, period, seed, scale),
-                out / kato / period.id,
-                incidents.get((name, kato, period.id), ""),
+                [
+                    _Extraction(con, table, recipes[name], layouts[name, kato], kato, period, seed, scale)
+                    for kato in covered
+                ],
+                scope,
+                out / scope / period.id,
+                incidents.get((name, scope, period.id), ""),
             )
             for month in parse_period(f"{year:04d}").months
-            for kato in settlements
             for name, table in tables.items()
+            for scope, covered in _scopes(recipes[name].scope, settlements).items()
             for period in closing_in((month,), recipes[name].cadence)
         ]
         for extracts in pool.map(_hand_over, *zip(*work, strict=True)):
@@ -142,12 +152,24 @@ def _layout(table: Table, kato: str) -> Layout:
     return source_layout(table, read(HERE.parent / "contracts" / f"{name}.odcs.yaml"))
 
 
-def _hand_over(extraction: _Extraction, folder: Path, incident: str) -> list[Extract]:
-    """The file of one extraction, or what an incident makes of it: none, a spoilt one, or two."""
+def _scopes(scope: str, settlements: Sequence[str]) -> dict[str, list[str]]:
+    """Who hands over: each settlement for itself, a region for its settlements, or one system for the country."""
+    width = {"settlement": 9, "region": 2, "country": 0}[scope]
+    found: dict[str, list[str]] = {}
+    for kato in settlements:
+        found.setdefault(kato[:width] or "KZ", []).append(kato)
+    return found
+
+
+def _hand_over(extractions: Sequence[_Extraction], scope: str, folder: Path, incident: str) -> list[Extract]:
+    """The file of one extraction, or what an incident makes of it: none, a spoilt one, or two. Several make one file together."""
     if incident == "missing":
         return []
     folder.mkdir(parents=True, exist_ok=True)
+    extraction = extractions[0]
     path = folder / extraction.layout.file_name
+    if scope != extraction.kato:
+        return [_together(extractions, scope, path)]
     if incident in {"renamed", "unreadable"}:
         return [extraction.write(path, incident)]
     extracts = [extraction.write(path)]
@@ -157,6 +179,21 @@ def _hand_over(extraction: _Extraction, folder: Path, incident: str) -> list[Ext
         again = Path(shutil.copyfile(path, path.with_stem(path.stem + "_again")))
         extracts.append(extraction.extract(again, incident, extracts[0].rows))
     return extracts
+
+
+def _together(extractions: Sequence[_Extraction], scope: str, path: Path) -> Extract:
+    """The rows of several settlements in one file, one after the other, under one header."""
+    rows, part = 0, path.with_suffix(".part")
+    with path.open("wb") as whole:
+        for one in extractions:
+            rows += one.write(part).rows
+            with part.open("rb") as piece:
+                header = piece.readline()
+                if whole.tell() == 0:
+                    whole.write(header)
+                shutil.copyfileobj(piece, whole)
+    part.unlink()
+    return replace(extractions[0].extract(path, "", rows), scope=scope)
 
 
 def _salt(*parts: object) -> int:

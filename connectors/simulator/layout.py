@@ -51,9 +51,14 @@ class Mistake:
     instead: Mapping[str, str]
 
 
-def standard_layout(table: Table) -> Layout:
-    """The standard exchange format: UTF-8, commas, the table's own column names, ISO dates, decimal points."""
+def standard_layout(table: Table, *, with_kato: bool = False) -> Layout:
+    """The standard exchange format: UTF-8, commas, the table's own column names, ISO dates, decimal points.
+
+    A file for more than one settlement says in `kato` which one a row is of.
+    """
     fields = tuple(_field(c.name, c.name, c.sql_type, {}, {}) for c in table.columns)
+    if with_kato:
+        fields = (Field("kato", "kato", '"kato"', None), *fields)
     return Layout(None, f"{table.name}.csv", "utf-8", ",", '"', "", fields)
 
 

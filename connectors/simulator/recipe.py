@@ -46,8 +46,9 @@ FACTS = {
     "base_quality",
     "quality",
 }  # what every expression may use; a column of the same name hides it
-_KEYS = {"cadence", "rows", "axes", "resend", "where", "steps", "columns"}
+_KEYS = {"cadence", "scope", "rows", "axes", "resend", "where", "steps", "columns"}
 _CADENCE = {"m": "M", "month": "M", "q": "Q", "quarter": "Q", "y": "A", "year": "A", "a": "A"}
+HASH = "[0-9a-f]{64}"  # what stands for a person: HMAC-SHA-256 in hexadecimal digits
 _ORDER_RULE = re.compile(r"\s*(\w+)\s*>=\s*(\w+)\s*")
 
 # DuckDB macros see only their arguments, so the short names of a recipe are filled up to these.
@@ -71,6 +72,7 @@ class Recipe:
     """
 
     cadence: str
+    scope: str  # who hands over: settlement, region or country
     rows: str
     axes: Mapping[str, str]
     resend: float
@@ -103,6 +105,8 @@ def recipe_of(table: Table, folder: Path = RECIPES) -> Recipe:
         ]
         if text.get("cadence", "M") not in {"M", "Q", "A"}:
             faults.append(document.fault(("cadence",), "unknown cadence", "write M, Q or A"))
+        if text.get("scope", "settlement") not in {"settlement", "region", "country"}:
+            faults.append(document.fault(("scope",), "unknown scope", "write settlement, region or country"))
         if "axes" in text and "resend" in text:
             faults.append(document.fault(("resend",), "a grid is never sent in part", "leave out resend or axes"))
         if faults:
@@ -112,6 +116,7 @@ def recipe_of(table: Table, folder: Path = RECIPES) -> Recipe:
     expressions = {name: sql(e) for name, e in {**text.get("steps", {}), **given, **defaults}.items()}
     return Recipe(
         cadence=text.get("cadence") or _cadence(table),
+        scope=text.get("scope", "settlement"),
         rows=str(text.get("rows", rows)),
         axes={name: str(size) for name, size in text.get("axes", {}).items()},
         resend=float(text.get("resend", 0)),
@@ -197,6 +202,8 @@ def _key(column: Column, prop: Mapping[str, Any], index: str, lasting: bool) -> 
     if kind.startswith("TIMESTAMP"):
         return f"period_start + to_seconds(({index} % (days * 86400))::BIGINT)", "(days * 86400)"
     # The period is part of the key unless the same things come again: else this month's row would replace last month's.
+    if prop.get("logicalTypeOptions", {}).get("pattern") == HASH:
+        return f"sha256(kato || {literal(column.name)} || " + ("" if lasting else "period_start || ") + f"{index})", ""
     if kind.startswith("VARCHAR"):
         return ("" if lasting else "strftime(period_start, '%y%m') || ") + f"lpad({index}::VARCHAR, 7, '0')", ""
     low = prop.get("logicalTypeOptions", {}).get("minimum", 0)
@@ -219,6 +226,8 @@ def _value(column: Column, prop: Mapping[str, Any], number: int, earlier: str | 
     elif kind == "DATE" or kind.startswith("TIMESTAMP"):
         start, span = ("(year_start - 1500)", "1500") if lasting else ("period_start", "days")
         value = f"{start} + to_seconds(floor({one} * {span} * 86400)::BIGINT)"
+    elif options.get("pattern") == HASH:
+        value = f"sha256(kato || {literal(column.name)} || floor({one} * 1e9)::BIGINT)"
     elif kind.startswith("VARCHAR"):
         value = (
             f"left({literal(column.name)} || ' ' || (1 + floor({one} * 12)::INTEGER), {options.get('maxLength', 200)})"

@@ -5,8 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from kpi_definitions.catalogue import Catalogue
-from kpi_definitions.catalogue import load as load_catalogue
+from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.compiler import columns_of, compile_kpi, fingerprint
 from kpi_definitions.model import Grain, Kpi
 from pipelines.resources import POOL, Qala, months, single_run, tell
@@ -17,11 +16,11 @@ from warehouse.store import writing
 GRAINS = {Grain.MONTH: "monthly", Grain.QUARTER: "quarterly", Grain.YEAR: "yearly"}
 
 
-def asset_key(catalogue: Catalogue, code: str) -> dg.AssetKey:
+def asset_key(catalogue: Catalogues, code: str) -> dg.AssetKey:
     return dg.AssetKey(["kpi", catalogue.sphere_of(code).code.lower(), code.replace("-", "_")])
 
 
-def kpi_assets(catalogue: Catalogue, tables: Mapping[str, Table]) -> list[dg.AssetsDefinition]:
+def kpi_assets(catalogue: Catalogues, tables: Mapping[str, Table]) -> list[dg.AssetsDefinition]:
     """A subsettable multi-asset for every grain that has KPIs."""
     columns = {name: table.business_columns for name, table in tables.items()}
     return [
@@ -45,7 +44,7 @@ def _grain(word: str, specs: list[dg.AssetSpec]) -> dg.AssetsDefinition:
     def kpis(context: dg.AssetExecutionContext, qala: Qala) -> Iterator[dg.MaterializeResult[None]]:
         codes = {key.path[-1].replace("_", "-"): key for key in context.selected_asset_keys}
         with writing(qala.home, context.run_id, sealed=True) as store:
-            reports = compute(store, load_catalogue(), context.partition_keys, codes=codes.keys())
+            reports = compute(store, qala.catalogues, context.partition_keys, codes=codes.keys())
         for report in reports:
             tell(
                 context,
@@ -70,7 +69,7 @@ def _metadata(report: Report) -> dict[str, Any]:
     return metadata
 
 
-def _spec(catalogue: Catalogue, kpi: Kpi, columns: Mapping[str, Mapping[str, str]]) -> dg.AssetSpec:
+def _spec(catalogue: Catalogues, kpi: Kpi, columns: Mapping[str, Mapping[str, str]]) -> dg.AssetSpec:
     initiative, sphere = catalogue.initiative_of(kpi.code), catalogue.sphere_of(kpi.code)
     compiled = compile_kpi(kpi, columns)
     sources = [dg.TableColumnDep(dg.AssetKey(["showcase", table]), column) for table, column in columns_of(kpi)]
@@ -83,7 +82,7 @@ def _spec(catalogue: Catalogue, kpi: Kpi, columns: Mapping[str, Mapping[str, str
         asset_key(catalogue, kpi.code),
         deps=[dg.AssetKey(["showcase", table]) for table in compiled.tables],
         description=f"**{kpi.name.en}** / {kpi.name.ru}\n\n{kpi.description.en if kpi.description else ''}{due[kpi.period]}",
-        group_name=f"kpi_{sphere.code.lower()}",
+        group_name=sphere.code.lower(),
         kinds={"duckdb", "sql"},
         owners=[f"team:{sphere.code}"],
         code_version=fingerprint(kpi)[:12],
@@ -91,7 +90,7 @@ def _spec(catalogue: Catalogue, kpi: Kpi, columns: Mapping[str, Mapping[str, str
         metadata={
             "initiative": initiative.name.en,
             "unit": kpi.unit,
-            "status": catalogue.head.status,
+            "status": catalogue.of(kpi.code).head.status,
             "definition": dg.MetadataValue.json(kpi.model_dump(mode="json", by_alias=True, exclude_none=True)),
             "dagster/column_schema": dg.TableSchema([
                 dg.TableColumn("kato", "VARCHAR", "Settlement"), dg.TableColumn("period_id", "VARCHAR", "Period"),

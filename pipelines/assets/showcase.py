@@ -18,9 +18,13 @@ def showcase_asset(table: Table) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=key,
-        deps=[dg.AssetKey(["zero", table.name])],
-        description=table.description,
-        group_name="showcase",
+        # a reference is judged against what it refers to: that is loaded first
+        deps=[
+            dg.AssetKey(["zero", table.name]),
+            *(dg.AssetKey(["showcase", t]) for t in sorted({r.table for r in table.references})),
+        ],
+        description=f"**{table.title}** / {table.title_ru}\n\n{table.description}",
+        group_name=table.domain.lower(),
         kinds={"duckdb", "greatexpectations"},
         owners=[f"team:{table.domain}"],
         tags={"sphere": table.domain},
@@ -31,7 +35,7 @@ def showcase_asset(table: Table) -> dg.AssetsDefinition:
             "contract": f"{table.document.path.name} {table.version}",
         },
         check_specs=[
-            dg.AssetCheckSpec(r.check_name, asset=key, description=f"{r.description} ({r.dimension})")
+            dg.AssetCheckSpec(r.check_name, asset=key, description=f"{r.description} ({r.criterion})")
             for r in table.all_rules
         ],
         partitions_def=months,

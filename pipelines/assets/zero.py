@@ -21,7 +21,7 @@ def zero_assets(tables: Iterable[Table], sources: Mapping[tuple[str, str], Sourc
             dg.AssetKey(["zero", t.name]),
             description=f"Extracts for {t.name} as received: {t.description} "
             f"Systems with a contract: {', '.join(sorted(s for s, name in sources if name == t.name)) or 'none; standard exchange format'}.",
-            group_name="zero_level",
+            group_name=t.domain.lower(),
             kinds={"file"},
             owners=[f"team:{t.domain}"],
             metadata={"owner": t.owner},

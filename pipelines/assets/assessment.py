@@ -1,0 +1,44 @@
+"""assessment: drafts of the annual assessment, made again after every run. Frozen ones are made by `qala assess YEAR --freeze`."""
+
+import dagster as dg
+
+from kpi_definitions.catalogue import Catalogues
+from pipelines.assets.kpi import asset_key
+from pipelines.resources import POOL, Qala, months, single_run, tell
+from warehouse.assessment import assess
+from warehouse.store import writing
+
+
+def assessment_asset(catalogue: Catalogues) -> dg.AssetsDefinition:
+    """One asset for all catalogues and years."""
+
+    @dg.asset(
+        name="assessment",
+        deps=[asset_key(catalogue, code) for code in catalogue.codes],
+        description="Drafts of the annual assessment (items 7 and 9) for the years of the run's months: coverage, achievement, level, places "
+        "inside each item 7 group. Our proposal: the order's formula is not public.",
+        group_name="assessment",
+        kinds={"duckdb"},
+        owners=["team:analytics"],
+        partitions_def=months,
+        backfill_policy=single_run,
+        pool=POOL,
+    )
+    def assessment(context: dg.AssetExecutionContext, qala: Qala) -> dg.MaterializeResult[None]:
+        years = sorted({int(month[:4]) for month in context.partition_keys})
+        lines = []
+        with writing(qala.home, context.run_id, sealed=True) as store:
+            for one in qala.catalogues.lists:
+                for year in years:
+                    if one.rules_of(year) is None:
+                        continue
+                    done = assess(store, one, year)
+                    lines.append(
+                        f"{year} by {one.head.id}: {done.ranked} settlements ranked, {done.insufficient} with insufficient coverage"
+                    )
+                    tell(context, f"assessment of {lines[-1]}")
+        return dg.MaterializeResult(
+            metadata={"drafts": dg.MetadataValue.md("\n".join(f"- {line}" for line in lines) or "none")}
+        )
+
+    return assessment

@@ -1,0 +1,236 @@
+"""The annual assessment (items 7 and 9 of the order). Its formula is our proposal: the order's own is not public.
+
+A KPI scores 0 to 100 between floor and goal. With weight w, calculable c (0 or 1) and score s over the KPIs that apply:
+coverage C = Σwc/Σw, achievement A = Σwcs/Σwc, level = Σwcs/Σw = C·A. A missing source costs points through coverage; no value is
+invented. KPI → initiative → sphere → settlement by weighted means over what applies. Places are given inside an item 7 group only.
+A draft follows the data; a frozen assessment is never edited, and one made again says why.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kpi_definitions.catalogue import Catalogue
+from kpi_definitions.model import AssessmentRules, Category
+from warehouse.store import Store, StoreError
+
+DRAWS, SEED = 400, 469  # of changed weights; the same draws every time, so that an interval can be repeated
+_PART_TABLES = ("assessment_item", "assessment_score", "assessment_rank")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One KPI that applies to one settlement."""
+
+    code: str
+    value: float | None  # None: not calculable
+    obs_status: str | None
+    reason: str | None
+    weight: float  # share of the settlement's whole weight
+    score: float | None
+
+
+@dataclass(frozen=True)
+class Node:
+    """A weighted mean over what applies. `achievement` is None if nothing could be calculated."""
+
+    coverage: float
+    achievement: float | None
+    level: float
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What was made."""
+
+    assessment_id: int
+    year: int
+    status: str
+    version: int
+    ranked: int
+    insufficient: int
+
+
+def assess(
+    store: Store, catalogue: Catalogue, year: int, *, freeze: bool = False, reason: str | None = None
+) -> Assessment:
+    """Assess every settlement for a year by one catalogue: replaces the draft, or makes the next frozen version.
+
+    Raises StoreError if no rules are in force for the year, or a frozen assessment is made again without a reason.
+    """
+    rules = catalogue.rules_of(year)
+    if rules is None:
+        raise StoreError(
+            f"catalogue {catalogue.head.id} has no assessment rules for {year}; add them under its assessment/ folder"
+        )
+    con = store.con
+    row = con.execute(
+        "SELECT coalesce(max(version), 0) FROM kpi.assessment WHERE (year, catalogue_id) = (?, ?)",
+        [year, catalogue.head.id],
+    ).fetchone()
+    version = (int(row[0]) if row else 0) + 1 if freeze else 0
+    if version > 1 and not (reason or "").strip():
+        raise StoreError(
+            f"{year} has a frozen assessment, version {version - 1}: say why it is made again with --reason"
+        )
+    groups: dict[str, str] = dict(
+        con.execute("SELECT kato, item7_group FROM registry.settlement ORDER BY kato").fetchall()
+    )
+    items = _items(store, catalogue, rules, year, groups)
+    nodes = {kato: _nodes(catalogue, rules, found) for kato, found in items.items()}
+    places = _places(rules, groups, items, {kato: found["settlement", ""] for kato, found in nodes.items()})
+    head = store.head
+    with store.transaction():
+        if not freeze:
+            _forget_draft(store, year, catalogue.head.id)
+        row = con.execute("SELECT coalesce(max(assessment_id), 0) + 1 FROM kpi.assessment").fetchone()
+        number = int(row[0]) if row else 1
+        ranked = sum(place[0] == "ranked" for place in places.values())
+        store.record([("assessed", str(year), {"assessment": number, "catalogue": catalogue.head.id, "version": version, "as_of": head,
+                                               "rules": rules.version, "ranked": ranked, "reason": reason})])  # fmt: skip
+        store.insert("kpi.assessment", ["assessment_id", "year", "catalogue_id", "catalogue_version", "rules_version", "rules", "status", "version",
+                                        "reason", "as_of_seq", "made_at"],
+                     [(number, year, catalogue.head.id, catalogue.head.version, rules.version, rules.model_dump_json(),
+                       "frozen" if freeze else "draft", version, reason, head, dt.datetime.now(dt.UTC))])  # fmt: skip
+        store.insert("kpi.assessment_item", ["assessment_id", "kato", "kpi_code", "calculable", "value", "obs_status", "weight", "score", "reason"],
+                     [(number, kato, i.code, i.value is not None, i.value, i.obs_status, i.weight, i.score, i.reason)
+                      for kato, found in items.items() for i in found])  # fmt: skip
+        store.insert("kpi.assessment_score", ["assessment_id", "kato", "node_kind", "node", "coverage", "achievement", "level"],
+                     [(number, kato, kind, kato if kind == "settlement" else code, n.coverage, n.achievement, n.level)
+                      for kato, found in nodes.items() for (kind, code), n in found.items()])  # fmt: skip
+        store.insert("kpi.assessment_rank", ["assessment_id", "kato", "item7_group", "state", "rank", "rank_best", "rank_worst"],
+                     [(number, kato, groups[kato], *place) for kato, place in places.items()])  # fmt: skip
+    return Assessment(number, year, "frozen" if freeze else "draft", version, ranked, len(places) - ranked)
+
+
+def _forget_draft(store: Store, year: int, catalogue_id: str) -> None:
+    old = "SELECT assessment_id FROM kpi.assessment WHERE (year, catalogue_id, version) = (?, ?, 0)"
+    for table in _PART_TABLES:
+        store.con.execute(f"DELETE FROM kpi.{table} WHERE assessment_id IN ({old})", [year, catalogue_id])
+    store.con.execute(
+        "DELETE FROM kpi.assessment WHERE (year, catalogue_id, version) = (?, ?, 0)", [year, catalogue_id]
+    )
+
+
+def _items(
+    store: Store, catalogue: Catalogue, rules: AssessmentRules, year: int, groups: Mapping[str, str]
+) -> dict[str, list[Item]]:
+    """By settlement, the KPIs that apply, with value and score. A settlement to which nothing applies is left out."""
+    rows = store.con.execute(
+        "SELECT kato, kpi_code, value, obs_status, reason, period_coverage FROM year_values WHERE year = ?", [str(year)]
+    ).fetchall()
+    found = {(kato, code): rest for kato, code, *rest in rows}
+    kpis = {
+        k.code: k
+        for k in catalogue.kpis
+        if k.valid_from.year <= year and (k.valid_to is None or k.valid_to.year > year)
+    }
+    result: dict[str, list[Item]] = {}
+    for kato, group in groups.items():
+        applying: list[Item] = []
+        for code, kpi in kpis.items():
+            value, status, reason, coverage = found.get((kato, code), (None, None, f"not computed for {year}", None))
+            if group not in kpi.categories or status in ("M", "Q"):  # nothing there to be judged, or too little
+                continue
+            if value is not None and coverage is not None and coverage < rules.minimum_periods:
+                value, reason = (
+                    None,
+                    f"values for {100 * coverage:.0f} % of the year's periods, fewer than {100 * rules.minimum_periods:.0f} %",
+                )
+            scale = rules.scale(code, Category(group))
+            score = None
+            if value is not None and scale is not None:
+                score = 100 * min(1.0, max(0.0, (value - scale.floor) / (scale.goal - scale.floor)))
+            applying.append(Item(code, value, status, reason, 0.0, score))
+        if applying:
+            result[kato] = _weighted(catalogue, rules, applying)
+    return result
+
+
+def _weighted(catalogue: Catalogue, rules: AssessmentRules, items: Sequence[Item]) -> list[Item]:
+    """The items with their share of the whole: what does not apply gives its weight to its neighbours."""
+    sphere_of = {i.code: i.sphere for i in catalogue.initiatives}
+    codes = [i.code for i in items]
+    initiatives = {code.partition("-")[0] for code in codes}
+    spheres = {sphere_of[i] for i in initiatives}
+
+    def share(weights: Mapping[str, float], code: str, among: Iterable[str]) -> float:
+        return weights.get(code, 1.0) / math.fsum(weights.get(c, 1.0) for c in sorted(among))
+
+    result = []
+    for item in items:
+        initiative = item.code.partition("-")[0]
+        sphere = sphere_of[initiative]
+        weight = (
+            share(rules.weights.spheres, sphere, spheres)
+            * share(rules.weights.initiatives, initiative, {i for i in initiatives if sphere_of[i] == sphere})
+            * share(rules.weights.kpis, item.code, {c for c in codes if c.partition("-")[0] == initiative})
+        )
+        result.append(Item(item.code, item.value, item.obs_status, item.reason, weight, item.score))
+    return result
+
+
+def _nodes(catalogue: Catalogue, rules: AssessmentRules, items: Sequence[Item]) -> dict[tuple[str, str], Node]:
+    """Initiatives, spheres and the settlement itself. Raises AssertionError if level and coverage x achievement differ."""
+    sphere_of = {i.code: i.sphere for i in catalogue.initiatives}
+    nodes: dict[tuple[str, str], Node] = {}
+
+    def add(kind: str, key: Callable[[Item], str]) -> None:
+        for code in sorted({key(i) for i in items}):
+            nodes[kind, code] = _mean([i for i in items if key(i) == code])
+
+    add("initiative", lambda i: i.code.partition("-")[0])
+    add("sphere", lambda i: sphere_of[i.code.partition("-")[0]])
+    add("settlement", lambda _: "")
+    # the same level from the top down, by nested means: weights and sums must agree
+    spheres = {code: node for (kind, code), node in nodes.items() if kind == "sphere"}
+    total = math.fsum(rules.weights.spheres.get(code, 1.0) for code in sorted(spheres))
+    nested = math.fsum(rules.weights.spheres.get(code, 1.0) * spheres[code].level for code in sorted(spheres)) / total
+    whole = nodes["settlement", ""]
+    for level in (nested, whole.coverage * (whole.achievement or 0.0)):
+        assert abs(level - whole.level) < 1e-6, f"level {whole.level} is not {level}"
+    return nodes
+
+
+def _mean(items: Sequence[Item]) -> Node:
+    weight = math.fsum(i.weight for i in items)
+    calculable = math.fsum(i.weight for i in items if i.score is not None)
+    points = math.fsum(i.weight * i.score for i in items if i.score is not None)
+    achievement = round(points / calculable, 9) if calculable else None
+    return Node(round(calculable / weight, 9), achievement, round(points / weight, 9))
+
+
+def _places(
+    rules: AssessmentRules, groups: Mapping[str, str], items: Mapping[str, Sequence[Item]], wholes: Mapping[str, Node]
+) -> dict[str, tuple[str, int | None, int | None, int | None]]:
+    """State, place, best and worst place of every settlement inside its group."""
+    places: dict[str, tuple[str, int | None, int | None, int | None]] = dict.fromkeys(
+        items, ("insufficient coverage", None, None, None)
+    )
+    for group in sorted(set(groups.values())):
+        ranked = [k for k in items if groups[k] == group and wholes[k].coverage >= rules.minimum_coverage]
+        if not ranked:
+            continue
+        codes = sorted({i.code for k in ranked for i in items[k]})
+        index = {code: n for n, code in enumerate(codes)}
+        weight, points = np.zeros((len(ranked), len(codes))), np.zeros((len(ranked), len(codes)))
+        for row, kato in enumerate(ranked):
+            for item in items[kato]:
+                weight[row, index[item.code]] = item.weight
+                points[row, index[item.code]] = item.weight * (item.score or 0.0)
+        changed = np.random.default_rng(SEED).uniform(
+            1 - rules.weight_change, 1 + rules.weight_change, (DRAWS, len(codes))
+        )
+        left_out = 1.0 - np.eye(len(codes)) if len(codes) > 1 else np.ones((1, len(codes)))
+        trials = np.vstack([np.ones((1, len(codes))), changed, left_out])  # the first is the place itself
+        total = weight @ trials.T
+        levels = np.divide(points @ trials.T, total, out=np.zeros_like(total), where=total > 0).round(6)
+        ranks = 1 + (levels[None, :, :] > levels[:, None, :]).sum(axis=1)  # settlements of one level share a place
+        for row, kato in enumerate(ranked):
+            places[kato] = ("ranked", int(ranks[row, 0]), int(ranks[row].min()), int(ranks[row].max()))
+    return places

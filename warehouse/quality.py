@@ -1,0 +1,64 @@
+"""Data quality as the law words it (Decree No. 830 of 2026): criteria, and the journal of incidents.
+
+A delivery fails a criterion if a rule on the delivery as a whole fails, or if more than TOLERANCE per cent of its rows break
+the criterion's rules on rows: a few bad rows are taken out and the delivery is good without them. What fails opens an
+incident; the next delivery of the same slice closes it, or a person does with a reason.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from warehouse.store import Store, StoreError
+
+TOLERANCE = 1.0  # per cent of a delivery's rows; our proposal
+# of audit.check_result f and its audit.delivery d
+UNJUDGED = "f.observed LIKE '% = no data'"
+FAILS = f"NOT f.passed AND (f.failing_rows IS NULL OR 100.0 * f.failing_rows > {TOLERANCE} * d.received_rows)"
+
+
+def journal(store: Store, table: str) -> None:
+    """Open and close incidents for the deliveries of `batch`; to be called inside the transaction of a load."""
+    con = store.con
+    con.execute(f"""CREATE OR REPLACE TEMP TABLE opening AS
+SELECT d.delivery_id, d.table_name, d.system, d.scope, d.period_id, f.rule, coalesce(r.criterion, 'truthfulness') AS criterion,
+       coalesce(r.incident_kind, 'other') AS kind, f.observed, f.expected, d.loaded_seq AS opened_seq, d.loaded_at AS opened_at
+FROM batch JOIN audit.delivery d USING (delivery_id) JOIN audit.check_result f USING (delivery_id)
+LEFT JOIN registry.rule r ON (r.table_name, r.rule) = (f.table_name, f.rule)
+WHERE {FAILS}""")
+    con.execute("""INSERT INTO audit.incident BY NAME
+SELECT (SELECT coalesce(max(incident_id), 0) FROM audit.incident) + row_number() OVER (ORDER BY delivery_id, rule) AS incident_id, * FROM opening""")
+    # what stands is what was loaded last: a refused delivery takes nothing back of what was loaded before it
+    con.execute("""CREATE OR REPLACE TEMP TABLE closing AS
+SELECT i.incident_id, n.delivery_id, n.loaded_seq, n.loaded_at,
+       EXISTS (FROM opening o WHERE (o.delivery_id, o.rule) = (n.delivery_id, i.rule)) AS again
+FROM audit.incident i JOIN audit.delivery own USING (delivery_id)
+JOIN audit.delivery n ON (n.table_name, n.system, n.scope, n.period_id) = (i.table_name, i.system, i.scope, i.period_id)
+    AND n.loaded_seq > i.opened_seq AND n.delivery_id IN (SELECT delivery_id FROM batch)
+WHERE i.closed_seq IS NULL AND (n.state = 'loaded' OR (n.state = 'refused' AND own.state = 'refused'))
+QUALIFY row_number() OVER (PARTITION BY i.incident_id ORDER BY n.loaded_seq) = 1""")
+    con.execute("""UPDATE audit.incident i SET closed_seq = c.loaded_seq, closed_at = c.loaded_at, closed_by = 'delivery ' || c.delivery_id,
+    closing_reason = CASE WHEN c.again THEN 'delivered again and failing again: see the incident of that delivery'
+                          ELSE 'delivered again without it' END
+FROM closing c WHERE c.incident_id = i.incident_id""")
+    opened = con.execute("SELECT count(*) FROM opening").fetchone()
+    closed = con.execute("SELECT count(*) FROM closing").fetchone()
+    if opened and closed and (opened[0] or closed[0]):
+        store.record([("incidents", table, {"opened": opened[0], "closed": closed[0]})])
+
+
+def close_incident(store: Store, incident_id: int, who: str, reason: str) -> None:
+    """Close an incident by hand. Raises StoreError if there is none, it is closed, or nobody says why."""
+    row = store.con.execute("SELECT closed_by FROM audit.incident WHERE incident_id = ?", [incident_id]).fetchone()
+    if row is None:
+        raise StoreError(f"there is no incident {incident_id}; see: qala incidents")
+    if row[0] is not None:
+        raise StoreError(f"incident {incident_id} was closed by {row[0]}")
+    if not who.strip() or not reason.strip():
+        raise StoreError("say who closes the incident and why: --by NAME --reason TEXT")
+    with store.transaction():
+        (seq,) = store.record([("incident-closed", str(incident_id), {"by": who, "reason": reason})])
+        store.con.execute(
+            "UPDATE audit.incident SET closed_seq = ?, closed_at = ?, closed_by = ?, closing_reason = ? WHERE incident_id = ?",
+            [seq, dt.datetime.now(dt.UTC), who, reason, incident_id],
+        )

@@ -1,0 +1,129 @@
+"""KPI values of regions, item 7 groups and the country, and of whole years, from the settlements' published cells.
+
+Numerators and denominators are summed; quantiles are computed again from the events; values are never averaged. Over a year,
+events of its periods are put together, of a register the state at the year's end counts. Only what lies above a changed
+cell is worked out again, in the transaction that writes the cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kpi_definitions.compiler import Compiled
+from kpi_definitions.model import Kind
+from warehouse.contracts import literal
+from warehouse.load import as_of
+from warehouse.store import Store
+
+SAME = (
+    "value",
+    "numerator",
+    "denominator",
+    "sample_size",
+    "counted",
+    "applicable",
+    "state",
+    "obs_status",
+    "reason",
+    "definition_version",
+)
+
+
+def roll_up(store: Store, compiled: Sequence[Compiled], value: str, head: int) -> None:
+    """Write `kpi.rollup` above the cells of `news`, with the sequences of `done`. Inside the caller's transaction."""
+    con = store.con
+    con.execute("CREATE OR REPLACE TEMP TABLE way (kpi_code VARCHAR, over_time VARCHAR, grain VARCHAR)")
+    store.insert(
+        "way",
+        ["kpi_code", "over_time", "grain"],
+        sorted({(c.kpi.code, over_time(c), str(c.kpi.period)) for c in compiled}),
+    )
+    con.execute("""CREATE OR REPLACE TEMP TABLE area AS
+SELECT kato, 'region' AS area_kind, region_kato AS area FROM registry.settlement UNION ALL
+SELECT kato, 'group', item7_group FROM registry.settlement UNION ALL SELECT kato, 'country', 'KZ' FROM registry.settlement UNION ALL
+SELECT kato, 'settlement', kato FROM registry.settlement""")
+    con.execute("""CREATE OR REPLACE TEMP TABLE target AS
+SELECT DISTINCT n.kpi_code, a.area_kind, a.area, t.id AS period_id, t.period_start, t.period_end, t.grain <> w.grain AS longer
+FROM news n JOIN way w USING (kpi_code) JOIN area a USING (kato) JOIN registry.period p ON p.id = n.period_id
+JOIN registry.period t ON (t.id = p.id AND a.area_kind <> 'settlement')
+    OR (t.grain = 'A' AND p.grain <> 'A' AND w.over_time <> 'none' AND t.id = p.id[:4])""")
+    con.execute("""CREATE OR REPLACE TEMP TABLE member AS
+SELECT t.kpi_code, t.area_kind, t.area, t.period_id, v.kato, p.id AS own_period, p.period_start, p.period_end,
+       p.period_end AS period_end_population_date, v.obs_status IN ('A', 'P', 'U', 'B', 'Q') AS counts, v.obs_status, v.numerator, v.denominator,
+       v.sample_size, v.definition_version
+FROM target t JOIN way w USING (kpi_code) JOIN area a USING (area_kind, area)
+JOIN kpi.value v ON (v.kpi_code, v.kato) = (t.kpi_code, a.kato) AND v.valid_to_seq IS NULL
+JOIN registry.period p ON p.id = v.period_id AND p.grain = w.grain AND p.period_start >= t.period_start AND p.period_end <= t.period_end
+WHERE w.over_time <> 'last' OR p.period_end = t.period_end""")
+    _quantiles(store, compiled)
+    con.execute(_ROLLED.format(value=value))
+    same = " AND ".join(f"v.{c} IS NOT DISTINCT FROM f.{c}" for c in SAME)
+    con.execute(f"""CREATE OR REPLACE TEMP TABLE rolled_news AS SELECT f.* FROM rolled f
+ANTI JOIN kpi.rollup v ON (v.kpi_code, v.area_kind, v.area, v.period_id) = (f.kpi_code, f.area_kind, f.area, f.period_id)
+    AND v.valid_to_seq IS NULL AND {same}""")
+    con.execute("""UPDATE kpi.rollup v SET valid_to_seq = d.seq FROM rolled_news n JOIN done d USING (kpi_code)
+WHERE v.valid_to_seq IS NULL AND (v.kpi_code, v.area_kind, v.area, v.period_id) = (n.kpi_code, n.area_kind, n.area, n.period_id)""")
+    con.execute(f"""INSERT INTO kpi.rollup BY NAME SELECT n.*, {head} AS as_of_seq, d.seq AS valid_from_seq, CAST(NULL AS BIGINT) AS valid_to_seq
+FROM rolled_news n JOIN done d USING (kpi_code) ORDER BY ALL""")
+
+
+def over_time(one: Compiled) -> str:
+    """How periods make a longer one: `sum` of events, `last` state of registers, `none` if the two are mixed."""
+    kinds = {"sum" if scan.time[0] in ("event", "listed") else "last" for scan in one.scans}
+    return kinds.pop() if len(kinds) == 1 else "none"
+
+
+def _quantiles(store: Store, compiled: Sequence[Compiled]) -> None:
+    """`quantile`: what cannot be summed, from the events behind the members."""
+    con = store.con
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE quantile (kpi_code VARCHAR, version INTEGER, area_kind VARCHAR, area VARCHAR, period_id VARCHAR, q DOUBLE)"
+    )
+    for one in compiled:
+        if one.kpi.kind is not Kind.QUANTILE:
+            continue
+        scan, name = one.numerator
+        cells = f"(SELECT * FROM member WHERE kpi_code = {literal(one.kpi.code)} AND counts)"
+        sql = scan.sql(as_of(scan.table, None), cells, any_window=True, by="c.area_kind, c.area, c.period_id")
+        con.execute(
+            f"INSERT INTO quantile SELECT {literal(one.kpi.code)}, {one.kpi.version}, area_kind, area, period_id, {name} FROM ({sql})"
+        )
+
+
+# as the states of cells (compute.py); a longer period that is not over yet is provisional
+_ROLLED = """CREATE OR REPLACE TEMP TABLE rolled AS
+WITH summed AS (
+    SELECT t.kpi_code, t.area_kind, t.area, t.period_id, t.period_start, t.longer, t.period_end,
+           sum(m.numerator) FILTER (WHERE m.counts) AS exact_n, sum(m.denominator) FILTER (WHERE m.counts) AS exact_d,
+           coalesce(sum(m.sample_size) FILTER (WHERE m.counts), 0)::BIGINT AS s, count(*) FILTER (WHERE m.counts) AS counted,
+           count(*) FILTER (WHERE m.obs_status <> 'M') AS applicable, max(m.period_end) AS last_end,
+           coalesce(max(m.definition_version), 0) AS version, count(DISTINCT m.definition_version) FILTER (WHERE m.counts) AS versions,
+           bool_or(m.obs_status = 'P') AS open, bool_or(m.counts AND m.obs_status IN ('U', 'B')) AS marked
+    FROM target t LEFT JOIN member m USING (kpi_code, area_kind, area, period_id) GROUP BY ALL),
+valued AS (
+    SELECT r.* EXCLUDE (version), coalesce(nullif(r.version, 0), x.version) AS definition_version, x.kind, x.scale, x.unit, x.minimum_cell, x.counts_distinct,
+           CASE WHEN x.kind = 'quantile' THEN q.q ELSE CAST(r.exact_n AS DOUBLE) END AS n, CAST(r.exact_d AS DOUBLE) AS d
+    FROM summed r JOIN (FROM spec QUALIFY row_number() OVER (PARTITION BY kpi_code ORDER BY version DESC) = 1) x USING (kpi_code)
+    LEFT JOIN quantile q ON (q.kpi_code, q.area_kind, q.area, q.period_id, q.version) = (r.kpi_code, r.area_kind, r.area, r.period_id, r.version)),
+judged AS (
+    SELECT *, {value} AS raw_value, CASE
+        WHEN longer AND last_end IS DISTINCT FROM period_end AND (counted = 0 OR raw_value IS NULL) THEN
+            'L|not calculable|the year is not over: its closing period has not been computed'
+        WHEN applicable = 0 THEN 'M|not applicable|the KPI applies to no cell of it'
+        WHEN counted = 0 THEN 'L|not calculable|none of ' || applicable || ' cells has a value'
+        WHEN raw_value IS NULL THEN 'M|not applicable|the denominator is zero'
+        WHEN unit = 'PT' AND (raw_value > 100 OR raw_value < 0) THEN 'O|not calculable|a share of ' || raw_value || ' % is an error in the data'
+        WHEN CASE WHEN counts_distinct THEN exact_n ELSE s END BETWEEN 1 AND minimum_cell - 1 THEN
+            'Q|suppressed|fewer than ' || minimum_cell || ' observations: too few to publish'
+        WHEN versions > 1 THEN 'B|series break|made of values by ' || versions || ' versions of the definition'
+        WHEN longer AND last_end < period_end THEN 'P|provisional|the year is not over: values to ' || (last_end - 1)
+        WHEN open THEN 'P|provisional|made of provisional values'
+        WHEN counted < applicable THEN 'U|low coverage|made of ' || counted || ' of ' || applicable || ' cells'
+        WHEN marked THEN 'U|low coverage|made of values that are marked themselves'
+        ELSE 'A|calculated|' END AS verdict
+    FROM valued)
+SELECT kpi_code, area_kind, area, period_id, period_start, CASE WHEN verdict[1] IN ('A', 'P', 'U', 'B') THEN raw_value END AS value,
+       CASE WHEN kind <> 'quantile' THEN exact_n END AS numerator, CASE WHEN kind <> 'quantile' THEN exact_d END AS denominator, s AS sample_size,
+       counted, applicable, split_part(verdict, '|', 2) AS state, verdict[1] AS obs_status,
+       nullif(verdict[length(split_part(verdict, '|', 2)) + 4:], '') AS reason, definition_version
+FROM judged"""

@@ -1,0 +1,124 @@
+"""Views an analyst meets first. They live in `main`, so that they need no schema name.
+
+Each is (description, SELECT). What a view works out is our proposal wherever the order does not say it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from warehouse.contracts import literal
+from warehouse.quality import FAILS, TOLERANCE, UNJUDGED
+
+# items of the order a system of the register is held against: (item, requirement en, ru, systems concerned, met)
+_COMPLIANCE = (
+    ("12(2)", "A system that is not the executive body's own is registered on the architecture portal",
+     "Система не собственная — решение размещено на архитектурном портале", "origin = 'PORTAL'", "portal_solution_id IS NOT NULL"),
+    ("12(3)", "Integrated with the situational centre of the city", "Интегрирована с ситуационным центром города", "true",
+     "integrated_at < snapshot_date"),
+    ("12(3)", "Integrated with the SDU", "Интегрирована с SDU", "true", "sdu_integrated_at < snapshot_date"),
+    ("13", "New solution without analogue: risk and cost were estimated against solutions on the portal",
+     "Новое решение без аналогов: проведена оценка рисков и стоимости", "origin = 'OWN' AND has_analogue = false",
+     "risk_cost_estimated_at IS NOT NULL"),
+    ("13", "New solution: business plan approved by the service integrator", "Новое решение: бизнес-план согласован сервисным интегратором",
+     "origin = 'OWN' AND has_analogue = false", "business_plan_approved_at IS NOT NULL"),
+    ("13", "New solution: technical documentation approved by the service integrator",
+     "Новое решение: техническая документация согласована сервисным интегратором", "origin = 'OWN' AND has_analogue = false",
+     "documentation_approved_at IS NOT NULL"),
+    ("13", "New solution: developed on the QazTech platform", "Новое решение: разработано на платформе QazTech",
+     "origin = 'OWN' AND has_analogue = false", "on_qaztech"),
+)  # fmt: skip
+_HELD_AGAINST = ",\n                ".join(
+    f"{{item: {literal(item)}, requirement_en: {literal(en)}, requirement_ru: {literal(ru)}, concerned: {concerned}, met: coalesce({met}, false)}}"
+    for item, en, ru, concerned, met in _COMPLIANCE
+)
+# where the small print of a cell may be shown: a suppressed value's parts would give it away
+_OPEN = "CASE WHEN v.obs_status <> 'Q' THEN v.{0} END AS {0}"
+
+VIEWS: Mapping[str, tuple[str, str]] = {
+    "kpi_values": ("Every current KPI value with names, all periods; parts of suppressed values are left out", f"""
+        SELECT v.kpi_code, k.name_en AS kpi_name_en, k.name_ru AS kpi_name_ru, v.kato, s.name_en AS settlement_en, s.name_ru AS settlement_ru,
+               s.item7_group, v.period_id, v.period_start, v.value, k.unit, {_OPEN.format("numerator")}, {_OPEN.format("denominator")},
+               {_OPEN.format("sample_size")}, v.state, v.obs_status, v.reason, v.coverage, k.sphere, k.initiative, k.direction, k.sensitivity,
+               v.definition_version, v.definition_hash, k.catalogue_id, k.catalogue_status, v.as_of_seq, v.computed_at
+        FROM kpi.value v
+        JOIN registry.kpi k ON k.code = v.kpi_code AND k.version = v.definition_version
+        JOIN registry.settlement s USING (kato)
+        WHERE v.valid_to_seq IS NULL"""),
+    "public_values": ("KPI values as they may be made public: restricted ones are suppressed", """
+        SELECT * REPLACE (
+            CASE WHEN sensitivity <> 'restricted' THEN value END AS value, CASE WHEN sensitivity <> 'restricted' THEN numerator END AS numerator,
+            CASE WHEN sensitivity <> 'restricted' THEN denominator END AS denominator,
+            CASE WHEN sensitivity <> 'restricted' THEN sample_size END AS sample_size,
+            CASE WHEN sensitivity = 'restricted' AND value IS NOT NULL THEN 'suppressed' ELSE state END AS state,
+            CASE WHEN sensitivity = 'restricted' AND value IS NOT NULL THEN 'Q' ELSE obs_status END AS obs_status,
+            CASE WHEN sensitivity = 'restricted' AND value IS NOT NULL THEN 'restricted publication' ELSE reason END AS reason)
+        FROM kpi_values"""),
+    "latest_values": ("The newest value of every KPI in every settlement that has one", """
+        SELECT * FROM kpi_values WHERE value IS NOT NULL
+        QUALIFY row_number() OVER (PARTITION BY kpi_code, kato ORDER BY period_start DESC) = 1"""),
+    "rollups": ("Current KPI values of regions, item 7 groups and the country, and of settlements over whole years", f"""
+        SELECT v.kpi_code, k.name_en AS kpi_name_en, k.name_ru AS kpi_name_ru, v.area_kind, v.area,
+               coalesce(s.name_en, r.name_en, v.area) AS area_en, coalesce(s.name_ru, r.name_ru, v.area) AS area_ru, v.period_id, v.period_start,
+               v.value, k.unit, {_OPEN.format("numerator")}, {_OPEN.format("denominator")}, v.sample_size, v.counted, v.applicable, v.state,
+               v.obs_status, v.reason, k.sphere, k.initiative, k.sensitivity
+        FROM kpi.rollup v JOIN registry.kpi k ON k.code = v.kpi_code AND k.version = v.definition_version
+        LEFT JOIN registry.settlement s ON v.area_kind = 'settlement' AND s.kato = v.area
+        LEFT JOIN registry.region r ON v.area_kind = 'region' AND r.kato = v.area
+        WHERE v.valid_to_seq IS NULL"""),
+    "year_values": ("One value of every KPI for every settlement and year: yearly KPIs as published, others over the year's periods", """
+        SELECT kpi_code, kato, period_id AS year, value, obs_status, state, reason, sample_size, 1.0 AS period_coverage
+        FROM kpi.value JOIN registry.period p ON p.id = period_id AND p.grain = 'A' WHERE valid_to_seq IS NULL
+        UNION ALL
+        SELECT kpi_code, area, period_id, value, obs_status, state, reason, sample_size, counted / nullif(applicable, 0)
+        FROM kpi.rollup WHERE area_kind = 'settlement' AND valid_to_seq IS NULL"""),
+    "plan_beside_fact": ("Targets of Strategy and Road map (item 11) beside the year's value; the plan is never part of a computed value", """
+        WITH newest AS (
+            SELECT * FROM showcase.fct_kpi_target
+            QUALIFY row_number() OVER (PARTITION BY kato, kpi_code, target_year, document_kind
+                                       ORDER BY agreed_at IS NOT NULL DESC, document_version DESC, approved_at DESC) = 1)
+        SELECT t.kato, s.name_en AS settlement_en, s.name_ru AS settlement_ru, t.kpi_code, t.target_year::VARCHAR AS year, t.document_kind,
+               t.document_id, t.document_version, t.approved_at, t.agreed_at, t.baseline_year, t.baseline_value, t.target_value AS plan, y.value AS fact,
+               y.state, y.reason, round((y.value - t.baseline_value::DOUBLE) / nullif(t.target_value - t.baseline_value, 0)::DOUBLE, 6) AS progress,
+               t.delivery_id
+        FROM newest t JOIN registry.settlement s USING (kato)
+        LEFT JOIN year_values y ON (y.kpi_code, y.kato, y.year) = (t.kpi_code, t.kato, t.target_year::VARCHAR)"""),
+    "compliance": ("Items 12(2), 12(3) and 13 of the order by executive body, from the newest register of information systems", f"""
+        WITH newest AS (
+            SELECT * FROM showcase.dim_information_system QUALIFY snapshot_date = max(snapshot_date) OVER (PARTITION BY kato)),
+        held AS (
+            SELECT kato, mio_code, system_id, snapshot_date, unnest([
+                {_HELD_AGAINST}], recursive := true)
+            FROM newest WHERE commissioned_at < snapshot_date AND (retired_at IS NULL OR retired_at >= snapshot_date))
+        SELECT h.kato, any_value(s.name_en) AS settlement_en, any_value(s.name_ru) AS settlement_ru, h.mio_code, h.item, h.requirement_en,
+               h.requirement_ru, any_value(h.snapshot_date) AS as_of, count(*) AS systems, count(*) FILTER (WHERE met) AS compliant,
+               round(100.0 * count(*) FILTER (WHERE met) / count(*), 1) AS percent,
+               coalesce(string_agg(h.system_id, ', ' ORDER BY h.system_id) FILTER (WHERE NOT met), '') AS not_compliant
+        FROM held h JOIN registry.settlement s USING (kato) WHERE concerned GROUP BY h.kato, h.mio_code, h.item, h.requirement_en, h.requirement_ru"""),
+    "scorecard": ("Newest assessment of every year by settlement: level = coverage x achievement, place in the item 7 group (our proposal)", """
+        SELECT a.year, a.catalogue_id, a.status, a.version, r.kato, s.name_en AS settlement_en, s.name_ru AS settlement_ru, r.item7_group,
+               round(100 * c.coverage, 1) AS coverage_percent, round(c.achievement, 1) AS achievement, round(c.level, 1) AS level,
+               r.state, r.rank, r.rank_best, r.rank_worst, a.assessment_id
+        FROM (FROM kpi.assessment QUALIFY row_number() OVER (PARTITION BY year, catalogue_id ORDER BY version DESC) = 1) a
+        JOIN kpi.assessment_rank r USING (assessment_id) JOIN registry.settlement s USING (kato)
+        JOIN kpi.assessment_score c ON (c.assessment_id, c.kato, c.node_kind) = (a.assessment_id, r.kato, 'settlement')"""),
+    "deliveries": ("Every delivery with its state and counts", """
+        SELECT d.*, s.name_en AS settlement_en, s.name_ru AS settlement_ru FROM audit.delivery d LEFT JOIN registry.settlement s ON s.kato = d.scope"""),
+    "refusals": ("Refused deliveries and why", """
+        SELECT delivery_id, receipt_id, table_name, scope, settlement_en, period_id, file_name, reason FROM deliveries WHERE state = 'refused'"""),
+    "delivery_quality": (f"Every decided delivery against the eight quality criteria of the law: pass, fail (a rule on the delivery failed, or more "
+                         f"than {TOLERANCE:g} % of its rows broke a rule) or not judged", f"""
+        SELECT d.delivery_id, d.table_name, d.system, d.scope, d.period_id, d.state AS delivery_state, c.criterion, c.name_ru AS criterion_ru,
+               CASE WHEN count(f.rule) FILTER (WHERE NOT ({UNJUDGED})) = 0 THEN 'not judged' WHEN bool_or({FAILS}) THEN 'fail' ELSE 'pass' END AS result,
+               coalesce(string_agg(f.rule || ': ' || f.observed, '; ' ORDER BY f.rule) FILTER (WHERE {FAILS}), '') AS failing
+        FROM audit.delivery d CROSS JOIN registry.criterion c
+        LEFT JOIN registry.rule r ON (r.table_name, r.criterion) = (d.table_name, c.criterion)
+        LEFT JOIN audit.check_result f ON (f.delivery_id, f.rule) = (d.delivery_id, r.rule)
+        WHERE d.state IN ('loaded', 'refused') GROUP BY ALL"""),
+    "table_quality": ("By table and criterion: deliveries that pass, fail and were not judged", """
+        SELECT table_name, criterion, criterion_ru, count(*) FILTER (WHERE result = 'pass') AS pass, count(*) FILTER (WHERE result = 'fail') AS fail,
+               count(*) FILTER (WHERE result = 'not judged') AS not_judged FROM delivery_quality GROUP BY ALL"""),
+    "incidents": ("Journal of data quality incidents", """
+        SELECT i.*, CASE WHEN closed_seq IS NULL THEN 'open' ELSE 'closed' END AS status, s.name_en AS settlement_en, s.name_ru AS settlement_ru
+        FROM audit.incident i LEFT JOIN registry.settlement s ON s.kato = i.scope"""),
+}  # fmt: skip
