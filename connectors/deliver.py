@@ -5,6 +5,7 @@ Used by `qala deliver` and by the inbox, so that both refuse the same things in 
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 from collections.abc import Mapping
@@ -69,7 +70,8 @@ def check(declared: Declared, tables: Mapping[str, Table], sources: Mapping[tupl
     if not file.is_file():
         raise DeliveryError(f"there is no file {file}")
     if table not in tables:
-        raise DeliveryError(f"there is no table {table!r}; there are {', '.join(sorted(tables))}")
+        near = difflib.get_close_matches(table, tables, 3) or sorted(tables)
+        raise DeliveryError(f"there is no table {table!r}; did you mean {', '.join(near)}?")
     if system != STANDARD and (system, table) not in sources:
         known = sorted(s for s, t in sources if t == table)
         raise DeliveryError(

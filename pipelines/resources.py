@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import dagster as dg
@@ -40,7 +41,7 @@ class Qala(dg.ConfigurableResource[None]):
 
     @property
     def tables(self) -> dict[str, Table]:
-        return load_tables()
+        return _tables()
 
     @property
     def catalogues(self) -> Catalogues:
@@ -49,6 +50,12 @@ class Qala(dg.ConfigurableResource[None]):
     @property
     def sources(self) -> dict[tuple[str, str], SourceContract]:
         return sources_of(self.home, self.tables)
+
+
+@cache
+def _tables() -> dict[str, Table]:
+    """The contracts, read once a process: every step of a run asks for them."""
+    return load_tables()
 
 
 def tell(context: dg.AssetExecutionContext, text: str) -> None:

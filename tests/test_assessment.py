@@ -24,6 +24,7 @@ from warehouse.store import Home, Store, StoreError, writing
 CODES = ("ECO01-1", "MGT01-2", "MGT02-1", "MGT02-2", "TRL02-2")
 LISTS = only(load_catalogue(), *CODES)
 CATALOGUE = LISTS.lists[0]
+AT = dt.datetime  # local civil time, as the warehouse keeps it
 SHYMKENT, KURCHATOV = "790000000", "101810000"
 REPUBLICAN = (ASTANA, ALMATY, SHYMKENT)
 HUNDRED = Scale(floor=0, goal=100)
@@ -55,7 +56,8 @@ def of_codes(*codes: str, **update: Any) -> Catalogue:
 
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    with writing(Home(tmp_path_factory.mktemp("assessment")), sealed=True) as store:
+    with writing(Home(tmp_path_factory.mktemp("assessment"))) as store:
+        store.con.execute("SET threads = 1")  # so few rows are not worth a second one
         yield store
 
 
@@ -275,7 +277,7 @@ def test_a_year_needs_enough_of_its_months(store: Store, months: int, enough: bo
     """From the rows on: appeals of half of the months are enough for a minimum of one half, five of twelve are not."""
     year = [f"2026-{m:02}" for m in range(1, 13)]
     for month in year[:months]:
-        day = dt.datetime(2026, int(month[5:]), 10)
+        day = AT(2026, int(month[5:]), 10)
         rows = [{"due_at": day, "closed_at": day + dt.timedelta(days=n), "status": "CLOSED"} for n in (0, 0, 0, 1)]
         deliver(store, "fct_appeal", Extract(rows, month))
     catalogue = only(LISTS, "MGT02-1")
@@ -458,7 +460,7 @@ def test_a_draft_replaces_only_that_of_its_year_and_catalogue(store: Store) -> N
     other = replace(one, head=one.head.model_copy(update={"id": "another"}))
     for catalogue, year in ((one, 2026), (one, 2025), (other, 2026), (one, 2026)):
         assess(store, catalogue, year)
-    assert known(store) == [(2025, "qala-proposal", "draft", 0, None), (2026, "another", "draft", 0, None), (2026, "qala-proposal", "draft", 0, None)]  # fmt: skip
+    assert [row[:3] for row in known(store)] == [(2025, "qala-proposal", "draft"), (2026, "another", "draft"), (2026, "qala-proposal", "draft")]  # fmt: skip
     rows = store.con.execute(
         "SELECT a.year, a.catalogue_id, i.score FROM kpi.assessment_item i JOIN kpi.assessment a USING (assessment_id) WHERE kato = ? ORDER BY ALL",
         [ASTANA],

@@ -9,7 +9,7 @@ import pytest
 
 from kpi_definitions import catalogue as catalogues
 from kpi_definitions.documents import DocumentError, read
-from kpi_definitions.model import CatalogueHead, Initiative
+from kpi_definitions.model import AssessmentRules, CatalogueHead, Initiative
 from pipelines.check import all_faults
 from warehouse.contracts import SHOWCASE, load_tables, odcs_schema, parse_table, schema_faults
 from warehouse.store import Home
@@ -26,9 +26,10 @@ def test_what_is_shipped_has_no_fault(tmp_path: Path) -> None:
 
 
 def test_the_editors_schemas_are_those_of_the_models() -> None:
-    folder = catalogues.HOME / "schema"
+    folder = catalogues.SCHEMA
     assert json.loads((folder / "initiative.schema.json").read_text()) == Initiative.model_json_schema()
     assert json.loads((folder / "catalogue.schema.json").read_text()) == CatalogueHead.model_json_schema()
+    assert json.loads((folder / "assessment.schema.json").read_text()) == AssessmentRules.model_json_schema()
     assert json.loads((SHOWCASE / "odcs.schema.json").read_text()) == odcs_schema()
 
 

@@ -55,7 +55,7 @@ def test_deliver_archives_the_bytes_and_leaves_a_receipt(place: Home, extract: P
 @pytest.mark.parametrize(
     ("option", "value", "said"),
     [
-        ("-t", "fct_appeals", "there are dim_information_system"),
+        ("-t", "fct_appeals", "did you mean fct_appeal"),
         ("-s", "710000001", "710000000 Astana"),
         ("-s", "xx", "qala settlements"),
         ("-p", "January", "write a month 2026-01"),

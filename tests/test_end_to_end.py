@@ -366,10 +366,10 @@ def test_a_rerun_without_new_extracts_does_not_whitewash_the_checks(
     resources = {"qala": Qala(home_folder=str(home.root))}
     result = dg.materialize([showcase_asset(load_tables()["fct_trip"])], resources=resources, partition_key=str(month))
     checks = {e.check_name: e for e in result.get_asset_check_evaluations()}
-    assert not checks["structure"].passed
-    assert checks["structure"].severity == dg.AssetCheckSeverity.ERROR
-    assert checks["scope"].passed
-    assert checks["structure"].metadata["deliveries judged"].value == len(CITIES)
+    assert not checks["comparability"].passed
+    assert checks["comparability"].severity == dg.AssetCheckSeverity.ERROR
+    assert checks["uniqueness"].passed
+    assert checks["comparability"].metadata["deliveries judged"].value == len(CITIES)
 
 
 def test_months_fall_into_blocks() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import importlib.util
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -308,7 +309,7 @@ def parse_table(document: Document) -> Table:
                     f"there are {', '.join(CRITERIA)}",
                 )
             )
-    twice = {r.check_name for r in rules if sum(o.check_name == r.check_name for o in rules) > 1}
+    twice = {name for name, count in Counter(r.check_name for r in rules).items() if count > 1}
     if twice:
         faults.append(
             document.fault(

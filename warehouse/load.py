@@ -16,7 +16,7 @@ import duckdb
 
 from warehouse.contracts import Table, literal, quoted
 from warehouse.periods import parse_period
-from warehouse.quality import journal
+from warehouse.quality import FAILS, journal
 from warehouse.store import FIRST_YEAR, LAST_YEAR, Home, Store, StoreError, settlements, writing
 
 __all__ = [
@@ -197,18 +197,21 @@ def decided(store: Store, receipts: Sequence[Receipt]) -> list[str]:
     return [r.receipt_id for r in receipts if r.receipt_id in done]
 
 
-def standing(store: Store, table: str, months: Iterable[str]) -> list[tuple[Finding, Delivery]]:
-    """What the rules found in the deliveries that stand for the months: of each slice the last one that was decided on."""
+def standing(store: Store, table: str, months: Iterable[str]) -> list[tuple[Finding, Delivery, bool]]:
+    """What the rules found in the deliveries that stand for the months: of each slice the last one that was decided on.
+
+    With each, whether its criterion of the law fails by it: a few bad rows are taken out and harm nobody.
+    """
     chosen = ", ".join(literal(m) for m in months) or "NULL"
     rows = store.con.execute(
-        f"""SELECT {", ".join(f"d.{c}" for c in _DELIVERY)}, f.rule, f.severity, f.dimension, f.passed, f.observed, f.expected, f.failing_rows
+        f"""SELECT {", ".join(f"d.{c}" for c in _DELIVERY)}, f.rule, f.severity, f.dimension, f.passed, f.observed, f.expected, f.failing_rows, {FAILS}
 FROM (FROM audit.delivery WHERE table_name = ? AND state IN ('loaded', 'refused') AND closing_month IN ({chosen})
       QUALIFY row_number() OVER (PARTITION BY system, scope, period_id ORDER BY loaded_seq DESC) = 1) d
 JOIN audit.check_result f USING (delivery_id) ORDER BY delivery_id, f.rule""",
         [table],
     ).fetchall()
     width = len(_DELIVERY)
-    return [(Finding(row[0], *row[width:]), Delivery(*row[:width])) for row in rows]
+    return [(Finding(row[0], *row[width:-1]), Delivery(*row[:width]), bool(row[-1])) for row in rows]
 
 
 def same_bytes(store: Store, deliveries: Sequence[Delivery]) -> dict[int, int]:

@@ -47,14 +47,18 @@ SELECT DISTINCT n.kpi_code, a.area_kind, a.area, t.id AS period_id, t.period_sta
 FROM news n JOIN way w USING (kpi_code) JOIN area a USING (kato) JOIN registry.period p ON p.id = n.period_id
 JOIN registry.period t ON (t.id = p.id AND a.area_kind <> 'settlement')
     OR (t.grain = 'A' AND p.grain <> 'A' AND w.over_time <> 'none' AND t.id = p.id[:4])""")
+    # periods by equality: a join over ranges of days would be the slowest part of a run
+    con.execute("""CREATE OR REPLACE TEMP TABLE span AS
+SELECT t.period_id, p.grain, p.id AS own_period, p.period_start, p.period_end, p.period_end = t.period_end AS closing
+FROM (SELECT DISTINCT period_id, period_end, longer FROM target) t JOIN registry.period p
+    ON CASE WHEN t.longer THEN p.grain <> 'A' AND p.id[:4] = t.period_id ELSE p.id = t.period_id END""")
     con.execute("""CREATE OR REPLACE TEMP TABLE member AS
-SELECT t.kpi_code, t.area_kind, t.area, t.period_id, v.kato, p.id AS own_period, p.period_start, p.period_end,
-       p.period_end AS period_end_population_date, v.obs_status IN ('A', 'P', 'U', 'B', 'Q') AS counts, v.obs_status, v.numerator, v.denominator,
+SELECT t.kpi_code, t.area_kind, t.area, t.period_id, v.kato, s.own_period, s.period_start, s.period_end,
+       s.period_end AS period_end_population_date, v.obs_status IN ('A', 'P', 'U', 'B', 'Q') AS counts, v.obs_status, v.numerator, v.denominator,
        v.sample_size, v.definition_version
-FROM target t JOIN way w USING (kpi_code) JOIN area a USING (area_kind, area)
-JOIN kpi.value v ON (v.kpi_code, v.kato) = (t.kpi_code, a.kato) AND v.valid_to_seq IS NULL
-JOIN registry.period p ON p.id = v.period_id AND p.grain = w.grain AND p.period_start >= t.period_start AND p.period_end <= t.period_end
-WHERE w.over_time <> 'last' OR p.period_end = t.period_end""")
+FROM target t JOIN way w USING (kpi_code) JOIN span s USING (period_id, grain) JOIN area a USING (area_kind, area)
+JOIN kpi.value v ON (v.kpi_code, v.kato, v.period_id) = (t.kpi_code, a.kato, s.own_period) AND v.valid_to_seq IS NULL
+WHERE w.over_time <> 'last' OR s.closing""")
     _quantiles(store, compiled)
     con.execute(_ROLLED.format(value=value))
     same = " AND ".join(f"v.{c} IS NOT DISTINCT FROM f.{c}" for c in SAME)

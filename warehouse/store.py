@@ -129,9 +129,7 @@ class Store:
     def replace(self, table: str, rows: list[tuple[Any, ...]]) -> None:
         """Make a registry table hold just these rows, given in the order of its columns."""
         self.con.execute(f"DELETE FROM {table}")
-        schema, _, name = table.partition(".")
-        columns = [str(row[0]) for row in self.con.execute(
-            "SELECT column_name FROM duckdb_columns() WHERE (schema_name, table_name) = (?, ?) ORDER BY column_index", [schema, name]).fetchall()]  # fmt: skip
+        columns = [str(d[0]) for d in self.con.execute(f"SELECT * FROM {table} LIMIT 0").description or ()]
         self.insert(table, columns, rows)
 
     @contextmanager

@@ -1,5 +1,6 @@
-"""showcase/<table>: deliveries gated, judged and loaded. One check for each rule of the table's contract."""
+"""showcase/<table>: deliveries gated, judged and loaded. One check for each quality criterion of the law."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -7,7 +8,7 @@ import dagster as dg
 
 from connectors.intake import take_in
 from pipelines.resources import POOL, Qala, months, single_run, tell
-from warehouse.contracts import SNAPSHOT_COLUMN, SYSTEM_COLUMNS, Rule, Table
+from warehouse.contracts import CRITERIA, SNAPSHOT_COLUMN, SYSTEM_COLUMNS, Table
 from warehouse.load import Delivery, Finding, standing
 from warehouse.store import writing
 
@@ -35,8 +36,13 @@ def showcase_asset(table: Table) -> dg.AssetsDefinition:
             "contract": f"{table.document.path.name} {table.version}",
         },
         check_specs=[
-            dg.AssetCheckSpec(r.check_name, asset=key, description=f"{r.description} ({r.criterion})")
-            for r in table.all_rules
+            dg.AssetCheckSpec(
+                name,
+                asset=key,
+                description=f"{name} / {ru}: "
+                + ("; ".join(r.description for r in table.all_rules if r.criterion == name) or "not judged"),
+            )
+            for name, (ru, _) in CRITERIA.items()
         ],
         partitions_def=months,
         backfill_policy=single_run,
@@ -67,36 +73,61 @@ def showcase_asset(table: Table) -> dg.AssetsDefinition:
                 "\n".join(f"- delivery {o.delivery_id}: {o.reason}" for o in refused[:50])
             )
         yield dg.MaterializeResult(metadata=metadata)
-        for rule in table.all_rules:
-            yield _check(key, rule, stand, context.partition_keys)
+        for criterion in CRITERIA:
+            yield _check(key, table, criterion, stand, context.partition_keys)
 
     return load
 
 
 def _check(
-    key: dg.AssetKey, rule: Rule, stand: Sequence[tuple[Finding, Delivery]], months: Sequence[str]
+    key: dg.AssetKey,
+    table: Table,
+    criterion: str,
+    stand: Sequence[tuple[Finding, Delivery, bool]],
+    months: Sequence[str],
 ) -> dg.AssetCheckResult:
-    """A rule over the deliveries that stand for the run's months, whichever run judged them: a re-run does not whitewash.
+    """A criterion over the deliveries that stand for the run's months, whichever run judged them: a re-run does not whitewash.
 
     A failing one never stops the others: the gate has refused it already.
     """
-    judged = [(f, d) for f, d in stand if f.rule == rule.id]
-    failed = [(f, d) for f, d in judged if not f.passed]
-    metadata: dict[str, Any] = {"deliveries judged": len(judged), "deliveries failing": len(failed)}
+    rules = {r.id: r for r in table.all_rules if r.criterion == criterion}
+    judged = [(f, d) for f, d, _ in stand if f.rule in rules]
+    failed = [(f, d) for f, d, fails in stand if f.rule in rules and fails]
+    deliveries, failing = {d.delivery_id for _, d in judged}, {d.delivery_id for _, d in failed}
+    touched = Counter(f.rule for f, _ in judged if not f.passed)
+    metadata: dict[str, Any] = {"deliveries judged": len(deliveries), "deliveries failing": len(failing)}
+    if rules:
+        metadata["rules"] = dg.MetadataValue.table(
+            [
+                dg.TableRecord(
+                    {
+                        "rule": r.id,
+                        "what must hold": r.description,
+                        "deliveries with rows or figures that break it": touched[r.id],
+                    }
+                )
+                for r in rules.values()
+            ]
+        )
     if failed:
         metadata["failing"] = dg.MetadataValue.table([
-            dg.TableRecord({"delivery": d.delivery_id, "file": d.file_name, "scope": d.scope, "period": d.period, "observed": f.observed})
+            dg.TableRecord({"delivery": d.delivery_id, "rule": f.rule, "file": d.file_name, "scope": d.scope, "period": d.period, "observed": f.observed})
             for f, d in failed[:50]])  # fmt: skip
     span = months[0] if len(months) == 1 else f"{months[0]} to {months[-1]}"
     severe = any(f.severity == "error" for f, _ in failed)
+    if not rules:
+        said = "not judged: the contract has no rule of this criterion"
+    elif not deliveries:
+        said = f"no delivery stands for {span}"
+    else:
+        named = f": {', '.join(sorted({f.rule for f, _ in failed}))}" if failed else ""
+        said = f"{len(failing)} of {len(deliveries)} deliveries for {span} fail{named}"
     return dg.AssetCheckResult(
         passed=not failed,
         asset_key=key,
-        check_name=rule.check_name,
+        check_name=criterion,
         severity=dg.AssetCheckSeverity.ERROR if severe else dg.AssetCheckSeverity.WARN,
-        description=f"{len(failed)} of {len(judged)} deliveries for {span} fail"
-        if judged
-        else f"no delivery stands for {span}",
+        description=said,
         metadata=metadata,
     )
 
