@@ -305,8 +305,13 @@ def profile(
     late = "NULL::INTEGER"
     if table.latency_days is not None:
         agreed = f" AND d.period_end > DATE {literal(table.agreed_from.isoformat())}" if table.agreed_from else ""
+        # the deadline is for the first delivery of a slice: a correction comes when a mistake is found
+        first = (
+            "NOT EXISTS (FROM audit.delivery o WHERE (o.table_name, o.system, o.scope, o.period_id) = (d.table_name, d.system, d.scope, d.period_id) "
+            "AND o.state = 'loaded' AND o.delivery_id < d.delivery_id)"
+        )
         late = (
-            f"CASE WHEN true{agreed} THEN date_diff('day', d.period_end + {table.latency_days}, "
+            f"CASE WHEN {first}{agreed} THEN date_diff('day', d.period_end + {table.latency_days}, "
             "CAST(d.received_at AT TIME ZONE 'Asia/Almaty' AS DATE)) END"
         )
     extra += "".join(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from connectors import gate
@@ -138,6 +138,14 @@ def _take_batch(store: Store, archive: Archive, table: Table, sources: Mapping[t
                 f"{names[finding.delivery_id]}: rule {finding.rule} not met ({finding.observed}): {finding.expected}; "
                 "see audit.rejected_row for the rows, correct the extract and deliver it again"
             )
+    # what is wrong with bytes is wrong with them every time they come
+    findings += [
+        replace(finding, delivery_id=again)
+        for again, first in repeated.items()
+        if first in refusals
+        for finding in findings
+        if finding.delivery_id == first
+    ]
     outcomes = []
     for one in batch:
         contract, counted = contracts[one.delivery_id], counts.get(one.delivery_id, (0, 0, 0))

@@ -13,7 +13,7 @@ from pipelines.assets.release import release
 from pipelines.assets.showcase import showcase_asset
 from pipelines.assets.zero import zero_assets
 from pipelines.automation import inbox_sensor, job, monthly_schedule
-from pipelines.resources import Qala
+from pipelines.resources import Qala, groups
 from warehouse.contracts import load_tables
 from warehouse.store import Home
 
@@ -24,8 +24,8 @@ sources = sources_of(home, tables)
 
 defs = dg.Definitions(
     assets=[
-        zero_assets(tables.values(), sources),
-        *(showcase_asset(table) for table in tables.values()),
+        zero_assets(tables.values(), sources, groups(catalogue)),
+        *(showcase_asset(table, groups(catalogue)[table.domain]) for table in tables.values()),
         *kpi_assets(catalogue, tables),
         assessment_asset(catalogue),
         release,

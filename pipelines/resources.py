@@ -1,5 +1,6 @@
 """The one resource: where this installation lives, and what it is made of."""
 
+import re
 import warnings
 from collections.abc import Callable
 from functools import cache
@@ -50,6 +51,12 @@ class Qala(dg.ConfigurableResource[None]):
     @property
     def sources(self) -> dict[tuple[str, str], SourceContract]:
         return sources_of(self.home, self.tables)
+
+
+def groups(catalogue: Catalogues) -> dict[str, str]:
+    """Asset group of every sphere, by the sphere's code: 1_city_management, ..."""
+    spheres = {s.code: s for one in catalogue.lists for s in one.head.spheres}
+    return {code: f"{s.number}_" + re.sub(r"\W+", "_", s.name.en.lower()) for code, s in spheres.items()}
 
 
 @cache

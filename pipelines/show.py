@@ -77,8 +77,11 @@ LEFT JOIN rollups r ON (r.kpi_code, r.area_kind, r.period_id) = (y.kpi_code, 'co
 WHERE y.year = (SELECT max(year) FROM year_values) AND y.kato IN (SELECT DISTINCT kato FROM kpi.value WHERE value IS NOT NULL) GROUP BY y.kpi_code
 ORDER BY y.kpi_code""").fetchall()
     table = Table(title="KPIs of the year in the settlements that delivered", title_justify="left")
-    for name in ("KPI", "name", "unit", "with value", "lowest", "median", "highest", "all together"):
-        table.add_column(name, justify="left" if name in {"KPI", "name", "unit"} else "right", overflow="fold")
+    table.add_column("KPI", no_wrap=True, min_width=7)
+    table.add_column("name", no_wrap=True, overflow="ellipsis", max_width=max(8, console.width - 77))
+    table.add_column("unit", no_wrap=True, overflow="ellipsis", max_width=8)
+    for name in ("of", "lowest", "median", "highest", "all together"):
+        table.add_column(name, justify="right", no_wrap=True, min_width=5 if name == "of" else 8)
     for code, name, unit, counted, applicable, *numbers in rows:
         table.add_row(code, name, unit, f"{counted}/{applicable}", *("" if n is None else f"{n:,.2f}" for n in numbers))
     console.print(table)
@@ -86,12 +89,13 @@ ORDER BY y.kpi_code""").fetchall()
 
 def incidents(console: Console, store: Store, *, closed: bool) -> None:
     rows = store.con.execute(
-        "SELECT incident_id, kind, criterion, table_name, coalesce(settlement_en, scope), period_id, rule || ': ' || observed, delivery_id, "
-        "coalesce(closed_by || ': ' || closing_reason, 'open') FROM incidents WHERE closed_seq IS NULL OR ? ORDER BY incident_id", [closed]
+        "SELECT incident_id, criterion || chr(10) || '(' || kind || ')', table_name || chr(10) || coalesce(settlement_en, scope) || ' ' || period_id, "
+        "rule || ': ' || observed || ', delivery ' || delivery_id || coalesce(chr(10) || 'closed by ' || closed_by || ': ' || closing_reason, '') "
+        "FROM incidents WHERE closed_seq IS NULL OR ? ORDER BY incident_id", [closed]
     ).fetchall()  # fmt: skip
-    table = Table(title="Incidents of data quality", title_justify="left")
-    for name in ("no.", "kind", "criterion", "table", "settlement", "period", "what was found", "delivery", "state"):
-        table.add_column(name, overflow="fold")
+    table = Table(title="Incidents of data quality" + ("" if closed else " that are open"), title_justify="left")
+    for name in ("no.", "criterion (kind)", "where", "what was found"):
+        table.add_column(name, overflow="fold", no_wrap=name == "where")
     for row in rows:
         table.add_row(*map(str, row))
     console.print(table)

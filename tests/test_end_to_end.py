@@ -364,7 +364,9 @@ def test_a_rerun_without_new_extracts_does_not_whitewash_the_checks(
     with reading(home) as store:
         month = one(store.con, "SELECT period_id FROM refusals")
     resources = {"qala": Qala(home_folder=str(home.root))}
-    result = dg.materialize([showcase_asset(load_tables()["fct_trip"])], resources=resources, partition_key=str(month))
+    result = dg.materialize(
+        [showcase_asset(load_tables()["fct_trip"], "transport")], resources=resources, partition_key=str(month)
+    )
     checks = {e.check_name: e for e in result.get_asset_check_evaluations()}
     assert not checks["comparability"].passed
     assert checks["comparability"].severity == dg.AssetCheckSeverity.ERROR

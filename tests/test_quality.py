@@ -900,6 +900,20 @@ def test_a_small_cell_is_suppressed_and_its_parts_with_it(counter: Counter, stor
     assert shown(store, "kpi_values") == (80, 4, 5, 5, "A", "calculated", None)
 
 
+def test_where_things_are_counted_once_the_things_count(counter: Counter, store: Store) -> None:
+    """Twenty rows about four things are four observations; none at all gives nobody away."""
+    once = APPEALS.numerator.model_copy(update={"aggregate": "count(distinct days)", "filter": "days < 100"})
+    for kato, things in ((ASTANA, 4), (ALMATY, 5), (SEMEY, 0)):
+        days = [str(n % things if things else 100) for n in range(20)]
+        counter.hand_in(text([row(n, days=d) for n, d in enumerate(days)]), scope=kato)
+    counter.decide(store)
+    run(store, catalogue=small(5, numerator=once))
+    few = "fewer than 5 observations: too few to publish"
+    assert shown(store, "kpi.value") == (None, 4, 20, 20, "Q", "suppressed", few)
+    assert shown(store, "kpi_values", ALMATY) == (25, 5, 20, 20, "A", "calculated", None)
+    assert shown(store, "kpi_values", SEMEY) == (0, 0, 20, 20, "A", "calculated", None)
+
+
 def test_what_suppression_does_not_touch(counter: Counter, store: Store) -> None:
     """Nothing delivered, or no rows, is not a small cell; a doubt does not lift the suppression."""
     counter.hand_in(text([row(1), row(2, status="?")] + [row(n, due_at="2026-03-01") for n in range(3, 21)]))

@@ -524,6 +524,19 @@ def test_one_cell_restates_exactly_what_lies_above_it(store: Store) -> None:
     )
 
 
+def test_former_values_follow_each_other_without_a_gap(store: Store) -> None:
+    seqs = []
+    for in_time in (0, 1, 2, 1):
+        deliver(store, "fct_appeal", Extract(appeals(SEMEY, in_time, 2 - in_time), "2026-01", SEMEY))
+        seqs.append(run(store, ["2026-01"]).seq)
+    for area in (SEMEY, ABAI, "regional", "KZ"):
+        found = store.con.execute(
+            "SELECT value, valid_from_seq, valid_to_seq FROM kpi.rollup WHERE (area, period_id) = (?, '2026') ORDER BY 2",
+            [area],
+        ).fetchall()
+        assert found == list(zip((0, 50, 100, 50), seqs, [*seqs[1:], None], strict=True))
+
+
 def test_nothing_is_written_when_nothing_changed(store: Store) -> None:
     country(store, appeals(SEMEY, 1, 1))
     run(store, ["2026-01"])

@@ -75,7 +75,7 @@ def _rolled(
         f"""SELECT v.kato, s.name_en, v.period_id, v.value, v.numerator, v.denominator, v.sample_size, v.state, v.obs_status, v.reason
 FROM kpi.value v JOIN registry.settlement s USING (kato) JOIN registry.period p ON p.id = v.period_id
 WHERE v.kpi_code = ? AND v.valid_to_seq IS NULL AND {column} = ?
-  AND p.period_start >= ? AND p.period_end <= ?{last} AND v.obs_status <> 'M' ORDER BY v.kato, v.period_id""",
+  AND p.period_start >= ? AND p.period_end <= ?{last} AND v.obs_status <> 'M' ORDER BY v.value IS NULL, v.kato, v.period_id""",
         [code, where, period.start, period.end, *([period.end] if last else [])],
     )
     columns = [d[0] for d in members.description or ()]

@@ -35,7 +35,7 @@ SELECT i.incident_id, n.delivery_id, n.loaded_seq, n.loaded_at,
 FROM audit.incident i JOIN audit.delivery own USING (delivery_id)
 JOIN audit.delivery n ON (n.table_name, n.system, n.scope, n.period_id) = (i.table_name, i.system, i.scope, i.period_id)
     AND n.loaded_seq > i.opened_seq AND n.delivery_id IN (SELECT delivery_id FROM batch)
-WHERE i.closed_seq IS NULL AND (n.state = 'loaded' OR (n.state = 'refused' AND own.state = 'refused'))
+WHERE i.closed_seq IS NULL AND (n.state = 'loaded' OR (n.state IN ('refused', 'duplicate') AND own.state = 'refused'))
 QUALIFY row_number() OVER (PARTITION BY i.incident_id ORDER BY n.loaded_seq) = 1""")
     con.execute("""UPDATE audit.incident i SET closed_seq = c.loaded_seq, closed_at = c.loaded_at, closed_by = 'delivery ' || c.delivery_id,
     closing_reason = CASE WHEN c.again THEN 'delivered again and failing again: see the incident of that delivery'

@@ -102,7 +102,7 @@ WITH summed AS (
            coalesce(sum(m.sample_size) FILTER (WHERE m.counts), 0)::BIGINT AS s, count(*) FILTER (WHERE m.counts) AS counted,
            count(*) FILTER (WHERE m.obs_status <> 'M') AS applicable, max(m.period_end) AS last_end,
            coalesce(max(m.definition_version), 0) AS version, count(DISTINCT m.definition_version) FILTER (WHERE m.counts) AS versions,
-           bool_or(m.obs_status = 'P') AS open, bool_or(m.counts AND m.obs_status IN ('U', 'B')) AS marked
+           count(*) FILTER (WHERE m.obs_status = 'Q') AS suppressed, bool_or(m.obs_status = 'P') AS open, bool_or(m.counts AND m.obs_status IN ('U', 'B')) AS marked
     FROM target t LEFT JOIN member m USING (kpi_code, area_kind, area, period_id) GROUP BY ALL),
 valued AS (
     SELECT r.* EXCLUDE (version), coalesce(nullif(r.version, 0), x.version) AS definition_version, x.kind, x.scale, x.unit, x.minimum_cell, x.counts_distinct,
@@ -119,6 +119,7 @@ judged AS (
         WHEN unit = 'PT' AND (raw_value > 100 OR raw_value < 0) THEN 'O|not calculable|a share of ' || raw_value || ' % is an error in the data'
         WHEN CASE WHEN counts_distinct THEN exact_n ELSE s END BETWEEN 1 AND minimum_cell - 1 THEN
             'Q|suppressed|fewer than ' || minimum_cell || ' observations: too few to publish'
+        WHEN suppressed = 1 AND counted > 1 THEN 'Q|suppressed|one cell in it is suppressed and could be worked out from the sum'
         WHEN versions > 1 THEN 'B|series break|made of values by ' || versions || ' versions of the definition'
         WHEN longer AND last_end < period_end THEN 'P|provisional|the year is not over: values to ' || (last_end - 1)
         WHEN open THEN 'P|provisional|made of provisional values'

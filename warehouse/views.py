@@ -60,17 +60,18 @@ VIEWS: Mapping[str, tuple[str, str]] = {
     "rollups": ("Current KPI values of regions, item 7 groups and the country, and of settlements over whole years", f"""
         SELECT v.kpi_code, k.name_en AS kpi_name_en, k.name_ru AS kpi_name_ru, v.area_kind, v.area,
                coalesce(s.name_en, r.name_en, v.area) AS area_en, coalesce(s.name_ru, r.name_ru, v.area) AS area_ru, v.period_id, v.period_start,
-               v.value, k.unit, {_OPEN.format("numerator")}, {_OPEN.format("denominator")}, v.sample_size, v.counted, v.applicable, v.state,
+               v.value, k.unit, {_OPEN.format("numerator")}, {_OPEN.format("denominator")}, {_OPEN.format("sample_size")}, v.counted, v.applicable, v.state,
                v.obs_status, v.reason, k.sphere, k.initiative, k.sensitivity
         FROM kpi.rollup v JOIN registry.kpi k ON k.code = v.kpi_code AND k.version = v.definition_version
         LEFT JOIN registry.settlement s ON v.area_kind = 'settlement' AND s.kato = v.area
         LEFT JOIN registry.region r ON v.area_kind = 'region' AND r.kato = v.area
         WHERE v.valid_to_seq IS NULL"""),
     "year_values": ("One value of every KPI for every settlement and year: yearly KPIs as published, others over the year's periods", """
-        SELECT kpi_code, kato, period_id AS year, value, obs_status, state, reason, sample_size, 1.0 AS period_coverage
+        SELECT kpi_code, kato, period_id AS year, value, obs_status, state, reason,
+               CASE WHEN obs_status <> 'Q' THEN sample_size END AS sample_size, 1.0 AS period_coverage
         FROM kpi.value JOIN registry.period p ON p.id = period_id AND p.grain = 'A' WHERE valid_to_seq IS NULL
         UNION ALL
-        SELECT kpi_code, area, period_id, value, obs_status, state, reason, sample_size, counted / nullif(applicable, 0)
+        SELECT kpi_code, area, period_id, value, obs_status, state, reason, CASE WHEN obs_status <> 'Q' THEN sample_size END, counted / nullif(applicable, 0)
         FROM kpi.rollup WHERE area_kind = 'settlement' AND valid_to_seq IS NULL"""),
     "plan_beside_fact": ("Targets of Strategy and Road map (item 11) beside the year's value; the plan is never part of a computed value", """
         WITH newest AS (

@@ -8,7 +8,7 @@ import dagster as dg
 from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.compiler import columns_of, compile_kpi, fingerprint
 from kpi_definitions.model import Grain, Kpi
-from pipelines.resources import POOL, Qala, months, single_run, tell
+from pipelines.resources import POOL, Qala, groups, months, single_run, tell
 from warehouse.compute import Report, compute
 from warehouse.contracts import Table
 from warehouse.store import writing
@@ -82,7 +82,7 @@ def _spec(catalogue: Catalogues, kpi: Kpi, columns: Mapping[str, Mapping[str, st
         asset_key(catalogue, kpi.code),
         deps=[dg.AssetKey(["showcase", table]) for table in compiled.tables],
         description=f"**{kpi.name.en}** / {kpi.name.ru}\n\n{kpi.description.en if kpi.description else ''}{due[kpi.period]}",
-        group_name=sphere.code.lower(),
+        group_name=groups(catalogue)[sphere.code],
         kinds={"duckdb", "sql"},
         owners=[f"team:{sphere.code}"],
         code_version=fingerprint(kpi)[:12],

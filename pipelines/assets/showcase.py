@@ -13,8 +13,8 @@ from warehouse.load import Delivery, Finding, standing
 from warehouse.store import writing
 
 
-def showcase_asset(table: Table) -> dg.AssetsDefinition:
-    """The asset of one contract."""
+def showcase_asset(table: Table, group: str) -> dg.AssetsDefinition:
+    """The asset of one contract, in the asset group of its sphere."""
     key = dg.AssetKey(["showcase", table.name])
 
     @dg.asset(
@@ -25,7 +25,7 @@ def showcase_asset(table: Table) -> dg.AssetsDefinition:
             *(dg.AssetKey(["showcase", t]) for t in sorted({r.table for r in table.references})),
         ],
         description=f"**{table.title}** / {table.title_ru}\n\n{table.description}",
-        group_name=table.domain.lower(),
+        group_name=group,
         kinds={"duckdb", "greatexpectations"},
         owners=[f"team:{table.domain}"],
         tags={"sphere": table.domain},
@@ -91,7 +91,7 @@ def _check(
     A failing one never stops the others: the gate has refused it already.
     """
     rules = {r.id: r for r in table.all_rules if r.criterion == criterion}
-    judged = [(f, d) for f, d, _ in stand if f.rule in rules]
+    judged = [(f, d) for f, d, _ in stand if f.rule in rules and not f.observed.endswith("= no data")]
     failed = [(f, d) for f, d, fails in stand if f.rule in rules and fails]
     deliveries, failing = {d.delivery_id for _, d in judged}, {d.delivery_id for _, d in failed}
     touched = Counter(f.rule for f, _ in judged if not f.passed)
@@ -118,7 +118,7 @@ def _check(
     if not rules:
         said = "not judged: the contract has no rule of this criterion"
     elif not deliveries:
-        said = f"no delivery stands for {span}"
+        said = f"not judged: no delivery stands for {span}, or there is nothing yet to judge one by"
     else:
         named = f": {', '.join(sorted({f.rule for f, _ in failed}))}" if failed else ""
         said = f"{len(failing)} of {len(deliveries)} deliveries for {span} fail{named}"

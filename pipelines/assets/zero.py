@@ -13,7 +13,9 @@ from warehouse.load import received
 from warehouse.store import writing
 
 
-def zero_assets(tables: Iterable[Table], sources: Mapping[tuple[str, str], SourceContract]) -> dg.AssetsDefinition:
+def zero_assets(
+    tables: Iterable[Table], sources: Mapping[tuple[str, str], SourceContract], groups: Mapping[str, str]
+) -> dg.AssetsDefinition:
     """One asset for each table, all made by one step: registering receipts takes milliseconds."""
     by_name = {table.name: table for table in tables}
     specs = [
@@ -21,7 +23,7 @@ def zero_assets(tables: Iterable[Table], sources: Mapping[tuple[str, str], Sourc
             dg.AssetKey(["zero", t.name]),
             description=f"Extracts for {t.name} as received: {t.description} "
             f"Systems with a contract: {', '.join(sorted(s for s, name in sources if name == t.name)) or 'none; standard exchange format'}.",
-            group_name=t.domain.lower(),
+            group_name=groups[t.domain],
             kinds={"file"},
             owners=[f"team:{t.domain}"],
             metadata={"owner": t.owner},
