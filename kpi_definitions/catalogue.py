@@ -45,7 +45,11 @@ class Catalogue:
         return tuple(dict.fromkeys(kpi.code for kpi in self.kpis))
 
     def rules_of(self, year: int) -> AssessmentRules | None:
-        """The assessment rules in force for a year."""
+        """The assessment rules for a year; None if it has none, or the list is not in force in that year."""
+        if self.head.valid_from.year > year or (
+            self.head.valid_to is not None and self.head.valid_to <= dt.date(year, 1, 1)
+        ):
+            return None
         return next((r for r in reversed(self.assessments) if r.valid_from <= year), None)
 
 
@@ -112,13 +116,19 @@ def load(*folders: Path, shipped: Path = SHIPPED) -> Catalogues:
     """Every catalogue under the shipped folder and the given ones (a home's). Raises DocumentError with every fault found."""
     faults: list[Fault] = []
     lists: list[Catalogue] = []
-    for path in sorted(p for folder in (shipped, *folders) for p in folder.glob("*/catalogue.yaml")):
+    for path in (p for folder in (shipped, *folders) for p in sorted(folder.glob("*/catalogue.yaml"))):
         try:
             lists.append(load_one(path.parent))
         except DocumentError as error:
             faults += error.faults
     places: dict[str, Catalogue] = {}
-    for one in lists:
+    for number, one in enumerate(lists):
+        twin = next((o for o in lists[:number] if o.head.id == one.head.id), None)
+        if twin is not None:
+            message = f"catalogue {one.head.id} stands in two folders"
+            faults.append(
+                Fault(one.folder / "catalogue.yaml", 1, message, f"see {twin.folder}: give this one another id")
+            )
         for code, document in one.documents.items():
             if code in places:
                 faults.append(
@@ -238,17 +248,16 @@ class Counterpart:
 def compare(ours: Catalogue, theirs: Catalogue) -> list[Counterpart]:
     """For every KPI of one list its counterparts in the other, whatever their codes."""
 
-    def meaning(kpi: Kpi) -> str:
-        return fingerprint(kpi.model_copy(update={"code": "XX-1", "version": 1, "valid_from": dt.date.min}))
+    def what(kpi: Kpi) -> tuple[str, frozenset[str]]:
+        meaning = fingerprint(kpi.model_copy(update={"code": "XX-1", "version": 1, "valid_from": dt.date.min}))
+        return meaning, frozenset(table for table, _ in columns_of(kpi))
 
-    def tables(kpi: Kpi) -> frozenset[str]:
-        return frozenset(table for table, _ in columns_of(kpi))
-
-    newest = {kpi.code: kpi for kpi in theirs.kpis}
+    known = {code: what(kpi) for code, kpi in {k.code: k for k in theirs.kpis}.items()}
     found = []
     for kpi in {k.code: k for k in ours.kpis}.values():
-        same = tuple(o.code for o in newest.values() if meaning(o) == meaning(kpi))
-        near = tuple(o.code for o in newest.values() if tables(o) & tables(kpi))
+        meaning, tables = what(kpi)
+        same = tuple(code for code, (other, _) in known.items() if other == meaning)
+        near = tuple(code for code, (_, others) in known.items() if others & tables)
         found.append(Counterpart(kpi.code, "same meaning" if same else "same tables" if near else "none", same or near))
     return found
 

@@ -54,6 +54,14 @@ def all_faults(
     except DocumentError as error:
         return sorted({*faults, *error.faults}), counts
     counts["KPI definitions"] = len(catalogue.kpis)
+    spheres = {sphere.code for one in catalogue.lists for sphere in one.head.spheres}
+    for table in tables.values():
+        if table.domain not in spheres:
+            faults.append(
+                table.document.fault(
+                    ("domain",), f"{table.name}: no sphere {table.domain!r}", f"there are {', '.join(sorted(spheres))}"
+                )
+            )
     faults += _definition_faults(catalogue, tables)
     for one in catalogue.lists:
         faults += catalogues.changed_without_version(one)

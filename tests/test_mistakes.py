@@ -43,6 +43,7 @@ MISTAKES = {
                              "        primaryKey: true\n        primaryKeyPosition: 1\n" + REFERENCE, "relationships:", "closes a circle of references"),
     "reference that leads nowhere": (
         "fct_service_application.odcs.yaml", "to: dim_service.service_code", "to: dim_service.service", "relationships:", "which does not exist"),
+    "domain that is no sphere": ("dim_service.odcs.yaml", "domain: MGT", "domain: MTG", "domain: MTG", "no sphere 'MTG'"),
     "YAML key given twice": ("MGT02.yaml", "    unit: PT\n", "    unit: PT\n    unit: DAY\n", "unit: DAY", "'unit' is given twice"),
     "rule of a criterion the law does not know": (
         "fct_appeal.odcs.yaml", "      - id: has-rows\n", "      - id: has-rows\n        customProperties: [{property: criterion, value: beauty}]\n",

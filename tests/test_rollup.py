@@ -351,7 +351,7 @@ def test_a_year_that_is_not_over_is_provisional(store: Store) -> None:
     found = rolled(store, "MGT02-1", "settlement", SEMEY, "2026")
     assert parts(found) == (100, 1, 1, 1, 1, "P")
     assert (found["state"], found["reason"]) == ("provisional", "the year is not over: values to 2026-02-28")
-    assert rolled(store, "MGT02-1", "settlement", ASTANA, "2026")["obs_status"] == "L"
+    assert rolled(store, "MGT02-1", "settlement", ASTANA, "2026")["obs_status"] == "M"
     run(store, YEAR[2:])
     assert of(store, "MGT02-1", "settlement", SEMEY, "2026") == (50, 1, 2, 2, 2, "A")
     assert rolled(store, "MGT02-1", "settlement", ASTANA, "2026")["obs_status"] == "M"
@@ -684,7 +684,7 @@ def test_explain_lists_the_cells_an_area_is_made_of(store: Store) -> None:
     others = [
         (k, "2026-02", None) for k in (KURCHATOV, AYAGOZ, SHAR)
     ]  # not delivered: they are listed, without a value
-    year = [semey, (SEMEY, "2026-02", 100), others[0], ayagoz, others[1], others[2]]
+    year = [semey, (SEMEY, "2026-02", 100), ayagoz, *others]
     assert asked("10", "2026") == (("region", ABAI), 83.333333, year)
     found = explain(store, CATALOGUE, "MGT02-1", "Abai Region", "2026-01")
     assert (found["kpi"]["code"], found["state"], found["period"]["end"]) == ("MGT02-1", "calculated", dt.date(2026, 1, 31))  # fmt: skip

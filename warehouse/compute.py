@@ -262,15 +262,17 @@ def _specify(store: Store, catalogue: Catalogues, compiled: Sequence[Compiled]) 
     store.con.execute(
         "CREATE OR REPLACE TEMP TABLE spec (kpi_code VARCHAR, version INTEGER, kind VARCHAR, scale BIGINT, minimum_coverage DOUBLE, "
         "minimum_sample BIGINT, late_days INTEGER, categories VARCHAR, rows_table VARCHAR, looked_up VARCHAR, unit VARCHAR, "
-        "minimum_cell BIGINT, counts_distinct BOOLEAN, season VARCHAR, season_months VARCHAR, catalogue_version VARCHAR, hash VARCHAR)"
+        "minimum_cell BIGINT, counts_distinct BOOLEAN, season VARCHAR, season_months VARCHAR, catalogue_version VARCHAR, hash VARCHAR, "
+        "starts DATE, ends DATE)"
     )
     columns = ["kpi_code", "version", "kind", "scale", "minimum_coverage", "minimum_sample", "late_days", "categories"]
     store.insert("spec", [*columns, "rows_table", "looked_up", "unit", "minimum_cell", "counts_distinct", "season",
-                          "season_months", "catalogue_version", "hash"], [
+                          "season_months", "catalogue_version", "hash", "starts", "ends"], [
         (c.kpi.code, c.kpi.version, str(c.kpi.kind), c.kpi.scale, c.kpi.coverage.minimum, c.kpi.minimum_sample, c.kpi.late_data_days,
          ", ".join(c.kpi.categories), c.numerator[0].table, next((s.table for s in c.scans if s.time[0] == "as_of"), None), c.kpi.unit,
          c.kpi.minimum_cell, "distinct" in c.kpi.numerator.aggregate.lower(), c.kpi.season.name.en if c.kpi.season else None,
-         ", ".join(map(str, c.kpi.season.months)) if c.kpi.season else None, catalogue.of(c.kpi.code).head.version, c.fingerprint)
+         ", ".join(map(str, c.kpi.season.months)) if c.kpi.season else None, catalogue.of(c.kpi.code).head.version, c.fingerprint,
+         *catalogue.effect(c.kpi))
         for c in compiled])  # fmt: skip
 
 

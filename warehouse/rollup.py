@@ -59,6 +59,16 @@ SELECT t.kpi_code, t.area_kind, t.area, t.period_id, v.kato, s.own_period, s.per
 FROM target t JOIN way w USING (kpi_code) JOIN span s USING (period_id, grain) JOIN area a USING (area_kind, area)
 JOIN kpi.value v ON (v.kpi_code, v.kato, v.period_id) = (t.kpi_code, a.kato, s.own_period) AND v.valid_to_seq IS NULL
 WHERE w.over_time <> 'last' OR s.closing""")
+    # periods nobody has computed yet, before one that was: they apply and have no value
+    con.execute("""INSERT INTO member BY NAME
+SELECT t.kpi_code, t.area_kind, t.area, t.period_id, a.kato, s.own_period, s.period_start, s.period_end, false AS counts
+FROM target t JOIN way w USING (kpi_code) JOIN span s USING (period_id, grain) JOIN area a USING (area_kind, area)
+JOIN registry.settlement g USING (kato) JOIN spec x ON x.kpi_code = t.kpi_code AND s.period_start >= x.starts AND s.period_start < x.ends
+JOIN (SELECT kpi_code, area_kind, area, period_id, max(period_end) AS last_end FROM member GROUP BY ALL) l
+    ON (l.kpi_code, l.area_kind, l.area, l.period_id) = (t.kpi_code, t.area_kind, t.area, t.period_id) AND s.period_end <= l.last_end
+ANTI JOIN kpi.value v ON (v.kpi_code, v.kato, v.period_id) = (t.kpi_code, a.kato, s.own_period) AND v.valid_to_seq IS NULL
+WHERE t.longer AND w.over_time = 'sum' AND list_contains(string_split(x.categories, ', '), g.item7_group)
+    AND (x.season IS NULL OR list_contains(string_split(x.season_months, ', '), month(s.period_start)::VARCHAR))""")
     _quantiles(store, compiled)
     con.execute(_ROLLED.format(value=value))
     same = " AND ".join(f"v.{c} IS NOT DISTINCT FROM f.{c}" for c in SAME)
@@ -100,17 +110,20 @@ WITH summed AS (
     SELECT t.kpi_code, t.area_kind, t.area, t.period_id, t.period_start, t.longer, t.period_end,
            sum(m.numerator) FILTER (WHERE m.counts) AS exact_n, sum(m.denominator) FILTER (WHERE m.counts) AS exact_d,
            coalesce(sum(m.sample_size) FILTER (WHERE m.counts), 0)::BIGINT AS s, count(*) FILTER (WHERE m.counts) AS counted,
-           count(*) FILTER (WHERE m.obs_status <> 'M') AS applicable, max(m.period_end) AS last_end,
+           count(*) FILTER (WHERE m.kato IS NOT NULL AND m.obs_status IS DISTINCT FROM 'M') AS applicable, max(m.period_end) AS last_end,
            coalesce(max(m.definition_version), 0) AS version, count(DISTINCT m.definition_version) FILTER (WHERE m.counts) AS versions,
-           count(*) FILTER (WHERE m.obs_status = 'Q') AS suppressed, bool_or(m.obs_status = 'P') AS open, bool_or(m.counts AND m.obs_status IN ('U', 'B')) AS marked
+           count(*) FILTER (WHERE m.obs_status = 'Q') AS suppressed, bool_or(m.obs_status = 'P') AS open,
+           bool_or(m.counts AND m.obs_status IN ('U', 'B')) AS marked
     FROM target t LEFT JOIN member m USING (kpi_code, area_kind, area, period_id) GROUP BY ALL),
 valued AS (
     SELECT r.* EXCLUDE (version), coalesce(nullif(r.version, 0), x.version) AS definition_version, x.kind, x.scale, x.unit, x.minimum_cell, x.counts_distinct,
            CASE WHEN x.kind = 'quantile' THEN q.q ELSE CAST(r.exact_n AS DOUBLE) END AS n, CAST(r.exact_d AS DOUBLE) AS d
-    FROM summed r JOIN (FROM spec QUALIFY row_number() OVER (PARTITION BY kpi_code ORDER BY version DESC) = 1) x USING (kpi_code)
+    FROM summed r JOIN spec x ON x.kpi_code = r.kpi_code
+        AND x.version = coalesce(nullif(r.version, 0), (SELECT max(version) FROM spec y WHERE y.kpi_code = r.kpi_code))
     LEFT JOIN quantile q ON (q.kpi_code, q.area_kind, q.area, q.period_id, q.version) = (r.kpi_code, r.area_kind, r.area, r.period_id, r.version)),
 judged AS (
     SELECT *, {value} AS raw_value, CASE
+        WHEN applicable = 0 AND last_end IS NOT NULL THEN 'M|not applicable|the KPI applies to no cell of it'
         WHEN longer AND last_end IS DISTINCT FROM period_end AND (counted = 0 OR raw_value IS NULL) THEN
             'L|not calculable|the year is not over: its closing period has not been computed'
         WHEN applicable = 0 THEN 'M|not applicable|the KPI applies to no cell of it'
