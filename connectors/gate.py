@@ -17,8 +17,10 @@ import pandas as pd
 
 from connectors.readers import ROW_NUMBER, Readable, StructureError, mend
 from connectors.source_contract import SourceContract
-from warehouse.contracts import SNAPSHOT_COLUMN, Reference, Table, literal, quoted
+from warehouse.contracts import SNAPSHOT_COLUMN, Table
 from warehouse.load import settlements
+from warehouse.rules import Reference
+from warehouse.sql import literal, quoted
 
 _UNREADABLE = (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.IOException)
 STAGED = "staged"  # view: delivery_id, row_no, kato, the table's columns, broken, raw

@@ -15,8 +15,9 @@ from typing import Any
 
 import pandas as pd
 
-from warehouse.contracts import Rule, Table
+from warehouse.contracts import Table
 from warehouse.load import Finding
+from warehouse.rules import Rule
 
 
 @cache

@@ -17,7 +17,9 @@ from typing import Any
 
 from kpi_definitions.documents import Document, DocumentError, Fault, read
 from kpi_definitions.expressions import TRANSFORM, TRANSFORM_FUNCTIONS, ExpressionError, check, parse
-from warehouse.contracts import Table, custom, literal, quoted, schema_faults
+from warehouse.contracts import Table, schema_faults
+from warehouse.rules import custom
+from warehouse.sql import literal, quoted
 
 SHIPPED = Path(__file__).parent / "contracts"
 STANDARD = "standard"  # system code of the exchange format

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from kpi_definitions.catalogue import Catalogues, units
-from warehouse.contracts import CRITERIA, Table
+from warehouse.contracts import Table
 from warehouse.passport import calculation, case_passports, standards
+from warehouse.rules import CRITERIA
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
 _MADE = "<!-- made by `qala docs` from contracts and definitions: do not edit -->\n"

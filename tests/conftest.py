@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
-
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from warehouse.store import Home
+from tests.support import empty
+from warehouse.store import Home, Store, writing
+
+os.environ["COLUMNS"] = (
+    "200"  # rich reads it once, when the command line is imported: tables are as wide in every worker
+)
 
 
 @pytest.fixture
@@ -17,6 +22,16 @@ def home(tmp_path: Path) -> Home:
     return Home(tmp_path / "home")
 
 
-os.environ["COLUMNS"] = (
-    "200"  # rich reads it once, when the command line is imported: tables are as wide in every worker
-)
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """One open warehouse for all tests of a module."""
+    with writing(Home(tmp_path_factory.mktemp("warehouse"))) as store:
+        store.con.execute("SET threads = 1")  # so few rows are not worth a second one
+        yield store
+
+
+@pytest.fixture
+def store(opened: Store) -> Store:
+    """The module's warehouse with nothing in it; a module with an `opened` of its own gets that."""
+    empty(opened)
+    return opened

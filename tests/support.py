@@ -16,9 +16,10 @@ from typing import Any
 from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.model import Initiative, Kpi
 from warehouse.compute import Report, compute
-from warehouse.contracts import Column, Table, quoted
+from warehouse.contracts import Column, Table
 from warehouse.load import Outcome, load, received, register
 from warehouse.periods import Period, parse_period
+from warehouse.sql import quoted
 from warehouse.store import Store
 
 ASTANA, ALMATY, SEMEY, AYAGOZ = "710000000", "750000000", "101010000", "103620100"  # 2 republican, regional, district

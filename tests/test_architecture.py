@@ -17,6 +17,8 @@ ALLOWED = {
     "pipelines": {"connectors", "kpi_definitions", "warehouse"},
     "connectors": {
         "warehouse.contracts",
+        "warehouse.rules",
+        "warehouse.sql",
         "warehouse.periods",
         "warehouse.load",
         "kpi_definitions.documents",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from kpi_definitions.catalogue import Catalogue
 from kpi_definitions.catalogue import load as load_catalogue
 from kpi_definitions.model import AssessmentRules, Category, GroupScales, Scale, Weights
-from tests.support import ALMATY, ASTANA, AYAGOZ, LATER, SEMEY, Extract, changed, deliver, empty, only
+from tests.support import ALMATY, ASTANA, AYAGOZ, LATER, SEMEY, Extract, changed, deliver, only
 from warehouse.assessment import Item, Node, _nodes, _places, _weighted, assess
 from warehouse.compute import compute
-from warehouse.store import Home, Store, StoreError, writing
+from warehouse.store import Store, StoreError
 
 CODES = ("ECO01-1", "MGT01-2", "MGT02-1", "MGT02-2", "TRL02-2")
 LISTS = only(load_catalogue(), *CODES)
@@ -52,19 +52,6 @@ def ruled(catalogue: Catalogue = CATALOGUE, *more: AssessmentRules, **update: An
 def of_codes(*codes: str, **update: Any) -> Catalogue:
     """A catalogue of some KPIs only, all scored from 0 to 100."""
     return ruled(only(LISTS, *codes).lists[0], **({"scales": dict.fromkeys(codes, HUNDRED)} | update))
-
-
-@pytest.fixture(scope="module")
-def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    with writing(Home(tmp_path_factory.mktemp("assessment"))) as store:
-        store.con.execute("SET threads = 1")  # so few rows are not worth a second one
-        yield store
-
-
-@pytest.fixture
-def store(opened: Store) -> Store:
-    empty(opened)
-    return opened
 
 
 def put(store: Store, values: Mapping[str, Any], kato: str = ASTANA, year: str = "2026") -> None:

@@ -25,7 +25,7 @@ from kpi_definitions.catalogue import (
 from kpi_definitions.documents import DocumentError, Fault
 from pipelines.assets.kpi import asset_key, kpi_assets
 from pipelines.cli import app
-from tests.support import ALMATY, ASTANA, LATER, SEMEY, Extract, cell, changed, deliver, empty, only
+from tests.support import ALMATY, ASTANA, LATER, SEMEY, Extract, cell, changed, deliver, only
 from warehouse.assessment import assess
 from warehouse.compute import compute
 from warehouse.contracts import load_tables
@@ -146,12 +146,6 @@ def opened(shared: Home) -> Iterator[Store]:
     with writing(shared) as store:
         store.con.execute("SET threads = 1")  # so few rows are not worth a second one
         yield store
-
-
-@pytest.fixture
-def store(opened: Store) -> Store:
-    empty(opened)
-    return opened
 
 
 def pruned(catalogue: Catalogues, *more: str) -> Catalogues:

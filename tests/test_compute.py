@@ -25,7 +25,6 @@ from tests.support import (
     changed,
     compute_one,
     deliver,
-    empty,
     exact,
 )
 from warehouse.compute import Report, compute, evaluate
@@ -41,12 +40,6 @@ SETTLEMENTS = 90
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     with writing(Home(tmp_path_factory.mktemp("compute")), run_id="a run", sealed=True) as store:
         yield store
-
-
-@pytest.fixture
-def store(opened: Store) -> Store:
-    empty(opened)
-    return opened
 
 
 def appeal(number: str, *, late: bool = False, due: AT | None = None, **more: Any) -> dict[str, Any]:

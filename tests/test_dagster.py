@@ -12,7 +12,8 @@ from kpi_definitions.catalogue import load as load_catalogue
 from pipelines.automation import inbox_sensor, monthly_schedule
 from pipelines.definitions import defs
 from pipelines.resources import Qala
-from warehouse.contracts import CRITERIA, load_tables
+from warehouse.contracts import load_tables
+from warehouse.rules import CRITERIA
 
 GRAPH = defs.resolve_asset_graph()
 

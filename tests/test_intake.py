@@ -30,8 +30,9 @@ from connectors.intake import Report, sources_of, take_in
 from connectors.judge import judge
 from connectors.source_contract import SHIPPED, parse_source
 from kpi_definitions.documents import DocumentError, read
-from warehouse.contracts import Rule, Table
+from warehouse.contracts import Table
 from warehouse.load import Store, settlements
+from warehouse.rules import Rule
 
 
 @pytest.fixture(scope="module")

@@ -25,9 +25,10 @@ from kpi_definitions.documents import DocumentError, read
 from kpi_definitions.model import Grain
 from tests.support import AYAGOZ, LATER, SEMEY, Extract, cell, changed, compute_one, deliver, empty, exact, only
 from warehouse.compute import Report, compute
-from warehouse.contracts import CRITERIA, SHOWCASE, Rule, Table, load_tables, parse_table, reference_faults
+from warehouse.contracts import SHOWCASE, Table, load_tables, parse_table, reference_faults
 from warehouse.load import Finding
 from warehouse.quality import close_incident
+from warehouse.rules import CRITERIA, Rule
 from warehouse.store import Store, StoreError, settlements
 
 KPI = "MGT02-1"

@@ -10,7 +10,7 @@ import pytest
 
 from kpi_definitions.catalogue import load as load_catalogue
 from kpi_definitions.documents import read
-from tests.support import ALMATY, ASTANA, LATER, SEMEY, Extract, cell, compute_one, deliver, empty, exact, only
+from tests.support import ALMATY, ASTANA, LATER, SEMEY, Extract, cell, compute_one, deliver, exact, only
 from warehouse.compute import Report, compute
 from warehouse.contracts import SHOWCASE, parse_table
 from warehouse.store import Home, Store, settlements, writing
@@ -33,13 +33,6 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         with writing(Home(tmp_path_factory.mktemp("register"))) as store:
             store.con.execute("SET threads = 1")  # tiny queries on a busy machine
             yield store
-
-
-@pytest.fixture
-def store(opened: Store) -> Store:
-    empty(opened)
-    opened.con.execute("DELETE FROM audit.incident; DELETE FROM kpi.rollup")
-    return opened
 
 
 def system(number: str, initiative: str | None = "MGT02", **more: Any) -> dict[str, Any]:

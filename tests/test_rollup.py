@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from itertools import groupby
 from typing import Any
@@ -33,7 +33,7 @@ from tests.support import (
 from warehouse.compute import Report, compute, evaluate
 from warehouse.explain import UnknownError, explain, find_area
 from warehouse.periods import parse_period
-from warehouse.store import Home, Store, writing
+from warehouse.store import Store
 
 CATALOGUE = only(load_catalogue(), "MGT01-1", "MGT02-1", "MGT02-2", "SAF04-1", "ECO01-1", "INF03-2")
 APPEALS, MEDIAN, PERMITS = (CATALOGUE.latest(code) for code in ("MGT02-1", "MGT02-2", "INF03-2"))
@@ -47,19 +47,6 @@ COLUMNS = ("value", "numerator", "denominator", "sample_size", "counted", "appli
 
 few = settings(max_examples=4, deadline=None, derandomize=True, database=None,
                suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    with writing(Home(tmp_path_factory.mktemp("rollup"))) as store:
-        store.con.execute("SET threads = 1")  # so few rows are not worth a second one
-        yield store
-
-
-@pytest.fixture
-def store(opened: Store) -> Store:
-    empty(opened)
-    return opened
 
 
 def rolled(store: Store, code: str, kind: str, area: str, period: str) -> dict[str, Any]:

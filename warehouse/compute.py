@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.compiler import GRAIN_UNIT, Compiled, Scan, compile_kpi, fuse
 from kpi_definitions.model import Grain, Kind, Kpi
-from warehouse.contracts import literal
 from warehouse.load import as_of
 from warehouse.periods import closing_in
 from warehouse.rollup import roll_up
+from warehouse.sql import literal
 from warehouse.store import Store, register_catalogue
 
 # a published value, to six decimals, from numerator n, denominator d and sample s

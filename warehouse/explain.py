@@ -10,10 +10,10 @@ from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.compiler import Compiled, Measure, Scan, compile_kpi
 from kpi_definitions.model import Grain, Kind, Kpi
 from warehouse.compute import evaluate, window
-from warehouse.contracts import literal
 from warehouse.load import as_of
 from warehouse.periods import Period, parse_period
 from warehouse.rollup import over_time
+from warehouse.sql import literal
 from warehouse.store import Store
 
 

@@ -14,9 +14,10 @@ from typing import Any
 
 import duckdb
 
-from warehouse.contracts import Table, literal, quoted
+from warehouse.contracts import Table
 from warehouse.periods import parse_period
 from warehouse.quality import FAILS, journal
+from warehouse.sql import literal, quoted
 from warehouse.store import FIRST_YEAR, LAST_YEAR, Home, Store, StoreError, settlements, writing
 
 __all__ = [

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import duckdb
 
-from warehouse.contracts import literal
+from warehouse.sql import literal
 from warehouse.store import Home, locked, opened
 
 # file name: what it holds; everything but the DuckDB file itself may be made public

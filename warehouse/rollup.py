@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from kpi_definitions.compiler import Compiled
 from kpi_definitions.model import Kind
-from warehouse.contracts import literal
 from warehouse.load import as_of
+from warehouse.sql import literal
 from warehouse.store import Store
 
 SAME = (

@@ -21,9 +21,11 @@ import duckdb
 from filelock import FileLock, Timeout
 
 from kpi_definitions.catalogue import Catalogues
-from warehouse.contracts import CRITERIA, SHOWCASE, Table, literal, load_tables
+from warehouse.contracts import SHOWCASE, Table, load_tables
 from warehouse.passport import case_passports, data_passport, standards
 from warehouse.periods import add_months, month_id
+from warehouse.rules import CRITERIA
+from warehouse.sql import literal
 
 REGISTRIES = Path(__file__).parent / "registries"
 FIRST_YEAR, LAST_YEAR = 2000, 2040  # of the registry of periods

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from warehouse.contracts import literal
 from warehouse.quality import FAILS, TOLERANCE, UNJUDGED
+from warehouse.sql import literal
 
 # items of the order a system of the register is held against: (item, requirement en, ru, systems concerned, met)
 _COMPLIANCE = (

@@ -30,7 +30,8 @@ from pathlib import Path
 from typing import Any
 
 from kpi_definitions.documents import DocumentError, read
-from warehouse.contracts import Column, Table, literal, quoted
+from warehouse.contracts import Column, Table
+from warehouse.sql import literal, quoted
 
 RECIPES = Path(__file__).parent / "recipes"
 FACTS = {

@@ -8,8 +8,9 @@ import dagster as dg
 
 from connectors.intake import take_in
 from pipelines.resources import POOL, Qala, months, single_run, tell
-from warehouse.contracts import CRITERIA, SNAPSHOT_COLUMN, SYSTEM_COLUMNS, Table
+from warehouse.contracts import SNAPSHOT_COLUMN, SYSTEM_COLUMNS, Table
 from warehouse.load import Delivery, Finding, standing
+from warehouse.rules import CRITERIA
 from warehouse.store import writing
 
 

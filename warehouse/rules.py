@@ -1,0 +1,255 @@
+"""What contracts demand of rows and of deliveries, and the law's words for it (Decree No. 830 of 2026).
+
+A rule follows from a column's type, obligation, range or code list, from a quality entry, from a reference or from a service
+level; `contracts.py` collects them into a table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from warehouse.sql import literal, quoted
+
+# what a delivery is judged on: columns of its profile (connectors/gate.py), and the expectations contracts may use
+PROFILE = (
+    "received",
+    "accepted",
+    "rejected",
+    "rejected_percent",
+    "duplicate_percent",
+    "manifest_difference",
+    "volume_ratio",
+    "late_days",
+)
+EXPECTATIONS = (
+    "expect_column_values_to_be_between",
+    "expect_column_values_to_not_be_null",
+    "expect_column_values_to_be_in_set",
+)
+# columns of the profile named after a column of the table
+PROFILE_OF = ("null_percent__", "age_days__", "unmatched_percent__")
+# the eight quality criteria of the law (Decree No. 830 of 2026), and the incident kind a failing ODCS dimension opens
+CRITERIA: Mapping[str, tuple[str, str]] = {  # Russian, Kazakh (the latter not checked by a native speaker)
+    "accuracy": ("точность", "дәлдік"), "completeness": ("полнота", "толықтық"),
+    "interrelation": ("взаимосвязанность", "өзара байланыстылық"), "comparability": ("сопоставимость", "салыстырмалылық"),
+    "currency": ("актуальность", "өзектілік"), "uniqueness": ("уникальность", "бірегейлік"),
+    "truthfulness": ("достоверность", "дұрыстық"), "timeliness": ("своевременность", "уақтылылық"),
+}  # fmt: skip
+INCIDENT_KINDS: Mapping[str, str] = {
+    "coverage": "coverage", "completeness": "completeness", "accuracy": "accuracy", "timeliness": "timeliness",
+    "uniqueness": "uniqueness", "conformity": "consistency", "consistency": "integrity",
+}  # fmt: skip
+_CRITERION_OF = {
+    "null_percent": "completeness", "age_days": "currency", "unmatched_percent": "interrelation",
+    "manifest_difference": "completeness", "duplicate_percent": "uniqueness", "late_days": "timeliness",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Something that must hold: of every row (`predicate`), or of a delivery (`expectation` on its profile)."""
+
+    id: str
+    description: str
+    dimension: str
+    severity: str  # error: rejects the row, refuses the delivery; warning: is reported
+    predicate: str | None = None  # SQL over the table's columns; only FALSE breaks it
+    expectation: str | None = None  # Great Expectations type, e.g. expect_column_values_to_be_between
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    criterion: str = "truthfulness"  # of the law's eight
+
+    @property
+    def incident_kind(self) -> str:
+        """Of the law's eight kinds of incident, the one a failure is; `other` where none fits."""
+        return INCIDENT_KINDS.get(self.dimension, "other")
+
+    @property
+    def check_name(self) -> str:
+        """The rule's name where only letters, digits and underscores are allowed."""
+        return "".join(c if c.isalnum() else "_" for c in self.id)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A column whose values stand in a column of another table, in rows of the same settlement."""
+
+    column: str
+    table: str
+    target: str
+
+
+def custom(holder: Mapping[str, Any]) -> dict[str, Any]:
+    """`customProperties` of any ODCS element as a mapping."""
+    return {p["property"]: p["value"] for p in holder.get("customProperties", [])}
+
+
+def implied_rules(prop: Mapping[str, Any], sql_type: str) -> Iterator[Rule]:
+    """What type, obligation, range, length and pattern of a column demand of each row."""
+    name, col = prop["name"], quoted(prop["name"])
+    options = prop.get("logicalTypeOptions", {})
+    if sql_type.upper() != "VARCHAR":  # any text is text
+        yield Rule(
+            f"{name}.type",
+            f"{name} can be read as {sql_type}",
+            "conformity",
+            "error",
+            predicate="",
+            criterion="accuracy",
+        )
+    if prop.get("required") or prop.get("primaryKey"):
+        yield Rule(
+            f"{name}.required", f"{name} is not empty", "completeness", "error",
+            predicate=f"{col} IS NOT NULL", criterion="completeness",
+        )  # fmt: skip
+    bounds = [(">=", "minimum"), (">", "exclusiveMinimum"), ("<=", "maximum"), ("<", "exclusiveMaximum")]
+    parts = [f"{col} {sign} {literal(options[option])}" for sign, option in bounds if option in options]
+    if parts:
+        words = " and ".join(f"{sign} {options[option]}" for sign, option in bounds if option in options)
+        yield Rule(f"{name}.range", f"{name} {words}", "accuracy", "error", predicate=" AND ".join(parts))
+    lengths = [
+        f"length({col}) {sign} {options[o]}" for sign, o in ((">=", "minLength"), ("<=", "maxLength")) if o in options
+    ]
+    if lengths:
+        yield Rule(
+            f"{name}.length",
+            f"{name} has an allowed length",
+            "conformity",
+            "error",
+            predicate=" AND ".join(lengths),
+            criterion="accuracy",
+        )
+    if "pattern" in options:
+        yield Rule(
+            f"{name}.pattern",
+            f"{name} matches {options['pattern']}",
+            "conformity",
+            "error",
+            predicate=f"regexp_full_match({col}, {literal(options['pattern'])})",
+            criterion="accuracy",
+        )
+
+
+def qualities(body: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], Mapping[str, Any], str | None]]:
+    """Every quality entry with its place and the column it stands at, if any."""
+    for index, prop in enumerate(body["properties"]):
+        for number, quality in enumerate(prop.get("quality") or []):
+            yield ("schema", 0, "properties", index, "quality", number), quality, prop["name"]
+    for number, quality in enumerate(body.get("quality") or []):
+        yield ("schema", 0, "quality", number), quality, None
+
+
+def rule_of(quality: Mapping[str, Any], column: str | None) -> Rule | None:
+    """What a quality entry demands of a row or of a delivery; None if it is of a kind nothing here judges."""
+    how: dict[str, Any]
+    metric, engine = quality.get("metric"), quality.get("engine")
+    between = "expect_column_values_to_be_between"
+    if (
+        column
+        and metric == "invalidValues"
+        and quality.get("mustBe") == 0
+        and "validValues" in quality.get("arguments", {})
+    ):
+        values = ", ".join(literal(v) for v in quality["arguments"]["validValues"])
+        how = {"predicate": f"{quoted(column)} IN ({values})", "criterion": "comparability"}
+    elif column and metric == "nullValues" and quality.get("unit") == "percent" and "mustBeLessOrEqualTo" in quality:
+        kwargs = {"column": f"null_percent__{column}", "max_value": quality["mustBeLessOrEqualTo"]}
+        how = {"expectation": between, "kwargs": kwargs, "criterion": "completeness"}
+    elif metric == "rowCount" and "mustBeGreaterThan" in quality:
+        kwargs = {"column": "received", "min_value": quality["mustBeGreaterThan"], "strict_min": True}
+        how = {"expectation": between, "kwargs": kwargs, "criterion": "completeness"}
+    elif engine == "greatExpectations" and _judgeable(quality["implementation"]):
+        implementation = quality["implementation"]
+        subject = implementation["kwargs"]["column"].partition("__")[0]
+        how = {
+            "expectation": implementation["type"], "kwargs": implementation["kwargs"],
+            "criterion": _CRITERION_OF.get(subject, "truthfulness"),
+        }  # fmt: skip
+    elif engine == "qala":
+        how = {"predicate": quality["implementation"], "criterion": "interrelation"}
+    else:
+        return None
+    if "criterion" in custom(quality):
+        how["criterion"] = custom(quality)["criterion"]
+    description, dimension = quality.get("description", quality["id"]), quality.get("dimension", "accuracy")
+    return Rule(quality["id"], description, dimension, quality.get("severity", "error"), **how)
+
+
+def _judgeable(implementation: Mapping[str, Any]) -> bool:
+    """Whether an expectation is one of those the second gate runs, over a column of the profile it runs on."""
+    column = implementation.get("kwargs", {}).get("column", "")
+    return implementation.get("type") in EXPECTATIONS and (column in PROFILE or column.startswith(PROFILE_OF))
+
+
+def common_rules(key: Iterable[str]) -> tuple[Rule, ...]:
+    """What every delivery of every table must meet, whatever its contract says."""
+    between = "expect_column_values_to_be_between"
+    return (
+        Rule(
+            "key.unique",
+            f"{', '.join(key)} is given once; of repeated ones the last row counts, the others are rejected",
+            "uniqueness",
+            "error",
+            predicate="",
+            criterion="uniqueness",
+        ),
+        Rule(
+            "scope",
+            "The row's settlement lies in the territory the delivery is for",
+            "conformity",
+            "error",
+            predicate="",
+            criterion="accuracy",
+        ),
+        Rule(
+            "structure",
+            "Headers, encoding and format are those of the contract",
+            "conformity",
+            "error",
+            criterion="comparability",
+        ),
+        Rule(
+            "manifest-rows",
+            "The file has the number of rows its manifest declares",
+            "coverage",
+            "error",
+            expectation=between,
+            kwargs={"column": "manifest_difference", "min_value": 0, "max_value": 0},
+            criterion="completeness",
+        ),
+        Rule(
+            "repeated-keys",
+            "At most 1 % of the rows repeat a key",
+            "uniqueness",
+            "warning",
+            expectation=between,
+            kwargs={"column": "duplicate_percent", "max_value": 1},
+            criterion="uniqueness",
+        ),
+    )
+
+
+def agreed_rules(latency_days: int | None, references: Iterable[Reference]) -> Iterator[Rule]:
+    """What the service levels and the references of a contract ask of a delivery."""
+    between = "expect_column_values_to_be_between"
+    if latency_days is not None:
+        yield Rule(
+            "on-time",
+            f"Delivered within {latency_days} days of the period's end",
+            "timeliness",
+            "warning",
+            expectation=between,
+            kwargs={"column": "late_days", "max_value": 0},
+            criterion="timeliness",
+        )
+    for one in references:
+        yield Rule(
+            f"{one.column}.reference",
+            f"At most 1 % of the values of {one.column} are missing from {one.table}.{one.target}",
+            "consistency",
+            "warning",
+            expectation=between,
+            kwargs={"column": f"unmatched_percent__{one.column}", "max_value": 1},
+            criterion="interrelation",
+        )
