@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -98,6 +98,23 @@ class Archive:
             raise ArchiveError(
                 f"archived content {sha256} has changed on disk ({error}); restore {path} from a backup"
             ) from error
+
+    def damaged(self, contents: Iterable[str]) -> list[str]:
+        """What is wrong with the archived bytes of these SHA-256: gone, not to be unpacked, or other bytes than the name says."""
+        found = []
+        for sha256 in contents:
+            try:
+                with self.open(sha256) as stream:
+                    digest = hashlib.sha256()
+                    while block := stream.read(_BLOCK):
+                        digest.update(block)
+                if digest.hexdigest() != sha256:
+                    found.append(
+                        f"{self.path(sha256)} holds other bytes than were received: their SHA-256 is {digest.hexdigest()}"
+                    )
+            except ArchiveError as error:
+                found.append(str(error))
+        return found
 
     def _keep(self, file: Path) -> tuple[str, int]:
         digest, size = hashlib.sha256(), 0

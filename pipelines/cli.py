@@ -208,6 +208,52 @@ def explain(
 
 
 @app.command()
+def verify(
+    head: Annotated[
+        str | None, typer.Option("--head", help="A ledger head written down elsewhere: SEQUENCE:HASH")
+    ] = None,
+    home: HomeOption = None,
+) -> None:
+    """Whether release, ledger, deliveries, definitions, values and archive are still what was recorded; 1 if something differs."""
+    from connectors.archive import Archive
+    from warehouse.store import ledger_head, reading
+    from warehouse.verify import Difference, recorded, release_files
+
+    place = _home(home)
+    anchor: tuple[int, str] | None = None
+    if head is not None:
+        number, _, digest = head.partition(":")
+        if not number.isdigit() or len(digest) != 64:
+            raise _fail(f"{head!r} is no ledger head: write SEQUENCE:HASH as an earlier qala verify printed it")
+        anchor = (int(number), digest)
+    try:
+        found = release_files(place)
+        if any(d.message.startswith(place.released_file.name + ".") for d in found):  # opening would apply it
+            now = None
+        else:
+            with reading(place) as store:
+                found += recorded(store, anchor)
+                contents = store.con.execute("SELECT DISTINCT sha256 FROM audit.delivery ORDER BY sha256").fetchall()
+                found += [
+                    Difference("archive", text) for text in Archive(place.archive).damaged(c[0] for c in contents)
+                ]
+                now = ledger_head(store.con)
+    except StoreError as error:
+        raise _fail(error) from None
+    for one in found:
+        out.print(f"[red]{one.subject}[/red]: {one.message}", highlight=False, soft_wrap=True)
+    out.print(f"{len(found)} differences", highlight=False)
+    if now is not None:
+        out.print(
+            f"ledger head {now[0]}:{now[1]}; keep it elsewhere and give it to --head later",
+            highlight=False,
+            soft_wrap=True,
+        )
+    if found:
+        raise typer.Exit(1)
+
+
+@app.command()
 def settlements() -> None:
     """The settlements of item 7 with their KATO codes."""
     from warehouse.store import settlements as ask

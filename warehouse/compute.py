@@ -25,6 +25,10 @@ from warehouse.store import Store, register_catalogue
 VALUE = """round(CASE kind WHEN 'quantile' THEN n * scale
                  WHEN 'mean' THEN scale * n / nullif(s, 0)
                  ELSE scale * coalesce(n, 0) / nullif(d, 0) END, 6)"""
+# what was written in one computation of one KPI, as a hash; the ledger keeps it (warehouse/verify.py)
+CONTENT = """sha256(string_agg(concat_ws('|', kato, period_id, coalesce(value::VARCHAR, '-'), coalesce(numerator::VARCHAR, '-'),
+    coalesce(denominator::VARCHAR, '-'), coalesce(sample_size::VARCHAR, '-'), obs_status, state, coalesce(reason, '-'),
+    coalesce(coverage::VARCHAR, '-'), {version}, {hash}), chr(10) ORDER BY kato, period_id))"""
 REGISTER = "dim_information_system"  # items 12 and 13: which systems exist, and since when they are integrated
 CELL = "(kpi_code VARCHAR, version INTEGER, kato VARCHAR, period_id VARCHAR, period_start TIMESTAMP, period_end TIMESTAMP, period_end_population_date DATE)"
 
@@ -350,10 +354,15 @@ WHERE v.kpi_code IS NULL OR NOT ({same} AND v.definition_hash = f.hash)""")
     ).fetchall():
         due = {p.id for c in compiled if c.kpi.code == code for p in closing_in(tuple(months), c.kpi.period)}
         written[code], restated[code], elsewhere[code] = count, again, tuple(sorted(set(periods or ()) - due))
+    contents = dict(
+        con.execute(
+            f"SELECT kpi_code, {CONTENT.format(version='version', hash='hash')} FROM news GROUP BY kpi_code"
+        ).fetchall()
+    )
     with store.transaction():
         entries = [
             ("computed", code, {"as_of": head, "months": list(months), "cells": sum(states[code].values()),
-                                "written": written[code], "restated": restated[code]})
+                                "written": written[code], "restated": restated[code], "content": contents.get(code)})
             for code in codes]  # fmt: skip
         done = dict(zip(codes, store.record(entries), strict=True))
         con.execute("CREATE OR REPLACE TEMP TABLE done (kpi_code VARCHAR, seq BIGINT)")

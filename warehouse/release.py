@@ -16,7 +16,7 @@ from pathlib import Path
 import duckdb
 
 from warehouse.sql import literal
-from warehouse.store import Home, locked, opened
+from warehouse.store import Home, ledger_head, locked, opened
 
 # file name: what it holds; everything but the DuckDB file itself may be made public
 EXPORTS = {
@@ -40,6 +40,7 @@ class Release:
     bytes: int
     values: int  # current KPI cells in it
     calculated: int  # of these with a value
+    head: str  # hash of the ledger's newest row: anchor it outside
 
 
 def publish(home: Home, run_id: str | None = None) -> Release:
@@ -54,6 +55,7 @@ def publish(home: Home, run_id: str | None = None) -> Release:
             assert row is not None
             with store.transaction():
                 (seq,) = store.record([("released", "release", {"values": row[0], "calculated": row[1]})])
+            _, head = ledger_head(store.con)
             store.con.execute("CHECKPOINT")
         fresh = folder / f".{home.released_file.name}.new"
         fresh.unlink(missing_ok=True)
@@ -70,18 +72,21 @@ def publish(home: Home, run_id: str | None = None) -> Release:
         con.close()
     size = fresh.stat().st_size
     manifest = folder / f".{MANIFEST}.new"
-    hashes = {p.name.removeprefix(".").removesuffix(".new"): _sha256(p) for p in staged}
+    hashes = {p.name.removeprefix(".").removesuffix(".new"): file_sha256(p) for p in staged}
     manifest.write_text(
-        json.dumps({"seq": seq, "values": row[0], "calculated": row[1], "sha256": hashes}, indent=1) + "\n"
+        json.dumps(
+            {"seq": seq, "ledger_head": head, "values": row[0], "calculated": row[1], "sha256": hashes}, indent=1
+        )
+        + "\n"
     )
     for path in (*staged, manifest):
         path.chmod(0o444)
         with path.open("rb") as handle:
             os.fsync(handle.fileno())
         path.replace(folder / path.name.removeprefix(".").removesuffix(".new"))
-    return Release(seq, home.released_file, size, int(row[0]), int(row[1]))
+    return Release(seq, home.released_file, size, int(row[0]), int(row[1]), head)
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()

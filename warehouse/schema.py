@@ -208,7 +208,7 @@ _FIXED: Mapping[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
     "audit.ledger": (
-        "Everything that happened, in order; append only",
+        "Everything that happened, in order; append only, each row hashed with the one before it (qala verify)",
         (
             "seq long! Sequence number: the warehouse's own time",
             "recorded_at instant! Clock time",
@@ -216,6 +216,8 @@ _FIXED: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "subject text! To what",
             "run_id text Dagster run",
             "detail text! Particulars as JSON",
+            "prev_hash text! Hash of the row before it",
+            "hash text! SHA-256 of this row and prev_hash, as canonical JSON",
         ),
     ),
     "audit.delivery": (

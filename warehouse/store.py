@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,6 +31,8 @@ from warehouse.sql import literal
 REGISTRIES = Path(__file__).parent / "registries"
 FIRST_YEAR, LAST_YEAR = 2000, 2040  # of the registry of periods
 LOCK_SECONDS = 600
+NOTHING = "0" * 64  # the hash before the first ledger row
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 def settlements() -> dict[str, str]:
@@ -102,20 +105,17 @@ class Store:
 
     def record(self, entries: Sequence[tuple[str, str, Mapping[str, Any]]]) -> list[int]:
         """Append (kind, subject, detail) rows to the ledger; to be called inside `transaction`. Returns their sequences."""
-        first = self.head + 1
+        seq, previous = ledger_head(self.con)
         now = dt.datetime.now(dt.UTC)
-        rows = [
-            (
-                first + i,
-                now,
-                kind,
-                subject,
-                self.run_id,
-                json.dumps(detail, ensure_ascii=False, sort_keys=True, default=str),
-            )
-            for i, (kind, subject, detail) in enumerate(entries)
-        ]
-        self.insert("audit.ledger", ["seq", "recorded_at", "kind", "subject", "run_id", "detail"], rows)
+        rows: list[tuple[Any, ...]] = []
+        for kind, subject, detail in entries:
+            seq += 1
+            text = json.dumps(detail, ensure_ascii=False, sort_keys=True, default=str)
+            digest = ledger_hash(seq, now, kind, subject, self.run_id, text, previous)
+            rows.append((seq, now, kind, subject, self.run_id, text, previous, digest))
+            previous = digest
+        columns = ["seq", "recorded_at", "kind", "subject", "run_id", "detail", "prev_hash", "hash"]
+        self.insert("audit.ledger", columns, rows)
         return [int(row[0]) for row in rows]
 
     def insert(self, table: str, columns: list[str], rows: list[tuple[Any, ...]]) -> None:
@@ -147,6 +147,21 @@ class Store:
     def columns(self) -> dict[str, dict[str, str]]:
         """Table → column → SQL type, as the KPI compiler wants them."""
         return {name: table.business_columns for name, table in self.tables.items()}
+
+
+def ledger_hash(
+    seq: int, at: dt.datetime, kind: str, subject: str, run_id: str | None, detail: str, previous: str
+) -> str:
+    """SHA-256 of one ledger row and the hash before it: canonical JSON, the time in microseconds since 1970."""
+    micros = (at - _EPOCH) // dt.timedelta(microseconds=1)
+    text = json.dumps([seq, micros, kind, subject, run_id, detail, previous], ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def ledger_head(con: duckdb.DuckDBPyConnection) -> tuple[int, str]:
+    """Sequence and hash of the newest ledger row: what is anchored outside."""
+    row = con.execute("SELECT seq, hash FROM audit.ledger ORDER BY seq DESC LIMIT 1").fetchone()
+    return (int(row[0]), str(row[1])) if row else (0, NOTHING)
 
 
 @cache

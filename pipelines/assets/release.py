@@ -22,6 +22,7 @@ def release(context: dg.AssetExecutionContext, qala: Qala) -> dg.MaterializeResu
         metadata={
             "file": dg.MetadataValue.path(str(done.file)),
             "ledger sequence": done.seq,
+            "ledger head": done.head,
             "bytes": done.bytes,
             "dagster/row_count": done.values,
             "calculated": done.calculated,

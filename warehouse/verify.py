@@ -1,0 +1,164 @@
+"""Whether a release is still what was recorded: files, ledger, deliveries, definitions, values. Reads, never mends.
+
+The ledger is a chain: each row is hashed with the one before it, so a row that was changed, taken out or put in breaks it. Whoever
+rewrites the whole chain, or drops its last rows, is found by a head that was anchored outside (a printed report, another office).
+Values are held against the hash of what was written and against their own numerator and denominator; rows of the showcase are
+not hashed yet.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from kpi_definitions.compiler import fingerprint
+from kpi_definitions.model import Kpi
+from warehouse.compute import CONTENT, VALUE
+from warehouse.release import MANIFEST, file_sha256
+from warehouse.store import NOTHING, Home, Store, StoreError, ledger_hash
+
+SHOWN = 20  # differences of one kind that are named
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Something that is not as recorded. `subject`: release, ledger, deliveries, definitions, values or archive."""
+
+    subject: str
+    message: str
+
+
+def release_files(home: Home) -> list[Difference]:
+    """The release's files against its manifest. To be asked before anything in it is opened: a planted log changes a file at opening."""
+    try:
+        manifest = json.loads((home.release / MANIFEST).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise StoreError(f"nothing has been released in {home.root} yet; run: qala run") from None
+    except ValueError:
+        return [Difference("release", f"{home.release / MANIFEST} cannot be read")]
+    found = []
+    for name, digest in manifest["sha256"].items():
+        path = home.release / name
+        if not path.exists():
+            found.append(Difference("release", f"{name} is missing"))
+        elif file_sha256(path) != digest:
+            found.append(
+                Difference("release", f"{name} is not the file that was released: its SHA-256 differs from {MANIFEST}")
+            )
+    known = {MANIFEST, *manifest["sha256"]}
+    for path in sorted(home.release.iterdir()):
+        if path.name not in known:
+            found.append(
+                Difference(
+                    "release", f"{path.name} does not belong here; take it away before anybody opens the release"
+                )
+            )
+    return found
+
+
+def recorded(store: Store, anchor: tuple[int, str] | None = None) -> list[Difference]:
+    """What stands in the warehouse against its ledger, and the ledger against itself and an anchored (sequence, hash)."""
+    return [*_ledger(store, anchor), *_deliveries(store), *_definitions(store), *_values(store)]
+
+
+def _ledger(store: Store, anchor: tuple[int, str] | None) -> Iterator[Difference]:
+    previous, expected, heads = NOTHING, 1, dict[int, str]()
+    cursor = store.con.execute(
+        "SELECT seq, epoch_us(recorded_at), kind, subject, run_id, detail, prev_hash, hash FROM audit.ledger ORDER BY seq"
+    )
+    epoch, broken = dt.datetime(1970, 1, 1, tzinfo=dt.UTC), 0
+    while rows := cursor.fetchmany(10_000):
+        for seq, micros, kind, subject, run_id, detail, prev_hash, digest in rows:
+            if broken >= SHOWN:
+                break
+            if seq != expected:
+                broken += 1
+                yield Difference("ledger", f"rows {expected} to {seq - 1} are missing")
+            if prev_hash != previous:
+                broken += 1
+                yield Difference("ledger", f"row {seq} ({kind} {subject}) does not follow the row before it")
+            at = epoch + dt.timedelta(microseconds=micros)
+            if ledger_hash(seq, at, kind, subject, run_id, detail, prev_hash) != digest:
+                broken += 1
+                yield Difference("ledger", f"row {seq} ({kind} {subject}) was changed: its hash differs")
+            previous, expected = digest, seq + 1
+            heads[seq] = digest
+    manifest = json.loads((store.home.release / MANIFEST).read_text(encoding="utf-8"))
+    anchors = [
+        ("release.json", manifest["seq"], manifest["ledger_head"]),
+        *([("the anchored head", *anchor)] if anchor else []),
+    ]
+    for what, seq, digest in anchors:
+        if seq not in heads:
+            yield Difference(
+                "ledger", f"{what} names row {seq}; the ledger ends at {expected - 1}: its last rows were dropped"
+            )
+        elif heads[seq] != digest:
+            yield Difference("ledger", f"{what} names another hash for row {seq}: the ledger was rewritten")
+
+
+def _deliveries(store: Store) -> Iterator[Difference]:
+    rows = store.con.execute("""
+SELECT d.delivery_id, d.file_name, CASE
+    WHEN r.seq IS NULL THEN 'its registration is not in the ledger'
+    WHEN (r.detail->>'$.sha256', r.detail->>'$.table', r.detail->>'$.system', r.detail->>'$.scope', r.detail->>'$.period', r.detail->>'$.file',
+          r.detail->>'$.bytes') <> (d.sha256, d.table_name, d.system, d.scope, d.period_id, d.file_name, d.bytes::VARCHAR)
+        THEN 'what was received is recorded otherwise'
+    WHEN d.state <> 'received' AND (l.seq IS NULL OR (l.detail->>'$.delivery_id', l.detail->>'$.received', l.detail->>'$.accepted', l.detail->>'$.rejected')
+          <> (d.delivery_id::VARCHAR, d.received_rows::VARCHAR, d.accepted_rows::VARCHAR, d.rejected_rows::VARCHAR))
+        THEN 'the decision on it is recorded otherwise'
+    WHEN d.state = 'loaded' AND coalesce(x.rows, 0) <> d.rejected_rows THEN 'of ' || d.rejected_rows || ' rejected rows ' || coalesce(x.rows, 0) || ' are there'
+    END AS why
+FROM audit.delivery d
+LEFT JOIN audit.ledger r ON r.seq = d.registered_seq AND r.kind = 'received' AND r.subject = d.receipt_id
+LEFT JOIN audit.ledger l ON l.seq = d.loaded_seq AND l.kind = d.state AND l.subject = d.receipt_id
+LEFT JOIN (SELECT delivery_id, count(*) AS rows FROM audit.rejected_row GROUP BY 1) x USING (delivery_id)
+WHERE why IS NOT NULL ORDER BY 1""").fetchmany(SHOWN)
+    for number, file, why in rows:
+        yield Difference("deliveries", f"delivery {number} ({file}): {why}")
+    lost = store.con.execute("""
+SELECT seq, subject FROM audit.ledger WHERE kind = 'received' AND subject NOT IN (SELECT receipt_id FROM audit.delivery) ORDER BY seq""").fetchmany(
+        SHOWN
+    )
+    for seq, subject in lost:
+        yield Difference("deliveries", f"receipt {subject} (ledger row {seq}) has no delivery any more")
+
+
+def _definitions(store: Store) -> Iterator[Difference]:
+    rows = store.con.execute("""
+SELECT k.code, k.version, k.definition, k.definition_hash, l.detail->>'$.hash' FROM registry.kpi k
+LEFT JOIN audit.ledger l ON l.seq = k.registered_seq AND l.kind = 'definition' ORDER BY ALL""").fetchall()
+    for code, version, text, digest, entered in rows:
+        if not fingerprint(Kpi.model_validate_json(text)) == digest == entered:
+            yield Difference("definitions", f"{code} version {version} is not the definition that was registered")
+
+
+def _values(store: Store) -> Iterator[Difference]:
+    rows = store.con.execute(f"""
+SELECT v.kpi_code, v.kato, v.period_id, v.value FROM (
+    SELECT v.*, k.kind, (k.definition->>'$.scale')::BIGINT AS scale, CAST(v.numerator AS DOUBLE) AS n, CAST(v.denominator AS DOUBLE) AS d,
+           v.sample_size AS s
+    FROM kpi.value v JOIN registry.kpi k ON (k.code, k.version) = (v.kpi_code, v.definition_version)
+    WHERE v.value IS NOT NULL AND k.kind <> 'quantile') v
+WHERE v.value IS DISTINCT FROM {VALUE} ORDER BY ALL""").fetchmany(SHOWN)
+    for code, kato, period, value in rows:
+        yield Difference(
+            "values", f"{code} {kato} {period}: {value} does not follow from its numerator and denominator"
+        )
+    written = store.con.execute(f"""
+SELECT l.seq, l.subject, (l.detail->>'$.written')::BIGINT AS written, coalesce(v.there, 0) AS there
+FROM audit.ledger l LEFT JOIN (
+    SELECT valid_from_seq, kpi_code, count(*) AS there, {CONTENT.format(version="definition_version", hash="definition_hash")} AS content
+    FROM kpi.value GROUP BY ALL) v ON v.valid_from_seq = l.seq AND v.kpi_code = l.subject
+WHERE l.kind = 'computed' AND (written <> there OR (l.detail->>'$.content') IS DISTINCT FROM v.content) ORDER BY 1""").fetchmany(
+        SHOWN
+    )
+    for seq, code, count, there in written:
+        what = (
+            f"of {count} values written at ledger row {seq}, {there} are there"
+            if count != there
+            else f"values written at ledger row {seq} were changed"
+        )
+        yield Difference("values", f"{code}: {what}")
