@@ -9,7 +9,6 @@ A case with a value states the value, numerator, denominator, sample size and st
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,10 @@ import pytest
 
 from kpi_definitions.catalogue import load as load_catalogue
 from kpi_definitions.documents import read
-from tests.support import ASTANA, Extract, cell, compute_one, deliver, empty, exact, only
+from tests.support import ASTANA, Extract, cell, compute_one, deliver, exact, only
 from warehouse.compute import evaluate
 from warehouse.periods import parse_period
-from warehouse.store import Home, Store, writing
+from warehouse.store import Store
 
 GOLDEN = Path(__file__).parent / "golden"
 CATALOGUE = load_catalogue()
@@ -31,16 +30,8 @@ CASES = [
 NUMBERS = ("value", "numerator", "denominator", "sample_size")
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    """One sealed warehouse for all cases: computing needs no file and no setting."""
-    with writing(Home(tmp_path_factory.mktemp("golden")), sealed=True) as opened:
-        yield opened
-
-
 @pytest.mark.parametrize(("code", "case"), CASES)
 def test_value_is_as_thought_out(store: Store, code: str, case: dict[str, Any]) -> None:
-    empty(store)
     kato, period = case.get("settlement", ASTANA), str(case["period"])
     for table, rows in case["rows"].items():
         places = [str(p) for p in case.get("deliveries", {}).get(table, [period])]
