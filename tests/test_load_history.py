@@ -13,28 +13,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from intake_support import AKTAU, ALMATY, ASTANA, ZHANAOZEN, Desk, query
 
+from tests.support import Receipt
 from warehouse.load import Delivery, Outcome, Store, as_of, decided, load, received, register, same_bytes
 from warehouse.periods import parse_period
 
 Key = tuple[Any, ...]  # kato, business key[, snapshot date]
 Row = tuple[str, str, int]  # kato, business key, value
 NUMBERS = itertools.count(1)
-
-
-@dataclass(frozen=True)
-class Receipt:
-    """What the archive would know."""
-
-    table: str
-    system: str
-    scope: str
-    period: str
-    sha256: str
-    receipt_id: str = field(default_factory=lambda: f"r{next(NUMBERS):06}")
-    file_name: str = "f.csv"
-    bytes: int = 1
-    received_at: str = "2026-01-01T00:00:00+00:00"
-    declared_rows: int | None = None
 
 
 class Extract(NamedTuple):

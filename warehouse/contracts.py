@@ -70,6 +70,7 @@ class Table:
     owner: str
     version: str
     snapshot: bool
+    public_service: bool  # belongs to a public service: a field of the data passport
     columns: tuple[Column, ...]
     key: tuple[str, ...]
     row_rules: tuple[Rule, ...]
@@ -254,6 +255,7 @@ def parse_table(document: Document) -> Table:
         owner=document.data.get("team", {}).get("name", ""),
         version=document.data["version"],
         snapshot=custom(document.data).get("delivery", "period") == "snapshot",
+        public_service=bool(custom(document.data).get("publicService", False)),
         columns=tuple(columns),
         key=key,
         row_rules=tuple(row_rules),

@@ -18,7 +18,6 @@ from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.compiler import columns_of
 from kpi_definitions.model import Grain, Kpi, Part
 from warehouse.contracts import Column, Table
-from warehouse.rules import custom
 
 SYSTEM, DATABASE = "SDU (qala)", "qala"
 STANDARDS = Path(catalogues.__file__).parent / "standards.csv"
@@ -33,7 +32,6 @@ def data_passport(tables: Iterable[Table]) -> Iterator[tuple[Any, ...]]:
     """A row of the 17 fields for every column of every showcase table."""
     number = 0
     for table in tables:
-        service = bool(custom(table.document.data).get("publicService", False))
         for column in table.columns:
             number += 1
             reference = next((f"{r.table}.{r.target}" for r in table.references if r.column == column.name), None)
@@ -41,7 +39,7 @@ def data_passport(tables: Iterable[Table]) -> Iterator[tuple[Any, ...]]:
             yield (
                 number, SYSTEM, DATABASE, "showcase", table.name, table.description_ru, "register" if table.snapshot else "fact",
                 f"{table.name}.{column.name}", column.name, column.sql_type, _described(column), reference, _control(table, column),
-                " ".join(keys) or None, f"{table.domain}, {column.classification}", table.snapshot and column.name in table.key, service,
+                " ".join(keys) or None, f"{table.domain}, {column.classification}", table.snapshot and column.name in table.key, table.public_service,
             )  # fmt: skip
 
 

@@ -123,10 +123,9 @@ valued AS (
     LEFT JOIN quantile q ON (q.kpi_code, q.area_kind, q.area, q.period_id, q.version) = (r.kpi_code, r.area_kind, r.area, r.period_id, r.version)),
 judged AS (
     SELECT *, {value} AS raw_value, CASE
-        WHEN applicable = 0 AND last_end IS NOT NULL THEN 'M|not applicable|the KPI applies to no cell of it'
+        WHEN applicable = 0 AND (last_end IS NOT NULL OR NOT longer) THEN 'M|not applicable|the KPI applies to no cell of it'
         WHEN longer AND last_end IS DISTINCT FROM period_end AND (counted = 0 OR raw_value IS NULL) THEN
             'L|not calculable|the year is not over: its closing period has not been computed'
-        WHEN applicable = 0 THEN 'M|not applicable|the KPI applies to no cell of it'
         WHEN counted = 0 THEN 'L|not calculable|none of ' || applicable || ' cells has a value'
         WHEN raw_value IS NULL THEN 'M|not applicable|the denominator is zero'
         WHEN unit = 'PT' AND (raw_value > 100 OR raw_value < 0) THEN 'O|not calculable|a share of ' || raw_value || ' % is an error in the data'

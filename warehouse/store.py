@@ -99,9 +99,7 @@ class Store:
     @property
     def head(self) -> int:
         """The newest ledger sequence, 0 in an empty warehouse."""
-        row = self.con.execute("SELECT coalesce(max(seq), 0) FROM audit.ledger").fetchone()
-        assert row is not None
-        return int(row[0])
+        return ledger_head(self.con)[0]
 
     def record(self, entries: Sequence[tuple[str, str, Mapping[str, Any]]]) -> list[int]:
         """Append (kind, subject, detail) rows to the ledger; to be called inside `transaction`. Returns their sequences."""
