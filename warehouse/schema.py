@@ -207,6 +207,15 @@ _FIXED: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "registered_seq long! Ledger sequence of its registration",
         ),
     ),
+    "registry.kpi_source": (
+        "Warehouse columns that every version of every KPI reads",
+        (
+            "code text! KPI",
+            "version int! Version of the definition",
+            "table_name text! Showcase table",
+            "column_name text! Column",
+        ),
+    ),
     "audit.ledger": (
         "Everything that happened, in order; append only, each row hashed with the one before it (qala verify)",
         (

@@ -22,6 +22,7 @@ import duckdb
 from filelock import FileLock, Timeout
 
 from kpi_definitions.catalogue import Catalogues
+from kpi_definitions.compiler import columns_of
 from warehouse.contracts import SHOWCASE, Table, load_tables
 from warehouse.passport import case_passports, data_passport, standards
 from warehouse.periods import add_months, month_id
@@ -360,6 +361,9 @@ def register_catalogue(store: Store, catalogue: Catalogues, hashes: Mapping[tupl
             for h, one in lists for i in one.initiatives])  # fmt: skip
         store.replace("registry.case_passport", list(case_passports(catalogue, store.tables)))
         store.replace("registry.kpi_standard", standards(catalogue))
+        new = [kpi for kpi in catalogue.kpis if (kpi.code, kpi.version) not in known]
+        sources = [(kpi.code, kpi.version, table, column) for kpi in new for table, column in columns_of(kpi)]
+        store.insert("registry.kpi_source", ["code", "version", "table_name", "column_name"], sources)
         ends = {(code, version): end for code, version, end in
                 store.con.execute("SELECT code, version, valid_to FROM registry.kpi").fetchall()}  # fmt: skip
         for kpi in catalogue.kpis:  # a version may be ended after it was used; nothing else of it may change
@@ -369,7 +373,6 @@ def register_catalogue(store: Store, catalogue: Catalogues, hashes: Mapping[tupl
                     "UPDATE registry.kpi SET valid_to = ? WHERE (code, version) = (?, ?)", [kpi.valid_to, *place]
                 )
                 store.record([("definition-ended", f"{kpi.code}@{kpi.version}", {"valid_to": kpi.valid_to})])
-        new = [kpi for kpi in catalogue.kpis if (kpi.code, kpi.version) not in known]
         if not new:
             return
         seqs = store.record(

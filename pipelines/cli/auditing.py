@@ -1,0 +1,114 @@
+"""Walking back from a number, and seeing whether anybody touched anything."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from kpi_definitions.documents import DocumentError
+from pipelines.cli.common import HomeOption, JsonOption, app, fail, home_of, out, print_json
+from warehouse.store import StoreError
+
+
+@app.command()
+def explain(
+    kpi: Annotated[str, typer.Argument(help="KPI code: MGT02-1")],
+    settlement: Annotated[
+        str, typer.Argument(help="KATO or name: 710000000, Astana, Астана; a region, an item 7 group, KZ")
+    ],
+    period: Annotated[str, typer.Argument(help="2026-01, 2026-Q1, 2026, or any run of months: 2026-01/2026-06")],
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+) -> None:
+    """How one number came about: value, definition, SQL, deliveries, checks, earlier values."""
+    from kpi_definitions.catalogue import load
+    from pipelines import show
+    from warehouse.explain import UnknownError
+    from warehouse.explain import explain as ask
+    from warehouse.store import reading
+
+    try:
+        place = home_of(home)
+        with reading(place) as store:
+            answer = ask(store, load(place.catalogues), kpi.upper(), settlement, period)
+    except (UnknownError, StoreError, DocumentError) as error:
+        raise fail(error) from None
+    if as_json:
+        print_json(answer)
+    else:
+        show.explanation(out, answer)
+
+
+@app.command()
+def verify(
+    head: Annotated[
+        str | None, typer.Option("--head", help="A ledger head written down elsewhere: SEQUENCE:HASH")
+    ] = None,
+    home: HomeOption = None,
+) -> None:
+    """Whether release, ledger, deliveries, definitions, values and archive are still what was recorded; 1 if something differs."""
+    from connectors.archive import Archive
+    from warehouse.store import ledger_head, reading
+    from warehouse.verify import Difference, recorded, release_files
+
+    place = home_of(home)
+    anchor: tuple[int, str] | None = None
+    if head is not None:
+        number, _, digest = head.partition(":")
+        if not number.isdigit() or len(digest) != 64:
+            raise fail(f"{head!r} is no ledger head: write SEQUENCE:HASH as an earlier qala verify printed it")
+        anchor = (int(number), digest)
+    try:
+        found = release_files(place)
+        if any(d.message.startswith(place.released_file.name + ".") for d in found):  # opening would apply it
+            now = None
+        else:
+            with reading(place) as store:
+                found += recorded(store, anchor)
+                contents = store.con.execute("SELECT DISTINCT sha256 FROM audit.delivery ORDER BY sha256").fetchall()
+                found += [
+                    Difference("archive", text) for text in Archive(place.archive).damaged(c[0] for c in contents)
+                ]
+                now = ledger_head(store.con)
+    except StoreError as error:
+        raise fail(error) from None
+    for one in found:
+        out.print(f"[red]{one.subject}[/red]: {one.message}", highlight=False, soft_wrap=True)
+    out.print(f"{len(found)} differences", highlight=False)
+    if now is not None:
+        out.print(
+            f"ledger head {now[0]}:{now[1]}; keep it elsewhere and give it to --head later",
+            highlight=False,
+            soft_wrap=True,
+        )
+    if found:
+        raise typer.Exit(1)
+
+
+@app.command()
+def incidents(
+    close: Annotated[int | None, typer.Option("--close", help="Close this incident by hand")] = None,
+    by: Annotated[str, typer.Option("--by", help="Who closes it")] = "",
+    reason: Annotated[str, typer.Option("--reason", help="Why")] = "",
+    all_: Annotated[bool, typer.Option("--all", help="Closed ones too")] = False,
+    home: HomeOption = None,
+) -> None:
+    """The journal of data quality incidents; the next run computes what a closed one concerns."""
+    from pipelines import show
+    from warehouse.quality import close_incident
+    from warehouse.store import reading, writing
+
+    place = home_of(home)
+    try:
+        if close is not None:
+            with writing(place) as store:
+                close_incident(store, close, by, reason)
+            out.print(
+                f"incident {close} closed; the values it concerns follow with the next: qala run", highlight=False
+            )
+            return
+        with reading(place) as store:
+            show.incidents(out, store, closed=all_)
+    except StoreError as error:
+        raise fail(error) from None

@@ -1,0 +1,43 @@
+"""What all commands share."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from warehouse.store import Home
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+                  help="KPI pipeline of a smart city: extracts in, KPI values out, every number explained.")  # fmt: skip
+out = Console()
+err = Console(stderr=True)
+
+HomeOption = Annotated[
+    Path | None, typer.Option("--home", help="Home folder; else QALA_HOME, else ./qala-home", show_default=False)
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Plain data instead of tables")]
+
+
+def home_of(folder: Path | None) -> Home:
+    return Home(folder.resolve()) if folder else Home.default()
+
+
+def fail(message: object) -> typer.Exit:
+    err.print(f"[red]error:[/red] {message}", highlight=False, soft_wrap=True)
+    return typer.Exit(1)
+
+
+def print_json(data: Any) -> None:
+    from decimal import Decimal
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Decimal):
+            return int(value) if value == value.to_integral_value() else float(value)
+        return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+    sys.stdout.write(json.dumps(data, default=plain, ensure_ascii=False, indent=2) + "\n")

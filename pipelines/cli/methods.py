@@ -1,0 +1,117 @@
+"""Definitions, contracts, catalogues and the assessment made by them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kpi_definitions.documents import DocumentError
+from pipelines.cli.common import HomeOption, app, fail, home_of, out
+from warehouse.store import StoreError
+
+
+@app.command()
+def catalogue(
+    ours: Annotated[str | None, typer.Argument(help="Compare this catalogue's KPIs ...")] = None,
+    theirs: Annotated[str | None, typer.Argument(help="... with this one's")] = None,
+    home: HomeOption = None,
+) -> None:
+    """The lists of initiatives that stand side by side; with two names, what one has of the other."""
+    from kpi_definitions.catalogue import compare, load
+    from pipelines import show
+
+    try:
+        lists = {one.head.id: one for one in load(home_of(home).catalogues).lists}
+    except DocumentError as error:
+        raise fail(error) from None
+    unknown = [name for name in (ours, theirs) if name and name not in lists]
+    if unknown:
+        raise fail(f"no catalogue {', '.join(unknown)}; there are {', '.join(lists)}")
+    if ours and theirs:
+        show.comparison(out, lists[ours], lists[theirs], compare(lists[ours], lists[theirs]))
+    else:
+        show.catalogues(out, [lists[ours]] if ours else list(lists.values()))
+
+
+@app.command()
+def assess(
+    year: Annotated[int, typer.Argument(help="Year to assess")],
+    freeze: Annotated[bool, typer.Option("--freeze", help="Make a frozen version: it is never edited")] = False,
+    reason: Annotated[str | None, typer.Option("--reason", help="Why a frozen year is assessed again")] = None,
+    home: HomeOption = None,
+) -> None:
+    """The annual assessment of a year from the warehouse as it stands: a draft, or a frozen version; then publish."""
+    from kpi_definitions.catalogue import load
+    from pipelines import show
+    from warehouse.assessment import assess as make
+    from warehouse.release import publish
+    from warehouse.store import reading, writing
+
+    place = home_of(home)
+    try:
+        lists = load(place.catalogues).lists
+        with writing(place) as store:
+            for one in lists:
+                if one.rules_of(year) is not None:
+                    make(store, one, year, freeze=freeze, reason=reason)
+        publish(place)
+        with reading(place) as store:
+            show.scorecard(out, store, year)
+    except (DocumentError, StoreError) as error:
+        raise fail(error) from None
+
+
+@app.command()
+def check(home: HomeOption = None) -> None:
+    """Check every contract and definition; each fault with file and line."""
+    from pipelines.check import all_faults
+
+    faults, counts = all_faults(home_of(home))
+    for fault in faults:
+        path = fault.path.relative_to(Path.cwd()) if fault.path.is_relative_to(Path.cwd()) else fault.path
+        out.print(
+            f"{path}:{fault.line}: {fault.message}" + (f"\n    {fault.remedy}" if fault.remedy else ""),
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
+    out.print(", ".join(f"{n} {what}" for what, n in counts.items()) + f": {len(faults)} faults", highlight=False)
+    if faults:
+        raise typer.Exit(1)
+
+
+@app.command()
+def fingerprint(home: HomeOption = None) -> None:
+    """Record the fingerprints of new KPI versions; those recorded are never overwritten."""
+    from kpi_definitions.catalogue import load, record_fingerprints
+
+    try:
+        added = [label for one in load(home_of(home).catalogues).lists for label in record_fingerprints(one)]
+    except DocumentError as error:
+        raise fail(error) from None
+    out.print(f"recorded: {', '.join(added) or 'nothing new'}", highlight=False)
+
+
+@app.command()
+def schemas() -> None:
+    """Write the JSON Schemas that editors use for definitions and contracts."""
+    from pipelines.check import write_schemas
+
+    for path in write_schemas():
+        out.print(f"wrote {path}", highlight=False)
+
+
+@app.command()
+def docs() -> None:
+    """Write the pages under docs/reference: data dictionary, KPIs with their case passports, standards."""
+    from kpi_definitions.catalogue import load
+    from pipelines.reference import write
+    from warehouse.contracts import load_tables
+
+    try:
+        for path in write(load(), load_tables()):
+            out.print(f"wrote {path}", highlight=False)
+    except DocumentError as error:
+        raise fail(error) from None
