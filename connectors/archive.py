@@ -99,6 +99,10 @@ class Archive:
                 f"archived content {sha256} has changed on disk ({error}); restore {path} from a backup"
             ) from error
 
+    def missing(self, contents: Iterable[str]) -> list[str]:
+        """Those of the SHA-256 of which the archive holds nothing; the bytes themselves are read by `damaged`."""
+        return [sha256 for sha256 in contents if not self.path(sha256).exists()]
+
     def damaged(self, contents: Iterable[str]) -> list[str]:
         """What is wrong with the archived bytes of these SHA-256: gone, not to be unpacked, or other bytes than the name says."""
         found = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -67,6 +68,12 @@ class Catalogues:
     @cached_property
     def codes(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(kpi.code for kpi in self.kpis))
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of everything in the lists but their rules of assessment."""
+        texts = (m.model_dump_json() for one in self.lists for m in (one.head, *one.initiatives))
+        return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
     @cached_property
     def _places(self) -> dict[str, tuple[Catalogue, Initiative]]:

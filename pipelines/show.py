@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.panel import Panel
@@ -12,6 +12,9 @@ from rich.table import Table
 
 from kpi_definitions.catalogue import Catalogue, Counterpart
 from warehouse.store import Store
+
+if TYPE_CHECKING:
+    from warehouse.reperform import Result
 
 SHOWN = 15  # deliveries shown by explain before --json is recommended
 _COLOURS = {
@@ -140,6 +143,20 @@ def comparison(console: Console, ours: Catalogue, theirs: Catalogue, found: Sequ
     console.print(f"without the same meaning in {ours.head.id}: {', '.join(alone) or 'none'}", highlight=False)
 
 
+def reperformed(console: Console, result: Result) -> None:
+    """What was made again, and what did not come out as published."""
+    for one in result.differences:
+        console.print(
+            f"[red]{one.what}[/red] {one.where}: {one.column} published {one.published}, made again {one.again}",
+            highlight=False,
+            soft_wrap=True,
+        )
+    for kind, made in result.made.items():
+        console.print(f"{kind}: {made:,} made again, {made - result.differing[kind]:,} equal", highlight=False)
+    if not any(result.made.values()):
+        console.print("nothing of this has been published; see: qala status", highlight=False)
+
+
 def refusals(console: Console, store: Store) -> None:
     rows = store.con.execute(
         "SELECT settlement_en, table_name, period_id, reason FROM refusals ORDER BY delivery_id LIMIT 20"
@@ -215,7 +232,8 @@ def explanation(console: Console, a: Mapping[str, Any]) -> None:
     grid.add_row(
         "read as of",
         f"ledger sequence {a['computed']['as_of_seq']}"
-        + (f", computed {a['computed']['at']:%Y-%m-%d %H:%M} UTC" if a["computed"]["at"] else ""),
+        + (f", computed {a['computed']['at']:%Y-%m-%d %H:%M} UTC" if a["computed"]["at"] else "")
+        + (f" by qala {a['computed']['qala']}" if a["computed"]["qala"] else ""),
     )
     console.print(Panel(grid, title="number", title_align="left", expand=False))
     grid = Table.grid(padding=(0, 2))
@@ -230,6 +248,7 @@ def explanation(console: Console, a: Mapping[str, Any]) -> None:
     )
     grid.add_row("catalogue", f"{definition['catalogue']} {definition['catalogue_version']} ({definition['catalogue_status']}); "
                  + (f"approved by {definition['approved_by']}" if definition["approved_by"] else "not approved by anyone yet"))  # fmt: skip
+    grid.add_row("legal basis", definition["legal_basis"].strip())
     console.print(Panel(grid, title="definition", title_align="left", expand=False))
     console.print(
         Panel(
@@ -256,7 +275,7 @@ def _delivery(console: Console, d: Mapping[str, Any]) -> None:
     checks, colour = d["checks"], _COLOURS.get(d["state"], "white")
     lines = [
         f"  [bold]{d['delivery_id']}[/bold] {d['file_name']}  [{colour}]{d['state']}[/{colour}]  "
-        f"{d['table_name']} {d['period_id']} of {d['scope']}, system {d['system']}",
+        f"{d['table_name']} {d['period_id']} of {d['scope']}, system {d['system']} ({d['owner']})",
         f"    {d['rows_in_this_number']:,} rows in this number; {d['accepted_rows'] or 0:,} accepted and {d['rejected_rows'] or 0:,} rejected "
         f"of {d['received_rows'] or 0:,}; {checks['passed']} of {checks['judged']} checks passed",
         f"    SHA-256 {d['sha256']}, {d['bytes']:,} bytes, received {d['received_at']:%Y-%m-%d %H:%M} UTC",

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import empty
+from warehouse.reperform import reperform
 from warehouse.store import Home, Store, writing
 
 os.environ["COLUMNS"] = (
@@ -35,3 +36,12 @@ def store(opened: Store) -> Store:
     """The module's warehouse with nothing in it; a module with an `opened` of its own gets that."""
     empty(opened)
     return opened
+
+
+@pytest.fixture
+def made_again(store: Store) -> Iterator[None]:
+    """After the test everything it published, restated or not, is made again and must come out equal."""
+    yield
+    result = reperform(store, earlier=True)
+    assert result.differences == []
+    assert not any(result.differing.values())

@@ -125,6 +125,7 @@ def empty(store: Store) -> None:
         for (table,) in filled:
             if table not in kept:
                 store.con.execute(f"DELETE FROM {table}")
+        store.con.execute("DELETE FROM registry.setting WHERE name = 'catalogue'")
 
 
 def compute_one(store: Store, catalogue: Catalogues, code: str, period: str, today: dt.date = LATER) -> Report:

@@ -15,6 +15,7 @@ from warehouse.compute import Report, compute
 from warehouse.contracts import SHOWCASE, parse_table
 from warehouse.store import Home, Store, settlements, writing
 
+pytestmark = pytest.mark.usefixtures("made_again")
 KPI = "MGT02-1"
 CATALOGUE = only(load_catalogue(), KPI, "SAF04-1", "MGT01-1")
 REGISTER, TARGETS = "dim_information_system", "fct_kpi_target"

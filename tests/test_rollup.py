@@ -35,6 +35,7 @@ from warehouse.explain import UnknownError, explain, find_area
 from warehouse.periods import parse_period
 from warehouse.store import Store
 
+pytestmark = pytest.mark.usefixtures("made_again")
 CATALOGUE = only(load_catalogue(), "MGT01-1", "MGT02-1", "MGT02-2", "SAF04-1", "ECO01-1", "INF03-2")
 APPEALS, MEDIAN, PERMITS = (CATALOGUE.latest(code) for code in ("MGT02-1", "MGT02-2", "INF03-2"))
 AT = dt.datetime

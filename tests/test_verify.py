@@ -49,7 +49,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Home:
         report = take_in(store, archive, store.tables["fct_appeal"], {})
         assert (report.accepted, report.rejected) == (42, 1)
         compute(store, catalogue, ["2026-01"], today=LATER)
-    publish(home)
+    publish(home, archive.missing)
     return home
 
 
@@ -125,9 +125,10 @@ ATTACKS: dict[str, tuple[Callable[[Home], object], str]] = {
     "a value edited": (lambda h: edit(h, "UPDATE kpi.value SET value = 99 WHERE sample_size > 9"), "does not follow from its numerator"),
     "a value edited with its parts": (
         lambda h: edit(h, "UPDATE kpi.value SET value = 100, numerator = denominator WHERE kpi_code = 'MGT02-1' AND sample_size > 9"),
-        "values written at ledger row"),
-    "the reason of a missing value edited": (lambda h: edit(h, "UPDATE kpi.value SET reason = 'not our fault' WHERE value IS NULL"), "were changed"),
-    "a value taken out": (lambda h: edit(h, "DELETE FROM kpi.value WHERE kato = '710000000'"), "values written at ledger row"),
+        "(computed MGT02-1): changed since"),
+    "the reason of a missing value edited": (
+        lambda h: edit(h, "UPDATE kpi.value SET reason = 'not our fault' WHERE value IS NULL"), "(computed MGT02-1): changed since"),
+    "a value taken out": (lambda h: edit(h, "DELETE FROM kpi.value WHERE kato = '710000000'"), "(computed MGT02-1): of 90 rows 89 are there"),
     "a ledger row edited": (lambda h: edit(h, "UPDATE audit.ledger SET detail = '{}' WHERE seq = 2"), "row 2 "),
     "a ledger row taken out": (lambda h: edit(h, "DELETE FROM audit.ledger WHERE seq = 2"), "rows 2 to 2 are missing"),
     "the time of a ledger row moved": (lambda h: edit(h, "UPDATE audit.ledger SET recorded_at = recorded_at - INTERVAL 1 DAY WHERE seq = 1"), "row 1 "),

@@ -12,11 +12,13 @@ import datetime as dt
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from kpi_definitions.catalogue import Catalogue
 from kpi_definitions.model import AssessmentRules, Category
+from warehouse.seal import SEALED, seal
 from warehouse.store import Store, StoreError
 
 DRAWS, SEED = 400, 469  # of changed weights; the same draws every time, so that an interval can be repeated
@@ -42,6 +44,31 @@ class Node:
     coverage: float
     achievement: float | None
     level: float
+
+
+Place = tuple[str, int | None, int | None, int | None]  # state, place, best and worst place
+
+
+@dataclass(frozen=True)
+class Made:
+    """Everything an assessment says, by settlement."""
+
+    groups: Mapping[str, str]
+    items: Mapping[str, Sequence[Item]]
+    nodes: Mapping[str, Mapping[tuple[str, str], Node]]
+    places: Mapping[str, Place]
+
+    def parts(self) -> list[tuple[str, tuple[str, ...], list[tuple[Any, ...]]]]:
+        """(table of schema kpi, columns but assessment_id, rows)."""
+        return [
+            ("assessment_item", ("kato", "kpi_code", "calculable", "value", "obs_status", "weight", "score", "reason"),
+             [(kato, i.code, i.value is not None, i.value, i.obs_status, i.weight, i.score, i.reason) for kato, found in self.items.items() for i in found]),
+            ("assessment_score", ("kato", "node_kind", "node", "coverage", "achievement", "level"),
+             [(kato, kind, kato if kind == "settlement" else code, n.coverage, n.achievement, n.level)
+              for kato, found in self.nodes.items() for (kind, code), n in found.items()]),
+            ("assessment_rank", ("kato", "item7_group", "state", "rank", "rank_best", "rank_worst"),
+             [(kato, self.groups[kato], *place) for kato, place in self.places.items()]),
+        ]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -78,34 +105,34 @@ def assess(
         raise StoreError(
             f"{year} has a frozen assessment, version {version - 1}: say why it is made again with --reason"
         )
-    groups: dict[str, str] = dict(
-        con.execute("SELECT kato, item7_group FROM registry.settlement ORDER BY kato").fetchall()
-    )
-    items = _items(store, catalogue, rules, year, groups)
-    nodes = {kato: _nodes(catalogue, rules, found) for kato, found in items.items()}
-    places = _places(rules, groups, items, {kato: found["settlement", ""] for kato, found in nodes.items()})
-    head = store.head
+    made = make(store, catalogue, rules, year)
+    ranked, head = sum(place[0] == "ranked" for place in made.places.values()), store.head
     with store.transaction():
         if not freeze:
             _forget_draft(store, year, catalogue.head.id)
         row = con.execute("SELECT coalesce(max(assessment_id), 0) + 1 FROM kpi.assessment").fetchone()
         number = int(row[0]) if row else 1
-        ranked = sum(place[0] == "ranked" for place in places.values())
-        store.record([("assessed", str(year), {"assessment": number, "catalogue": catalogue.head.id, "version": version, "as_of": head,
+        (seq,) = store.record([("assessed", str(year), {"assessment": number, "catalogue": catalogue.head.id, "version": version, "as_of": head,
                                                "rules": rules.version, "ranked": ranked, "reason": reason})])  # fmt: skip
-        store.insert("kpi.assessment", ["assessment_id", "year", "catalogue_id", "catalogue_version", "rules_version", "rules", "status", "version",
+        store.insert("kpi.assessment", ["assessment_id", "seq", "year", "catalogue_id", "catalogue_version", "rules_version", "rules", "status", "version",
                                         "reason", "as_of_seq", "made_at"],
-                     [(number, year, catalogue.head.id, catalogue.head.version, rules.version, rules.model_dump_json(),
+                     [(number, seq, year, catalogue.head.id, catalogue.head.version, rules.version, rules.model_dump_json(),
                        "frozen" if freeze else "draft", version, reason, head, dt.datetime.now(dt.UTC))])  # fmt: skip
-        store.insert("kpi.assessment_item", ["assessment_id", "kato", "kpi_code", "calculable", "value", "obs_status", "weight", "score", "reason"],
-                     [(number, kato, i.code, i.value is not None, i.value, i.obs_status, i.weight, i.score, i.reason)
-                      for kato, found in items.items() for i in found])  # fmt: skip
-        store.insert("kpi.assessment_score", ["assessment_id", "kato", "node_kind", "node", "coverage", "achievement", "level"],
-                     [(number, kato, kind, kato if kind == "settlement" else code, n.coverage, n.achievement, n.level)
-                      for kato, found in nodes.items() for (kind, code), n in found.items()])  # fmt: skip
-        store.insert("kpi.assessment_rank", ["assessment_id", "kato", "item7_group", "state", "rank", "rank_best", "rank_worst"],
-                     [(number, kato, groups[kato], *place) for kato, place in places.items()])  # fmt: skip
-    return Assessment(number, year, "frozen" if freeze else "draft", version, ranked, len(places) - ranked)
+        for table, columns, rows in made.parts():
+            store.insert(f"kpi.{table}", ["assessment_id", *columns], [(number, *row) for row in rows])
+        seal(store, seq, {name: one for name, one in SEALED.items() if name.startswith("assessment")})
+    return Assessment(number, year, "frozen" if freeze else "draft", version, ranked, len(made.places) - ranked)
+
+
+def make(store: Store, catalogue: Catalogue, rules: AssessmentRules, year: int, values: str = "year_values") -> Made:
+    """Work out an assessment without writing it; `values` is a relation like the view year_values."""
+    groups: dict[str, str] = dict(
+        store.con.execute("SELECT kato, item7_group FROM registry.settlement ORDER BY kato").fetchall()
+    )
+    items = _items(store, catalogue, rules, year, groups, values)
+    nodes = {kato: _nodes(catalogue, rules, found) for kato, found in items.items()}
+    places = _places(rules, groups, items, {kato: found["settlement", ""] for kato, found in nodes.items()})
+    return Made(groups, items, nodes, places)
 
 
 def _forget_draft(store: Store, year: int, catalogue_id: str) -> None:
@@ -118,11 +145,11 @@ def _forget_draft(store: Store, year: int, catalogue_id: str) -> None:
 
 
 def _items(
-    store: Store, catalogue: Catalogue, rules: AssessmentRules, year: int, groups: Mapping[str, str]
+    store: Store, catalogue: Catalogue, rules: AssessmentRules, year: int, groups: Mapping[str, str], values: str
 ) -> dict[str, list[Item]]:
     """By settlement, the KPIs that apply, with value and score. A settlement to which nothing applies is left out."""
     rows = store.con.execute(
-        "SELECT kato, kpi_code, value, obs_status, reason, period_coverage FROM year_values WHERE year = ?", [str(year)]
+        f"SELECT kato, kpi_code, value, obs_status, reason, period_coverage FROM {values} WHERE year = ?", [str(year)]
     ).fetchall()
     found = {(kato, code): rest for kato, code, *rest in rows}
     kpis = {
@@ -207,11 +234,9 @@ def _mean(items: Sequence[Item]) -> Node:
 
 def _places(
     rules: AssessmentRules, groups: Mapping[str, str], items: Mapping[str, Sequence[Item]], wholes: Mapping[str, Node]
-) -> dict[str, tuple[str, int | None, int | None, int | None]]:
+) -> dict[str, Place]:
     """State, place, best and worst place of every settlement inside its group."""
-    places: dict[str, tuple[str, int | None, int | None, int | None]] = dict.fromkeys(
-        items, ("insufficient coverage", None, None, None)
-    )
+    places: dict[str, Place] = dict.fromkeys(items, ("insufficient coverage", None, None, None))
     for group in sorted(set(groups.values())):
         ranked = [k for k in items if groups[k] == group and wholes[k].coverage >= rules.minimum_coverage]
         if not ranked:

@@ -18,6 +18,7 @@ from kpi_definitions.model import Grain, Kind, Kpi
 from warehouse.load import as_of
 from warehouse.periods import closing_in
 from warehouse.rollup import roll_up
+from warehouse.seal import SEALED, seal
 from warehouse.sql import literal
 from warehouse.store import Store, register_catalogue
 
@@ -25,12 +26,12 @@ from warehouse.store import Store, register_catalogue
 VALUE = """round(CASE kind WHEN 'quantile' THEN n * scale
                  WHEN 'mean' THEN scale * n / nullif(s, 0)
                  ELSE scale * coalesce(n, 0) / nullif(d, 0) END, 6)"""
-# what was written in one computation of one KPI, as a hash; the ledger keeps it (warehouse/verify.py)
-CONTENT = """sha256(string_agg(concat_ws('|', kato, period_id, coalesce(value::VARCHAR, '-'), coalesce(numerator::VARCHAR, '-'),
-    coalesce(denominator::VARCHAR, '-'), coalesce(sample_size::VARCHAR, '-'), obs_status, state, coalesce(reason, '-'),
-    coalesce(coverage::VARCHAR, '-'), {version}, {hash}), chr(10) ORDER BY kato, period_id))"""
 REGISTER = "dim_information_system"  # items 12 and 13: which systems exist, and since when they are integrated
 CELL = "(kpi_code VARCHAR, version INTEGER, kato VARCHAR, period_id VARCHAR, period_start TIMESTAMP, period_end TIMESTAMP, period_end_population_date DATE)"
+
+
+# a compiled KPI, the version of its catalogue, and the days between which it is in force
+Specified = tuple[Compiled, str, dt.date, dt.date]
 
 
 @dataclass(frozen=True)
@@ -61,16 +62,28 @@ def compute(store: Store, catalogue: Catalogues, months: Sequence[str], *, codes
     con.execute(f"CREATE OR REPLACE TEMP TABLE cell {CELL}")
     for one in compiled:
         _ask(store, catalogue, one, months, today)
-    con.execute(
+    texts = work_out(
+        store, [(c, catalogue.of(c.kpi.code).head.version, *catalogue.effect(c.kpi)) for c in compiled], today
+    )
+    return _write(store, compiled, months, head, today, texts)
+
+
+def work_out(store: Store, specified: Sequence[Specified], today: dt.date, seq: int | None = None) -> dict[str, str]:
+    """From the cells of the temporary table `cell` to `fresh`: values with their parts and states. Returns the SQL by KPI.
+
+    `seq`: the warehouse as it was at that ledger sequence; None: as it is.
+    """
+    store.con.execute(
         "CREATE OR REPLACE TEMP TABLE part (kpi_code VARCHAR, version INTEGER, kato VARCHAR, period_id VARCHAR, n DOUBLE, exact_n DECIMAL(38,6), "
         "exact_d DECIMAL(38,6), s BIGINT)"
     )
-    texts = _scan(store, compiled)
-    _cover(store, compiled)
-    _specify(store, catalogue, compiled)
-    _look_up_systems(store)
-    con.execute(_STATES.format(today=literal(today.isoformat()), value=VALUE))
-    return _write(store, compiled, months, head, texts)
+    compiled = [one for one, *_ in specified]
+    texts = _scan(store, compiled, seq)
+    _cover(store, compiled, store.head if seq is None else seq)
+    specify(store, specified)
+    _look_up_systems(store, seq)
+    store.con.execute(_STATES.format(today=literal(today.isoformat()), value=VALUE))
+    return texts
 
 
 def evaluate(
@@ -157,7 +170,7 @@ def _touched(scan: Scan, last: int) -> str:
                           for place, since in (("showcase", "valid_from_seq"), ("history", "valid_to_seq")))  # fmt: skip
 
 
-def _scan(store: Store, compiled: Sequence[Compiled]) -> dict[str, str]:
+def _scan(store: Store, compiled: Sequence[Compiled], seq: int | None) -> dict[str, str]:
     """Run the fused scans and fill `part` with numerator, denominator and sample of every cell. Returns the SQL by KPI."""
     con = store.con
     texts: dict[str, str] = {}
@@ -170,7 +183,7 @@ def _scan(store: Store, compiled: Sequence[Compiled]) -> dict[str, str]:
             f"CREATE OR REPLACE TEMP TABLE asked AS SELECT DISTINCT kato, period_id, period_start, period_end, period_end_population_date "
             f"FROM cell WHERE kpi_code IN ({codes})"
         )
-        source = as_of(scan.table, None)
+        source = as_of(scan.table, seq)
         if scan.time[0] == "event":  # a plain range lets DuckDB skip whole blocks of other months
             bounds = con.execute("SELECT min(period_start), max(period_end) FROM asked").fetchone()
             if bounds and bounds[0] is not None:
@@ -208,7 +221,7 @@ def _needs(one: Compiled) -> Iterable[tuple[str, str]]:
         yield scan.table, {"event": "every", "as_of": "lookup"}.get(scan.time[0], "closing")
 
 
-def _cover(store: Store, compiled: Sequence[Compiled]) -> None:
+def _cover(store: Store, compiled: Sequence[Compiled], seq: int) -> None:
     """`covered`: by cell, the months a KPI needs, those delivered, and what is missing or was refused."""
     con = store.con
     needs = ", ".join(
@@ -219,16 +232,16 @@ def _cover(store: Store, compiled: Sequence[Compiled]) -> None:
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE need AS SELECT * FROM (VALUES {needs}) AS n(kpi_code, version, table_name, wanted)"
     )
-    con.execute("""CREATE OR REPLACE TEMP TABLE arrived AS
+    con.execute(f"""CREATE OR REPLACE TEMP TABLE arrived AS
 SELECT d.table_name, s.kato, m.id AS month, bool_or(d.state = 'loaded') AS loaded,
        arg_max(d.delivery_id, d.loaded_seq) FILTER (WHERE d.state = 'refused') AS refused,
        string_agg(DISTINCT i.failing, ', ' ORDER BY i.failing) FILTER (WHERE d.state = 'loaded') AS doubt
 FROM audit.delivery d
 LEFT JOIN (SELECT delivery_id, string_agg(criterion || ' (' || rule || ')', ', ' ORDER BY rule) || ' in delivery ' || delivery_id AS failing
-           FROM audit.incident WHERE closed_seq IS NULL GROUP BY delivery_id) i USING (delivery_id)
+           FROM audit.incident WHERE opened_seq <= {seq} AND (closed_seq IS NULL OR closed_seq > {seq}) GROUP BY delivery_id) i USING (delivery_id)
 JOIN registry.period m ON m.grain = 'M' AND m.period_start >= d.period_start AND m.period_end <= d.period_end
 JOIN registry.settlement s ON d.scope = s.kato OR d.scope = 'KZ' OR d.scope = s.kato2
-WHERE d.state IN ('loaded', 'refused') AND d.table_name IN (SELECT table_name FROM need)
+WHERE d.state IN ('loaded', 'refused') AND d.loaded_seq <= {seq} AND d.table_name IN (SELECT table_name FROM need)
 GROUP BY ALL""")
     con.execute("""CREATE OR REPLACE TEMP TABLE covered AS
 SELECT c.kpi_code, c.version, c.kato, c.period_id, nullif(count(*) FILTER (WHERE n.wanted <> 'lookup'), 0) AS months,
@@ -247,21 +260,22 @@ LEFT JOIN arrived a ON (a.table_name, a.kato, a.month) = (n.table_name, c.kato, 
 GROUP BY ALL""")
 
 
-def _look_up_systems(store: Store) -> None:
+def _look_up_systems(store: Store, seq: int | None) -> None:
     """`known`: by cell, what the newest register of information systems before the period's end says of the initiative's systems."""
+    register = as_of(REGISTER, seq)
     store.con.execute(f"""CREATE OR REPLACE TEMP TABLE known AS
 WITH latest AS (
     SELECT c.kpi_code, c.kato, c.period_id, c.period_end_population_date AS day, max(s.snapshot_date) AS listed
     FROM cell c JOIN spec x ON (x.kpi_code, x.version) = (c.kpi_code, c.version) AND x.rows_table <> '{REGISTER}'
-    JOIN showcase.{REGISTER} s ON s.kato = c.kato AND s.snapshot_date <= c.period_end_population_date GROUP BY ALL)
+    JOIN {register} s ON s.kato = c.kato AND s.snapshot_date <= c.period_end_population_date GROUP BY ALL)
 SELECT l.kpi_code, l.kato, l.period_id, l.listed, count(s.system_id) AS systems, count(*) FILTER (WHERE s.sdu_integrated_at < l.day) AS integrated,
        string_agg(s.system_id, ', ' ORDER BY s.system_id) AS named
-FROM latest l LEFT JOIN showcase.{REGISTER} s ON (s.kato, s.snapshot_date) = (l.kato, l.listed)
+FROM latest l LEFT JOIN {register} s ON (s.kato, s.snapshot_date) = (l.kato, l.listed)
     AND s.initiative_code = split_part(l.kpi_code, '-', 1) AND s.commissioned_at < l.day AND (s.retired_at IS NULL OR s.retired_at >= l.day)
 GROUP BY ALL""")
 
 
-def _specify(store: Store, catalogue: Catalogues, compiled: Sequence[Compiled]) -> None:
+def specify(store: Store, specified: Sequence[Specified]) -> None:
     """`spec`: what the state rules need to know of each KPI version."""
     store.con.execute(
         "CREATE OR REPLACE TEMP TABLE spec (kpi_code VARCHAR, version INTEGER, kind VARCHAR, scale BIGINT, minimum_coverage DOUBLE, "
@@ -275,9 +289,8 @@ def _specify(store: Store, catalogue: Catalogues, compiled: Sequence[Compiled]) 
         (c.kpi.code, c.kpi.version, str(c.kpi.kind), c.kpi.scale, c.kpi.coverage.minimum, c.kpi.minimum_sample, c.kpi.late_data_days,
          ", ".join(c.kpi.categories), c.numerator[0].table, next((s.table for s in c.scans if s.time[0] == "as_of"), None), c.kpi.unit,
          c.kpi.minimum_cell, "distinct" in c.kpi.numerator.aggregate.lower(), c.kpi.season.name.en if c.kpi.season else None,
-         ", ".join(map(str, c.kpi.season.months)) if c.kpi.season else None, catalogue.of(c.kpi.code).head.version, c.fingerprint,
-         *catalogue.effect(c.kpi))
-        for c in compiled])  # fmt: skip
+         ", ".join(map(str, c.kpi.season.months)) if c.kpi.season else None, version, c.fingerprint, starts, ends)
+        for c, version, starts, ends in specified])  # fmt: skip
 
 
 # The calculation states of SDMX OBS_STATUS we use; a state without a value always has its reason.
@@ -332,6 +345,7 @@ def _write(
     compiled: Sequence[Compiled],
     months: Sequence[str],
     head: int,
+    today: dt.date,
     texts: Mapping[str, str],
 ) -> list[Report]:
     con = store.con
@@ -354,15 +368,10 @@ WHERE v.kpi_code IS NULL OR NOT ({same} AND v.definition_hash = f.hash)""")
     ).fetchall():
         due = {p.id for c in compiled if c.kpi.code == code for p in closing_in(tuple(months), c.kpi.period)}
         written[code], restated[code], elsewhere[code] = count, again, tuple(sorted(set(periods or ()) - due))
-    contents = dict(
-        con.execute(
-            f"SELECT kpi_code, {CONTENT.format(version='version', hash='hash')} FROM news GROUP BY kpi_code"
-        ).fetchall()
-    )
     with store.transaction():
         entries = [
-            ("computed", code, {"as_of": head, "months": list(months), "cells": sum(states[code].values()),
-                                "written": written[code], "restated": restated[code], "content": contents.get(code)})
+            ("computed", code, {"as_of": head, "today": today, "qala": store.code_version, "months": list(months), "cells": sum(states[code].values()),
+                                "written": written[code], "restated": restated[code]})
             for code in codes]  # fmt: skip
         done = dict(zip(codes, store.record(entries), strict=True))
         con.execute("CREATE OR REPLACE TEMP TABLE done (kpi_code VARCHAR, seq BIGINT)")
@@ -381,6 +390,8 @@ FROM news n JOIN done d USING (kpi_code) ORDER BY ALL""",
         store.insert(
             "kpi.computation", ["kpi_code", "as_of_seq", "seq"], [(code, head, seq) for code, seq in done.items()]
         )
+        what = ("values", "values restated", "roll-ups", "roll-ups restated", "computations")
+        seal(store, head + 1, {name: SEALED[name] for name in what})
     return [
         Report(code, sum(states[code].values()), written[code], restated[code], states[code], elsewhere.get(code, ()),
                texts.get(code, ""), done[code])

@@ -12,7 +12,7 @@ from kpi_definitions.model import Grain, Kind, Kpi
 from warehouse.compute import evaluate, window
 from warehouse.load import as_of
 from warehouse.periods import Period, parse_period
-from warehouse.rollup import over_time
+from warehouse.rollup import held, over_time
 from warehouse.sql import literal
 from warehouse.store import Store
 
@@ -52,12 +52,12 @@ def find_area(store: Store, text: str) -> tuple[str, str, str, str] | None:
 
 
 def _rolled(
-    store: Store, catalogue: Catalogues, code: str, area: tuple[str, str, str, str], period: Period
+    store: Store, catalogue: Catalogues, code: str, area: tuple[str, str, str, str], period: Period, seq: int | None
 ) -> dict[str, Any] | None:
     """A value over a larger territory or a year, with the cells it is made of; None if there is none."""
     kind, where, name_en, name_ru = area
     row = store.con.execute(
-        "SELECT * FROM kpi.rollup WHERE (kpi_code, area_kind, area, period_id) = (?, ?, ?, ?) AND valid_to_seq IS NULL", [code, kind, where, period.id]
+        f"SELECT * FROM kpi.rollup WHERE (kpi_code, area_kind, area, period_id) = (?, ?, ?, ?) AND {held(seq)}", [code, kind, where, period.id]
     )  # fmt: skip
     names = [d[0] for d in row.description or ()]
     found = row.fetchone()
@@ -74,7 +74,7 @@ def _rolled(
     members = store.con.execute(
         f"""SELECT v.kato, s.name_en, v.period_id, v.value, v.numerator, v.denominator, v.sample_size, v.state, v.obs_status, v.reason
 FROM kpi.value v JOIN registry.settlement s USING (kato) JOIN registry.period p ON p.id = v.period_id
-WHERE v.kpi_code = ? AND v.valid_to_seq IS NULL AND {column} = ?
+WHERE v.kpi_code = ? AND {held(seq)} AND {column} = ?
   AND p.period_start >= ? AND p.period_end <= ?{last} AND v.obs_status <> 'M' ORDER BY v.value IS NULL, v.kato, v.period_id""",
         [code, where, period.start, period.end, *([period.end] if last else [])],
     )
@@ -94,8 +94,15 @@ WHERE v.kpi_code = ? AND v.valid_to_seq IS NULL AND {column} = ?
     }  # fmt: skip
 
 
-def explain(store: Store, catalogue: Catalogues, code: str, settlement: str, period_text: str) -> dict[str, Any]:
-    """Everything behind one number, as plain data. Raises UnknownError naming what exists."""
+def explain(
+    store: Store, catalogue: Catalogues, code: str, settlement: str, period_text: str, seq: int | None = None
+) -> dict[str, Any]:
+    """Everything behind one number, as plain data; `seq`: as it was published at that ledger sequence.
+
+    Raises UnknownError naming what exists.
+    """
+    if seq is not None and not 0 < seq <= store.head:
+        raise UnknownError(f"the ledger has no sequence {seq}; the release goes to {store.head}")
     if code not in catalogue.codes:
         raise UnknownError(f"no KPI {code!r}; there are {', '.join(catalogue.codes)}")
     try:
@@ -108,13 +115,16 @@ def explain(store: Store, catalogue: Catalogues, code: str, settlement: str, per
         if period.grain == "A" and catalogue.latest(code).period is not Grain.YEAR:
             area = ("settlement", kato, name_en, name_ru)
     if area is not None:
-        rolled = _rolled(store, catalogue, code, area, period)
+        rolled = _rolled(store, catalogue, code, area, period, seq)
         if rolled is not None:
             return rolled
         if area[0] != "settlement":
-            raise UnknownError(f"{code} has not been computed for {area[2]} and {period.id}; run: qala run {period.id}")
+            when = "" if seq is None else f" at ledger sequence {seq}"
+            raise UnknownError(
+                f"{code} has not been computed for {area[2]} and {period.id}{when}; run: qala run {period.id}"
+            )
     row = store.con.execute(
-        "SELECT * FROM kpi.value WHERE (kpi_code, kato, period_id) = (?, ?, ?) AND valid_to_seq IS NULL",
+        f"SELECT * FROM kpi.value WHERE (kpi_code, kato, period_id) = (?, ?, ?) AND {held(seq)}",
         [code, kato, period.id],
     )
     names = [d[0] for d in row.description or ()]
@@ -123,7 +133,7 @@ def explain(store: Store, catalogue: Catalogues, code: str, settlement: str, per
     kpi = _definition(store, catalogue, code, current, period)
     compiled = compile_kpi(kpi, store.columns())
     if current is None:
-        current = _window(store, kpi, kato, period)
+        current = _window(store, kpi, kato, period, seq)
     return {
         "kpi": {"code": code, "name": kpi.name.model_dump(exclude_none=True),
                 "description": kpi.description.model_dump(exclude_none=True) if kpi.description else None, "unit": kpi.unit,
@@ -134,11 +144,11 @@ def explain(store: Store, catalogue: Catalogues, code: str, settlement: str, per
         "numerator": current["numerator"], "denominator": current["denominator"], "sample_size": current["sample_size"],
         "published": current.get("published", True),
         "computed": {"as_of_seq": current["as_of_seq"], "seq": current.get("valid_from_seq"), "at": current.get("computed_at"),
-                     "run_id": current.get("run_id"), "coverage": current.get("coverage")},
-        "definition": _words(catalogue, compiled, kpi),
+                     "run_id": current.get("run_id"), "coverage": current.get("coverage"), "qala": _code_version(store, current.get("valid_from_seq"))},
+        "definition": _words(catalogue, compiled, kpi) | ({"catalogue_version": found[names.index("catalogue_version")]} if found else {}),
         "sql": _statement(compiled, kato, period, current["as_of_seq"]),
-        "deliveries": _deliveries(store, compiled, kato, period, current["as_of_seq"]),
-        "earlier": _earlier(store, code, kato, period.id),
+        "deliveries": _deliveries(store, compiled, kato, period, current["as_of_seq"], store.head if seq is None else seq),
+        "earlier": _earlier(store, code, kato, period.id, seq),
     }  # fmt: skip
 
 
@@ -182,18 +192,29 @@ def _definition(
     return catalogue.in_force(code, period.start) or catalogue.latest(code)
 
 
-def _window(store: Store, kpi: Kpi, kato: str, period: Period) -> dict[str, Any]:
+def _window(store: Store, kpi: Kpi, kato: str, period: Period, seq: int | None) -> dict[str, Any]:
     """A period no value was published for, evaluated now; plainly marked so."""
-    value, numerator, denominator, sample = evaluate(store, kpi, kato, period.start, period.end, period.id)
+    value, numerator, denominator, sample = evaluate(store, kpi, kato, period.start, period.end, period.id, seq)
     if period.grain == kpi.period:
-        reason = f"{period.id} has not been computed yet: qala run {period.id}"
+        reason = (
+            f"{period.id} has not been computed yet: qala run {period.id}"
+            if seq is None
+            else f"{period.id} had not been computed at ledger sequence {seq}"
+        )
     else:
         word = {"M": "month", "Q": "quarter", "A": "year"}[kpi.period]
         reason = f"the KPI is published by {word}; this is the same definition over the period asked for, without the rules of coverage and lateness"
     return {
-        "published": False, "value": value, "numerator": numerator, "denominator": denominator, "sample_size": sample, "as_of_seq": store.head,
+        "published": False, "value": value, "numerator": numerator, "denominator": denominator, "sample_size": sample,
+        "as_of_seq": store.head if seq is None else seq,
         "state": "not published", "obs_status": None, "reason": reason,
     }  # fmt: skip
+
+
+def _code_version(store: Store, seq: int | None) -> str | None:
+    """The version of qala that made the entry of a computation."""
+    row = store.con.execute("SELECT detail->>'$.qala' FROM audit.ledger WHERE seq = ?", [seq]).fetchone()
+    return row[0] if row else None
 
 
 def _words(catalogue: Catalogues, compiled: Compiled, kpi: Kpi) -> dict[str, Any]:
@@ -227,8 +248,10 @@ def _statement(compiled: Compiled, kato: str, period: Period, seq: int) -> str:
     )
 
 
-def _deliveries(store: Store, compiled: Compiled, kato: str, period: Period, seq: int) -> list[dict[str, Any]]:
-    """Deliveries whose rows stand behind the number, and those that should have brought some."""
+def _deliveries(
+    store: Store, compiled: Compiled, kato: str, period: Period, seq: int, last: int
+) -> list[dict[str, Any]]:
+    """Deliveries whose rows stand behind the number, and those that came up to `last` and should have brought some."""
     rows: dict[int, int] = {}
     for scan in compiled.scans:
         # the sample where it is counted; of a figure that is looked up, the rows that give it
@@ -247,11 +270,13 @@ def _deliveries(store: Store, compiled: Compiled, kato: str, period: Period, seq
        contract_id, contract_version, received_rows, accepted_rows, rejected_rows, loaded_seq, loaded_at
 FROM audit.delivery WHERE delivery_id IN ({", ".join(map(str, rows)) or "NULL"})
    OR (table_name IN ({tables}) AND (scope = '{kato}' OR scope = 'KZ' OR (length(scope) = 2 AND starts_with('{kato}', scope)))
-       AND period_start < DATE '{period.end}' AND period_end > DATE '{period.start}' AND state <> 'duplicate') ORDER BY delivery_id""")
+       AND period_start < DATE '{period.end}' AND period_end > DATE '{period.start}' AND state <> 'duplicate'
+       AND coalesce(loaded_seq, registered_seq) <= {last}) ORDER BY delivery_id""")
     names = [d[0] for d in found.description or ()]
     result = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
     for one in result:
         delivery_id = [one["delivery_id"]]
+        one["owner"] = store.tables[one["table_name"]].owner
         one["rows_in_this_number"] = rows.get(one["delivery_id"], 0)
         rejected = "SELECT rule, count(*) FROM audit.rejected_row WHERE delivery_id = ? GROUP BY 1 ORDER BY 1"
         one["rejected_by_rule"] = dict(store.con.execute(rejected, delivery_id).fetchall())
@@ -270,12 +295,13 @@ FROM audit.delivery WHERE delivery_id IN ({", ".join(map(str, rows)) or "NULL"})
     return result
 
 
-def _earlier(store: Store, code: str, kato: str, period_id: str) -> list[dict[str, Any]]:
-    """Former values of the cell, newest first, each with the deliveries that came between it and its successor."""
+def _earlier(store: Store, code: str, kato: str, period_id: str, seq: int | None) -> list[dict[str, Any]]:
+    """Values of the cell before the one that holds (or held at `seq`), newest first, each with the deliveries up to its successor."""
+    last = store.head if seq is None else seq
     found = store.con.execute(
         "SELECT value, numerator, denominator, state, reason, definition_version, as_of_seq, computed_at, valid_to_seq, "
         "lead(as_of_seq) OVER (ORDER BY valid_from_seq) AS next_as_of FROM kpi.value WHERE (kpi_code, kato, period_id) = (?, ?, ?) "
-        "QUALIFY valid_to_seq IS NOT NULL ORDER BY valid_from_seq DESC", [code, kato, period_id]
+        "QUALIFY valid_to_seq <= ? ORDER BY valid_from_seq DESC", [code, kato, period_id, last]
     )  # fmt: skip
     names = [d[0] for d in found.description or ()]
     result = [dict(zip(names, row, strict=True)) for row in found.fetchall()]

@@ -17,6 +17,7 @@ import duckdb
 from warehouse.contracts import Table
 from warehouse.periods import parse_period
 from warehouse.quality import FAILS, journal
+from warehouse.seal import SEALED, of_table, seal
 from warehouse.sql import literal, quoted
 from warehouse.store import FIRST_YEAR, LAST_YEAR, Home, Store, StoreError, settlements, writing
 
@@ -176,6 +177,7 @@ def register(store: Store, receipts: Sequence[Receipt]) -> int:
             ],
             rows,
         )
+        seal(store, seqs[0], {"deliveries received": SEALED["deliveries received"]})
     return len(new)
 
 
@@ -332,6 +334,8 @@ def load(
             ],
         )
         journal(store, table.name)
+        what = ("deliveries decided", "check results", "rejected rows", "incidents opened", "incidents closed")
+        seal(store, min(seqs.values()), {**{name: SEALED[name] for name in what}, **of_table(table.name)})
 
 
 def _turns(deliveries: Iterable[Delivery]) -> dict[int, int]:

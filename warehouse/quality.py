@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 
+from warehouse.seal import SEALED, seal
 from warehouse.store import Store, StoreError
 
 TOLERANCE = 1.0  # per cent of a delivery's rows; our proposal
@@ -62,3 +63,4 @@ def close_incident(store: Store, incident_id: int, who: str, reason: str) -> Non
             "UPDATE audit.incident SET closed_seq = ?, closed_at = ?, closed_by = ?, closing_reason = ? WHERE incident_id = ?",
             [seq, dt.datetime.now(dt.UTC), who, reason, incident_id],
         )
+        seal(store, seq, {"incidents closed": SEALED["incidents closed"]})

@@ -10,13 +10,14 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
 from warehouse.sql import literal
-from warehouse.store import Home, ledger_head, locked, opened
+from warehouse.store import Home, Store, StoreError, ledger_head, locked, opened
 
 # file name: what it holds; everything but the DuckDB file itself may be made public
 EXPORTS = {
@@ -41,10 +42,14 @@ class Release:
     values: int  # current KPI cells in it
     calculated: int  # of these with a value
     head: str  # hash of the ledger's newest row: anchor it outside
+    broken: tuple[str, ...]  # published values whose way back to archived bytes is broken, with the gap
 
 
-def publish(home: Home, run_id: str | None = None) -> Release:
-    """Publish the warehouse as it stands. Raises StoreError if it cannot be locked."""
+def publish(home: Home, missing: Callable[[Iterable[str]], Sequence[str]], run_id: str | None = None) -> Release:
+    """Publish the warehouse as it stands; `missing` tells which SHA-256 of deliveries the archive no longer has.
+
+    Raises StoreError if it cannot be locked, or if a value cannot be walked back to a delivery: that is not published.
+    """
     folder = home.release
     folder.mkdir(parents=True, exist_ok=True)
     with locked(home):
@@ -53,8 +58,26 @@ def publish(home: Home, run_id: str | None = None) -> Release:
                 "SELECT count(*), count(value) FROM kpi.value WHERE valid_to_seq IS NULL"
             ).fetchone()
             assert row is not None
+            gaps = _gaps(store, "SELECT kpi_code, kato, period_id, gap FROM lineage_gaps")
+            if gaps:
+                shown = "; ".join(gaps[:5]) + (f"; and {len(gaps) - 5} more" if len(gaps) > 5 else "")
+                raise StoreError(
+                    f"not released, because these values cannot be walked back to a delivery: {shown}. "
+                    "See the view lineage_gaps; restore the warehouse from a backup"
+                )
+            loaded = store.con.execute(
+                "SELECT DISTINCT sha256 FROM audit.delivery WHERE state = 'loaded' ORDER BY 1"
+            ).fetchall()
+            lost = missing(row[0] for row in loaded)
+            broken = _gaps(store, _BYTES_LOST.format(lost=", ".join(map(literal, lost)))) if lost else ()
             with store.transaction():
-                (seq,) = store.record([("released", "release", {"values": row[0], "calculated": row[1]})])
+                entry = {
+                    "values": row[0],
+                    "calculated": row[1],
+                    "broken_lineage": len(broken),
+                    "qala": store.code_version,
+                }
+                (seq,) = store.record([("released", "release", entry)])
             _, head = ledger_head(store.con)
             store.con.execute("CHECKPOINT")
         fresh = folder / f".{home.released_file.name}.new"
@@ -73,18 +96,28 @@ def publish(home: Home, run_id: str | None = None) -> Release:
     size = fresh.stat().st_size
     manifest = folder / f".{MANIFEST}.new"
     hashes = {p.name.removeprefix(".").removesuffix(".new"): file_sha256(p) for p in staged}
-    manifest.write_text(
-        json.dumps(
-            {"seq": seq, "ledger_head": head, "values": row[0], "calculated": row[1], "sha256": hashes}, indent=1
-        )
-        + "\n"
-    )
+    manifest.write_text(json.dumps({"seq": seq, "ledger_head": head, **entry, "sha256": hashes}, indent=1) + "\n")
     for path in (*staged, manifest):
         path.chmod(0o444)
         with path.open("rb") as handle:
             os.fsync(handle.fileno())
         path.replace(folder / path.name.removeprefix(".").removesuffix(".new"))
-    return Release(seq, home.released_file, size, int(row[0]), int(row[1]), head)
+    return Release(seq, home.released_file, size, int(row[0]), int(row[1]), head, broken)
+
+
+# values over rows of deliveries whose bytes are gone: still computed from the warehouse, but their source cannot be shown
+_BYTES_LOST = """
+SELECT DISTINCT v.kpi_code, v.kato, v.period_id, 'the archive has lost bytes of ' || o.table_name
+FROM kpi.value v JOIN registry.kpi_source s ON (s.code, s.version) = (v.kpi_code, v.definition_version)
+JOIN row_origins o ON (o.table_name, o.kato) = (s.table_name, v.kato) JOIN audit.delivery d USING (delivery_id)
+WHERE v.valid_to_seq IS NULL AND v.value IS NOT NULL AND d.sha256 IN ({lost})"""
+
+
+def _gaps(store: Store, sql: str) -> tuple[str, ...]:
+    return tuple(
+        f"{code} {kato} {period}: {gap}"
+        for code, kato, period, gap in store.con.execute(f"{sql} ORDER BY ALL").fetchall()
+    )
 
 
 def file_sha256(path: Path) -> str:

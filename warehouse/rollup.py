@@ -32,45 +32,13 @@ SAME = (
 def roll_up(store: Store, compiled: Sequence[Compiled], value: str, head: int) -> None:
     """Write `kpi.rollup` above the cells of `news`, with the sequences of `done`. Inside the caller's transaction."""
     con = store.con
-    con.execute("CREATE OR REPLACE TEMP TABLE way (kpi_code VARCHAR, over_time VARCHAR, grain VARCHAR)")
-    store.insert(
-        "way",
-        ["kpi_code", "over_time", "grain"],
-        sorted({(c.kpi.code, over_time(c), str(c.kpi.period)) for c in compiled}),
-    )
-    con.execute("""CREATE OR REPLACE TEMP TABLE area AS
-SELECT kato, 'region' AS area_kind, region_kato AS area FROM registry.settlement UNION ALL
-SELECT kato, 'group', item7_group FROM registry.settlement UNION ALL SELECT kato, 'country', 'KZ' FROM registry.settlement UNION ALL
-SELECT kato, 'settlement', kato FROM registry.settlement""")
+    lay_out(store, compiled)
     con.execute("""CREATE OR REPLACE TEMP TABLE target AS
 SELECT DISTINCT n.kpi_code, a.area_kind, a.area, t.id AS period_id, t.period_start, t.period_end, t.grain <> w.grain AS longer
 FROM news n JOIN way w USING (kpi_code) JOIN area a USING (kato) JOIN registry.period p ON p.id = n.period_id
 JOIN registry.period t ON (t.id = p.id AND a.area_kind <> 'settlement')
     OR (t.grain = 'A' AND p.grain <> 'A' AND w.over_time <> 'none' AND t.id = p.id[:4])""")
-    # periods by equality: a join over ranges of days would be the slowest part of a run
-    con.execute("""CREATE OR REPLACE TEMP TABLE span AS
-SELECT t.period_id, p.grain, p.id AS own_period, p.period_start, p.period_end, p.period_end = t.period_end AS closing
-FROM (SELECT DISTINCT period_id, period_end, longer FROM target) t JOIN registry.period p
-    ON CASE WHEN t.longer THEN p.grain <> 'A' AND p.id[:4] = t.period_id ELSE p.id = t.period_id END""")
-    con.execute("""CREATE OR REPLACE TEMP TABLE member AS
-SELECT t.kpi_code, t.area_kind, t.area, t.period_id, v.kato, s.own_period, s.period_start, s.period_end,
-       s.period_end AS period_end_population_date, v.obs_status IN ('A', 'P', 'U', 'B', 'Q') AS counts, v.obs_status, v.numerator, v.denominator,
-       v.sample_size, v.definition_version
-FROM target t JOIN way w USING (kpi_code) JOIN span s USING (period_id, grain) JOIN area a USING (area_kind, area)
-JOIN kpi.value v ON (v.kpi_code, v.kato, v.period_id) = (t.kpi_code, a.kato, s.own_period) AND v.valid_to_seq IS NULL
-WHERE w.over_time <> 'last' OR s.closing""")
-    # periods nobody has computed yet, before one that was: they apply and have no value
-    con.execute("""INSERT INTO member BY NAME
-SELECT t.kpi_code, t.area_kind, t.area, t.period_id, a.kato, s.own_period, s.period_start, s.period_end, false AS counts
-FROM target t JOIN way w USING (kpi_code) JOIN span s USING (period_id, grain) JOIN area a USING (area_kind, area)
-JOIN registry.settlement g USING (kato) JOIN spec x ON x.kpi_code = t.kpi_code AND s.period_start >= x.starts AND s.period_start < x.ends
-JOIN (SELECT kpi_code, area_kind, area, period_id, max(period_end) AS last_end FROM member GROUP BY ALL) l
-    ON (l.kpi_code, l.area_kind, l.area, l.period_id) = (t.kpi_code, t.area_kind, t.area, t.period_id) AND s.period_end <= l.last_end
-ANTI JOIN kpi.value v ON (v.kpi_code, v.kato, v.period_id) = (t.kpi_code, a.kato, s.own_period) AND v.valid_to_seq IS NULL
-WHERE t.longer AND w.over_time = 'sum' AND list_contains(string_split(x.categories, ', '), g.item7_group)
-    AND (x.season IS NULL OR list_contains(string_split(x.season_months, ', '), month(s.period_start)::VARCHAR))""")
-    _quantiles(store, compiled)
-    con.execute(_ROLLED.format(value=value))
+    sum_up(store, compiled, value)
     same = " AND ".join(f"v.{c} IS NOT DISTINCT FROM f.{c}" for c in SAME)
     con.execute(f"""CREATE OR REPLACE TEMP TABLE rolled_news AS SELECT f.* FROM rolled f
 ANTI JOIN kpi.rollup v ON (v.kpi_code, v.area_kind, v.area, v.period_id) = (f.kpi_code, f.area_kind, f.area, f.period_id)
@@ -81,13 +49,63 @@ WHERE v.valid_to_seq IS NULL AND (v.kpi_code, v.area_kind, v.area, v.period_id) 
 FROM rolled_news n JOIN done d USING (kpi_code) ORDER BY ALL""")
 
 
+def lay_out(store: Store, compiled: Sequence[Compiled]) -> None:
+    """`way`: how each KPI adds up over time; `area`: which settlements make which territory."""
+    con = store.con
+    con.execute("CREATE OR REPLACE TEMP TABLE way (kpi_code VARCHAR, over_time VARCHAR, grain VARCHAR)")
+    ways = sorted({(c.kpi.code, over_time(c), str(c.kpi.period)) for c in compiled})
+    store.insert("way", ["kpi_code", "over_time", "grain"], ways)
+    con.execute("""CREATE OR REPLACE TEMP TABLE area AS
+SELECT kato, 'region' AS area_kind, region_kato AS area FROM registry.settlement UNION ALL
+SELECT kato, 'group', item7_group FROM registry.settlement UNION ALL SELECT kato, 'country', 'KZ' FROM registry.settlement UNION ALL
+SELECT kato, 'settlement', kato FROM registry.settlement""")
+
+
+def held(seq: int | None) -> str:
+    """Condition on rows of kpi.value: those that hold, or held at a ledger sequence."""
+    if seq is None:
+        return "valid_to_seq IS NULL"
+    return f"valid_from_seq <= {seq} AND (valid_to_seq IS NULL OR valid_to_seq > {seq})"
+
+
+def sum_up(
+    store: Store, compiled: Sequence[Compiled], value: str, values_seq: int | None = None, rows_seq: int | None = None
+) -> None:
+    """From the territories and periods of `target` to `rolled`, by values and rows as they held at sequences; None: as they hold."""
+    con, values = store.con, f"(SELECT * FROM kpi.value WHERE {held(values_seq)})"
+    # periods by equality: a join over ranges of days would be the slowest part of a run
+    con.execute("""CREATE OR REPLACE TEMP TABLE span AS
+SELECT t.period_id, p.grain, p.id AS own_period, p.period_start, p.period_end, p.period_end = t.period_end AS closing
+FROM (SELECT DISTINCT period_id, period_end, longer FROM target) t JOIN registry.period p
+    ON CASE WHEN t.longer THEN p.grain <> 'A' AND p.id[:4] = t.period_id ELSE p.id = t.period_id END""")
+    con.execute(f"""CREATE OR REPLACE TEMP TABLE member AS
+SELECT t.kpi_code, t.area_kind, t.area, t.period_id, v.kato, s.own_period, s.period_start, s.period_end,
+       s.period_end AS period_end_population_date, v.obs_status IN ('A', 'P', 'U', 'B', 'Q') AS counts, v.obs_status, v.numerator, v.denominator,
+       v.sample_size, v.definition_version
+FROM target t JOIN way w USING (kpi_code) JOIN span s USING (period_id, grain) JOIN area a USING (area_kind, area)
+JOIN {values} v ON (v.kpi_code, v.kato, v.period_id) = (t.kpi_code, a.kato, s.own_period)
+WHERE w.over_time <> 'last' OR s.closing""")
+    # periods nobody has computed yet, before one that was: they apply and have no value
+    con.execute(f"""INSERT INTO member BY NAME
+SELECT t.kpi_code, t.area_kind, t.area, t.period_id, a.kato, s.own_period, s.period_start, s.period_end, false AS counts
+FROM target t JOIN way w USING (kpi_code) JOIN span s USING (period_id, grain) JOIN area a USING (area_kind, area)
+JOIN registry.settlement g USING (kato) JOIN spec x ON x.kpi_code = t.kpi_code AND s.period_start >= x.starts AND s.period_start < x.ends
+JOIN (SELECT kpi_code, area_kind, area, period_id, max(period_end) AS last_end FROM member GROUP BY ALL) l
+    ON (l.kpi_code, l.area_kind, l.area, l.period_id) = (t.kpi_code, t.area_kind, t.area, t.period_id) AND s.period_end <= l.last_end
+ANTI JOIN {values} v ON (v.kpi_code, v.kato, v.period_id) = (t.kpi_code, a.kato, s.own_period)
+WHERE t.longer AND w.over_time = 'sum' AND list_contains(string_split(x.categories, ', '), g.item7_group)
+    AND (x.season IS NULL OR list_contains(string_split(x.season_months, ', '), month(s.period_start)::VARCHAR))""")
+    _quantiles(store, compiled, rows_seq)
+    con.execute(_ROLLED.format(value=value))
+
+
 def over_time(one: Compiled) -> str:
     """How periods make a longer one: `sum` of events, `last` state of registers, `none` if the two are mixed."""
     kinds = {"sum" if scan.time[0] in ("event", "listed") else "last" for scan in one.scans}
     return kinds.pop() if len(kinds) == 1 else "none"
 
 
-def _quantiles(store: Store, compiled: Sequence[Compiled]) -> None:
+def _quantiles(store: Store, compiled: Sequence[Compiled], seq: int | None) -> None:
     """`quantile`: what cannot be summed, from the events behind the members."""
     con = store.con
     con.execute(
@@ -98,7 +116,7 @@ def _quantiles(store: Store, compiled: Sequence[Compiled]) -> None:
             continue
         scan, name = one.numerator
         cells = f"(SELECT * FROM member WHERE kpi_code = {literal(one.kpi.code)} AND counts)"
-        sql = scan.sql(as_of(scan.table, None), cells, any_window=True, by="c.area_kind, c.area, c.period_id")
+        sql = scan.sql(as_of(scan.table, seq), cells, any_window=True, by="c.area_kind, c.area, c.period_id")
         con.execute(
             f"INSERT INTO quantile SELECT {literal(one.kpi.code)}, {one.kpi.version}, area_kind, area, period_id, {name} FROM ({sql})"
         )

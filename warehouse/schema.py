@@ -229,6 +229,17 @@ _FIXED: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "hash text! SHA-256 of this row and prev_hash, as canonical JSON",
         ),
     ),
+    "audit.seal": (
+        "SHA-256 of what each transaction wrote (warehouse/seal.py); the ledger row `seq` has the hash of its seals",
+        (
+            "seq long! Ledger sequence of the sealing",
+            "what text! Kind of rows",
+            "first_seq long! First ledger sequence of the rows",
+            "last_seq long! Last ledger sequence of the rows",
+            "rows long! Their number",
+            "sha256 text! Their hash",
+        ),
+    ),
     "audit.delivery": (
         "One extract of one table for one period and territory",
         (
@@ -356,6 +367,7 @@ _FIXED: Mapping[str, tuple[str, tuple[str, ...]]] = {
         "Annual assessments (items 7 and 9): drafts follow the data, frozen ones are never edited",
         (
             "assessment_id long! Number of the assessment",
+            "seq long! Ledger sequence at which it was made",
             "year int! Year assessed",
             "catalogue_id text! Catalogue",
             "catalogue_version text! Its version",

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,10 @@ from warehouse.contracts import SHOWCASE, Table, load_tables
 from warehouse.passport import case_passports, data_passport, standards
 from warehouse.periods import add_months, month_id
 from warehouse.rules import CRITERIA
+from warehouse.seal import CATALOGUE, REGISTRIES, seal
 from warehouse.sql import literal
 
-REGISTRIES = Path(__file__).parent / "registries"
+REGISTRY_FILES = Path(__file__).parent / "registries"
 FIRST_YEAR, LAST_YEAR = 2000, 2040  # of the registry of periods
 LOCK_SECONDS = 600
 NOTHING = "0" * 64  # the hash before the first ledger row
@@ -38,7 +40,7 @@ _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 def settlements() -> dict[str, str]:
     """KATO code → English name of every registered settlement, without opening the warehouse."""
-    with (REGISTRIES / "settlements.csv").open(encoding="utf-8", newline="") as handle:
+    with (REGISTRY_FILES / "settlements.csv").open(encoding="utf-8", newline="") as handle:
         return {row["kato"]: row["name_en"] for row in csv.DictReader(handle)}
 
 
@@ -116,6 +118,14 @@ class Store:
         columns = ["seq", "recorded_at", "kind", "subject", "run_id", "detail", "prev_hash", "hash"]
         self.insert("audit.ledger", columns, rows)
         return [int(row[0]) for row in rows]
+
+    @cached_property
+    def code_version(self) -> str:
+        """Version of qala that is at work, for the ledger."""
+        try:
+            return version("qala-kpi")
+        except PackageNotFoundError:
+            return "not installed"
 
     def insert(self, table: str, columns: list[str], rows: list[tuple[Any, ...]]) -> None:
         """Insert rows given as tuples, handed over as one Arrow table: a parameter at a time would be fifty times slower."""
@@ -221,13 +231,15 @@ def opened(home: Home, run_id: str | None = None, *, sealed: bool = False) -> It
 
 
 @contextmanager
-def reading(home: Home) -> Iterator[Store]:
+def reading(home: Home, *, threads: int | None = None) -> Iterator[Store]:
     """Open the published release, read-only: it works while a run goes on. Raises StoreError if there is none."""
     if not home.released_file.exists():
         raise StoreError(f"nothing has been released in {home.root} yet; run: qala run   (or: qala demo)")
     con = duckdb.connect(str(home.released_file), read_only=True)
     try:
         con.execute("SET TimeZone = 'UTC'")
+        if threads is not None:
+            con.execute(f"SET threads = {max(1, threads)}")
         yield Store(con, home)
     finally:
         con.close()
@@ -252,13 +264,20 @@ def _fit(store: Store) -> None:
         _add_columns(store)
         for statement in schema.ddl(schema.metadata(store.tables.values())):
             con.execute(statement)
+        places = [f"{place}.{name}" for name in store.tables for place in ("showcase", "history")]
+        origins = " UNION ALL ".join(
+            f"SELECT DISTINCT {literal(p.partition('.')[2])} AS table_name, kato, delivery_id FROM {p}" for p in places
+        )
+        con.execute(f"CREATE OR REPLACE VIEW main.row_origins AS {origins}")
+        con.execute("COMMENT ON VIEW main.row_origins IS 'Deliveries that rows of showcase and history come from'")
         for name, (description, body) in VIEWS.items():
             con.execute(f"CREATE OR REPLACE VIEW main.{name} AS {body}")
             con.execute(f"COMMENT ON VIEW main.{name} IS {literal(description)}")
         _fill_registries(store)
-        con.execute("DELETE FROM registry.setting WHERE name = 'schema'")
+        con.execute("DELETE FROM registry.setting")
         con.execute("INSERT INTO registry.setting VALUES ('schema', ?)", [wanted])
-        store.record([("schema", "warehouse", {"fingerprint": wanted})])
+        (first,) = store.record([("schema", "warehouse", {"sha256": wanted})])
+        seal(store, first, {}, REGISTRIES)
 
 
 def _refuse_older(store: Store, fixed: Mapping[str, list[str]]) -> None:
@@ -318,11 +337,11 @@ def _fill_registries(store: Store) -> None:
     for name in ("region", "settlement"):
         con.execute(f"DELETE FROM registry.{name}")
     con.execute(
-        f"INSERT INTO registry.region BY NAME SELECT * FROM read_csv({literal(REGISTRIES / 'regions.csv')}, all_varchar = true)"
+        f"INSERT INTO registry.region BY NAME SELECT * FROM read_csv({literal(REGISTRY_FILES / 'regions.csv')}, all_varchar = true)"
     )
     con.execute(
         "INSERT INTO registry.settlement BY NAME SELECT *, kato[:2] AS kato2, kato[:4] AS kato4, kato[:6] AS kato6 "
-        f"FROM read_csv({literal(REGISTRIES / 'settlements.csv')}, all_varchar = true)"
+        f"FROM read_csv({literal(REGISTRY_FILES / 'settlements.csv')}, all_varchar = true)"
     )
     rows: list[tuple[Any, ...]] = []
     for year in range(FIRST_YEAR, LAST_YEAR + 1):
@@ -348,8 +367,14 @@ def register_catalogue(store: Store, catalogue: Catalogues, hashes: Mapping[tupl
                 f"{place[0]} version {place[1]} was used in this warehouse with another meaning; "
                 "restore it, and write the change as a new version with its own valid_from"
             )
+    setting = store.con.execute("SELECT value FROM registry.setting WHERE name = 'catalogue'").fetchone()
+    if setting and setting[0] == catalogue.digest:
+        return
     lists = [(one.head, one) for one in catalogue.lists]
     with store.transaction():
+        (first,) = store.record([("catalogue", ", ".join(h.id for h, _ in lists), {"sha256": catalogue.digest})])
+        store.con.execute("DELETE FROM registry.setting WHERE name = 'catalogue'")
+        store.con.execute("INSERT INTO registry.setting VALUES ('catalogue', ?)", [catalogue.digest])
         store.replace("registry.catalogue", [
             (h.id, h.version, h.name.en, h.name.ru, h.name.kk, h.status, h.legal_basis, h.valid_from, h.valid_to) for h, _ in lists])  # fmt: skip
         spheres = {s.code: s for h, _ in lists for s in h.spheres}
@@ -373,8 +398,6 @@ def register_catalogue(store: Store, catalogue: Catalogues, hashes: Mapping[tupl
                     "UPDATE registry.kpi SET valid_to = ? WHERE (code, version) = (?, ?)", [kpi.valid_to, *place]
                 )
                 store.record([("definition-ended", f"{kpi.code}@{kpi.version}", {"valid_to": kpi.valid_to})])
-        if not new:
-            return
         seqs = store.record(
             [
                 (
@@ -392,3 +415,4 @@ def register_catalogue(store: Store, catalogue: Catalogues, hashes: Mapping[tupl
              str(k.kind), str(k.period), k.valid_from, k.valid_to, k.sensitivity, k.model_dump_json(by_alias=True),
              hashes[k.code, k.version], h.id, h.version, h.status, seq)
             for k, seq in zip(new, seqs, strict=True) for h in [catalogue.of(k.code).head]])  # fmt: skip
+        seal(store, first, {}, CATALOGUE)

@@ -2,8 +2,8 @@
 
 The ledger is a chain: each row is hashed with the one before it, so a row that was changed, taken out or put in breaks it. Whoever
 rewrites the whole chain, or drops its last rows, is found by a head that was anchored outside (a printed report, another office).
-Values are held against the hash of what was written and against their own numerator and denominator; rows of the showcase are
-not hashed yet.
+Every transaction seals the rows it wrote (warehouse/seal.py), and the seals stand in the ledger: so each row of the warehouse is held against
+what was entered, and values against their own numerator and denominator too.
 """
 
 from __future__ import annotations
@@ -12,19 +12,27 @@ import datetime as dt
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from kpi_definitions.compiler import fingerprint
 from kpi_definitions.model import Kpi
-from warehouse.compute import CONTENT, VALUE
+from warehouse.compute import VALUE
 from warehouse.release import MANIFEST, file_sha256
+from warehouse.seal import CATALOGUE, REGISTRIES, SEAL_COLUMNS, all_sealed, hash_of_seals, of_registry, recomputed
 from warehouse.store import NOTHING, Home, Store, StoreError, ledger_hash
 
 SHOWN = 20  # differences of one kind that are named
+_SUBJECTS = {
+    "deliveries received": "deliveries",
+    "deliveries decided": "deliveries",
+    "values restated": "values",
+    "roll-ups restated": "roll-ups",
+}
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Something that is not as recorded. `subject`: release, ledger, deliveries, definitions, values or archive."""
+    """Something that is not as recorded. `subject`: release, archive, ledger, seals, registries, definitions, or the kind of rows."""
 
     subject: str
     message: str
@@ -60,7 +68,14 @@ def release_files(home: Home) -> list[Difference]:
 
 def recorded(store: Store, anchor: tuple[int, str] | None = None) -> list[Difference]:
     """What stands in the warehouse against its ledger, and the ledger against itself and an anchored (sequence, hash)."""
-    return [*_ledger(store, anchor), *_deliveries(store), *_definitions(store), *_values(store)]
+    return [
+        *_ledger(store, anchor),
+        *_deliveries(store),
+        *_definitions(store),
+        *_values(store),
+        *_settings(store),
+        *_seals(store),
+    ]
 
 
 def _ledger(store: Store, anchor: tuple[int, str] | None) -> Iterator[Difference]:
@@ -103,10 +118,12 @@ def _deliveries(store: Store) -> Iterator[Difference]:
     rows = store.con.execute("""
 SELECT d.delivery_id, d.file_name, CASE
     WHEN r.seq IS NULL THEN 'its registration is not in the ledger'
-    WHEN (r.detail->>'$.sha256', r.detail->>'$.table', r.detail->>'$.system', r.detail->>'$.scope', r.detail->>'$.period', r.detail->>'$.file',
-          r.detail->>'$.bytes') <> (d.sha256, d.table_name, d.system, d.scope, d.period_id, d.file_name, d.bytes::VARCHAR)
+    WHEN (TRY(r.detail->>'$.sha256'), TRY(r.detail->>'$.table'), TRY(r.detail->>'$.system'), TRY(r.detail->>'$.scope'),
+          TRY(r.detail->>'$.period'), TRY(r.detail->>'$.file'),
+          TRY(r.detail->>'$.bytes')) <> (d.sha256, d.table_name, d.system, d.scope, d.period_id, d.file_name, d.bytes::VARCHAR)
         THEN 'what was received is recorded otherwise'
-    WHEN d.state <> 'received' AND (l.seq IS NULL OR (l.detail->>'$.delivery_id', l.detail->>'$.received', l.detail->>'$.accepted', l.detail->>'$.rejected')
+    WHEN d.state <> 'received' AND (l.seq IS NULL OR (TRY(l.detail->>'$.delivery_id'), TRY(l.detail->>'$.received'),
+          TRY(l.detail->>'$.accepted'), TRY(l.detail->>'$.rejected'))
           <> (d.delivery_id::VARCHAR, d.received_rows::VARCHAR, d.accepted_rows::VARCHAR, d.rejected_rows::VARCHAR))
         THEN 'the decision on it is recorded otherwise'
     WHEN d.state = 'loaded' AND coalesce(x.rows, 0) <> d.rejected_rows THEN 'of ' || d.rejected_rows || ' rejected rows ' || coalesce(x.rows, 0) || ' are there'
@@ -128,7 +145,7 @@ SELECT seq, subject FROM audit.ledger WHERE kind = 'received' AND subject NOT IN
 
 def _definitions(store: Store) -> Iterator[Difference]:
     rows = store.con.execute("""
-SELECT k.code, k.version, k.definition, k.definition_hash, l.detail->>'$.hash' FROM registry.kpi k
+SELECT k.code, k.version, k.definition, k.definition_hash, TRY(l.detail->>'$.hash') FROM registry.kpi k
 LEFT JOIN audit.ledger l ON l.seq = k.registered_seq AND l.kind = 'definition' ORDER BY ALL""").fetchall()
     for code, version, text, digest, entered in rows:
         if not fingerprint(Kpi.model_validate_json(text)) == digest == entered:
@@ -147,18 +164,75 @@ WHERE v.value IS DISTINCT FROM {VALUE} ORDER BY ALL""").fetchmany(SHOWN)
         yield Difference(
             "values", f"{code} {kato} {period}: {value} does not follow from its numerator and denominator"
         )
-    written = store.con.execute(f"""
-SELECT l.seq, l.subject, (l.detail->>'$.written')::BIGINT AS written, coalesce(v.there, 0) AS there
-FROM audit.ledger l LEFT JOIN (
-    SELECT valid_from_seq, kpi_code, count(*) AS there, {CONTENT.format(version="definition_version", hash="definition_hash")} AS content
-    FROM kpi.value GROUP BY ALL) v ON v.valid_from_seq = l.seq AND v.kpi_code = l.subject
-WHERE l.kind = 'computed' AND (written <> there OR (l.detail->>'$.content') IS DISTINCT FROM v.content) ORDER BY 1""").fetchmany(
-        SHOWN
+
+
+def _seals(store: Store) -> Iterator[Difference]:
+    """The seals against the ledger, and all rows of the warehouse against the seals."""
+    sealed: dict[str, dict[int, tuple[int, int, str]]] = {}  # what → first sequence → last, rows, hash
+    entered = dict(
+        store.con.execute("SELECT seq, TRY(detail->>'$.sha256') FROM audit.ledger WHERE kind = 'sealed'").fetchall()
     )
-    for seq, code, count, there in written:
-        what = (
-            f"of {count} values written at ledger row {seq}, {there} are there"
-            if count != there
-            else f"values written at ledger row {seq} were changed"
-        )
-        yield Difference("values", f"{code}: {what}")
+    found: dict[int, list[tuple[Any, ...]]] = {}
+    for seq, *row in store.con.execute(
+        f"SELECT seq, {', '.join(SEAL_COLUMNS)} FROM audit.seal ORDER BY seq"
+    ).fetchall():
+        found.setdefault(seq, []).append(tuple(row))
+        what, first, last, rows, digest = row
+        sealed.setdefault(what, {})[first] = (last, rows, digest)  # of a registry the newest stands last
+    for seq in sorted({*entered, *found}):
+        if seq not in found or entered.get(seq) != hash_of_seals(found[seq]):
+            yield Difference("seals", f"those entered at ledger row {seq} were changed")
+    for name in (*REGISTRIES, *CATALOGUE):
+        stands = sealed.pop(f"registry.{name}", {})
+        if stands and stands[max(stands)][1:] != of_registry(store.con, name):
+            yield Difference("registries", f"registry.{name} is not what was entered at ledger row {max(stands)}")
+    gone = _replaced_drafts(store)
+    for what, one in all_sealed(store.tables.values()).items():
+        expected = {
+            first: rest
+            for first, rest in sealed.pop(what, {}).items()
+            if not (what.startswith("assessment") and first in gone)
+        }
+        for first, rows, digest in recomputed(store.con, what, one):
+            last, wanted, sha256 = expected.pop(first, (first, 0, ""))
+            if (rows, digest) != (wanted, sha256):
+                yield Difference(_SUBJECTS.get(what, what), _said(store, what, first, last, wanted, rows))
+        for first, (last, wanted, _) in expected.items():
+            yield Difference(_SUBJECTS.get(what, what), _said(store, what, first, last, wanted, 0))
+    for what in sealed:
+        yield Difference("seals", f"there are seals of {what}, which this version of qala does not know")
+
+
+def _said(store: Store, what: str, first: int, last: int, wanted: int, rows: int) -> str:
+    if first < 0:
+        return f"{what}: {rows} rows were never entered in the ledger"
+    if wanted == 0:
+        return f"{what}: {rows} rows claim ledger row {first}, which entered none"
+    span = f"ledger rows {first} to {last}"
+    if first == last:
+        row = store.con.execute(
+            """
+SELECT l.kind || ' ' || coalesce(d.file_name || ', delivery ' || d.delivery_id, l.subject) FROM audit.ledger l
+LEFT JOIN audit.delivery d ON d.loaded_seq = l.seq WHERE l.seq = ?""",
+            [first],
+        ).fetchone()
+        span = f"ledger row {first}" + (f" ({row[0]})" if row else "")
+    return f"{what}, {span}: " + ("changed since" if rows == wanted else f"of {wanted} rows {rows} are there")
+
+
+def _replaced_drafts(store: Store) -> set[int]:
+    """Ledger rows of draft assessments that a later draft replaced: they are gone by design."""
+    rows = store.con.execute("""
+SELECT seq FROM audit.ledger WHERE kind = 'assessed' AND TRY(detail->>'$.version') = '0'
+QUALIFY seq < max(seq) OVER (PARTITION BY subject, TRY(detail->>'$.catalogue'))""").fetchall()
+    return {row[0] for row in rows}
+
+
+def _settings(store: Store) -> Iterator[Difference]:
+    """What the file says it was made from, against the ledger."""
+    rows = store.con.execute("""
+SELECT s.name FROM registry.setting s LEFT JOIN (
+    SELECT kind, arg_max(TRY(detail->>'$.sha256'), seq) AS sha256 FROM audit.ledger WHERE kind IN ('schema', 'catalogue') GROUP BY 1) l ON l.kind = s.name
+WHERE s.value IS DISTINCT FROM l.sha256 ORDER BY 1""").fetchall()
+    for (name,) in rows:
+        yield Difference("registries", f"registry.setting {name} is not what was entered in the ledger")

@@ -35,6 +35,15 @@ _HELD_AGAINST = ",\n                ".join(
 # where the small print of a cell may be shown: a suppressed value's parts would give it away
 _OPEN = "CASE WHEN v.obs_status <> 'Q' THEN v.{0} END AS {0}"
 
+# the year's value of every KPI in every settlement, by the values of which `held` is true
+YEAR_VALUES = """
+        SELECT kpi_code, kato, period_id AS year, value, obs_status, state, reason,
+               CASE WHEN obs_status <> 'Q' THEN sample_size END AS sample_size, 1.0 AS period_coverage
+        FROM kpi.value JOIN registry.period p ON p.id = period_id AND p.grain = 'A' WHERE {held}
+        UNION ALL
+        SELECT kpi_code, area, period_id, value, obs_status, state, reason, CASE WHEN obs_status <> 'Q' THEN sample_size END, counted / nullif(applicable, 0)
+        FROM kpi.rollup WHERE area_kind = 'settlement' AND {held}"""
+
 VIEWS: Mapping[str, tuple[str, str]] = {
     "kpi_values": ("Every current KPI value with names, all periods; parts of suppressed values are left out", f"""
         SELECT v.kpi_code, k.name_en AS kpi_name_en, k.name_ru AS kpi_name_ru, v.kato, s.name_en AS settlement_en, s.name_ru AS settlement_ru,
@@ -66,13 +75,8 @@ VIEWS: Mapping[str, tuple[str, str]] = {
         LEFT JOIN registry.settlement s ON v.area_kind = 'settlement' AND s.kato = v.area
         LEFT JOIN registry.region r ON v.area_kind = 'region' AND r.kato = v.area
         WHERE v.valid_to_seq IS NULL"""),
-    "year_values": ("One value of every KPI for every settlement and year: yearly KPIs as published, others over the year's periods", """
-        SELECT kpi_code, kato, period_id AS year, value, obs_status, state, reason,
-               CASE WHEN obs_status <> 'Q' THEN sample_size END AS sample_size, 1.0 AS period_coverage
-        FROM kpi.value JOIN registry.period p ON p.id = period_id AND p.grain = 'A' WHERE valid_to_seq IS NULL
-        UNION ALL
-        SELECT kpi_code, area, period_id, value, obs_status, state, reason, CASE WHEN obs_status <> 'Q' THEN sample_size END, counted / nullif(applicable, 0)
-        FROM kpi.rollup WHERE area_kind = 'settlement' AND valid_to_seq IS NULL"""),
+    "year_values": ("One value of every KPI for every settlement and year: yearly KPIs as published, others over the year's periods",
+        YEAR_VALUES.format(held="valid_to_seq IS NULL")),
     "plan_beside_fact": ("Targets of Strategy and Road map (item 11) beside the year's value; the plan is never part of a computed value", """
         WITH newest AS (
             SELECT * FROM showcase.fct_kpi_target
@@ -119,6 +123,30 @@ VIEWS: Mapping[str, tuple[str, str]] = {
     "table_quality": ("By table and criterion: deliveries that pass, fail and were not judged", """
         SELECT table_name, criterion, criterion_ru, count(*) FILTER (WHERE result = 'pass') AS pass, count(*) FILTER (WHERE result = 'fail') AS fail,
                count(*) FILTER (WHERE result = 'not judged') AS not_judged FROM delivery_quality GROUP BY ALL"""),
+    "lineage_gaps": ("Published values whose way back to archived bytes is broken: none, or something was tampered with", """
+        WITH entered AS (
+            SELECT d.delivery_id, d.sha256 FROM audit.delivery d
+            JOIN audit.ledger r ON r.seq = d.registered_seq AND r.kind = 'received' AND r.subject = d.receipt_id AND TRY(r.detail->>'$.sha256') = d.sha256
+            JOIN audit.ledger l ON l.seq = d.loaded_seq AND l.kind = 'loaded' AND l.subject = d.receipt_id
+            WHERE d.state = 'loaded' AND regexp_full_match(d.sha256, '[0-9a-f]{64}')),
+        orphans AS (SELECT DISTINCT table_name, kato FROM row_origins ANTI JOIN entered USING (delivery_id)),
+        published AS (SELECT * FROM kpi.value WHERE valid_to_seq IS NULL AND value IS NOT NULL)
+        SELECT v.kpi_code, v.kato, v.period_id, 'no definition of this fingerprint was entered in the ledger' AS gap FROM published v
+        ANTI JOIN (SELECT k.* FROM registry.kpi k JOIN audit.ledger l ON l.seq = k.registered_seq AND l.kind = 'definition'
+                   AND l.subject = k.code || '@' || k.version AND TRY(l.detail->>'$.hash') = k.definition_hash) k
+            ON (k.code, k.version, k.definition_hash) = (v.kpi_code, v.definition_version, v.definition_hash)
+        UNION ALL
+        SELECT v.kpi_code, v.kato, v.period_id, 'its computation was not entered in the ledger' FROM published v
+        ANTI JOIN audit.ledger l ON l.seq = v.valid_from_seq AND l.kind = 'computed' AND l.subject = v.kpi_code
+        UNION ALL
+        SELECT DISTINCT v.kpi_code, v.kato, v.period_id, 'rows of ' || o.table_name || ' come from no delivery that was entered as loaded' FROM published v
+        JOIN registry.kpi_source s ON (s.code, s.version) = (v.kpi_code, v.definition_version)
+        JOIN orphans o ON (o.table_name, o.kato) = (s.table_name, v.kato)
+        UNION ALL
+        SELECT v.kpi_code, v.kato, v.period_id, 'no delivery of its tables was loaded for the settlement' FROM published v WHERE NOT EXISTS (
+            FROM registry.kpi_source s JOIN audit.delivery d ON d.table_name = s.table_name AND d.state = 'loaded'
+            WHERE (s.code, s.version) = (v.kpi_code, v.definition_version)
+                AND (d.scope = v.kato OR d.scope = 'KZ' OR d.scope = v.kato[:2]))"""),
     "incidents": ("Journal of data quality incidents", """
         SELECT i.*, CASE WHEN closed_seq IS NULL THEN 'open' ELSE 'closed' END AS status, s.name_en AS settlement_en, s.name_ru AS settlement_ru
         FROM audit.incident i LEFT JOIN registry.settlement s ON s.kato = i.scope"""),

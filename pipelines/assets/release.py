@@ -1,9 +1,13 @@
 """release: the read-only file analysts open, put in place atomically."""
 
+from collections.abc import Iterator
+
 import dagster as dg
 
 from pipelines.resources import POOL, Qala, tell
 from warehouse.release import publish
+
+CHECK = "lineage_complete"
 
 
 @dg.asset(
@@ -12,19 +16,35 @@ from warehouse.release import publish
     group_name="release",
     kinds={"duckdb", "parquet", "csv"},
     owners=["team:analytics"],
+    check_specs=[
+        dg.AssetCheckSpec(
+            CHECK,
+            asset="release",
+            description="Every published value can be walked back to archived bytes. One that cannot be walked back to a delivery stops the release.",
+        )
+    ],
     pool=POOL,
 )
-def release(context: dg.AssetExecutionContext, qala: Qala) -> dg.MaterializeResult[None]:
+def release(
+    context: dg.AssetExecutionContext, qala: Qala
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """Copy, export, replace."""
-    done = publish(qala.home, context.run_id)
+    done = publish(qala.home, qala.archive.missing, context.run_id)
     tell(context, f"release {done.seq}: {done.calculated:,} values calculated of {done.values:,} cells")
-    return dg.MaterializeResult(
+    yield dg.MaterializeResult(
         metadata={
             "file": dg.MetadataValue.path(str(done.file)),
             "ledger sequence": done.seq,
-            "ledger head": done.head,
+            "ledger head": f"{done.seq}:{done.head}",
             "bytes": done.bytes,
             "dagster/row_count": done.values,
             "calculated": done.calculated,
+            "values with broken lineage": len(done.broken),
         }
+    )
+    yield dg.AssetCheckResult(
+        passed=not done.broken,
+        check_name=CHECK,
+        description=f"{len(done.broken)} of {done.calculated:,} published values lead to bytes that are no longer in the archive",
+        metadata={"broken": dg.MetadataValue.md("\n".join(f"- {text}" for text in done.broken[:50]) or "none")},
     )

@@ -18,6 +18,9 @@ def explain(
         str, typer.Argument(help="KATO or name: 710000000, Astana, Астана; a region, an item 7 group, KZ")
     ],
     period: Annotated[str, typer.Argument(help="2026-01, 2026-Q1, 2026, or any run of months: 2026-01/2026-06")],
+    as_of: Annotated[
+        int | None, typer.Option("--as-of", help="As it was published at this ledger sequence; left out: as it holds")
+    ] = None,
     as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
@@ -31,7 +34,7 @@ def explain(
     try:
         place = home_of(home)
         with reading(place) as store:
-            answer = ask(store, load(place.catalogues), kpi.upper(), settlement, period)
+            answer = ask(store, load(place.catalogues), kpi.upper(), settlement, period, as_of)
     except (UnknownError, StoreError, DocumentError) as error:
         raise fail(error) from None
     if as_json:
@@ -83,6 +86,37 @@ def verify(
             soft_wrap=True,
         )
     if found:
+        raise typer.Exit(1)
+
+
+@app.command()
+def reperform(
+    kpi: Annotated[str | None, typer.Argument(help="KPI code; left out: all of them, and the assessments")] = None,
+    area: Annotated[
+        str | None, typer.Argument(help="Settlement, region, item 7 group or KZ by code or name; left out: all")
+    ] = None,
+    period: Annotated[str | None, typer.Argument(help="2026-01, 2026-Q1, 2026; left out: all")] = None,
+    earlier: Annotated[bool, typer.Option("--all", help="Also what was restated since")] = False,
+    threads: Annotated[int | None, typer.Option(help="Threads of the engine: no digit depends on them")] = None,
+    home: HomeOption = None,
+) -> None:
+    """Make published numbers again from the rows, definitions and decisions of their time, and compare; 1 if one differs."""
+    from pipelines import show
+    from warehouse.explain import UnknownError, find_area, find_settlement
+    from warehouse.reperform import reperform as again
+    from warehouse.store import reading
+
+    try:
+        with reading(home_of(home), threads=threads) as store:
+            where = None
+            if area is not None:
+                found = find_area(store, area)
+                where = (found[0], found[1]) if found else ("settlement", find_settlement(store, area)[0])
+            result = again(store, kpi.upper() if kpi else None, where, period, earlier=earlier)
+    except (UnknownError, StoreError) as error:
+        raise fail(error) from None
+    show.reperformed(out, result)
+    if any(result.differing.values()) or not any(result.made.values()):
         raise typer.Exit(1)
 
 

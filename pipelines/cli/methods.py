@@ -43,6 +43,7 @@ def assess(
     home: HomeOption = None,
 ) -> None:
     """The annual assessment of a year from the warehouse as it stands: a draft, or a frozen version; then publish."""
+    from connectors.archive import Archive
     from kpi_definitions.catalogue import load
     from pipelines import show
     from warehouse.assessment import assess as make
@@ -56,7 +57,7 @@ def assess(
             for one in lists:
                 if one.rules_of(year) is not None:
                     make(store, one, year, freeze=freeze, reason=reason)
-        publish(place)
+        publish(place, Archive(place.archive).missing)
         with reading(place) as store:
             show.scorecard(out, store, year)
     except (DocumentError, StoreError) as error:

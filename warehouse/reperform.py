@@ -1,0 +1,242 @@
+"""Every published number made again, as an auditor would: from the rows, definitions and decisions that held at its own ledger
+sequence, and compared with what was published, to the last digit. Reads the release; writes nothing but temporary tables.
+
+Values with their parts, states and reasons; roll-ups from the values that held then; assessments from the year values that held
+then. Works for what was restated since and for definitions that are no longer in force.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from kpi_definitions.catalogue import Catalogue
+from kpi_definitions.compiler import compile_kpi
+from kpi_definitions.model import AssessmentRules, CatalogueHead, Initiative, Kpi
+from warehouse.assessment import make
+from warehouse.compute import CELL, VALUE, Specified, specify, work_out
+from warehouse.rollup import SAME, held, lay_out, sum_up
+from warehouse.sql import literal
+from warehouse.store import Store
+from warehouse.views import YEAR_VALUES
+
+VALUE_COLUMNS = ("value", "numerator", "denominator", "sample_size", "state", "obs_status", "reason", "coverage")
+_ASSESSMENT_KEYS = {
+    "assessment_item": ("kato", "kpi_code"),
+    "assessment_score": ("kato", "node_kind", "node"),
+    "assessment_rank": ("kato",),
+}
+SHOWN = 50  # differences that are kept
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A published figure and what came out when it was made again."""
+
+    what: str  # value, roll-up or assessment
+    where: str
+    column: str
+    published: str
+    again: str
+
+
+@dataclass
+class Result:
+    """How many figures were made again, how many of them came out equal, and the first that did not."""
+
+    made: dict[str, int] = field(default_factory=lambda: {"values": 0, "roll-ups": 0, "assessment figures": 0})
+    differing: dict[str, int] = field(default_factory=lambda: {"values": 0, "roll-ups": 0, "assessment figures": 0})
+    differences: list[Difference] = field(default_factory=list)
+
+    def add(self, kind: str, made: int, differing: int, found: Sequence[Difference]) -> None:
+        self.made[kind] += made
+        self.differing[kind] += differing
+        self.differences += found[: max(0, SHOWN - len(self.differences))]
+
+
+def reperform(
+    store: Store,
+    code: str | None = None,
+    area: tuple[str, str] | None = None,
+    period: str | None = None,
+    *,
+    earlier: bool = False,
+) -> Result:
+    """Make figures again: of one KPI, of an area (kind, code), of a period; all of them where nothing is given.
+
+    `earlier`: also those that were restated since.
+    """
+    result = Result()
+    now = "true" if earlier else "valid_to_seq IS NULL"
+    chosen = [
+        now,
+        *(f"{column} = {literal(text)}" for column, text in (("kpi_code", code), ("period_id", period)) if text),
+    ]
+    if area is None or area[0] == "settlement":
+        wanted = [*chosen, *([f"kato = {literal(area[1])}"] if area else [])]
+        _values(store, " AND ".join(wanted), result)
+    rolled = [*chosen, *([f"area_kind = {literal(area[0])} AND area = {literal(area[1])}"] if area else [])]
+    _rollups(store, " AND ".join(rolled), result)
+    if code is None and area is None:
+        _assessments(store, period, result)
+    return result
+
+
+def _known(store: Store, codes: Sequence[str], seq: int) -> list[Specified]:
+    """Every version of the KPIs that was registered at a sequence, as it stood then."""
+    rows = store.con.execute(f"""
+SELECT k.definition, k.catalogue_version, greatest(k.valid_from, c.valid_from),
+       least(coalesce(CASE WHEN e.seq IS NULL THEN (k.definition->>'$.valid_to')::DATE ELSE k.valid_to END, DATE '9999-12-31'),
+             coalesce(c.valid_to, DATE '9999-12-31'))
+FROM registry.kpi k LEFT JOIN registry.catalogue c ON c.id = k.catalogue_id
+LEFT JOIN (SELECT subject, min(seq) AS seq FROM audit.ledger WHERE kind = 'definition-ended' AND seq <= {seq} GROUP BY 1) e
+    ON e.subject = k.code || '@' || k.version
+WHERE k.registered_seq <= {seq} AND k.code IN ({", ".join(map(literal, codes))}) ORDER BY k.code, k.version""").fetchall()
+    columns = store.columns()
+    return [
+        (compile_kpi(Kpi.model_validate_json(text), columns), version, starts, ends)
+        for text, version, starts, ends in rows
+    ]
+
+
+def _values(store: Store, where: str, result: Result) -> None:
+    con = store.con
+    con.execute(f"""CREATE OR REPLACE TEMP TABLE claimed AS
+SELECT v.*, (l.detail->>'$.today')::DATE AS today FROM (SELECT * FROM kpi.value WHERE {where}) v
+LEFT JOIN audit.ledger l ON l.seq = v.valid_from_seq AND l.kind = 'computed' AND l.subject = v.kpi_code""")
+    groups = con.execute(
+        "SELECT as_of_seq, today, list(DISTINCT kpi_code ORDER BY kpi_code) FROM claimed GROUP BY ALL ORDER BY ALL"
+    ).fetchall()
+    for seq, today, codes in groups:
+        specified = _known(store, codes, seq)
+        mine = f"as_of_seq = {seq} AND today IS NOT DISTINCT FROM {_day(today)}"
+        unknown = sorted(set(codes) - {one.kpi.code for one, *_ in specified})
+        if unknown or today is None:
+            lost = con.execute(f"SELECT count(*) FROM claimed WHERE {mine}").fetchall()[0][0]
+            why = f"no definition of {', '.join(unknown)}" if unknown else "no entry of a computation"
+            found = [
+                Difference(
+                    "value", f"{', '.join(codes)} as of {seq}", "origin", f"{lost} values", f"{why} in the warehouse"
+                )
+            ]
+            result.add("values", lost, lost, found)
+            continue
+        con.execute(f"CREATE OR REPLACE TEMP TABLE cell {CELL}")
+        con.execute(f"""INSERT INTO cell SELECT DISTINCT c.kpi_code, c.definition_version, c.kato, p.id, p.period_start, p.period_end, p.period_end
+FROM claimed c JOIN registry.period p ON p.id = c.period_id WHERE {mine} ORDER BY ALL""")
+        work_out(store, specified, today, seq)
+        source = f"FROM (SELECT * FROM claimed WHERE {mine}) c LEFT JOIN fresh f USING (kpi_code, kato, period_id)"
+        label = "concat_ws(' ', c.kpi_code, c.kato, c.period_id)"
+        made, differing, found = _compare(
+            store, source, VALUE_COLUMNS, label, "value", "c.definition_hash IS DISTINCT FROM f.hash"
+        )
+        result.add("values", made, differing, found)
+
+
+def _rollups(store: Store, where: str, result: Result) -> None:
+    con = store.con
+    con.execute(f"""CREATE OR REPLACE TEMP TABLE claimed_rollup AS SELECT r.*, c.last_seq FROM (SELECT * FROM kpi.rollup WHERE {where}) r
+LEFT JOIN (SELECT as_of_seq, max(seq) AS last_seq FROM kpi.computation GROUP BY 1) c USING (as_of_seq)""")
+    groups = con.execute(
+        "SELECT as_of_seq, last_seq, list(DISTINCT kpi_code ORDER BY kpi_code) FROM claimed_rollup GROUP BY ALL ORDER BY ALL"
+    ).fetchall()
+    for seq, last_seq, codes in groups:
+        specified = _known(store, codes, seq)
+        compiled = [one for one, *_ in specified]
+        specify(store, specified)
+        lay_out(store, compiled)
+        con.execute(f"""CREATE OR REPLACE TEMP TABLE target AS
+SELECT DISTINCT r.kpi_code, r.area_kind, r.area, t.id AS period_id, t.period_start, t.period_end, t.grain <> w.grain AS longer
+FROM claimed_rollup r JOIN way w USING (kpi_code) JOIN registry.period t ON t.id = r.period_id WHERE r.as_of_seq = {seq}""")
+        sum_up(store, compiled, VALUE, last_seq, seq)
+        made, differing, found = _compare(
+            store, f"FROM (SELECT * FROM claimed_rollup WHERE as_of_seq = {seq}) c LEFT JOIN rolled f USING (kpi_code, area_kind, area, period_id)",
+            SAME, "concat_ws(' ', c.kpi_code, c.area_kind, c.area, c.period_id)", "roll-up", "false")  # fmt: skip
+        result.add("roll-ups", made, differing, found)
+
+
+def _assessments(store: Store, period: str | None, result: Result) -> None:
+    """Items, scores and places of every assessment that is kept, made again by its own rules."""
+    con = store.con
+    rows = con.execute(
+        "SELECT assessment_id, seq, year, catalogue_id, as_of_seq, rules FROM kpi.assessment WHERE ? IS NULL OR year::VARCHAR = ? ORDER BY 1",
+        [period, period],
+    ).fetchall()
+    for number, seq, year, catalogue_id, as_of_seq, rules in rows:
+        catalogue = _catalogue(store, catalogue_id, seq)
+        if catalogue is None:
+            unknown = Difference(f"assessment {number}", str(year), "catalogue", catalogue_id, "not in the warehouse")
+            result.add("assessment figures", 1, 1, [unknown])
+            continue
+        made = make(
+            store,
+            catalogue,
+            AssessmentRules.model_validate_json(rules),
+            year,
+            f"({YEAR_VALUES.format(held=held(as_of_seq))})",
+        )
+        for table, columns, again in made.parts():
+            con.execute(f"CREATE OR REPLACE TEMP TABLE again AS SELECT {', '.join(columns)} FROM kpi.{table} LIMIT 0")
+            store.insert("again", list(columns), again)
+            keys = _ASSESSMENT_KEYS[table]
+            label = "concat_ws(' ', " + ", ".join(f"c.{k}" for k in keys) + ")"
+            figures, differing, found = _compare(
+                store, f"FROM (SELECT * FROM kpi.{table} WHERE assessment_id = {number}) c FULL JOIN again f USING ({', '.join(keys)})",
+                [c for c in columns if c not in keys], label, f"assessment {number}", "c.assessment_id IS NULL")  # fmt: skip
+            result.add("assessment figures", figures, differing, found)
+
+
+def _catalogue(store: Store, catalogue_id: str, seq: int) -> Catalogue | None:
+    """A catalogue as the warehouse knew it at a sequence: enough of it to assess by. None if it never did."""
+    row = store.con.execute(
+        "SELECT version, name_en, name_ru, status, legal_basis, valid_from, valid_to FROM registry.catalogue WHERE id = ?",
+        [catalogue_id],
+    ).fetchone()
+    if row is None:
+        return None
+    version, name_en, name_ru, status, basis, starts, ends = row
+    head = CatalogueHead.model_validate({"id": catalogue_id, "version": version, "name": {"en": name_en, "ru": name_ru}, "status": status,
+                                         "legal_basis": basis, "valid_from": starts, "valid_to": ends, "spheres": ()})  # fmt: skip
+    initiatives = []
+    for code, sphere, name_en, name_ru, named, categories in store.con.execute(
+        "SELECT code, sphere, name_en, name_ru, named_in_order, categories FROM registry.initiative WHERE catalogue_id = ? ORDER BY code",
+        [catalogue_id],
+    ).fetchall():
+        kpis = [
+            one.kpi.model_copy(update={"valid_to": None if ends >= dt.date(9999, 12, 31) else ends})
+            for one, _, _, ends in _known(store, _codes(store, code), seq)
+        ]
+        initiatives.append(Initiative.model_validate({"code": code, "sphere": sphere, "name": {"en": name_en, "ru": name_ru}, "kpis": kpis,
+                                                      "named_in_order": named, "categories": categories.split()}))  # fmt: skip
+    return Catalogue(head, tuple(initiatives), (), {}, store.home.root)
+
+
+def _codes(store: Store, initiative: str) -> list[str]:
+    rows = store.con.execute("SELECT DISTINCT code FROM registry.kpi WHERE initiative = ?", [initiative]).fetchall()
+    return sorted(row[0] for row in rows) or [""]
+
+
+def _compare(
+    store: Store, source: str, columns: Sequence[str], label: str, what: str, also: str
+) -> tuple[int, int, list[Difference]]:
+    """Rows of `source` (c: published, f: made again), those that differ, and what differs in the first of them."""
+    differs = " OR ".join([also, *(f"c.{c} IS DISTINCT FROM f.{c}" for c in columns)])
+    row = store.con.execute(f"SELECT count(*), count(*) FILTER (WHERE {differs}) {source}").fetchone()
+    assert row is not None
+    if not row[1]:
+        return int(row[0]), 0, []
+    pairs = ", ".join(f"c.{c}::VARCHAR, f.{c}::VARCHAR" for c in columns)
+    rows = store.con.execute(f"SELECT {label}, {pairs} {source} WHERE {differs} ORDER BY 1 LIMIT {SHOWN}").fetchall()
+    return int(row[0]), int(row[1]), list(_differences(what, columns, rows))
+
+
+def _differences(what: str, columns: Sequence[str], rows: Sequence[Sequence[str | None]]) -> Iterator[Difference]:
+    for where, *pairs in rows:
+        found = [(c, a, b) for c, a, b in zip(columns, pairs[::2], pairs[1::2], strict=True) if a != b]
+        for column, a, b in found or [("definition", "as registered", "another")]:
+            yield Difference(what, str(where), column, "nothing" if a is None else a, "nothing" if b is None else b)
+
+
+def _day(day: dt.date | None) -> str:
+    return "NULL" if day is None else f"DATE '{day}'"

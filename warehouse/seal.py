@@ -1,0 +1,232 @@
+"""Seals: SHA-256 of what each transaction wrote, so that a row edited, added or taken out afterwards is found (verify.py).
+
+A transaction ends by sealing the rows it wrote: `audit.seal` gets their number and hash, and one ledger row the hash of those
+seals. Rows are hashed column by column from Arrow buffers, in a fixed order: a tenth of what hashing them as text would cost.
+Does not belong here: what is done about a difference.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from warehouse.contracts import Table
+from warehouse.sql import literal
+
+if TYPE_CHECKING:
+    from warehouse.store import Store
+
+_BATCH = 200_000  # rows of one Arrow batch
+SEAL_COLUMNS = ("what", "first_seq", "last_seq", "rows", "sha256")
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """Rows that one kind of transaction writes. `rows` gives `seq` and the columns; `order` makes their order certain."""
+
+    rows: str
+    order: str
+    each: bool = False  # a seal for every sequence, not one for the whole transaction
+
+
+def _of_delivery(table: str) -> str:
+    return f"SELECT d.loaded_seq AS seq, t.* FROM audit.{table} t JOIN audit.delivery d USING (delivery_id)"
+
+
+def _of_assessment(table: str) -> str:
+    return f"SELECT a.seq, t.* FROM kpi.{table} t JOIN kpi.assessment a USING (assessment_id)"
+
+
+# rows written once; what later happens to them (closed, restated) is sealed apart
+SEALED: Mapping[str, Sealed] = {
+    "deliveries received": Sealed(
+        "SELECT registered_seq AS seq, delivery_id, receipt_id, table_name, system, scope, period_id, period_start, period_end, closing_month, "
+        "file_name, sha256, bytes, declared_rows, received_at FROM audit.delivery", "delivery_id"),
+    "deliveries decided": Sealed(
+        "SELECT loaded_seq AS seq, delivery_id, state, reason, contract_id, contract_version, received_rows, accepted_rows, rejected_rows, loaded_at "
+        "FROM audit.delivery WHERE state <> 'received'", "delivery_id"),
+    "check results": Sealed(_of_delivery("check_result"), "delivery_id, rule, observed"),
+    "rejected rows": Sealed(_of_delivery("rejected_row"), "delivery_id, row_no"),
+    "incidents opened": Sealed("SELECT opened_seq AS seq, * EXCLUDE (closed_seq, closed_at, closed_by, closing_reason) FROM audit.incident", "incident_id"),
+    "incidents closed": Sealed(
+        "SELECT closed_seq AS seq, incident_id, closed_at, closed_by, closing_reason FROM audit.incident WHERE closed_seq IS NOT NULL", "incident_id"),
+    "values": Sealed("SELECT valid_from_seq AS seq, * EXCLUDE (valid_to_seq) FROM kpi.value", "kpi_code, kato, period_id", each=True),
+    "values restated": Sealed(
+        "SELECT valid_to_seq AS seq, kpi_code, kato, period_id, valid_from_seq FROM kpi.value WHERE valid_to_seq IS NOT NULL", "kpi_code, kato, period_id"),
+    "roll-ups": Sealed("SELECT valid_from_seq AS seq, * EXCLUDE (valid_to_seq) FROM kpi.rollup", "kpi_code, area_kind, area, period_id", each=True),
+    "roll-ups restated": Sealed(
+        "SELECT valid_to_seq AS seq, kpi_code, area_kind, area, period_id, valid_from_seq FROM kpi.rollup WHERE valid_to_seq IS NOT NULL",
+        "kpi_code, area_kind, area, period_id"),
+    "computations": Sealed("SELECT * FROM kpi.computation", "kpi_code"),
+    "assessments": Sealed("SELECT * FROM kpi.assessment", "assessment_id"),
+    "assessment items": Sealed(_of_assessment("assessment_item"), "kato, kpi_code"),
+    "assessment scores": Sealed(_of_assessment("assessment_score"), "kato, node_kind, node"),
+    "assessment ranks": Sealed(_of_assessment("assessment_rank"), "kato"),
+}  # fmt: skip
+# tables replaced as a whole: the newest seal counts
+REGISTRIES = ("region", "settlement", "period", "rule", "criterion", "data_passport")
+CATALOGUE = ("catalogue", "sphere", "initiative", "kpi", "kpi_source", "kpi_standard", "case_passport")
+
+
+@cache
+def of_table(name: str) -> dict[str, Sealed]:
+    """What is sealed of one showcase table: the rows of each delivery, and which rows left when."""
+    return {
+        f"showcase.{name}": Sealed(
+            f"SELECT valid_from_seq AS seq, * EXCLUDE (valid_from_seq) FROM showcase.{name} UNION ALL BY NAME "
+            f"SELECT valid_from_seq AS seq, * EXCLUDE (valid_from_seq, valid_to_seq) FROM history.{name}", "row_no", each=True),
+        f"history.{name}": Sealed(
+            f"SELECT valid_to_seq AS seq, valid_from_seq, row_no FROM history.{name}", "valid_from_seq, row_no"),
+    }  # fmt: skip
+
+
+def seal(store: Store, first: int, what: Mapping[str, Sealed], registries: Sequence[str] = ()) -> None:
+    """Seal the rows written with sequences from `first` on, and registries as they stand; the last act of a transaction."""
+    last = store.head
+    rows: list[tuple[Any, ...]] = []
+    for name, one in what.items():
+        group = "seq" if one.each else str(first)
+        sql = f"SELECT {group} AS grp, * FROM ({one.rows}) WHERE seq BETWEEN {first} AND {last} ORDER BY grp, seq, {one.order}"
+        for found, count, digest in digests(store.con, sql):
+            rows.append((name, found, found if one.each else last, count, digest))
+    for name in registries:
+        rows.append((f"registry.{name}", last, last, *of_registry(store.con, name)))
+    if not rows:
+        return
+    (seq,) = store.record([("sealed", f"{len(rows)} seals", {"sha256": hash_of_seals(rows)})])
+    store.insert("audit.seal", ["seq", *SEAL_COLUMNS], [(seq, *row) for row in rows])
+
+
+def of_registry(con: duckdb.DuckDBPyConnection, name: str) -> tuple[int, str]:
+    """Rows and SHA-256 of a registry as it stands."""
+    for _, count, digest in digests(con, f"SELECT 0 AS grp, * FROM registry.{name} ORDER BY ALL"):
+        return count, digest
+    return 0, _total(0, {})
+
+
+def hash_of_seals(rows: Iterable[Sequence[Any]]) -> str:
+    """SHA-256 over seal rows (SEAL_COLUMNS), whatever their order."""
+    text = json.dumps(sorted(list(row) for row in rows), separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def digests(con: duckdb.DuckDBPyConnection, sql: str) -> Iterator[tuple[int, int, str]]:
+    """(group, rows, SHA-256) of each run of equal `grp`, the first column of `sql`, which must order its rows.
+
+    A digest covers name, type, gaps and values of every column that is not empty throughout; a column added later, empty in
+    older rows, changes nothing. A group whose number is NULL comes as -1.
+    """
+    import numpy as np
+
+    reader = con.execute(sql).to_arrow_reader(_BATCH)
+    group, count, hashes = None, 0, dict[str, _Column]()
+    for batch in reader:
+        numbers = batch.column(0).fill_null(-1).to_numpy(zero_copy_only=False)
+        edges = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(numbers)]
+        columns = {n: _parts(batch.column(i)) for i, n in enumerate(batch.schema.names) if i}
+        for start, end in pairwise(edges):
+            if start == end:
+                continue
+            if numbers[start] != group:
+                if group is not None:
+                    yield group, count, _total(count, hashes)
+                group, count, hashes = int(numbers[start]), 0, {n: _Column() for n in columns}
+            count += end - start
+            for name, parts in columns.items():
+                hashes[name].add(parts, start, end)
+    if group is not None:
+        yield group, count, _total(count, hashes)
+
+
+@dataclass
+class _Parts:
+    """A column of a batch as bytes: one byte a row for gaps, then fixed-width values, or lengths and letters."""
+
+    kind: str
+    valid: Any  # uint8 a row
+    values: memoryview
+    width: int
+    letters: memoryview | None = None
+    offsets: Any = None
+
+
+class _Column:
+    """The running hashes of one column in one group."""
+
+    def __init__(self) -> None:
+        self.kind, self.filled = "", False
+        self.hashes = (hashlib.sha256(), hashlib.sha256(), hashlib.sha256())
+
+    def add(self, parts: _Parts, start: int, end: int) -> None:
+        valid, values, letters = self.hashes
+        self.kind = parts.kind
+        self.filled = self.filled or bool(parts.valid[start:end].any())
+        valid.update(parts.valid[start:end])
+        values.update(parts.values[start * parts.width : end * parts.width])
+        if parts.letters is not None:
+            letters.update(parts.letters[parts.offsets[start] : parts.offsets[end]])
+
+
+def _parts(array: Any) -> _Parts:
+    """An Arrow column as `_Parts`; gaps hold zeros, whatever lay in them."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    valid = array.is_valid().to_numpy(zero_copy_only=False).astype(np.uint8)
+    kind = array.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        array = array.fill_null("").cast(pa.large_string())
+        offsets = np.frombuffer(array.buffers()[1], np.int64)[array.offset : array.offset + len(array) + 1]
+        letters = memoryview(array.buffers()[2] or b"").cast("B")
+        lengths = np.diff(offsets).astype("<i8")
+        return _Parts("text", valid, memoryview(lengths.tobytes()), 8, letters, offsets)
+    if pa.types.is_decimal(kind):
+        array = array.cast(pa.decimal128(38, kind.scale))
+        raw = np.frombuffer(array.buffers()[1], np.uint8)[array.offset * 16 : (array.offset + len(array)) * 16]
+        numbers = raw.reshape(-1, 16) * valid[:, None]
+        return _Parts(f"decimal {kind.scale}", valid, memoryview(numbers.tobytes()), 16)
+    if pa.types.is_floating(kind):
+        numbers = array.fill_null(0.0).to_numpy(zero_copy_only=False).astype("<f8")
+        return _Parts("double", valid, memoryview(numbers.tobytes()), 8)
+    if pa.types.is_boolean(kind) or pa.types.is_integer(kind):
+        numbers = pc.cast(array, pa.int64()).fill_null(0).to_numpy(zero_copy_only=False).astype("<i8")
+        return _Parts("int", valid, memoryview(numbers.tobytes()), 8)
+    if pa.types.is_date32(kind):
+        numbers = array.cast(pa.int32()).cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False).astype("<i8")
+        return _Parts("date", valid, memoryview(numbers.tobytes()), 8)
+    if pa.types.is_timestamp(kind):
+        numbers = array.cast(pa.timestamp("us", kind.tz)).cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
+        return _Parts("time", valid, memoryview(numbers.tobytes()), 8)
+    raise TypeError(f"no seal for a column of type {kind}")
+
+
+def _total(count: int, hashes: Mapping[str, _Column]) -> str:
+    found = [
+        [name, one.kind, *(h.hexdigest() for h in one.hashes)] for name, one in sorted(hashes.items()) if one.filled
+    ]
+    return hashlib.sha256(json.dumps([count, found], separators=(",", ":")).encode()).hexdigest()
+
+
+def recomputed(con: duckdb.DuckDBPyConnection, name: str, one: Sealed) -> Iterator[tuple[int, int, str]]:
+    """(first sequence, rows, SHA-256) of everything there is of a kind; rows that no seal covers come as group -1."""
+    if one.each:
+        sql = f"SELECT seq AS grp, * FROM ({one.rows}) ORDER BY grp, {one.order}"
+    else:
+        sql = (
+            f"SELECT CASE WHEN t.seq <= s.last_seq THEN s.first_seq END AS grp, t.* FROM ({one.rows}) t ASOF LEFT JOIN "
+            f"(SELECT first_seq, last_seq FROM audit.seal WHERE what = {literal(name)}) s ON t.seq >= s.first_seq ORDER BY grp, t.seq, {one.order}"
+        )
+    return digests(con, sql)
+
+
+def all_sealed(tables: Iterable[Table]) -> dict[str, Sealed]:
+    """Everything that is sealed by sequence in a warehouse with these tables."""
+    return {**SEALED, **{name: one for table in tables for name, one in of_table(table.name).items()}}
