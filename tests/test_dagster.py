@@ -49,7 +49,9 @@ def test_one_check_for_every_criterion_of_the_law_naming_all_rules() -> None:
     """Not one for every rule: some 1,300 checks are 6,000 writes of Dagster's own store a run, and nobody reads them."""
     checks = {(k.asset_key.path[-1], k.name) for k in GRAPH.asset_check_keys}
     tables = load_tables()
-    assert checks == {(name, criterion) for name in tables for criterion in CRITERIA} | {("release", "lineage_complete")}
+    assert checks == {(name, criterion) for name in tables for criterion in CRITERIA} | {
+        ("release", "lineage_complete")
+    }
     specs = {
         (s.asset_key.path[-1], s.name): s.description or ""
         for a in defs.assets or ()

@@ -17,9 +17,14 @@ from connectors.intake import register_pending, take_in
 from kpi_definitions.catalogue import load as load_catalogue
 from pipelines.cli import app
 from tests.support import LATER, only
+from warehouse.assessment import assess
 from warehouse.compute import compute
+from warehouse.contracts import load_tables
+from warehouse.quality import close_incident
 from warehouse.release import MANIFEST, file_sha256, publish
-from warehouse.store import Home, ledger_head, writing
+from warehouse.seal import CATALOGUE, REGISTRIES, all_sealed
+from warehouse.store import Home, Store, ledger_head, writing
+from warehouse.verify import recorded
 
 ROWS = """\
 appeal_id,registered_at,due_at,first_answer_at,closed_at,status,category,channel,is_emergency
@@ -49,6 +54,15 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Home:
         report = take_in(store, archive, store.tables["fct_appeal"], {})
         assert (report.accepted, report.rejected) == (42, 1)
         compute(store, catalogue, ["2026-01"], today=LATER)
+        close_incident(store, 1, "an analyst", "the sender knows and says so")
+        file.write_text(file.read_text().replace("B1,2026-01-05T08:00:00", "B1,2026-01-04T08:00:00"))  # a correction
+        deliver(archive, Declared(file, "fct_appeal", "710000000", "2026-01"), store.tables, {})
+        register_pending(store, archive)
+        take_in(store, archive, store.tables["fct_appeal"], {})
+        compute(store, catalogue, ["2026-01"], today=LATER)
+        assess(store, catalogue.lists[0], 2026)
+        assess(store, catalogue.lists[0], 2026)  # a draft that replaces a draft
+        assess(store, catalogue.lists[0], 2026, freeze=True)
     publish(home, archive.missing)
     return home
 
@@ -101,8 +115,7 @@ def _flip(path: Path) -> None:
 
 
 def _archived(home: Home) -> Path:
-    (path,) = home.archive.glob("sha256/*/*.zst")
-    return path
+    return min(home.archive.glob("sha256/*/*.zst"))
 
 
 def _swap(home: Home) -> None:
@@ -141,6 +154,32 @@ ATTACKS: dict[str, tuple[Callable[[Home], object], str]] = {
         lambda h: edit(h, EASED), "MGT02-1 version 1 is not the definition"),
     "a definition and its hash edited": (
         lambda h: edit(h, "UPDATE registry.kpi SET definition_hash = repeat('a', 64) WHERE code = 'MGT02-2'"), "MGT02-2 version 1 is not the definition"),
+    "a showcase row edited": (
+        lambda h: edit(h, "UPDATE showcase.fct_appeal SET closed_at = due_at WHERE appeal_id = 'A2'"), "(loaded appeals.csv, delivery 1): changed since"),
+    "a showcase row taken out": (lambda h: edit(h, "DELETE FROM showcase.fct_appeal WHERE appeal_id = 'A2'"), "of 42 rows 41 are there"),
+    "a showcase row put in": (
+        lambda h: edit(h, "INSERT INTO showcase.fct_appeal SELECT * REPLACE ('Z1' AS appeal_id, 99 AS row_no, 1 AS valid_from_seq) "
+                       "FROM showcase.fct_appeal LIMIT 1"), "showcase.fct_appeal: 1 rows claim ledger row 1, which entered none"),
+    "a history row taken out": (lambda h: edit(h, "DELETE FROM history.fct_appeal WHERE appeal_id = 'B1'"), "history.fct_appeal, ledger row"),
+    "a history row edited": (lambda h: edit(h, "UPDATE history.fct_appeal SET category = 'x' WHERE appeal_id = 'B1'"), "delivery 1): changed since"),
+    "the end of a history row moved": (lambda h: edit(h, "UPDATE history.fct_appeal SET valid_to_seq = valid_to_seq + 1"), "history.fct_appeal"),
+    "a former row brought back": (
+        lambda h: edit(h, "INSERT INTO showcase.fct_appeal BY NAME SELECT * EXCLUDE (valid_to_seq) FROM history.fct_appeal",
+                       "DELETE FROM history.fct_appeal"), "history.fct_appeal"),
+    "a check result turned": (lambda h: edit(h, "UPDATE audit.check_result SET passed = true WHERE NOT passed"), "check results"),
+    "an incident hushed up": (
+        lambda h: edit(h, "UPDATE audit.incident SET closed_seq = 1, closed_by = 'me', closing_reason = 'x' WHERE closed_seq IS NULL"), "incidents closed"),
+    "an incident taken out": (lambda h: edit(h, "DELETE FROM audit.incident"), "incidents opened"),
+    "the reason of an override edited": (lambda h: edit(h, "UPDATE audit.incident SET closing_reason = 'all fine' WHERE closed_by = 'an analyst'"),
+                                         "incidents closed"),
+    "a roll-up edited": (lambda h: edit(h, "UPDATE kpi.rollup SET value = 99 WHERE value IS NOT NULL"), "roll-ups"),
+    "a place in a frozen assessment edited": (lambda h: edit(h, "UPDATE kpi.assessment_rank SET rank = 3 WHERE kato = '710000000'"), "assessment ranks"),
+    "a frozen assessment taken out": (lambda h: edit(h, "DELETE FROM kpi.assessment"), "assessments: assessments, ledger row"),
+    "the group of a settlement edited": (lambda h: edit(h, "UPDATE registry.settlement SET item7_group = 'district' WHERE kato = '710000000'"),
+                                         "registry.settlement is not what was entered"),
+    "a seal edited with its rows": (
+        lambda h: edit(h, "UPDATE audit.seal SET sha256 = repeat('0', 64) WHERE what = 'showcase.fct_appeal'"), "seals: those entered at ledger row"),
+    "seals taken out": (lambda h: edit(h, "DELETE FROM audit.seal"), "seals: those entered at ledger row"),
     "an archived bit flipped": (lambda h: _flip(_archived(h)), "archive"),
     "an archived file swapped": (_swap, "holds other bytes than were received"),
     "an archived file lost": (lambda h: _archived(h).unlink(), "archive has no content"),
@@ -199,3 +238,52 @@ def test_a_stray_log_is_named_without_opening_the_file(home: Home) -> None:
     code, output = verify(home)
     assert code == 1
     assert "ledger head" not in output
+
+
+def test_every_column_of_every_table_is_sealed(home: Home) -> None:
+    """What no seal covers could be edited unseen: only the ledger, which is a chain, and the seals themselves stand outside."""
+    with duckdb.connect(str(home.released_file), read_only=True) as con:
+        tables = load_tables()
+        covered: dict[str, set[str]] = {f"registry.{name}": {"*"} for name in (*REGISTRIES, *CATALOGUE)}
+        sources = {"audit.delivery": ("deliveries received", "deliveries decided"), "audit.check_result": ("check results",),
+                   "audit.rejected_row": ("rejected rows",), "audit.incident": ("incidents opened", "incidents closed"),
+                   "kpi.value": ("values", "values restated"), "kpi.rollup": ("roll-ups", "roll-ups restated"), "kpi.computation": ("computations",),
+                   "kpi.assessment": ("assessments",), "kpi.assessment_item": ("assessment items",), "kpi.assessment_score": ("assessment scores",),
+                   "kpi.assessment_rank": ("assessment ranks",),
+                   **{f"showcase.{name}": (f"showcase.{name}",) for name in tables},
+                   **{f"history.{name}": (f"showcase.{name}", f"history.{name}") for name in tables}}  # fmt: skip
+        kinds = all_sealed(tables.values())
+        assert {kind for named in sources.values() for kind in named} == set(kinds)
+        for table, named in sources.items():
+            described = [con.execute(f"SELECT * FROM ({kinds[kind].rows}) LIMIT 0").description for kind in named]
+            covered[table] = {str(column[0]) for found in described for column in found or ()}
+        # a sequence stands under the name seq
+        under_seq = {"registered_seq", "loaded_seq", "opened_seq", "closed_seq", "valid_from_seq", "valid_to_seq"}
+        bare = [
+            f"{table}.{column}"
+            for table, column in con.execute(
+                "SELECT schema_name || '.' || table_name, column_name FROM duckdb_columns() WHERE NOT internal AND schema_name <> 'main'"
+            ).fetchall()
+            if table not in {"audit.ledger", "audit.seal", "registry.setting"}
+            and not {"*", column} & covered.get(table, set())
+            and column not in under_seq
+        ]
+    assert bare == []
+
+
+def test_one_edit_in_any_table_is_found(home: Home) -> None:
+    """Of every table that has rows the first is taken out."""
+    home.released_file.chmod(0o644)
+    with duckdb.connect(str(home.released_file)) as con:
+        con.execute("SET TimeZone = 'UTC'")
+        store, tried = Store(con, home), []
+        for (table,) in con.execute(
+            "SELECT schema_name || '.' || table_name FROM duckdb_tables() WHERE estimated_size > 0 AND NOT temporary ORDER BY 1"
+        ).fetchall():
+            con.execute("BEGIN TRANSACTION")
+            con.execute(f"DELETE FROM {table} WHERE rowid = (SELECT min(rowid) FROM {table})")
+            assert recorded(store), f"a row taken out of {table} is not seen"
+            con.execute("ROLLBACK")
+            tried.append(table)
+        assert recorded(store) == []
+    assert len(tried) > 25

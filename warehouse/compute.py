@@ -45,7 +45,9 @@ class Report:
     states: Mapping[str, int]
     other_periods: tuple[str, ...]  # restated outside the months asked for
     sql: str
-    seq: int
+    as_of: int  # the warehouse as of this ledger sequence was read
+    seq: int  # ledger sequence of the computation
+    ledger_hash: str  # of that ledger row
 
 
 def compute(store: Store, catalogue: Catalogues, months: Sequence[str], *, codes: Collection[str] | None = None,
@@ -392,7 +394,8 @@ FROM news n JOIN done d USING (kpi_code) ORDER BY ALL""",
         )
         what = ("values", "values restated", "roll-ups", "roll-ups restated", "computations")
         seal(store, head + 1, {name: SEALED[name] for name in what})
+    hashes = dict(con.execute("SELECT seq, hash FROM audit.ledger WHERE seq > ?", [head]).fetchall())
     return [
         Report(code, sum(states[code].values()), written[code], restated[code], states[code], elsewhere.get(code, ()),
-               texts.get(code, ""), done[code])
+               texts.get(code, ""), head, done[code], hashes[done[code]])
         for code in codes]  # fmt: skip

@@ -230,9 +230,13 @@ QUALIFY seq < max(seq) OVER (PARTITION BY subject, TRY(detail->>'$.catalogue'))"
 
 def _settings(store: Store) -> Iterator[Difference]:
     """What the file says it was made from, against the ledger."""
-    rows = store.con.execute("""
-SELECT s.name FROM registry.setting s LEFT JOIN (
-    SELECT kind, arg_max(TRY(detail->>'$.sha256'), seq) AS sha256 FROM audit.ledger WHERE kind IN ('schema', 'catalogue') GROUP BY 1) l ON l.kind = s.name
-WHERE s.value IS DISTINCT FROM l.sha256 ORDER BY 1""").fetchall()
-    for (name,) in rows:
-        yield Difference("registries", f"registry.setting {name} is not what was entered in the ledger")
+    found = dict(store.con.execute("SELECT name, value FROM registry.setting").fetchall())
+    entered: dict[str, str] = {}
+    for kind, digest in store.con.execute(
+        "SELECT kind, TRY(detail->>'$.sha256') FROM audit.ledger WHERE kind IN ('schema', 'catalogue') ORDER BY seq"
+    ).fetchall():
+        if kind == "schema":  # a new one makes the next computation enter the catalogue anew
+            entered.clear()
+        entered[kind] = digest
+    if found != entered:
+        yield Difference("registries", "registry.setting is not what was entered in the ledger")

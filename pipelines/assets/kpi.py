@@ -60,7 +60,10 @@ def _metadata(report: Report) -> dict[str, Any]:
         "dagster/row_count": report.cells,
         "written": report.written,
         "restated": report.restated,
-        "ledger sequence": report.seq,
+        "as of ledger sequence": report.as_of,
+        "ledger entry": f"{report.seq}:{report.ledger_hash}",
+        "walk back": f"qala explain {report.kpi_code} SETTLEMENT PERIOD --as-of {report.seq}",
+        "make again": f"qala reperform {report.kpi_code}",
         "sql": dg.MetadataValue.md(f"```sql\n{report.sql}\n```"),
     }
     metadata |= {f"state: {state}": count for state, count in report.states.items()}

@@ -168,17 +168,25 @@ def settlements() -> None:
 
 
 @app.command()
-def ui(port: Annotated[int, typer.Option(help="Port on this machine")] = 3000, home: HomeOption = None) -> None:
-    """Open the Dagster UI with its daemon (schedule, sensor, back-fills) on http://localhost:PORT."""
+def ui(
+    port: Annotated[int, typer.Option(help="Port on this machine")] = 3000,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="For auditors: everything can be seen, nothing can be started")
+    ] = False,
+    home: HomeOption = None,
+) -> None:
+    """Open the Dagster UI with its daemon (schedule, sensor, back-fills) on http://localhost:PORT; --read-only without daemon."""
     from pipelines.run import prepare
 
     place = home_of(home)
     prepare(place)
-    executable = str(Path(sys.executable).with_name("dagster"))
     workspace = Path(__file__).parents[2] / "workspace.yaml"  # there in a checkout, not in an installed wheel
     where = ["-w", str(workspace)] if workspace.exists() else ["-m", "pipelines.definitions"]
+    name = "dagster-webserver" if read_only else "dagster"
+    executable = str(Path(sys.executable).with_name(name))
+    words = ["--read-only"] if read_only else ["dev"]
     # replaces this process: Ctrl-C reaches Dagster itself
-    os.execv(executable, [executable, "dev", *where, "-p", str(port)])  # noqa: S606
+    os.execv(executable, [executable, *words, *where, "-p", str(port)])  # noqa: S606
 
 
 @app.command()
