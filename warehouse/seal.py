@@ -147,10 +147,10 @@ def digests(con: duckdb.DuckDBPyConnection, sql: str) -> Iterator[tuple[int, int
 
 @dataclass
 class _Parts:
-    """A column of a batch as bytes: one byte a row for gaps, then fixed-width values, or lengths and letters."""
+    """A column of a batch as bytes: where its gaps are, then fixed-width values, or lengths and letters."""
 
     kind: str
-    valid: Any  # uint8 a row
+    gaps: Any  # row numbers within the batch, ascending
     values: memoryview
     width: int
     letters: memoryview | None = None
@@ -158,59 +158,63 @@ class _Parts:
 
 
 class _Column:
-    """The running hashes of one column in one group."""
+    """The running hashes of one column in one group: gaps, values, letters."""
 
     def __init__(self) -> None:
-        self.kind, self.filled = "", False
+        self.kind, self.rows, self.gaps = "", 0, 0
         self.hashes = (hashlib.sha256(), hashlib.sha256(), hashlib.sha256())
 
     def add(self, parts: _Parts, start: int, end: int) -> None:
-        valid, values, letters = self.hashes
+        in_gaps, in_values, in_letters = self.hashes
         self.kind = parts.kind
-        self.filled = self.filled or bool(parts.valid[start:end].any())
-        valid.update(parts.valid[start:end])
-        values.update(parts.values[start * parts.width : end * parts.width])
+        if len(parts.gaps):
+            first, last = parts.gaps.searchsorted((start, end))
+            in_gaps.update((parts.gaps[first:last] + (self.rows - start)).astype("<i8").tobytes())
+            self.gaps += int(last - first)
+        in_values.update(parts.values[start * parts.width : end * parts.width])
         if parts.letters is not None:
-            letters.update(parts.letters[parts.offsets[start] : parts.offsets[end]])
+            in_letters.update(parts.letters[parts.offsets[start] : parts.offsets[end]])
+        self.rows += end - start
 
 
 def _parts(array: Any) -> _Parts:
     """An Arrow column as `_Parts`; gaps hold zeros, whatever lay in them."""
     import numpy as np
     import pyarrow as pa
-    import pyarrow.compute as pc
 
-    valid = array.is_valid().to_numpy(zero_copy_only=False).astype(np.uint8)
-    kind = array.type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        array = array.fill_null("").cast(pa.large_string())
-        offsets = np.frombuffer(array.buffers()[1], np.int64)[array.offset : array.offset + len(array) + 1]
+    kind, gaps = array.type, np.empty(0, np.int64)
+    if array.null_count:
+        gaps = np.flatnonzero(array.is_null().to_numpy(zero_copy_only=False))
+    if pa.types.is_string(kind):
+        array = array.fill_null("")
+        offsets = np.frombuffer(array.buffers()[1], np.int32)[array.offset : array.offset + len(array) + 1]
         letters = memoryview(array.buffers()[2] or b"").cast("B")
-        lengths = np.diff(offsets).astype("<i8")
-        return _Parts("text", valid, memoryview(lengths.tobytes()), 8, letters, offsets)
+        return _Parts("text", gaps, memoryview(np.diff(offsets).astype("<i4").tobytes()), 4, letters, offsets)
     if pa.types.is_decimal(kind):
-        array = array.cast(pa.decimal128(38, kind.scale))
-        raw = np.frombuffer(array.buffers()[1], np.uint8)[array.offset * 16 : (array.offset + len(array)) * 16]
-        numbers = raw.reshape(-1, 16) * valid[:, None]
-        return _Parts(f"decimal {kind.scale}", valid, memoryview(numbers.tobytes()), 16)
+        raw = np.frombuffer(array.cast(pa.decimal128(38, kind.scale)).buffers()[1], np.uint8).copy().reshape(-1, 16)
+        raw[gaps] = 0
+        return _Parts(f"decimal {kind.scale}", gaps, memoryview(raw[: len(array)].tobytes()), 16)
     if pa.types.is_floating(kind):
-        numbers = array.fill_null(0.0).to_numpy(zero_copy_only=False).astype("<f8")
-        return _Parts("double", valid, memoryview(numbers.tobytes()), 8)
+        return _Parts("double", gaps, _fixed(array.cast(pa.float64()), "<f8"), 8)
     if pa.types.is_boolean(kind) or pa.types.is_integer(kind):
-        numbers = pc.cast(array, pa.int64()).fill_null(0).to_numpy(zero_copy_only=False).astype("<i8")
-        return _Parts("int", valid, memoryview(numbers.tobytes()), 8)
+        return _Parts("int", gaps, _fixed(array.cast(pa.int64()), "<i8"), 8)
     if pa.types.is_date32(kind):
-        numbers = array.cast(pa.int32()).cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False).astype("<i8")
-        return _Parts("date", valid, memoryview(numbers.tobytes()), 8)
+        return _Parts("date", gaps, _fixed(array.cast(pa.int32()), "<i4"), 4)
     if pa.types.is_timestamp(kind):
-        numbers = array.cast(pa.timestamp("us", kind.tz)).cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
-        return _Parts("time", valid, memoryview(numbers.tobytes()), 8)
+        return _Parts("time", gaps, _fixed(array.cast(pa.timestamp("us", kind.tz)).cast(pa.int64()), "<i8"), 8)
     raise TypeError(f"no seal for a column of type {kind}")
+
+
+def _fixed(array: Any, kind: str) -> memoryview:
+    numbers = array.fill_null(0).to_numpy(zero_copy_only=False) if array.null_count else array.to_numpy()
+    return memoryview(numbers.astype(kind, copy=False).tobytes())
 
 
 def _total(count: int, hashes: Mapping[str, _Column]) -> str:
     found = [
-        [name, one.kind, *(h.hexdigest() for h in one.hashes)] for name, one in sorted(hashes.items()) if one.filled
+        [name, one.kind, *(h.hexdigest() for h in one.hashes)]
+        for name, one in sorted(hashes.items())
+        if one.gaps < one.rows
     ]
     return hashlib.sha256(json.dumps([count, found], separators=(",", ":")).encode()).hexdigest()
 
