@@ -64,6 +64,10 @@ class Archive:
         )
         return receipt
 
+    def keep(self, file: Path) -> str:
+        """Keep a file's bytes without a receipt: it is no extract. Returns its SHA-256."""
+        return self._keep(file)[0]
+
     def pending(self) -> list[Receipt]:
         """Receipts not yet decided on, in order of arrival."""
         if not self.pending_folder.exists():

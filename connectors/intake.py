@@ -9,11 +9,24 @@ from pathlib import Path
 
 from connectors import gate
 from connectors.archive import Archive, ArchiveError
+from connectors.corrections import RETAKEN, Declared, apply, read_corrections, retake
 from connectors.judge import judge
 from connectors.readers import StructureError, unpack
 from connectors.source_contract import SHIPPED, STANDARD, SourceContract, load_sources, standard
 from warehouse.contracts import Table
-from warehouse.load import Delivery, Finding, Home, Outcome, Store, decided, load, received, register, same_bytes
+from warehouse.load import (
+    Corrected,
+    Delivery,
+    Finding,
+    Home,
+    Outcome,
+    Store,
+    decided,
+    load,
+    received,
+    register,
+    same_bytes,
+)
 
 TIME_ZONE = "Asia/Almaty"  # national civil time: timestamps with an offset are brought to it
 BATCH_BYTES, BATCH_DELIVERIES = 1 << 30, 2000  # what is gated, judged and loaded at once
@@ -26,6 +39,7 @@ class Report:
 
     outcomes: list[Outcome] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    corrected: list[Corrected] = field(default_factory=list)
 
     def count(self, state: str) -> int:
         return sum(o.state == state for o in self.outcomes)
@@ -56,12 +70,15 @@ def register_pending(store: Store, archive: Archive) -> int:
 def take_in(store: Store, archive: Archive, table: Table, sources: Mapping[tuple[str, str], SourceContract],
             months: Iterable[str] | None = None, progress: Progress = lambda _: None) -> Report:  # fmt: skip
     """Decide on every waiting delivery of a table that closes in `months` (all, if None), batch by batch."""
-    report = Report()
-    waiting = received(store, table.name, months)
+    report, corrections = Report(), read_corrections(store.home.corrections, {table.name: table, **store.tables})
+    retake(store, archive, table, corrections)
+    waiting = [d for d in received(store, table.name) if RETAKEN in d.receipt_id]
+    waiting = sorted({*waiting, *received(store, table.name, months)}, key=lambda d: d.delivery_id)
     for batch in _batches(waiting):
-        outcomes, findings = _take_batch(store, archive, table, sources, batch)
+        outcomes, findings, corrected = _take_batch(store, archive, table, sources, batch, corrections)
         report.outcomes += outcomes
         report.findings += findings
+        report.corrected += corrected
         for one in batch:
             archive.settle(one.receipt_id)
         progress(
@@ -82,8 +99,8 @@ def _batches(deliveries: Sequence[Delivery]) -> Iterable[list[Delivery]]:
 
 
 def _take_batch(store: Store, archive: Archive, table: Table, sources: Mapping[tuple[str, str], SourceContract],
-                batch: list[Delivery]) -> tuple[list[Outcome], list[Finding]]:  # fmt: skip
-    repeated = same_bytes(store, batch)
+                batch: list[Delivery], corrections: Sequence[Declared]) -> tuple[list[Outcome], list[Finding], list[Corrected]]:  # fmt: skip
+    repeated = same_bytes(store, [d for d in batch if RETAKEN not in d.receipt_id])
     contracts = {d.delivery_id: sources.get((d.system, table.name)) or standard(table) for d in batch}
     refusals: dict[int, str] = {}
     incoming: list[gate.Incoming] = []
@@ -124,6 +141,7 @@ def _take_batch(store: Store, archive: Archive, table: Table, sources: Mapping[t
     findings = [Finding(d, "structure", "error", "conformity", False, reason, "Headers, encoding and format are those of the contract")
                 for d, reason in refusals.items()]  # fmt: skip
     counts: dict[int, tuple[int, int, int]] = {}
+    relation, corrected = gate.STAGED, list[Corrected]()
     if judged:
         profile, broken = gate.profile(store.con, table, judged)
         findings += judge(table, profile, broken)
@@ -131,6 +149,8 @@ def _take_batch(store: Store, archive: Archive, table: Table, sources: Mapping[t
             int(r["delivery_id"]): (int(r["received"]), int(r["accepted"]), int(r["rejected"]))
             for r in profile.to_dict("records")
         }
+        relation, corrected, failed = apply(store, archive, table, corrections, gate.STAGED)
+        findings += failed
     names = {d.delivery_id: d.file_name for d in batch}
     for finding in findings:
         if finding.severity == "error" and not finding.passed and finding.delivery_id not in refusals:
@@ -166,6 +186,7 @@ def _take_batch(store: Store, archive: Archive, table: Table, sources: Mapping[t
             )
         else:
             outcomes.append(Outcome(one.delivery_id, "loaded", None, *common, *counted))
-    load(store, table, gate.STAGED, batch, outcomes, findings)
+    load(store, table, relation, batch, outcomes, findings, corrected)
+    store.con.execute("DROP VIEW IF EXISTS corrected")
     gate.clear(store.con)
-    return outcomes, findings
+    return outcomes, findings, corrected

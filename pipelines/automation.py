@@ -6,7 +6,7 @@ import dagster as dg
 
 from connectors.deliver import collect
 from pipelines.resources import Qala, months
-from pipelines.run import blocks
+from pipelines.run import blocks, selection
 from warehouse.periods import parse_period
 
 job = dg.define_asset_job(
@@ -50,8 +50,11 @@ def inbox_sensor(context: dg.SensorEvaluationContext, qala: Qala) -> Iterator[dg
             newest |= dict.fromkeys(period.months, receipt.receipt_id)
         else:
             early.add(period.id)
+    tables = {r.table for r in qala.archive.pending()}
     for first, last in blocks(tuple(newest)):
         tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
-        yield dg.RunRequest(run_key=f"{first} {last} {max(newest.values())}", tags=tags)
+        yield dg.RunRequest(
+            run_key=f"{first} {last} {max(newest.values())}", tags=tags, asset_selection=selection(tables, qala.tables)
+        )
     if not newest:
         yield dg.SkipReason(f"waiting for {', '.join(sorted(early))} to end" if early else "no extract is waiting")

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import duckdb
 
+from connectors import corrections
+from connectors.corrections import Correction, read_corrections
 from connectors.source_contract import SHIPPED, load_sources
 from kpi_definitions import catalogue as catalogues
 from kpi_definitions.compiler import compile_kpi
@@ -47,6 +49,10 @@ def all_faults(
         faults += _label_faults(table)
     try:
         load_sources(tables, folders)
+    except DocumentError as error:
+        faults += error.faults
+    try:
+        counts["corrections"] = len(read_corrections(home.corrections, tables))
     except DocumentError as error:
         faults += error.faults
     try:
@@ -140,6 +146,7 @@ def write_schemas() -> list[Path]:
         folder / "initiative.schema.json": Initiative.model_json_schema(),
         folder / "catalogue.schema.json": CatalogueHead.model_json_schema(),
         folder / "assessment.schema.json": AssessmentRules.model_json_schema(),
+        Path(corrections.__file__).with_name("correction.schema.json"): Correction.model_json_schema(),
         SHOWCASE / "odcs.schema.json": odcs_schema(),
     }
     for path, content in wanted.items():

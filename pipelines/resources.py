@@ -1,12 +1,15 @@
 """The one resource: where this installation lives, and what it is made of."""
 
 import re
+import sqlite3
 import warnings
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 import dagster as dg
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 from connectors.archive import Archive
 from connectors.intake import sources_of
@@ -23,6 +26,17 @@ POOL = "warehouse"  # limited to one by dagster.yaml: runs take turns at the fil
 CIVIL_TIME = "Asia/Almaty"
 months = dg.MonthlyPartitionsDefinition(start_date=f"{FIRST_YEAR}-01", fmt="%Y-%m", timezone=CIVIL_TIME)
 single_run = dg.BackfillPolicy.single_run()  # a year is filled by one run: what a run costs is start-up
+
+
+@event.listens_for(Engine, "connect")
+def _do_not_wait_for_the_disk(connection: object, _: object) -> None:
+    """Dagster opens and commits its SQLite files thousands of times a run; waiting for the disk each time is most of a small run.
+
+    What a power failure could cost is Dagster's own history of runs, never the warehouse.
+    """
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA synchronous = OFF")
+
 
 listeners: list[Callable[[str], None]] = []  # the command line shows progress through this
 

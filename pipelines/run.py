@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from warehouse.contracts import load_tables
 from warehouse.periods import add_months, month_id, parse_period
 from warehouse.store import Home
+
+if TYPE_CHECKING:
+    from dagster import AssetKey
 
 
 @dataclass(frozen=True)
@@ -47,8 +52,20 @@ def blocks(months: Sequence[str]) -> list[tuple[str, str]]:
     return [(ordered[a], ordered[b - 1]) for a, b in pairwise(edges)]
 
 
-def run_months(home: Home, months: Sequence[str], say: Callable[[str], None]) -> list[RunResult]:
-    """Run the whole job over the months, one run for each block of consecutive ones."""
+def selection(tables: Collection[str], all_tables: Iterable[str]) -> list[AssetKey]:
+    """The assets of a run for which only `tables` have something new: all but the other tables' own."""
+    from dagster import AssetKey
+
+    from pipelines.definitions import defs
+
+    others = {AssetKey([level, name]) for name in all_tables if name not in tables for level in ("zero", "showcase")}
+    return [key for key in defs.resolve_asset_graph().get_all_asset_keys() if key not in others]
+
+
+def run_months(
+    home: Home, months: Sequence[str], say: Callable[[str], None], tables: Collection[str] | None = None
+) -> list[RunResult]:
+    """Run the job over the months, one run for each block of consecutive ones; `tables`: those with something new (None: all)."""
     prepare(home)
     import dagster as dg
 
@@ -56,6 +73,7 @@ def run_months(home: Home, months: Sequence[str], say: Callable[[str], None]) ->
     from pipelines.definitions import defs
 
     job = defs.resolve_job_def("city_kpis")
+    chosen = None if tables is None else selection(tables, load_tables())
     quiet = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
     resources.listeners.append(say)
     results = []
@@ -65,6 +83,7 @@ def run_months(home: Home, months: Sequence[str], say: Callable[[str], None]) ->
                 result = job.execute_in_process(
                     instance=instance,
                     run_config=quiet,
+                    asset_selection=chosen,
                     raise_on_error=False,
                     tags={"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last},
                 )

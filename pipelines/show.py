@@ -265,6 +265,13 @@ def explanation(console: Console, a: Mapping[str, Any]) -> None:
         _delivery(console, d)
     if len(a["deliveries"]) > SHOWN:
         console.print(f"  and {len(a['deliveries']) - SHOWN} more: --json shows all")
+    for c in a["corrections"]:
+        console.print(
+            f"  [yellow]corrected[/yellow] by {c['correction_id']} ({c['decided_by']}, {c['decided_on']}): {c['column_name']}, row {c['row_no']} of "
+            f"delivery {c['delivery_id']}: the source says {c['was']}, loaded was {c['becomes']}. {c['what'].strip()}; source {c['source_status']}",
+            highlight=False,
+            soft_wrap=True,
+        )
     for old in a["earlier"]:
         before = "no value" if old["value"] is None else f"{old['value']:,.6g}"
         console.print(f"  earlier: {before} ({old['state']}) until ledger sequence {old['valid_to_seq']}; since then: "

@@ -148,6 +148,7 @@ def explain(
         "definition": _words(catalogue, compiled, kpi) | ({"catalogue_version": found[names.index("catalogue_version")]} if found else {}),
         "sql": _statement(compiled, kato, period, current["as_of_seq"]),
         "deliveries": _deliveries(store, compiled, kato, period, current["as_of_seq"], store.head if seq is None else seq),
+        "corrections": _corrections(store, compiled, kato, period, current["as_of_seq"]),
         "earlier": _earlier(store, code, kato, period.id, seq),
     }  # fmt: skip
 
@@ -293,6 +294,27 @@ FROM audit.delivery WHERE delivery_id IN ({", ".join(map(str, rows)) or "NULL"})
             ],
         }
     return result
+
+
+def _corrections(store: Store, compiled: Compiled, kato: str, period: Period, seq: int) -> list[dict[str, Any]]:
+    """Declared corrections of rows behind the number: cell by cell what the source says and what was loaded instead."""
+    found: list[dict[str, Any]] = []
+    tables = ", ".join(map(literal, compiled.tables))
+    known = f"FROM audit.correction WHERE outcome = 'applied' AND kato = '{kato}' AND table_name IN ({tables})"
+    if not store.con.execute(f"SELECT count(*) {known}").fetchall()[0][0]:
+        return found
+    for scan in compiled.scans:
+        rows = Scan(scan.table, scan.time, scan.grain, (Measure("rows_used", "count(*)"),)).sql(
+            as_of(scan.table, seq),
+            window(kato, period.start, period.end, period.id),
+            any_window=True,
+            by="t.delivery_id, t.row_no",
+        )
+        cursor = store.con.execute(f"SELECT c.* {known.replace('audit.correction', 'audit.correction c')} AND c.table_name = '{scan.table}' "
+                                   f"AND (c.delivery_id, c.row_no) IN (SELECT (delivery_id, row_no) FROM ({rows})) ORDER BY ALL")  # fmt: skip
+        names = [d[0] for d in cursor.description or ()]
+        found += [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    return found
 
 
 def _earlier(store: Store, code: str, kato: str, period_id: str, seq: int | None) -> list[dict[str, Any]]:

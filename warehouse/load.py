@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 from typing import Any
 
 import duckdb
@@ -24,6 +24,7 @@ from warehouse.store import FIRST_YEAR, LAST_YEAR, Home, Store, StoreError, sett
 __all__ = [
     "FIRST_YEAR",
     "LAST_YEAR",
+    "Corrected",
     "Delivery",
     "Finding",
     "Home",
@@ -70,6 +71,29 @@ class Finding:
     observed: str
     expected: str
     failing_rows: int | None = None  # of a rule on rows; a rule on the delivery as a whole has none
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """A cell that a declared correction put right, or whose guard failed: a row of audit.correction, column by column."""
+
+    correction_id: str
+    sha256: str
+    delivery_id: int
+    row_no: int
+    table_name: str
+    kato: str
+    key: str
+    column_name: str
+    was: str | None
+    becomes: str | None
+    outcome: str
+    what: str
+    why: str
+    decided_by: str
+    decided_on: dt.date
+    source_status: str
+    source_reference: str | None
 
 
 @dataclass(frozen=True)
@@ -242,6 +266,7 @@ def load(
     deliveries: Sequence[Delivery],
     outcomes: Sequence[Outcome],
     findings: Iterable[Finding],
+    corrected: Sequence[Corrected] = (),
 ) -> None:
     """Write the decisions on a batch of deliveries of one table, and the rows of those accepted, in one transaction.
 
@@ -333,8 +358,21 @@ def load(
                 for f in findings
             ],
         )
+        loaded = {o.delivery_id for o in outcomes if o.state == "loaded"}
+        store.insert(
+            "audit.correction",
+            [f.name for f in fields(Corrected)],
+            [astuple(c) for c in corrected if c.delivery_id in loaded],
+        )
         journal(store, table.name)
-        what = ("deliveries decided", "check results", "rejected rows", "incidents opened", "incidents closed")
+        what = (
+            "corrections",
+            "deliveries decided",
+            "check results",
+            "rejected rows",
+            "incidents opened",
+            "incidents closed",
+        )
         seal(store, min(seqs.values()), {**{name: SEALED[name] for name in what}, **of_table(table.name)})
 
 

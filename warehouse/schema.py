@@ -292,6 +292,28 @@ _FIXED: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "failing_rows long Rows that break it; empty for a rule on the delivery as a whole",
         ),
     ),
+    "audit.correction": (
+        "Cells that declared corrections put right, and guards that failed, by delivery",
+        (
+            "correction_id text! Correction, and its file in <home>/corrections",
+            "sha256 text! SHA-256 of that file, which is in the archive",
+            "delivery_id long! Delivery whose row was put right",
+            "row_no long! Number of the record in its file",
+            "table_name text! Showcase table",
+            "kato text! Settlement",
+            "key text! Key of the row as JSON",
+            "column_name text! Column",
+            "was text What the source says",
+            "becomes text What was loaded",
+            "outcome text! applied, guard failed (the source no longer says what was expected) or withdrawn",
+            "what text! What is wrong",
+            "why text! How it is known",
+            "decided_by text! Who decided",
+            "decided_on date! When",
+            "source_status text! not told, reported, acknowledged, refused or mended",
+            "source_reference text Letter or ticket to the source",
+        ),
+    ),
     "audit.incident": (
         "Journal of data quality incidents: opened by failing checks, closed by a later delivery or by hand with a reason",
         (

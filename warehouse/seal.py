@@ -54,6 +54,7 @@ SEALED: Mapping[str, Sealed] = {
         "FROM audit.delivery WHERE state <> 'received'", "delivery_id"),
     "check results": Sealed(_of_delivery("check_result"), "delivery_id, rule, observed"),
     "rejected rows": Sealed(_of_delivery("rejected_row"), "delivery_id, row_no"),
+    "corrections": Sealed(_of_delivery("correction"), "delivery_id, correction_id, row_no, column_name"),
     "incidents opened": Sealed("SELECT opened_seq AS seq, * EXCLUDE (closed_seq, closed_at, closed_by, closing_reason) FROM audit.incident", "incident_id"),
     "incidents closed": Sealed(
         "SELECT closed_seq AS seq, incident_id, closed_at, closed_by, closing_reason FROM audit.incident WHERE closed_seq IS NOT NULL", "incident_id"),

@@ -81,6 +81,11 @@ class Home:
         return self.root / "catalogues"
 
     @property
+    def corrections(self) -> Path:
+        """Declared corrections of what sources have wrong (connectors/corrections.py)."""
+        return self.root / "corrections"
+
+    @property
     def release(self) -> Path:
         return self.root / "release"
 

@@ -69,6 +69,10 @@ def showcase_asset(table: Table, group: str) -> dg.AssetsDefinition:
             "rows accepted": report.accepted,
             "rows rejected": report.rejected,
         }
+        if report.corrected:
+            metadata["corrections"] = dg.MetadataValue.table([
+                dg.TableRecord({"correction": c.correction_id, "delivery": c.delivery_id, "row": c.row_no, "column": c.column_name,
+                                "was": str(c.was), "becomes": str(c.becomes), "outcome": c.outcome}) for c in report.corrected[:50]])  # fmt: skip
         if refused:
             metadata["refusals"] = dg.MetadataValue.md(
                 "\n".join(f"- delivery {o.delivery_id}: {o.reason}" for o in refused[:50])

@@ -69,7 +69,9 @@ def verify(
         else:
             with reading(place) as store:
                 found += recorded(store, anchor)
-                contents = store.con.execute("SELECT DISTINCT sha256 FROM audit.delivery ORDER BY sha256").fetchall()
+                contents = store.con.execute(
+                    "SELECT sha256 FROM audit.delivery UNION SELECT sha256 FROM audit.correction ORDER BY 1"
+                ).fetchall()
                 found += [
                     Difference("archive", text) for text in Archive(place.archive).damaged(c[0] for c in contents)
                 ]

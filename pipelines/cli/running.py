@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import os
 import sys
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kpi_definitions.documents import DocumentError
 from pipelines.cli.common import HomeOption, JsonOption, app, err, fail, home_of, out, print_json
 from warehouse.store import Home, StoreError
+
+if TYPE_CHECKING:
+    from connectors.corrections import Declared
 
 
 @app.command()
@@ -73,10 +78,11 @@ def run(
 ) -> None:
     """Take in what waits, check, load, compute, publish: the Dagster job, in this process."""
     from connectors.archive import Archive
+    from connectors.corrections import read_corrections
     from connectors.deliver import collect
     from connectors.intake import sources_of
     from warehouse.contracts import load_tables
-    from warehouse.periods import month_id, parse_period
+    from warehouse.periods import add_months, month_id, parse_period
 
     place = home_of(home)
     archive, tables = Archive(place.archive), load_tables()
@@ -87,23 +93,42 @@ def run(
                 highlight=False,
                 soft_wrap=True,
             )
-        wanted = [period] if period else [r.period for r in archive.pending()]
+        waiting = archive.pending()
+        wanted = [period] if period else [r.period for r in waiting]
         months = tuple(m for p in wanted for m in parse_period(p).months)
+        declared = read_corrections(place.corrections, tables)
     except (DocumentError, ValueError) as error:
         raise fail(error) from None
     running = month_id(dt.datetime.now(dt.timezone(dt.timedelta(hours=5))).date())  # Asia/Almaty
     if any(m >= running for m in months):
         out.print(f"months from {running} on have not ended: they wait", highlight=False)
         months = tuple(m for m in months if m < running)
+    corrected = _untried(place, declared)
+    if corrected and not period:
+        # what a correction touches is computed whatever the month
+        months = months or (month_id(add_months(parse_period(running).start, -1)),)
     if not months:
         out.print("nothing to run; deliver an extract (qala deliver --help) or name a period: qala run 2026-01")
         return
-    if not _run(place, months):
+    if not _run(place, months, None if period else {*corrected, *(r.table for r in waiting)}):
         raise typer.Exit(1)
     status(home=place.root)
 
 
-def _run(place: Home, months: tuple[str, ...]) -> bool:
+def _untried(place: Home, declared: Sequence[Declared]) -> set[str]:
+    """Tables of corrections that have come or changed since the release."""
+    from warehouse.store import reading
+
+    if not declared or not place.released_file.exists():
+        return set()
+    with reading(place) as store:
+        tried = {row[0] for row in store.con.execute("SELECT DISTINCT sha256 FROM audit.correction").fetchall()}
+    return {
+        d.correction.table for d in declared if hashlib.sha256(d.document.path.read_bytes()).hexdigest() not in tried
+    }
+
+
+def _run(place: Home, months: tuple[str, ...], tables: Collection[str] | None = None) -> bool:
     from pipelines.run import run_months
 
     with out.status("starting Dagster") as spinner:
@@ -112,7 +137,7 @@ def _run(place: Home, months: tuple[str, ...]) -> bool:
             out.print(f"  {text}", highlight=False, soft_wrap=True)
             spinner.update(text)
 
-        results = run_months(place, months, say)
+        results = run_months(place, months, say, tables)
     for result in results:
         span = result.first if result.first == result.last else f"{result.first} to {result.last}"
         if result.success:
