@@ -143,6 +143,59 @@ def comparison(console: Console, ours: Catalogue, theirs: Catalogue, found: Sequ
     console.print(f"without the same meaning in {ours.head.id}: {', '.join(alone) or 'none'}", highlight=False)
 
 
+def changes(console: Console, answer: Mapping[str, Any]) -> None:
+    """What the next run would change: deliveries, values by KPI, the largest changes, levels."""
+    decided = answer["deliveries"]
+    refused = [d for d in decided if d["state"] == "refused"]
+    console.print(f"{len(decided)} deliveries would be decided on, {len(refused)} of them refused", highlight=False)
+    for d in refused[:SHOWN]:
+        console.print(f"  [red]refused[/red] {d['reason']}", highlight=False, soft_wrap=True)
+    values = answer["values"]
+    table = Table(title="values of settlements that would change", title_justify="left")
+    for name in ("KPI", "new cells", "changed", "definition", "largest fall", "largest rise"):
+        table.add_column(name, justify="left" if name in {"KPI", "definition"} else "right")
+    for code in dict.fromkeys(v["kpi_code"] for v in values):
+        mine = [v for v in values if v["kpi_code"] == code]
+        by = [v["difference"] for v in mine if v["difference"] is not None]
+        versions = {
+            (v["version_before"], v["version_after"])
+            for v in mine
+            if v["version_before"] not in (None, v["version_after"])
+        }
+        table.add_row(
+            code, str(sum(v["state_before"] is None for v in mine)), str(sum(v["state_before"] is not None for v in mine)),
+            ", ".join(f"{a} to {b}" for a, b in sorted(versions)),
+            *(_number(d) if d else "" for d in (min([*by, 0]), max([*by, 0]))))  # fmt: skip
+    if values:
+        console.print(table)
+    table = Table(title="one by one, largest change first", title_justify="left")
+    for name in ("KPI", "settlement", "period", "before", "after", "state"):
+        table.add_column(name, justify="right" if name in {"before", "after"} else "left", overflow="fold")
+    changed = [v for v in values if v["state_before"] is not None]
+    for v in sorted(changed, key=lambda v: -abs(v["difference"] or 0))[:SHOWN]:
+        numbers = ("" if v[n] is None else _number(v[n]) for n in ("before", "after"))
+        states = (
+            v["state_after"] if v["state_before"] == v["state_after"] else f"{v['state_before']} to {v['state_after']}"
+        )
+        table.add_row(v["kpi_code"], f"{v['area']} {v['area_en']}", v["period_id"], *numbers, states)
+    if changed:
+        console.print(table)
+    table = Table(title="levels and places that would change", title_justify="left")
+    for name in ("year", "settlement", "level", "would be", "place", "would be "):
+        table.add_column(name, justify="left" if name == "settlement" else "right")
+    moved = [r for r in answer["levels"] if (r["level_before"], r["level_after"]) != (0, 0)]
+    for row in sorted(moved, key=lambda r: -abs((r["level_after"] or 0) - (r["level_before"] or 0)))[:SHOWN]:
+        cells = (
+            "" if row[n] is None else _number(row[n])
+            for n in ("level_before", "level_after", "place_before", "place_after")
+        )
+        table.add_row(str(row["year"]), f"{row['kato']} {row['settlement_en']}", *cells)
+    if moved:
+        console.print(table)
+    console.print(f"{len(changed)} values, {len(answer['rollups'])} roll-ups and {len(answer['levels'])} levels or places would change; all of them: --json",
+                  highlight=False)  # fmt: skip
+
+
 def reperformed(console: Console, result: Result) -> None:
     """What was made again, and what did not come out as published."""
     for one in result.differences:

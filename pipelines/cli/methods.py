@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from kpi_definitions.documents import DocumentError
-from pipelines.cli.common import HomeOption, app, fail, home_of, out
+from pipelines.cli.common import HomeOption, JsonOption, app, fail, home_of, out, print_json
 from warehouse.store import StoreError
 
 
@@ -62,6 +62,28 @@ def assess(
             show.scorecard(out, store, year)
     except (DocumentError, StoreError) as error:
         raise fail(error) from None
+
+
+@app.command()
+def diff(
+    catalogues: Annotated[
+        Path | None, typer.Option("--catalogues", help="A folder of catalogues in place of the home's own")
+    ] = None,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+) -> None:
+    """What the next run would change, and by how much: extracts, corrections, definitions and rules that wait. Changes nothing."""
+    from pipelines import show
+    from pipelines.whatif import what_if
+
+    try:
+        answer = what_if(home_of(home), catalogues)
+    except (DocumentError, StoreError) as error:
+        raise fail(error) from None
+    if as_json:
+        print_json(answer)
+    else:
+        show.changes(out, answer)
 
 
 @app.command()
