@@ -104,6 +104,10 @@ FAULTS = {
     "missing note": (replaced("    change_note: First version.\n", ""), ("- code: MGT02-1", 1), "change_note"),
     "same code and version": (INITIATIVE + KPI, ("code: MGT02-1", 2), "MGT02-1 version 1 is given twice"),
     "overlapping dates of effect": (INITIATIVE + SECOND, ("valid_from", 2), "versions 1 and 2 are in force on the same days"),
+    "a new version without a word why": (
+        replaced("2010-01-01\n", "2010-01-01\n    valid_to: 2026-02-01\n")
+        + SECOND.replace("2010-01-01", "2026-02-01").replace("Second version.", "First version."),
+        ("change_note", 2), "MGT02-1 version 2 has the change note of version 1"),
     "one day of overlap": (
         replaced("2010-01-01\n", "2010-01-01\n    valid_to: 2026-02-01\n") + SECOND.replace("2010-01-01", "2026-01-31"),
         ("valid_from: 2026-01-31", 1), "versions 1 and 2 are in force on the same days"),
