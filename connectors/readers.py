@@ -61,7 +61,21 @@ class Readable:
 
 
 def unpack(archive: Archive, sha256: str, contract: SourceContract, scratch: Path, file_name: str) -> Readable:
-    """Bring a delivery's bytes into `scratch`, verified against their hash. Raises StructureError, ArchiveError."""
+    """Bring a delivery's bytes into `scratch`, ready for DuckDB. Raises StructureError, ArchiveError."""
+    readable = as_received(archive, sha256, contract, scratch, file_name)
+    if not readable.parquet and not all(_quotes_pair(path, contract) for path in readable.files):
+        # DuckDB says so only where it scans few files (see _quotes_pair): a large file is scanned alone, others are mended at once
+        readable.alone = len(readable.files) == 1 and readable.files[0].stat().st_size > _MENDED_AT_ONCE
+        if not readable.alone:
+            mend(readable, contract)
+    return readable
+
+
+def as_received(archive: Archive, sha256: str, contract: SourceContract, scratch: Path, file_name: str) -> Readable:
+    """Bring a delivery's bytes into `scratch`, verified against their hash and decoded, every record as it came.
+
+    Raises StructureError, ArchiveError.
+    """
     whole = scratch / "content"
     digest = hashlib.sha256()
     with archive.open(sha256) as stream, whole.open("wb") as target:
@@ -97,11 +111,6 @@ def unpack(archive: Archive, sha256: str, contract: SourceContract, scratch: Pat
             readable.files.append(utf8)
     if readable is None:
         raise StructureError(f"{file_name}: the archive holds no CSV file; put the extract into it")
-    if not all(_quotes_pair(path, contract) for path in readable.files):
-        # DuckDB says so only where it scans few files (see _quotes_pair): a large file is scanned alone, others are mended at once
-        readable.alone = len(readable.files) == 1 and readable.files[0].stat().st_size > _MENDED_AT_ONCE
-        if not readable.alone:
-            mend(readable, contract)
     return readable
 
 
@@ -130,41 +139,17 @@ def _quotes_pair(path: Path, contract: SourceContract) -> bool:
 def mend(readable: Readable, contract: SourceContract) -> None:
     """Take records that cannot be split out of files DuckDB would refuse, and number the others. Slow; for broken files only."""
     row_no = 0
+    width = len(readable.header)
     for path in readable.files:
         clean = path.with_suffix(".clean")
-        with (
-            path.open(encoding="utf-8", errors="surrogateescape", newline="") as source,
-            clean.open("w", encoding="utf-8", newline="") as target,
-        ):
-            csv_format: dict[str, Any] = {"delimiter": contract.delimiter}
-            csv_format |= (
-                {"quotechar": contract.quote} if contract.quote else {"quotechar": None, "quoting": csv.QUOTE_NONE}
-            )
+        with clean.open("w", encoding="utf-8", newline="") as target:
             # before Python 3.13 the writer quotes only those line ends that it writes itself: hence both
-            writer = csv.writer(target, lineterminator="\r\n", **csv_format)
-            lines = _Lines(source)
-            next(csv.reader(lines, **csv_format))  # the header, checked before
-            reader = csv.reader(lines, strict=True, **csv_format)
-            width = len(readable.header)
-            padded = re.compile(f"(^|{re.escape(contract.delimiter)}) +{re.escape(contract.quote or chr(0))}")
+            writer = csv.writer(target, lineterminator="\r\n", **_csv_format(contract))
             writer.writerow([*readable.header, ROW_NUMBER])
-            while True:
-                lines.used.clear()
-                try:
-                    record = next(reader, None)
-                    if record and padded.search("".join(lines.used)):
-                        record = _unpadded(record, lines.used, contract.quote, csv_format)
-                except (csv.Error, ValueError):
-                    # a quote that is never closed takes in what follows: only its first line is at fault, the others are read anew
-                    record = []
-                    lines.give_back_all_but_first()
-                else:
-                    if record is None:
-                        break
-                    if not record:
-                        continue
+            found = records(path, contract)
+            next(found)  # the header, checked before
+            for record, raw in found:
                 row_no += 1
-                raw = "".join(lines.used)
                 if len(record) == width + 1 and not record[-1]:
                     record.pop()  # a delimiter at the end of the line, as DuckDB allows it
                 if any("\udc80" <= c <= "\udcff" for c in raw):
@@ -176,6 +161,39 @@ def mend(readable: Readable, contract: SourceContract) -> None:
                     writer.writerow([*record, row_no])
         clean.replace(path)
     readable.numbered = True
+
+
+def records(path: Path, contract: SourceContract) -> Iterator[tuple[list[str], str]]:
+    """The header, then every record of a file that counts for a row's number: its cells, none if it cannot be split, and its lines.
+
+    Bytes that are not UTF-8 come as surrogates (`surrogateescape`).
+    """
+    csv_format = _csv_format(contract)
+    padded = re.compile(f"(^|{re.escape(contract.delimiter)}) +{re.escape(contract.quote or chr(0))}")
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as source:
+        lines = _Lines(source)
+        yield next(csv.reader(lines, **csv_format)), "".join(lines.used)
+        reader = csv.reader(lines, strict=True, **csv_format)
+        while True:
+            lines.used.clear()
+            try:
+                record = next(reader, None)
+                if record and padded.search("".join(lines.used)):
+                    record = _unpadded(record, lines.used, contract.quote, csv_format)
+            except (csv.Error, ValueError):
+                # a quote that is never closed takes in what follows: only its first line is at fault, the others are read anew
+                lines.give_back_all_but_first()
+                yield [], "".join(lines.used)
+            else:
+                if record is None:
+                    return
+                if record:
+                    yield record, "".join(lines.used)
+
+
+def _csv_format(contract: SourceContract) -> dict[str, Any]:
+    quoting = {"quotechar": contract.quote} if contract.quote else {"quotechar": None, "quoting": csv.QUOTE_NONE}
+    return {"delimiter": contract.delimiter, **quoting}
 
 
 def _unpadded(record: list[str], lines: list[str], quote: str, csv_format: Mapping[str, Any]) -> list[str]:

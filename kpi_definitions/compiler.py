@@ -44,6 +44,7 @@ class Measure:
 
     name: str
     sql: str
+    where: str = ""  # which rows it takes in: a condition over t and c; empty if it takes all
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,22 @@ class Scan:
         `cells` is a relation (kato, period_id, period_start, period_end, period_end_population_date) of what is asked
         for; `any_window` admits periods that are not calendar ones of the grain (slower: a range join).
         """
+        columns = ",\n       ".join(f"{m.sql} AS {m.name}" for m in self.measures)
+        return f"SELECT {by},\n       {columns}\n{self._from(source, cells, any_window)}\nGROUP BY {by}"
+
+    def rows(
+        self, source: str, cells: str, columns: Iterable[str], flags: Mapping[str, str], *, any_window: bool = False
+    ) -> str:
+        """SELECT `columns` of the very rows that `sql` would measure, and with each the `flags`: name → condition over t and c.
+
+        A condition that is empty holds for every row; one that comes out NULL does not hold.
+        """
+        said = (f"coalesce({condition or 'true'}, false) AS {name}" for name, condition in flags.items())
+        chosen = ", ".join((*(f't."{c}"' for c in columns), *said))
+        return f"SELECT {chosen}\n{self._from(source, cells, any_window)}"
+
+    def _from(self, source: str, cells: str, any_window: bool) -> str:
+        """The rows of `source` that fall into the cells."""
         kind, column = self.time[0], f't."{self.time[1]}"'
         if kind == "event" and any_window:
             join = f"{column} >= c.period_start AND {column} < c.period_end"
@@ -76,11 +93,7 @@ class Scan:
                 f"t.snapshot_date = c.period_end_population_date AND {column} < c.period_end"
                 f" AND ({ended} IS NULL OR {ended} >= c.period_end)"
             )
-        columns = ",\n       ".join(f"{m.sql} AS {m.name}" for m in self.measures)
-        return (
-            f"SELECT {by},\n       {columns}\nFROM {source} AS t\n"
-            f"JOIN {cells} AS c ON t.kato = c.kato AND {join}\nGROUP BY {by}"
-        )
+        return f"FROM {source} AS t\nJOIN {cells} AS c ON t.kato = c.kato AND {join}"
 
 
 @dataclass(frozen=True)
@@ -116,16 +129,18 @@ def compile_kpi(kpi: Kpi, tables: Tables) -> Compiled:
         # a mean is kept as sum and count, so that it is exact and can be rolled up; a quantile stands for itself
         top = _filtered(f"sum({inner})" if kpi.kind is Kind.MEAN else num.sql("duckdb"), num_filter)
         cast = EXACT if kpi.kind is Kind.MEAN else "DOUBLE"
-        measures = (Measure(f"{stem}_n", f"CAST({top} AS {cast})"), Measure(f"{stem}_s", count))
+        taken = " AND ".join((*num_filter, f"({inner}) IS NOT NULL"))
+        measures = (Measure(f"{stem}_n", f"CAST({top} AS {cast})", taken), Measure(f"{stem}_s", count, taken))
         scan = Scan(numerator_rows.table, _time(numerator_rows, tables), kpi.period, measures)
         return Compiled(kpi, fingerprint(kpi), (scan, f"{stem}_n"), (scan, f"{stem}_s"), (scan, f"{stem}_s"))
     assert kpi.denominator is not None
     den_rows, den_where, den_base = _rows_of(kpi, kpi.denominator, "denominator")
     den = _part(kpi, kpi.denominator, den_rows, den_where, "denominator", tables)
     den_filter = _conditions(den_rows, [*den_base, (("denominator", "filter"), kpi.denominator.filter)], tables)
-    n = Measure(f"{stem}_n", f"CAST({_filtered(num.sql('duckdb'), num_filter)} AS {EXACT})")
-    d = Measure(f"{stem}_d", f"CAST({_filtered(den.sql('duckdb'), den_filter)} AS {EXACT})")
-    s = Measure(f"{stem}_s", _filtered("count(*)", _conditions(numerator_rows, num_base, tables)))
+    sampled = _conditions(numerator_rows, num_base, tables)
+    n = Measure(f"{stem}_n", f"CAST({_filtered(num.sql('duckdb'), num_filter)} AS {EXACT})", " AND ".join(num_filter))
+    d = Measure(f"{stem}_d", f"CAST({_filtered(den.sql('duckdb'), den_filter)} AS {EXACT})", " AND ".join(den_filter))
+    s = Measure(f"{stem}_s", _filtered("count(*)", sampled), " AND ".join(sampled))
     top_time, bottom_time = _time(numerator_rows, tables), _time(den_rows, tables)
     if (den_rows.table, bottom_time) == (numerator_rows.table, top_time):
         scan = Scan(numerator_rows.table, top_time, kpi.period, (n, d, s))

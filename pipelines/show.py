@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.panel import Panel
 from rich.syntax import Syntax
 from rich.table import Table
@@ -348,6 +349,40 @@ def _delivery(console: Console, d: Mapping[str, Any]) -> None:
         ]
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True)
+
+
+def rows(console: Console, tables: Sequence[Mapping[str, Any]]) -> None:
+    """The rows behind a number, table by table; a flag that says the same as another in every row shown is left out."""
+    for one in tables:
+        counted, found = one["counts"], one["rows"]
+        console.print(
+            f"[bold]{one['table']}[/bold]: {counted['rows']:,} rows; {counted['in_numerator']:,} in the numerator, "
+            f"{counted['in_denominator']:,} in the denominator, {counted['in_sample']:,} in the sample", highlight=False
+        )  # fmt: skip
+        flags = {"in_numerator": "numerator", "in_denominator": "denominator"}
+        if all(any(row["in_sample"] != row[flag] for row in found) for flag in flags):
+            flags["in_sample"] = "sample"
+        columns = [c for c in (*one["key"], *one["reads"]) if c != "kato"]
+        table = Table()
+        for name in ("delivery", "record", *columns, *flags.values()):
+            table.add_column(name, overflow="fold")
+        for row in found:
+            cells = ("" if row[c] is None else escape(str(row[c])) for c in columns)
+            table.add_row(
+                str(row["delivery_id"]), str(row["row_no"]), *cells, *("yes" if row[flag] else "" for flag in flags)
+            )
+        if found:
+            console.print(table)
+        for row in found:
+            if "source" in row:
+                console.print(f"record {row['row_no']} of delivery {row['delivery_id']}:", style="dim", highlight=False)
+                console.print(row["source"].rstrip("\r\n"), markup=False, highlight=False, soft_wrap=True)
+        if len(found) < counted["rows"]:
+            console.print(
+                f"{len(found):,} of {counted['rows']:,} shown; more with --limit N, all with --to FILE.csv",
+                style="dim",
+                highlight=False,
+            )
 
 
 def next_steps(console: Console, steps: Sequence[tuple[str, str]]) -> None:

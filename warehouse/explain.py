@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from kpi_definitions.catalogue import Catalogues
@@ -19,6 +21,17 @@ from warehouse.store import Store
 
 class UnknownError(LookupError):
     """A KPI, settlement or period that does not exist; the message says what does."""
+
+
+def as_json(answer: Any) -> str:
+    """An answer as JSON, the same text each time: whole numbers without a point, dates and times in ISO 8601."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Decimal):
+            return int(value) if value == value.to_integral_value() else float(value)
+        return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+    return json.dumps(answer, default=plain, ensure_ascii=False, indent=2) + "\n"
 
 
 def find_settlement(store: Store, text: str) -> tuple[str, str, str, str]:

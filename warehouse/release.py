@@ -28,7 +28,7 @@ EXPORTS = {
     "data_passport.csv": "FROM registry.data_passport ORDER BY id",
     "case_passports.csv": "FROM registry.case_passport ORDER BY code, version",
 }
-_FORMATS = {".csv": "FORMAT csv, HEADER", ".parquet": "FORMAT parquet, COMPRESSION zstd"}
+FORMATS = {".csv": "FORMAT csv, HEADER", ".parquet": "FORMAT parquet, COMPRESSION zstd"}
 MANIFEST = "release.json"
 
 
@@ -89,7 +89,7 @@ def publish(home: Home, missing: Callable[[Iterable[str]], Sequence[str]], run_i
         for name, what in EXPORTS.items():
             target = folder / f".{name}.new"
             target.unlink(missing_ok=True)
-            con.execute(f"COPY ({what}) TO {literal(str(target))} ({_FORMATS[Path(name).suffix]})")
+            con.execute(f"COPY ({what}) TO {literal(str(target))} ({FORMATS[Path(name).suffix]})")
             staged.append(target)
     finally:
         con.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -33,11 +32,6 @@ def fail(message: object) -> typer.Exit:
 
 
 def print_json(data: Any) -> None:
-    from decimal import Decimal
+    from warehouse.explain import as_json
 
-    def plain(value: Any) -> Any:
-        if isinstance(value, Decimal):
-            return int(value) if value == value.to_integral_value() else float(value)
-        return value.isoformat() if hasattr(value, "isoformat") else str(value)
-
-    sys.stdout.write(json.dumps(data, default=plain, ensure_ascii=False, indent=2) + "\n")
+    sys.stdout.write(as_json(data))

@@ -1,0 +1,149 @@
+"""What stands behind a number: its rows, their records as received, and a pack that can be checked without qala."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kpi_definitions.documents import DocumentError
+from pipelines.cli.common import HomeOption, JsonOption, app, err, fail, home_of, out, print_json
+from warehouse.store import Home, Store, StoreError
+
+KpiArgument = Annotated[str, typer.Argument(help="KPI code: MGT02-1")]
+SettlementArgument = Annotated[str, typer.Argument(help="KATO or name: 710000000, Astana, Астана")]
+PeriodArgument = Annotated[str, typer.Argument(help="2026-01, 2026-Q1, 2026, or any run of months: 2026-01/2026-06")]
+
+
+@app.command()
+def rows(
+    kpi: KpiArgument,
+    settlement: SettlementArgument,
+    period: PeriodArgument,
+    source: Annotated[bool, typer.Option("--source", help="With each row its record as received")] = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Rows of each table shown")] = 20,
+    to: Annotated[Path | None, typer.Option("--to", help="Write all rows to FILE.csv or FILE.parquet")] = None,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+) -> None:
+    """The warehouse rows behind a number, each with the delivery and the record it comes from."""
+    from connectors.archive import ArchiveError
+    from connectors.readers import StructureError
+    from kpi_definitions.catalogue import load
+    from pipelines import show
+    from warehouse.explain import UnknownError
+    from warehouse.release import FORMATS
+    from warehouse.rows import behind, counts, fetch, number
+    from warehouse.sql import literal
+    from warehouse.store import reading
+
+    if to is not None and (to.suffix not in FORMATS or not to.parent.is_dir()):
+        raise fail(f"{to}: name a file in a folder that exists, ending in .csv or .parquet")
+    if to is not None and source:
+        raise fail(
+            "records as received do not go into a table of rows; ask for them with --json, or leave out --source"
+        )
+    place = home_of(home)
+    try:
+        with reading(place) as store:
+            one = number(store, load(place.catalogues), kpi.upper(), settlement, period)
+            tables = behind(store, one)
+            if to is not None:
+                for found in tables:
+                    path = to if len(tables) == 1 else to.with_name(f"{to.stem}-{found.table}{to.suffix}")
+                    store.con.execute(f"COPY ({found.sql}) TO {literal(path)} ({FORMATS[path.suffix]})")
+                    out.print(
+                        f"{path}: {counts(store, found)['rows']:,} rows of {found.table}",
+                        highlight=False,
+                        soft_wrap=True,
+                    )
+                return
+            answer = [
+                {
+                    "table": t.table,
+                    "counts": counts(store, t),
+                    "key": t.key,
+                    "reads": t.reads,
+                    "rows": fetch(store, t, limit),
+                }
+                for t in tables
+            ]
+            if source:
+                _add_sources(place, store, answer)
+    except (UnknownError, StoreError, DocumentError, ArchiveError, StructureError) as error:
+        raise fail(error) from None
+    if as_json:
+        print_json(
+            {
+                "kpi": one.compiled.kpi.code,
+                "kato": one.kato,
+                "period": one.period.id,
+                "as_of_seq": one.seq,
+                "tables": answer,
+            }
+        )
+    else:
+        show.rows(out, answer)
+
+
+@app.command()
+def evidence(
+    kpi: KpiArgument,
+    settlement: SettlementArgument,
+    period: PeriodArgument,
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", help="FOLDER or FILE.zip; else evidence-KPI-KATO-PERIOD here", show_default=False),
+    ] = None,
+    files: Annotated[bool, typer.Option("--files", help="With the delivered files as received")] = False,
+    home: HomeOption = None,
+) -> None:
+    """A pack with everything behind a number, which an auditor checks without qala."""
+    from connectors.archive import Archive, ArchiveError
+    from kpi_definitions.catalogue import load
+    from warehouse.evidence import EvidenceError, write
+    from warehouse.explain import UnknownError
+    from warehouse.rows import number
+    from warehouse.store import reading
+
+    place = home_of(home)
+    try:
+        with reading(place) as store:
+            one = number(store, load(place.catalogues), kpi.upper(), settlement, period)
+            target = to or Path(f"evidence-{kpi.upper()}-{one.kato}-{one.period.id.replace('/', '_')}")
+            pack = write(store, one, target, Archive(place.archive).open if files else None)
+    except (UnknownError, StoreError, DocumentError, EvidenceError, ArchiveError, OSError) as error:
+        raise fail(error) from None
+    out.print(
+        f"wrote {pack.path}: {pack.files} files; README.md in it says how to check it", highlight=False, soft_wrap=True
+    )
+    out.print(f"ledger head {pack.head}", highlight=False, soft_wrap=True)
+
+
+def _add_sources(place: Home, store: Store, answer: list[dict[str, Any]]) -> None:
+    """Put `source`, the record as received, and `source_header` into every row."""
+    from connectors.archive import Archive
+    from connectors.intake import sources_of
+    from connectors.original import originals
+    from connectors.source_contract import standard
+
+    contracts = sources_of(place, store.tables)
+    for one in answer:
+        for delivery_id in sorted({row["delivery_id"] for row in one["rows"]}):
+            mine = [row for row in one["rows"] if row["delivery_id"] == delivery_id]
+            delivery = store.con.execute(
+                "SELECT sha256, system, file_name, contract_version FROM audit.delivery WHERE delivery_id = ?",
+                [delivery_id],
+            ).fetchone()
+            assert delivery is not None
+            sha256, system, file_name, version = delivery
+            contract = contracts.get((system, one["table"])) or standard(store.tables[one["table"]])
+            if contract.version != version:
+                err.print(
+                    f"{file_name} was read by version {version} of contract {contract.id}; shown by version {contract.version}",
+                    highlight=False, soft_wrap=True,
+                )  # fmt: skip
+            found = originals(Archive(place.archive), sha256, contract, {row["row_no"] for row in mine}, file_name)
+            for row in mine:
+                row["source"], row["source_header"] = found[row["row_no"]].text, found[row["row_no"]].header

@@ -1,0 +1,210 @@
+"""The README of an evidence pack, in English and Russian: what to type, how to read it, what it proves. Words only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+SHOW = "import duckdb; print(duckdb.execute(open('recompute.sql', encoding='utf-8').read()).fetchone())"
+_CLASSES = {"internal": "служебный", "personal": "персональный", "restricted": "ограниченного доступа"}
+
+_ENGLISH = """# Evidence pack: {code}, {place_en}, {period}
+
+[Русский текст ниже](#пакет-доказательств)
+
+{name_en}. Value: **{value}**, state: {state}. Numerator {numerator}, denominator {denominator}, sample {sample}.
+The warehouse was read as of ledger row {as_of}. Definition: version {version}, fingerprint `{fingerprint}`.
+
+The pack shows how this number came about and lets you compute it again. Nothing but `sha256sum` and DuckDB is needed.
+
+## Check it
+
+In this folder type
+
+```
+sha256sum --check SHA256SUMS
+duckdb -line -c ".read recompute.sql"
+```
+
+Without the DuckDB program, but with its Python package:
+
+```
+python -c "{show}"
+```
+
+The first command says `OK` for each file. The last row of the second:
+
+| column | meaning |
+|---|---|
+| `expected` | the number as it was recorded |
+| `computed` | the number by the definition's own SQL, from the rows in `rows/` |
+| `equal` | `true`: value, numerator, denominator and sample are the same |
+| `ledger_intact` | `true`: every ledger row follows from the one before it, up to the head below |
+| `inputs_in_ledger` | `true`: each delivery's SHA-256 and the definition's fingerprint are those that the ledger has |
+
+The `duckdb` program also prints, before it, the ledger's first broken row, if there is one, and each delivery with its ledger row.
+
+## The head of the ledger
+
+```
+{head}
+```
+
+Compare it with a head that was kept elsewhere, at the time (printed by `qala verify`, in `release.json`, in a letter). Only this comparison
+shows a ledger that was rewritten from end to end.
+
+## What is in it
+
+{tables}
+
+Columns: the table's key, the columns that the definition reads, `delivery_id` and `row_no` (which record of which delivered file),
+`valid_from_seq` (the ledger row that brought this version of the row), and `in_numerator`, `in_denominator`, `in_sample`. Rows with no
+flag fell into the period and were left out by the definition's conditions.
+
+| file | what it holds |
+|---|---|
+| `definition.json` | the definition as registered, with its fingerprint |
+| `value.json` | everything `qala explain` says: formula, SQL, deliveries, earlier values |
+| `deliveries.json` | each delivery: file name, SHA-256, size, system, owner, times, counts, contract, check results, rejected rows by rule |
+| `ledger.parquet` | the whole ledger, needed to check its chain |
+| `recompute.sql` | the computation and the comparison |{files_en}
+
+## What it proves, and what not
+
+- It proves that the recorded number follows from these rows by this definition, and that deliveries and definition are those of this ledger.
+- It does not prove that these rows are those of the delivered files. {original_en}
+- A changed row that does not change the number leaves `equal` true: `SHA256SUMS` shows it. Who may change the pack may change
+  `SHA256SUMS` too: keep its own SHA-256, or have a second pack made from the same release by the same DuckDB; it has the same bytes.
+- It does not prove that the number is what was published: compare it with the release (`kpi_values.csv`).
+- It does not prove that the systems delivered all they had.
+
+## Personal and restricted data
+
+{classified_en}
+The ledger names delivered files and who closed incidents of data quality. {personal_files_en}A pack is made for an audit, not for publication.
+"""
+
+_RUSSIAN = """
+---
+
+# Пакет доказательств
+
+**{code}, {place_ru}, {period}.** {name_ru}. Значение: **{value}**, состояние: {state}. Числитель {numerator}, знаменатель {denominator},
+выборка {sample}. Хранилище прочитано по состоянию на запись журнала {as_of}. Определение: версия {version}, отпечаток `{fingerprint}`.
+
+Пакет показывает, как получено число, и позволяет вычислить его заново. Нужны только `sha256sum` и DuckDB.
+
+## Как проверить
+
+В этой папке наберите
+
+```
+sha256sum --check SHA256SUMS
+duckdb -line -c ".read recompute.sql"
+```
+
+Если программы DuckDB нет, но есть её пакет для Python:
+
+```
+python -c "{show}"
+```
+
+Первая команда отвечает `OK` по каждому файлу. Последняя строка второй:
+
+| столбец | что значит |
+|---|---|
+| `expected` | число, как оно записано |
+| `computed` | число, вычисленное по SQL определения из строк папки `rows/` |
+| `equal` | `true`: значение, числитель, знаменатель и выборка совпали |
+| `ledger_intact` | `true`: каждая запись журнала следует из предыдущей, вплоть до указанной ниже головной |
+| `inputs_in_ledger` | `true`: SHA-256 каждой поставки и отпечаток определения те же, что в журнале |
+
+Программа `duckdb` перед этим печатает первую нарушенную запись журнала, если она есть, и каждую поставку с её записью в журнале.
+
+## Головная запись журнала
+
+```
+{head}
+```
+
+Сравните её с той, что была тогда же сохранена в другом месте (её печатает `qala verify`, она есть в `release.json`). Только это сравнение
+выявляет журнал, переписанный целиком.
+
+## Что внутри
+
+{tables_ru}
+
+Столбцы: ключ таблицы, столбцы, которые читает определение, `delivery_id` и `row_no` (какая запись какого файла), `valid_from_seq` (запись
+журнала, с которой действует эта версия строки), а также `in_numerator`, `in_denominator`, `in_sample`: вошла ли строка в числитель,
+знаменатель, выборку. Строки без отметок относятся к периоду, но исключены условиями определения.
+
+| файл | что в нём |
+|---|---|
+| `definition.json` | определение, как оно зарегистрировано, с отпечатком |
+| `value.json` | всё, что сообщает `qala explain`: формула, SQL, поставки, прежние значения |
+| `deliveries.json` | каждая поставка: имя файла, SHA-256, размер, система, владелец, время, строки, контракт, проверки, отклонённые строки по правилам |
+| `ledger.parquet` | весь журнал: он нужен для проверки цепочки |
+| `recompute.sql` | вычисление и сравнение |{files_ru}
+
+## Что доказано, а что нет
+
+- Доказано, что записанное число следует из этих строк по этому определению, а поставки и определение те же, что в этом журнале.
+- Не доказано, что эти строки взяты из поставленных файлов. {original_ru}
+- Изменённая строка, которая не меняет числа, оставляет `equal` равным `true`: её выявляет `SHA256SUMS`. Кто может изменить пакет, может
+  изменить и `SHA256SUMS`: сохраните его собственный SHA-256 или получите второй пакет из того же выпуска той же версией DuckDB: байты совпадут.
+- Не доказано, что опубликовано именно это число: сравните его с выпуском (`kpi_values.csv`).
+- Не доказано, что системы передали всё, что у них было.
+
+## Персональные данные и данные ограниченного доступа
+
+{classified_ru}
+Журнал называет поставленные файлы и тех, кто закрыл инциденты качества данных. {personal_files_ru}Пакет предназначен для аудита, а не для публикации.
+"""
+
+
+def readme(
+    answer: Mapping[str, Any], head: str, tables: Mapping[str, Mapping[str, int]], classified: Mapping[str, Sequence[str]], *, files: bool
+) -> str:  # fmt: skip
+    """`answer` as `explain` gives it; `tables`: rows and flags by table; `classified`: columns by classification, open ones left out."""
+    words: dict[str, Any] = {
+        "code": answer["kpi"]["code"], "name_en": answer["kpi"]["name"]["en"], "name_ru": answer["kpi"]["name"]["ru"],
+        "place_en": answer["settlement"]["name_en"], "place_ru": answer["settlement"]["name_ru"], "period": answer["period"]["id"],
+        "state": answer["state"] + (f" ({answer['obs_status']})" if answer["obs_status"] else "") + (f": {answer['reason']}" if answer["reason"] else ""),
+        "as_of": answer["computed"]["as_of_seq"], "version": answer["definition"]["version"], "fingerprint": answer["definition"]["hash"],
+        "value": "—" if answer["value"] is None else f"{answer['value']} {answer['kpi']['unit']}",
+        "numerator": "—" if answer["numerator"] is None else answer["numerator"],
+        "denominator": "—" if answer["denominator"] is None else answer["denominator"], "sample": answer["sample_size"] or 0, "head": head, "show": SHOW,
+        "tables": _table("rows", "in the numerator", "in the denominator", "in the sample", tables),
+        "tables_ru": _table("строк", "в числителе", "в знаменателе", "в выборке", tables),
+    }  # fmt: skip
+    names = {kind: ", ".join(f"`{c}`" for c in columns) for kind, columns in sorted(classified.items())}
+    words["classified_en"] = (
+        "".join(f"- {kind}: {columns}\n" for kind, columns in names.items())
+        or "All columns in the pack are classified as open.\n"
+    )
+    words["classified_ru"] = (
+        "".join(f"- {_CLASSES.get(kind, kind)} ({kind}): {columns}\n" for kind, columns in names.items())
+        or "Все столбцы пакета отнесены к открытым.\n"
+    )
+    if files:
+        words["files_en"] = "\n| `files/` | the files as received: SHA-256, then the name |"
+        words["files_ru"] = "\n| `files/` | файлы, как они получены: SHA-256, затем имя |"
+        words["original_en"] = "`delivery_id` and `row_no` lead from each row to its record in `files/`: look up a few."
+        words["original_ru"] = (
+            "`delivery_id` и `row_no` ведут от каждой строки к её записи в `files/`: сверьте несколько."
+        )
+        words["personal_files_en"] = "`files/` holds whole files, with columns that the definition does not read. "
+        words["personal_files_ru"] = "В `files/` лежат файлы целиком, со столбцами, которых определение не читает. "
+    else:
+        words |= {"files_en": "", "files_ru": "", "personal_files_en": "", "personal_files_ru": ""}
+        words["original_en"] = "Ask for a pack made with `--files`, and look up a few by `delivery_id` and `row_no`."
+        words["original_ru"] = (
+            "Запросите пакет с ключом `--files` и сверьте несколько строк по `delivery_id` и `row_no`."
+        )
+    return (_ENGLISH + _RUSSIAN).format(**words)
+
+
+def _table(rows: str, numerator: str, denominator: str, sample: str, tables: Mapping[str, Mapping[str, int]]) -> str:
+    lines = [f"| | {rows} | {numerator} | {denominator} | {sample} |", "|---|---|---|---|---|"]
+    lines += [f"| `rows/{table}.parquet` | {' | '.join(map(str, found.values()))} |" for table, found in tables.items()]
+    return "\n".join(lines)
