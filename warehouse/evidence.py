@@ -187,11 +187,7 @@ def _deliveries(store: Store, one: Number) -> list[dict[str, Any]]:
         registered = store.con.execute(
             "SELECT registered_seq FROM audit.delivery WHERE delivery_id = ?", [given["delivery_id"]]
         ).fetchone()
-        owner = {
-            "owner": store.tables[given["table_name"]].owner,
-            "registered_seq": registered[0] if registered else None,
-        }
-        found.append({**given, **owner, "checks": checks})
+        found.append({**given, "registered_seq": registered[0] if registered else None, "checks": checks})
     return found
 
 

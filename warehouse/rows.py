@@ -50,9 +50,13 @@ class Behind:
     sql: str  # a query on the store: delivery_id, row_no, valid_from_seq, key, reads and the flags, in the order of delivery and record
 
 
-def number(store: Store, catalogue: Catalogues, code: str, settlement: str, period: str) -> Number:
-    """The number asked for. Raises UnknownError if there is none, or if it is made of cells that have rows of their own."""
-    answer = explain(store, catalogue, code, settlement, period)
+def number(
+    store: Store, catalogue: Catalogues, code: str, settlement: str, period: str, seq: int | None = None
+) -> Number:
+    """The number asked for; `seq`: as it was published at that ledger sequence.
+
+    Raises UnknownError if there is none, or if it is made of cells that have rows of their own."""
+    answer = explain(store, catalogue, code, settlement, period, seq)
     if "members" in answer:
         raise UnknownError(_cell_by_cell(answer))
     kpi = _definition(store, catalogue, code, answer["definition"]["version"])

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from kpi_definitions.documents import DocumentError
-from pipelines.cli.common import HomeOption, JsonOption, app, fail, home_of, out, print_json
+from pipelines.cli.common import AsOfOption, HomeOption, JsonOption, app, fail, home_of, out, print_json
 from warehouse.store import StoreError
 
 
@@ -18,9 +18,7 @@ def explain(
         str, typer.Argument(help="KATO or name: 710000000, Astana, Астана; a region, an item 7 group, KZ")
     ],
     period: Annotated[str, typer.Argument(help="2026-01, 2026-Q1, 2026, or any run of months: 2026-01/2026-06")],
-    as_of: Annotated[
-        int | None, typer.Option("--as-of", help="As it was published at this ledger sequence; left out: as it holds")
-    ] = None,
+    as_of: AsOfOption = None,
     as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:

@@ -19,6 +19,9 @@ err = Console(stderr=True)
 HomeOption = Annotated[
     Path | None, typer.Option("--home", help="Home folder; else QALA_HOME, else ./qala-home", show_default=False)
 ]
+AsOfOption = Annotated[
+    int | None, typer.Option("--as-of", help="As it was published at this ledger sequence; left out: as it holds")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Plain data instead of tables")]
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from kpi_definitions.documents import DocumentError
-from pipelines.cli.common import HomeOption, JsonOption, app, err, fail, home_of, out, print_json
+from pipelines.cli.common import AsOfOption, HomeOption, JsonOption, app, err, fail, home_of, out, print_json
 from warehouse.store import Home, Store, StoreError
 
 KpiArgument = Annotated[str, typer.Argument(help="KPI code: MGT02-1")]
@@ -24,6 +24,7 @@ def rows(
     source: Annotated[bool, typer.Option("--source", help="With each row its record as received")] = False,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Rows of each table shown")] = 20,
     to: Annotated[Path | None, typer.Option("--to", help="Write all rows to FILE.csv or FILE.parquet")] = None,
+    as_of: AsOfOption = None,
     as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
@@ -47,7 +48,7 @@ def rows(
     place = home_of(home)
     try:
         with reading(place) as store:
-            one = number(store, load(place.catalogues), kpi.upper(), settlement, period)
+            one = number(store, load(place.catalogues), kpi.upper(), settlement, period, as_of)
             tables = behind(store, one)
             if to is not None:
                 for found in tables:
@@ -97,6 +98,7 @@ def evidence(
         typer.Option("--to", help="FOLDER or FILE.zip; else evidence-KPI-KATO-PERIOD here", show_default=False),
     ] = None,
     files: Annotated[bool, typer.Option("--files", help="With the delivered files as received")] = False,
+    as_of: AsOfOption = None,
     home: HomeOption = None,
 ) -> None:
     """A pack with everything behind a number, which an auditor checks without qala."""
@@ -110,7 +112,7 @@ def evidence(
     place = home_of(home)
     try:
         with reading(place) as store:
-            one = number(store, load(place.catalogues), kpi.upper(), settlement, period)
+            one = number(store, load(place.catalogues), kpi.upper(), settlement, period, as_of)
             target = to or Path(f"evidence-{kpi.upper()}-{one.kato}-{one.period.id.replace('/', '_')}")
             pack = write(store, one, target, Archive(place.archive).open if files else None)
     except (UnknownError, StoreError, DocumentError, EvidenceError, ArchiveError, OSError) as error:
