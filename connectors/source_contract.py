@@ -7,7 +7,6 @@ A file in the standard exchange format (UTF-8 CSV or Parquet with the table's ow
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +22,8 @@ from warehouse.sql import literal, quoted
 
 SHIPPED = Path(__file__).parent / "contracts"
 STANDARD = "standard"  # system code of the exchange format
+_OWN = re.compile(r"=|__row_no$")  # how names begin that the first gate needs for itself (connectors/gate.py)
+_SYSTEM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _PROPERTIES = {
     "system",
     "format",
@@ -198,11 +199,23 @@ def parse_source(document: Document, tables: Mapping[str, Table]) -> SourceContr
                 )
             )
         logic, sources = prop.get("transformLogic"), prop.get("transformSourceObjects", [])
-        header = None if logic else prop.get("physicalName", prop["name"])
-        headers += [header] if header else sources
-        if logic:
+        header = None if logic is not None else prop.get("physicalName", prop["name"])
+        named: list[Any] = [header] if logic is None else sources if isinstance(sources, list) else [sources]
+        headers += named
+        for one in named:
+            if not isinstance(one, str) or not one or not one.isprintable() or _OWN.match(one):
+                faults.append(
+                    document.fault(
+                        (*where, "physicalName" if logic is None else "transformSourceObjects"),
+                        f"{prop['name']}: {one!r} cannot be a header",
+                        "write the header as it stands in the file; = at its beginning and __row_no are ours",
+                    )
+                )
+        if logic is not None:
             try:
-                check(parse(logic, ("transformLogic",)), sources, ("transformLogic",), TRANSFORM, TRANSFORM_FUNCTIONS)
+                tree = parse(logic, ("transformLogic",))
+                check(tree, [*map(str, named)], ("transformLogic",), TRANSFORM, TRANSFORM_FUNCTIONS)
+                logic = tree.sql("duckdb")  # as it was understood, not as it was written
             except ExpressionError as error:
                 faults.append(document.fault((*where, *error.where), f"{prop['name']}: {error.message}", error.remedy))
         extra = custom(prop)
@@ -249,8 +262,10 @@ def _unusable(document: Document, settings: Mapping[str, Any]) -> list[Fault]:
     """Settings no file could be read by."""
     faults = []
     try:
-        codecs.lookup(settings.get("encoding", "utf-8"))
-    except (LookupError, TypeError):
+        "".encode(
+            settings.get("encoding", "utf-8")
+        )  # a codec that makes no text, like zip or rot13, is a LookupError here
+    except (LookupError, TypeError, ValueError):
         faults.append((f"encoding {settings['encoding']!r} is not known", "use utf-8, utf-16, cp1251 or kz1048"))
     if not isinstance(settings.get("delimiter", ","), str) or len(settings.get("delimiter", ",")) != 1:
         faults.append(
@@ -260,6 +275,8 @@ def _unusable(document: Document, settings: Mapping[str, Any]) -> list[Fault]:
         faults.append(
             (f"quote {settings['quote']!r} is not one character", "write one, or '' if nothing is ever quoted")
         )
+    if not _SYSTEM.fullmatch(str(settings.get("system", STANDARD))):
+        faults.append((f"system {settings['system']!r} cannot be a code", "use Latin letters, digits, dot, dash"))
     return [document.fault(("customProperties",), what, remedy) for what, remedy in faults]
 
 

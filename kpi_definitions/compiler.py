@@ -235,11 +235,15 @@ def _part(kpi: Kpi, part: Part, rows: Rows, rows_where: Where, side: str, tables
         check(child, _names(columns), where, (*SCALAR, exp.Distinct))
     if arguments:
         raise ExpressionError(where, f"{part.aggregate!r} has too many arguments", "aggregate one expression")
+    _reads_data(tree, part.aggregate, rows, where)
+    return _qualify(tree)
+
+
+def _reads_data(tree: exp.Expr, text: str, rows: Rows, where: Where) -> None:
     if all(column.name in PARAMETERS for column in tree.find_all(exp.Column)):
         raise ExpressionError(
-            where, f"{part.aggregate!r} reads no column of {rows.table}", "a constant may not stand in place of data"
+            where, f"{text!r} reads no column of {rows.table}", "a constant may not stand in place of data"
         )
-    return _qualify(tree)
 
 
 def _conditions(rows: Rows, filters: list[tuple[Where, str | None]], tables: Tables) -> list[str]:
@@ -248,6 +252,7 @@ def _conditions(rows: Rows, filters: list[tuple[Where, str | None]], tables: Tab
         if text:
             tree = parse(text, where)
             check(tree, _names(tables[rows.table]), where, SCALAR)
+            _reads_data(tree, text, rows, where)
             result.append(f"({_qualify(tree).sql('duckdb')})")
     return result
 

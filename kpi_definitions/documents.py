@@ -38,6 +38,9 @@ class DocumentError(ValueError):
         self.faults = sorted(set(faults))
         super().__init__("\n".join(map(str, self.faults)))
 
+    def __reduce__(self) -> tuple[type[DocumentError], tuple[list[Fault]]]:
+        return type(self), (self.faults,)
+
 
 @dataclass(frozen=True)
 class Document:

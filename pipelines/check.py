@@ -14,7 +14,7 @@ from connectors.source_contract import SHIPPED, load_sources
 from kpi_definitions import catalogue as catalogues
 from kpi_definitions.compiler import compile_kpi
 from kpi_definitions.documents import DocumentError, Fault, read
-from kpi_definitions.expressions import SCALAR, ExpressionError, check, parse
+from kpi_definitions.expressions import ExpressionError
 from kpi_definitions.model import AssessmentRules, CatalogueHead, Initiative
 from warehouse import schema
 from warehouse.contracts import SHOWCASE, Table, load_tables, odcs_schema, reference_faults, schema_faults
@@ -45,7 +45,6 @@ def all_faults(
         return sorted({*faults, *error.faults}), counts
     faults += reference_faults(tables)
     for table in tables.values():
-        faults += _rule_faults(table)
         faults += _label_faults(table)
     try:
         load_sources(tables, folders)
@@ -72,17 +71,6 @@ def all_faults(
     for one in catalogue.lists:
         faults += catalogues.changed_without_version(one)
     return sorted(set(faults)), counts
-
-
-def _rule_faults(table: Table) -> Iterator[Fault]:
-    """Row rules written as SQL must keep to the list and to the table's columns."""
-    for index, quality in enumerate(table.document.data["schema"][0].get("quality", [])):
-        if quality.get("engine") == "qala":
-            try:
-                check(parse(quality["implementation"], ()), list(table.business_columns), (), SCALAR)
-            except ExpressionError as error:
-                where = ("schema", 0, "quality", index, "implementation")
-                yield table.document.fault(where, f"{table.name}.{quality['id']}: {error.message}", error.remedy)
 
 
 def _label_faults(table: Table) -> Iterator[Fault]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
+import os
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -20,7 +22,7 @@ from warehouse.contracts import Column, Table
 from warehouse.load import Outcome, load, received, register
 from warehouse.periods import Period, parse_period
 from warehouse.sql import quoted
-from warehouse.store import Store
+from warehouse.store import Home, Store, writing
 
 ASTANA, ALMATY, SEMEY, AYAGOZ = "710000000", "750000000", "101010000", "103620100"  # 2 republican, regional, district
 LATER = dt.date(2035, 1, 1)  # a day on which no late-data window of the test periods is open
@@ -171,3 +173,26 @@ def only(catalogue: Catalogues, *codes: str) -> Catalogues:
 
 def _mapped(catalogue: Catalogues, mend: Callable[[Initiative], Initiative]) -> Catalogues:
     return Catalogues(tuple(replace(c, initiatives=tuple(map(mend, c.initiatives))) for c in catalogue.lists))
+
+
+# ---- what a process of its own is asked to do (warehouse/apart.py)
+
+
+def in_transaction(home: Home, sql: str) -> list[Any]:
+    """Write to a home's ledger, and before that is committed run a statement, or kill this process ("KILL")."""
+    with writing(home, sealed=True) as store, store.transaction():
+        store.record([("test", "half done", {})])
+        if sql == "KILL":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return store.con.execute(sql).fetchall()
+
+
+def fail_with(error: Exception) -> None:
+    raise error
+
+
+def fail_unpicklably() -> None:
+    class UnpicklableError(Exception):
+        pass
+
+    raise UnpicklableError(1)

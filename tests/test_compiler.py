@@ -123,7 +123,7 @@ FILTER_ATTACKS = [
     # letters that look like others
     (NO_COLUMN, "stаtus = 'OPEN'"),  # Cyrillic а
     (NO_COLUMN, "ｓtatus = 'OPEN'"),  # full width
-    (NO_COLUMN, "status\u200b = 'OPEN'"),  # zero width space
+    ("nobody can see", "status\u200b = 'OPEN'"),  # zero width space
     (NOT_ONE, "is_emergency\u037e drop table x"),  # Greek question mark
     (NO_COLUMN, '"Status" = 1'),
 ]  # fmt: skip

@@ -12,15 +12,16 @@ import datetime as dt
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from kpi_definitions.catalogue import Catalogues
+from kpi_definitions.catalogue import Catalogues, load
 from kpi_definitions.compiler import GRAIN_UNIT, Compiled, Scan, compile_kpi, fuse
 from kpi_definitions.model import Grain, Kind, Kpi
 from warehouse.load import as_of
+from warehouse.locks import only_reads
 from warehouse.periods import closing_in
 from warehouse.rollup import roll_up
 from warehouse.seal import SEALED, seal
 from warehouse.sql import literal
-from warehouse.store import Store, register_catalogue
+from warehouse.store import Home, Store, register_catalogue, writing
 
 # a published value, to six decimals, from numerator n, denominator d and sample s
 VALUE = """round(CASE kind WHEN 'quantile' THEN n * scale
@@ -88,6 +89,12 @@ def work_out(store: Store, specified: Sequence[Specified], today: dt.date, seq: 
     return texts
 
 
+def compute_home(home: Home, run_id: str | None, months: Sequence[str], codes: Sequence[str] | None) -> list[Report]:
+    """`compute` on a home's warehouse and catalogues, sealed; at module level, so that a process of its own can be asked (apart.py)."""
+    with writing(home, run_id, sealed=True) as store:
+        return compute(store, load(home.catalogues), months, codes=codes)
+
+
 def evaluate(
     store: Store, kpi: Kpi, kato: str, start: dt.date, end: dt.date, label: str, seq: int | None = None
 ) -> tuple[object, ...]:
@@ -96,7 +103,8 @@ def evaluate(
     cells = window(kato, start, end, label)
     found: dict[str, object] = {}
     for scan in one.scans:
-        cursor = store.con.execute(scan.sql(as_of(scan.table, seq), cells, any_window=True))
+        sql = scan.sql(as_of(scan.table, seq), cells, any_window=True)
+        cursor = store.con.execute(only_reads(store.con, sql, scan.table))
         row = cursor.fetchone()
         if row:
             found |= dict(zip([d[0] for d in cursor.description or ()], row, strict=True))
@@ -191,7 +199,7 @@ def _scan(store: Store, compiled: Sequence[Compiled], seq: int | None) -> dict[s
             if bounds and bounds[0] is not None:
                 source = f"(SELECT * FROM {source} WHERE \"{scan.time[1]}\" >= TIMESTAMP '{bounds[0]}' AND \"{scan.time[1]}\" < TIMESTAMP '{bounds[1]}')"
         names[place] = f"scan_{index}"
-        sql = scan.sql(source, "asked")
+        sql = only_reads(con, scan.sql(source, "asked"), scan.table, "asked")
         con.execute(f"CREATE OR REPLACE TEMP TABLE scan_{index} AS {sql}")
         for user in users:
             texts[user.kpi.code] = "\n\n".join(filter(None, (texts.get(user.kpi.code), sql)))

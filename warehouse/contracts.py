@@ -9,16 +9,18 @@ from __future__ import annotations
 import datetime as dt
 import importlib.util
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft201909Validator
 
-from kpi_definitions.documents import Document, DocumentError, Fault, read
+from kpi_definitions.documents import Document, DocumentError, Fault, Where, read
+from kpi_definitions.expressions import SCALAR, ExpressionError, check, check_pattern, parse
 from warehouse.rules import (
     CRITERIA,
     Reference,
@@ -41,6 +43,11 @@ SYSTEM_COLUMNS: Mapping[str, tuple[str, str]] = {
 }
 SNAPSHOT_COLUMN = ("snapshot_date", "DATE", "First day after the period whose end state this row describes")
 _RESERVED = ("broken", "raw", "file_index")  # names the first gate needs for itself
+# what is written into SQL as it stands
+NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+SQL_TYPE = re.compile(
+    r"VARCHAR|BOOLEAN|DATE|TIMESTAMP|(TINY|SMALL|BIG|HUGE)INT|INTEGER|DECIMAL\([0-9]{1,2}, ?[0-9]{1,2}\)|DOUBLE|FLOAT|REAL"
+)
 _TYPES = {"string": "VARCHAR", "integer": "INTEGER", "boolean": "BOOLEAN", "date": "DATE", "timestamp": "TIMESTAMP"}
 
 
@@ -160,10 +167,12 @@ def parse_table(document: Document) -> Table:
         properties = body["properties"]
     except (KeyError, IndexError, TypeError):
         raise DocumentError(schema_faults(document) or [document.fault((), "no schema with properties")]) from None
-    faults: list[Fault] = []
+    faults = list(_unwritable(document, body))
+    if faults:
+        raise DocumentError(faults)
     columns = []
     for index, prop in enumerate(properties):
-        where: tuple[str | int, ...] = ("schema", 0, "properties", index)
+        where: Where = ("schema", 0, "properties", index)
         sql_type = prop.get("physicalType") or _TYPES.get(prop.get("logicalType", ""))
         if sql_type is None:
             faults.append(
@@ -220,6 +229,16 @@ def parse_table(document: Document) -> Table:
                     "give it an id and metric nullValues, invalidValues or rowCount, or engine qala or greatExpectations, or type text",
                 )
             )
+        elif quality.get("engine") == "qala":
+            try:
+                tree = parse(quality["implementation"], ("implementation",))
+                check(tree, [c.name for c in columns], ("implementation",), SCALAR)
+            except ExpressionError as error:
+                faults.append(
+                    document.fault((*where, *error.where), f"{body['name']}.{rule.id}: {error.message}", error.remedy)
+                )
+            else:  # as it was understood, not as it was written
+                row_rules.append(replace(rule, predicate=tree.sql("duckdb")))
         else:
             (row_rules if rule.predicate else delivery_rules).append(rule)
     references = tuple(_references(document, properties, faults))
@@ -265,6 +284,50 @@ def parse_table(document: Document) -> Table:
         agreed_from=agreed_from,
         document=document,
     )
+
+
+def _unwritable(document: Document, body: Mapping[str, Any]) -> Iterator[Fault]:
+    """What a contract says that goes into SQL as it stands, and may not: names, types, numbers, patterns, columns of the profile."""
+
+    def named(value: object, where: Where) -> Iterator[Fault]:
+        if not (isinstance(value, str) and NAME.fullmatch(value)):
+            yield document.fault(
+                where, f"{value!r} cannot be a name in SQL", "use small Latin letters, digits and underscores"
+            )
+
+    yield from named(body.get("name"), ("schema", 0, "name"))
+    names = {str(p.get("name")) for p in body["properties"]}
+    for index, prop in enumerate(body["properties"]):
+        where: Where = ("schema", 0, "properties", index)
+        yield from named(prop.get("name"), (*where, "name"))
+        written = prop.get("physicalType", "VARCHAR")
+        if not (isinstance(written, str) and SQL_TYPE.fullmatch(written.upper())):
+            yield document.fault(
+                (*where, "physicalType"), f"{written!r} is no SQL type of ours",
+                "use VARCHAR, BOOLEAN, INTEGER, BIGINT, DECIMAL(p,s), DATE or TIMESTAMP")  # fmt: skip
+        options = prop.get("logicalTypeOptions", {})
+        for option in sorted({"minLength", "maxLength"} & set(options)):
+            if type(options[option]) is not int:
+                yield document.fault((*where, "logicalTypeOptions", option), f"{option} {options[option]!r} is no whole number", "write a number")  # fmt: skip
+        if "pattern" in options:
+            try:
+                check_pattern(options["pattern"], ("logicalTypeOptions", "pattern"))
+            except ExpressionError as error:
+                yield document.fault((*where, *error.where), f"{prop['name']}: {error.message}", error.remedy)
+        for number, relation in enumerate(prop.get("relationships") or []):
+            for part in str(relation.get("to", "")).split("."):
+                yield from named(part, (*where, "relationships", number, "to"))
+    for where, quality, _ in qualities(body):
+        implementation = quality.get("implementation")
+        if quality.get("engine") == "greatExpectations" and isinstance(implementation, Mapping):
+            what, _, column = str(implementation.get("kwargs", {}).get("column", "")).partition("__")
+            if column and column not in names:
+                message = f"{what} of {column!r}: there is no such column"
+                yield document.fault((*where, "implementation"), message, f"there are {', '.join(sorted(names))}")
+    for index, agreed in enumerate(document.data.get("slaProperties", [])):
+        if agreed.get("property") == "latency" and type(agreed.get("value")) is not int:
+            message = f"latency {agreed.get('value')!r} is no whole number"
+            yield document.fault(("slaProperties", index, "value"), message, "write a number of days")
 
 
 def _references(

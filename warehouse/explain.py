@@ -13,6 +13,7 @@ from kpi_definitions.compiler import Compiled, Measure, Scan, compile_kpi
 from kpi_definitions.model import Grain, Kind, Kpi
 from warehouse.compute import evaluate, window
 from warehouse.load import as_of
+from warehouse.locks import only_reads
 from warehouse.periods import Period, parse_period
 from warehouse.rollup import held, over_time
 from warehouse.sql import literal
@@ -277,6 +278,7 @@ def _deliveries(
             any_window=True,
             by="t.delivery_id",
         )
+        only_reads(store.con, sql, scan.table)
         name = compiled.sample[1] if sampled else "rows_used"
         rows.update(store.con.execute(f"SELECT delivery_id, {name} FROM ({sql}) WHERE {name} > 0").fetchall())
     tables = ", ".join(map(literal, compiled.tables))

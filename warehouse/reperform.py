@@ -16,9 +16,10 @@ from kpi_definitions.compiler import compile_kpi
 from kpi_definitions.model import AssessmentRules, CatalogueHead, Initiative, Kpi
 from warehouse.assessment import make
 from warehouse.compute import CELL, VALUE, Specified, specify, work_out
+from warehouse.explain import find_area, find_settlement
 from warehouse.rollup import SAME, held, lay_out, sum_up
 from warehouse.sql import literal
-from warehouse.store import Store
+from warehouse.store import Home, Store, reading
 from warehouse.views import YEAR_VALUES
 
 VALUE_COLUMNS = ("value", "numerator", "denominator", "sample_size", "state", "obs_status", "reason", "coverage")
@@ -53,6 +54,18 @@ class Result:
         self.made[kind] += made
         self.differing[kind] += differing
         self.differences += found[: max(0, SHOWN - len(self.differences))]
+
+
+def reperform_home(
+    home: Home, code: str | None, area: str | None, period: str | None, earlier: bool, threads: int | None
+) -> Result:
+    """`reperform` on a home's release, hardened; `area` by code or name. For a process of its own (apart.py). Raises UnknownError."""
+    with reading(home, threads=threads) as store:
+        where = None
+        if area is not None:
+            found = find_area(store, area)
+            where = (found[0], found[1]) if found else ("settlement", find_settlement(store, area)[0])
+        return reperform(store, code, where, period, earlier=earlier)
 
 
 def reperform(

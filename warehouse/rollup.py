@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from kpi_definitions.compiler import Compiled
 from kpi_definitions.model import Kind
 from warehouse.load import as_of
+from warehouse.locks import only_reads
 from warehouse.sql import literal
 from warehouse.store import Store
 
@@ -117,6 +118,7 @@ def _quantiles(store: Store, compiled: Sequence[Compiled], seq: int | None) -> N
         scan, name = one.numerator
         cells = f"(SELECT * FROM member WHERE kpi_code = {literal(one.kpi.code)} AND counts)"
         sql = scan.sql(as_of(scan.table, seq), cells, any_window=True, by="c.area_kind, c.area, c.period_id")
+        only_reads(con, sql, scan.table, "member")
         con.execute(
             f"INSERT INTO quantile SELECT {literal(one.kpi.code)}, {one.kpi.version}, area_kind, area, period_id, {name} FROM ({sql})"
         )

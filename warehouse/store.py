@@ -25,6 +25,7 @@ from filelock import FileLock, Timeout
 from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.compiler import columns_of
 from warehouse.contracts import SHOWCASE, Table, load_tables
+from warehouse.locks import harden, memory_mib
 from warehouse.passport import case_passports, data_passport, standards
 from warehouse.periods import add_months, month_id
 from warehouse.rules import CRITERIA
@@ -228,26 +229,48 @@ def opened(home: Home, run_id: str | None = None, *, sealed: bool = False) -> It
         store = Store(con, home, run_id)
         _fit(store)
         if sealed:
-            con.execute("SET enable_external_access = false")
-            con.execute("SET lock_configuration = true")
+            _no_objects_of_its_own(store, home.warehouse)
+            harden(con, read_only=False, memory_mib=memory_mib() * 8 // 10)  # the rest is Python's
         yield store
     finally:
         con.close()
 
 
 @contextmanager
-def reading(home: Home, *, threads: int | None = None) -> Iterator[Store]:
-    """Open the published release, read-only: it works while a run goes on. Raises StoreError if there is none."""
+def reading(home: Home, *, threads: int | None = None, hardened: bool = True) -> Iterator[Store]:
+    """Open the published release, read-only: it works while a run goes on. Raises StoreError if there is none.
+
+    Hardened it reaches no file but its own, for good; otherwise it may write exports, and spill what does not fit into memory.
+    """
     if not home.released_file.exists():
         raise StoreError(f"nothing has been released in {home.root} yet; run: qala run   (or: qala demo)")
     con = duckdb.connect(str(home.released_file), read_only=True)
     try:
         con.execute("SET TimeZone = 'UTC'")
-        if threads is not None:
-            con.execute(f"SET threads = {max(1, threads)}")
-        yield Store(con, home)
+        if hardened:
+            harden(con, read_only=True, threads=threads)
+        store = Store(con, home)
+        _no_objects_of_its_own(store, home.released_file)
+        yield store
+    except duckdb.CatalogException as error:
+        raise StoreError(
+            f"{home.released_file} was released by another version of qala ({str(error).splitlines()[0]}); run: qala run"
+        ) from error
     finally:
         con.close()
+
+
+def _no_objects_of_its_own(store: Store, file: Path) -> None:
+    """A macro may stand in place of a function of DuckDB's, a view in place of a table: both would be read as if they were it."""
+    found = store.con.execute(
+        "SELECT 'function ' || function_name FROM duckdb_functions() WHERE NOT internal UNION ALL "
+        "SELECT 'view ' || schema_name || '.' || view_name FROM duckdb_views() WHERE NOT internal AND schema_name <> 'main' ORDER BY 1"
+    ).fetchall()
+    if found:
+        raise StoreError(
+            f"{file} holds what qala never made, and what may change any number: {', '.join(row[0] for row in found)}; "
+            "restore the file from a backup"
+        )
 
 
 def _fit(store: Store) -> None:

@@ -9,9 +9,9 @@ from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.compiler import columns_of, compile_kpi, fingerprint
 from kpi_definitions.model import Grain, Kpi
 from pipelines.resources import POOL, Qala, groups, months, single_run, tell
-from warehouse.compute import Report, compute
+from warehouse import apart
+from warehouse.compute import Report
 from warehouse.contracts import Table
-from warehouse.store import writing
 
 GRAINS = {Grain.MONTH: "monthly", Grain.QUARTER: "quarterly", Grain.YEAR: "yearly"}
 
@@ -43,8 +43,10 @@ def _grain(word: str, specs: list[dg.AssetSpec]) -> dg.AssetsDefinition:
     )
     def kpis(context: dg.AssetExecutionContext, qala: Qala) -> Iterator[dg.MaterializeResult[None]]:
         codes = {key.path[-1].replace("_", "-"): key for key in context.selected_asset_keys}
-        with writing(qala.home, context.run_id, sealed=True) as store:
-            reports = compute(store, qala.catalogues, context.partition_keys, codes=codes.keys())
+        months_asked = [str(key) for key in context.partition_keys]
+        reports: list[Report] = apart.call(
+            "warehouse.compute:compute_home", qala.home, context.run_id, months_asked, [*codes]
+        )
         for report in reports:
             tell(
                 context,

@@ -65,7 +65,7 @@ def verify(
         if any(d.message.startswith(place.released_file.name + ".") for d in found):  # opening would apply it
             now = None
         else:
-            with reading(place) as store:
+            with reading(place, hardened=False) as store:
                 found += recorded(store, anchor)
                 contents = store.con.execute(
                     "SELECT sha256 FROM audit.delivery UNION SELECT sha256 FROM audit.correction ORDER BY 1"
@@ -97,22 +97,25 @@ def reperform(
     ] = None,
     period: Annotated[str | None, typer.Argument(help="2026-01, 2026-Q1, 2026; left out: all")] = None,
     earlier: Annotated[bool, typer.Option("--all", help="Also what was restated since")] = False,
-    threads: Annotated[int | None, typer.Option(help="Threads of the engine: no digit depends on them")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of the engine: no digit depends on them")] = None,
     home: HomeOption = None,
 ) -> None:
     """Make published numbers again from the rows, definitions and decisions of their time, and compare; 1 if one differs."""
     from pipelines import show
-    from warehouse.explain import UnknownError, find_area, find_settlement
-    from warehouse.reperform import reperform as again
-    from warehouse.store import reading
+    from warehouse import apart
+    from warehouse.explain import UnknownError
+    from warehouse.reperform import Result
 
     try:
-        with reading(home_of(home), threads=threads) as store:
-            where = None
-            if area is not None:
-                found = find_area(store, area)
-                where = (found[0], found[1]) if found else ("settlement", find_settlement(store, area)[0])
-            result = again(store, kpi.upper() if kpi else None, where, period, earlier=earlier)
+        result: Result = apart.call(
+            "warehouse.reperform:reperform_home",
+            home_of(home),
+            kpi.upper() if kpi else None,
+            area,
+            period,
+            earlier,
+            threads,
+        )
     except (UnknownError, StoreError) as error:
         raise fail(error) from None
     show.reperformed(out, result)

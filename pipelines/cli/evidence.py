@@ -47,7 +47,7 @@ def rows(
         )
     place = home_of(home)
     try:
-        with reading(place) as store:
+        with reading(place, hardened=False) as store:
             one = number(store, load(place.catalogues), kpi.upper(), settlement, period, as_of)
             tables = behind(store, one)
             if to is not None:
@@ -111,7 +111,7 @@ def evidence(
 
     place = home_of(home)
     try:
-        with reading(place) as store:
+        with reading(place, hardened=False) as store:
             one = number(store, load(place.catalogues), kpi.upper(), settlement, period, as_of)
             target = to or Path(f"evidence-{kpi.upper()}-{one.kato}-{one.period.id.replace('/', '_')}")
             pack = write(store, one, target, Archive(place.archive).open if files else None)
