@@ -132,7 +132,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Home:
         register_pending(store, archive)
         take_in(store, archive, store.tables["fct_appeal"], {})
         compute(store, only(load_catalogue(), "MGT02-1"), ["2026-01"], today=LATER)
-    publish(home)
+    publish(home, lambda _: [])
     return home
 
 

@@ -272,7 +272,7 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Home:
                 for day in range(6, 16)]  # fmt: skip
         deliver(store, "fct_appeal", Extract(rows, "2026-01"))
         compute(store, only(CATALOGUE, "MGT02-1", "MGT02-2"), ["2026-01"], today=LATER)
-    publish(home)
+    publish(home, lambda _: [])
     return home
 
 

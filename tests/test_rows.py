@@ -157,7 +157,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
             take_in(store, archive, store.tables[table], {})
         months = ["2026-01", "2026-12"]
         compute(store, only(load_catalogue(), "MGT02-1", "SAF04-1"), months, today=LATER)
-    publish(home)
+    publish(home, lambda _: [])
     return home
 
 
