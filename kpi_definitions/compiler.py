@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sqlglot import exp
@@ -36,6 +36,17 @@ _AGGREGATES: Mapping[Kind, tuple[type[exp.Expr], ...]] = {
     Kind.MEAN: (exp.Avg,),
     Kind.QUANTILE: (exp.Median, exp.PercentileCont, exp.Quantile),
 }
+
+
+@dataclass(frozen=True)
+class Source:
+    """A warehouse column that one part of a KPI reads."""
+
+    part: str  # numerator or denominator
+    table: str
+    column: str
+    use: str  # event, stock, as_of: places a row in time; filter; aggregate
+    text: str  # the expression it stands in
 
 
 @dataclass(frozen=True)
@@ -162,18 +173,24 @@ def fuse(compiled: Iterable[Compiled]) -> list[Scan]:
     ]
 
 
+def sources_of(kpi: Kpi) -> Iterator[Source]:
+    """Every column each part of a KPI reads and what for, in the order they are named."""
+    for side, part in (("numerator", kpi.numerator), ("denominator", kpi.denominator)):
+        if part is None:
+            continue
+        rows = part.rows or kpi.rows
+        kind, *names = _time(rows, {})
+        for name in names:
+            yield Source(side, rows.table, name, kind, "the period")
+        for use, text in (("filter", rows.filter), ("filter", part.filter), ("aggregate", part.aggregate)):
+            for column in parse(text, ()).find_all(exp.Column) if text else ():
+                if column.name not in PARAMETERS:
+                    yield Source(side, rows.table, column.name, use, text or "")
+
+
 def columns_of(kpi: Kpi) -> list[tuple[str, str]]:
     """(table, column) of everything the KPI reads, in the order it is named."""
-    found: dict[tuple[str, str], None] = {}
-    for part in filter(None, (kpi.numerator, kpi.denominator)):
-        rows = part.rows or kpi.rows
-        for name in _time(rows, {})[1:]:
-            found[rows.table, name] = None
-        for text in filter(None, (rows.filter, part.filter, part.aggregate)):
-            for column in parse(text, ()).find_all(exp.Column):
-                if column.name not in PARAMETERS:
-                    found[rows.table, column.name] = None
-    return list(found)
+    return list(dict.fromkeys((source.table, source.column) for source in sources_of(kpi)))
 
 
 def fingerprint(kpi: Kpi) -> str:

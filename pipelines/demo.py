@@ -15,8 +15,8 @@ from connectors.intake import sources_of
 from connectors.simulator.generate import NOTES, simulate
 from connectors.source_contract import STANDARD
 from pipelines import show
+from warehouse.audit.explain import status
 from warehouse.contracts import load_tables
-from warehouse.explain import status
 from warehouse.periods import parse_period
 from warehouse.store import Home, reading
 

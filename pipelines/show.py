@@ -15,7 +15,7 @@ from kpi_definitions.catalogue import Catalogue, Counterpart
 from warehouse.store import Store
 
 if TYPE_CHECKING:
-    from warehouse.reperform import Result
+    from warehouse.audit.reperform import Result
 
 SHOWN = 15  # deliveries shown by explain before --json is recommended
 _COLOURS = {

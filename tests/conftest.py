@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import empty
-from warehouse.reperform import reperform
+from warehouse.audit.reperform import reperform
 from warehouse.store import Home, Store, writing
 
 os.environ["COLUMNS"] = (

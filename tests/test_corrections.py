@@ -19,12 +19,12 @@ from kpi_definitions.documents import DocumentError
 from pipelines.check import all_faults
 from pipelines.cli import app
 from tests.support import LATER, only
+from warehouse.audit.explain import explain
+from warehouse.audit.reperform import reperform
+from warehouse.audit.verify import _seals
 from warehouse.compute import compute
-from warehouse.explain import explain
 from warehouse.load import as_of
-from warehouse.reperform import reperform
 from warehouse.store import Home, Store, writing
-from warehouse.verify import _seals
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "corrections" / "COR-2026-001.yaml"
 HEADER = "appeal_id,registered_at,due_at,first_answer_at,closed_at,status,category,channel,is_emergency\n"

@@ -26,11 +26,11 @@ from kpi_definitions.catalogue import load as load_catalogue
 from pipelines.cli import app
 from tests.support import ASTANA, LATER, Extract, deliver, only
 from tests.test_golden import CATALOGUE, FEW_FAST, stand_up
+from warehouse.audit.evidence import EvidenceError, write
+from warehouse.audit.evidence_readme import SHOW
+from warehouse.audit.rows import number
 from warehouse.compute import compute
-from warehouse.evidence import EvidenceError, write
-from warehouse.evidence_readme import SHOW
 from warehouse.release import publish
-from warehouse.rows import number
 from warehouse.store import Home, Store, writing
 
 cli = CliRunner()

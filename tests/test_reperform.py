@@ -14,9 +14,9 @@ import pytest
 from kpi_definitions.catalogue import load as load_catalogue
 from tests.support import ALMATY, ASTANA, LATER, Extract, changed, deliver, only
 from warehouse.assessment import assess
+from warehouse.audit.explain import UnknownError, explain
+from warehouse.audit.reperform import Result, reperform
 from warehouse.compute import compute
-from warehouse.explain import UnknownError, explain
-from warehouse.reperform import Result, reperform
 from warehouse.store import Home, Store, opened, writing
 
 CODES = ("MGT02-1", "SAF02-2", "HCS03-1", "SAF04-1")  # a share, and others by their own kinds and tables

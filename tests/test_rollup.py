@@ -30,8 +30,8 @@ from tests.support import (
     exact,
     only,
 )
+from warehouse.audit.explain import UnknownError, explain, find_area
 from warehouse.compute import Report, compute, evaluate
-from warehouse.explain import UnknownError, explain, find_area
 from warehouse.periods import parse_period
 from warehouse.store import Store
 

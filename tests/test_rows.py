@@ -21,10 +21,10 @@ from kpi_definitions.model import Kind, Part, Rows
 from pipelines.cli import app
 from tests.support import ALMATY, ASTANA, LATER, Extract, changed, compute_one, deliver, exact, only
 from tests.test_golden import CATALOGUE, FEW_FAST, stand_up
+from warehouse.audit.explain import UnknownError
+from warehouse.audit.rows import FLAGS, Number, behind, counts, fetch, number
 from warehouse.compute import compute
-from warehouse.explain import UnknownError
 from warehouse.release import publish
-from warehouse.rows import FLAGS, Number, behind, counts, fetch, number
 from warehouse.store import Home, Store, writing
 
 cli = CliRunner()

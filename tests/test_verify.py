@@ -18,13 +18,13 @@ from kpi_definitions.catalogue import load as load_catalogue
 from pipelines.cli import app
 from tests.support import LATER, only
 from warehouse.assessment import assess
+from warehouse.audit.verify import recorded
 from warehouse.compute import compute
 from warehouse.contracts import load_tables
 from warehouse.quality import close_incident
 from warehouse.release import MANIFEST, file_sha256, publish
 from warehouse.seal import CATALOGUE, REGISTRIES, all_sealed
 from warehouse.store import Home, Store, ledger_head, writing
-from warehouse.verify import recorded
 
 ROWS = """\
 appeal_id,registered_at,due_at,first_answer_at,closed_at,status,category,channel,is_emergency

@@ -1,4 +1,4 @@
-"""Seals: SHA-256 of what each transaction wrote, so that a row edited, added or taken out afterwards is found (verify.py).
+"""Seals: SHA-256 of what each transaction wrote, so that a row edited, added or taken out afterwards is found (audit/verify.py).
 
 A transaction ends by sealing the rows it wrote: `audit.seal` gets their number and hash, and one ledger row the hash of those
 seals. Rows are hashed column by column from Arrow buffers, in a fixed order: a tenth of what hashing them as text would cost.

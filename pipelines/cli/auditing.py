@@ -25,8 +25,8 @@ def explain(
     """How one number came about: value, definition, SQL, deliveries, checks, earlier values."""
     from kpi_definitions.catalogue import load
     from pipelines import show
-    from warehouse.explain import UnknownError
-    from warehouse.explain import explain as ask
+    from warehouse.audit.explain import UnknownError
+    from warehouse.audit.explain import explain as ask
     from warehouse.store import reading
 
     try:
@@ -50,8 +50,8 @@ def verify(
 ) -> None:
     """Whether release, ledger, deliveries, definitions, values and archive are still what was recorded; 1 if something differs."""
     from connectors.archive import Archive
+    from warehouse.audit.verify import Difference, recorded, release_files
     from warehouse.store import ledger_head, reading
-    from warehouse.verify import Difference, recorded, release_files
 
     place = home_of(home)
     anchor: tuple[int, str] | None = None
@@ -103,12 +103,12 @@ def reperform(
     """Make published numbers again from the rows, definitions and decisions of their time, and compare; 1 if one differs."""
     from pipelines import show
     from warehouse import apart
-    from warehouse.explain import UnknownError
-    from warehouse.reperform import Result
+    from warehouse.audit.explain import UnknownError
+    from warehouse.audit.reperform import Result
 
     try:
         result: Result = apart.call(
-            "warehouse.reperform:reperform_home",
+            "warehouse.audit.reperform:reperform_home",
             home_of(home),
             kpi.upper() if kpi else None,
             area,

@@ -35,6 +35,6 @@ def fail(message: object) -> typer.Exit:
 
 
 def print_json(data: Any) -> None:
-    from warehouse.explain import as_json
+    from warehouse.audit.explain import as_json
 
     sys.stdout.write(as_json(data))

@@ -33,9 +33,9 @@ def rows(
     from connectors.readers import StructureError
     from kpi_definitions.catalogue import load
     from pipelines import show
-    from warehouse.explain import UnknownError
+    from warehouse.audit.explain import UnknownError
+    from warehouse.audit.rows import behind, counts, fetch, number
     from warehouse.release import FORMATS
-    from warehouse.rows import behind, counts, fetch, number
     from warehouse.sql import literal
     from warehouse.store import reading
 
@@ -104,9 +104,9 @@ def evidence(
     """A pack with everything behind a number, which an auditor checks without qala."""
     from connectors.archive import Archive, ArchiveError
     from kpi_definitions.catalogue import load
-    from warehouse.evidence import EvidenceError, write
-    from warehouse.explain import UnknownError
-    from warehouse.rows import number
+    from warehouse.audit.evidence import EvidenceError, write
+    from warehouse.audit.explain import UnknownError
+    from warehouse.audit.rows import number
     from warehouse.store import reading
 
     place = home_of(home)

@@ -154,7 +154,7 @@ def status(as_json: JsonOption = False, home: HomeOption = None) -> None:
     """How the released warehouse stands, and what waits."""
     from connectors.archive import Archive
     from pipelines import show
-    from warehouse.explain import status as ask
+    from warehouse.audit.explain import status as ask
     from warehouse.store import reading
 
     place = home_of(home)

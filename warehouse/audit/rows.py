@@ -13,8 +13,8 @@ from typing import Any
 from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.compiler import Compiled, Scan, columns_of, compile_kpi
 from kpi_definitions.model import Kpi
+from warehouse.audit.explain import UnknownError, explain
 from warehouse.compute import window
-from warehouse.explain import UnknownError, explain
 from warehouse.load import as_of
 from warehouse.periods import Period, parse_period
 from warehouse.store import Store

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from kpi_definitions.model import Kind
+from warehouse.audit.evidence_readme import readme
+from warehouse.audit.explain import as_json
+from warehouse.audit.rows import Behind, Number, behind, counts
 from warehouse.compute import VALUE
-from warehouse.evidence_readme import readme
-from warehouse.explain import as_json
 from warehouse.release import FORMATS, file_sha256
-from warehouse.rows import Behind, Number, behind, counts
 from warehouse.sql import literal
 from warehouse.store import Store, ledger_head
 
