@@ -273,12 +273,22 @@ def _no_objects_of_its_own(store: Store, file: Path) -> None:
         )
 
 
-def _fit(store: Store) -> None:
-    """Create or extend tables when the contracts differ from what the file was made for."""
-    from warehouse import schema  # SQLAlchemy: a third of a second that those who only read need not pay
+@cache
+def _made_from() -> str:
+    """`_fingerprint` of the shipped contracts, worked out once a process: a run opens the warehouse for every table."""
+    return _fingerprint(_shipped_tables())
+
+
+def _fingerprint(tables: Mapping[str, Table]) -> str:
+    from warehouse import schema
     from warehouse.views import VIEWS
 
-    wanted = schema.fingerprint([*map(repr, store.tables.values()), repr(VIEWS)])
+    return schema.fingerprint([*map(repr, tables.values()), repr(VIEWS)])
+
+
+def _fit(store: Store) -> None:
+    """Create or extend tables when the contracts differ from what the file was made for."""
+    wanted = _made_from() if store.tables == _shipped_tables() else _fingerprint(store.tables)
     con = store.con
     known = con.execute(
         "SELECT count(*) FROM duckdb_tables() WHERE schema_name = 'registry' AND table_name = 'setting'"
@@ -287,6 +297,9 @@ def _fit(store: Store) -> None:
         found = con.execute("SELECT value FROM registry.setting WHERE name = 'schema'").fetchone()
         if found and found[0] == wanted:
             return
+    from warehouse import schema  # SQLAlchemy: a third of a second that those who only read need not pay
+    from warehouse.views import VIEWS
+
     with store.transaction():
         _refuse_older(store, schema.fixed_columns())
         _add_columns(store)
