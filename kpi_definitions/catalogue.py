@@ -317,17 +317,17 @@ def _check_initiative(document: Document, initiative: Initiative, spheres: set[s
                     f"{kpi.code} version {kpi.version} is given twice",
                     "a new version needs a new number",
                 )
-            elif kpi.change_note.strip() == other.change_note.strip():
-                yield document.fault(
-                    ("kpis", index, "change_note"),
-                    f"{kpi.code} version {kpi.version} has the change note of version {other.version}",
-                    "say what this version changes, and why",
-                )
             elif kpi.valid_from < (other.valid_to or dt.date.max) and other.valid_from < (kpi.valid_to or dt.date.max):
                 yield document.fault(
                     ("kpis", index, "valid_from"),
                     f"{kpi.code} versions {other.version} and {kpi.version} are in force on the same days",
                     "end the older one with valid_to",
+                )
+            elif kpi.change_note.strip() == other.change_note.strip():
+                yield document.fault(
+                    ("kpis", index, "change_note"),
+                    f"{kpi.code} version {kpi.version} has the change note of version {other.version}",
+                    "say what this version changes, and why",
                 )
         versions[kpi.code].append(kpi)
 

@@ -7,6 +7,7 @@ that matter, what else the table requires is filled in. `compute_one` and `cell`
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import itertools
 import os
 import signal
@@ -47,7 +48,7 @@ class Receipt:
 
     def __post_init__(self) -> None:
         if not self.sha256:
-            object.__setattr__(self, "sha256", f"{self.receipt_id:0>64}")
+            object.__setattr__(self, "sha256", hashlib.sha256(self.receipt_id.encode()).hexdigest())
 
 
 @dataclass(frozen=True)

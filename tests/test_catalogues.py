@@ -489,7 +489,11 @@ def test_faults_of_all_lists_are_told_together(home: Home, official: Path) -> No
 def test_versions_overlap_within_a_list_only(home: Home, official: Path) -> None:
     """B01-1 and MGT02-1 say the same on the same days in two lists: no fault. Two versions of one code in one list: a fault."""
     file = official / "spheres" / "hcs" / "B10.yaml"
-    second = OWN.format(code="B10-1", word="water").replace("version: 1", "version: 2", 1)
+    second = (
+        OWN.format(code="B10-1", word="water")
+        .replace("version: 1", "version: 2", 1)
+        .replace("change_note: ", "change_note: Anew. ")
+    )
     file.write_text(file.read_text(encoding="utf-8") + second.replace("2026-01-01", "2026-07-01"), encoding="utf-8")
     (found,) = faults(home)
     assert found.message == "B10-1 versions 1 and 2 are in force on the same days"

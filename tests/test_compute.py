@@ -30,7 +30,6 @@ from tests.support import (
 from warehouse.compute import Report, compute, evaluate
 from warehouse.store import Home, Store, StoreError, writing
 
-pytestmark = pytest.mark.usefixtures("made_again")
 CATALOGUE = load_catalogue()
 APPEALS = CATALOGUE.latest("MGT02-1")
 AT = dt.datetime

@@ -104,7 +104,9 @@ def state(store: Store) -> dict[str, Any]:
             )
     found["delivery"] = query(store, "SELECT * EXCLUDE (loaded_at, received_at) FROM audit.delivery ORDER BY ALL")
     found["rejected"] = query(store, "SELECT * FROM audit.rejected_row ORDER BY ALL")
-    found["ledger"] = query(store, "SELECT seq, kind, subject, detail FROM audit.ledger ORDER BY seq")
+    found["ledger"] = query(
+        store, "SELECT seq, kind, subject, CASE WHEN kind <> 'sealed' THEN detail END FROM audit.ledger ORDER BY seq"
+    )
     return found
 
 

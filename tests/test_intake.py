@@ -168,7 +168,7 @@ def test_nothing_waiting_is_nothing_done_and_nothing_imported(
     assert desk.take(store, "fct_appeal") == Report()
     desk.deliver(b"")  # refused before there is anything to judge
     assert desk.take(store).count("refused") == 1
-    assert store.head == head + 3  # received, refused, an incident opened
+    assert store.head == head + 5  # received and sealed; refused, an incident opened and sealed
 
 
 # --- reasons to refuse ---

@@ -71,10 +71,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
             store,
             **{f"astana_{ASTANA}": FIRST, f"almaty_{ALMATY}": FIRST, f"semey_{SEMEY}": FIRST.replace("due_at", "due")},
         )
-    publish(home, RUN)
+    publish(home, archive.missing, RUN)
     with writing(home) as store:
         bring(store, **{f"astana_{ASTANA}": CORRECTED, f"almaty_{ALMATY}": FIRST})
-    publish(home)
+    publish(home, archive.missing)
     return home
 
 

@@ -247,7 +247,7 @@ def test_a_computation_asks_that_lock(store: Store, monkeypatch: pytest.MonkeyPa
     with pytest.raises(LockError, match="of kind SUBQUERY"):
         module.evaluate(store, kpi, ASTANA, LATER, LATER, "x")
     with pytest.raises(LockError, match="of kind SUBQUERY"):
-        _quantiles(store, [careless(CATALOGUE.latest("MGT02-2"), TABLES)])
+        _quantiles(store, [careless(CATALOGUE.latest("MGT02-2"), TABLES)], None)
     assert store.con.execute("SELECT count(*) FROM kpi.value").fetchone() == (0,)
 
 

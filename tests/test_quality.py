@@ -551,7 +551,9 @@ def test_a_failing_delivery_opens_an_incident(counter: Counter, store: Store) ->
     assert query(store, same) == [(1,)]
     shown = "SELECT status, settlement_en, closed_seq, closed_at, closing_reason FROM incidents"
     assert query(store, shown) == [("open", settlements()[ASTANA], None, None, None)]
-    entry = query(store, "SELECT kind, subject, detail FROM audit.ledger ORDER BY seq DESC LIMIT 1")
+    entry = query(
+        store, "SELECT kind, subject, detail FROM audit.ledger WHERE kind <> 'sealed' ORDER BY seq DESC LIMIT 1"
+    )
     assert entry == [("incidents", "fct_appeal", '{"closed": 0, "opened": 1}')]
 
 
@@ -559,7 +561,9 @@ def test_a_few_bad_rows_open_none(counter: Counter, store: Store) -> None:
     counter.bring(store, rows(200, 2, status="?"))
     assert query(store, "SELECT rule, passed FROM audit.check_result WHERE NOT passed") == [("status-domain", False)]
     assert journal(store) == []
-    assert query(store, "SELECT kind FROM audit.ledger ORDER BY seq DESC LIMIT 1") == [("loaded",)]
+    assert query(store, "SELECT kind FROM audit.ledger WHERE kind <> 'sealed' ORDER BY seq DESC LIMIT 1") == [
+        ("loaded",)
+    ]
 
 
 def test_refused_deliveries_open_incidents_of_the_right_kind(counter: Counter, store: Store) -> None:
@@ -703,10 +707,12 @@ def test_an_incident_closed_by_hand(counter: Counter, store: Store) -> None:
     before = dt.datetime.now(dt.UTC)
     close_incident(store, 1, "Aigerim", "confirmed by the contact centre")
     assert journal(store, "incident_id, closed_seq, closed_by, closing_reason") == [
-        (1, store.head, "Aigerim", "confirmed by the contact centre"), (2, None, None, None)]  # fmt: skip
+        (1, store.head - 1, "Aigerim", "confirmed by the contact centre"), (2, None, None, None)]  # fmt: skip
     ((at,),) = journal(store, "closed_at", "incident_id = 1")
     assert before <= at <= dt.datetime.now(dt.UTC)
-    entry = query(store, "SELECT kind, subject, detail FROM audit.ledger ORDER BY seq DESC LIMIT 1")
+    entry = query(
+        store, "SELECT kind, subject, detail FROM audit.ledger WHERE kind <> 'sealed' ORDER BY seq DESC LIMIT 1"
+    )
     assert entry == [("incident-closed", "1", '{"by": "Aigerim", "reason": "confirmed by the contact centre"}')]
     # a later good delivery finds nothing to close there
     counter.bring(store, GOOD)

@@ -257,8 +257,11 @@ class _Writer:
         versions = self._versions(code, step.first)
         newest, facts = versions[-1]
         catalogue = f"{facts['catalogue_id']} {facts['catalogue_version']}"
+        sealed = self.store.con.execute(
+            "SELECT sha256 FROM audit.seal WHERE what = 'values' AND first_seq = ?", [step.first]
+        ).fetchone()
         tags |= {
-            "asOf": detail["as_of"], "months": " ".join(detail["months"]), "content.hash": detail["content"] or "none",
+            "asOf": detail["as_of"], "months": " ".join(detail["months"]), "content.hash": sealed[0] if sealed else "none",
             "definition.version": newest.kpi.version, "definition.hash": facts["definition_hash"], "catalogue.version": catalogue,
         }  # fmt: skip
         scans = list(dict.fromkeys(scan for compiled, _ in versions for scan in compiled.scans))
