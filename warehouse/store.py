@@ -246,8 +246,11 @@ def reading(home: Home, *, threads: int | None = None, hardened: bool = True) ->
         raise StoreError(f"nothing has been released in {home.root} yet; run: qala run   (or: qala demo)")
     con = duckdb.connect(str(home.released_file), read_only=True)
     try:
-        con.execute("SET TimeZone = 'UTC'")
-        if hardened:
+        # a file that this process has open already is the same database, with the same settings
+        locked_already = con.execute("SELECT current_setting('lock_configuration')").fetchall()[0][0]
+        if not locked_already:
+            con.execute("SET GLOBAL TimeZone = 'UTC'")
+        if hardened and not locked_already:
             harden(con, read_only=True, threads=threads)
         store = Store(con, home)
         _no_objects_of_its_own(store, home.released_file)
