@@ -252,6 +252,7 @@ def test_the_example_is_right(home: Home) -> None:
     assert found.correction.applies
 
 
+@pytest.mark.slow
 def test_qala_run_takes_a_correction_up_by_itself(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     home.root.mkdir()

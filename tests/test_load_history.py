@@ -350,7 +350,7 @@ ONE = {(ASTANA, "k1"): 1}
 BATCHES = st.lists(st.lists(extracts(), min_size=1, max_size=5), min_size=1, max_size=3)
 
 
-@settings(max_examples=35, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(BATCHES)
 @example([[Extract(ONE)], [Extract(ONE), Extract({(ASTANA, "k1"): 0}, period="2026-02")]])
 @example([[Extract(ONE)], [Extract({}), Extract(ONE, period="2026-02")]])

@@ -27,7 +27,7 @@ AT = dt.datetime  # local civil time, as the warehouse keeps it
 START = AT(2026, 1, 1)
 PLACES = Decimal("0.000001")
 
-few = settings(max_examples=12, deadline=None, derandomize=True, database=None,
+few = settings(max_examples=8, deadline=None, derandomize=True, database=None,
                suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])  # fmt: skip
 many = settings(max_examples=100, deadline=None, derandomize=True, database=None)
 
