@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import os
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -450,6 +452,38 @@ def test_the_worker_is_kept_and_ends_with_us() -> None:
     apart.close()
     with pytest.raises(ProcessLookupError):
         os.kill(first, 0)
+
+
+def test_the_worker_dies_with_its_parent_in_the_middle_of_a_statement(home: Home) -> None:
+    before = contents(home)
+    script = (
+        "import sys; from pathlib import Path; from warehouse import apart; from warehouse.store import Home; "
+        "print(apart.call('os:getpid'), flush=True); "
+        f"apart.call({SLEEPY!r}, Home(Path(sys.argv[1])), {ENDLESS!r})"
+    )
+    command = [sys.executable, "-c", script, str(home.root)]
+    parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)  # noqa: S603
+    assert parent.stdout is not None
+    worker = Path("/proc") / parent.stdout.readline().strip()
+    time.sleep(4)  # by then it is in its transaction
+    assert _state(worker) in ("R", "S")
+    parent.kill()
+    parent.wait()
+    for _ in range(100):
+        if _state(worker) in ("", "Z"):
+            break
+        time.sleep(0.1)
+    else:
+        pytest.fail("the worker goes on without its parent")
+    assert contents(home) == before
+
+
+def _state(process: Path) -> str:
+    """R: running, S: asleep, Z: ended and not yet waited for; nothing if it is gone."""
+    try:
+        return (process / "stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 @pytest.mark.usefixtures("worker")
