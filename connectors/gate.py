@@ -23,7 +23,7 @@ from warehouse.rules import Reference
 from warehouse.sql import literal, quoted
 
 _UNREADABLE = (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.IOException)
-STAGED = "staged"  # view: delivery_id, row_no, kato, the table's columns, broken, raw
+STAGED = "staged"  # view: delivery_id, row_no, kato, the table's columns, broken, raw, again
 # in the pass, beside the file's own columns: names no file has
 _DELIVERY, _FOR, _PERIOD_END, _KATO, _BROKEN = '"==delivery"', '"==for"', '"==period_end"', '"==kato"', '"==broken"'
 
@@ -251,18 +251,15 @@ def _unite(
             )
     con.execute("CREATE OR REPLACE TEMP VIEW read_rows AS " + "\nUNION ALL ".join(selects))
     key = ", ".join(quoted(k) for k in table.identity)
-    # only keys that occur more than once in a delivery need the costly ordering
+    # few keys come again: their rows are found by a number made of the key, and only these are ordered
     con.execute(f"""CREATE OR REPLACE TEMP TABLE repeated AS
-SELECT delivery_id, row_no FROM (
-    SELECT delivery_id, row_no, lead(row_no) OVER (PARTITION BY delivery_id, {key} ORDER BY row_no) AS next_row
-    FROM read_rows SEMI JOIN (
-        SELECT delivery_id, {key} FROM read_rows WHERE broken IS NULL GROUP BY ALL HAVING count(*) > 1) USING (delivery_id, {key})
-    WHERE broken IS NULL)
-WHERE next_row IS NOT NULL""")
+SELECT delivery_id, row_no, lead(row_no) OVER (PARTITION BY delivery_id, {key} ORDER BY row_no) IS NOT NULL AS replaced
+FROM read_rows WHERE broken IS NULL AND hash({key}) IN (
+    SELECT h FROM (SELECT hash({key}) AS h FROM read_rows WHERE broken IS NULL) GROUP BY h HAVING count(*) > 1)""")
     typed = "{" + ", ".join(f"{literal(n)}: {quoted(n)}" for n in names) + "}"
     con.execute(f"""CREATE OR REPLACE TEMP VIEW {STAGED} AS
-SELECT r.delivery_id, r.row_no, {columns}, coalesce(r.broken, CASE WHEN d.row_no IS NOT NULL THEN 'key.unique' END) AS broken,
-       coalesce(r.raw, CASE WHEN d.row_no IS NOT NULL THEN CAST(to_json({typed}) AS VARCHAR) END) AS raw
+SELECT r.delivery_id, r.row_no, {columns}, coalesce(r.broken, CASE WHEN d.replaced THEN 'key.unique' END) AS broken,
+       coalesce(r.raw, CASE WHEN d.replaced THEN CAST(to_json({typed}) AS VARCHAR) END) AS raw, d.row_no IS NOT NULL AS again
 FROM read_rows r LEFT JOIN repeated d USING (delivery_id, row_no)""")
 
 

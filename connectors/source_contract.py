@@ -103,7 +103,9 @@ class SourceContract:
         if column.logic:
             return f"TRY_CAST({raw} AS {sql_type})"
         if sql_type == "VARCHAR":
-            return f"nullif(trim({raw}), '')"
+            # blanks of any kind around a text are cut off; few texts have any, and to look is half the cost of cutting
+            plain = f"{raw} >= '!' AND NOT ends_with({raw}, ' ') AND strlen({raw}) = length({raw})"
+            return f"CASE WHEN {plain} THEN {raw} ELSE nullif(trim({raw}), '') END"
         if sql_type in {"TIMESTAMP", "DATE"}:
             # with an offset: that instant, in civil time of the session's zone; without: as written.
             # A date goes the same way, as DuckDB's own cast to DATE ignores whatever follows the day.

@@ -6,8 +6,10 @@ import warnings
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
+from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
@@ -38,6 +40,19 @@ def _do_not_wait_for_the_disk(connection: object, _: object) -> None:
         connection.execute("PRAGMA synchronous = OFF")
 
 
+def _keep_engines() -> None:
+    """Dagster makes an SQLAlchemy engine for every event it stores, and so compiles the same statements thousands of times a run."""
+    make, engines = sqlite_event_log.create_engine, dict[str, Engine]()
+
+    def kept(url: str, **settings: Any) -> Engine:
+        if url not in engines:
+            engines[url] = make(url, **settings)
+        return engines[url]
+
+    sqlite_event_log.create_engine = kept
+
+
+_keep_engines()
 listeners: list[Callable[[str], None]] = []  # the command line shows progress through this
 
 

@@ -43,14 +43,19 @@ def deliver(store: Store, *extracts: Extract, table: str = "fct_crash") -> list[
     waiting = received(store, table)
     assert len(waiting) == len(extracts)
     types = {"delivery_id": "BIGINT", "row_no": "BIGINT", "kato": "VARCHAR"} | contract.business_columns
-    types |= {"broken": "VARCHAR", "raw": "VARCHAR"}
+    types |= {"broken": "VARCHAR", "raw": "VARCHAR", "again": "BOOLEAN"}
     store.con.execute(
         f"CREATE OR REPLACE TEMP TABLE staged ({', '.join(f'{name} {sql_type}' for name, sql_type in types.items())})"
     )
     rows = []
     for one, content in zip(waiting, extracts, strict=True):
         for number, ((kato, key), value) in enumerate(content.rows.items(), 1):
-            cells = dict.fromkeys(types) | {"delivery_id": one.delivery_id, "row_no": number, "kato": kato}
+            cells = dict.fromkeys(types) | {
+                "delivery_id": one.delivery_id,
+                "row_no": number,
+                "kato": kato,
+                "again": True,
+            }
             if table == "fct_crash":
                 cells |= {"crash_id": key, "occurred_at": dt.date(2026, 1, 1), "deaths_30d": value}
             else:

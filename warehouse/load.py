@@ -17,7 +17,7 @@ import duckdb
 from warehouse.contracts import Table
 from warehouse.periods import parse_period
 from warehouse.quality import FAILS, journal
-from warehouse.seal import SEALED, of_table, seal
+from warehouse.seal import SEALED, of_table, seal, seals_of_rows
 from warehouse.sql import literal, quoted
 from warehouse.store import FIRST_YEAR, LAST_YEAR, Home, Store, StoreError, settlements, writing
 
@@ -270,7 +270,8 @@ def load(
 ) -> None:
     """Write the decisions on a batch of deliveries of one table, and the rows of those accepted, in one transaction.
 
-    `staged` is a relation (delivery_id, row_no, kato, business columns, broken, raw). Two deliveries for the same system,
+    `staged` is a relation (delivery_id, row_no, kato, business columns, broken, raw, again); `again`: its key may stand in another
+    row too. Two deliveries for the same system,
     territory and period replace one another; otherwise rows are recognised by the table's identity and the later delivery wins.
     """
     by_id = {d.delivery_id: d for d in deliveries}
@@ -328,8 +329,9 @@ def load(
                 f"INSERT INTO audit.rejected_row SELECT delivery_id, row_no, broken, raw FROM {staged} JOIN batch USING (delivery_id) "
                 "WHERE broken IS NOT NULL ORDER BY ALL"
             )
+        written: list[tuple[Any, ...]] = []
         for turn in sorted(set(turns.values())):
-            _load_turn(con, table, staged, turn, now)
+            written += _load_turn(con, table, staged, turn, now)
         store.insert(
             "audit.check_result",
             [
@@ -373,7 +375,13 @@ def load(
             "incidents opened",
             "incidents closed",
         )
-        seal(store, min(seqs.values()), {**{name: SEALED[name] for name in what}, **of_table(table.name)})
+        left = f"history.{table.name}"
+        seal(
+            store,
+            min(seqs.values()),
+            {**{name: SEALED[name] for name in what}, left: of_table(table.name)[left]},
+            rows=written,
+        )
 
 
 def _turns(deliveries: Iterable[Delivery]) -> dict[int, int]:
@@ -394,53 +402,79 @@ def _turns(deliveries: Iterable[Delivery]) -> dict[int, int]:
     return turns
 
 
-def _load_turn(con: duckdb.DuckDBPyConnection, table: Table, staged: str, turn: int, now: dt.datetime) -> None:
+def _load_turn(
+    con: duckdb.DuckDBPyConnection, table: Table, staged: str, turn: int, now: dt.datetime
+) -> list[tuple[Any, ...]]:
+    """Rows go from `staged` into the table in one pass; what must be remembered of them is which few are left out, and why.
+
+    Returns their seals.
+    """
     names = ["kato", *table.business_columns]
-    columns = ", ".join(quoted(n) for n in names)
     key = ", ".join(quoted(k) for k in table.identity)
-    rest = [n for n in names if n not in table.identity]
     current, history = f"showcase.{table.name}", f"history.{table.name}"
-    con.execute(f"""CREATE OR REPLACE TEMP TABLE incoming AS
-SELECT {columns}, s.delivery_id, s.row_no, CAST({literal(now.isoformat())} AS TIMESTAMPTZ) AS sdu_load_in_dt, b.seq AS valid_from_seq
-FROM {staged} s JOIN batch b USING (delivery_id) WHERE s.broken IS NULL AND b.turn = {turn}""")
+    columns = ", ".join(f"s.{quoted(n)}" for n in names)
+    system = f"s.delivery_id, s.row_no, CAST({literal(now.isoformat())} AS TIMESTAMPTZ) AS sdu_load_in_dt, b.seq AS valid_from_seq"
+    # not copied: what this transaction has written it reads with one thread
+    rows = f"{staged} s JOIN batch b ON b.delivery_id = s.delivery_id AND b.turn = {turn} AND s.broken IS NULL"
+    con.execute("CREATE OR REPLACE TEMP TABLE kept (rid BIGINT, delivery_id BIGINT, row_no BIGINT)")
     row = con.execute(f"SELECT count(*) FROM {current}").fetchone()
     if row and row[0]:
-        changed = " OR ".join(f"c.{quoted(n)} IS DISTINCT FROM i.{quoted(n)}" for n in rest) or "false"
-        con.execute(f"""CREATE OR REPLACE TEMP TABLE same_slice AS
+        _replace(con, table, rows, turn)
+    # the same key from two deliveries of one turn (an appeal in two months' extracts): the later one holds, the earlier did until then
+    con.execute(f"""CREATE OR REPLACE TEMP TABLE overtaken AS
+SELECT delivery_id, row_no, next_seq FROM (
+    SELECT s.delivery_id, s.row_no, lead(b.seq) OVER (PARTITION BY {key} ORDER BY b.seq) AS next_seq
+    FROM {rows} WHERE s.again AND (s.delivery_id, s.row_no) NOT IN (SELECT (delivery_id, row_no) FROM kept))
+WHERE next_seq IS NOT NULL""")
+    con.execute(
+        f"INSERT INTO {history} BY NAME SELECT {columns}, {system}, o.next_seq AS valid_to_seq "
+        f"FROM {rows} JOIN overtaken o ON (o.delivery_id, o.row_no) = (s.delivery_id, s.row_no)"
+    )
+    con.execute(f"""INSERT INTO {current} BY NAME SELECT {columns}, {system} FROM {rows}
+ANTI JOIN (SELECT delivery_id, row_no FROM kept UNION ALL SELECT delivery_id, row_no FROM overtaken) o
+    ON (o.delivery_id, o.row_no) = (s.delivery_id, s.row_no)""")
+    seals = seals_of_rows(
+        con,
+        table.name,
+        f"""SELECT {columns}, {system.replace(" AS valid_from_seq", " AS seq")} FROM {rows}
+ANTI JOIN kept k ON (k.delivery_id, k.row_no) = (s.delivery_id, s.row_no)""",
+    )
+    con.execute("DROP TABLE kept; DROP TABLE overtaken")
+    return seals
+
+
+def _replace(con: duckdb.DuckDBPyConnection, table: Table, rows: str, turn: int) -> None:
+    """Move to history what the turn's `rows` replace or leave out; `kept`: those that say what the table says already."""
+    rest = [n for n in ("kato", *table.business_columns) if n not in table.identity]
+    current, history = f"showcase.{table.name}", f"history.{table.name}"
+    con.execute(f"""CREATE OR REPLACE TEMP TABLE same_slice AS
 SELECT d.delivery_id, n.delivery_id AS new_delivery, b.seq FROM audit.delivery d
 JOIN audit.delivery n ON (n.table_name, n.system, n.scope, n.period_id) = (d.table_name, d.system, d.scope, d.period_id)
 JOIN batch b ON b.delivery_id = n.delivery_id AND b.turn = {turn} WHERE d.delivery_id <> n.delivery_id AND d.state = 'loaded'""")
-        con.execute(f"""CREATE OR REPLACE TEMP TABLE met AS
-SELECT c.rowid AS rid, i.rowid AS incoming_rid, i.valid_from_seq AS seq,
-       NOT ({changed}) AND s.delivery_id IS NOT NULL AS resent
-FROM {current} c JOIN incoming i USING ({key}) LEFT JOIN same_slice s ON s.delivery_id = c.delivery_id AND s.new_delivery = i.delivery_id""")
+    # first by keys alone: in most months nothing is met, and the table's other columns need not be read
+    same_key = " AND ".join(f"c.{quoted(k)} = s.{quoted(k)}" for k in table.identity)
+    con.execute(f"""CREATE OR REPLACE TEMP TABLE met AS
+SELECT c.rowid AS rid, c.delivery_id AS old_delivery, s.delivery_id, s.row_no, b.seq FROM {rows} JOIN {current} c ON {same_key}""")
+    former = [str(row[0]) for row in con.execute("SELECT DISTINCT delivery_id FROM same_slice ORDER BY 1").fetchall()]
+    if former:
         # re-sent unchanged, before any other delivery of this turn brings the key: what is there already says the same
-        con.execute("""CREATE OR REPLACE TEMP TABLE kept AS
-SELECT rid, incoming_rid FROM met JOIN (SELECT rid, min(seq) AS seq FROM met GROUP BY rid) USING (rid, seq) WHERE resent""")
-        con.execute("DELETE FROM incoming WHERE rowid IN (SELECT incoming_rid FROM kept)")
-        # a row leaves when its key first comes again, or when its own slice comes again without it, whichever is earlier
-        con.execute(f"""CREATE OR REPLACE TEMP TABLE leaving AS
+        same = " AND ".join(f"c.{quoted(n)} IS NOT DISTINCT FROM s.{quoted(n)}" for n in rest) or "true"
+        con.execute(f"""INSERT INTO kept
+SELECT m.rid, m.delivery_id, m.row_no FROM met m JOIN (SELECT rid, min(seq) AS seq FROM met GROUP BY rid) USING (rid, seq)
+JOIN same_slice l ON (l.delivery_id, l.new_delivery) = (m.old_delivery, m.delivery_id)
+JOIN (SELECT rowid AS rid, * FROM {current} WHERE delivery_id IN ({", ".join(former)})) c ON c.rid = m.rid
+JOIN (SELECT s.* FROM {rows}) s ON (s.delivery_id, s.row_no) = (m.delivery_id, m.row_no) WHERE {same}""")
+    # a row leaves when its key first comes again, or when its own slice comes again without it, whichever is earlier
+    con.execute(f"""CREATE OR REPLACE TEMP TABLE leaving AS
 SELECT rid, min(seq) AS seq FROM (
-    SELECT rid, seq FROM met WHERE incoming_rid NOT IN (SELECT incoming_rid FROM kept)
+    SELECT rid, seq FROM met WHERE (delivery_id, row_no) NOT IN (SELECT (delivery_id, row_no) FROM kept)
     UNION ALL
-    SELECT c.rowid, s.seq FROM {current} c JOIN same_slice s USING (delivery_id) WHERE c.rowid NOT IN (SELECT rid FROM kept))
+    SELECT c.rowid, l.seq FROM {current} c JOIN same_slice l USING (delivery_id) WHERE c.rowid NOT IN (SELECT rid FROM kept))
 GROUP BY rid""")
-        con.execute(
-            f"INSERT INTO {history} BY NAME SELECT c.*, l.seq AS valid_to_seq FROM {current} c JOIN leaving l ON c.rowid = l.rid"
-        )
-        con.execute(f"DELETE FROM {current} WHERE rowid IN (SELECT rid FROM leaving)")
-    # the same key from two deliveries of one turn (an appeal in two months' extracts): the later one holds, the earlier did until then
-    con.execute(f"""CREATE OR REPLACE TEMP TABLE overtaken AS
-SELECT rid, next_seq FROM (
-    SELECT i.rowid AS rid, lead(valid_from_seq) OVER (PARTITION BY {key} ORDER BY valid_from_seq) AS next_seq
-    FROM incoming i SEMI JOIN (SELECT {key} FROM incoming GROUP BY ALL HAVING count(*) > 1) USING ({key}))
-WHERE next_seq IS NOT NULL""")
     con.execute(
-        f"INSERT INTO {history} BY NAME SELECT i.*, o.next_seq AS valid_to_seq FROM incoming i JOIN overtaken o ON i.rowid = o.rid"
+        f"INSERT INTO {history} BY NAME SELECT c.*, l.seq AS valid_to_seq FROM {current} c JOIN leaving l ON c.rowid = l.rid"
     )
-    con.execute("DELETE FROM incoming WHERE rowid IN (SELECT rid FROM overtaken)")
-    con.execute(f"INSERT INTO {current} BY NAME SELECT * FROM incoming")
-    con.execute("DROP TABLE incoming; DROP TABLE overtaken")
+    con.execute(f"DELETE FROM {current} WHERE rowid IN (SELECT rid FROM leaving)")
 
 
 def as_of(table: str, seq: int | None) -> str:

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from warehouse.store import Store
 
 _BATCH = 200_000  # rows of one Arrow batch
+_MUCH = 10_000  # rows from which threads pay
 SEAL_COLUMNS = ("what", "first_seq", "last_seq", "rows", "sha256")
 
 
@@ -88,21 +92,38 @@ def of_table(name: str) -> dict[str, Sealed]:
     }  # fmt: skip
 
 
-def seal(store: Store, first: int, what: Mapping[str, Sealed], registries: Sequence[str] = ()) -> None:
-    """Seal the rows written with sequences from `first` on, and registries as they stand; the last act of a transaction."""
-    last = store.head
-    rows: list[tuple[Any, ...]] = []
+def seal(
+    store: Store,
+    first: int,
+    what: Mapping[str, Sealed],
+    registries: Sequence[str] = (),
+    rows: Iterable[tuple[Any, ...]] = (),
+) -> None:
+    """Seal the rows written with sequences from `first` on, and registries as they stand; the last act of a transaction.
+
+    `rows`: seals made already (SEAL_COLUMNS).
+    """
+    last, found = store.head, list(rows)
     for name, one in what.items():
         group = "seq" if one.each else str(first)
         sql = f"SELECT {group} AS grp, * FROM ({one.rows}) WHERE seq BETWEEN {first} AND {last} ORDER BY grp, seq, {one.order}"
-        for found, count, digest in digests(store.con, sql):
-            rows.append((name, found, found if one.each else last, count, digest))
+        for start, count, digest in digests(store.con, sql):
+            found.append((name, start, start if one.each else last, count, digest))
     for name in registries:
-        rows.append((f"registry.{name}", last, last, *of_registry(store.con, name)))
-    if not rows:
+        found.append((f"registry.{name}", last, last, *of_registry(store.con, name)))
+    if not found:
         return
-    (seq,) = store.record([("sealed", f"{len(rows)} seals", {"sha256": hash_of_seals(rows)})])
-    store.insert("audit.seal", ["seq", *SEAL_COLUMNS], [(seq, *row) for row in rows])
+    (seq,) = store.record([("sealed", f"{len(found)} seals", {"sha256": hash_of_seals(found)})])
+    store.insert("audit.seal", ["seq", *SEAL_COLUMNS], [(seq, *row) for row in found])
+
+
+def seals_of_rows(con: duckdb.DuckDBPyConnection, table: str, rows: str) -> list[tuple[Any, ...]]:
+    """Seals (SEAL_COLUMNS) of a showcase table's new rows, one for each `seq`, from the relation they were written from.
+
+    It has the table's columns, `valid_from_seq` named `seq`. What a transaction has written itself DuckDB reads with one thread.
+    """
+    sql = f"SELECT seq AS grp, * FROM ({rows}) ORDER BY grp, row_no"
+    return [(f"showcase.{table}", seq, seq, count, digest) for seq, count, digest in digests(con, sql)]
 
 
 def of_registry(con: duckdb.DuckDBPyConnection, name: str) -> tuple[int, str]:
@@ -128,20 +149,28 @@ def digests(con: duckdb.DuckDBPyConnection, sql: str) -> Iterator[tuple[int, int
 
     reader = con.execute(sql).to_arrow_reader(_BATCH)
     group, count, hashes = None, 0, dict[str, _Column]()
-    for batch in reader:
-        numbers = batch.column(0).fill_null(-1).to_numpy(zero_copy_only=False)
-        edges = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(numbers)]
-        columns = {n: _parts(batch.column(i)) for i, n in enumerate(batch.schema.names) if i}
-        for start, end in pairwise(edges):
-            if start == end:
-                continue
-            if numbers[start] != group:
-                if group is not None:
-                    yield group, count, _total(count, hashes)
-                group, count, hashes = int(numbers[start]), 0, {n: _Column() for n in columns}
-            count += end - start
-            for name, parts in columns.items():
-                hashes[name].add(parts, start, end)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for batch in reader:
+            numbers = batch.column(0).fill_null(-1).to_numpy(zero_copy_only=False)
+            edges = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(numbers)]
+            done, runs = [], list[tuple[dict[str, _Column], int, int]]()
+            for start, end in pairwise(edges):
+                if start < end and numbers[start] != group:
+                    if group is not None:
+                        done.append((group, count, hashes))
+                    group, count, hashes = int(numbers[start]), 0, {n: _Column() for n in batch.schema.names[1:]}
+                count += end - start
+                runs.append((hashes, start, end))
+
+            def take_in(name: str, batch: Any = batch, runs: list[tuple[dict[str, _Column], int, int]] = runs) -> None:
+                parts = _parts(batch.column(name))
+                for found, start, end in runs:
+                    found[name].add(parts, start, end)
+
+            # hashing leaves Python's lock alone, so that columns are hashed side by side where there is much of them
+            deque((pool.map if len(batch) > _MUCH else map)(take_in, batch.schema.names[1:]), maxlen=0)
+            for number, rows, finished in done:
+                yield number, rows, _total(rows, finished)
     if group is not None:
         yield group, count, _total(count, hashes)
 
