@@ -1,0 +1,90 @@
+"""qala's real job: Dagster in process, archive, both gates, history, lineage, seals, KPIs in a process of their own, release."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+
+from benchmarks.contender import Answer
+from benchmarks.feeds import FEEDS, files, months
+
+CATALOGUES = Path(__file__).parent / "catalogues"
+
+
+def deliver(data: Path, home: Path, count: int = 36, first: int = 0) -> None:
+    """What `qala deliver` does with each file, ahead of the run: archive it, hashed and packed."""
+    from connectors.archive import Archive
+
+    archive = Archive(home / "archive")
+    for feed in FEEDS:
+        for month, path in list(zip(months(count), files(data, feed, count), strict=True))[first:]:
+            archive.receive(path, table=feed.table, system="standard", scope="KZ", period=month)
+
+
+def prepare(data: Path, home: Path, count: int = 36) -> None:
+    shutil.rmtree(home, ignore_errors=True)
+    shutil.copytree(CATALOGUES, home / "catalogues")
+    deliver(data, home, count)
+
+
+def start(_: Path, home: Path, first: str | None = None, last: str | None = None) -> Callable[[], None]:
+    """Everything a run does before it looks at a row: imports and definitions. `home` holds the deliveries already."""
+    os.environ["QALA_HOME"] = str(home)
+    from pipelines.run import prepare as prepare_home
+    from warehouse.store import Home
+
+    prepare_home(Home(home))
+    import dagster as dg
+
+    from connectors.judge import _context
+    from pipelines.assets.kpi import asset_key
+    from pipelines.definitions import catalogue, defs
+
+    job = defs.resolve_job_def("city_kpis")
+    wanted = [dg.AssetKey([level, feed.table]) for feed in FEEDS for level in ("zero", "showcase")]
+    wanted += [asset_key(catalogue, code) for code in catalogue.codes if code.startswith("BEN")]
+    wanted += [dg.AssetKey("assessment"), dg.AssetKey("release")]  # the release waits for the drafts of the assessment
+    _context()
+    instance = dg.DagsterInstance.get()
+
+    def run() -> None:
+        result = job.execute_in_process(
+            instance=instance,
+            run_config={"loggers": {"console": {"config": {"log_level": "ERROR"}}}},
+            asset_selection=wanted,
+            tags={
+                "dagster/asset_partition_range_start": first or months()[0],
+                "dagster/asset_partition_range_end": last or months()[-1],
+            },
+        )
+        assert result.success
+
+    return run
+
+
+def answer(home: Path) -> Answer:
+    con = duckdb.connect(str(home / "release" / "qala.duckdb"), read_only=True)
+    rows, replaced = {}, {}
+    for feed in FEEDS:
+        rows[feed.table] = _one(con, f"SELECT count(*) FROM showcase.{feed.table}")
+        again = (
+            "SELECT count(*) FROM audit.rejected_row JOIN audit.delivery USING (delivery_id) WHERE rule = 'key.unique'"
+        )
+        replaced[feed.table] = _one(con, f"{again} AND table_name = '{feed.table}'") + _one(
+            con, f"SELECT count(*) FROM history.{feed.table}"
+        )
+    broken = con.execute("""SELECT table_name || ' ' || rule, count(*) FROM audit.rejected_row JOIN audit.delivery USING (delivery_id)
+        WHERE rule <> 'key.unique' GROUP BY ALL""").fetchall()
+    kpis = con.execute("""SELECT kpi_code, count(value), sum(value), coalesce(sum(numerator), 0)::DOUBLE, coalesce(sum(denominator), 0)::DOUBLE
+        FROM kpi.value WHERE valid_to_seq IS NULL AND value IS NOT NULL GROUP BY ALL""").fetchall()
+    return Answer(rows, dict(broken), replaced, {code: (n, *sums) for code, n, *sums in kpis})
+
+
+def _one(con: duckdb.DuckDBPyConnection, sql: str) -> int:
+    row = con.execute(sql).fetchone()
+    assert row is not None
+    return int(row[0])
