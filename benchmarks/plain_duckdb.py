@@ -175,7 +175,7 @@ def answer(work: Path) -> Answer:
         feed.table: int((con.execute(f"SELECT count(*) FROM {feed.table}").fetchone() or (0,))[0]) for feed in FEEDS
     }
     broken = dict(con.execute("SELECT table_name || ' ' || rule, count(*) FROM quarantine GROUP BY ALL").fetchall())
-    kpis = con.execute("""SELECT code, count(value), sum(value), coalesce(sum(n) FILTER (WHERE code <> 'BEN01-9'), 0)::DOUBLE,
+    kpis = con.execute("""SELECT code, count(value), sum(value::DECIMAL(18,6))::DOUBLE, coalesce(sum(n) FILTER (WHERE code <> 'BEN01-9'), 0)::DOUBLE,
         coalesce(sum(d) FILTER (WHERE code <> 'BEN01-9'), 0)::DOUBLE FROM kpi WHERE value IS NOT NULL AND month >= '2023-01-01' GROUP BY ALL""").fetchall()
     replaced = dict(con.execute("SELECT table_name, rows FROM replaced").fetchall())
     return Answer(rows, broken, replaced, {code: (n, *sums) for code, n, *sums in kpis})

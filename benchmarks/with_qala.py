@@ -79,7 +79,7 @@ def answer(home: Path) -> Answer:
         )
     broken = con.execute("""SELECT table_name || ' ' || rule, count(*) FROM audit.rejected_row JOIN audit.delivery USING (delivery_id)
         WHERE rule <> 'key.unique' GROUP BY ALL""").fetchall()
-    kpis = con.execute("""SELECT kpi_code, count(value), sum(value), coalesce(sum(numerator), 0)::DOUBLE, coalesce(sum(denominator), 0)::DOUBLE
+    kpis = con.execute("""SELECT kpi_code, count(value), sum(value::DECIMAL(18,6))::DOUBLE, coalesce(sum(numerator), 0)::DOUBLE, coalesce(sum(denominator), 0)::DOUBLE
         FROM kpi.value WHERE valid_to_seq IS NULL AND value IS NOT NULL GROUP BY ALL""").fetchall()
     return Answer(rows, dict(broken), replaced, {code: (n, *sums) for code, n, *sums in kpis})
 
