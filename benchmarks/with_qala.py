@@ -11,6 +11,7 @@ import duckdb
 
 from benchmarks.contender import Answer
 from benchmarks.feeds import FEEDS, files, months
+from warehouse.store import Home, writing
 
 CATALOGUES = Path(__file__).parent / "catalogues"
 
@@ -28,6 +29,8 @@ def deliver(data: Path, home: Path, count: int = 36, first: int = 0) -> None:
 def prepare(data: Path, home: Path, count: int = 36) -> None:
     shutil.rmtree(home, ignore_errors=True)
     shutil.copytree(CATALOGUES, home / "catalogues")
+    with writing(Home(home)):
+        pass  # a home exists, with its tables, before its first month comes
     deliver(data, home, count)
 
 
@@ -35,9 +38,10 @@ def start(_: Path, home: Path, first: str | None = None, last: str | None = None
     """Everything a run does before it looks at a row: imports and definitions. `home` holds the deliveries already."""
     os.environ["QALA_HOME"] = str(home)
     from pipelines.run import prepare as prepare_home
-    from warehouse.store import Home
-
     prepare_home(Home(home))
+    from warehouse import apart
+
+    apart.warm("warehouse.compute:get_ready")
     import dagster as dg
 
     from connectors.judge import _context
@@ -49,6 +53,7 @@ def start(_: Path, home: Path, first: str | None = None, last: str | None = None
     wanted += [asset_key(catalogue, code) for code in catalogue.codes if code.startswith("BEN")]
     wanted += [dg.AssetKey("assessment"), dg.AssetKey("release")]  # the release waits for the drafts of the assessment
     _context()
+    apart.call("builtins:len", "")  # waits until the computing process is ready
     instance = dg.DagsterInstance.get()
 
     def run() -> None:

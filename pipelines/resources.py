@@ -6,10 +6,8 @@ import warnings
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
-from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
@@ -18,6 +16,7 @@ from connectors.intake import sources_of
 from connectors.source_contract import SourceContract
 from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.catalogue import load as load_catalogues
+from pipelines.event_log import keep_connections
 from warehouse.contracts import Table, load_tables
 from warehouse.store import FIRST_YEAR, Home
 
@@ -40,19 +39,7 @@ def _do_not_wait_for_the_disk(connection: object, _: object) -> None:
         connection.execute("PRAGMA synchronous = OFF")
 
 
-def _keep_engines() -> None:
-    """Dagster makes an SQLAlchemy engine for every event it stores, and so compiles the same statements thousands of times a run."""
-    make, engines = sqlite_event_log.create_engine, dict[str, Engine]()
-
-    def kept(url: str, **settings: Any) -> Engine:
-        if url not in engines:
-            engines[url] = make(url, **settings)
-        return engines[url]
-
-    sqlite_event_log.create_engine = kept
-
-
-_keep_engines()
+keep_connections()
 listeners: list[Callable[[str], None]] = []  # the command line shows progress through this
 
 

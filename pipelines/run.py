@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from warehouse import apart
 from warehouse.contracts import load_tables
 from warehouse.periods import add_months, month_id, parse_period
 from warehouse.store import Home
@@ -67,6 +68,7 @@ def run_months(
 ) -> list[RunResult]:
     """Run the job over the months, one run for each block of consecutive ones; `tables`: those with something new (None: all)."""
     prepare(home)
+    apart.warm("warehouse.compute:get_ready")  # the computing process starts while Dagster is imported
     import dagster as dg
 
     from pipelines import resources

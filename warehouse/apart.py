@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import traceback
+from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe
 from typing import Any
 
@@ -105,6 +106,16 @@ def call(function: str, *args: Any, seconds: float | None = None, memory: int | 
     if succeeded:
         return result
     raise result
+
+
+def warm(function: str) -> None:
+    """Start the worker and have it call `function`, which takes nothing, meanwhile. What goes wrong shows at the next call."""
+
+    def begin() -> None:
+        with suppress(Exception):
+            call(function)
+
+    threading.Thread(target=begin, daemon=True).start()
 
 
 def close() -> None:

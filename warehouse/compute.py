@@ -21,7 +21,7 @@ from warehouse.periods import closing_in
 from warehouse.rollup import roll_up
 from warehouse.seal import SEALED, seal
 from warehouse.sql import literal
-from warehouse.store import Home, Store, register_catalogue, writing
+from warehouse.store import Home, Store, register_catalogue, shipped_tables, writing
 
 # a published value, to six decimals, from numerator n, denominator d and sample s
 VALUE = """round(CASE kind WHEN 'quantile' THEN n * scale
@@ -93,6 +93,13 @@ def compute_home(home: Home, run_id: str | None, months: Sequence[str], codes: S
     """`compute` on a home's warehouse and catalogues, sealed; at module level, so that a process of its own can be asked (apart.py)."""
     with writing(home, run_id, sealed=True) as store:
         return compute(store, load(home.catalogues), months, codes=codes)
+
+
+def get_ready() -> None:
+    """Read once what every computation needs: contracts and shipped definitions. For a process of its own, while there is time."""
+    columns = {name: table.business_columns for name, table in shipped_tables().items()}
+    for kpi in load().kpis:
+        compile_kpi(kpi, columns)
 
 
 def evaluate(
@@ -253,20 +260,23 @@ JOIN registry.period m ON m.grain = 'M' AND m.period_start >= d.period_start AND
 JOIN registry.settlement s ON d.scope = s.kato OR d.scope = 'KZ' OR d.scope = s.kato2
 WHERE d.state IN ('loaded', 'refused') AND d.loaded_seq <= {seq} AND d.table_name IN (SELECT table_name FROM need)
 GROUP BY ALL""")
+    # months by equality, not over ranges of days: of every cell, those of its period
+    con.execute("""CREATE OR REPLACE TEMP TABLE within AS
+SELECT c.period_id, m.id AS month, m.period_end = c.ends AS closing
+FROM (SELECT DISTINCT period_id, CAST(period_start AS DATE) AS starts, CAST(period_end AS DATE) AS ends FROM cell) c
+JOIN registry.period m ON m.grain = 'M' AND m.period_start >= c.starts AND m.period_end <= c.ends""")
     con.execute("""CREATE OR REPLACE TEMP TABLE covered AS
 SELECT c.kpi_code, c.version, c.kato, c.period_id, nullif(count(*) FILTER (WHERE n.wanted <> 'lookup'), 0) AS months,
        count(*) FILTER (WHERE a.loaded AND n.wanted <> 'lookup') AS delivered,
-       list(n.table_name || ' ' || m.id ORDER BY n.table_name, m.id)
+       list(n.table_name || ' ' || m.month ORDER BY n.table_name, m.month)
            FILTER (WHERE n.wanted <> 'lookup' AND a.refused IS NULL AND a.loaded IS NOT TRUE) AS missing_months,
        CASE WHEN len(missing_months) <= 3 THEN array_to_string(missing_months, ', ')
             ELSE missing_months[1] || ' to ' || missing_months[-1] || ' (' || len(missing_months) || ' of ' || months || ' months)' END AS missing,
-       string_agg(n.table_name || ' ' || m.id || ' (delivery ' || a.refused || ')', ', ' ORDER BY n.table_name, m.id)
+       string_agg(n.table_name || ' ' || m.month || ' (delivery ' || a.refused || ')', ', ' ORDER BY n.table_name, m.month)
            FILTER (WHERE a.refused IS NOT NULL AND NOT a.loaded) AS refused,
-       string_agg(n.table_name || ' ' || m.id || ': ' || a.doubt, '; ' ORDER BY n.table_name, m.id) AS doubt
-FROM cell c JOIN need n USING (kpi_code, version)
-JOIN registry.period m ON m.grain = 'M' AND m.period_end <= CAST(c.period_end AS DATE)
-    AND m.period_start >= CASE WHEN n.wanted <> 'every' THEN CAST(c.period_end AS DATE) - INTERVAL 1 MONTH ELSE c.period_start END
-LEFT JOIN arrived a ON (a.table_name, a.kato, a.month) = (n.table_name, c.kato, m.id)
+       string_agg(n.table_name || ' ' || m.month || ': ' || a.doubt, '; ' ORDER BY n.table_name, m.month) AS doubt
+FROM cell c JOIN need n USING (kpi_code, version) JOIN within m ON m.period_id = c.period_id AND (m.closing OR n.wanted = 'every')
+LEFT JOIN arrived a ON (a.table_name, a.kato, a.month) = (n.table_name, c.kato, m.month)
 GROUP BY ALL""")
 
 

@@ -35,10 +35,12 @@ def roll_up(store: Store, compiled: Sequence[Compiled], value: str, head: int) -
     con = store.con
     lay_out(store, compiled)
     con.execute("""CREATE OR REPLACE TEMP TABLE target AS
-SELECT DISTINCT n.kpi_code, a.area_kind, a.area, t.id AS period_id, t.period_start, t.period_end, t.grain <> w.grain AS longer
-FROM news n JOIN way w USING (kpi_code) JOIN area a USING (kato) JOIN registry.period p ON p.id = n.period_id
-JOIN registry.period t ON (t.id = p.id AND a.area_kind <> 'settlement')
-    OR (t.grain = 'A' AND p.grain <> 'A' AND w.over_time <> 'none' AND t.id = p.id[:4])""")
+SELECT DISTINCT n.kpi_code, a.area_kind, a.area, p.id AS period_id, p.period_start, p.period_end, false AS longer
+FROM news n JOIN area a USING (kato) JOIN registry.period p ON p.id = n.period_id WHERE a.area_kind <> 'settlement'
+UNION ALL
+SELECT DISTINCT n.kpi_code, a.area_kind, a.area, t.id, t.period_start, t.period_end, true
+FROM news n JOIN way w USING (kpi_code) JOIN area a USING (kato) JOIN registry.period t ON t.id = n.period_id[:4]
+WHERE w.grain <> 'A' AND w.over_time <> 'none'""")
     sum_up(store, compiled, value)
     same = " AND ".join(f"v.{c} IS NOT DISTINCT FROM f.{c}" for c in SAME)
     con.execute(f"""CREATE OR REPLACE TEMP TABLE rolled_news AS SELECT f.* FROM rolled f
@@ -117,7 +119,7 @@ def _quantiles(store: Store, compiled: Sequence[Compiled], seq: int | None) -> N
             continue
         scan, name = one.numerator
         cells = f"(SELECT * FROM member WHERE kpi_code = {literal(one.kpi.code)} AND counts)"
-        sql = scan.sql(as_of(scan.table, seq), cells, any_window=True, by="c.area_kind, c.area, c.period_id")
+        sql = scan.sql(as_of(scan.table, seq), cells, by="c.area_kind, c.area, c.period_id")
         only_reads(con, sql, scan.table, "member")
         con.execute(
             f"INSERT INTO quantile SELECT {literal(one.kpi.code)}, {one.kpi.version}, area_kind, area, period_id, {name} FROM ({sql})"

@@ -103,7 +103,7 @@ class Store:
 
     @cached_property
     def tables(self) -> dict[str, Table]:
-        return dict(_shipped_tables())
+        return dict(shipped_tables())
 
     @property
     def head(self) -> int:
@@ -180,7 +180,7 @@ def ledger_head(con: duckdb.DuckDBPyConnection) -> tuple[int, str]:
 
 
 @cache
-def _shipped_tables() -> dict[str, Table]:
+def shipped_tables() -> dict[str, Table]:
     """The contracts, read once a process: a run opens the warehouse for every table."""
     return load_tables(SHOWCASE)
 
@@ -279,7 +279,7 @@ def _no_objects_of_its_own(store: Store, file: Path) -> None:
 @cache
 def _made_from() -> str:
     """`_fingerprint` of the shipped contracts, worked out once a process: a run opens the warehouse for every table."""
-    return _fingerprint(_shipped_tables())
+    return _fingerprint(shipped_tables())
 
 
 def _fingerprint(tables: Mapping[str, Table]) -> str:
@@ -291,7 +291,7 @@ def _fingerprint(tables: Mapping[str, Table]) -> str:
 
 def _fit(store: Store) -> None:
     """Create or extend tables when the contracts differ from what the file was made for."""
-    wanted = _made_from() if store.tables == _shipped_tables() else _fingerprint(store.tables)
+    wanted = _made_from() if store.tables == shipped_tables() else _fingerprint(store.tables)
     con = store.con
     known = con.execute(
         "SELECT count(*) FROM duckdb_tables() WHERE schema_name = 'registry' AND table_name = 'setting'"
