@@ -93,7 +93,9 @@ KPIS = (
 def start(data: Path, work: Path) -> Callable[[], None]:
     work.mkdir(parents=True)
     con = duckdb.connect(str(work / "plain.duckdb"))
-    con.execute("SET disabled_optimizers = 'in_clause'")  # it makes a join of a long IN list, and a join loses the order of rows
+    con.execute(
+        "SET disabled_optimizers = 'in_clause'"
+    )  # it makes a join of a long IN list, and a join loses the order of rows
 
     def run() -> None:
         con.execute(

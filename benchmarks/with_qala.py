@@ -38,6 +38,7 @@ def start(_: Path, home: Path, first: str | None = None, last: str | None = None
     """Everything a run does before it looks at a row: imports and definitions. `home` holds the deliveries already."""
     os.environ["QALA_HOME"] = str(home)
     from pipelines.run import prepare as prepare_home
+
     prepare_home(Home(home))
     from warehouse import apart
 

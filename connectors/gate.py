@@ -23,9 +23,10 @@ from warehouse.rules import Reference
 from warehouse.sql import literal, quoted
 
 _UNREADABLE = (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.IOException)
-STAGED = "staged"  # view: delivery_id, row_no, kato, the table's columns, broken, raw, again
+STAGED = "staged"  # view: delivery_id, row_no, kato, the table's columns, broken, raw
+REPEATED = "repeated"  # table: delivery_id, row_no of rows whose key stands in another row too
 # in the pass, beside the file's own columns: names no file has
-_DELIVERY, _FOR, _PERIOD_END, _KATO, _BROKEN = '"==delivery"', '"==for"', '"==period_end"', '"==kato"', '"==broken"'
+_PLACE, _FOR, _PERIOD_END, _KATO, _BROKEN = '"==place"', '"==for"', '"==period_end"', '"==kato"', '"==broken"'
 
 
 @dataclass
@@ -48,7 +49,7 @@ def stage(
     con.execute(f"SET TimeZone = {literal(time_zone)}")
     con.execute("SET disabled_optimizers = 'in_clause'")  # it would make a join of a long IN list: see _unjoined
     refused: dict[int, StructureError] = {}
-    parts: list[str] = []
+    parts: list[tuple[str, list[Incoming]]] = []
     try:
         queue = _groups(incoming)
         while queue:
@@ -56,7 +57,7 @@ def stage(
             name = f"stage_{len(parts)}"
             try:
                 con.execute(_unjoined(con, _stage_sql(name, table, group)))
-                parts.append(name)
+                parts.append((name, group))
             except duckdb.Error as error:
                 # what DuckDB throws while it decodes Parquet is of no subclass
                 if not isinstance(error, _UNREADABLE) and type(error) is not duckdb.Error:
@@ -114,6 +115,7 @@ def _stage_sql(name: str, table: Table, group: list[Incoming]) -> str:
     first = group[0]
     contract, header, readable = first.contract, first.readable.header, first.readable
     files = [(path, one) for one in group for path in one.readable.files]
+    place = {one.delivery_id: number for number, one in enumerate(group)}
     position = {h: n for n, h in reversed(list(enumerate(header)))}
     needed = [h for h in dict.fromkeys(header) if h in {*contract.headers, *(c.header for c in contract.columns)}]
 
@@ -168,13 +170,13 @@ def _stage_sql(name: str, table: Table, group: list[Incoming]) -> str:
     numbered = f", {ROW_NUMBER}" if readable.numbered else ""
     columns = ", ".join(f"{quoted('=' + c.name)} AS {quoted(c.name)}" for c in table.columns)
     return f"""CREATE TEMP TABLE {name} AS
-SELECT {_DELIVERY} AS delivery_id, {_KATO} AS kato, {columns},{snapshot}
+SELECT {_PLACE} AS place, {_KATO} AS kato, {columns},{snapshot}
        {_BROKEN} AS broken, CASE WHEN {_BROKEN} IS NOT NULL THEN CAST(to_json({record}) AS VARCHAR) END AS raw{numbered}
 FROM (SELECT *, CASE
 {whens}
        END AS {_BROKEN}
       FROM (SELECT *, {kato} AS {_KATO}, {", ".join(typed)}
-            FROM (SELECT {by_file([str(one.delivery_id) for _, one in files])} AS {_DELIVERY}, {scope} AS {_FOR}{period_end}, {", ".join(texts)}
+            FROM (SELECT CAST({by_file([str(place[one.delivery_id]) for _, one in files])} AS INTEGER) AS {_PLACE}, {scope} AS {_FOR}{period_end}, {", ".join(texts)}
                   FROM {source})))"""
 
 
@@ -218,9 +220,15 @@ def _in_scope(kato: str) -> str:
 
 
 def _unite(
-    con: duckdb.DuckDBPyConnection, table: Table, parts: list[str], bad: list[tuple[int, int, str, str]]
+    con: duckdb.DuckDBPyConnection,
+    table: Table,
+    parts: list[tuple[str, list[Incoming]]],
+    bad: list[tuple[int, int, str, str]],
 ) -> None:
-    """One view over all groups with row numbers, records that could not be split, and repeated keys marked."""
+    """One view over all groups with row numbers, records that could not be split, and repeated keys marked.
+
+    It has no joins: these would cost as much as what reads it, and its rows would come in no order.
+    """
     names = ["kato", *table.business_columns]
     columns = ", ".join(quoted(n) for n in names)
     con.execute(
@@ -234,42 +242,42 @@ def _unite(
         )
     types = {"kato": "VARCHAR", **table.business_columns}
     nothing = ", ".join(f"CAST(NULL AS {types[n]}) AS {quoted(n)}" for n in names)
-    selects = [f"SELECT delivery_id, row_no, {nothing}, broken, raw FROM unreadable"]
-    for part in parts:
-        numbered = con.execute(
-            f"SELECT count(*) FROM duckdb_columns() WHERE table_name = '{part}' AND column_name = '{ROW_NUMBER}'"
-        ).fetchone()
-        if numbered and numbered[0]:
-            selects.append(f"SELECT delivery_id, {ROW_NUMBER} AS row_no, {columns}, broken, raw FROM {part}")
-        else:
+    selects = [
+        f"SELECT delivery_id, row_no, {nothing}, broken, raw, CAST(NULL AS VARCHAR) AS part, rowid AS rid FROM unreadable"
+    ]
+    for name, group in parts:
+        row_no = ROW_NUMBER
+        if not group[0].readable.numbered:
             # files are read in order and each delivery's are together, so a row's number is its distance from the first
-            con.execute(
-                f"CREATE OR REPLACE TEMP TABLE first_{part} AS SELECT delivery_id, min(rowid) AS first FROM {part} GROUP BY delivery_id"
-            )
-            selects.append(
-                f"SELECT p.delivery_id, p.rowid - f.first + 1 AS row_no, {columns}, broken, raw FROM {part} p JOIN first_{part} f USING (delivery_id)"
-            )
+            first = dict(con.execute(f"SELECT place, min(rowid) FROM {name} GROUP BY place").fetchall())
+            row_no = f"rowid - [{', '.join(str(first.get(n, 0)) for n in range(len(group)))}][place + 1] + 1"
+        deliveries = f"CAST([{', '.join(str(one.delivery_id) for one in group)}][place + 1] AS BIGINT)"
+        selects.append(
+            f"SELECT {deliveries} AS delivery_id, {row_no} AS row_no, {columns}, broken, raw, '{name}' AS part, rowid AS rid FROM {name}"
+        )
     con.execute("CREATE OR REPLACE TEMP VIEW read_rows AS " + "\nUNION ALL ".join(selects))
     key = ", ".join(quoted(k) for k in table.identity)
     # few keys come again: their rows are found by a number made of the key, and only these are ordered
-    con.execute(f"""CREATE OR REPLACE TEMP TABLE repeated AS
-SELECT delivery_id, row_no, lead(row_no) OVER (PARTITION BY delivery_id, {key} ORDER BY row_no) IS NOT NULL AS replaced
+    con.execute(f"""CREATE OR REPLACE TEMP TABLE {REPEATED} AS
+SELECT delivery_id, row_no, part, rid, lead(row_no) OVER (PARTITION BY delivery_id, {key} ORDER BY row_no) IS NOT NULL AS replaced
 FROM read_rows WHERE broken IS NULL AND hash({key}) IN (
     SELECT h FROM (SELECT hash({key}) AS h FROM read_rows WHERE broken IS NULL) GROUP BY h HAVING count(*) > 1)""")
     typed = "{" + ", ".join(f"{literal(n)}: {quoted(n)}" for n in names) + "}"
-    con.execute(f"""CREATE OR REPLACE TEMP VIEW {STAGED} AS
-SELECT r.delivery_id, r.row_no, {columns}, coalesce(r.broken, CASE WHEN d.replaced THEN 'key.unique' END) AS broken,
-       coalesce(r.raw, CASE WHEN d.replaced THEN CAST(to_json({typed}) AS VARCHAR) END) AS raw, d.row_no IS NOT NULL AS again
-FROM read_rows r LEFT JOIN repeated d USING (delivery_id, row_no)""")
+    for (name,) in con.execute(f"SELECT DISTINCT part FROM {REPEATED} WHERE replaced ORDER BY 1").fetchall():
+        con.execute(
+            f"UPDATE {name} SET broken = 'key.unique', raw = CAST(to_json({typed}) AS VARCHAR) "
+            f"WHERE rowid IN (SELECT rid FROM {REPEATED} WHERE part = '{name}' AND replaced)"
+        )
+    con.execute(f"CREATE OR REPLACE TEMP VIEW {STAGED} AS SELECT * EXCLUDE (part, rid) FROM read_rows")
 
 
 def clear(con: duckdb.DuckDBPyConnection) -> None:
     """Drop everything staged."""
     con.execute(
-        f"DROP VIEW IF EXISTS {STAGED}; DROP VIEW IF EXISTS read_rows; DROP TABLE IF EXISTS repeated; DROP TABLE IF EXISTS unreadable"
+        f"DROP VIEW IF EXISTS {STAGED}; DROP VIEW IF EXISTS read_rows; DROP TABLE IF EXISTS {REPEATED}; DROP TABLE IF EXISTS unreadable"
     )
     for (name,) in con.execute(
-        "SELECT table_name FROM duckdb_tables() WHERE temporary AND regexp_matches(table_name, '^(first_)?stage_[0-9]+$')"
+        "SELECT table_name FROM duckdb_tables() WHERE temporary AND regexp_matches(table_name, '^stage_[0-9]+$')"
     ).fetchall():
         con.execute(f"DROP TABLE {name}")
 

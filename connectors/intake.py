@@ -31,7 +31,7 @@ from warehouse.load import (
 )
 
 TIME_ZONE = "Asia/Almaty"  # national civil time: timestamps with an offset are brought to it
-BATCH_BYTES, BATCH_DELIVERIES = 1 << 30, 2000  # what is gated, judged and loaded at once
+BATCH_BYTES, BATCH_DELIVERIES = 1 << 27, 2000  # what is gated, judged and loaded at once
 Progress = Callable[[str], None]
 
 
@@ -196,7 +196,7 @@ def _take_batch(store: Store, archive: Archive, table: Table, sources: Mapping[t
             )
         else:
             outcomes.append(Outcome(one.delivery_id, "loaded", None, *common, *counted))
-    load(store, table, relation, batch, outcomes, findings, corrected)
+    load(store, table, relation, batch, outcomes, findings, corrected, gate.REPEATED if judged else None)
     store.con.execute("DROP VIEW IF EXISTS corrected")
     gate.clear(store.con)
     return outcomes, findings, corrected

@@ -127,6 +127,9 @@ def _quotes_pair(path: Path, contract: SourceContract) -> bool:
     seen, before = 0, b"\n"
     with path.open("rb") as handle:
         while block := handle.read(16 * _BLOCK):
+            if quote not in block:
+                before = block[-1:]
+                continue
             letters = np.frombuffer(before + block, np.uint8)
             places = np.flatnonzero(letters[1:] == quote)  # each the index of the letter before it
             preceding = letters[places[seen % 2 :: 2]]

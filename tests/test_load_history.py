@@ -43,7 +43,7 @@ def deliver(store: Store, *extracts: Extract, table: str = "fct_crash") -> list[
     waiting = received(store, table)
     assert len(waiting) == len(extracts)
     types = {"delivery_id": "BIGINT", "row_no": "BIGINT", "kato": "VARCHAR"} | contract.business_columns
-    types |= {"broken": "VARCHAR", "raw": "VARCHAR", "again": "BOOLEAN"}
+    types |= {"broken": "VARCHAR", "raw": "VARCHAR"}
     store.con.execute(
         f"CREATE OR REPLACE TEMP TABLE staged ({', '.join(f'{name} {sql_type}' for name, sql_type in types.items())})"
     )
@@ -54,7 +54,6 @@ def deliver(store: Store, *extracts: Extract, table: str = "fct_crash") -> list[
                 "delivery_id": one.delivery_id,
                 "row_no": number,
                 "kato": kato,
-                "again": True,
             }
             if table == "fct_crash":
                 cells |= {"crash_id": key, "occurred_at": dt.date(2026, 1, 1), "deaths_30d": value}

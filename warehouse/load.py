@@ -8,7 +8,7 @@ table stays plain. Time is the ledger sequence, never the clock.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from typing import Any
 
@@ -267,12 +267,13 @@ def load(
     outcomes: Sequence[Outcome],
     findings: Iterable[Finding],
     corrected: Sequence[Corrected] = (),
+    repeated: str | None = None,
 ) -> None:
     """Write the decisions on a batch of deliveries of one table, and the rows of those accepted, in one transaction.
 
-    `staged` is a relation (delivery_id, row_no, kato, business columns, broken, raw, again); `again`: its key may stand in another
-    row too. Two deliveries for the same system,
-    territory and period replace one another; otherwise rows are recognised by the table's identity and the later delivery wins.
+    `staged` is a relation (delivery_id, row_no, kato, business columns, broken, raw), `repeated` one (delivery_id, row_no) of all its
+    rows whose key stands in another row too, and perhaps of more (None: of all). Two deliveries for the same system, territory and
+    period replace one another; otherwise rows are recognised by the table's identity and the later delivery wins.
     """
     by_id = {d.delivery_id: d for d in deliveries}
     con = store.con
@@ -331,7 +332,8 @@ def load(
             )
         written: list[tuple[Any, ...]] = []
         for turn in sorted(set(turns.values())):
-            written += _load_turn(con, table, staged, turn, now)
+            here = {o.delivery_id: seqs[o.delivery_id] for o in outcomes if turns.get(o.delivery_id) == turn}
+            written += _load_turn(con, table, staged, repeated or staged, here, turn, now)
         store.insert(
             "audit.check_result",
             [
@@ -403,44 +405,55 @@ def _turns(deliveries: Iterable[Delivery]) -> dict[int, int]:
 
 
 def _load_turn(
-    con: duckdb.DuckDBPyConnection, table: Table, staged: str, turn: int, now: dt.datetime
+    con: duckdb.DuckDBPyConnection,
+    table: Table,
+    staged: str,
+    repeated: str,
+    seqs: Mapping[int, int],
+    turn: int,
+    now: dt.datetime,
 ) -> list[tuple[Any, ...]]:
-    """Rows go from `staged` into the table in one pass; what must be remembered of them is which few are left out, and why.
+    """Rows go from `staged` into the table in one pass; what is remembered of them is which few are left out. Returns their seals.
 
-    Returns their seals.
+    Nothing large is copied before: what a transaction has written itself DuckDB reads with one thread.
     """
     names = ["kato", *table.business_columns]
     key = ", ".join(quoted(k) for k in table.identity)
     current, history = f"showcase.{table.name}", f"history.{table.name}"
     columns = ", ".join(f"s.{quoted(n)}" for n in names)
-    system = f"s.delivery_id, s.row_no, CAST({literal(now.isoformat())} AS TIMESTAMPTZ) AS sdu_load_in_dt, b.seq AS valid_from_seq"
-    # not copied: what this transaction has written it reads with one thread
+    columns += f", s.delivery_id, s.row_no, CAST({literal(now.isoformat())} AS TIMESTAMPTZ) AS sdu_load_in_dt"
     rows = f"{staged} s JOIN batch b ON b.delivery_id = s.delivery_id AND b.turn = {turn} AND s.broken IS NULL"
     con.execute("CREATE OR REPLACE TEMP TABLE kept (rid BIGINT, delivery_id BIGINT, row_no BIGINT)")
-    row = con.execute(f"SELECT count(*) FROM {current}").fetchone()
-    if row and row[0]:
+    if _count(con, current):
         _replace(con, table, rows, turn)
     # the same key from two deliveries of one turn (an appeal in two months' extracts): the later one holds, the earlier did until then
     con.execute(f"""CREATE OR REPLACE TEMP TABLE overtaken AS
 SELECT delivery_id, row_no, next_seq FROM (
     SELECT s.delivery_id, s.row_no, lead(b.seq) OVER (PARTITION BY {key} ORDER BY b.seq) AS next_seq
-    FROM {rows} WHERE s.again AND (s.delivery_id, s.row_no) NOT IN (SELECT (delivery_id, row_no) FROM kept))
+    FROM {rows} SEMI JOIN {repeated} r ON (r.delivery_id, r.row_no) = (s.delivery_id, s.row_no)
+    WHERE (s.delivery_id, s.row_no) NOT IN (SELECT (delivery_id, row_no) FROM kept))
 WHERE next_seq IS NOT NULL""")
-    con.execute(
-        f"INSERT INTO {history} BY NAME SELECT {columns}, {system}, o.next_seq AS valid_to_seq "
-        f"FROM {rows} JOIN overtaken o ON (o.delivery_id, o.row_no) = (s.delivery_id, s.row_no)"
-    )
-    con.execute(f"""INSERT INTO {current} BY NAME SELECT {columns}, {system} FROM {rows}
+    if _count(con, "overtaken"):
+        con.execute(
+            f"INSERT INTO {history} BY NAME SELECT {columns}, b.seq AS valid_from_seq, o.next_seq AS valid_to_seq "
+            f"FROM {rows} JOIN overtaken o ON (o.delivery_id, o.row_no) = (s.delivery_id, s.row_no)"
+        )
+    con.execute(f"""INSERT INTO {current} BY NAME SELECT {columns}, b.seq AS valid_from_seq FROM {rows}
 ANTI JOIN (SELECT delivery_id, row_no FROM kept UNION ALL SELECT delivery_id, row_no FROM overtaken) o
     ON (o.delivery_id, o.row_no) = (s.delivery_id, s.row_no)""")
-    seals = seals_of_rows(
-        con,
-        table.name,
-        f"""SELECT {columns}, {system.replace(" AS valid_from_seq", " AS seq")} FROM {rows}
-ANTI JOIN kept k ON (k.delivery_id, k.row_no) = (s.delivery_id, s.row_no)""",
-    )
+    written = f"SELECT s.delivery_id AS grp, {columns} FROM {staged} s WHERE s.broken IS NULL"
+    if set(seqs) != {d for (d,) in con.execute("SELECT delivery_id FROM batch").fetchall()}:
+        written += f" AND s.delivery_id IN ({', '.join(map(str, seqs))})"
+    if _count(con, "kept"):
+        written += " AND (s.delivery_id, s.row_no) NOT IN (SELECT (delivery_id, row_no) FROM kept)"
+    seals = seals_of_rows(con, table.name, written, seqs)
     con.execute("DROP TABLE kept; DROP TABLE overtaken")
     return seals
+
+
+def _count(con: duckdb.DuckDBPyConnection, relation: str) -> int:
+    row = con.execute(f"SELECT count(*) FROM {relation}").fetchone()
+    return int(row[0]) if row else 0
 
 
 def _replace(con: duckdb.DuckDBPyConnection, table: Table, rows: str, turn: int) -> None:

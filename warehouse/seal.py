@@ -117,13 +117,23 @@ def seal(
     store.insert("audit.seal", ["seq", *SEAL_COLUMNS], [(seq, *row) for row in found])
 
 
-def seals_of_rows(con: duckdb.DuckDBPyConnection, table: str, rows: str) -> list[tuple[Any, ...]]:
-    """Seals (SEAL_COLUMNS) of a showcase table's new rows, one for each `seq`, from the relation they were written from.
+def seals_of_rows(
+    con: duckdb.DuckDBPyConnection, table: str, sql: str, seqs: Mapping[int, int]
+) -> list[tuple[Any, ...]]:
+    """Seals (SEAL_COLUMNS) of the rows that deliveries brought a showcase table, from the SELECT they were written by.
 
-    It has the table's columns, `valid_from_seq` named `seq`. What a transaction has written itself DuckDB reads with one thread.
+    Its first column `grp` is the delivery, whose sequence is in `seqs`; the others are the table's, but for that sequence.
+    Extracts are read in their order, so that as a rule nothing has to be sorted.
     """
-    sql = f"SELECT seq AS grp, * FROM ({rows}) ORDER BY grp, row_no"
-    return [(f"showcase.{table}", seq, seq, count, digest) for seq, count, digest in digests(con, sql)]
+    try:
+        found = list(digests(con, sql, seqs))
+    except _OutOfOrder:
+        found = list(digests(con, f"{sql} ORDER BY grp, row_no", seqs))
+    return [(f"showcase.{table}", seqs[one], seqs[one], count, digest) for one, count, digest in found]
+
+
+class _OutOfOrder(Exception):  # noqa: N818  it is no error
+    pass
 
 
 def of_registry(con: duckdb.DuckDBPyConnection, name: str) -> tuple[int, str]:
@@ -139,26 +149,42 @@ def hash_of_seals(rows: Iterable[Sequence[Any]]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def digests(con: duckdb.DuckDBPyConnection, sql: str) -> Iterator[tuple[int, int, str]]:
+def digests(
+    con: duckdb.DuckDBPyConnection, sql: str, seqs: Mapping[int, int] | None = None
+) -> Iterator[tuple[int, int, str]]:
     """(group, rows, SHA-256) of each run of equal `grp`, the first column of `sql`, which must order its rows.
 
     A digest covers name, type, gaps and values of every column that is not empty throughout; a column added later, empty in
-    older rows, changes nothing. A group whose number is NULL comes as -1.
+    older rows, changes nothing. A group whose number is NULL comes as -1. With `seqs` each group gets a column `seq` as well, and
+    order is not taken on trust: _OutOfOrder is raised where a group comes twice, or `row_no` does not ascend within one.
     """
     import numpy as np
 
     reader = con.execute(sql).to_arrow_reader(_BATCH)
-    group, count, hashes = None, 0, dict[str, _Column]()
+    group, count, hashes, before, seen = None, 0, dict[str, _Column](), -1, set[int]()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for batch in reader:
             numbers = batch.column(0).fill_null(-1).to_numpy(zero_copy_only=False)
             edges = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(numbers)]
             done, runs = [], list[tuple[dict[str, _Column], int, int]]()
+            places = batch.column("row_no").to_numpy() if seqs else None
             for start, end in pairwise(edges):
                 if start < end and numbers[start] != group:
                     if group is not None:
                         done.append((group, count, hashes))
-                    group, count, hashes = int(numbers[start]), 0, {n: _Column() for n in batch.schema.names[1:]}
+                    group, count, hashes, before = (
+                        int(numbers[start]),
+                        0,
+                        {n: _Column() for n in batch.schema.names[1:]},
+                        -1,
+                    )
+                    if places is not None and group in seen:
+                        raise _OutOfOrder
+                    seen.add(group)
+                if places is not None and start < end:
+                    if places[start] <= before or (np.diff(places[start:end]) <= 0).any():
+                        raise _OutOfOrder
+                    before = int(places[end - 1])
                 count += end - start
                 runs.append((hashes, start, end))
 
@@ -170,9 +196,9 @@ def digests(con: duckdb.DuckDBPyConnection, sql: str) -> Iterator[tuple[int, int
             # hashing leaves Python's lock alone, so that columns are hashed side by side where there is much of them
             deque((pool.map if len(batch) > _MUCH else map)(take_in, batch.schema.names[1:]), maxlen=0)
             for number, rows, finished in done:
-                yield number, rows, _total(rows, finished)
+                yield number, rows, _total(rows, finished, seqs and seqs[number])
     if group is not None:
-        yield group, count, _total(count, hashes)
+        yield group, count, _total(count, hashes, seqs and seqs[group])
 
 
 @dataclass
@@ -240,7 +266,11 @@ def _fixed(array: Any, kind: str) -> memoryview:
     return memoryview(numbers.astype(kind, copy=False).tobytes())
 
 
-def _total(count: int, hashes: Mapping[str, _Column]) -> str:
+def _total(count: int, hashes: Mapping[str, _Column], seq: int | None = None) -> str:
+    if seq is not None:
+        same = _Column()
+        same.add(_Parts("int", (), memoryview(seq.to_bytes(8, "little") * count), 8), 0, count)
+        hashes = {**hashes, "seq": same}
     found = [
         [name, one.kind, *(h.hexdigest() for h in one.hashes)]
         for name, one in sorted(hashes.items())
