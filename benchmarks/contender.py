@@ -1,7 +1,8 @@
-"""One contender in a process of its own: `python -m benchmarks.contender NAME DATA WORK`. Prints one line of JSON.
+"""One contender in a process of its own: `python -m benchmarks.contender NAME DATA WORK [FROM TO]`. Prints one line of JSON.
 
 A contender is a module with `start(data, work)`, which imports and prepares all that does not depend on the rows and returns
-the work as a function, and `answer(work)`, which tells what came of it. Start-up is timed from the process's own beginning.
+the work as a function, and `answer(work)`, which tells what came of it. FROM and TO count months, for those that can add some.
+Start-up is timed from the process's own beginning.
 """
 
 from __future__ import annotations
@@ -47,12 +48,13 @@ def main() -> None:
     name, data, work = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     born = float(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
     module = importlib.import_module(CONTENDERS[name])
-    run = module.start(data, work)
+    span = [range(int(sys.argv[4]), int(sys.argv[5]))] if len(sys.argv) > 4 else []
+    run = module.start(data, work, *span)
     startup = time.clock_gettime(time.CLOCK_BOOTTIME) - born
     cpu, wall = cpu_seconds(), time.perf_counter()
     run()
     wall, cpu = time.perf_counter() - wall, cpu_seconds() - cpu
-    print(json.dumps({"startup_s": startup, "wall_s": wall, "cpu_s": cpu, "answer": asdict(module.answer(work))}))  # noqa: T201
+    print(json.dumps({"startup_s": startup, "wall_s": wall, "cpu_s": cpu, "answer": asdict(module.answer(work))}))
 
 
 if __name__ == "__main__":

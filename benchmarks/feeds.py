@@ -6,7 +6,6 @@ of them within the file, half a month later. Registers are whole snapshots, so t
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import duckdb
 from warehouse.store import settlements
 
 SIZES = {"100k": 100_000, "1m": 1_000_000, "10m": 10_000_000, "50m": 50_000_000}
-FIRST_YEAR = 2023
+FIRST_YEAR = 2020
 _PRIME = 2147483647
 
 
@@ -71,16 +70,19 @@ FEEDS = (
 )  # fmt: skip
 
 
-def months(count: int = 36) -> list[str]:
-    return [f"{FIRST_YEAR + n // 12}-{n % 12 + 1:02d}" for n in range(count)]
+ALL = range(36)
 
 
-def files(folder: Path, feed: Feed, count: int = 36) -> list[Path]:
-    return [folder / f"{feed.table}_{month}.csv" for month in months(count)]
+def months(span: range = ALL) -> list[str]:
+    return [f"{FIRST_YEAR + n // 12}-{n % 12 + 1:02d}" for n in span]
 
 
-def make(folder: Path, rows: int, count: int = 36) -> None:
-    """Write the files of `rows` rows altogether over `count` months, unless they are there."""
+def files(folder: Path, feed: Feed, span: range = ALL) -> list[Path]:
+    return [folder / f"{feed.table}_{month}.csv" for month in months(span)]
+
+
+def make(folder: Path, rows: int, span: range = ALL) -> None:
+    """Write the files of `rows` rows altogether over the months of `span`, unless they are there."""
     done = folder / "complete"
     if done.exists():
         return
@@ -88,8 +90,8 @@ def make(folder: Path, rows: int, count: int = 36) -> None:
     con = duckdb.connect()
     katos = "[" + ", ".join(f"'{k}'" for k in settlements()) + "]"
     for feed in FEEDS:
-        a_month = max(round(rows * feed.share / count), 40)
-        for number, path in enumerate(files(folder, feed, count)):
+        a_month = max(round(rows * feed.share / len(span)), 40)
+        for number, path in enumerate(files(folder, feed, span)):
             con.execute(f"COPY ({_select(feed, katos, a_month, number)}) TO '{path}' (HEADER)")
     done.touch()
 
@@ -114,8 +116,3 @@ WITH numbered AS (SELECT range AS i FROM range({number * a_month}, {(number + 1)
                       mj + INTERVAL (rj % 2419200) SECOND AS moment FROM mixed)
 SELECT * EXCLUDE (r1, r2) REPLACE ({replaced}) FROM (
     SELECT {katos}[1 + ({"jm" if feed.register or feed.table == "fct_air_hour" else "j"}) * 7919 % 90] AS kato, {feed.columns}, r1, r2 FROM keyed ORDER BY i)"""
-
-
-def rows_of(path: Path) -> int:
-    with path.open(newline="", encoding="utf-8") as handle:
-        return sum(1 for _ in csv.reader(handle)) - 1

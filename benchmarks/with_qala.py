@@ -10,31 +10,29 @@ from pathlib import Path
 import duckdb
 
 from benchmarks.contender import Answer
-from benchmarks.feeds import FEEDS, files, months
+from benchmarks.feeds import ALL, FEEDS, files, months
+from connectors.archive import Archive
 from warehouse.store import Home, writing
 
 CATALOGUES = Path(__file__).parent / "catalogues"
 
 
-def deliver(data: Path, home: Path, count: int = 36, first: int = 0) -> None:
-    """What `qala deliver` does with each file, ahead of the run: archive it, hashed and packed."""
-    from connectors.archive import Archive
+def prepare(home: Path) -> None:
+    """A home as it is before its first month comes, with its tables."""
+    shutil.copytree(CATALOGUES, home / "catalogues")
+    with writing(Home(home)):
+        pass
 
+
+def deliver(data: Path, home: Path, span: range = ALL) -> None:
+    """What `qala deliver` does with each file, ahead of the run: archive it, hashed and packed."""
     archive = Archive(home / "archive")
     for feed in FEEDS:
-        for month, path in list(zip(months(count), files(data, feed, count), strict=True))[first:]:
+        for month, path in zip(months(span), files(data, feed, span), strict=True):
             archive.receive(path, table=feed.table, system="standard", scope="KZ", period=month)
 
 
-def prepare(data: Path, home: Path, count: int = 36) -> None:
-    shutil.rmtree(home, ignore_errors=True)
-    shutil.copytree(CATALOGUES, home / "catalogues")
-    with writing(Home(home)):
-        pass  # a home exists, with its tables, before its first month comes
-    deliver(data, home, count)
-
-
-def start(_: Path, home: Path, first: str | None = None, last: str | None = None) -> Callable[[], None]:
+def start(_: Path, home: Path, span: range = ALL) -> Callable[[], None]:
     """Everything a run does before it looks at a row: imports and definitions. `home` holds the deliveries already."""
     os.environ["QALA_HOME"] = str(home)
     from pipelines.run import prepare as prepare_home
@@ -63,8 +61,8 @@ def start(_: Path, home: Path, first: str | None = None, last: str | None = None
             run_config={"loggers": {"console": {"config": {"log_level": "ERROR"}}}},
             asset_selection=wanted,
             tags={
-                "dagster/asset_partition_range_start": first or months()[0],
-                "dagster/asset_partition_range_end": last or months()[-1],
+                "dagster/asset_partition_range_start": months(span)[0],
+                "dagster/asset_partition_range_end": months(span)[-1],
             },
         )
         assert result.success
@@ -85,7 +83,8 @@ def answer(home: Path) -> Answer:
         )
     broken = con.execute("""SELECT table_name || ' ' || rule, count(*) FROM audit.rejected_row JOIN audit.delivery USING (delivery_id)
         WHERE rule <> 'key.unique' GROUP BY ALL""").fetchall()
-    kpis = con.execute("""SELECT kpi_code, count(value), sum(value::DECIMAL(18,6))::DOUBLE, coalesce(sum(numerator), 0)::DOUBLE, coalesce(sum(denominator), 0)::DOUBLE
+    kpis = con.execute("""SELECT kpi_code, count(value), sum(value::DECIMAL(18,6))::DOUBLE, coalesce(sum(numerator), 0)::DOUBLE,
+        coalesce(sum(denominator), 0)::DOUBLE
         FROM kpi.value WHERE valid_to_seq IS NULL AND value IS NOT NULL GROUP BY ALL""").fetchall()
     return Answer(rows, dict(broken), replaced, {code: (n, *sums) for code, n, *sums in kpis})
 

@@ -152,6 +152,7 @@ def _stage_sql(name: str, table: Table, group: list[Incoming]) -> str:
         if rule.predicate and rule.severity == "error":
             conditions.append((rule.id, f"NOT ({_over_typed(rule.predicate, table)})"))
     scope = by_file([literal(one.scope) for _, one in files])
+    places = by_file([str(place[one.delivery_id]) for _, one in files])
     own = contract.by_name.get("kato")  # the exchange format knows the column, a file need not have it
     kato = (
         _FOR
@@ -176,7 +177,7 @@ FROM (SELECT *, CASE
 {whens}
        END AS {_BROKEN}
       FROM (SELECT *, {kato} AS {_KATO}, {", ".join(typed)}
-            FROM (SELECT CAST({by_file([str(place[one.delivery_id]) for _, one in files])} AS INTEGER) AS {_PLACE}, {scope} AS {_FOR}{period_end}, {", ".join(texts)}
+            FROM (SELECT CAST({places} AS INTEGER) AS {_PLACE}, {scope} AS {_FOR}{period_end}, {", ".join(texts)}
                   FROM {source})))"""
 
 

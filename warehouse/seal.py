@@ -196,9 +196,9 @@ def digests(
             # hashing leaves Python's lock alone, so that columns are hashed side by side where there is much of them
             deque((pool.map if len(batch) > _MUCH else map)(take_in, batch.schema.names[1:]), maxlen=0)
             for number, rows, finished in done:
-                yield number, rows, _total(rows, finished, seqs and seqs[number])
+                yield number, rows, _total(rows, finished, seqs[number] if seqs else None)
     if group is not None:
-        yield group, count, _total(count, hashes, seqs and seqs[group])
+        yield group, count, _total(count, hashes, seqs[group] if seqs else None)
 
 
 @dataclass
