@@ -1,22 +1,19 @@
 """The one resource: where this installation lives, and what it is made of."""
 
 import re
-import sqlite3
 import warnings
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 import dagster as dg
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
 
 from connectors.archive import Archive
 from connectors.intake import sources_of
 from connectors.source_contract import SourceContract
 from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.catalogue import load as load_catalogues
-from pipelines.event_log import keep_connections
+from pipelines import event_log
 from warehouse.contracts import Table, load_tables
 from warehouse.store import FIRST_YEAR, Home
 
@@ -27,19 +24,7 @@ POOL = "warehouse"  # limited to one by dagster.yaml: runs take turns at the fil
 CIVIL_TIME = "Asia/Almaty"
 months = dg.MonthlyPartitionsDefinition(start_date=f"{FIRST_YEAR}-01", fmt="%Y-%m", timezone=CIVIL_TIME)
 single_run = dg.BackfillPolicy.single_run()  # a year is filled by one run: what a run costs is start-up
-
-
-@event.listens_for(Engine, "connect")
-def _do_not_wait_for_the_disk(connection: object, _: object) -> None:
-    """Dagster opens and commits its SQLite files thousands of times a run; waiting for the disk each time is most of a small run.
-
-    What a power failure could cost is Dagster's own history of runs, never the warehouse.
-    """
-    if isinstance(connection, sqlite3.Connection):
-        connection.execute("PRAGMA synchronous = OFF")
-
-
-keep_connections()
+event_log.patch()
 listeners: list[Callable[[str], None]] = []  # the command line shows progress through this
 
 
