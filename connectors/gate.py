@@ -214,10 +214,9 @@ def _over_typed(predicate: str, table: Table) -> str:
 
 def _in_scope(kato: str) -> str:
     """A settlement stands for itself, two digits for their region, KZ for the country; the settlement must be registered."""
-    return (
-        f"CASE WHEN length({_FOR}) = 9 THEN {kato} = {_FOR} ELSE ({_FOR} = 'KZ' OR starts_with({kato}, {_FOR})) "
-        f"AND {kato} IN ({', '.join(map(literal, settlements()))}) END"
-    )
+    # a code list as a type is looked up by hash; IN compares with one after the other
+    registered = f"TRY_CAST({kato} AS ENUM ({', '.join(map(literal, settlements()))})) IS NOT NULL"
+    return f"CASE WHEN length({_FOR}) = 9 THEN {kato} = {_FOR} ELSE ({_FOR} = 'KZ' OR starts_with({kato}, {_FOR})) AND {registered} END"
 
 
 def _unite(

@@ -126,7 +126,7 @@ def _quotes_pair(path: Path, contract: SourceContract) -> bool:
     quote, delimiter = contract.quote.encode()[0], contract.delimiter.encode()[-1]
     seen, before = 0, b"\n"
     with path.open("rb") as handle:
-        while block := handle.read(16 * _BLOCK):
+        while block := handle.read(_BLOCK >> 2):  # small blocks are used again, large ones cost the pages of each
             if quote not in block:
                 before = block[-1:]
                 continue

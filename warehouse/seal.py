@@ -163,7 +163,10 @@ def digests(
     reader = con.execute(sql).to_arrow_reader(_BATCH)
     group, count, hashes, before, seen = None, 0, dict[str, _Column](), -1, set[int]()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for batch in reader:
+        # DuckDB hands out the next rows while these are hashed
+        ahead = pool.submit(next, reader, None)
+        while (batch := ahead.result()) is not None:
+            ahead = pool.submit(next, reader, None)
             numbers = batch.column(0).fill_null(-1).to_numpy(zero_copy_only=False)
             edges = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(numbers)]
             done, runs = [], list[tuple[dict[str, _Column], int, int]]()
