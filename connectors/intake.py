@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -76,6 +77,7 @@ def take_in(store: Store, archive: Archive, table: Table, sources: Mapping[tuple
     retake(store, archive, table, corrections)
     waiting = [d for d in received(store, table.name) if RETAKEN in d.receipt_id]
     waiting = sorted({*waiting, *received(store, table.name, months)}, key=lambda d: d.delivery_id)
+    started, whole, done = time.monotonic(), sum(d.bytes for d in waiting), 0
     for batch in _batches(waiting):
         outcomes, findings, corrected = _take_batch(store, archive, table, sources, batch, corrections)
         report.outcomes += outcomes
@@ -83,10 +85,19 @@ def take_in(store: Store, archive: Archive, table: Table, sources: Mapping[tuple
         report.corrected += corrected
         for one in batch:
             archive.settle(one.receipt_id)
+        done += sum(d.bytes for d in batch)
         progress(
-            f"{table.name}: {len(report.outcomes)} of {len(waiting)} deliveries, {report.accepted:,} rows accepted, {report.rejected:,} rejected"
+            f"{table.name}: {len(report.outcomes)} of {len(waiting)} deliveries, {_pace(report, time.monotonic() - started, done, whole)}"
         )
     return report
+
+
+def _pace(report: Report, seconds: float, done: int, whole: int) -> str:
+    """How many rows so far, how fast, and how long the rest will take by its bytes."""
+    rows = report.accepted + report.rejected
+    left = seconds * (whole - done) / max(done, 1)
+    told = f"{report.accepted:,} rows accepted, {report.rejected:,} rejected, {rows / max(seconds, 0.001):,.0f} rows/s"
+    return f"{told}, about {left:,.0f} s left" if done < whole else told
 
 
 def _batches(deliveries: Sequence[Delivery]) -> Iterable[list[Delivery]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -143,7 +144,9 @@ def test_what_waits_is_taken_in_batches(
     report = take_in(store, desk.archive, store.tables["fct_appeal"], {}, progress=said.append)
     assert decided(report) == [("loaded", 2, 2, 0)] * 7
     assert len(said) == batches
-    assert said[-1] == "fct_appeal: 7 of 7 deliveries, 14 rows accepted, 0 rejected"
+    assert said[-1].startswith("fct_appeal: 7 of 7 deliveries, 14 rows accepted, 0 rejected, ")
+    assert re.search(r"\d rows/s, about \d+ s left$", said[0])
+    assert re.search(r"\d rows/s$", said[-1])
 
 
 def test_only_deliveries_that_close_in_the_months_asked_for_are_taken(desk: Desk, store: Store) -> None:

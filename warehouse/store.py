@@ -35,6 +35,7 @@ from warehouse.sql import literal
 REGISTRY_FILES = Path(__file__).parent / "registries"
 FIRST_YEAR, LAST_YEAR = 2000, 2040  # of the registry of periods
 LOCK_SECONDS = 600
+MEMORY_LIMIT = "QALA_MEMORY_LIMIT"  # of DuckDB while it writes: 1GB, 800MiB
 NOTHING = "0" * 64  # the hash before the first ledger row
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
@@ -216,21 +217,21 @@ def writing(home: Home, run_id: str | None = None, *, sealed: bool = False) -> I
 @contextmanager
 def opened(home: Home, run_id: str | None = None, *, sealed: bool = False) -> Iterator[Store]:
     """As `writing`, for a caller that holds the lock itself."""
-    con = duckdb.connect(
-        str(home.warehouse),
-        config={
-            "autoinstall_known_extensions": "false",
-            "autoload_known_extensions": "false",
-            "python_enable_replacements": "false",
-        },
-    )
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+        "python_enable_replacements": "false",
+    }
+    if limit := os.environ.get(MEMORY_LIMIT):
+        config["memory_limit"] = limit
+    con = duckdb.connect(str(home.warehouse), config=config)
     try:
         con.execute("SET TimeZone = 'UTC'")
         store = Store(con, home, run_id)
         _fit(store)
         if sealed:
             _no_objects_of_its_own(store, home.warehouse)
-            harden(con, read_only=False, memory_mib=memory_mib() * 8 // 10)  # the rest is Python's
+            harden(con, read_only=False, memory_mib=None if limit else memory_mib() * 8 // 10)  # the rest is Python's
         yield store
     finally:
         con.close()
