@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export GX_ANALYTICS_ENABLED := false
 
-.PHONY: install demo ui test test-all check format lock schemas clean
+.PHONY: install demo ui test test-all check format lock schemas bench bench-month clean
 
 install: .venv/.installed
 
@@ -43,5 +43,19 @@ lock:  ## renew the hashed lock; needs uv
 schemas: install  ## JSON Schemas for editors, from the models
 	$(BIN)/qala schemas
 
+SIZE ?= 10m
+ROUNDS ?= 3
+ONLY ?= duckdb,qala,pandas,dbt
+
+bench: .venv/.bench  ## qala beside plain DuckDB, pandas and dbt: SIZE=100k, 1m, 10m or 50m
+	$(BIN)/python -m benchmarks $(SIZE) --rounds $(ROUNDS) --only $(ONLY)
+
+bench-month: install  ## one month more, on 12, 36 and 60 months of history
+	$(BIN)/python -m benchmarks.month --rounds $(ROUNDS)
+
+.venv/.bench: .venv/.installed requirements/bench.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/bench.txt
+	@touch $@
+
 clean:
-	rm -rf .venv qala-demo .pytest_cache .ruff_cache .mypy_cache
+	rm -rf .bench .venv qala-demo .pytest_cache .ruff_cache .mypy_cache
