@@ -39,6 +39,7 @@ format: install
 lock:  ## renew the hashed lock; needs uv
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-header --no-annotate pyproject.toml --output-file requirements/base.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-header --no-annotate --extra dev --constraint requirements/base.txt pyproject.toml --output-file requirements/dev.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-header --no-annotate --extra bench --constraint requirements/base.txt pyproject.toml --output-file requirements/bench.txt
 
 schemas: install  ## JSON Schemas for editors, from the models
 	$(BIN)/qala schemas
@@ -47,15 +48,16 @@ SIZE ?= 10m
 ROUNDS ?= 3
 ONLY ?= duckdb,qala,pandas,dbt
 
-bench: .venv/.bench  ## qala beside plain DuckDB, pandas and dbt: SIZE=100k, 1m, 10m or 50m
-	$(BIN)/python -m benchmarks $(SIZE) --rounds $(ROUNDS) --only $(ONLY)
+bench: .venv-bench/.installed  ## qala beside plain DuckDB, pandas and dbt: SIZE=100k, 1m, 10m or 50m
+	.venv-bench/bin/python -m benchmarks $(SIZE) --rounds $(ROUNDS) --only $(ONLY)
 
-bench-month: install  ## one month more, on 12, 36 and 60 months of history
-	$(BIN)/python -m benchmarks.month --rounds $(ROUNDS)
+bench-month: .venv-bench/.installed  ## one month more, on 12, 36 and 60 months of history
+	.venv-bench/bin/python -m benchmarks.month --rounds $(ROUNDS)
 
-.venv/.bench: .venv/.installed requirements/bench.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/bench.txt
+.venv-bench/.installed: requirements/bench.txt  # apart: dbt and mypy exclude each other
+	@$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/bench.txt
 	@touch $@
 
 clean:
-	rm -rf .bench .venv qala-demo .pytest_cache .ruff_cache .mypy_cache
+	rm -rf .bench .venv .venv-bench qala-demo .pytest_cache .ruff_cache .mypy_cache

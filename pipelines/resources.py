@@ -3,7 +3,6 @@
 import re
 import warnings
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
 import dagster as dg
@@ -43,7 +42,7 @@ class Qala(dg.ConfigurableResource[None]):
 
     @property
     def tables(self) -> dict[str, Table]:
-        return _tables()
+        return load_tables()
 
     @property
     def catalogues(self) -> Catalogues:
@@ -58,12 +57,6 @@ def groups(catalogue: Catalogues) -> dict[str, str]:
     """Asset group of every sphere, by the sphere's code: 1_city_management, ..."""
     spheres = {s.code: s for one in catalogue.lists for s in one.head.spheres}
     return {code: f"{s.number}_" + re.sub(r"\W+", "_", s.name.en.lower()) for code, s in spheres.items()}
-
-
-@cache
-def _tables() -> dict[str, Table]:
-    """The contracts, read once a process: every step of a run asks for them."""
-    return load_tables()
 
 
 def tell(context: dg.AssetExecutionContext, text: str) -> None:

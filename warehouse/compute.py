@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from kpi_definitions.catalogue import Catalogues, load
 from kpi_definitions.compiler import GRAIN_UNIT, Compiled, Scan, compile_kpi, fuse
 from kpi_definitions.model import Grain, Kind, Kpi
+from warehouse.contracts import load_tables
 from warehouse.load import as_of
 from warehouse.locks import only_reads
 from warehouse.periods import closing_in
 from warehouse.rollup import roll_up
 from warehouse.seal import SEALED, seal
 from warehouse.sql import literal
-from warehouse.store import Home, Store, register_catalogue, shipped_tables, writing
+from warehouse.store import Home, Store, register_catalogue, writing
 
 # a published value, to six decimals, from numerator n, denominator d and sample s
 VALUE = """round(CASE kind WHEN 'quantile' THEN n * scale
@@ -97,7 +98,7 @@ def compute_home(home: Home, run_id: str | None, months: Sequence[str], codes: S
 
 def get_ready() -> None:
     """Read once what every computation needs: contracts and shipped definitions. For a process of its own, while there is time."""
-    columns = {name: table.business_columns for name, table in shipped_tables().items()}
+    columns = {name: table.business_columns for name, table in load_tables().items()}
     for kpi in load().kpis:
         compile_kpi(kpi, columns)
 

@@ -143,8 +143,20 @@ def _leaves(error: Any) -> Iterator[Any]:
         yield error
 
 
-def load_tables(folder: Path = SHOWCASE) -> dict[str, Table]:
-    """Every showcase contract of a folder, by table name. Raises DocumentError with all faults found."""
+def load_tables(folder: Path | None = None) -> dict[str, Table]:
+    """Every showcase contract of a folder, by table name; None: of those that come with qala, read once a process.
+
+    Raises DocumentError with all faults found.
+    """
+    return dict(_shipped()) if folder is None else _read_tables(folder)
+
+
+@cache
+def _shipped() -> dict[str, Table]:
+    return _read_tables(SHOWCASE)
+
+
+def _read_tables(folder: Path) -> dict[str, Table]:
     faults: list[Fault] = []
     tables: dict[str, Table] = {}
     for path in sorted(folder.glob("*.odcs.yaml")):

@@ -24,7 +24,7 @@ from filelock import FileLock, Timeout
 
 from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.compiler import columns_of
-from warehouse.contracts import SHOWCASE, Table, load_tables
+from warehouse.contracts import Table, load_tables
 from warehouse.locks import harden, memory_mib
 from warehouse.passport import case_passports, data_passport, standards
 from warehouse.periods import add_months, month_id
@@ -104,7 +104,7 @@ class Store:
 
     @cached_property
     def tables(self) -> dict[str, Table]:
-        return dict(shipped_tables())
+        return load_tables()
 
     @property
     def head(self) -> int:
@@ -178,12 +178,6 @@ def ledger_head(con: duckdb.DuckDBPyConnection) -> tuple[int, str]:
     """Sequence and hash of the newest ledger row: what is anchored outside."""
     row = con.execute("SELECT seq, hash FROM audit.ledger ORDER BY seq DESC LIMIT 1").fetchone()
     return (int(row[0]), str(row[1])) if row else (0, NOTHING)
-
-
-@cache
-def shipped_tables() -> dict[str, Table]:
-    """The contracts, read once a process: a run opens the warehouse for every table."""
-    return load_tables(SHOWCASE)
 
 
 @contextmanager
@@ -280,7 +274,7 @@ def _no_objects_of_its_own(store: Store, file: Path) -> None:
 @cache
 def _made_from() -> str:
     """`_fingerprint` of the shipped contracts, worked out once a process: a run opens the warehouse for every table."""
-    return _fingerprint(shipped_tables())
+    return _fingerprint(load_tables())
 
 
 def _fingerprint(tables: Mapping[str, Table]) -> str:
@@ -292,7 +286,7 @@ def _fingerprint(tables: Mapping[str, Table]) -> str:
 
 def _fit(store: Store) -> None:
     """Create or extend tables when the contracts differ from what the file was made for."""
-    wanted = _made_from() if store.tables == shipped_tables() else _fingerprint(store.tables)
+    wanted = _made_from() if store.tables == load_tables() else _fingerprint(store.tables)
     con = store.con
     known = con.execute(
         "SELECT count(*) FROM duckdb_tables() WHERE schema_name = 'registry' AND table_name = 'setting'"

@@ -1,0 +1,1 @@
+{{ latest(ref('stg_fct_appeal'), key=['kato', 'appeal_id']) }}

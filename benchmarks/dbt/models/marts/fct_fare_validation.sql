@@ -1,0 +1,1 @@
+{{ latest(ref('stg_fct_fare_validation'), key=['kato', 'validation_id']) }}
