@@ -11,8 +11,8 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from warehouse.store import Store, StoreError
 
 DRAWS, SEED = 400, 469  # of changed weights; the same draws every time, so that an interval can be repeated
 _PART_TABLES = ("assessment_item", "assessment_score", "assessment_rank")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -182,24 +183,26 @@ def _items(
 def _weighted(catalogue: Catalogue, rules: AssessmentRules, items: Sequence[Item]) -> list[Item]:
     """The items with their share of the whole: what does not apply gives its weight to its neighbours."""
     sphere_of = {i.code: i.sphere for i in catalogue.initiatives}
-    codes = [i.code for i in items]
-    initiatives = {code.partition("-")[0] for code in codes}
-    spheres = {sphere_of[i] for i in initiatives}
+    initiatives = _grouped(items, lambda i: i.code.partition("-")[0])
+    spheres = _grouped(initiatives, lambda code: sphere_of[code])
 
-    def share(weights: Mapping[str, float], code: str, among: Iterable[str]) -> float:
-        return weights.get(code, 1.0) / math.fsum(weights.get(c, 1.0) for c in sorted(among))
+    def shares(weights: Mapping[str, float], among: Iterable[str]) -> dict[str, float]:
+        total = math.fsum(weights.get(code, 1.0) for code in among)
+        return {code: weights.get(code, 1.0) / total for code in among}
 
-    result = []
-    for item in items:
-        initiative = item.code.partition("-")[0]
-        sphere = sphere_of[initiative]
-        weight = (
-            share(rules.weights.spheres, sphere, spheres)
-            * share(rules.weights.initiatives, initiative, {i for i in initiatives if sphere_of[i] == sphere})
-            * share(rules.weights.kpis, item.code, {c for c in codes if c.partition("-")[0] == initiative})
-        )
-        result.append(Item(item.code, item.value, item.obs_status, item.reason, weight, item.score))
-    return result
+    weight = {}
+    for sphere, of_sphere in shares(rules.weights.spheres, spheres).items():
+        for initiative, of_initiative in shares(rules.weights.initiatives, spheres[sphere]).items():
+            for code, of_kpi in shares(rules.weights.kpis, [i.code for i in initiatives[initiative]]).items():
+                weight[code] = of_sphere * of_initiative * of_kpi
+    return [replace(item, weight=weight[item.code]) for item in items]
+
+
+def _grouped(things: Iterable[T], key: Callable[[T], str]) -> dict[str, list[T]]:
+    found: dict[str, list[T]] = {}
+    for thing in things:
+        found.setdefault(key(thing), []).append(thing)
+    return found
 
 
 def _nodes(catalogue: Catalogue, rules: AssessmentRules, items: Sequence[Item]) -> dict[tuple[str, str], Node]:
@@ -208,8 +211,7 @@ def _nodes(catalogue: Catalogue, rules: AssessmentRules, items: Sequence[Item]) 
     nodes: dict[tuple[str, str], Node] = {}
 
     def add(kind: str, key: Callable[[Item], str]) -> None:
-        for code in sorted({key(i) for i in items}):
-            nodes[kind, code] = _mean([i for i in items if key(i) == code])
+        nodes.update({(kind, code): _mean(those) for code, those in sorted(_grouped(items, key).items())})
 
     add("initiative", lambda i: i.code.partition("-")[0])
     add("sphere", lambda i: sphere_of[i.code.partition("-")[0]])

@@ -22,7 +22,7 @@ from warehouse.periods import closing_in
 from warehouse.rollup import roll_up
 from warehouse.seal import SEALED, seal
 from warehouse.sql import literal
-from warehouse.store import Home, Store, register_catalogue, writing
+from warehouse.store import Home, Store, register_catalogue, shipped_fingerprint, writing
 
 # a published value, to six decimals, from numerator n, denominator d and sample s
 VALUE = """round(CASE kind WHEN 'quantile' THEN n * scale
@@ -98,6 +98,7 @@ def compute_home(home: Home, run_id: str | None, months: Sequence[str], codes: S
 
 def get_ready() -> None:
     """Read once what every computation needs: contracts and shipped definitions. For a process of its own, while there is time."""
+    shipped_fingerprint()
     columns = {name: table.business_columns for name, table in load_tables().items()}
     for kpi in load().kpis:
         compile_kpi(kpi, columns)

@@ -82,7 +82,7 @@ def publish(home: Home, missing: Callable[[Iterable[str]], Sequence[str]], run_i
             store.con.execute("CHECKPOINT")
         fresh = folder / f".{home.released_file.name}.new"
         fresh.unlink(missing_ok=True)
-        shutil.copyfile(home.warehouse, fresh)
+        _copy(home.warehouse, fresh)
     staged = [fresh]
     con = duckdb.connect(str(fresh), read_only=True)
     try:
@@ -103,6 +103,16 @@ def publish(home: Home, missing: Callable[[Iterable[str]], Sequence[str]], run_i
             os.fsync(handle.fileno())
         path.replace(folder / path.name.removeprefix(".").removesuffix(".new"))
     return Release(seq, home.released_file, size, int(row[0]), int(row[1]), head, broken)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """A copy that shares its blocks with the source until either changes, where the file system can (XFS, Btrfs): done in no time."""
+    try:
+        with source.open("rb") as held, target.open("wb") as made:
+            while os.copy_file_range(held.fileno(), made.fileno(), 1 << 40):
+                pass
+    except (AttributeError, OSError):  # not Linux, or a file system that does not know the call
+        shutil.copyfile(source, target)
 
 
 # values over rows of deliveries whose bytes are gone: still computed from the warehouse, but their source cannot be shown

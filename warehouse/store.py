@@ -272,7 +272,7 @@ def _no_objects_of_its_own(store: Store, file: Path) -> None:
 
 
 @cache
-def _made_from() -> str:
+def shipped_fingerprint() -> str:
     """`_fingerprint` of the shipped contracts, worked out once a process: a run opens the warehouse for every table."""
     return _fingerprint(load_tables())
 
@@ -286,7 +286,7 @@ def _fingerprint(tables: Mapping[str, Table]) -> str:
 
 def _fit(store: Store) -> None:
     """Create or extend tables when the contracts differ from what the file was made for."""
-    wanted = _made_from() if store.tables == load_tables() else _fingerprint(store.tables)
+    wanted = shipped_fingerprint() if store.tables == load_tables() else _fingerprint(store.tables)
     con = store.con
     known = con.execute(
         "SELECT count(*) FROM duckdb_tables() WHERE schema_name = 'registry' AND table_name = 'setting'"
