@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export GX_ANALYTICS_ENABLED := false
 
-.PHONY: install demo ui test test-all check format lock schemas bench bench-month clean
+.PHONY: install demo ui test test-all check format lock schemas bench bench-month bench-fused clean
 
 install: .venv/.installed
 
@@ -53,6 +53,9 @@ bench: .venv-bench/.installed  ## qala beside plain DuckDB, pandas and dbt: SIZE
 
 bench-month: .venv-bench/.installed  ## one month more, on 12, 36 and 60 months of history
 	.venv-bench/bin/python -m benchmarks.month --rounds $(ROUNDS)
+
+bench-fused: .venv-bench/.installed  ## after make bench: twelve KPIs of one table beside one
+	.venv-bench/bin/python -m benchmarks.fused --rounds $(ROUNDS)
 
 .venv-bench/.installed: requirements/bench.txt  # apart: dbt and mypy exclude each other
 	@$(PYTHON) -m venv .venv-bench

@@ -20,6 +20,7 @@ from typing import Any
 from benchmarks import with_qala
 from benchmarks.contender import CONTENDERS
 from benchmarks.feeds import FEEDS, SIZES, files, make
+from warehouse.store import MEMORY_LIMIT
 
 RESULTS = Path(__file__).parent / "results"
 FIGURES = ("wall_s", "cpu_s", "startup_s", "peak_mib")
@@ -64,9 +65,12 @@ def main() -> None:
                     "python": platform.python_version(), "duckdb": version("duckdb"), "measured_on": time.strftime("%Y-%m-%d")},
         "contenders": contenders, "ratios": ratios(contenders),
     }  # fmt: skip
+    if limit := os.environ.get(MEMORY_LIMIT):
+        report["qala_memory_limit"] = limit
+    kept = f"{asked.size}-{limit}" if limit else asked.size
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{asked.size}.json").write_text(json.dumps(report, indent=1) + "\n")
-    (RESULTS / f"{asked.size}.md").write_text(page(report))
+    (RESULTS / f"{kept}.json").write_text(json.dumps(report, indent=1) + "\n")
+    (RESULTS / f"{kept}.md").write_text(page(report))
     print(page(report))
     if differing:
         sys.exit("the contenders do not agree: no time counts")
@@ -147,10 +151,12 @@ def page(report: dict[str, Any]) -> str:
         for name, c in contenders.items()
     )
     machine = report["machine"]
+    limit = report.get("qala_memory_limit")
+    command = f"{f'{MEMORY_LIMIT}={limit} ' if limit else ''}make bench SIZE={report['size']}"
     return f"""# {report["rows"]:,} rows
 
 {report["csv_bytes"] / 1e6:,.0f} MB of CSV in {len(FEEDS)} feeds of 36 months; {machine["cores"]} cores, {machine["memory_gib"]} GiB,
-DuckDB {machine["duckdb"]}, Python {machine["python"]}; median of {report["rounds"]}, {machine["measured_on"]}. Written by `make bench SIZE={report["size"]}`.
+DuckDB {machine["duckdb"]}, Python {machine["python"]}; median of {report["rounds"]}, {machine["measured_on"]}. Written by `{command}`.
 
 | | wall, s | processor, s | start-up, s (not in wall) | peak memory, MiB |
 |---|---:|---:|---:|---:|
