@@ -33,6 +33,7 @@ from warehouse.load import (
 
 TIME_ZONE = "Asia/Almaty"  # national civil time: timestamps with an offset are brought to it
 BATCH_BYTES, BATCH_DELIVERIES = 1 << 27, 2000  # what is gated, judged and loaded at once
+LARGE_ROWS, LARGEST_BATCH = 1 << 24, 8  # of a table from which on batches grow with it; up to so many times BATCH_BYTES
 Progress = Callable[[str], None]
 
 
@@ -78,7 +79,7 @@ def take_in(store: Store, archive: Archive, table: Table, sources: Mapping[tuple
     waiting = [d for d in received(store, table.name) if RETAKEN in d.receipt_id]
     waiting = sorted({*waiting, *received(store, table.name, months)}, key=lambda d: d.delivery_id)
     started, whole, done = time.monotonic(), sum(d.bytes for d in waiting), 0
-    for batch in _batches(waiting):
+    for batch in _batches(waiting, lambda: _batch_bytes(store, table)):
         outcomes, findings, corrected = _take_batch(store, archive, table, sources, batch, corrections)
         report.outcomes += outcomes
         report.findings += findings
@@ -100,15 +101,25 @@ def _pace(report: Report, seconds: float, done: int, whole: int) -> str:
     return f"{told}, about {left:,.0f} s left" if done < whole else told
 
 
-def _batches(deliveries: Sequence[Delivery]) -> Iterable[list[Delivery]]:
+def _batches(deliveries: Sequence[Delivery], limit: Callable[[], int]) -> Iterable[list[Delivery]]:
+    """`limit` tells how many bytes the next batch may have, when the former ones are loaded."""
     batch: list[Delivery] = []
+    size, most = 0, limit()
     for one in deliveries:
-        if batch and (len(batch) >= BATCH_DELIVERIES or sum(d.bytes for d in batch) + one.bytes > BATCH_BYTES):
+        if batch and (len(batch) >= BATCH_DELIVERIES or size + one.bytes > most):
             yield batch
-            batch = []
+            batch, size, most = [], 0, limit()
         batch.append(one)
+        size += one.bytes
     if batch:
         yield batch
+
+
+def _batch_bytes(store: Store, table: Table) -> int:
+    """Each batch looks its keys up in the whole table: the larger that is, the more is taken at once."""
+    row = store.con.execute(f"SELECT count(*) FROM showcase.{table.name}").fetchone()
+    assert row is not None
+    return int(BATCH_BYTES * min(max(row[0] / LARGE_ROWS, 1), LARGEST_BATCH))
 
 
 def _take_batch(store: Store, archive: Archive, table: Table, sources: Mapping[tuple[str, str], SourceContract],

@@ -149,6 +149,17 @@ def test_what_waits_is_taken_in_batches(
     assert re.search(r"\d rows/s$", said[-1])
 
 
+def test_batches_grow_with_the_table(desk: Desk, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = {desk.deliver(appeals(2, first=10 + 10 * n), period=f"2026-0{n + 1}").bytes for n in range(7)}
+    monkeypatch.setattr(intake, "BATCH_BYTES", max(sizes))
+    monkeypatch.setattr(intake, "LARGE_ROWS", 2)
+    intake.register_pending(store, desk.archive)
+    said: list[str] = []
+    take_in(store, desk.archive, store.tables["fct_appeal"], {}, progress=said.append)
+    # 0 and 2 rows: one file at once; 4 rows: two; 8 rows: four, of which three are left
+    assert [text.split(" of ")[0] for text in said] == [f"fct_appeal: {n}" for n in (1, 2, 4, 7)]
+
+
 def test_only_deliveries_that_close_in_the_months_asked_for_are_taken(desk: Desk, store: Store) -> None:
     for period in ("2026-01", "2026-02", "2026-Q1"):
         desk.deliver(appeals(2), period=period)
