@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,15 @@ from warehouse.store import Home, Store, writing
 os.environ["COLUMNS"] = (
     "200"  # rich reads it once, when the command line is imported: tables are as wide in every worker
 )
+
+
+FIRST = ("test_end_to_end.py",)  # runs for a minute, in few tests: begun last, the other workers would wait for it
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Workers take file after file: the longest come first."""
+    tests = Counter(item.path for item in items)
+    items.sort(key=lambda item: (item.path.name not in FIRST, -tests[item.path], item.path))
 
 
 @pytest.fixture
