@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import duckdb
 import pandas as pd
@@ -366,10 +365,3 @@ SELECT s.delivery_id, 100.0 * count(*) FILTER (WHERE k.value IS NULL) / count(*)
 FROM {STAGED} s SEMI JOIN (SELECT DISTINCT kato FROM showcase.{reference.table}) USING (kato)
 LEFT JOIN (SELECT DISTINCT kato, {target} AS value FROM showcase.{reference.table}) k ON k.kato = s.kato AND k.value = s.{column}
 WHERE s.broken IS NULL AND s.{column} IS NOT NULL GROUP BY s.delivery_id""").df()
-
-
-def work_folder(scratch: Path, delivery_id: int) -> Path:
-    """Where one delivery's bytes are unpacked."""
-    folder = scratch / str(delivery_id)
-    folder.mkdir(parents=True)
-    return folder

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from connectors import gate
 from connectors.archive import Archive, ArchiveError
@@ -35,6 +37,7 @@ TIME_ZONE = "Asia/Almaty"  # national civil time: timestamps with an offset are 
 BATCH_BYTES, BATCH_DELIVERIES = 1 << 27, 2000  # what is gated, judged and loaded at once
 LARGE_ROWS, LARGEST_BATCH = 1 << 24, 8  # of a table from which on batches grow with it; up to so many times BATCH_BYTES
 Progress = Callable[[str], None]
+T = TypeVar("T")
 
 
 @dataclass
@@ -79,17 +82,25 @@ def take_in(store: Store, archive: Archive, table: Table, sources: Mapping[tuple
     waiting = [d for d in received(store, table.name) if RETAKEN in d.receipt_id]
     waiting = sorted({*waiting, *received(store, table.name, months)}, key=lambda d: d.delivery_id)
     started, whole, done = time.monotonic(), sum(d.bytes for d in waiting), 0
-    for batch in _batches(waiting, lambda: _batch_bytes(store, table)):
-        outcomes, findings, corrected = _take_batch(store, archive, table, sources, batch, corrections)
-        report.outcomes += outcomes
-        report.findings += findings
-        report.corrected += corrected
-        for one in batch:
-            archive.settle(one.receipt_id)
-        done += sum(d.bytes for d in batch)
-        progress(
-            f"{table.name}: {len(report.outcomes)} of {len(waiting)} deliveries, {_pace(report, time.monotonic() - started, done, whole)}"
-        )
+    with ThreadPoolExecutor(os.cpu_count()) as pool, tempfile.TemporaryDirectory(prefix="qala-") as scratch:
+
+        def open_up(batch: list[Delivery]) -> _Opened:
+            return _open(pool, Path(scratch), archive, table, sources, batch)
+
+        # while a batch is gated, judged and loaded, the next one's files are unpacked
+        for opened in _one_ahead(map(open_up, _batches(waiting, lambda: _batch_bytes(store, table)))):
+            batch = opened.batch
+            outcomes, findings, corrected = _take_batch(store, archive, table, sources, opened, corrections)
+            shutil.rmtree(opened.folder)
+            report.outcomes += outcomes
+            report.findings += findings
+            report.corrected += corrected
+            for one in batch:
+                archive.settle(one.receipt_id)
+            done += sum(d.bytes for d in batch)
+            progress(
+                f"{table.name}: {len(report.outcomes)} of {len(waiting)} deliveries, {_pace(report, time.monotonic() - started, done, whole)}"
+            )
     return report
 
 
@@ -122,53 +133,83 @@ def _batch_bytes(store: Store, table: Table) -> int:
     return int(BATCH_BYTES * min(max(row[0] / LARGE_ROWS, 1), LARGEST_BATCH))
 
 
-def _take_batch(store: Store, archive: Archive, table: Table, sources: Mapping[tuple[str, str], SourceContract],
-                batch: list[Delivery], corrections: Sequence[Declared]) -> tuple[list[Outcome], list[Finding], list[Corrected]]:  # fmt: skip
+def _one_ahead(things: Iterable[T]) -> Iterator[T]:
+    """Each thing when the next one has been made."""
+    made = iter(things)
+    before = next(made, None)
+    while before is not None:
+        after = next(made, None)
+        yield before
+        before = after
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A batch whose files are being unpacked."""
+
+    batch: list[Delivery]
+    folder: Path
+    found: Mapping[int, Future[Readable | StructureError | ArchiveError]]  # by delivery
+
+
+def _open(pool: ThreadPoolExecutor, scratch: Path, archive: Archive, table: Table, sources: Mapping[tuple[str, str], SourceContract],
+          batch: list[Delivery]) -> _Opened:  # fmt: skip
+    """Have a batch's files unpacked, hashed and decoded side by side: that leaves Python's lock alone."""
+    folder = scratch / str(batch[0].delivery_id)
+    folder.mkdir()
+
+    def unpacked(one: Delivery) -> Readable | StructureError | ArchiveError:
+        try:
+            contract = _contract(table, sources, one)
+            place = folder / str(one.delivery_id)
+            place.mkdir()
+            return unpack(archive, one.sha256, contract, place, one.file_name)
+        except (StructureError, ArchiveError) as error:
+            return error
+
+    return _Opened(batch, folder, {one.delivery_id: pool.submit(unpacked, one) for one in batch})
+
+
+def _contract(table: Table, sources: Mapping[tuple[str, str], SourceContract], one: Delivery) -> SourceContract:
+    """What a delivery must look like. Raises StructureError if nobody has said so."""
+    known = sources.get((one.system, table.name))
+    if known is None and one.system != STANDARD:
+        raise StructureError(
+            f"{one.file_name}: no source contract of system {one.system!r} for {table.name}; "
+            "add one to the home's contracts/ folder or deliver without --system"
+        )
+    return known or standard(table)
+
+
+def _take_batch(store: Store, archive: Archive, table: Table, sources: Mapping[tuple[str, str], SourceContract], opened: _Opened,
+                corrections: Sequence[Declared]) -> tuple[list[Outcome], list[Finding], list[Corrected]]:  # fmt: skip
+    batch = opened.batch
     repeated = same_bytes(store, [d for d in batch if RETAKEN not in d.receipt_id])
     contracts = {d.delivery_id: sources.get((d.system, table.name)) or standard(table) for d in batch}
     refusals: dict[int, str] = {}
     incoming: list[gate.Incoming] = []
     gate.clear(store.con)
-    with tempfile.TemporaryDirectory(prefix="qala-") as scratch:
-        read: list[Delivery] = []
-        for one in batch:
-            if one.delivery_id in repeated:
-                continue
-            if one.system != STANDARD and (one.system, table.name) not in sources:
-                refusals[one.delivery_id] = (
-                    f"{one.file_name}: no source contract of system {one.system!r} for {table.name}; "
-                    "add one to the home's contracts/ folder or deliver without --system"
-                )
-                continue
-            read.append(one)
-
-        def open_up(one: Delivery) -> Readable | StructureError | ArchiveError:
-            try:
-                folder = gate.work_folder(Path(scratch), one.delivery_id)
-                return unpack(archive, one.sha256, contracts[one.delivery_id], folder, one.file_name)
-            except (StructureError, ArchiveError) as error:
-                return error
-
-        # unpacking and hashing leave Python's lock alone: files are opened side by side
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for one, found in zip(read, pool.map(open_up, read), strict=True):
-                if not isinstance(found, Readable):
-                    refusals[one.delivery_id] = str(found)
-                    continue
-                incoming.append(
-                    gate.Incoming(
-                        one.delivery_id,
-                        one.scope,
-                        one.period_end.isoformat(),
-                        one.file_name,
-                        contracts[one.delivery_id],
-                        one.declared_rows,
-                        found,
-                    )
-                )
-        refusals |= {
-            delivery_id: str(error) for delivery_id, error in gate.stage(store.con, table, incoming, TIME_ZONE).items()
-        }
+    for one in batch:
+        if one.delivery_id in repeated:
+            continue
+        found = opened.found[one.delivery_id].result()
+        if not isinstance(found, Readable):
+            refusals[one.delivery_id] = str(found)
+            continue
+        incoming.append(
+            gate.Incoming(
+                one.delivery_id,
+                one.scope,
+                one.period_end.isoformat(),
+                one.file_name,
+                contracts[one.delivery_id],
+                one.declared_rows,
+                found,
+            )
+        )
+    refusals |= {
+        delivery_id: str(error) for delivery_id, error in gate.stage(store.con, table, incoming, TIME_ZONE).items()
+    }
     judged = [i for i in incoming if i.delivery_id not in refusals]
     findings = [Finding(d, "structure", "error", "conformity", False, reason, "Headers, encoding and format are those of the contract")
                 for d, reason in refusals.items()]  # fmt: skip

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -159,7 +159,13 @@ def units() -> dict[str, dict[str, Any]]:
 
 
 def load_one(folder: Path) -> Catalogue:
-    """Read and validate one catalogue folder. Raises DocumentError with every fault found."""
+    """Read and validate one catalogue folder; once a process, unless a file of it changes. Raises DocumentError with every fault found."""
+    files = ((path, path.stat()) for path in sorted(folder.rglob("*.yaml")))
+    return _load_one(folder, tuple((path, stat.st_mtime_ns, stat.st_size) for path, stat in files))
+
+
+@lru_cache(maxsize=16)
+def _load_one(folder: Path, _: tuple[tuple[Path, int, int], ...]) -> Catalogue:
     faults: list[Fault] = []
     head = _parse(read(folder / "catalogue.yaml"), CatalogueHead, faults)
     documents: dict[str, Document] = {}

@@ -2,10 +2,12 @@
 
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import dagster as dg
+from pydantic import PrivateAttr
 
 from connectors.archive import Archive
 from connectors.intake import sources_of
@@ -14,7 +16,7 @@ from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.catalogue import load as load_catalogues
 from pipelines import event_log
 from warehouse.contracts import Table, load_tables
-from warehouse.store import FIRST_YEAR, Home
+from warehouse.store import FIRST_YEAR, Home, Store, writing
 
 # one warning for every asset, and nothing a user could do about it; tests/test_dagster.py notices if single runs cease to work
 warnings.filterwarnings("ignore", category=dg.BetaWarning, message=".*backfill_policy.*")
@@ -31,6 +33,30 @@ class Qala(dg.ConfigurableResource[None]):
     """Home folder of the installation; empty: the environment variable QALA_HOME, or ./qala-home."""
 
     home_folder: str = ""
+    _open: ExitStack = PrivateAttr(default_factory=ExitStack)
+    _store: Store | None = PrivateAttr(default=None)
+
+    @contextmanager
+    def writing(self, run_id: str) -> Iterator[Store]:
+        """The warehouse, left open for the run's next step: to open and close it costs an eighth of a second, for every table.
+
+        Whoever else would open it in this run, be it another process, has it `let_go` first; the run's end does too.
+        """
+        if self._store is None:
+            self._store = self._open.enter_context(writing(self.home, run_id))
+        try:
+            yield self._store
+        except BaseException:
+            self.let_go()
+            raise
+
+    def let_go(self) -> None:
+        """Close the warehouse, if a step left it open."""
+        self._store = None
+        self._open.close()
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002
+        self.let_go()
 
     @property
     def home(self) -> Home:

@@ -85,7 +85,8 @@ def test_the_sensor_asks_for_the_months_that_wait(tmp_path: Path) -> None:
     with dg.instance_for_test() as instance:
 
         def tick() -> dg.SensorResult | object:
-            return list(inbox_sensor(dg.build_sensor_context(instance=instance), qala=qala))
+            with dg.build_sensor_context(instance=instance, resources={"qala": qala}) as context:
+                return list(inbox_sensor(context))
 
         (skipped,) = tick()  # type: ignore[misc]
         assert isinstance(skipped, dg.SkipReason)

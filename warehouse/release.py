@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,23 +85,24 @@ def publish(home: Home, missing: Callable[[Iterable[str]], Sequence[str]], run_i
         fresh.unlink(missing_ok=True)
         _copy(home.warehouse, fresh)
     staged = [fresh]
-    con = duckdb.connect(str(fresh), read_only=True)
-    try:
-        for name, what in EXPORTS.items():
-            target = folder / f".{name}.new"
-            target.unlink(missing_ok=True)
-            con.execute(f"COPY ({what}) TO {literal(str(target))} ({FORMATS[Path(name).suffix]})")
-            staged.append(target)
-    finally:
-        con.close()
+    with ThreadPoolExecutor(1) as pool:
+        whole = pool.submit(_settled, fresh)  # the large file, while the small ones are written
+        con = duckdb.connect(str(fresh), read_only=True)
+        try:
+            for name, what in EXPORTS.items():
+                target = folder / f".{name}.new"
+                target.unlink(missing_ok=True)
+                con.execute(f"COPY ({what}) TO {literal(str(target))} ({FORMATS[Path(name).suffix]})")
+                staged.append(target)
+        finally:
+            con.close()
+        digests = [whole.result(), *map(_settled, staged[1:])]
     size = fresh.stat().st_size
     manifest = folder / f".{MANIFEST}.new"
-    hashes = {p.name.removeprefix(".").removesuffix(".new"): file_sha256(p) for p in staged}
+    hashes = {p.name.removeprefix(".").removesuffix(".new"): digest for p, digest in zip(staged, digests, strict=True)}
     manifest.write_text(json.dumps({"seq": seq, "ledger_head": head, **entry, "sha256": hashes}, indent=1) + "\n")
+    _settled(manifest)
     for path in (*staged, manifest):
-        path.chmod(0o444)
-        with path.open("rb") as handle:
-            os.fsync(handle.fileno())
         path.replace(folder / path.name.removeprefix(".").removesuffix(".new"))
     return Release(seq, home.released_file, size, int(row[0]), int(row[1]), head, broken)
 
@@ -128,6 +130,15 @@ def _gaps(store: Store, sql: str) -> tuple[str, ...]:
         f"{code} {kato} {period}: {gap}"
         for code, kato, period, gap in store.con.execute(f"{sql} ORDER BY ALL").fetchall()
     )
+
+
+def _settled(path: Path) -> str:
+    """Its SHA-256; nobody may write it any more, and it is on the disk."""
+    path.chmod(0o444)
+    digest = file_sha256(path)
+    with path.open("rb") as handle:
+        os.fsync(handle.fileno())
+    return digest
 
 
 def file_sha256(path: Path) -> str:

@@ -24,6 +24,7 @@ from filelock import FileLock, Timeout
 
 from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.compiler import columns_of
+from warehouse import fixed_tables
 from warehouse.contracts import Table, load_tables
 from warehouse.locks import harden, memory_mib
 from warehouse.passport import case_passports, data_passport, standards
@@ -278,10 +279,9 @@ def shipped_fingerprint() -> str:
 
 
 def _fingerprint(tables: Mapping[str, Table]) -> str:
-    from warehouse import schema
     from warehouse.views import VIEWS
 
-    return schema.fingerprint([*map(repr, tables.values()), repr(VIEWS)])
+    return fixed_tables.fingerprint([*map(repr, tables.values()), repr(VIEWS)])
 
 
 def _fit(store: Store) -> None:
@@ -299,7 +299,7 @@ def _fit(store: Store) -> None:
     from warehouse.views import VIEWS
 
     with store.transaction():
-        _refuse_older(store, schema.fixed_columns())
+        _refuse_older(store, fixed_tables.fixed_columns())
         _add_columns(store)
         for statement in schema.ddl(schema.metadata(store.tables.values())):
             con.execute(statement)

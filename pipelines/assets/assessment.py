@@ -27,6 +27,7 @@ def assessment_asset(catalogue: Catalogues) -> dg.AssetsDefinition:
     def assessment(context: dg.AssetExecutionContext, qala: Qala) -> dg.MaterializeResult[None]:
         years = sorted({int(month[:4]) for month in context.partition_keys})
         lines = []
+        qala.let_go()
         with writing(qala.home, context.run_id, sealed=True) as store:
             for one in qala.catalogues.lists:
                 for year in years:

@@ -29,6 +29,7 @@ def release(
     context: dg.AssetExecutionContext, qala: Qala
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """Copy, export, replace."""
+    qala.let_go()
     done = publish(qala.home, qala.archive.missing, context.run_id)
     tell(context, f"release {done.seq}: {done.calculated:,} values calculated of {done.values:,} cells")
     yield dg.MaterializeResult(

@@ -11,7 +11,6 @@ from pipelines.resources import POOL, Qala, months, single_run, tell
 from warehouse.contracts import SNAPSHOT_COLUMN, SYSTEM_COLUMNS, Table
 from warehouse.load import Delivery, Finding, standing
 from warehouse.rules import CRITERIA
-from warehouse.store import writing
 
 
 def showcase_asset(table: Table, group: str) -> dg.AssetsDefinition:
@@ -52,7 +51,7 @@ def showcase_asset(table: Table, group: str) -> dg.AssetsDefinition:
     def load(
         context: dg.AssetExecutionContext, qala: Qala
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
-        with writing(qala.home, context.run_id) as store:
+        with qala.writing(context.run_id) as store:
             report = take_in(
                 store, qala.archive, table, qala.sources, context.partition_keys, lambda text: tell(context, text)
             )

@@ -10,7 +10,6 @@ from connectors.source_contract import SourceContract
 from pipelines.resources import POOL, Qala, months, single_run, tell
 from warehouse.contracts import Table
 from warehouse.load import received
-from warehouse.store import writing
 
 
 def zero_assets(
@@ -36,7 +35,7 @@ def zero_assets(
         specs=specs, name="zero_level", partitions_def=months, backfill_policy=single_run, can_subset=True, pool=POOL
     )
     def zero(context: dg.AssetExecutionContext, qala: Qala) -> Iterator[dg.MaterializeResult[None]]:
-        with writing(qala.home, context.run_id) as store:
+        with qala.writing(context.run_id) as store:
             new = register_pending(store, qala.archive)
             tell(context, f"{new} new deliveries registered")
             for key in sorted(context.selected_asset_keys):
