@@ -98,8 +98,6 @@ def compute_home(home: Home, run_id: str | None, months: Sequence[str], codes: S
 
 def get_ready() -> None:
     """Read once what every computation needs: contracts and shipped definitions. For a process of its own, while there is time."""
-    import pandas  # noqa: F401  pyarrow asks for it with its first array
-
     shipped_fingerprint()
     columns = {name: table.business_columns for name, table in load_tables().items()}
     for kpi in load().kpis:
