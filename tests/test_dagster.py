@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import dagster as dg
+import duckdb
 import pytest
 
 from connectors.archive import Archive
@@ -14,6 +15,7 @@ from pipelines.definitions import defs
 from pipelines.resources import Qala
 from warehouse.contracts import load_tables
 from warehouse.rules import CRITERIA
+from warehouse.store import writing
 
 GRAPH = defs.resolve_asset_graph()
 
@@ -76,6 +78,31 @@ def test_job_schedule_sensor() -> None:
     assert job.partitions_def is not None
     assert set(GRAPH.get_all_asset_keys()) == set(job.asset_layer.executable_asset_keys)
     assert defs.executor is dg.in_process_executor
+
+
+def test_the_warehouse_stays_open_from_step_to_step_and_no_longer(tmp_path: Path) -> None:
+    qala = Qala(home_folder=str(tmp_path))
+    with qala.writing("run") as first:
+        pass
+    with qala.writing("run") as second:
+        assert second is first
+    qala.let_go()
+    with writing(qala.home):
+        pass  # the lock is free, and so is the file
+
+    def fail() -> None:
+        with qala.writing("run") as store:
+            store.con.execute("SELECT nothing")
+
+    with pytest.raises(duckdb.Error):
+        fail()
+    with writing(qala.home):
+        pass
+    with qala.writing("run") as third:
+        assert third is not first
+    qala.teardown_after_execution(dg.build_init_resource_context())
+    with writing(qala.home):
+        pass
 
 
 def test_the_sensor_asks_for_the_months_that_wait(tmp_path: Path) -> None:

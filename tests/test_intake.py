@@ -160,6 +160,19 @@ def test_batches_grow_with_the_table(desk: Desk, store: Store, monkeypatch: pyte
     assert [text.split(" of ")[0] for text in said] == [f"fct_appeal: {n}" for n in (1, 2, 3, 5, 7)]
 
 
+def test_former_bytes_that_come_again_after_others_are_loaded_whatever_the_batches(
+    desk: Desk, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "BATCH_BYTES", 1)  # a batch for each: unpacked before the one before it is loaded
+    desk.deliver(appeals(2))
+    desk.take(store, "fct_appeal")
+    for rows in (3, 2, 2):
+        desk.deliver(appeals(rows))
+    desk.take(store, "fct_appeal")
+    assert states(store) == {1: "loaded", 2: "loaded", 3: "loaded", 4: "duplicate"}
+    assert store.con.execute("SELECT count(*) FROM showcase.fct_appeal").fetchall() == [(2,)]
+
+
 def test_only_deliveries_that_close_in_the_months_asked_for_are_taken(desk: Desk, store: Store) -> None:
     for period in ("2026-01", "2026-02", "2026-Q1"):
         desk.deliver(appeals(2), period=period)

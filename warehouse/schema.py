@@ -3,8 +3,8 @@
 Schemas: `registry` (settlements, periods, catalogue), `showcase` (current rows of every contract's table), `history`
 (versions of rows that no longer hold), `audit` (ledger, deliveries, rejected rows, checks), `kpi` (values).
 No primary keys on bulk tables: in DuckDB an index makes a base load 2.4 times slower and the file 2.5 times larger;
-uniqueness is a rule of the gate instead. A key of one text column is packed by FSST: its values are all different, and
-DuckDB, left to itself, tries a dictionary of them first (a fifth of the time of writing tickets, for the same file).
+uniqueness is a rule of the gate instead. A key of one text column is packed by FSST: its values are all different, so that
+a dictionary of them, which DuckDB tries first if left to itself, is made in vain.
 """
 
 from __future__ import annotations
