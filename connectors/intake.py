@@ -90,7 +90,7 @@ def take_in(store: Store, archive: Archive, table: Table, sources: Mapping[tuple
         # while a batch is gated, judged and loaded, the next one's files are unpacked
         for opened in _one_ahead(map(open_up, _batches(waiting, lambda: _batch_bytes(store, table)))):
             batch = opened.batch
-            outcomes, findings, corrected = _take_batch(store, archive, table, sources, opened, corrections)
+            outcomes, findings, corrected = _take_batch(store, archive, table, opened, corrections)
             shutil.rmtree(opened.folder)
             report.outcomes += outcomes
             report.findings += findings
@@ -145,47 +145,41 @@ def _one_ahead(things: Iterable[T]) -> Iterator[T]:
 
 @dataclass(frozen=True)
 class _Opened:
-    """A batch whose files are being unpacked."""
+    """A batch whose files are being unpacked; by delivery, what each must look like, and what is found."""
 
     batch: list[Delivery]
     folder: Path
-    found: Mapping[int, Future[Readable | StructureError | ArchiveError]]  # by delivery
+    contracts: Mapping[int, SourceContract]
+    found: Mapping[int, Future[Readable | StructureError | ArchiveError]]
 
 
 def _open(pool: ThreadPoolExecutor, scratch: Path, archive: Archive, table: Table, sources: Mapping[tuple[str, str], SourceContract],
           batch: list[Delivery]) -> _Opened:  # fmt: skip
     """Have a batch's files unpacked, hashed and decoded side by side: that leaves Python's lock alone."""
+    contracts = {d.delivery_id: sources.get((d.system, table.name)) or standard(table) for d in batch}
     folder = scratch / str(batch[0].delivery_id)
     folder.mkdir()
 
     def unpacked(one: Delivery) -> Readable | StructureError | ArchiveError:
+        if one.system != STANDARD and (one.system, table.name) not in sources:
+            return StructureError(
+                f"{one.file_name}: no source contract of system {one.system!r} for {table.name}; "
+                "add one to the home's contracts/ folder or deliver without --system"
+            )
+        place = folder / str(one.delivery_id)
+        place.mkdir()
         try:
-            contract = _contract(table, sources, one)
-            place = folder / str(one.delivery_id)
-            place.mkdir()
-            return unpack(archive, one.sha256, contract, place, one.file_name)
+            return unpack(archive, one.sha256, contracts[one.delivery_id], place, one.file_name)
         except (StructureError, ArchiveError) as error:
             return error
 
-    return _Opened(batch, folder, {one.delivery_id: pool.submit(unpacked, one) for one in batch})
+    return _Opened(batch, folder, contracts, {one.delivery_id: pool.submit(unpacked, one) for one in batch})
 
 
-def _contract(table: Table, sources: Mapping[tuple[str, str], SourceContract], one: Delivery) -> SourceContract:
-    """What a delivery must look like. Raises StructureError if nobody has said so."""
-    known = sources.get((one.system, table.name))
-    if known is None and one.system != STANDARD:
-        raise StructureError(
-            f"{one.file_name}: no source contract of system {one.system!r} for {table.name}; "
-            "add one to the home's contracts/ folder or deliver without --system"
-        )
-    return known or standard(table)
-
-
-def _take_batch(store: Store, archive: Archive, table: Table, sources: Mapping[tuple[str, str], SourceContract], opened: _Opened,
+def _take_batch(store: Store, archive: Archive, table: Table, opened: _Opened,
                 corrections: Sequence[Declared]) -> tuple[list[Outcome], list[Finding], list[Corrected]]:  # fmt: skip
-    batch = opened.batch
+    batch, contracts = opened.batch, opened.contracts
     repeated = same_bytes(store, [d for d in batch if RETAKEN not in d.receipt_id])
-    contracts = {d.delivery_id: sources.get((d.system, table.name)) or standard(table) for d in batch}
     refusals: dict[int, str] = {}
     incoming: list[gate.Incoming] = []
     gate.clear(store.con)
