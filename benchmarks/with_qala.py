@@ -40,7 +40,7 @@ def start(_: Path, home: Path, span: range = ALL) -> Callable[[], None]:
     prepare_home(Home(home))
     from warehouse import apart
 
-    apart.warm("warehouse.compute:get_ready")
+    apart.warm("warehouse.compute:get_ready", Home(home))
     import dagster as dg
 
     from connectors.judge import _context

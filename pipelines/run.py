@@ -68,7 +68,7 @@ def run_months(
 ) -> list[RunResult]:
     """Run the job over the months, one run for each block of consecutive ones; `tables`: those with something new (None: all)."""
     prepare(home)
-    apart.warm("warehouse.compute:get_ready")  # the computing process starts while Dagster is imported
+    apart.warm("warehouse.compute:get_ready", home)  # the computing process starts while Dagster is imported
     import dagster as dg
 
     from pipelines import resources

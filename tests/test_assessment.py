@@ -17,7 +17,7 @@ from kpi_definitions.catalogue import Catalogue
 from kpi_definitions.catalogue import load as load_catalogue
 from kpi_definitions.model import AssessmentRules, Category, GroupScales, Scale, Weights
 from tests.support import ALMATY, ASTANA, AYAGOZ, LATER, SEMEY, Extract, changed, deliver, only
-from warehouse.assessment import Item, Node, _nodes, _places, _weighted, assess
+from warehouse.assessment import Item, Node, _nodes, _places, _weights, assess
 from warehouse.compute import compute
 from warehouse.store import Store, StoreError
 
@@ -227,8 +227,8 @@ def test_level_is_coverage_times_achievement_at_every_node(
         kpis=data.draw(st.dictionaries(st.sampled_from(CODES), weight)),
     )
     rules = ruled(weights=weights).assessments[0]
-    applying = [Item(c, s, "L" if s is None else "A", None, 0.0, s) for c, s in scores.items()]
-    shared = _weighted(CATALOGUE, rules, applying)
+    share = _weights(CATALOGUE, rules, [*scores])
+    shared = [Item(c, s, "L" if s is None else "A", None, share[c], s) for c, s in scores.items()]
     assert math.fsum(i.weight for i in shared) == pytest.approx(1, abs=1e-12)
     assert all(i.weight > 0 for i in shared)
     found = _nodes(CATALOGUE, rules, shared)

@@ -108,12 +108,12 @@ def call(function: str, *args: Any, seconds: float | None = None, memory: int | 
     raise result
 
 
-def warm(function: str) -> None:
-    """Start the worker and have it call `function`, which takes nothing, meanwhile. What goes wrong shows at the next call."""
+def warm(function: str, *args: Any) -> None:
+    """Start the worker and have it call `function` of `args` meanwhile. What goes wrong shows at the next call."""
 
     def begin() -> None:
         with suppress(Exception):
-            call(function)
+            call(function, *args)
 
     threading.Thread(target=begin, daemon=True).start()
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -159,8 +159,9 @@ def _items(
         if k.valid_from.year <= year and (k.valid_to is None or k.valid_to.year > year)
     }
     result: dict[str, list[Item]] = {}
+    known: dict[tuple[str, ...], dict[str, float]] = {}  # settlements to which the same applies weigh it alike
     for kato, group in groups.items():
-        applying: list[Item] = []
+        applying: list[tuple[str, float | None, str | None, str | None, float | None]] = []
         for code, kpi in kpis.items():
             value, status, reason, coverage = found.get((kato, code), (None, None, f"not computed for {year}", None))
             if group not in kpi.categories or status in ("M", "Q"):  # nothing there to be judged, or too little
@@ -174,16 +175,21 @@ def _items(
             score = None
             if value is not None and scale is not None:
                 score = 100 * min(1.0, max(0.0, (value - scale.floor) / (scale.goal - scale.floor)))
-            applying.append(Item(code, value, status, reason, 0.0, score))
+            applying.append((code, value, status, reason, score))
         if applying:
-            result[kato] = _weighted(catalogue, rules, applying)
+            codes = tuple(code for code, *_ in applying)
+            weights = known.get(codes) or known.setdefault(codes, _weights(catalogue, rules, codes))
+            result[kato] = [
+                Item(code, value, status, reason, weights[code], score)
+                for code, value, status, reason, score in applying
+            ]
     return result
 
 
-def _weighted(catalogue: Catalogue, rules: AssessmentRules, items: Sequence[Item]) -> list[Item]:
-    """The items with their share of the whole: what does not apply gives its weight to its neighbours."""
+def _weights(catalogue: Catalogue, rules: AssessmentRules, codes: Sequence[str]) -> dict[str, float]:
+    """By KPI, its share of the whole: what does not apply gives its weight to its neighbours."""
     sphere_of = {i.code: i.sphere for i in catalogue.initiatives}
-    initiatives = _grouped(items, lambda i: i.code.partition("-")[0])
+    initiatives = _grouped(codes, lambda code: code.partition("-")[0])
     spheres = _grouped(initiatives, lambda code: sphere_of[code])
 
     def shares(weights: Mapping[str, float], among: Iterable[str]) -> dict[str, float]:
@@ -193,9 +199,9 @@ def _weighted(catalogue: Catalogue, rules: AssessmentRules, items: Sequence[Item
     weight = {}
     for sphere, of_sphere in shares(rules.weights.spheres, spheres).items():
         for initiative, of_initiative in shares(rules.weights.initiatives, spheres[sphere]).items():
-            for code, of_kpi in shares(rules.weights.kpis, [i.code for i in initiatives[initiative]]).items():
+            for code, of_kpi in shares(rules.weights.kpis, initiatives[initiative]).items():
                 weight[code] = of_sphere * of_initiative * of_kpi
-    return [replace(item, weight=weight[item.code]) for item in items]
+    return weight
 
 
 def _grouped(things: Iterable[T], key: Callable[[T], str]) -> dict[str, list[T]]:

@@ -9,6 +9,7 @@ A value that comes out the same is left alone; a different one is written as a n
 from __future__ import annotations
 
 import datetime as dt
+import importlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -96,12 +97,21 @@ def compute_home(home: Home, run_id: str | None, months: Sequence[str], codes: S
         return compute(store, load(home.catalogues), months, codes=codes)
 
 
-def get_ready() -> None:
-    """Read once what every computation needs: contracts and shipped definitions. For a process of its own, while there is time."""
+def get_ready(home: Home) -> None:
+    """Read once what every computation needs: contracts and definitions. For a process of its own, while there is time."""
     shipped_fingerprint()
     columns = {name: table.business_columns for name, table in load_tables().items()}
-    for kpi in load().kpis:
+    for kpi in load(home.catalogues).kpis:
         compile_kpi(kpi, columns)
+
+
+def get_ready_to_write(home: Home) -> None:
+    """As `get_ready`, when a computation comes next: pandas too, which Arrow takes in with the first rows it is handed.
+
+    These are seventy megabytes better not held while extracts are loaded.
+    """
+    get_ready(home)
+    importlib.import_module("pandas")
 
 
 def evaluate(
@@ -267,19 +277,27 @@ GROUP BY ALL""")
 SELECT c.period_id, m.id AS month, m.period_end = c.ends AS closing
 FROM (SELECT DISTINCT period_id, CAST(period_start AS DATE) AS starts, CAST(period_end AS DATE) AS ends FROM cell) c
 JOIN registry.period m ON m.grain = 'M' AND m.period_start >= c.starts AND m.period_end <= c.ends""")
+    # ordered lists are dear, and most cells lack nothing
     con.execute("""CREATE OR REPLACE TEMP TABLE covered AS
-SELECT c.kpi_code, c.version, c.kato, c.period_id, nullif(count(*) FILTER (WHERE n.wanted <> 'lookup'), 0) AS months,
-       count(*) FILTER (WHERE a.loaded AND n.wanted <> 'lookup') AS delivered,
-       list(n.table_name || ' ' || m.month ORDER BY n.table_name, m.month)
-           FILTER (WHERE n.wanted <> 'lookup' AND a.refused IS NULL AND a.loaded IS NOT TRUE) AS missing_months,
+WITH needed AS (
+    SELECT c.kpi_code, c.version, c.kato, c.period_id, n.table_name, m.month, n.wanted <> 'lookup' AS wanted, a.loaded, a.refused, a.doubt
+    FROM cell c JOIN need n USING (kpi_code, version) JOIN within m ON m.period_id = c.period_id AND (m.closing OR n.wanted = 'every')
+    LEFT JOIN arrived a ON (a.table_name, a.kato, a.month) = (n.table_name, c.kato, m.month)),
+told AS (
+    SELECT kpi_code, version, kato, period_id, list(table_name || ' ' || month ORDER BY table_name, month)
+               FILTER (WHERE wanted AND refused IS NULL AND loaded IS NOT TRUE) AS missing_months,
+           string_agg(table_name || ' ' || month || ' (delivery ' || refused || ')', ', ' ORDER BY table_name, month)
+               FILTER (WHERE refused IS NOT NULL AND NOT loaded) AS refused,
+           string_agg(table_name || ' ' || month || ': ' || doubt, '; ' ORDER BY table_name, month) AS doubt
+    FROM needed WHERE loaded IS NOT TRUE OR doubt IS NOT NULL GROUP BY ALL),
+counted AS (
+    SELECT kpi_code, version, kato, period_id, nullif(count(*) FILTER (WHERE wanted), 0) AS months,
+           count(*) FILTER (WHERE wanted AND loaded) AS delivered
+    FROM needed GROUP BY ALL)
+SELECT c.*, t.refused, t.doubt,
        CASE WHEN len(missing_months) <= 3 THEN array_to_string(missing_months, ', ')
-            ELSE missing_months[1] || ' to ' || missing_months[-1] || ' (' || len(missing_months) || ' of ' || months || ' months)' END AS missing,
-       string_agg(n.table_name || ' ' || m.month || ' (delivery ' || a.refused || ')', ', ' ORDER BY n.table_name, m.month)
-           FILTER (WHERE a.refused IS NOT NULL AND NOT a.loaded) AS refused,
-       string_agg(n.table_name || ' ' || m.month || ': ' || a.doubt, '; ' ORDER BY n.table_name, m.month) AS doubt
-FROM cell c JOIN need n USING (kpi_code, version) JOIN within m ON m.period_id = c.period_id AND (m.closing OR n.wanted = 'every')
-LEFT JOIN arrived a ON (a.table_name, a.kato, a.month) = (n.table_name, c.kato, m.month)
-GROUP BY ALL""")
+            ELSE missing_months[1] || ' to ' || missing_months[-1] || ' (' || len(missing_months) || ' of ' || months || ' months)' END AS missing
+FROM counted c LEFT JOIN told t USING (kpi_code, version, kato, period_id)""")
 
 
 def _look_up_systems(store: Store, seq: int | None) -> None:
