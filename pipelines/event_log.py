@@ -14,12 +14,15 @@ from contextlib import contextmanager
 
 import sqlalchemy as sa
 from dagster import EventLogEntry
-from dagster._core.events import ASSET_EVENTS
+from dagster._core.events import ASSET_EVENTS, DagsterEventType
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.event_log import SqliteEventLogStorage
-from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
+from dagster_shared.serdes import serialize_value
 from sqlalchemy.engine import Connection, Engine
 
+_ask_for_table = SqliteEventLogStorage.has_table
 _KEPT = 8  # shards: the index, and a run's own
 _BATCH = 1000  # events
 
@@ -51,28 +54,60 @@ def _connect(self: SqliteEventLogStorage, shard: str) -> Iterator[Connection]:
 
 def _store_event_batch(self: SqliteEventLogStorage, events: Sequence[EventLogEntry]) -> None:
     """As `store_event` of each: into the run's own file, and into the index; an asset's newest event tells how it stands."""
-    of_assets: list[EventLogEntry] = []
+    mirrored = []
     for event in events:
-        if event.dagster_event and event.dagster_event.event_type in ASSET_EVENTS:
-            of_assets.append(event)
+        kind = event.dagster_event.event_type if event.dagster_event else None
+        if kind in ASSET_EVENTS or kind is DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
+            mirrored.append(event)
         else:
             self.store_event(event)
-    if not of_assets:
+    if not mirrored:
         return
-    rows = [self._event_to_row(event) for event in of_assets]
-    with self.run_connection(of_assets[0].run_id) as connection:
+    rows = [self._event_to_row(event) for event in mirrored]
+    with self.run_connection(mirrored[0].run_id) as connection:
         connection.execute(SqlEventLogStorageTable.insert(), rows)
     insert = SqlEventLogStorageTable.insert().returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)
     with self.index_transaction() as connection:
         ids = list(connection.execute(insert, rows).scalars())
-        self._store_asset_event_tags(connection, of_assets, ids)
-        newest = {e.get_dagster_event().asset_key: (e, number) for e, number in zip(of_assets, ids, strict=True)}
+        numbered = list(zip(mirrored, ids, strict=True))
+        of_assets = [(e, n) for e, n in numbered if e.get_dagster_event().event_type in ASSET_EVENTS]
+        if of_assets:
+            self._store_asset_event_tags(connection, [e for e, _ in of_assets], [n for _, n in of_assets])
+        newest = {e.get_dagster_event().asset_key: (e, number) for e, number in of_assets}
         for event, number in newest.values():
             self._store_asset_event(connection, event, number)
+        of_checks = [(e, n) for e, n in numbered if e.get_dagster_event().event_type not in ASSET_EVENTS]
+        if planned := [row for event, number in of_checks for row in _planned(self, event, number)]:
+            connection.execute(AssetCheckExecutionsTable.insert(), planned)
+
+
+def _planned(self: SqliteEventLogStorage, event: EventLogEntry, number: int) -> list[dict[str, object]]:
+    """The rows that wait for a check's results, one for each partition; the event is made into text once, not for each."""
+    data = event.get_dagster_event().asset_check_planned_data
+    same = {
+        "asset_key": data.asset_key.to_string(),
+        "check_name": data.check_name,
+        "run_id": event.run_id,
+        "execution_status": AssetCheckExecutionRecordStatus.PLANNED.value,
+        "evaluation_event": serialize_value(event),
+        "evaluation_event_timestamp": self._event_insert_timestamp(event),  # type: ignore[no-untyped-call]
+        "evaluation_event_storage_id": number,
+    }
+    keys = data.partitions_subset.get_partition_keys() if data.partitions_subset else [None]
+    return [{**same, "partition": key} for key in keys]
+
+
+def _has_table(self: SqliteEventLogStorage, table_name: str) -> bool:
+    """A table that was there stays; Dagster asks before each event of a check, over a connection of its own."""
+    seen: set[str] = self.__dict__.setdefault("_seen_tables", set())
+    if table_name not in seen and _ask_for_table(self, table_name):
+        seen.add(table_name)
+    return table_name in seen
 
 
 def patch() -> None:
     """Patch it in; any number of times."""
     os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", str(_BATCH))
     SqliteEventLogStorage._connect = _connect  # type: ignore[method-assign]
+    SqliteEventLogStorage.has_table = _has_table  # type: ignore[method-assign]
     SqliteEventLogStorage.store_event_batch = _store_event_batch  # type: ignore[method-assign,assignment]

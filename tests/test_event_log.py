@@ -58,7 +58,7 @@ def told(monkeypatch: pytest.MonkeyPatch, batch: str) -> list[object]:
         checks = instance.event_log_storage.get_asset_check_execution_history(
             dg.AssetCheckKey(SECOND, "whole"), limit=9
         )
-        found.append([c.status.value for c in checks])
+        found.append([(c.status.value, c.partition, c.event is not None) for c in checks])
     return found
 
 
@@ -76,5 +76,6 @@ def test_batches_are_used_and_connections_kept(monkeypatch: pytest.MonkeyPatch) 
         storage, "store_event_batch", lambda self, events: sizes.append(len(events)) or event_log._store_event_batch(self, events)
     )  # fmt: skip
     told(monkeypatch, "1000")
-    assert max(sizes) >= 12, "two assets, six months"
+    assert max(sizes) >= 13, "two assets, six months, and a check"
     assert storage._connect is event_log._connect
+    assert storage.has_table is event_log._has_table
