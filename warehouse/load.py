@@ -368,20 +368,20 @@ def load(
             [f.name for f in fields(Corrected)],
             [astuple(c) for c in corrected if c.delivery_id in loaded],
         )
-        journal(store, table.name)
-        what = (
-            "corrections",
-            "deliveries decided",
-            "check results",
-            "rejected rows",
-            "incidents opened",
-            "incidents closed",
-        )
+        opened, closed = journal(store, table.name)
+        what = {
+            "deliveries decided": True,
+            "check results": True,
+            "corrections": bool(corrected),
+            "rejected rows": any(o.rejected for o in outcomes),
+            "incidents opened": opened > 0,
+            "incidents closed": closed > 0,
+        }
         left = f"history.{table.name}"
         seal(
             store,
             min(seqs.values()),
-            {**{name: SEALED[name] for name in what}, left: of_table(table.name)[left]},
+            {**{name: SEALED[name] for name, some in what.items() if some}, left: of_table(table.name)[left]},
             rows=written,
         )
 

@@ -18,8 +18,8 @@ UNJUDGED = "f.observed LIKE '% = no data'"
 FAILS = f"NOT f.passed AND (f.failing_rows IS NULL OR 100.0 * f.failing_rows > {TOLERANCE} * d.received_rows)"
 
 
-def journal(store: Store, table: str) -> None:
-    """Open and close incidents for the deliveries of `batch`; to be called inside the transaction of a load."""
+def journal(store: Store, table: str) -> tuple[int, int]:
+    """Open and close incidents for the deliveries of `batch`; to be called inside the transaction of a load. Returns how many of each."""
     con = store.con
     con.execute(f"""CREATE OR REPLACE TEMP TABLE opening AS
 SELECT d.delivery_id, d.table_name, d.system, d.scope, d.period_id, f.rule, coalesce(r.criterion, 'truthfulness') AS criterion,
@@ -42,10 +42,11 @@ QUALIFY row_number() OVER (PARTITION BY i.incident_id ORDER BY n.loaded_seq) = 1
     closing_reason = CASE WHEN c.again THEN 'delivered again and failing again: see the incident of that delivery'
                           ELSE 'delivered again without it' END
 FROM closing c WHERE c.incident_id = i.incident_id""")
-    opened = con.execute("SELECT count(*) FROM opening").fetchone()
-    closed = con.execute("SELECT count(*) FROM closing").fetchone()
-    if opened and closed and (opened[0] or closed[0]):
-        store.record([("incidents", table, {"opened": opened[0], "closed": closed[0]})])
+    row = con.execute("SELECT (SELECT count(*) FROM opening), (SELECT count(*) FROM closing)").fetchone()
+    opened, closed = row or (0, 0)
+    if opened or closed:
+        store.record([("incidents", table, {"opened": opened, "closed": closed})])
+    return opened, closed
 
 
 def close_incident(store: Store, incident_id: int, who: str, reason: str) -> None:

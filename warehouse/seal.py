@@ -163,10 +163,7 @@ def digests(
     reader = con.execute(sql).to_arrow_reader(_BATCH)
     group, count, hashes, before, seen = None, 0, dict[str, _Column](), -1, set[int]()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        # DuckDB hands out the next rows while these are hashed
-        ahead = pool.submit(next, reader, None)
-        while (batch := ahead.result()) is not None:
-            ahead = pool.submit(next, reader, None)
+        for batch in _handed_out(reader, pool):
             numbers = batch.column(0).fill_null(-1).to_numpy(zero_copy_only=False)
             edges = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(numbers)]
             done, runs = [], list[tuple[dict[str, _Column], int, int]]()
@@ -202,6 +199,15 @@ def digests(
                 yield number, rows, _total(rows, finished, seqs[number] if seqs else None)
     if group is not None:
         yield group, count, _total(count, hashes, seqs[group] if seqs else None)
+
+
+def _handed_out(reader: Any, pool: ThreadPoolExecutor) -> Iterator[Any]:
+    """The batches; where there are many rows, DuckDB hands out the next ones while these are hashed."""
+    batch = next(reader, None)
+    while batch is not None:
+        ahead = pool.submit(next, reader, None) if len(batch) > _MUCH else None
+        yield batch
+        batch = ahead.result() if ahead else next(reader, None)
 
 
 @dataclass
