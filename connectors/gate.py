@@ -25,7 +25,7 @@ from warehouse.sql import literal, quoted
 
 _UNREADABLE = (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.IOException)
 STAGED = "staged"  # view: delivery_id, row_no, kato, the table's columns, broken, raw
-REPEATED = "repeated"  # table: delivery_id, row_no of rows whose key stands in another row too
+REPEATED = "repeated"  # table: delivery_id, row_no and key of rows whose key stands in another delivery's row too
 # in the pass, beside the file's own columns: names no file has
 _PLACE, _FOR, _PERIOD_END, _KATO, _BROKEN = '"==place"', '"==for"', '"==period_end"', '"==kato"', '"==broken"'
 
@@ -260,7 +260,7 @@ def _unite(
     key = ", ".join(quoted(k) for k in table.identity)
     # few keys come again: their rows are found by a number made of the key, and only these are ordered
     con.execute(f"""CREATE OR REPLACE TEMP TABLE {REPEATED} AS
-SELECT delivery_id, row_no, part, rid, lead(row_no) OVER (PARTITION BY delivery_id, {key} ORDER BY row_no) IS NOT NULL AS replaced
+SELECT delivery_id, row_no, {key}, part, rid, lead(row_no) OVER (PARTITION BY delivery_id, {key} ORDER BY row_no) IS NOT NULL AS replaced
 FROM read_rows WHERE broken IS NULL AND hash({key}) IN (
     SELECT h FROM (SELECT hash({key}) AS h FROM read_rows WHERE broken IS NULL) GROUP BY h HAVING count(*) > 1)""")
     typed = "{" + ", ".join(f"{literal(n)}: {quoted(n)}" for n in names) + "}"
@@ -269,6 +269,7 @@ FROM read_rows WHERE broken IS NULL AND hash({key}) IN (
             f"UPDATE {name} SET broken = 'key.unique', raw = CAST(to_json({typed}) AS VARCHAR) "
             f"WHERE rowid IN (SELECT rid FROM {REPEATED} WHERE part = '{name}' AND replaced)"
         )
+    con.execute(f"DELETE FROM {REPEATED} WHERE replaced")
     con.execute(f"CREATE OR REPLACE TEMP VIEW {STAGED} AS SELECT * EXCLUDE (part, rid) FROM read_rows")
 
 

@@ -271,8 +271,8 @@ def load(
 ) -> None:
     """Write the decisions on a batch of deliveries of one table, and the rows of those accepted, in one transaction.
 
-    `staged` is a relation (delivery_id, row_no, kato, business columns, broken, raw), `repeated` one (delivery_id, row_no) of all its
-    rows whose key stands in another row too, and perhaps of more (None: of all). Two deliveries for the same system, territory and
+    `staged` is a relation (delivery_id, row_no, kato, business columns, broken, raw), `repeated` one (delivery_id, row_no, key) of all
+    its unbroken rows whose key stands in another delivery's row too, and perhaps of more (None: of all). Two deliveries for the same system, territory and
     period replace one another; otherwise rows are recognised by the table's identity and the later delivery wins.
     """
     by_id = {d.delivery_id: d for d in deliveries}
@@ -333,7 +333,8 @@ def load(
         written: list[tuple[Any, ...]] = []
         for turn in sorted(set(turns.values())):
             here = {o.delivery_id: seqs[o.delivery_id] for o in outcomes if turns.get(o.delivery_id) == turn}
-            written += _load_turn(con, table, staged, repeated or staged, here, turn, now)
+            unbroken = f"(SELECT * FROM {staged} WHERE broken IS NULL)"
+            written += _load_turn(con, table, staged, repeated or unbroken, here, turn, now)
         store.insert(
             "audit.check_result",
             [
@@ -430,7 +431,7 @@ def _load_turn(
     con.execute(f"""CREATE OR REPLACE TEMP TABLE overtaken AS
 SELECT delivery_id, row_no, next_seq FROM (
     SELECT s.delivery_id, s.row_no, lead(b.seq) OVER (PARTITION BY {key} ORDER BY b.seq) AS next_seq
-    FROM {rows} SEMI JOIN {repeated} r ON (r.delivery_id, r.row_no) = (s.delivery_id, s.row_no)
+    FROM {repeated} s JOIN batch b ON b.delivery_id = s.delivery_id AND b.turn = {turn}
     WHERE (s.delivery_id, s.row_no) NOT IN (SELECT (delivery_id, row_no) FROM kept))
 WHERE next_seq IS NOT NULL""")
     if _count(con, "overtaken"):

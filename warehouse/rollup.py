@@ -90,14 +90,19 @@ JOIN {values} v ON (v.kpi_code, v.kato, v.period_id) = (t.kpi_code, a.kato, s.ow
 WHERE w.over_time <> 'last' OR s.closing""")
     # periods nobody has computed yet, before one that was: they apply and have no value
     con.execute(f"""INSERT INTO member BY NAME
-SELECT t.kpi_code, t.area_kind, t.area, t.period_id, a.kato, s.own_period, s.period_start, s.period_end, false AS counts
-FROM target t JOIN way w USING (kpi_code) JOIN span s USING (period_id, grain) JOIN area a USING (area_kind, area)
-JOIN registry.settlement g USING (kato) JOIN spec x ON x.kpi_code = t.kpi_code AND s.period_start >= x.starts AND s.period_start < x.ends
+WITH due AS (
+    SELECT DISTINCT t.kpi_code, t.period_id, s.own_period, s.period_start, s.period_end
+    FROM target t JOIN way w USING (kpi_code) JOIN span s USING (period_id, grain) WHERE t.longer AND w.over_time = 'sum'),
+absent AS (
+    SELECT d.*, g.kato FROM due d JOIN spec x ON x.kpi_code = d.kpi_code AND d.period_start >= x.starts AND d.period_start < x.ends
+    JOIN registry.settlement g ON list_contains(string_split(x.categories, ', '), g.item7_group)
+    ANTI JOIN {values} v ON (v.kpi_code, v.kato, v.period_id) = (d.kpi_code, g.kato, d.own_period)
+    WHERE x.season IS NULL OR list_contains(string_split(x.season_months, ', '), month(d.period_start)::VARCHAR))
+SELECT t.kpi_code, t.area_kind, t.area, t.period_id, a.kato, m.own_period, m.period_start, m.period_end, false AS counts
+FROM absent m JOIN target t ON t.longer AND (t.kpi_code, t.period_id) = (m.kpi_code, m.period_id)
+JOIN area a ON (a.area_kind, a.area, a.kato) = (t.area_kind, t.area, m.kato)
 JOIN (SELECT kpi_code, area_kind, area, period_id, max(period_end) AS last_end FROM member GROUP BY ALL) l
-    ON (l.kpi_code, l.area_kind, l.area, l.period_id) = (t.kpi_code, t.area_kind, t.area, t.period_id) AND s.period_end <= l.last_end
-ANTI JOIN {values} v ON (v.kpi_code, v.kato, v.period_id) = (t.kpi_code, a.kato, s.own_period)
-WHERE t.longer AND w.over_time = 'sum' AND list_contains(string_split(x.categories, ', '), g.item7_group)
-    AND (x.season IS NULL OR list_contains(string_split(x.season_months, ', '), month(s.period_start)::VARCHAR))""")
+    ON (l.kpi_code, l.area_kind, l.area, l.period_id) = (t.kpi_code, t.area_kind, t.area, t.period_id) AND m.period_end <= l.last_end""")
     _quantiles(store, compiled, rows_seq)
     con.execute(_ROLLED.format(value=value))
 
