@@ -24,6 +24,7 @@ from warehouse.rules import Reference
 from warehouse.sql import literal, quoted
 
 _UNREADABLE = (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.IOException)
+_LONGEST = 16 << 20  # bytes of one record; the buffers too, which are sixteen times that unless one says so
 STAGED = "staged"  # view: delivery_id, row_no, kato, the table's columns, broken, raw
 REPEATED = "repeated"  # table: delivery_id, row_no and key of rows whose key stands in another delivery's row too
 # in the pass, beside the file's own columns: names no file has
@@ -135,7 +136,8 @@ def _stage_sql(name: str, table: Table, group: list[Incoming]) -> str:
         delimiter, quote = literal(contract.delimiter), literal(contract.quote)
         source = (
             f"read_csv([{paths}], columns = {{{names}}}, header = true, auto_detect = false, delim = {delimiter}, quote = {quote}, "
-            f"escape = {quote}, nullstr = [{missing}], strict_mode = true, null_padding = false, max_line_size = 16777216)"
+            f"escape = {quote}, nullstr = [{missing}], strict_mode = true, null_padding = false, "
+            f"max_line_size = {_LONGEST}, buffer_size = {_LONGEST})"
         )
         texts = [f"c{position[h]} AS {quoted(h)}" for h in needed]
     if readable.numbered:

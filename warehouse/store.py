@@ -21,6 +21,7 @@ from typing import Any
 
 import duckdb
 from filelock import FileLock, Timeout
+from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.compiler import columns_of
@@ -36,7 +37,11 @@ from warehouse.sql import literal
 REGISTRY_FILES = Path(__file__).parent / "registries"
 FIRST_YEAR, LAST_YEAR = 2000, 2040  # of the registry of periods
 LOCK_SECONDS = 600
-MEMORY_LIMIT = "QALA_MEMORY_LIMIT"  # of DuckDB while it writes: 1GB, 800MiB
+MEMORY_LIMIT = "QALA_MEMORY_LIMIT"  # of a run that writes: 1GB, 800MiB
+PYTHON_MIB, LEAST_MIB = (
+    512,
+    256,
+)  # of it, what Python with Dagster and Great Expectations takes; what DuckDB has at least
 NOTHING = "0" * 64  # the hash before the first ledger row
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
@@ -218,7 +223,7 @@ def opened(home: Home, run_id: str | None = None, *, sealed: bool = False) -> It
         "python_enable_replacements": "false",
     }
     if limit := os.environ.get(MEMORY_LIMIT):
-        config["memory_limit"] = limit
+        config["memory_limit"] = f"{_left_for_duckdb(limit)}MiB"
     con = duckdb.connect(str(home.warehouse), config=config)
     try:
         con.execute("SET TimeZone = 'UTC'")
@@ -230,6 +235,17 @@ def opened(home: Home, run_id: str | None = None, *, sealed: bool = False) -> It
         yield store
     finally:
         con.close()
+
+
+def _left_for_duckdb(limit: str) -> int:
+    """MiB. Raises StoreError if the limit is no size."""
+    try:
+        size = TypeAdapter(ByteSize).validate_python(limit)
+    except ValidationError as error:
+        raise StoreError(
+            f"{MEMORY_LIMIT} is {limit!r}: write a number and a unit, as in {MEMORY_LIMIT}=2GB or 1500MiB"
+        ) from error
+    return max((size >> 20) - PYTHON_MIB, LEAST_MIB)
 
 
 @contextmanager
