@@ -42,6 +42,8 @@ PYTHON_MIB, LEAST_MIB = (
     512,
     256,
 )  # of it, what Python with Dagster and Great Expectations takes; what DuckDB has at least
+# rows that are cheaper handed over as lists; of others than these types, and of NaN, DuckDB 1.5 does not make the same: 1E+2 becomes 1
+_FEW, _PLAIN = 200, frozenset({type(None), bool, int, str, dt.date, dt.datetime})
 NOTHING = "0" * 64  # the hash before the first ledger row
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
@@ -107,6 +109,7 @@ class Store:
 
     def __init__(self, con: duckdb.DuckDBPyConnection, home: Home, run_id: str | None = None):
         self.con, self.home, self.run_id = con, home, run_id
+        self._newest: tuple[int, str] | None = None  # of the ledger, once read: nobody else writes it while this is open
 
     @cached_property
     def tables(self) -> dict[str, Table]:
@@ -115,11 +118,12 @@ class Store:
     @property
     def head(self) -> int:
         """The newest ledger sequence, 0 in an empty warehouse."""
-        return ledger_head(self.con)[0]
+        self._newest = self._newest or ledger_head(self.con)
+        return self._newest[0]
 
     def record(self, entries: Sequence[tuple[str, str, Mapping[str, Any]]]) -> list[int]:
         """Append (kind, subject, detail) rows to the ledger; to be called inside `transaction`. Returns their sequences."""
-        seq, previous = ledger_head(self.con)
+        seq, previous = self._newest or ledger_head(self.con)
         now = dt.datetime.now(dt.UTC)
         rows: list[tuple[Any, ...]] = []
         for kind, subject, detail in entries:
@@ -130,6 +134,7 @@ class Store:
             previous = digest
         columns = ["seq", "recorded_at", "kind", "subject", "run_id", "detail", "prev_hash", "hash"]
         self.insert("audit.ledger", columns, rows)
+        self._newest = seq, previous
         return [int(row[0]) for row in rows]
 
     @cached_property
@@ -141,13 +146,17 @@ class Store:
             return "not installed"
 
     def insert(self, table: str, columns: list[str], rows: list[tuple[Any, ...]]) -> None:
-        """Insert rows given as tuples, handed over as one Arrow table: a parameter at a time would be fifty times slower."""
+        """Insert rows given as tuples: many at once as an Arrow table, few as lists, in a third of the time."""
         if not rows:
+            return
+        values, into = [list(c) for c in zip(*rows, strict=True)], f"INSERT INTO {table} ({', '.join(columns)})"
+        if len(rows) <= _FEW and all(type(v) in _PLAIN or (type(v) is float and v == v) for c in values for v in c):
+            self.con.execute(f"{into} SELECT {', '.join(['unnest(?)'] * len(values))}", values)
             return
         import pyarrow as pa
 
-        self.con.register("handed_over", pa.table([pa.array(list(c)) for c in zip(*rows, strict=True)], names=columns))
-        self.con.execute(f"INSERT INTO {table} ({', '.join(columns)}) SELECT * FROM handed_over")
+        self.con.register("handed_over", pa.table([pa.array(c) for c in values], names=columns))
+        self.con.execute(f"{into} SELECT * FROM handed_over")
         self.con.unregister("handed_over")
 
     def replace(self, table: str, rows: list[tuple[Any, ...]]) -> None:
@@ -162,9 +171,12 @@ class Store:
         try:
             yield
         except BaseException:
+            self._newest = None
             self.con.execute("ROLLBACK")
             raise
+        newest, self._newest = self._newest, None  # should this fail, it is to be read again
         self.con.execute("COMMIT")
+        self._newest = newest
 
     def columns(self) -> dict[str, dict[str, str]]:
         """Table → column → SQL type, as the KPI compiler wants them."""
