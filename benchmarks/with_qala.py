@@ -40,10 +40,10 @@ def start(_: Path, home: Path, span: range = ALL) -> Callable[[], None]:
     prepare_home(Home(home))
     from warehouse import apart
 
+    apart.warm("connectors.judge:get_ready")
     apart.warm("warehouse.compute:get_ready", Home(home))
     import dagster as dg
 
-    from connectors.judge import _profiles
     from pipelines.assets.kpi import asset_key
     from pipelines.definitions import catalogue, defs
 
@@ -51,9 +51,8 @@ def start(_: Path, home: Path, span: range = ALL) -> Callable[[], None]:
     wanted = [dg.AssetKey([level, feed.table]) for feed in FEEDS for level in ("zero", "showcase")]
     wanted += [asset_key(catalogue, code) for code in catalogue.codes if code.startswith("BEN")]
     wanted += [dg.AssetKey("assessment"), dg.AssetKey("release")]  # the release waits for the drafts of the assessment
-    _profiles()
-    apart.call("builtins:len", "")  # waits until the computing process is ready
     instance = dg.DagsterInstance.get()
+    apart.call("builtins:len", "")  # waits until the process that judges and computes is ready
 
     def run() -> None:
         result = job.execute_in_process(

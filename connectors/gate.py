@@ -243,6 +243,7 @@ def _unite(
             "INSERT INTO unreadable SELECT unnest(?), unnest(?), unnest(?), unnest(?)",
             [list(c) for c in zip(*bad, strict=True)],
         )
+    typed = "{" + ", ".join(f"{literal(n)}: {quoted(n)}" for n in names) + "}"
     types = {"kato": "VARCHAR", **table.business_columns}
     nothing = ", ".join(f"CAST(NULL AS {types[n]}) AS {quoted(n)}" for n in names)
     selects = [
@@ -256,7 +257,8 @@ def _unite(
             row_no = f"rowid - [{', '.join(str(first.get(n, 0)) for n in range(len(group)))}][place + 1] + 1"
         deliveries = f"CAST([{', '.join(str(one.delivery_id) for one in group)}][place + 1] AS BIGINT)"
         selects.append(
-            f"SELECT {deliveries} AS delivery_id, {row_no} AS row_no, {columns}, broken, raw, '{name}' AS part, rowid AS rid FROM {name}"
+            f"SELECT {deliveries} AS delivery_id, {row_no} AS row_no, {columns}, broken, "
+            f"CASE WHEN broken = 'key.unique' THEN CAST(to_json({typed}) AS VARCHAR) ELSE raw END AS raw, '{name}' AS part, rowid AS rid FROM {name}"
         )
     con.execute("CREATE OR REPLACE TEMP VIEW read_rows AS " + "\nUNION ALL ".join(selects))
     key = ", ".join(quoted(k) for k in table.identity)
@@ -265,11 +267,9 @@ def _unite(
 SELECT delivery_id, row_no, {key}, part, rid, lead(row_no) OVER (PARTITION BY delivery_id, {key} ORDER BY row_no) IS NOT NULL AS replaced
 FROM read_rows WHERE broken IS NULL AND hash({key}) IN (
     SELECT h FROM (SELECT hash({key}) AS h FROM read_rows WHERE broken IS NULL) GROUP BY h HAVING count(*) > 1)""")
-    typed = "{" + ", ".join(f"{literal(n)}: {quoted(n)}" for n in names) + "}"
     for (name,) in con.execute(f"SELECT DISTINCT part FROM {REPEATED} WHERE replaced ORDER BY 1").fetchall():
         con.execute(
-            f"UPDATE {name} SET broken = 'key.unique', raw = CAST(to_json({typed}) AS VARCHAR) "
-            f"WHERE rowid IN (SELECT rid FROM {REPEATED} WHERE part = '{name}' AND replaced)"
+            f"UPDATE {name} SET broken = 'key.unique' WHERE rowid IN (SELECT rid FROM {REPEATED} WHERE part = '{name}' AND replaced)"
         )
     con.execute(f"DELETE FROM {REPEATED} WHERE replaced")
     con.execute(f"CREATE OR REPLACE TEMP VIEW {STAGED} AS SELECT * EXCLUDE (part, rid) FROM read_rows")

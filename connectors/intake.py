@@ -112,18 +112,32 @@ def _pace(report: Report, seconds: float, done: int, whole: int) -> str:
     return f"{told}, about {left:,.0f} s left" if done < whole else told
 
 
-def _batches(deliveries: Sequence[Delivery], limit: Callable[[], int]) -> Iterable[list[Delivery]]:
-    """`limit` tells how many bytes the next batch may have, when the former ones are loaded."""
-    batch: list[Delivery] = []
-    size, most = 0, limit()
+def _batches(deliveries: Sequence[Delivery], limit: Callable[[], int]) -> Iterator[list[Delivery]]:
+    """Few batches and of one size: the largest decides how much memory is taken, and a small one costs much for what it brings.
+
+    `limit` tells how many bytes the next batch may have, when the former ones are loaded.
+    """
+    rest = list(deliveries)
+    while rest:
+        most = limit()
+        even = sum(d.bytes for d in rest) / _fewest(rest, most)
+        size, count = rest[0].bytes, 1
+        for one in rest[1:BATCH_DELIVERIES]:
+            if size + one.bytes > most or size + one.bytes / 2 > even:
+                break
+            size, count = size + one.bytes, count + 1
+        yield rest[:count]
+        rest = rest[count:]
+
+
+def _fewest(deliveries: Iterable[Delivery], most: int) -> int:
+    """How many batches of at most so many bytes they make, each filled before the next."""
+    batches = size = 0
     for one in deliveries:
-        if batch and (len(batch) >= BATCH_DELIVERIES or size + one.bytes > most):
-            yield batch
-            batch, size, most = [], 0, limit()
-        batch.append(one)
+        if not batches or size + one.bytes > most:
+            batches, size = batches + 1, 0
         size += one.bytes
-    if batch:
-        yield batch
+    return batches
 
 
 def _batch_bytes(store: Store, table: Table) -> int:

@@ -1,7 +1,8 @@
 """The second gate: Great Expectations judges deliveries by their profile, all pending ones of a table in one run.
 
 The frame has a row per delivery and the suite an expectation per delivery rule, so a failing row is a failing delivery.
-Importing Great Expectations takes seconds: it happens here, once a run, never when definitions are loaded.
+Importing Great Expectations takes seconds: that happens in the process of its own (warehouse/apart.py), while Dagster is
+imported here.
 """
 
 from __future__ import annotations
@@ -10,20 +11,26 @@ import gc
 import logging
 import os
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
 import pandas as pd
 
+from warehouse.apart import DEFAULT_SECONDS, call
 from warehouse.contracts import Table
 from warehouse.load import Finding
 from warehouse.rules import Rule
 
 
+def get_ready() -> None:
+    """Import Great Expectations. For a process of its own, while there is time."""
+    _profiles()
+
+
 @cache
 def _profiles() -> Any:
-    """The batch definition that profiles are handed to, of an ephemeral context; importing Great Expectations takes seconds."""
+    """The batch definition that profiles are handed to, of an ephemeral context."""
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     # a third of a million objects that stay: Python would look at them all in every full collection, for a third of a second
     collects = gc.isenabled()
@@ -79,6 +86,26 @@ def _row_findings(table: Table, profile: pd.DataFrame, broken: pd.DataFrame) -> 
         )
 
 
+def verdicts(name: str, rules: Sequence[Rule], profile: pd.DataFrame) -> dict[str, set[int]]:
+    """By rule, the deliveries that fail it. Raises RuntimeError if a rule gives no verdict."""
+    found = _validate(name, rules, profile, "BOOLEAN_ONLY")
+    # which deliveries fail takes twice as long to find out, so only rules are asked that not all meet
+    doubtful = [rule for rule in rules if not found[rule.id].success or "mostly" in rule.kwargs]
+    if doubtful:
+        named = {"result_format": "COMPLETE", "unexpected_index_column_names": ["delivery_id"]}
+        found |= _validate(name, doubtful, profile, named)
+    failing: dict[str, set[int]] = {}
+    for rule in rules:
+        result = found[rule.id]
+        failing[rule.id] = {int(i["delivery_id"]) for i in result.result.get("unexpected_index_list") or []}
+        # an exception, which comes in several shapes, or no verdict on single deliveries
+        if not result.success and not failing[rule.id]:
+            raise RuntimeError(
+                f"rule {name}.{rule.id} could not be judged: {result.exception_info or result.result}; mend it in the contract"
+            )
+    return failing
+
+
 def _validate(name: str, rules: Iterable[Rule], profile: pd.DataFrame, result_format: Any) -> dict[str, Any]:
     """By rule, the result of a suite of these on the profile."""
     profiles = _profiles()
@@ -94,22 +121,11 @@ def _validate(name: str, rules: Iterable[Rule], profile: pd.DataFrame, result_fo
 
 
 def _delivery_findings(rules: Iterable[Rule], profile: pd.DataFrame, name: str) -> Iterable[Finding]:
-    wanted: Mapping[str, Rule] = {r.id: r for r in rules if r.expectation}
-    outcome = _validate(name, wanted.values(), profile, "BOOLEAN_ONLY")
-    # which deliveries fail takes twice as long to find out, so only rules are asked that not all meet
-    doubtful = [one for one in wanted if not outcome[one].success or "mostly" in wanted[one].kwargs]
-    if doubtful:
-        named = {"result_format": "COMPLETE", "unexpected_index_column_names": ["delivery_id"]}
-        outcome |= _validate(name, [wanted[one] for one in doubtful], profile, named)
-    for rule_id, rule in wanted.items():
-        result = outcome[rule_id]
-        failing = {int(i["delivery_id"]) for i in result.result.get("unexpected_index_list") or []}
-        if (
-            not result.success and not failing
-        ):  # an exception, which comes in several shapes, or no verdict on single deliveries
-            raise RuntimeError(
-                f"rule {name}.{rule.id} could not be judged: {result.exception_info or result.result}; mend it in the contract"
-            )
+    wanted = [rule for rule in rules if rule.expectation]
+    if not wanted:
+        return
+    failing = call("connectors.judge:verdicts", name, wanted, profile, seconds=DEFAULT_SECONDS)
+    for rule in wanted:
         for delivery_id, observed in zip(profile["delivery_id"], profile[rule.kwargs["column"]], strict=True):
             text = "no data" if pd.isna(observed) else f"{float(observed):g}"
             yield Finding(
@@ -117,7 +133,7 @@ def _delivery_findings(rules: Iterable[Rule], profile: pd.DataFrame, name: str) 
                 rule.id,
                 rule.severity,
                 rule.dimension,
-                int(delivery_id) not in failing,
+                int(delivery_id) not in failing[rule.id],
                 f"{rule.kwargs['column']} = {text}",
                 rule.description,
             )

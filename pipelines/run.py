@@ -68,7 +68,10 @@ def run_months(
 ) -> list[RunResult]:
     """Run the job over the months, one run for each block of consecutive ones; `tables`: those with something new (None: all)."""
     prepare(home)
-    apart.warm("warehouse.compute:get_ready", home)  # the computing process starts while Dagster is imported
+    # the process that judges and computes starts while Dagster is imported
+    if tables is None or tables:
+        apart.warm("connectors.judge:get_ready")
+    apart.warm("warehouse.compute:get_ready", home)
     import dagster as dg
 
     from pipelines import resources

@@ -16,6 +16,7 @@ PACKAGES = ("pipelines", "connectors", "kpi_definitions", "warehouse")
 ALLOWED = {
     "pipelines": {"connectors", "kpi_definitions", "warehouse"},
     "connectors": {
+        "warehouse.apart",
         "warehouse.contracts",
         "warehouse.rules",
         "warehouse.sql",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from intake_support import (
     ALMATY,
     APPEAL_COLUMNS,
@@ -27,12 +30,12 @@ from intake_support import (
 )
 
 from connectors import intake
-from connectors.intake import Report, sources_of, take_in
+from connectors.intake import Report, _batches, sources_of, take_in
 from connectors.judge import judge
 from connectors.source_contract import SHIPPED, parse_source
 from kpi_definitions.documents import DocumentError, read
 from warehouse.contracts import Table
-from warehouse.load import Store, settlements
+from warehouse.load import Delivery, Store, settlements
 from warehouse.rules import Rule
 
 
@@ -147,6 +150,23 @@ def test_what_waits_is_taken_in_batches(
     assert said[-1].startswith("fct_appeal: 7 of 7 deliveries, 14 rows accepted, 0 rejected, ")
     assert re.search(r"\d rows/s, about \d+ s left$", said[0])
     assert re.search(r"\d rows/s$", said[-1])
+
+
+def waiting(sizes: Sequence[int]) -> list[Delivery]:
+    until = dt.date(2026, 2, 1)
+    return [Delivery(n, "", "t", "a", "KZ", "2026-01", until, "", "", size, None) for n, size in enumerate(sizes)]
+
+
+@given(sizes=st.lists(st.integers(1, 200), max_size=40), most=st.integers(1, 300))
+def test_batches_keep_the_order_and_the_limit(sizes: list[int], most: int) -> None:
+    batches = list(_batches(waiting(sizes), lambda: most))
+    assert [d.bytes for batch in batches for d in batch] == sizes
+    assert all(len(batch) == 1 or sum(d.bytes for d in batch) <= most for batch in batches)
+
+
+def test_batches_are_of_one_size() -> None:
+    assert [len(batch) for batch in _batches(waiting([18] * 36), lambda: 134)] == [6] * 6
+    assert [len(batch) for batch in _batches(waiting([1] * 4500), lambda: 134000)] == [2000, 2000, 500]
 
 
 def test_batches_grow_with_the_table(desk: Desk, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,20 +83,11 @@ def publish(home: Home, missing: Callable[[Iterable[str]], Sequence[str]], run_i
             store.con.execute("CHECKPOINT")
         fresh = folder / f".{home.released_file.name}.new"
         fresh.unlink(missing_ok=True)
-        _copy(home.warehouse, fresh)
-    staged = [fresh]
-    with ThreadPoolExecutor(1) as pool:
-        whole = pool.submit(_settled, fresh)  # the large file, while the small ones are written
-        con = duckdb.connect(str(fresh), read_only=True)
-        try:
-            for name, what in EXPORTS.items():
-                target = folder / f".{name}.new"
-                target.unlink(missing_ok=True)
-                con.execute(f"COPY ({what}) TO {literal(str(target))} ({FORMATS[Path(name).suffix]})")
-                staged.append(target)
-        finally:
-            con.close()
-        digests = [whole.result(), *map(_settled, staged[1:])]
+        with ThreadPoolExecutor(1) as pool:
+            whole = pool.submit(_copied, home.warehouse, fresh)  # the large file, while the small ones are written
+            staged = _export(home.warehouse, folder)
+            digests = [whole.result(), *map(_settled, staged)]
+    staged = [fresh, *staged]
     size = fresh.stat().st_size
     manifest = folder / f".{MANIFEST}.new"
     hashes = {p.name.removeprefix(".").removesuffix(".new"): digest for p, digest in zip(staged, digests, strict=True)}
@@ -107,14 +98,29 @@ def publish(home: Home, missing: Callable[[Iterable[str]], Sequence[str]], run_i
     return Release(seq, home.released_file, size, int(row[0]), int(row[1]), head, broken)
 
 
-def _copy(source: Path, target: Path) -> None:
-    """A copy that shares its blocks with the source until either changes, where the file system can (XFS, Btrfs): done in no time."""
+def _export(warehouse: Path, folder: Path) -> list[Path]:
+    """Write the values for those who do not open DuckDB, under names nobody looks for yet."""
+    staged = []
+    con = duckdb.connect(str(warehouse), read_only=True)
+    try:
+        for name, what in EXPORTS.items():
+            staged.append(folder / f".{name}.new")
+            staged[-1].unlink(missing_ok=True)
+            con.execute(f"COPY ({what}) TO {literal(str(staged[-1]))} ({FORMATS[Path(name).suffix]})")
+    finally:
+        con.close()
+    return staged
+
+
+def _copied(source: Path, target: Path) -> str:
+    """SHA-256 of a copy that shares its blocks with the source until either changes, where the file system can (XFS, Btrfs): done in no time."""
     try:
         with source.open("rb") as held, target.open("wb") as made:
             while os.copy_file_range(held.fileno(), made.fileno(), 1 << 40):
                 pass
     except (AttributeError, OSError):  # not Linux, or a file system that does not know the call
         shutil.copyfile(source, target)
+    return _settled(target)
 
 
 # values over rows of deliveries whose bytes are gone: still computed from the warehouse, but their source cannot be shown
