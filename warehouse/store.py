@@ -38,10 +38,8 @@ REGISTRY_FILES = Path(__file__).parent / "registries"
 FIRST_YEAR, LAST_YEAR = 2000, 2040  # of the registry of periods
 LOCK_SECONDS = 600
 MEMORY_LIMIT = "QALA_MEMORY_LIMIT"  # of a run that writes: 1GB, 800MiB
-PYTHON_MIB, LEAST_MIB = (
-    512,
-    256,
-)  # of it, what Python with Dagster and Great Expectations takes; what DuckDB has at least
+# of it, what all else takes beside DuckDB's limit, both processes together; and what DuckDB has at least
+BESIDE_MIB, LEAST_MIB = 800, 256
 # rows that are cheaper handed over as lists; of others than these types, and of NaN, DuckDB 1.5 does not make the same: 1E+2 becomes 1
 _FEW, _PLAIN = 200, frozenset({type(None), bool, int, str, dt.date, dt.datetime})
 NOTHING = "0" * 64  # the hash before the first ledger row
@@ -259,7 +257,7 @@ def _left_for_duckdb(limit: str) -> int:
         raise StoreError(
             f"{MEMORY_LIMIT} is {limit!r}: write a number and a unit, as in {MEMORY_LIMIT}=2GB or 1500MiB"
         ) from error
-    return max((size >> 20) - PYTHON_MIB, LEAST_MIB)
+    return max((size >> 20) - BESIDE_MIB, LEAST_MIB)
 
 
 @contextmanager
