@@ -22,6 +22,7 @@ from warehouse.compute import Report, compute
 from warehouse.contracts import Column, Table
 from warehouse.load import Outcome, load, received, register
 from warehouse.periods import Period, parse_period
+from warehouse.seal import CATALOGUE, REGISTRIES
 from warehouse.sql import quoted
 from warehouse.store import Home, Store, writing
 
@@ -110,17 +111,11 @@ def _value(table: Table, column: Column, row: Mapping[str, Any], period: Period)
     }.get(column.sql_type, 0)
 
 
-def empty(store: Store) -> None:
-    """Forget every row, delivery and value: the next test starts with a bare warehouse."""
-    kept = (
-        "registry.setting",
-        "registry.region",
-        "registry.settlement",
-        "registry.period",
-        "registry.rule",
-        "registry.criterion",
-        "audit.ledger",
-    )
+def empty(store: Store, *, catalogue: bool = True) -> None:
+    """Forget every row, delivery and value: the next test starts with a bare warehouse; `catalogue`: and every definition."""
+    kept = {"audit.ledger", "registry.setting", *(f"registry.{name}" for name in REGISTRIES)}
+    if not catalogue:
+        kept |= {f"registry.{name}" for name in CATALOGUE}
     filled = store.con.execute(
         "SELECT schema_name || '.' || table_name AS name FROM duckdb_tables() WHERE NOT temporary AND estimated_size > 0 ORDER BY name"
     ).fetchall()
@@ -128,7 +123,8 @@ def empty(store: Store) -> None:
         for (table,) in filled:
             if table not in kept:
                 store.con.execute(f"DELETE FROM {table}")
-        store.con.execute("DELETE FROM registry.setting WHERE name = 'catalogue'")
+        if catalogue:
+            store.con.execute("DELETE FROM registry.setting WHERE name = 'catalogue'")
 
 
 def compute_one(store: Store, catalogue: Catalogues, code: str, period: str, today: dt.date = LATER) -> Report:

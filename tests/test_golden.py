@@ -16,7 +16,7 @@ import pytest
 
 from kpi_definitions.catalogue import load as load_catalogue
 from kpi_definitions.documents import read
-from tests.support import ASTANA, Extract, cell, compute_one, deliver, exact, only
+from tests.support import ASTANA, Extract, cell, compute_one, deliver, empty, exact, only
 from warehouse.compute import evaluate
 from warehouse.periods import parse_period
 from warehouse.store import Store
@@ -33,6 +33,21 @@ FEW_FAST = [
     for nth, (code, file) in enumerate(FILES.items()) for number, case in enumerate(file["cases"])
 ]  # fmt: skip
 NUMBERS = ("value", "numerator", "denominator", "sample_size")
+
+
+@pytest.fixture
+def store(opened: Store, request: pytest.FixtureRequest, defined: list[str]) -> Store:
+    """The module's warehouse with nothing in it, but the definition if it is the one before: to register it takes a fifth of a case."""
+    code = request.node.callspec.params["code"]
+    empty(opened, catalogue=[code] != defined)
+    defined[:] = [code]
+    return opened
+
+
+@pytest.fixture(scope="module")
+def defined() -> list[str]:
+    """The KPI that is defined in the module's warehouse."""
+    return []
 
 
 def stand_up(store: Store, code: str, case: dict[str, Any]) -> tuple[str, str]:

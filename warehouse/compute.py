@@ -426,12 +426,18 @@ SELECT n.kpi_code, kato, period_id, period_start, value, numerator, denominator,
 FROM news n JOIN done d USING (kpi_code) ORDER BY ALL""",
             [head, dt.datetime.now(dt.UTC), store.run_id],
         )
-        roll_up(store, compiled, VALUE, head)
+        rolled, rolled_again = roll_up(store, compiled, VALUE, head)
         store.insert(
             "kpi.computation", ["kpi_code", "as_of_seq", "seq"], [(code, head, seq) for code, seq in done.items()]
         )
-        what = ("values", "values restated", "roll-ups", "roll-ups restated", "computations")
-        seal(store, head + 1, {name: SEALED[name] for name in what})
+        what = {
+            "values": any(written.values()),
+            "values restated": any(restated.values()),
+            "roll-ups": rolled > 0,
+            "roll-ups restated": rolled_again > 0,
+            "computations": bool(done),
+        }
+        seal(store, head + 1, {name: SEALED[name] for name, some in what.items() if some})
     hashes = dict(con.execute("SELECT seq, hash FROM audit.ledger WHERE seq > ?", [head]).fetchall())
     return [
         Report(code, sum(states[code].values()), written[code], restated[code], states[code], elsewhere.get(code, ()),

@@ -30,8 +30,11 @@ SAME = (
 )
 
 
-def roll_up(store: Store, compiled: Sequence[Compiled], value: str, head: int) -> None:
-    """Write `kpi.rollup` above the cells of `news`, with the sequences of `done`. Inside the caller's transaction."""
+def roll_up(store: Store, compiled: Sequence[Compiled], value: str, head: int) -> tuple[int, int]:
+    """Write `kpi.rollup` above the cells of `news`, with the sequences of `done`. Inside the caller's transaction.
+
+    Returns how many were written, and how many of them restate others.
+    """
     con = store.con
     lay_out(store, compiled)
     con.execute("""CREATE OR REPLACE TEMP TABLE target AS
@@ -46,10 +49,11 @@ WHERE w.grain <> 'A' AND w.over_time <> 'none'""")
     con.execute(f"""CREATE OR REPLACE TEMP TABLE rolled_news AS SELECT f.* FROM rolled f
 ANTI JOIN kpi.rollup v ON (v.kpi_code, v.area_kind, v.area, v.period_id) = (f.kpi_code, f.area_kind, f.area, f.period_id)
     AND v.valid_to_seq IS NULL AND {same}""")
-    con.execute("""UPDATE kpi.rollup v SET valid_to_seq = d.seq FROM rolled_news n JOIN done d USING (kpi_code)
-WHERE v.valid_to_seq IS NULL AND (v.kpi_code, v.area_kind, v.area, v.period_id) = (n.kpi_code, n.area_kind, n.area, n.period_id)""")
-    con.execute(f"""INSERT INTO kpi.rollup BY NAME SELECT n.*, {head} AS as_of_seq, d.seq AS valid_from_seq, CAST(NULL AS BIGINT) AS valid_to_seq
-FROM rolled_news n JOIN done d USING (kpi_code) ORDER BY ALL""")
+    restated = con.execute("""UPDATE kpi.rollup v SET valid_to_seq = d.seq FROM rolled_news n JOIN done d USING (kpi_code)
+WHERE v.valid_to_seq IS NULL AND (v.kpi_code, v.area_kind, v.area, v.period_id) = (n.kpi_code, n.area_kind, n.area, n.period_id)""").fetchall()
+    written = con.execute(f"""INSERT INTO kpi.rollup BY NAME SELECT n.*, {head} AS as_of_seq, d.seq AS valid_from_seq, CAST(NULL AS BIGINT) AS valid_to_seq
+FROM rolled_news n JOIN done d USING (kpi_code) ORDER BY ALL""").fetchall()
+    return written[0][0], restated[0][0]
 
 
 def lay_out(store: Store, compiled: Sequence[Compiled]) -> None:

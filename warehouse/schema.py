@@ -80,11 +80,16 @@ class _Raw(sa.types.UserDefinedType[object]):
 
 
 def ddl(meta: sa.MetaData) -> list[str]:
-    """Statements that create what is missing and describe everything."""
+    """Statements that create what is missing."""
     dialect = Dialect()
-    statements = [f"CREATE SCHEMA IF NOT EXISTS {schema}" for schema in SCHEMAS]
+    tables = [str(CreateTable(table, if_not_exists=True).compile(dialect=dialect)) for table in meta.sorted_tables]
+    return [*(f"CREATE SCHEMA IF NOT EXISTS {schema}" for schema in SCHEMAS), *tables]
+
+
+def descriptions(meta: sa.MetaData) -> list[str]:
+    """Statements that describe every table and column."""
+    dialect, statements = Dialect(), list[str]()
     for table in meta.sorted_tables:
-        statements.append(str(CreateTable(table, if_not_exists=True).compile(dialect=dialect)))
         statements.append(str(SetTableComment(table).compile(dialect=dialect)))
         statements += [str(SetColumnComment(column).compile(dialect=dialect)) for column in table.columns]
     return statements

@@ -329,8 +329,8 @@ def _fit(store: Store) -> None:
     with store.transaction():
         _refuse_older(store, fixed_tables.fixed_columns())
         _add_columns(store)
-        for statement in schema.ddl(schema.metadata(store.tables.values())):
-            con.execute(statement)
+        meta = schema.metadata(store.tables.values())
+        con.execute("; ".join((*schema.ddl(meta), *schema.descriptions(meta))))
         places = [f"{place}.{name}" for name in store.tables for place in ("showcase", "history")]
         origins = " UNION ALL ".join(
             f"SELECT DISTINCT {literal(p.partition('.')[2])} AS table_name, kato, delivery_id FROM {p}" for p in places
