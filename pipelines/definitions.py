@@ -1,6 +1,6 @@
 """What Dagster loads: the whole way from pending extracts to the release.
 
-Great Expectations is not imported here (5 to 15 s); the gate imports it once a run.
+Great Expectations is not imported here: that takes seconds, and happens in the process that judges (connectors/judge.py).
 """
 
 import dagster as dg
@@ -26,7 +26,7 @@ defs = dg.Definitions(
     assets=[
         zero_assets(tables.values(), sources, groups(catalogue)),
         *(showcase_asset(table, groups(catalogue)[table.domain]) for table in tables.values()),
-        *kpi_assets(catalogue, tables),
+        kpi_assets(catalogue, tables),
         assessment_asset(catalogue),
         release,
     ],

@@ -71,7 +71,8 @@ def run_months(
     # the process that judges and computes starts while Dagster is imported
     if tables is None or tables:
         apart.warm("connectors.judge:get_ready")
-    apart.warm("warehouse.compute:get_ready", home)
+    else:
+        apart.warm("warehouse.compute:get_ready", home)
     import dagster as dg
 
     from pipelines import resources

@@ -1,4 +1,4 @@
-"""kpi/<sphere>/<code>: values of one KPI, computed from the warehouse alone. One step computes all KPIs of a grain."""
+"""kpi/<sphere>/<code>: values of one KPI, computed from the warehouse alone. One step computes all KPIs of a run."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -13,33 +13,21 @@ from warehouse import apart
 from warehouse.compute import Report
 from warehouse.contracts import Table
 
-GRAINS = {Grain.MONTH: "monthly", Grain.QUARTER: "quarterly", Grain.YEAR: "yearly"}
-
 
 def asset_key(catalogue: Catalogues, code: str) -> dg.AssetKey:
     return dg.AssetKey(["kpi", catalogue.sphere_of(code).code.lower(), code.replace("-", "_")])
 
 
-def kpi_assets(catalogue: Catalogues, tables: Mapping[str, Table]) -> list[dg.AssetsDefinition]:
-    """A subsettable multi-asset for every grain that has KPIs."""
+def kpi_assets(catalogue: Catalogues, tables: Mapping[str, Table]) -> dg.AssetsDefinition:
+    """All KPIs, of every grain, any of which may be selected: to open the warehouse takes as long as to compute some."""
     columns = {name: table.business_columns for name, table in tables.items()}
-    return [
-        _grain(
-            word,
-            [
-                _spec(catalogue, kpi, columns)
-                for code in catalogue.codes
-                if (kpi := catalogue.latest(code)).period is grain
-            ],
-        )
-        for grain, word in GRAINS.items()
-        if any(catalogue.latest(code).period is grain for code in catalogue.codes)
-    ]
 
-
-def _grain(word: str, specs: list[dg.AssetSpec]) -> dg.AssetsDefinition:
     @dg.multi_asset(
-        specs=specs, name=f"kpis_{word}", partitions_def=months, backfill_policy=single_run, can_subset=True, pool=POOL
+        specs=[_spec(catalogue, catalogue.latest(code), columns) for code in catalogue.codes],
+        partitions_def=months,
+        backfill_policy=single_run,
+        can_subset=True,
+        pool=POOL,
     )
     def kpis(context: dg.AssetExecutionContext, qala: Qala) -> Iterator[dg.MaterializeResult[None]]:
         codes = {key.path[-1].replace("_", "-"): key for key in context.selected_asset_keys}
