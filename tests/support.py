@@ -184,6 +184,14 @@ def in_transaction(home: Home, sql: str) -> list[Any]:
         return store.con.execute(sql).fetchall()
 
 
+_held: list[bytearray] = []
+
+
+def hold(mib: int) -> None:
+    """Keep so much memory for as long as this process lives, as an imported library does."""
+    _held.append(bytearray(mib << 20))
+
+
 def fail_with(error: Exception) -> None:
     raise error
 

@@ -230,6 +230,10 @@ def test_a_computation_asks_that_lock(store: Store, monkeypatch: pytest.MonkeyPa
     from warehouse import compute as module
     from warehouse.rollup import _quantiles
 
+    store.con.execute("CREATE OR REPLACE TEMP TABLE target (kpi_code VARCHAR)")
+    store.con.execute(
+        "CREATE OR REPLACE TEMP TABLE member (target BIGINT, kato VARCHAR, period_start TIMESTAMP, counts BOOLEAN)"
+    )
     deliver(store, "fct_appeal", Extract([{"due_at": "2026-01-05 10:00:00"}], "2026-01"))
     real = compile_kpi
 
@@ -423,6 +427,13 @@ def test_a_memory_hog_is_ended_and_the_limit_named(home: Home, function: str, ar
     with pytest.raises(apart.LimitError, match=r"more than the 600 MiB.*QALA_COMPUTE_MEMORY_MIB"):
         apart.call(function, *arguments, memory=600, seconds=120)
     assert contents(home) == before
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_computation_spills_whatever_else_the_process_holds(home: Home) -> None:
+    apart.call("tests.support:hold", 400)
+    sql = "SELECT count(*) FROM (SELECT s FROM (SELECT repeat('x', 200) || range AS s FROM range(2000000)) ORDER BY s DESC OFFSET 1)"
+    assert apart.call(SLEEPY, home, sql, memory=1000, seconds=120) == [(1_999_999,)]
 
 
 @pytest.mark.usefixtures("worker")

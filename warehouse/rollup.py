@@ -85,11 +85,11 @@ def sum_up(
 SELECT t.period_id, p.grain, p.id AS own_period, p.period_start, p.period_end, p.period_end = t.period_end AS closing
 FROM (SELECT DISTINCT period_id, period_end, longer FROM target) t JOIN registry.period p
     ON CASE WHEN t.longer THEN p.grain <> 'A' AND p.id[:4] = t.period_id ELSE p.id = t.period_id END""")
+    # a target is named by its place in the table: its four texts would be copied into, and grouped by in, six times as many rows
     con.execute(f"""CREATE OR REPLACE TEMP TABLE member AS
-SELECT t.kpi_code, t.area_kind, t.area, t.period_id, v.kato, s.own_period, s.period_start, s.period_end,
-       s.period_end AS period_end_population_date, v.obs_status IN ('A', 'P', 'U', 'B', 'Q') AS counts, v.obs_status, v.numerator, v.denominator,
-       v.sample_size, v.definition_version
-FROM target t JOIN way w USING (kpi_code) JOIN span s USING (period_id, grain) JOIN area a USING (area_kind, area)
+SELECT t.rowid AS target, v.kato, s.own_period, s.period_start, s.period_end, s.period_end AS period_end_population_date,
+       v.obs_status IN ('A', 'P', 'U', 'B', 'Q') AS counts, v.obs_status, v.numerator, v.denominator, v.sample_size, v.definition_version
+FROM (SELECT rowid, * FROM target) t JOIN way w USING (kpi_code) JOIN span s USING (period_id, grain) JOIN area a USING (area_kind, area)
 JOIN {values} v ON (v.kpi_code, v.kato, v.period_id) = (t.kpi_code, a.kato, s.own_period)
 WHERE w.over_time <> 'last' OR s.closing""")
     # periods nobody has computed yet, before one that was: they apply and have no value
@@ -102,11 +102,10 @@ absent AS (
     JOIN registry.settlement g ON list_contains(string_split(x.categories, ', '), g.item7_group)
     ANTI JOIN {values} v ON (v.kpi_code, v.kato, v.period_id) = (d.kpi_code, g.kato, d.own_period)
     WHERE x.season IS NULL OR list_contains(string_split(x.season_months, ', '), month(d.period_start)::VARCHAR))
-SELECT t.kpi_code, t.area_kind, t.area, t.period_id, a.kato, m.own_period, m.period_start, m.period_end, false AS counts
-FROM absent m JOIN target t ON t.longer AND (t.kpi_code, t.period_id) = (m.kpi_code, m.period_id)
+SELECT t.rowid AS target, a.kato, m.own_period, m.period_start, m.period_end, false AS counts
+FROM absent m JOIN (SELECT rowid, * FROM target) t ON t.longer AND (t.kpi_code, t.period_id) = (m.kpi_code, m.period_id)
 JOIN area a ON (a.area_kind, a.area, a.kato) = (t.area_kind, t.area, m.kato)
-JOIN (SELECT kpi_code, area_kind, area, period_id, max(period_end) AS last_end FROM member GROUP BY ALL) l
-    ON (l.kpi_code, l.area_kind, l.area, l.period_id) = (t.kpi_code, t.area_kind, t.area, t.period_id) AND m.period_end <= l.last_end""")
+JOIN (SELECT target, max(period_end) AS last_end FROM member GROUP BY target) l ON l.target = t.rowid AND m.period_end <= l.last_end""")
     _quantiles(store, compiled, rows_seq)
     con.execute(_ROLLED.format(value=value))
 
@@ -120,38 +119,38 @@ def over_time(one: Compiled) -> str:
 def _quantiles(store: Store, compiled: Sequence[Compiled], seq: int | None) -> None:
     """`quantile`: what cannot be summed, from the events behind the members."""
     con = store.con
-    con.execute(
-        "CREATE OR REPLACE TEMP TABLE quantile (kpi_code VARCHAR, version INTEGER, area_kind VARCHAR, area VARCHAR, period_id VARCHAR, q DOUBLE)"
-    )
+    con.execute("CREATE OR REPLACE TEMP TABLE quantile (target BIGINT, version INTEGER, q DOUBLE)")
     for one in compiled:
         if one.kpi.kind is not Kind.QUANTILE:
             continue
         scan, name = one.numerator
-        cells = f"(SELECT * FROM member WHERE kpi_code = {literal(one.kpi.code)} AND counts)"
-        sql = scan.sql(as_of(scan.table, seq), cells, by="c.area_kind, c.area, c.period_id")
-        only_reads(con, sql, scan.table, "member")
         con.execute(
-            f"INSERT INTO quantile SELECT {literal(one.kpi.code)}, {one.kpi.version}, area_kind, area, period_id, {name} FROM ({sql})"
+            f"CREATE OR REPLACE TEMP TABLE counted AS SELECT m.* FROM member m JOIN (SELECT rowid, kpi_code FROM target) t ON t.rowid = m.target "
+            f"WHERE t.kpi_code = {literal(one.kpi.code)} AND m.counts"
         )
+        sql = only_reads(con, scan.sql(as_of(scan.table, seq), "counted", by="c.target"), scan.table, "counted")
+        con.execute(f"INSERT INTO quantile SELECT target, {one.kpi.version}, {name} FROM ({sql})")
 
 
 # as the states of cells (compute.py); a longer period that is not over yet is provisional
 _ROLLED = """CREATE OR REPLACE TEMP TABLE rolled AS
 WITH summed AS (
-    SELECT t.kpi_code, t.area_kind, t.area, t.period_id, t.period_start, t.longer, t.period_end,
-           sum(m.numerator) FILTER (WHERE m.counts) AS exact_n, sum(m.denominator) FILTER (WHERE m.counts) AS exact_d,
-           coalesce(sum(m.sample_size) FILTER (WHERE m.counts), 0)::BIGINT AS s, count(*) FILTER (WHERE m.counts) AS counted,
-           count(*) FILTER (WHERE m.kato IS NOT NULL AND m.obs_status IS DISTINCT FROM 'M') AS applicable, max(m.period_end) AS last_end,
-           coalesce(max(m.definition_version), 0) AS version, count(DISTINCT m.definition_version) FILTER (WHERE m.counts) AS versions,
-           count(*) FILTER (WHERE m.obs_status = 'Q') AS suppressed, bool_or(m.obs_status = 'P') AS open,
-           bool_or(m.counts AND m.obs_status IN ('U', 'B')) AS marked
-    FROM target t LEFT JOIN member m USING (kpi_code, area_kind, area, period_id) GROUP BY ALL),
+    SELECT target, sum(numerator) FILTER (WHERE counts) AS exact_n, sum(denominator) FILTER (WHERE counts) AS exact_d,
+           sum(sample_size) FILTER (WHERE counts) AS s, count(*) FILTER (WHERE counts) AS counted,
+           count(*) FILTER (WHERE obs_status IS DISTINCT FROM 'M') AS applicable, max(period_end) AS last_end, max(definition_version) AS version,
+           count(DISTINCT definition_version) FILTER (WHERE counts) AS versions, count(*) FILTER (WHERE obs_status = 'Q') AS suppressed,
+           bool_or(obs_status = 'P') AS open, bool_or(counts AND obs_status IN ('U', 'B')) AS marked
+    FROM member GROUP BY target),
+known AS (
+    SELECT t.*, m.exact_n, m.exact_d, coalesce(m.s, 0)::BIGINT AS s, coalesce(m.counted, 0) AS counted, coalesce(m.applicable, 0) AS applicable, m.last_end,
+           coalesce(m.version, (SELECT max(version) FROM spec y WHERE y.kpi_code = t.kpi_code)) AS definition_version,
+           m.versions, m.suppressed, m.open, m.marked
+    FROM (SELECT rowid AS target, * FROM target) t LEFT JOIN summed m USING (target)),
 valued AS (
-    SELECT r.* EXCLUDE (version), coalesce(nullif(r.version, 0), x.version) AS definition_version, x.kind, x.scale, x.unit, x.minimum_cell, x.counts_distinct,
+    SELECT r.*, x.kind, x.scale, x.unit, x.minimum_cell, x.counts_distinct,
            CASE WHEN x.kind = 'quantile' THEN q.q ELSE CAST(r.exact_n AS DOUBLE) END AS n, CAST(r.exact_d AS DOUBLE) AS d
-    FROM summed r JOIN spec x ON x.kpi_code = r.kpi_code
-        AND x.version = coalesce(nullif(r.version, 0), (SELECT max(version) FROM spec y WHERE y.kpi_code = r.kpi_code))
-    LEFT JOIN quantile q ON (q.kpi_code, q.area_kind, q.area, q.period_id, q.version) = (r.kpi_code, r.area_kind, r.area, r.period_id, r.version)),
+    FROM known r JOIN spec x ON x.kpi_code = r.kpi_code AND x.version = r.definition_version
+    LEFT JOIN quantile q ON (q.target, q.version) = (r.target, r.definition_version)),
 judged AS (
     SELECT *, {value} AS raw_value, CASE
         WHEN applicable = 0 AND (last_end IS NOT NULL OR NOT longer) THEN 'M|not applicable|the KPI applies to no cell of it'

@@ -27,7 +27,7 @@ from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.compiler import columns_of
 from warehouse import fixed_tables
 from warehouse.contracts import Table, load_tables
-from warehouse.locks import harden, memory_mib
+from warehouse.locks import harden, share_mib
 from warehouse.passport import case_passports, data_passport, standards
 from warehouse.periods import add_months, month_id
 from warehouse.rules import CRITERIA
@@ -243,7 +243,7 @@ def opened(home: Home, run_id: str | None = None, *, sealed: bool = False) -> It
         _fit(store)
         if sealed:
             _no_objects_of_its_own(store, home.warehouse)
-            harden(con, read_only=False, memory_mib=None if limit else memory_mib() * 8 // 10)  # the rest is Python's
+            harden(con, read_only=False, memory_mib=None if limit else share_mib())
         yield store
     finally:
         con.close()
