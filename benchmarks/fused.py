@@ -18,7 +18,7 @@ from benchmarks.__main__ import RESULTS
 from benchmarks.feeds import months
 from benchmarks.with_qala import CATALOGUES
 from kpi_definitions.catalogue import load
-from warehouse.compute import compute, get_ready_to_write
+from warehouse.compute import compute, get_ready
 from warehouse.store import Home, writing
 
 # shares of boardings, each with a condition of its own
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path(".bench"))
     asked = parser.parse_args()
     loaded, work = asked.folder.resolve() / "work" / "qala", asked.folder.resolve() / "work" / "fused"
-    get_ready_to_write(Home(loaded))
+    get_ready(Home(loaded))
     taken: dict[int, list[float]] = {1: [], len(CONDITIONS): []}
     for _ in range(asked.rounds):
         for number in taken:

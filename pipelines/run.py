@@ -68,11 +68,7 @@ def run_months(
 ) -> list[RunResult]:
     """Run the job over the months, one run for each block of consecutive ones; `tables`: those with something new (None: all)."""
     prepare(home)
-    # the process that judges and computes starts while Dagster is imported
-    if tables is None or tables:
-        apart.warm("connectors.judge:get_ready")
-    else:
-        apart.warm("warehouse.compute:get_ready", home)
+    apart.warm("connectors.judge:get_ready")  # the process that judges and computes starts while Dagster is imported
     import dagster as dg
 
     from pipelines import resources

@@ -535,7 +535,9 @@ def test_rules_speak_of_their_own_list(home: Home, official: Path, old: str, new
 
 
 def test_dagster_shows_the_kpis_of_both_lists(both: Catalogues) -> None:
-    specs = {spec.key: spec for spec in kpi_assets(both, load_tables()).specs}
+    assets = kpi_assets(both, load_tables())
+    assert assets.node_def.name == "kpis"
+    specs = {spec.key: spec for spec in assets.specs}
     assert set(specs) == {asset_key(both, code) for code in both.codes}
     made, known = (specs[dg.AssetKey(["kpi", "mgt", name])] for name in ("B01_1", "MGT02_1"))
     assert (made.metadata["status"], known.metadata["status"]) == ("official", "proposal")

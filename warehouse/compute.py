@@ -12,6 +12,7 @@ import datetime as dt
 import importlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from kpi_definitions.catalogue import Catalogues, load
 from kpi_definitions.compiler import GRAIN_UNIT, Compiled, Scan, compile_kpi, fuse
@@ -97,20 +98,16 @@ def compute_home(home: Home, run_id: str | None, months: Sequence[str], codes: S
         return compute(store, load(home.catalogues), months, codes=codes)
 
 
+@cache
 def get_ready(home: Home) -> None:
-    """Read once what every computation needs: contracts and definitions. For a process of its own, while there is time."""
+    """Read once what every computation needs: contracts, definitions, and pandas, which DuckDB imports with the first parameter it is handed.
+
+    For a process of its own, while there is time; asked again, it does nothing.
+    """
     shipped_fingerprint()
     columns = {name: table.business_columns for name, table in load_tables().items()}
     for kpi in load(home.catalogues).kpis:
         compile_kpi(kpi, columns)
-
-
-def get_ready_to_write(home: Home) -> None:
-    """As `get_ready`, when a computation comes next: pandas too, which Arrow takes in with the first rows it is handed.
-
-    These are seventy megabytes better not held while extracts are loaded.
-    """
-    get_ready(home)
     importlib.import_module("pandas")
 
 

@@ -85,11 +85,11 @@ def sum_up(
 SELECT t.period_id, p.grain, p.id AS own_period, p.period_start, p.period_end, p.period_end = t.period_end AS closing
 FROM (SELECT DISTINCT period_id, period_end, longer FROM target) t JOIN registry.period p
     ON CASE WHEN t.longer THEN p.grain <> 'A' AND p.id[:4] = t.period_id ELSE p.id = t.period_id END""")
-    # a target is named by its place in the table: its four texts would be copied into, and grouped by in, six times as many rows
+    # members name their target by its row: its four texts would be copied into six times as many rows, and these be grouped by them
     con.execute(f"""CREATE OR REPLACE TEMP TABLE member AS
 SELECT t.rowid AS target, v.kato, s.own_period, s.period_start, s.period_end, s.period_end AS period_end_population_date,
        v.obs_status IN ('A', 'P', 'U', 'B', 'Q') AS counts, v.obs_status, v.numerator, v.denominator, v.sample_size, v.definition_version
-FROM (SELECT rowid, * FROM target) t JOIN way w USING (kpi_code) JOIN span s USING (period_id, grain) JOIN area a USING (area_kind, area)
+FROM target t JOIN way w USING (kpi_code) JOIN span s USING (period_id, grain) JOIN area a USING (area_kind, area)
 JOIN {values} v ON (v.kpi_code, v.kato, v.period_id) = (t.kpi_code, a.kato, s.own_period)
 WHERE w.over_time <> 'last' OR s.closing""")
     # periods nobody has computed yet, before one that was: they apply and have no value
@@ -103,7 +103,7 @@ absent AS (
     ANTI JOIN {values} v ON (v.kpi_code, v.kato, v.period_id) = (d.kpi_code, g.kato, d.own_period)
     WHERE x.season IS NULL OR list_contains(string_split(x.season_months, ', '), month(d.period_start)::VARCHAR))
 SELECT t.rowid AS target, a.kato, m.own_period, m.period_start, m.period_end, false AS counts
-FROM absent m JOIN (SELECT rowid, * FROM target) t ON t.longer AND (t.kpi_code, t.period_id) = (m.kpi_code, m.period_id)
+FROM absent m JOIN target t ON t.longer AND (t.kpi_code, t.period_id) = (m.kpi_code, m.period_id)
 JOIN area a ON (a.area_kind, a.area, a.kato) = (t.area_kind, t.area, m.kato)
 JOIN (SELECT target, max(period_end) AS last_end FROM member GROUP BY target) l ON l.target = t.rowid AND m.period_end <= l.last_end""")
     _quantiles(store, compiled, rows_seq)
@@ -125,7 +125,7 @@ def _quantiles(store: Store, compiled: Sequence[Compiled], seq: int | None) -> N
             continue
         scan, name = one.numerator
         con.execute(
-            f"CREATE OR REPLACE TEMP TABLE counted AS SELECT m.* FROM member m JOIN (SELECT rowid, kpi_code FROM target) t ON t.rowid = m.target "
+            f"CREATE OR REPLACE TEMP TABLE counted AS SELECT m.* FROM member m JOIN target t ON t.rowid = m.target "
             f"WHERE t.kpi_code = {literal(one.kpi.code)} AND m.counts"
         )
         sql = only_reads(con, scan.sql(as_of(scan.table, seq), "counted", by="c.target"), scan.table, "counted")
@@ -142,10 +142,10 @@ WITH summed AS (
            bool_or(obs_status = 'P') AS open, bool_or(counts AND obs_status IN ('U', 'B')) AS marked
     FROM member GROUP BY target),
 known AS (
-    SELECT t.*, m.exact_n, m.exact_d, coalesce(m.s, 0)::BIGINT AS s, coalesce(m.counted, 0) AS counted, coalesce(m.applicable, 0) AS applicable, m.last_end,
-           coalesce(m.version, (SELECT max(version) FROM spec y WHERE y.kpi_code = t.kpi_code)) AS definition_version,
-           m.versions, m.suppressed, m.open, m.marked
-    FROM (SELECT rowid AS target, * FROM target) t LEFT JOIN summed m USING (target)),
+    SELECT t.rowid AS target, t.*, m.exact_n, m.exact_d, coalesce(m.s, 0)::BIGINT AS s, coalesce(m.counted, 0) AS counted,
+           coalesce(m.applicable, 0) AS applicable, m.last_end, m.versions, m.suppressed, m.open, m.marked,
+           coalesce(m.version, (SELECT max(version) FROM spec y WHERE y.kpi_code = t.kpi_code)) AS definition_version
+    FROM target t LEFT JOIN summed m ON m.target = t.rowid),
 valued AS (
     SELECT r.*, x.kind, x.scale, x.unit, x.minimum_cell, x.counts_distinct,
            CASE WHEN x.kind = 'quantile' THEN q.q ELSE CAST(r.exact_n AS DOUBLE) END AS n, CAST(r.exact_d AS DOUBLE) AS d

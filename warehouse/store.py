@@ -107,9 +107,8 @@ class Store:
 
     def __init__(self, con: duckdb.DuckDBPyConnection, home: Home, run_id: str | None = None):
         self.con, self.home, self.run_id = con, home, run_id
-        self._newest: tuple[int, str] | None = (
-            None  # of the ledger, once read: nobody else writes it while this is open
-        )
+        # of the ledger, once read: nobody else writes it while this is open
+        self._newest: tuple[int, str] | None = None
 
     @cached_property
     def tables(self) -> dict[str, Table]:

@@ -32,7 +32,7 @@ def kpi_assets(catalogue: Catalogues, tables: Mapping[str, Table]) -> dg.AssetsD
     def kpis(context: dg.AssetExecutionContext, qala: Qala) -> Iterator[dg.MaterializeResult[None]]:
         codes = {key.path[-1].replace("_", "-"): key for key in context.selected_asset_keys}
         months_asked = [str(key) for key in context.partition_keys]
-        apart.warm("warehouse.compute:get_ready_to_write", qala.home)  # while the warehouse is written out
+        apart.warm("warehouse.compute:get_ready", qala.home)  # while the warehouse is written out
         qala.let_go()
         reports: list[Report] = apart.call(
             "warehouse.compute:compute_home", qala.home, context.run_id, months_asked, [*codes]
