@@ -10,7 +10,6 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from statistics import median
 from typing import Any
 
-import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -20,7 +19,6 @@ from tests.support import ALMATY, ASTANA, LATER, Extract, cell, compute_one, del
 from warehouse.compute import compute, evaluate
 from warehouse.load import as_of
 from warehouse.periods import Period, add_months, closing_in, parse_period
-from warehouse.rules import implied_rules
 from warehouse.store import Home, Store, writing
 
 CATALOGUE = only(load_catalogue(), "MGT02-1", "MGT02-2", "TRL02-2", "ECO01-1")
@@ -396,19 +394,3 @@ def test_a_period_closes_in_its_last_month_only(year: int, months: set[int], gra
     ]
     expected: list[Period] = [p for p in map(parse_period, ids) if p.closing_month in asked]
     assert closing_in(asked, grain) == expected
-
-
-# ---- patterns of contracts
-
-
-@given(
-    pattern=st.sampled_from(["[0-9a-f]{3}", "[0-9]{1}", "[A-Za-z0-9-]{2}", "[a-f]{0}", "[0-9]{2,3}", "D[0-9]{2}", "[^0-9]{2}", "[0-9]+", "[0-9]{2}|x"]),
-    text=st.none() | st.text("0af1gADx-_\n\u0661\u0451", max_size=4),
-)  # fmt: skip
-@many
-def test_a_pattern_asks_what_its_regular_expression_asks(pattern: str, text: str | None) -> None:
-    prop = {"name": "code", "logicalTypeOptions": {"pattern": pattern}}
-    (rule,) = implied_rules(prop, "VARCHAR")
-    sql = f"SELECT {rule.predicate}, regexp_full_match(code, ?) FROM (SELECT CAST(? AS VARCHAR) AS code)"
-    asked, plain = duckdb.execute(sql, [pattern, text]).fetchall()[0]
-    assert asked == plain
