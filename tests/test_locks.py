@@ -430,7 +430,11 @@ def test_a_memory_hog_is_ended_and_the_limit_named(home: Home, function: str, ar
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_computation_spills_whatever_else_the_process_holds(home: Home) -> None:
+@pytest.mark.parametrize("of_the_run", ["", "4GB"])
+def test_a_computation_spills_whatever_else_the_process_holds(
+    home: Home, monkeypatch: pytest.MonkeyPatch, of_the_run: str
+) -> None:
+    monkeypatch.setenv("QALA_MEMORY_LIMIT", of_the_run)
     apart.call("tests.support:hold", 400)
     sql = "SELECT count(*) FROM (SELECT s FROM (SELECT repeat('x', 200) || range AS s FROM range(2000000)) ORDER BY s DESC OFFSET 1)"
     assert apart.call(SLEEPY, home, sql, memory=1000, seconds=120) == [(1_999_999,)]

@@ -242,7 +242,9 @@ def opened(home: Home, run_id: str | None = None, *, sealed: bool = False) -> It
         _fit(store)
         if sealed:
             _no_objects_of_its_own(store, home.warehouse)
-            harden(con, read_only=False, memory_mib=None if limit else share_mib())
+            # two limits may be set, of the run and of the process that computes: the smaller holds
+            share = min(share_mib(), _left_for_duckdb(limit)) if limit else share_mib()
+            harden(con, read_only=False, memory_mib=share)
         yield store
     finally:
         con.close()
