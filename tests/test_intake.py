@@ -545,6 +545,18 @@ def test_verdicts_of_great_expectations(
     assert [f.passed for f in findings if f.rule == "the-rule"] == verdicts
 
 
+def test_an_expectation_about_distributions_gets_what_was_not_imported_at_first(store: Store) -> None:
+    def passes(weights: list[float]) -> bool:
+        rule = Rule("the-rule", "d", "accuracy", "error", expectation="expect_column_kl_divergence_to_be_less_than",
+                    kwargs={"column": "received", "partition_object": {"values": [10, 20], "weights": weights}, "threshold": 0.1})  # fmt: skip
+        table = dataclasses.replace(store.tables["fct_crash"], delivery_rules=(rule,))
+        return all(f.passed for f in judge(table, *profile(received=[10, 20])) if f.rule == "the-rule")
+
+    assert passes([0.5, 0.5])
+    with pytest.raises(RuntimeError, match="could not be judged"):  # it has no verdict on single deliveries
+        passes([0.99, 0.01])
+
+
 @pytest.mark.parametrize(
     ("expectation", "kwargs"),
     [

@@ -66,8 +66,9 @@ def compute(store: Store, catalogue: Catalogues, months: Sequence[str], *, codes
     compiled = [c for c in every if codes is None or c.kpi.code in codes]
     con, head = store.con, store.head
     con.execute(f"CREATE OR REPLACE TEMP TABLE cell {CELL}")
+    news = _news(store)
     for one in compiled:
-        _ask(store, catalogue, one, months, today)
+        _ask(store, catalogue, one, months, today, news)
     texts = work_out(
         store, [(c, catalogue.of(c.kpi.code).head.version, *catalogue.effect(c.kpi)) for c in compiled], today
     )
@@ -144,8 +145,21 @@ def window(kato: str, start: dt.date, end: dt.date, label: str) -> str:
     )
 
 
-def _ask(store: Store, catalogue: Catalogues, one: Compiled, months: Sequence[str], today: dt.date) -> None:
-    """Fill `cell` with what is to be computed for one version of one KPI."""
+def _news(store: Store) -> tuple[dict[str, int], dict[str, int]]:
+    """By table, the newest sequence at which a delivery was decided on, and at which an incident was closed.
+
+    Rows come and go with the decision on a delivery of their table, so that a table without a newer one is as it was.
+    """
+    decided, closed = (
+        dict(store.con.execute(f"SELECT table_name, max({seq}) FROM audit.{place} WHERE {seq} IS NOT NULL GROUP BY 1").fetchall())
+        for place, seq in (("delivery", "loaded_seq"), ("incident", "closed_seq"))
+    )
+    return decided, closed
+
+
+def _ask(store: Store, catalogue: Catalogues, one: Compiled, months: Sequence[str], today: dt.date,
+         news: tuple[Mapping[str, int], Mapping[str, int]]) -> None:  # fmt: skip
+    """Fill `cell` with what is to be computed for one version of one KPI; `news` spares looking where nothing can have changed."""
     kpi, con = one.kpi, store.con
     start, end = catalogue.effect(kpi)
     force = f"p.grain = '{kpi.period}' AND p.period_start >= DATE '{start}' AND p.period_start < DATE '{end}'"
@@ -156,30 +170,27 @@ def _ask(store: Store, catalogue: Catalogues, one: Compiled, months: Sequence[st
         f"SELECT s.kato, p.id FROM registry.settlement s CROSS JOIN registry.period p WHERE p.id IN ({due}) AND {force}"
     )
     if last is not None:
-        asked += (
-            "\nUNION SELECT v.kato, v.period_id FROM kpi.value v JOIN registry.period p ON p.id = v.period_id WHERE v.kpi_code = "
-            + literal(kpi.code)
-        )
-        asked += (
-            f" AND v.valid_to_seq IS NULL AND {force} AND ("
-            + " OR ".join(
-                (
-                    f"v.definition_hash <> {literal(one.fingerprint)}",
-                    f"v.obs_status = 'P' AND p.period_end + {kpi.late_data_days} <= DATE {literal(today.isoformat())}",
-                    *(f"(v.kato, {_period_key(scan)}) IN ({_touched(scan, last)})" for scan in one.scans),
-                    f"""EXISTS (FROM audit.delivery d WHERE d.loaded_seq > {last} AND d.table_name IN ({", ".join(map(literal, one.tables))})
+        decided, closed = ([t for t in (*one.tables, REGISTER) if newest.get(t, 0) > last] for newest in news)
+        reasons = [
+            f"v.definition_hash <> {literal(one.fingerprint)}",
+            f"v.obs_status = 'P' AND p.period_end + {kpi.late_data_days} <= DATE {literal(today.isoformat())}",
+            *(f"(v.kato, {_period_key(scan)}) IN ({_touched(scan, last)})" for scan in one.scans if scan.table in decided),
+        ]
+        if concerned := ", ".join(literal(t) for t in one.tables if t in decided):
+            reasons.append(f"""EXISTS (FROM audit.delivery d WHERE d.loaded_seq > {last} AND d.table_name IN ({concerned})
                 AND d.period_start < p.period_end AND d.period_end > p.period_start
-                AND (d.scope = v.kato OR d.scope = 'KZ' OR (length(d.scope) = 2 AND starts_with(v.kato, d.scope))))""",
-                    f"""EXISTS (FROM audit.incident i JOIN audit.delivery d USING (delivery_id) WHERE i.closed_seq > {last}
-                AND i.table_name IN ({", ".join(map(literal, one.tables))}) AND d.period_start < p.period_end AND d.period_end > p.period_start
-                AND (i.scope = v.kato OR i.scope = 'KZ' OR (length(i.scope) = 2 AND starts_with(v.kato, i.scope))))""",
-                    f"""v.state = 'not calculable' AND v.kato IN (
+                AND (d.scope = v.kato OR d.scope = 'KZ' OR (length(d.scope) = 2 AND starts_with(v.kato, d.scope))))""")
+        if concerned := ", ".join(literal(t) for t in one.tables if t in closed):
+            reasons.append(f"""EXISTS (FROM audit.incident i JOIN audit.delivery d USING (delivery_id) WHERE i.closed_seq > {last}
+                AND i.table_name IN ({concerned}) AND d.period_start < p.period_end AND d.period_end > p.period_start
+                AND (i.scope = v.kato OR i.scope = 'KZ' OR (length(i.scope) = 2 AND starts_with(v.kato, i.scope))))""")
+        if REGISTER in decided:
+            reasons.append(f"""v.state = 'not calculable' AND v.kato IN (
                     SELECT kato FROM showcase.{REGISTER} WHERE valid_from_seq > {last}
-                    UNION SELECT kato FROM history.{REGISTER} WHERE valid_to_seq > {last})""",
-                )
-            )
-            + ")"
-        )
+                    UNION SELECT kato FROM history.{REGISTER} WHERE valid_to_seq > {last})""")
+        asked += f"""
+UNION SELECT v.kato, v.period_id FROM kpi.value v JOIN registry.period p ON p.id = v.period_id
+WHERE v.kpi_code = {literal(kpi.code)} AND v.valid_to_seq IS NULL AND {force} AND ({" OR ".join(reasons)})"""
     con.execute(f"""INSERT INTO cell SELECT {literal(kpi.code)}, {kpi.version}, a.kato, p.id, p.period_start, p.period_end, p.period_end
 FROM ({asked}) a JOIN registry.period p USING (id) ORDER BY ALL""")
 
