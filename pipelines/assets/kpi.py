@@ -1,6 +1,6 @@
 """kpi/<sphere>/<code>: values of one KPI, computed from the warehouse alone. One step computes all KPIs of a run."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -37,14 +37,18 @@ def kpi_assets(catalogue: Catalogues, tables: Mapping[str, Table]) -> dg.AssetsD
         reports: list[Report] = apart.call(
             "warehouse.compute:compute_home", qala.home, context.run_id, months_asked, [*codes]
         )
+        tell(context, f"{len(reports)} KPIs: {_done(reports)}")
         for report in reports:
-            tell(
-                context,
-                f"{report.kpi_code}: {report.cells:,} cells, {report.written:,} written, {report.restated:,} of them restated",
-            )
+            if report.written:  # a correction leaves most as they were
+                tell(context, f"{report.kpi_code}: {_done([report])}")
             yield dg.MaterializeResult(asset_key=codes[report.kpi_code], metadata=_metadata(report))
 
     return kpis
+
+
+def _done(reports: Sequence[Report]) -> str:
+    cells, written, restated = (sum(getattr(r, what) for r in reports) for what in ("cells", "written", "restated"))
+    return f"{cells:,} cells, {written:,} written, {restated:,} of them restated"
 
 
 def _metadata(report: Report) -> dict[str, Any]:
