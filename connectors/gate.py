@@ -319,8 +319,8 @@ def profile(
         agreed = f" AND d.period_end > DATE {literal(table.agreed_from.isoformat())}" if table.agreed_from else ""
         # the deadline is for the first delivery of a slice: a correction comes when a mistake is found
         first = (
-            "NOT EXISTS (FROM audit.delivery o WHERE (o.table_name, o.system, o.scope, o.period_id) = (d.table_name, d.system, d.scope, d.period_id) "
-            "AND o.state = 'loaded' AND o.delivery_id < d.delivery_id)"
+            f"NOT EXISTS (FROM audit.delivery o WHERE o.table_name = {literal(table.name)} AND o.state = 'loaded' "
+            "AND (o.system, o.scope, o.period_id) = (d.system, d.scope, d.period_id) AND o.delivery_id < d.delivery_id)"
         )
         late = (
             f"CASE WHEN {first}{agreed} THEN date_diff('day', d.period_end + {table.latency_days}, "
@@ -340,9 +340,10 @@ WITH counted AS (
     FROM {STAGED} GROUP BY delivery_id),
 usual AS (
     SELECT e.delivery_id, median(p.received_rows) AS rows FROM expected e JOIN audit.delivery d USING (delivery_id)
-    JOIN (SELECT table_name, scope, system, received_rows, period_end - period_start AS days FROM audit.delivery WHERE state = 'loaded'
-          QUALIFY row_number() OVER (PARTITION BY table_name, scope, system ORDER BY loaded_seq DESC) <= 12) p
-      ON (p.table_name, p.scope, p.system) = (d.table_name, d.scope, d.system) AND abs(p.days - (d.period_end - d.period_start)) <= 3
+    JOIN (SELECT scope, system, received_rows, period_end - period_start AS days FROM audit.delivery
+          WHERE state = 'loaded' AND table_name = {literal(table.name)}
+          QUALIFY row_number() OVER (PARTITION BY scope, system ORDER BY loaded_seq DESC) <= 12) p
+      ON (p.scope, p.system) = (d.scope, d.system) AND abs(p.days - (d.period_end - d.period_start)) <= 3
     GROUP BY e.delivery_id)
 SELECT e.delivery_id, coalesce(c.received, 0) AS received, coalesce(c.received - c.rejected, 0) AS accepted, coalesce(c.rejected, 0) AS rejected,
        coalesce(100.0 * c.rejected / nullif(c.received, 0), 0) AS rejected_percent,

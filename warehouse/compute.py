@@ -269,6 +269,11 @@ def _cover(store: Store, compiled: Sequence[Compiled], seq: int) -> None:
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE need AS SELECT * FROM (VALUES {needs}) AS n(kpi_code, version, table_name, wanted)"
     )
+    # months by equality, not over ranges of days: of every cell, those of its period
+    con.execute("""CREATE OR REPLACE TEMP TABLE within AS
+SELECT c.period_id, m.id AS month, m.period_end = c.ends AS closing
+FROM (SELECT DISTINCT period_id, CAST(period_start AS DATE) AS starts, CAST(period_end AS DATE) AS ends FROM cell) c
+JOIN registry.period m ON m.grain = 'M' AND m.period_start >= c.starts AND m.period_end <= c.ends""")
     con.execute(f"""CREATE OR REPLACE TEMP TABLE arrived AS
 SELECT d.table_name, s.kato, m.id AS month, bool_or(d.state = 'loaded') AS loaded,
        arg_max(d.delivery_id, d.loaded_seq) FILTER (WHERE d.state = 'refused') AS refused,
@@ -276,15 +281,10 @@ SELECT d.table_name, s.kato, m.id AS month, bool_or(d.state = 'loaded') AS loade
 FROM audit.delivery d
 LEFT JOIN (SELECT delivery_id, string_agg(criterion || ' (' || rule || ')', ', ' ORDER BY rule) || ' in delivery ' || delivery_id AS failing
            FROM audit.incident WHERE opened_seq <= {seq} AND (closed_seq IS NULL OR closed_seq > {seq}) GROUP BY delivery_id) i USING (delivery_id)
-JOIN registry.period m ON m.grain = 'M' AND m.period_start >= d.period_start AND m.period_end <= d.period_end
+JOIN (FROM registry.period WHERE grain = 'M' AND id IN (SELECT month FROM within)) m ON m.period_start >= d.period_start AND m.period_end <= d.period_end
 JOIN registry.settlement s ON d.scope = s.kato OR d.scope = 'KZ' OR d.scope = s.kato2
 WHERE d.state IN ('loaded', 'refused') AND d.loaded_seq <= {seq} AND d.table_name IN (SELECT table_name FROM need)
 GROUP BY ALL""")
-    # months by equality, not over ranges of days: of every cell, those of its period
-    con.execute("""CREATE OR REPLACE TEMP TABLE within AS
-SELECT c.period_id, m.id AS month, m.period_end = c.ends AS closing
-FROM (SELECT DISTINCT period_id, CAST(period_start AS DATE) AS starts, CAST(period_end AS DATE) AS ends FROM cell) c
-JOIN registry.period m ON m.grain = 'M' AND m.period_start >= c.starts AND m.period_end <= c.ends""")
     # ordered lists are dear, and most cells lack nothing
     con.execute("""CREATE OR REPLACE TEMP TABLE covered AS
 WITH needed AS (

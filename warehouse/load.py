@@ -245,13 +245,14 @@ def same_bytes(store: Store, deliveries: Sequence[Delivery]) -> dict[int, int]:
     """Deliveries whose bytes are what the same system last delivered for the same table, territory and period: new id → old id."""
     if not deliveries:
         return {}
-    latest: dict[tuple[str, str, str, str], tuple[str, int]] = {
-        (table, system, scope, period): (sha256, delivery_id) for table, system, scope, period, sha256, delivery_id in store.con.execute(
-            "SELECT table_name, system, scope, period_id, sha256, delivery_id FROM audit.delivery WHERE state = 'loaded' AND table_name = ? "
-            "ORDER BY loaded_seq", [deliveries[0].table]).fetchall()}  # fmt: skip
+    periods = ", ".join(literal(one.period) for one in deliveries)
+    latest: dict[tuple[str, str, str], tuple[str, int]] = {
+        (system, scope, period): (sha256, delivery_id) for system, scope, period, sha256, delivery_id in store.con.execute(
+            "SELECT system, scope, period_id, sha256, delivery_id FROM audit.delivery "
+            f"WHERE state = 'loaded' AND table_name = ? AND period_id IN ({periods}) ORDER BY loaded_seq", [deliveries[0].table]).fetchall()}  # fmt: skip
     found = {}
     for one in deliveries:
-        place = (one.table, one.system, one.scope, one.period)
+        place = (one.system, one.scope, one.period)
         if place in latest and latest[place][0] == one.sha256:
             found[one.delivery_id] = latest[place][1]
         else:
@@ -464,7 +465,8 @@ def _replace(con: duckdb.DuckDBPyConnection, table: Table, rows: str, turn: int)
     con.execute(f"""CREATE OR REPLACE TEMP TABLE same_slice AS
 SELECT d.delivery_id, n.delivery_id AS new_delivery, b.seq FROM audit.delivery d
 JOIN audit.delivery n ON (n.table_name, n.system, n.scope, n.period_id) = (d.table_name, d.system, d.scope, d.period_id)
-JOIN batch b ON b.delivery_id = n.delivery_id AND b.turn = {turn} WHERE d.delivery_id <> n.delivery_id AND d.state = 'loaded'""")
+JOIN batch b ON b.delivery_id = n.delivery_id AND b.turn = {turn}
+WHERE d.delivery_id <> n.delivery_id AND d.state = 'loaded' AND d.table_name = {literal(table.name)} AND n.table_name = {literal(table.name)}""")
     # first by keys alone: in most months nothing is met, and the table's other columns need not be read
     same_key = " AND ".join(f"c.{quoted(k)} = s.{quoted(k)}" for k in table.identity)
     con.execute(f"""CREATE OR REPLACE TEMP TABLE met AS
