@@ -25,7 +25,6 @@ from warehouse.contracts import Table
 from warehouse.load import Finding
 from warehouse.rules import Rule
 
-
 # what Great Expectations imports for expectations about distributions: a quarter of its time, and 640 modules
 _RARELY_USED = ("scipy.stats", "altair")
 

@@ -151,7 +151,11 @@ def _news(store: Store) -> tuple[dict[str, int], dict[str, int]]:
     Rows come and go with the decision on a delivery of their table, so that a table without a newer one is as it was.
     """
     decided, closed = (
-        dict(store.con.execute(f"SELECT table_name, max({seq}) FROM audit.{place} WHERE {seq} IS NOT NULL GROUP BY 1").fetchall())
+        dict(
+            store.con.execute(
+                f"SELECT table_name, max({seq}) FROM audit.{place} WHERE {seq} IS NOT NULL GROUP BY 1"
+            ).fetchall()
+        )
         for place, seq in (("delivery", "loaded_seq"), ("incident", "closed_seq"))
     )
     return decided, closed
@@ -174,7 +178,11 @@ def _ask(store: Store, catalogue: Catalogues, one: Compiled, months: Sequence[st
         reasons = [
             f"v.definition_hash <> {literal(one.fingerprint)}",
             f"v.obs_status = 'P' AND p.period_end + {kpi.late_data_days} <= DATE {literal(today.isoformat())}",
-            *(f"(v.kato, {_period_key(scan)}) IN ({_touched(scan, last)})" for scan in one.scans if scan.table in decided),
+            *(
+                f"(v.kato, {_period_key(scan)}) IN ({_touched(scan, last)})"
+                for scan in one.scans
+                if scan.table in decided
+            ),
         ]
         if concerned := ", ".join(literal(t) for t in one.tables if t in decided):
             reasons.append(f"""EXISTS (FROM audit.delivery d WHERE d.loaded_seq > {last} AND d.table_name IN ({concerned})

@@ -147,7 +147,7 @@ def register(store: Store, receipts: Sequence[Receipt]) -> int:
     """Enter receipts not yet known as deliveries in state `received`. Returns how many were new."""
     if not receipts:
         return 0
-    known = {row[0] for row in store.con.execute("SELECT receipt_id FROM audit.delivery").fetchall()}
+    known = _known(store, receipts, "true")
     new = [r for r in receipts if r.receipt_id not in known]
     if not new:
         return 0
@@ -217,11 +217,15 @@ def received(store: Store, table: str, months: Iterable[str] | None = None) -> l
 
 def decided(store: Store, receipts: Sequence[Receipt]) -> list[str]:
     """The ids of those receipts whose delivery has been decided on."""
-    done = {
-        row[0]
-        for row in store.con.execute("SELECT receipt_id FROM audit.delivery WHERE state <> 'received'").fetchall()
-    }
+    done = _known(store, receipts, "state <> 'received'")
     return [r.receipt_id for r in receipts if r.receipt_id in done]
+
+
+def _known(store: Store, receipts: Sequence[Receipt], condition: str) -> set[str]:
+    """Those of the receipts' ids of which there is a delivery that meets the condition."""
+    ids = [r.receipt_id for r in receipts]
+    sql = f"SELECT receipt_id FROM audit.delivery WHERE {condition} AND receipt_id IN (SELECT unnest(CAST(? AS VARCHAR[])))"
+    return {row[0] for row in store.con.execute(sql, [ids]).fetchall()}
 
 
 def standing(store: Store, table: str, months: Iterable[str]) -> list[tuple[Finding, Delivery, bool]]:
