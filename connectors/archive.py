@@ -107,7 +107,7 @@ class Archive:
         """Those of the SHA-256 of which the archive holds nothing; the bytes themselves are read by `damaged`."""
         wanted = list(contents)
         # folders are listed: asked for one by one, five years of a country's files would take many seconds
-        folders = {self.path(sha256).parent for sha256 in {one[:2]: one for one in wanted}.values()}
+        folders = {self.path(prefix).parent for prefix in {sha256[:2] for sha256 in wanted}}
         held = {file.name for folder in folders if folder.exists() for file in folder.iterdir()}
         return [sha256 for sha256 in wanted if f"{sha256}.zst" not in held]
 

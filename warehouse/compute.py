@@ -66,9 +66,9 @@ def compute(store: Store, catalogue: Catalogues, months: Sequence[str], *, codes
     compiled = [c for c in every if codes is None or c.kpi.code in codes]
     con, head = store.con, store.head
     con.execute(f"CREATE OR REPLACE TEMP TABLE cell {CELL}")
-    news = _news(store)
+    newest = _newest(store)
     for one in compiled:
-        _ask(store, catalogue, one, months, today, news)
+        _ask(store, catalogue, one, months, today, newest)
     texts = work_out(
         store, [(c, catalogue.of(c.kpi.code).head.version, *catalogue.effect(c.kpi)) for c in compiled], today
     )
@@ -145,7 +145,7 @@ def window(kato: str, start: dt.date, end: dt.date, label: str) -> str:
     )
 
 
-def _news(store: Store) -> tuple[dict[str, int], dict[str, int]]:
+def _newest(store: Store) -> tuple[dict[str, int], dict[str, int]]:
     """By table, the newest sequence at which a delivery was decided on, and at which an incident was closed.
 
     Rows come and go with the decision on a delivery of their table, so that a table without a newer one is as it was.
@@ -162,8 +162,8 @@ def _news(store: Store) -> tuple[dict[str, int], dict[str, int]]:
 
 
 def _ask(store: Store, catalogue: Catalogues, one: Compiled, months: Sequence[str], today: dt.date,
-         news: tuple[Mapping[str, int], Mapping[str, int]]) -> None:  # fmt: skip
-    """Fill `cell` with what is to be computed for one version of one KPI; `news` spares looking where nothing can have changed."""
+         newest: tuple[Mapping[str, int], Mapping[str, int]]) -> None:  # fmt: skip
+    """Fill `cell` with what is to be computed for one version of one KPI. `newest`: as `_newest` tells; where nothing is newer, nothing is looked for."""
     kpi, con = one.kpi, store.con
     start, end = catalogue.effect(kpi)
     force = f"p.grain = '{kpi.period}' AND p.period_start >= DATE '{start}' AND p.period_start < DATE '{end}'"
@@ -174,7 +174,7 @@ def _ask(store: Store, catalogue: Catalogues, one: Compiled, months: Sequence[st
         f"SELECT s.kato, p.id FROM registry.settlement s CROSS JOIN registry.period p WHERE p.id IN ({due}) AND {force}"
     )
     if last is not None:
-        decided, closed = ([t for t in (*one.tables, REGISTER) if newest.get(t, 0) > last] for newest in news)
+        decided, closed = ([t for t in (*one.tables, REGISTER) if seqs.get(t, 0) > last] for seqs in newest)
         reasons = [
             f"v.definition_hash <> {literal(one.fingerprint)}",
             f"v.obs_status = 'P' AND p.period_end + {kpi.late_data_days} <= DATE {literal(today.isoformat())}",

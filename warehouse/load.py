@@ -249,7 +249,7 @@ def same_bytes(store: Store, deliveries: Sequence[Delivery]) -> dict[int, int]:
     """Deliveries whose bytes are what the same system last delivered for the same table, territory and period: new id → old id."""
     if not deliveries:
         return {}
-    periods = ", ".join(literal(one.period) for one in deliveries)
+    periods = ", ".join(map(literal, sorted({one.period for one in deliveries})))
     latest: dict[tuple[str, str, str], tuple[str, int]] = {
         (system, scope, period): (sha256, delivery_id) for system, scope, period, sha256, delivery_id in store.con.execute(
             "SELECT system, scope, period_id, sha256, delivery_id FROM audit.delivery "
