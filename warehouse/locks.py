@@ -25,7 +25,7 @@ _EXPRESSIONS = frozenset(
 )
 _FUNCTIONS = frozenset({
     "+", "-", "*", "/", "abs", "trunc", "date_diff", "date_trunc", "to_years", "to_quarters", "to_months", "to_weeks", "to_days", "to_hours",
-    "to_minutes", "to_seconds", "to_milliseconds", "to_microseconds", "count", "count_star", "sum", "avg", "max", "median", "quantile_cont",
+    "to_minutes", "to_seconds", "to_milliseconds", "to_microseconds", "count", "count_if", "count_star", "sum", "avg", "max", "median", "quantile_cont",
 })  # fmt: skip
 
 
