@@ -125,10 +125,12 @@ def _copied(source: Path, target: Path) -> str:
 
 # values over rows of deliveries whose bytes are gone: still computed from the warehouse, but their source cannot be shown
 _BYTES_LOST = """
+WITH lost AS (SELECT delivery_id FROM audit.delivery WHERE sha256 IN ({lost})),
+places AS (SELECT DISTINCT table_name, kato FROM row_origins SEMI JOIN lost USING (delivery_id))
 SELECT DISTINCT v.kpi_code, v.kato, v.period_id, 'the archive has lost bytes of ' || o.table_name
 FROM kpi.value v JOIN registry.kpi_source s ON (s.code, s.version) = (v.kpi_code, v.definition_version)
-JOIN row_origins o ON (o.table_name, o.kato) = (s.table_name, v.kato) JOIN audit.delivery d USING (delivery_id)
-WHERE v.valid_to_seq IS NULL AND v.value IS NOT NULL AND d.sha256 IN ({lost})"""
+JOIN places o ON (o.table_name, o.kato) = (s.table_name, v.kato)
+WHERE v.valid_to_seq IS NULL AND v.value IS NOT NULL"""
 
 
 def _gaps(store: Store, sql: str) -> tuple[str, ...]:

@@ -334,10 +334,10 @@ def _fit(store: Store) -> None:
         con.execute("; ".join((*schema.ddl(meta), *schema.descriptions(meta))))
         places = [f"{place}.{name}" for name in store.tables for place in ("showcase", "history")]
         origins = " UNION ALL ".join(
-            f"SELECT DISTINCT {literal(p.partition('.')[2])} AS table_name, kato, delivery_id FROM {p}" for p in places
+            f"SELECT {literal(p.partition('.')[2])} AS table_name, kato, delivery_id FROM {p}" for p in places
         )
         con.execute(f"CREATE OR REPLACE VIEW main.row_origins AS {origins}")
-        con.execute("COMMENT ON VIEW main.row_origins IS 'Deliveries that rows of showcase and history come from'")
+        con.execute("COMMENT ON VIEW main.row_origins IS 'Of every row of showcase and history its table, settlement and delivery'")
         for name, (description, body) in VIEWS.items():
             con.execute(f"CREATE OR REPLACE VIEW main.{name} AS {body}")
             con.execute(f"COMMENT ON VIEW main.{name} IS {literal(description)}")
