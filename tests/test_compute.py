@@ -302,6 +302,18 @@ def test_only_touched_cells_are_asked_for(store: Store) -> None:
     assert asked() == (0, ())
 
 
+def test_each_kpi_is_asked_for_what_moved_since_its_own_computation(store: Store) -> None:
+    both = ["MGT02-1", "MGT02-2"]
+    deliver(store, "fct_appeal", Extract([appeal("1")], "2026-01"))
+    compute(store, CATALOGUE, ["2026-01"], codes=both, today=LATER)
+    deliver(store, "fct_appeal", Extract([], "2026-01"))
+    compute(store, CATALOGUE, [], codes=["MGT02-2"], today=LATER)
+    assert [(r.kpi_code, r.cells) for r in compute(store, CATALOGUE, [], codes=both, today=LATER)] == [
+        ("MGT02-1", 1),
+        ("MGT02-2", 0),
+    ]
+
+
 def test_a_late_population_figure_reaches_the_year_before(store: Store) -> None:
     deliver(store, "fct_crash", Extract([{"occurred_at": AT(2025, 3, 1), "deaths_30d": 2}], "2025"))
     compute_one(store, CATALOGUE, "SAF04-1", "2025")

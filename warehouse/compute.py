@@ -1,8 +1,5 @@
 """KPI values from the warehouse alone (item 12(4) of order No. 469/НҚ).
 
-A cell is one KPI, one settlement, one period. Asked for are the periods that close in the given months, and of what was
-computed before only the cells touched since: by changed rows, by new or refused deliveries, by a new definition in force, or
-by a late-data window that has closed. What changed is read off the ledger sequences in the tables themselves.
 A value that comes out the same is left alone; a different one is written as a new row and the old one is closed.
 """
 
@@ -15,8 +12,9 @@ from dataclasses import dataclass
 from functools import cache
 
 from kpi_definitions.catalogue import Catalogues, load
-from kpi_definitions.compiler import GRAIN_UNIT, Compiled, Scan, compile_kpi, fuse
+from kpi_definitions.compiler import Compiled, compile_kpi, fuse
 from kpi_definitions.model import Grain, Kind, Kpi
+from warehouse.cells import REGISTER, ask
 from warehouse.contracts import load_tables
 from warehouse.load import as_of
 from warehouse.locks import only_reads
@@ -30,10 +28,6 @@ from warehouse.store import Home, Store, register_catalogue, shipped_fingerprint
 VALUE = """round(CASE kind WHEN 'quantile' THEN n * scale
                  WHEN 'mean' THEN scale * n / nullif(s, 0)
                  ELSE scale * coalesce(n, 0) / nullif(d, 0) END, 6)"""
-REGISTER = "dim_information_system"  # items 12 and 13: which systems exist, and since when they are integrated
-CELL = "(kpi_code VARCHAR, version INTEGER, kato VARCHAR, period_id VARCHAR, period_start TIMESTAMP, period_end TIMESTAMP, period_end_population_date DATE)"
-
-
 # a compiled KPI, the version of its catalogue, and the days between which it is in force
 Specified = tuple[Compiled, str, dt.date, dt.date]
 
@@ -64,11 +58,8 @@ def compute(store: Store, catalogue: Catalogues, months: Sequence[str], *, codes
     every = [compile_kpi(kpi, store.columns()) for kpi in catalogue.kpis]
     register_catalogue(store, catalogue, {(c.kpi.code, c.kpi.version): c.fingerprint for c in every})
     compiled = [c for c in every if codes is None or c.kpi.code in codes]
-    con, head = store.con, store.head
-    con.execute(f"CREATE OR REPLACE TEMP TABLE cell {CELL}")
-    newest = _newest(store)
-    for one in compiled:
-        _ask(store, catalogue, one, months, today, newest)
+    head = store.head
+    ask(store, catalogue, compiled, months, today)
     texts = work_out(
         store, [(c, catalogue.of(c.kpi.code).head.version, *catalogue.effect(c.kpi)) for c in compiled], today
     )
@@ -145,76 +136,6 @@ def window(kato: str, start: dt.date, end: dt.date, label: str) -> str:
     )
 
 
-def _newest(store: Store) -> tuple[dict[str, int], dict[str, int]]:
-    """By table, the newest sequence at which a delivery was decided on, and at which an incident was closed.
-
-    Rows come and go with the decision on a delivery of their table, so that a table without a newer one is as it was.
-    """
-    decided, closed = (
-        dict(
-            store.con.execute(
-                f"SELECT table_name, max({seq}) FROM audit.{place} WHERE {seq} IS NOT NULL GROUP BY 1"
-            ).fetchall()
-        )
-        for place, seq in (("delivery", "loaded_seq"), ("incident", "closed_seq"))
-    )
-    return decided, closed
-
-
-def _ask(store: Store, catalogue: Catalogues, one: Compiled, months: Sequence[str], today: dt.date,
-         newest: tuple[Mapping[str, int], Mapping[str, int]]) -> None:  # fmt: skip
-    """Fill `cell` with what is to be computed for one version of one KPI. `newest`: as `_newest` tells; where nothing is newer, nothing is looked for."""
-    kpi, con = one.kpi, store.con
-    start, end = catalogue.effect(kpi)
-    force = f"p.grain = '{kpi.period}' AND p.period_start >= DATE '{start}' AND p.period_start < DATE '{end}'"
-    due = ", ".join(literal(p.id) for p in closing_in(tuple(months), kpi.period)) or "NULL"
-    row = con.execute("SELECT max(as_of_seq) FROM kpi.computation WHERE kpi_code = ?", [kpi.code]).fetchone()
-    last = row[0] if row else None
-    asked = (
-        f"SELECT s.kato, p.id FROM registry.settlement s CROSS JOIN registry.period p WHERE p.id IN ({due}) AND {force}"
-    )
-    if last is not None:
-        decided, closed = ([t for t in (*one.tables, REGISTER) if seqs.get(t, 0) > last] for seqs in newest)
-        reasons = [
-            f"v.definition_hash <> {literal(one.fingerprint)}",
-            f"v.obs_status = 'P' AND p.period_end + {kpi.late_data_days} <= DATE {literal(today.isoformat())}",
-            *(
-                f"(v.kato, {_period_key(scan)}) IN ({_touched(scan, last)})"
-                for scan in one.scans
-                if scan.table in decided
-            ),
-        ]
-        if concerned := ", ".join(literal(t) for t in one.tables if t in decided):
-            reasons.append(f"""EXISTS (FROM audit.delivery d WHERE d.loaded_seq > {last} AND d.table_name IN ({concerned})
-                AND d.period_start < p.period_end AND d.period_end > p.period_start
-                AND (d.scope = v.kato OR d.scope = 'KZ' OR (length(d.scope) = 2 AND starts_with(v.kato, d.scope))))""")
-        if concerned := ", ".join(literal(t) for t in one.tables if t in closed):
-            reasons.append(f"""EXISTS (FROM audit.incident i JOIN audit.delivery d USING (delivery_id) WHERE i.closed_seq > {last}
-                AND i.table_name IN ({concerned}) AND d.period_start < p.period_end AND d.period_end > p.period_start
-                AND (i.scope = v.kato OR i.scope = 'KZ' OR (length(i.scope) = 2 AND starts_with(v.kato, i.scope))))""")
-        if REGISTER in decided:
-            reasons.append(f"""v.state = 'not calculable' AND v.kato IN (
-                    SELECT kato FROM showcase.{REGISTER} WHERE valid_from_seq > {last}
-                    UNION SELECT kato FROM history.{REGISTER} WHERE valid_to_seq > {last})""")
-        asked += f"""
-UNION SELECT v.kato, v.period_id FROM kpi.value v JOIN registry.period p ON p.id = v.period_id
-WHERE v.kpi_code = {literal(kpi.code)} AND v.valid_to_seq IS NULL AND {force} AND ({" OR ".join(reasons)})"""
-    con.execute(f"""INSERT INTO cell SELECT {literal(kpi.code)}, {kpi.version}, a.kato, p.id, p.period_start, p.period_end, p.period_end
-FROM ({asked}) a JOIN registry.period p USING (id) ORDER BY ALL""")
-
-
-def _period_key(scan: Scan) -> str:
-    return "p.period_start" if scan.time[0] == "event" else "p.period_end"
-
-
-def _touched(scan: Scan, last: int) -> str:
-    """(settlement, period key) of rows that came or went after a sequence."""
-    column = "snapshot_date" if scan.time[0] in ("stock", "listed") else f'"{scan.time[1]}"'
-    key = f"CAST(date_trunc('{GRAIN_UNIT[scan.grain]}', {column}) AS DATE)" if scan.time[0] == "event" else column
-    return " UNION ".join(f"SELECT kato, {key} FROM {place}.{scan.table} WHERE {column} IS NOT NULL AND {since} > {last}"
-                          for place, since in (("showcase", "valid_from_seq"), ("history", "valid_to_seq")))  # fmt: skip
-
-
 def _scan(store: Store, compiled: Sequence[Compiled], seq: int | None) -> dict[str, str]:
     """Run the fused scans and fill `part` with numerator, denominator and sample of every cell. Returns the SQL by KPI."""
     con = store.con
@@ -238,6 +159,7 @@ def _scan(store: Store, compiled: Sequence[Compiled], seq: int | None) -> dict[s
         con.execute(f"CREATE OR REPLACE TEMP TABLE scan_{index} AS {sql}")
         for user in users:
             texts[user.kpi.code] = "\n\n".join(filter(None, (texts.get(user.kpi.code), sql)))
+    parts = []
     for one in compiled:
         alias = {names[scan.table, scan.time, scan.grain]: f"x{i}" for i, scan in enumerate(one.scans)}
         top, bottom, sampled = (
@@ -249,10 +171,11 @@ def _scan(store: Store, compiled: Sequence[Compiled], seq: int | None) -> dict[s
         )
         single = one.kpi.kind is Kind.QUANTILE
         exact = "NULL, NULL" if single else f"CAST({top} AS DECIMAL(38,6)), CAST({bottom} AS DECIMAL(38,6))"
-        con.execute(
-            f"INSERT INTO part SELECT c.kpi_code, c.version, c.kato, c.period_id, {top}, {exact}, coalesce({sampled}, 0) "
+        parts.append(
+            f"SELECT c.kpi_code, c.version, c.kato, c.period_id, {top}, {exact}, coalesce({sampled}, 0) "
             f"FROM cell c {joins} WHERE c.kpi_code = {literal(one.kpi.code)} AND c.version = {one.kpi.version}"
         )
+    con.execute(f"INSERT INTO part {' UNION ALL '.join(parts)}")
     return texts
 
 

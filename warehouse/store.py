@@ -337,7 +337,9 @@ def _fit(store: Store) -> None:
             f"SELECT {literal(p.partition('.')[2])} AS table_name, kato, delivery_id FROM {p}" for p in places
         )
         con.execute(f"CREATE OR REPLACE VIEW main.row_origins AS {origins}")
-        con.execute("COMMENT ON VIEW main.row_origins IS 'Of every row of showcase and history its table, settlement and delivery'")
+        con.execute(
+            "COMMENT ON VIEW main.row_origins IS 'Of every row of showcase and history its table, settlement and delivery'"
+        )
         for name, (description, body) in VIEWS.items():
             con.execute(f"CREATE OR REPLACE VIEW main.{name} AS {body}")
             con.execute(f"COMMENT ON VIEW main.{name} IS {literal(description)}")

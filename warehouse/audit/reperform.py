@@ -16,7 +16,8 @@ from kpi_definitions.compiler import compile_kpi
 from kpi_definitions.model import AssessmentRules, CatalogueHead, Initiative, Kpi
 from warehouse.assessment import make
 from warehouse.audit.explain import find_area, find_settlement
-from warehouse.compute import CELL, VALUE, Specified, specify, work_out
+from warehouse.cells import CELL
+from warehouse.compute import VALUE, Specified, specify, work_out
 from warehouse.rollup import SAME, held, lay_out, sum_up
 from warehouse.sql import literal
 from warehouse.store import Home, Store, reading
