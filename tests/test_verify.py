@@ -24,7 +24,7 @@ from warehouse.contracts import load_tables
 from warehouse.quality import close_incident
 from warehouse.release import MANIFEST, file_sha256, publish
 from warehouse.seal import CATALOGUE, REGISTRIES, all_sealed
-from warehouse.store import Home, Store, ledger_head, writing
+from warehouse.store import Home, Store, StoreError, ledger_head, writing
 
 ROWS = """\
 appeal_id,registered_at,due_at,first_answer_at,closed_at,status,category,channel,is_emergency
@@ -225,6 +225,22 @@ def test_a_ledger_rewritten_from_end_to_end_is_found_by_a_head_kept_elsewhere(ho
     code, output = verify(home, "--head", head)
     assert code == 1
     assert "the ledger was rewritten" in output
+
+
+@pytest.mark.parametrize("stray", ["999", "NULL"])
+def test_rows_of_no_delivery_on_record_stop_the_release(home: Home, stray: str) -> None:
+    with duckdb.connect(str(home.warehouse)) as con:
+        con.execute("ALTER TABLE showcase.fct_appeal ALTER delivery_id DROP NOT NULL")
+        con.execute(f"UPDATE showcase.fct_appeal SET delivery_id = {stray} WHERE appeal_id = 'A2'")
+    with pytest.raises(StoreError, match="rows of fct_appeal come from no delivery that was entered as loaded"):
+        publish(home, Archive(home.archive).missing)
+
+
+def test_a_release_tells_which_values_have_lost_their_bytes(home: Home) -> None:
+    _archived(home).unlink()
+    broken = publish(home, Archive(home.archive).missing).broken
+    assert broken
+    assert all("710000000" in one and one.endswith("the archive has lost bytes of fct_appeal") for one in broken)
 
 
 def test_an_anchor_that_is_none_is_refused(home: Home) -> None:

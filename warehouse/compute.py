@@ -1,6 +1,7 @@
 """KPI values from the warehouse alone (item 12(4) of order No. 469/НҚ).
 
-A value that comes out the same is left alone; a different one is written as a new row and the old one is closed.
+Which settlements and periods are computed, cells.py tells. A value that comes out the same is left alone; a different one is
+written as a new row and the old one is closed.
 """
 
 from __future__ import annotations

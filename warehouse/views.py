@@ -130,7 +130,7 @@ VIEWS: Mapping[str, tuple[str, str]] = {
             JOIN audit.ledger l ON l.seq = d.loaded_seq AND l.kind = 'loaded' AND l.subject = d.receipt_id
             WHERE d.state = 'loaded' AND regexp_full_match(d.sha256, '[0-9a-f]{64}')),
         strays AS (SELECT delivery_id FROM (SELECT DISTINCT delivery_id FROM row_origins) ANTI JOIN entered USING (delivery_id)),
-        orphans AS (SELECT DISTINCT table_name, kato FROM row_origins SEMI JOIN strays USING (delivery_id)),
+        orphans AS (SELECT DISTINCT o.table_name, o.kato FROM row_origins o SEMI JOIN strays s ON o.delivery_id IS NOT DISTINCT FROM s.delivery_id),
         published AS (SELECT * FROM kpi.value WHERE valid_to_seq IS NULL AND value IS NOT NULL)
         SELECT v.kpi_code, v.kato, v.period_id, 'no definition of this fingerprint was entered in the ledger' AS gap FROM published v
         ANTI JOIN (SELECT k.* FROM registry.kpi k JOIN audit.ledger l ON l.seq = k.registered_seq AND l.kind = 'definition'
