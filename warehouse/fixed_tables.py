@@ -255,11 +255,14 @@ FIXED: Mapping[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
     "audit.rejected_row": (
-        "Rows that broke a rule, as text",
+        "Rows that broke a rule, as text; and cells that could not be read of rows that were loaded without them",
         (
             "delivery_id long! Delivery",
             "row_no long! Record number in the file, from 1",
-            "rule text! First rule the row broke",
+            "column_name text Column of a cell that was left empty, its row being loaded; empty where the whole row was rejected",
+            "rule text! First rule the row, or the cell, broke",
+            "kato text Settlement of the row, as far as it can be told",
+            "moments text Those dates and times of the row that can be read, as JSON: column to ISO text; they tell which periods it concerns",
             "raw text! The record as delivered: JSON of header and text, or the line itself if it could not be split",
         ),
     ),

@@ -332,8 +332,8 @@ def load(
         )
         if any(o.received for o in outcomes):
             con.execute(
-                f"INSERT INTO audit.rejected_row SELECT delivery_id, row_no, broken, raw FROM {staged} JOIN batch USING (delivery_id) "
-                "WHERE broken IS NOT NULL ORDER BY ALL"
+                f"INSERT INTO audit.rejected_row SELECT delivery_id, row_no, NULL, broken, kato, {moments(table)}, raw FROM {staged} "
+                "JOIN batch USING (delivery_id) WHERE broken IS NOT NULL ORDER BY ALL"
             )
         written: list[tuple[Any, ...]] = []
         for turn in sorted(set(turns.values())):
@@ -390,6 +390,16 @@ def load(
             {**{name: SEALED[name] for name, some in what.items() if some}, left: of_table(table.name)[left]},
             rows=written,
         )
+
+
+def moments(table: Table) -> str:
+    """SQL for audit.rejected_row.moments: the row's dates and times by column, as JSON; NULL if there are none."""
+    dated = [c for c, t in table.business_columns.items() if t.upper() in {"DATE", "TIMESTAMP"}]
+    if not dated:
+        return "NULL"
+    parts = ", ".join(f"{literal(c)}: CAST({quoted(c)} AS VARCHAR)" for c in dated)
+    some = " OR ".join(f"{quoted(c)} IS NOT NULL" for c in dated)
+    return f"CASE WHEN {some} THEN CAST(to_json({{{parts}}}) AS VARCHAR) END"
 
 
 def _turns(deliveries: Iterable[Delivery]) -> dict[int, int]:

@@ -294,7 +294,7 @@ FROM audit.delivery WHERE delivery_id IN ({", ".join(map(str, rows)) or "NULL"})
         delivery_id = [one["delivery_id"]]
         one["owner"] = store.tables[one["table_name"]].owner
         one["rows_in_this_number"] = rows.get(one["delivery_id"], 0)
-        rejected = "SELECT rule, count(*) FROM audit.rejected_row WHERE delivery_id = ? GROUP BY 1 ORDER BY 1"
+        rejected = "SELECT rule, count(*) FROM audit.rejected_row WHERE delivery_id = ? AND column_name IS NULL GROUP BY 1 ORDER BY 1"
         one["rejected_by_rule"] = dict(store.con.execute(rejected, delivery_id).fetchall())
         checks = store.con.execute(
             "SELECT rule, severity, passed, observed, expected FROM audit.check_result WHERE delivery_id = ? ORDER BY rule", delivery_id

@@ -131,7 +131,7 @@ SELECT d.delivery_id, d.file_name, CASE
 FROM audit.delivery d
 LEFT JOIN audit.ledger r ON r.seq = d.registered_seq AND r.kind = 'received' AND r.subject = d.receipt_id
 LEFT JOIN audit.ledger l ON l.seq = d.loaded_seq AND l.kind = d.state AND l.subject = d.receipt_id
-LEFT JOIN (SELECT delivery_id, count(*) AS rows FROM audit.rejected_row GROUP BY 1) x USING (delivery_id)
+LEFT JOIN (SELECT delivery_id, count(*) AS rows FROM audit.rejected_row WHERE column_name IS NULL GROUP BY 1) x USING (delivery_id)
 WHERE why IS NOT NULL ORDER BY 1""").fetchmany(SHOWN)
     for number, file, why in rows:
         yield Difference("deliveries", f"delivery {number} ({file}): {why}")
