@@ -19,13 +19,13 @@ import duckdb
 from pydantic import BaseModel, Field, ValidationError
 
 from connectors.archive import Archive
+from connectors.reread import again, newest
 from kpi_definitions.documents import Document, DocumentError, Fault, read
 from warehouse.contracts import Table
 from warehouse.load import Corrected, Finding, Receipt, Store, register, settlements
 from warehouse.sql import literal, quoted
 
 Cell = str | int | float | bool | dt.datetime | dt.date | None
-RETAKEN = "+"  # in the receipt of a delivery that is read again for a correction's sake
 
 
 class Source(BaseModel, extra="forbid", frozen=True):
@@ -148,11 +148,11 @@ def retake(store: Store, archive: Archive, table: Table, declared: Sequence[Decl
 
     Raises DocumentError if a correction that was applied has no file any more.
     """
-    newest = _newest(store, table)
+    tried = _newest(store, table)
     mine = [d for d in declared if d.correction.table == table.name]
     gone = sorted(
         cid
-        for cid, (_, outcome, _) in newest.items()
+        for cid, (_, outcome, _) in tried.items()
         if outcome == "applied" and cid not in {d.correction.id for d in mine}
     )
     if gone:
@@ -161,22 +161,15 @@ def retake(store: Store, archive: Archive, table: Table, declared: Sequence[Decl
                   "put it back, or put it back with `status: withdrawn`") for cid in gone)  # fmt: skip
     receipts: dict[str, Receipt] = {}
     for one in mine:
-        sha256, outcome, times = newest.get(one.correction.id, ("", "", 0))
+        sha256, outcome, times = tried.get(one.correction.id, ("", "", 0))
         digest = archive.keep(one.document.path)
         if digest == sha256 or (not one.correction.applies and outcome not in ("applied", "guard failed")):
             continue
-        for entry in one.correction.rows:
-            for found in store.con.execute(f"""
-SELECT n.receipt_id, n.system, n.scope, n.period_id, n.file_name, n.sha256, n.bytes, n.declared_rows
-FROM showcase.{table.name} t JOIN audit.delivery d USING (delivery_id)
-JOIN audit.delivery n ON (n.table_name, n.system, n.scope, n.period_id) = (d.table_name, d.system, d.scope, d.period_id) AND n.state = 'loaded'
-WHERE {_is_row("t", table, one.correction, entry)} QUALIFY row_number() OVER (ORDER BY n.loaded_seq DESC) = 1""").fetchall():
-                receipt_id, system, scope, period, file_name, content, size, rows = found
-                again = f"{str(receipt_id).partition(RETAKEN)[0]}{RETAKEN}{one.correction.id}@{digest[:8]}.{times}"
-                now = dt.datetime.now(dt.UTC).isoformat()
-                receipts[content] = Receipt(
-                    again, table.name, system, scope, period, file_name, content, size, now, rows
-                )
+        rows = " OR ".join(f"({_is_row('t', table, one.correction, entry)})" for entry in one.correction.rows)
+        slices = f"SELECT DISTINCT d.system, d.scope, d.period_id FROM showcase.{table.name} t JOIN audit.delivery d USING (delivery_id) WHERE {rows}"
+        for found in newest(store, f"table_name = {literal(table.name)} AND (system, scope, period_id) IN ({slices})"):
+            receipt = again(found, f"{one.correction.id}@{digest[:8]}.{times}")
+            receipts[f"{receipt.reread_of}"] = receipt
     return register(store, list(receipts.values()))
 
 

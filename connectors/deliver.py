@@ -18,6 +18,7 @@ from connectors.source_contract import STANDARD, SourceContract
 from warehouse.contracts import Table
 from warehouse.load import FIRST_YEAR, LAST_YEAR, settlements
 from warehouse.periods import parse_period
+from warehouse.store import territory
 
 MANIFEST = ".manifest.json"
 _KEYS = {"file", "table", "system", "settlement", "scope", "period", "sha256", "rows"}
@@ -58,8 +59,8 @@ def deliver(
         declared.file,
         table=declared.table,
         system=declared.system,
-        scope=declared.scope,
-        period=declared.period,
+        scope=territory(declared.scope),
+        period=parse_period(declared.period).id,
         declared_rows=declared.rows,
     )
 

@@ -26,6 +26,7 @@ from warehouse.sql import literal, quoted
 _UNREADABLE = (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.IOException)
 _LONGEST = 16 << 20  # bytes of one record; the buffers too, which are sixteen times that unless one says so
 STAGED = "staged"  # view: delivery_id, row_no, kato, the table's columns, broken, raw
+READ = "read_rows"  # view: the same, and of which staged table (part) each row is which (rid)
 REPEATED = "repeated"  # table: delivery_id, row_no and key of rows whose key stands in another delivery's row too
 # in the pass, beside the file's own columns: names no file has
 _PLACE, _FOR, _PERIOD_END, _KATO, _BROKEN = '"==place"', '"==for"', '"==period_end"', '"==kato"', '"==broken"'

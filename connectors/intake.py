@@ -14,7 +14,8 @@ from typing import TypeVar
 
 from connectors import gate
 from connectors.archive import Archive, ArchiveError
-from connectors.corrections import RETAKEN, Declared, apply, read_corrections, retake
+from connectors.corrections import Declared, apply, read_corrections, retake
+from connectors.declared import hold
 from connectors.judge import judge
 from connectors.readers import Readable, StructureError, unpack
 from connectors.source_contract import SHIPPED, STANDARD, SourceContract, load_sources, standard
@@ -79,7 +80,7 @@ def take_in(store: Store, archive: Archive, table: Table, sources: Mapping[tuple
     """Decide on every waiting delivery of a table that closes in `months` (all, if None), batch by batch."""
     report, corrections = Report(), read_corrections(store.home.corrections, {table.name: table, **store.tables})
     retake(store, archive, table, corrections)
-    waiting = [d for d in received(store, table.name) if RETAKEN in d.receipt_id]
+    waiting = [d for d in received(store, table.name) if d.reread_of is not None]
     waiting = sorted({*waiting, *received(store, table.name, months)}, key=lambda d: d.delivery_id)
     started, whole, done = time.monotonic(), sum(d.bytes for d in waiting), 0
     with ThreadPoolExecutor(os.cpu_count()) as pool, tempfile.TemporaryDirectory(prefix="qala-") as scratch:
@@ -193,7 +194,7 @@ def _open(pool: ThreadPoolExecutor, scratch: Path, archive: Archive, table: Tabl
 def _take_batch(store: Store, archive: Archive, table: Table, opened: _Opened,
                 corrections: Sequence[Declared]) -> tuple[list[Outcome], list[Finding], list[Corrected]]:  # fmt: skip
     batch, contracts = opened.batch, opened.contracts
-    repeated = same_bytes(store, [d for d in batch if RETAKEN not in d.receipt_id])
+    repeated = same_bytes(store, batch, {d: (c.id, c.version) for d, c in contracts.items()})
     refusals: dict[int, str] = {}
     incoming: list[gate.Incoming] = []
     gate.clear(store.con)
@@ -219,7 +220,10 @@ def _take_batch(store: Store, archive: Archive, table: Table, opened: _Opened,
         delivery_id: str(error) for delivery_id, error in gate.stage(store.con, table, incoming, TIME_ZONE).items()
     }
     judged = [i for i in incoming if i.delivery_id not in refusals]
-    findings = [Finding(d, "structure", "error", "conformity", False, reason, "Headers, encoding and format are those of the contract")
+    chosen = {i.delivery_id for i in judged}
+    cuts = {one.delivery_id: contracts[one.delivery_id].cut for one in batch}
+    findings = hold(store.con, table, [d for d in batch if d.delivery_id in chosen], cuts, gate.READ, gate.REPEATED)
+    findings += [Finding(d, "structure", "error", "conformity", False, reason, "Headers, encoding and format are those of the contract")
                 for d, reason in refusals.items()]  # fmt: skip
     counts: dict[int, tuple[int, int, int]] = {}
     relation, corrected = gate.STAGED, list[Corrected]()
@@ -266,7 +270,7 @@ def _take_batch(store: Store, archive: Archive, table: Table, opened: _Opened,
                 Outcome(one.delivery_id, "refused", refusals[one.delivery_id], *common, counted[0], 0, counted[0])
             )
         else:
-            outcomes.append(Outcome(one.delivery_id, "loaded", None, *common, *counted))
+            outcomes.append(Outcome(one.delivery_id, "loaded", None, *common, *counted, contract.cut))
     load(store, table, relation, batch, outcomes, findings, corrected, gate.REPEATED if judged else None)
     store.con.execute("DROP VIEW IF EXISTS corrected")
     gate.clear(store.con)

@@ -16,6 +16,7 @@ from typing import Any
 
 from kpi_definitions.documents import Document, DocumentError, Fault, read
 from kpi_definitions.expressions import TRANSFORM, TRANSFORM_FUNCTIONS, ExpressionError, check, parse
+from warehouse.assertions import Cut, cut_of
 from warehouse.contracts import Table, schema_faults
 from warehouse.rules import custom
 from warehouse.sql import literal, quoted
@@ -34,6 +35,9 @@ _PROPERTIES = {
     "groupSeparator",
     "missingValues",
     "otherHeaders",
+    "delivery",
+    "cutBy",
+    "earlierRows",
 }
 _JDK = (("yyyy", "%Y"), ("MM", "%m"), ("dd", "%d"), ("HH", "%H"), ("hh", "%I"), ("mm", "%M"), ("ss", "%S"), ("SSSSSS", "%f"), ("SSS", "%g"),
         ("a", "%p"), ("d", "%-d"), ("M", "%-m"), ("H", "%-H"), ("yy", "%y"))  # fmt: skip
@@ -70,6 +74,7 @@ class SourceContract:
     group: str = ""
     missing: tuple[str, ...] = ("",)
     other_headers: str = "refuse"
+    cut: Cut = field(default_factory=Cut)
     document: Document | None = field(default=None, compare=False, repr=False)
 
     @cached_property
@@ -149,6 +154,7 @@ def standard(table: Table) -> SourceContract:
         table.name,
         (*columns, SourceColumn("kato", "kato", None, None, {}, (), ())),
         tuple(c.name for c in table.columns),
+        cut=table.cut,
     )
 
 
@@ -242,6 +248,12 @@ def parse_source(document: Document, tables: Mapping[str, Table]) -> SourceContr
             )
         )
     given = {c.name for c in columns}
+    cut = table.cut
+    for found in cut_of(settings, table.cut, table.dated, document):
+        if isinstance(found, Cut):
+            cut = found
+        else:
+            faults.append(found)
     for column in table.columns:
         if (column.required or column.name in table.key) and column.name not in given:
             faults.append(
@@ -257,7 +269,7 @@ def parse_source(document: Document, tables: Mapping[str, Table]) -> SourceContr
         identity, version, settings["system"], name, tuple(columns), tuple(dict.fromkeys(headers)),
         settings.get("format", "csv"), settings.get("encoding", "utf-8"), settings.get("delimiter", ","), settings.get("quote", '"'),
         settings.get("decimalSeparator", "."), settings.get("groupSeparator", ""), tuple(settings.get("missingValues", [""])),
-        settings.get("otherHeaders", "refuse"), document)  # fmt: skip
+        settings.get("otherHeaders", "refuse"), cut, document)  # fmt: skip
 
 
 def _unusable(document: Document, settings: Mapping[str, Any]) -> list[Fault]:

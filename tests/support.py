@@ -46,6 +46,7 @@ class Receipt:
     bytes: int = 0
     received_at: str = "2026-01-01T00:00:00+00:00"
     declared_rows: int | None = None
+    reread_of: int | None = None
 
     def __post_init__(self) -> None:
         if not self.sha256:

@@ -21,6 +21,7 @@ from jsonschema import Draft201909Validator
 
 from kpi_definitions.documents import Document, DocumentError, Fault, Where, read
 from kpi_definitions.expressions import SCALAR, ExpressionError, check, check_pattern, parse
+from warehouse.assertions import Asserts, Cut, cut_of
 from warehouse.rules import (
     CRITERIA,
     Reference,
@@ -76,7 +77,8 @@ class Table:
     domain: str
     owner: str
     version: str
-    snapshot: bool
+    cut: Cut  # how its extracts are cut, unless a source contract says it otherwise
+    national_keys: bool  # a key means the same thing whichever system it comes from
     public_service: bool  # belongs to a public service: a field of the data passport
     columns: tuple[Column, ...]
     key: tuple[str, ...]
@@ -86,6 +88,20 @@ class Table:
     latency_days: int | None  # agreed days from a period's end to its delivery
     agreed_from: dt.date | None  # periods that ended before it had no deadline
     document: Document = field(compare=False, repr=False)
+
+    @property
+    def snapshot(self) -> bool:
+        """Delivered as the whole register at the end of each period."""
+        return self.cut.kind is Asserts.SNAPSHOT
+
+    @cached_property
+    def dated(self) -> dict[str, bool]:
+        """Date and time columns of the contract, and whether each must be filled."""
+        return {
+            c.name: c.required or c.name in self.key
+            for c in self.columns
+            if c.sql_type.upper() in {"DATE", "TIMESTAMP"}
+        }
 
     @cached_property
     def business_columns(self) -> dict[str, str]:
@@ -273,6 +289,21 @@ def parse_table(document: Document) -> Table:
                 ("schema", 0), f"rule {', '.join(sorted(twice))} is given twice", "give each rule an id of its own"
             )
         )
+    settings = custom(document.data)
+    registers = Cut(Asserts.SNAPSHOT) if settings.get("delivery") == Asserts.SNAPSHOT else Cut()
+    dated = {c.name: c.required or c.name in key for c in columns if c.sql_type.upper() in {"DATE", "TIMESTAMP"}}
+    cut = registers
+    for found in cut_of(settings, registers, dated, document):
+        if isinstance(found, Cut):
+            cut = found
+        else:
+            faults.append(found)
+    if settings.get("keys", "system") not in ("system", "national"):
+        faults.append(
+            document.fault(
+                ("customProperties",), f"keys {settings['keys']!r} is not known", "write national, or leave it out"
+            )
+        )
     if faults:
         raise DocumentError(faults)
     return Table(
@@ -285,8 +316,9 @@ def parse_table(document: Document) -> Table:
         domain=document.data.get("domain", ""),
         owner=document.data.get("team", {}).get("name", ""),
         version=document.data["version"],
-        snapshot=custom(document.data).get("delivery", "period") == "snapshot",
-        public_service=bool(custom(document.data).get("publicService", False)),
+        cut=cut,
+        national_keys=settings.get("keys") == "national",
+        public_service=bool(settings.get("publicService", False)),
         columns=tuple(columns),
         key=key,
         row_rules=tuple(row_rules),

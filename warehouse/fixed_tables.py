@@ -252,6 +252,10 @@ FIXED: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "rejected_rows long Rows not loaded: accepted + rejected = received",
             "loaded_seq long Ledger sequence of the load or refusal",
             "loaded_at instant Clock time of the load or refusal",
+            "reread_of long Delivery whose bytes are read again by this one, and whose place in the order it takes",
+            "kind text What it asserts by its contract: complete, changes, snapshot or as_of (docs/adr/0020)",
+            "cut_by text Column by which it is cut out of its system",
+            "order_seq long Its place in the order of deliveries: loaded_seq, or that of the delivery it is read again for",
         ),
     ),
     "audit.rejected_row": (

@@ -12,12 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from typing import Any
 
-import duckdb
-
+from warehouse.assertions import Cut, overlap
 from warehouse.contracts import Table
 from warehouse.periods import parse_period
 from warehouse.quality import FAILS, journal
-from warehouse.seal import SEALED, of_table, seal, seals_of_rows
+from warehouse.replace import load_turn, turns_of
+from warehouse.seal import SEALED, of_table, seal
 from warehouse.sql import literal, quoted
 from warehouse.store import FIRST_YEAR, LAST_YEAR, Home, Store, StoreError, settlements, writing
 
@@ -57,6 +57,7 @@ class Receipt:
     bytes: int
     received_at: str  # ISO 8601, UTC
     declared_rows: int | None = None
+    reread_of: int | None = None  # the delivery whose bytes are read again, and whose place in the order this one takes
 
 
 @dataclass(frozen=True)
@@ -106,11 +107,21 @@ class Delivery:
     system: str
     scope: str
     period: str
+    period_start: dt.date
     period_end: dt.date
     file_name: str
     sha256: str
     bytes: int
     declared_rows: int | None
+    reread_of: int | None = None
+
+    @property
+    def months(self) -> tuple[str, ...]:
+        return parse_period(self.period).months
+
+    @property
+    def closing_month(self) -> str:
+        return self.months[-1]
 
 
 # the columns of audit.delivery that make a Delivery, in its order
@@ -121,11 +132,13 @@ _DELIVERY = (
     "system",
     "scope",
     "period_id",
+    "period_start",
     "period_end",
     "file_name",
     "sha256",
     "bytes",
     "declared_rows",
+    "reread_of",
 )
 
 
@@ -141,6 +154,7 @@ class Outcome:
     received: int = 0
     accepted: int = 0
     rejected: int = 0
+    cut: Cut | None = None  # as its contract declares it; None: as the table's does
 
 
 def register(store: Store, receipts: Sequence[Receipt]) -> int:
@@ -166,7 +180,7 @@ def register(store: Store, receipts: Sequence[Receipt]) -> int:
                     receipt.table,
                     receipt.system,
                     receipt.scope,
-                    receipt.period,
+                    period.id,
                     period.start,
                     period.end,
                     period.closing_month,
@@ -177,6 +191,7 @@ def register(store: Store, receipts: Sequence[Receipt]) -> int:
                     receipt.received_at,
                     seq,
                     "received",
+                    receipt.reread_of,
                 )
             )
         store.insert(
@@ -198,6 +213,7 @@ def register(store: Store, receipts: Sequence[Receipt]) -> int:
                 "received_at",
                 "registered_seq",
                 "state",
+                "reread_of",
             ],
             rows,
         )
@@ -245,22 +261,35 @@ JOIN audit.check_result f USING (delivery_id) ORDER BY delivery_id, f.rule""",
     return [(Finding(row[0], *row[width:-1]), Delivery(*row[:width]), bool(row[-1])) for row in rows]
 
 
-def same_bytes(store: Store, deliveries: Sequence[Delivery]) -> dict[int, int]:
-    """Deliveries whose bytes are what the same system last delivered for the same table, territory and period: new id → old id."""
+def same_bytes(
+    store: Store, deliveries: Sequence[Delivery], contracts: Mapping[int, tuple[str, str]]
+) -> dict[int, int]:
+    """Deliveries that would change nothing: new id → old id.
+
+    Their bytes are what the same system last delivered for the same table, territory and days, by the same version of the same contract (`contracts`: id and
+    version by delivery), and nothing that meets them has come since. What is read again on purpose is none.
+    """
     if not deliveries:
         return {}
-    periods = ", ".join(map(literal, sorted({one.period for one in deliveries})))
-    latest: dict[tuple[str, str, str], tuple[str, int]] = {
-        (system, scope, period): (sha256, delivery_id) for system, scope, period, sha256, delivery_id in store.con.execute(
-            "SELECT system, scope, period_id, sha256, delivery_id FROM audit.delivery "
-            f"WHERE state = 'loaded' AND table_name = ? AND period_id IN ({periods}) ORDER BY loaded_seq", [deliveries[0].table]).fetchall()}  # fmt: skip
-    found = {}
+    shas = ", ".join(map(literal, sorted({one.sha256 for one in deliveries})))
+    found: dict[int, int] = {}
+    standing = store.con.execute(f"""
+SELECT d.delivery_id, d.sha256, d.system, d.scope, d.period_id, d.contract_id, d.contract_version FROM audit.delivery d
+WHERE d.state = 'loaded' AND d.table_name = ? AND d.sha256 IN ({shas}) AND NOT EXISTS (
+    FROM audit.delivery m WHERE m.table_name = d.table_name AND m.state = 'loaded' AND m.loaded_seq > d.loaded_seq AND {overlap("m", "d")})
+ORDER BY d.loaded_seq""", [deliveries[0].table]).fetchall()  # fmt: skip
+    latest = {(system, scope, period): (sha256, delivery_id, (contract, version))
+              for delivery_id, sha256, system, scope, period, contract, version in standing}  # fmt: skip
     for one in deliveries:
         place = (one.system, one.scope, one.period)
-        if place in latest and latest[place][0] == one.sha256:
+        if one.reread_of is None and place in latest and latest[place][::2] == (one.sha256, contracts[one.delivery_id]):
             found[one.delivery_id] = latest[place][1]
-        else:
-            latest[place] = (one.sha256, one.delivery_id)
+            continue
+        months = set(one.months)
+        for other in [p for p in latest if p != place and p[0] == one.system]:
+            if months & set(parse_period(other[2]).months):
+                del latest[other]
+        latest[place] = (one.sha256, one.delivery_id, contracts[one.delivery_id])
     return found
 
 
@@ -277,8 +306,7 @@ def load(
     """Write the decisions on a batch of deliveries of one table, and the rows of those accepted, in one transaction.
 
     `staged` is a relation (delivery_id, row_no, kato, business columns, broken, raw), `repeated` one (delivery_id, row_no, key) of all
-    its unbroken rows whose key stands in another delivery's row too, and perhaps of more (None: of all). Two deliveries for the same system, territory and
-    period replace one another; otherwise rows are recognised by the table's identity and the later delivery wins.
+    its unbroken rows whose key stands in another delivery's row too, and perhaps of more (None: of all). What gives way to what: adr/0020.
     """
     by_id = {d.delivery_id: d for d in deliveries}
     con = store.con
@@ -289,43 +317,19 @@ def load(
              "contract": o.contract_id},
         ) for o in outcomes]), strict=True))  # fmt: skip
         now = dt.datetime.now(dt.UTC)
+        turns = turns_of(table, [by_id[o.delivery_id] for o in outcomes if o.state == "loaded"])
+        order = _orders(store, deliveries)
+        batch = [
+            _in_batch(by_id[o.delivery_id], o, seqs[o.delivery_id], turns.get(o.delivery_id), order, table)
+            for o in outcomes
+        ]
         con.execute(
-            "CREATE OR REPLACE TEMP TABLE batch (delivery_id BIGINT, seq BIGINT, turn INTEGER, state VARCHAR, reason VARCHAR, contract_id VARCHAR, "
-            "contract_version VARCHAR, received BIGINT, accepted BIGINT, rejected BIGINT)"
+            f"CREATE OR REPLACE TEMP TABLE batch ({', '.join(f'{name} {sql}' for name, sql in _BATCH.items())})"
         )
-        turns = _turns([by_id[o.delivery_id] for o in outcomes if o.state == "loaded"])
-        store.insert(
-            "batch",
-            [
-                "delivery_id",
-                "seq",
-                "turn",
-                "state",
-                "reason",
-                "contract_id",
-                "contract_version",
-                "received",
-                "accepted",
-                "rejected",
-            ],
-            [
-                (
-                    o.delivery_id,
-                    seqs[o.delivery_id],
-                    turns.get(o.delivery_id),
-                    o.state,
-                    o.reason,
-                    o.contract_id,
-                    o.contract_version,
-                    o.received,
-                    o.accepted,
-                    o.rejected,
-                )
-                for o in outcomes
-            ],
-        )
+        store.insert("batch", list(_BATCH), batch)
         con.execute(
             """UPDATE audit.delivery d SET state = b.state, reason = b.reason, contract_id = b.contract_id, contract_version = b.contract_version,
+            kind = b.kind, cut_by = b.cut_by, order_seq = b.order_seq,
             received_rows = b.received, accepted_rows = b.accepted, rejected_rows = b.rejected, loaded_seq = b.seq, loaded_at = ?
             FROM batch b WHERE d.delivery_id = b.delivery_id""",
             [now],
@@ -339,7 +343,7 @@ def load(
         for turn in sorted(set(turns.values())):
             here = {o.delivery_id: seqs[o.delivery_id] for o in outcomes if turns.get(o.delivery_id) == turn}
             unbroken = f"(SELECT * FROM {staged} WHERE broken IS NULL)"
-            written += _load_turn(con, table, staged, repeated or unbroken, here, turn, now)
+            written += load_turn(con, table, staged, repeated or unbroken, here, turn, now)
         store.insert(
             "audit.check_result",
             [
@@ -392,6 +396,35 @@ def load(
         )
 
 
+# the temporary table `batch`: deliveries being decided on, with what warehouse/assertions.py asks of a delivery
+_BATCH = {
+    "delivery_id": "BIGINT", "seq": "BIGINT", "turn": "INTEGER", "state": "VARCHAR", "reason": "VARCHAR", "contract_id": "VARCHAR",
+    "contract_version": "VARCHAR", "received": "BIGINT", "accepted": "BIGINT", "rejected": "BIGINT", "system": "VARCHAR", "scope": "VARCHAR",
+    "period_id": "VARCHAR", "period_start": "DATE", "period_end": "DATE", "kind": "VARCHAR", "cut_by": "VARCHAR", "order_seq": "BIGINT",
+}  # fmt: skip
+
+
+def _in_batch(
+    one: Delivery, outcome: Outcome, seq: int, turn: int | None, order: Mapping[int, int], table: Table
+) -> tuple[Any, ...]:
+    """A row of `batch`."""
+    cut = outcome.cut or table.cut
+    return (one.delivery_id, seq, turn, outcome.state, outcome.reason, outcome.contract_id, outcome.contract_version, outcome.received,
+            outcome.accepted, outcome.rejected, one.system, one.scope, one.period, one.period_start, one.period_end, str(cut.kind), cut.by,
+            order.get(one.delivery_id, seq))  # fmt: skip
+
+
+def _orders(store: Store, deliveries: Iterable[Delivery]) -> dict[int, int]:
+    """Of deliveries that are read again, the place in the order of those they stand for."""
+    again = {d.reread_of: d.delivery_id for d in deliveries if d.reread_of is not None}
+    if not again:
+        return {}
+    rows = store.con.execute(
+        f"SELECT delivery_id, order_seq FROM audit.delivery WHERE delivery_id IN ({', '.join(map(str, again))}) AND order_seq IS NOT NULL"
+    ).fetchall()
+    return {again[first]: order for first, order in rows}
+
+
 def moments(table: Table) -> str:
     """SQL for audit.rejected_row.moments: the row's dates and times by column, as JSON; NULL if there are none."""
     dated = [c for c, t in table.business_columns.items() if t.upper() in {"DATE", "TIMESTAMP"}]
@@ -400,111 +433,6 @@ def moments(table: Table) -> str:
     parts = ", ".join(f"{literal(c)}: CAST({quoted(c)} AS VARCHAR)" for c in dated)
     some = " OR ".join(f"{quoted(c)} IS NOT NULL" for c in dated)
     return f"CASE WHEN {some} THEN CAST(to_json({{{parts}}}) AS VARCHAR) END"
-
-
-def _turns(deliveries: Iterable[Delivery]) -> dict[int, int]:
-    """Deliveries of one batch that may be loaded together get the same turn.
-
-    Two deliveries for the same slice must come one after the other; and no delivery may be loaded in an earlier turn than
-    one that came before it for an overlapping territory, or the earlier one would win.
-    """
-    exactly: dict[str, int] = {}  # territory → highest turn of deliveries for just that
-    within: dict[str, int] = {}  # region, KZ → highest turn of deliveries for it or a part of it
-    slices: dict[tuple[str, str, str], int] = {}
-    turns = {}
-    for one in deliveries:
-        place, around = (one.system, one.scope, one.period), {one.scope, one.scope[:2], "KZ"}
-        turn = max(slices.get(place, -1) + 1, within.get(one.scope, 0), *(exactly.get(t, 0) for t in around))
-        slices[place] = turns[one.delivery_id] = exactly[one.scope] = turn
-        within |= {t: max(turn, within.get(t, 0)) for t in around}
-    return turns
-
-
-def _load_turn(
-    con: duckdb.DuckDBPyConnection,
-    table: Table,
-    staged: str,
-    repeated: str,
-    seqs: Mapping[int, int],
-    turn: int,
-    now: dt.datetime,
-) -> list[tuple[Any, ...]]:
-    """Rows go from `staged` into the table in one pass; what is remembered of them is which few are left out. Returns their seals.
-
-    Nothing large is copied before: what a transaction has written itself DuckDB reads with one thread.
-    """
-    names = ["kato", *table.business_columns]
-    key = ", ".join(quoted(k) for k in table.identity)
-    current, history = f"showcase.{table.name}", f"history.{table.name}"
-    columns = ", ".join(f"s.{quoted(n)}" for n in names)
-    columns += f", s.delivery_id, s.row_no, CAST({literal(now.isoformat())} AS TIMESTAMPTZ) AS sdu_load_in_dt"
-    rows = f"{staged} s JOIN batch b ON b.delivery_id = s.delivery_id AND b.turn = {turn} AND s.broken IS NULL"
-    con.execute("CREATE OR REPLACE TEMP TABLE kept (rid BIGINT, delivery_id BIGINT, row_no BIGINT)")
-    if _count(con, current):
-        _replace(con, table, rows, turn)
-    # the same key from two deliveries of one turn (an appeal in two months' extracts): the later one holds, the earlier did until then
-    con.execute(f"""CREATE OR REPLACE TEMP TABLE overtaken AS
-SELECT delivery_id, row_no, next_seq FROM (
-    SELECT s.delivery_id, s.row_no, lead(b.seq) OVER (PARTITION BY {key} ORDER BY b.seq) AS next_seq
-    FROM {repeated} s JOIN batch b ON b.delivery_id = s.delivery_id AND b.turn = {turn}
-    WHERE (s.delivery_id, s.row_no) NOT IN (SELECT (delivery_id, row_no) FROM kept))
-WHERE next_seq IS NOT NULL""")
-    if _count(con, "overtaken"):
-        con.execute(
-            f"INSERT INTO {history} BY NAME SELECT {columns}, b.seq AS valid_from_seq, o.next_seq AS valid_to_seq "
-            f"FROM {rows} JOIN overtaken o ON (o.delivery_id, o.row_no) = (s.delivery_id, s.row_no)"
-        )
-    con.execute(f"""INSERT INTO {current} BY NAME SELECT {columns}, b.seq AS valid_from_seq FROM {rows}
-ANTI JOIN (SELECT delivery_id, row_no FROM kept UNION ALL SELECT delivery_id, row_no FROM overtaken) o
-    ON (o.delivery_id, o.row_no) = (s.delivery_id, s.row_no)""")
-    written = f"SELECT s.delivery_id AS grp, {columns} FROM {staged} s WHERE s.broken IS NULL"
-    if set(seqs) != {d for (d,) in con.execute("SELECT delivery_id FROM batch").fetchall()}:
-        written += f" AND s.delivery_id IN ({', '.join(map(str, seqs))})"
-    if _count(con, "kept"):
-        written += " AND (s.delivery_id, s.row_no) NOT IN (SELECT (delivery_id, row_no) FROM kept)"
-    seals = seals_of_rows(con, table.name, written, seqs)
-    con.execute("DROP TABLE kept; DROP TABLE overtaken")
-    return seals
-
-
-def _count(con: duckdb.DuckDBPyConnection, relation: str) -> int:
-    row = con.execute(f"SELECT count(*) FROM {relation}").fetchone()
-    return int(row[0]) if row else 0
-
-
-def _replace(con: duckdb.DuckDBPyConnection, table: Table, rows: str, turn: int) -> None:
-    """Move to history what the turn's `rows` replace or leave out; `kept`: those that say what the table says already."""
-    rest = [n for n in ("kato", *table.business_columns) if n not in table.identity]
-    current, history = f"showcase.{table.name}", f"history.{table.name}"
-    con.execute(f"""CREATE OR REPLACE TEMP TABLE same_slice AS
-SELECT d.delivery_id, n.delivery_id AS new_delivery, b.seq FROM audit.delivery d
-JOIN audit.delivery n ON (n.table_name, n.system, n.scope, n.period_id) = (d.table_name, d.system, d.scope, d.period_id)
-JOIN batch b ON b.delivery_id = n.delivery_id AND b.turn = {turn}
-WHERE d.delivery_id <> n.delivery_id AND d.state = 'loaded' AND d.table_name = {literal(table.name)} AND n.table_name = {literal(table.name)}""")
-    # first by keys alone: in most months nothing is met, and the table's other columns need not be read
-    same_key = " AND ".join(f"c.{quoted(k)} = s.{quoted(k)}" for k in table.identity)
-    con.execute(f"""CREATE OR REPLACE TEMP TABLE met AS
-SELECT c.rowid AS rid, c.delivery_id AS old_delivery, s.delivery_id, s.row_no, b.seq FROM {rows} JOIN {current} c ON {same_key}""")
-    former = [str(row[0]) for row in con.execute("SELECT DISTINCT delivery_id FROM same_slice ORDER BY 1").fetchall()]
-    if former:
-        # re-sent unchanged, before any other delivery of this turn brings the key: what is there already says the same
-        same = " AND ".join(f"c.{quoted(n)} IS NOT DISTINCT FROM s.{quoted(n)}" for n in rest) or "true"
-        con.execute(f"""INSERT INTO kept
-SELECT m.rid, m.delivery_id, m.row_no FROM met m JOIN (SELECT rid, min(seq) AS seq FROM met GROUP BY rid) USING (rid, seq)
-JOIN same_slice l ON (l.delivery_id, l.new_delivery) = (m.old_delivery, m.delivery_id)
-JOIN (SELECT rowid AS rid, * FROM {current} WHERE delivery_id IN ({", ".join(former)})) c ON c.rid = m.rid
-JOIN (SELECT s.* FROM {rows}) s ON (s.delivery_id, s.row_no) = (m.delivery_id, m.row_no) WHERE {same}""")
-    # a row leaves when its key first comes again, or when its own slice comes again without it, whichever is earlier
-    con.execute(f"""CREATE OR REPLACE TEMP TABLE leaving AS
-SELECT rid, min(seq) AS seq FROM (
-    SELECT rid, seq FROM met WHERE (delivery_id, row_no) NOT IN (SELECT (delivery_id, row_no) FROM kept)
-    UNION ALL
-    SELECT c.rowid, l.seq FROM {current} c JOIN same_slice l USING (delivery_id) WHERE c.rowid NOT IN (SELECT rid FROM kept))
-GROUP BY rid""")
-    con.execute(
-        f"INSERT INTO {history} BY NAME SELECT c.*, l.seq AS valid_to_seq FROM {current} c JOIN leaving l ON c.rowid = l.rid"
-    )
-    con.execute(f"DELETE FROM {current} WHERE rowid IN (SELECT rid FROM leaving)")
 
 
 def as_of(table: str, seq: int | None) -> str:

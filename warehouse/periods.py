@@ -44,7 +44,10 @@ def month_id(day: dt.date) -> str:
 
 
 def parse_period(text: str) -> Period:
-    """2026-01, 2026-Q1, 2026-S1, 2026 or 2026-01/2026-06. Raises ValueError saying so."""
+    """2026-01, 2026-Q1, 2026-S1, 2026 or 2026-01/2026-06. Raises ValueError saying so.
+
+    The same days have the same id, however they are written: 2026-01/2026-03 is 2026-Q1.
+    """
     first, slash, last = text.strip().partition("/")
     if slash:
         start, end = parse_period(first), parse_period(last)
@@ -52,7 +55,7 @@ def parse_period(text: str) -> Period:
             raise ValueError(f"period {text!r} has more than two ends: write a run of months 2026-01/2026-06")
         if end.end <= start.start:
             raise ValueError(f"period {text!r} ends before it begins")
-        return Period(start.start, end.end, text.strip(), "R")
+        return _spanning(start.start, end.end)
     for pattern, grain, months in _PATTERNS:
         match = pattern.match(first)
         if match:
@@ -69,6 +72,17 @@ def parse_period(text: str) -> Period:
         f"{text!r} is no period: write a month 2026-01, a quarter 2026-Q1, a half-year 2026-S1, a year 2026 "
         "or a run of months 2026-01/2026-06"
     )
+
+
+def _spanning(start: dt.date, end: dt.date) -> Period:
+    """The period from `start` to before `end` under its shortest name."""
+    months = _distance(start, end)
+    names = {1: ("M", month_id(start)), 3: ("Q", f"{start.year:04d}-Q{(start.month + 2) // 3}"),
+             6: ("S", f"{start.year:04d}-S{(start.month + 5) // 6}"), 12: ("A", f"{start.year:04d}")}  # fmt: skip
+    grain, name = names.get(months, ("R", ""))
+    if grain == "R" or (start.month - 1) % months:
+        return Period(start, end, f"{month_id(start)}/{month_id(add_months(end, -1))}", "R")
+    return Period(start, end, name, grain)
 
 
 def closing_in(months: tuple[str, ...], grain: str) -> list[Period]:

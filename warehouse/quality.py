@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 
+from warehouse.assertions import covers
 from warehouse.seal import SEALED, seal
 from warehouse.store import Store, StoreError
 
@@ -30,13 +31,17 @@ WHERE {FAILS}""")
     con.execute("""INSERT INTO audit.incident BY NAME
 SELECT (SELECT coalesce(max(incident_id), 0) FROM audit.incident) + row_number() OVER (ORDER BY delivery_id, rule) AS incident_id, * FROM opening""")
     # what stands is what was loaded last: a refused delivery takes nothing back of what was loaded before it
-    con.execute("""CREATE OR REPLACE TEMP TABLE closing AS
+    # and what a complete delivery of more days, or of more territory, has taken the place of
+    con.execute(f"""CREATE OR REPLACE TEMP TABLE closing AS
 SELECT i.incident_id, n.delivery_id, n.loaded_seq, n.loaded_at,
        EXISTS (FROM opening o WHERE (o.delivery_id, o.rule) = (n.delivery_id, i.rule)) AS again
 FROM audit.incident i JOIN audit.delivery own USING (delivery_id)
-JOIN audit.delivery n ON (n.table_name, n.system, n.scope, n.period_id) = (i.table_name, i.system, i.scope, i.period_id)
+JOIN audit.delivery n ON (n.table_name, n.system) = (i.table_name, i.system)
     AND n.loaded_seq > i.opened_seq AND n.delivery_id IN (SELECT delivery_id FROM batch)
-WHERE i.closed_seq IS NULL AND (n.state = 'loaded' OR (n.state IN ('refused', 'duplicate') AND own.state = 'refused'))
+WHERE i.closed_seq IS NULL AND CASE WHEN (n.scope, n.period_id) = (i.scope, i.period_id)
+    THEN n.state = 'loaded' OR (n.state IN ('refused', 'duplicate') AND own.state = 'refused')
+    ELSE n.state = 'loaded' AND n.kind = 'complete' AND n.cut_by IS NOT NULL AND n.period_start <= own.period_start AND n.period_end >= own.period_end
+        AND {covers("n", "own.scope")} AND own.order_seq < n.order_seq END
 QUALIFY row_number() OVER (PARTITION BY i.incident_id ORDER BY n.loaded_seq) = 1""")
     con.execute("""UPDATE audit.incident i SET closed_seq = c.loaded_seq, closed_at = c.loaded_at, closed_by = 'delivery ' || c.delivery_id,
     closing_reason = CASE WHEN c.again THEN 'delivered again and failing again: see the incident of that delivery'

@@ -28,6 +28,14 @@ EXPECTATIONS = (
     "expect_column_values_to_not_be_null",
     "expect_column_values_to_be_in_set",
 )
+# rules that hold a delivery against what it declares (connectors/declared.py)
+DAYS, DAYS_SHARE, KEY_REUSED, OTHER_SYSTEM, BYTES_ELSEWHERE = (
+    "days",
+    "days.share",
+    "key.reused",
+    "key.other-system",
+    "bytes.elsewhere",
+)
 # columns of the profile named after a column of the table
 PROFILE_OF = ("null_percent__", "age_days__", "unmatched_percent__")
 # the eight quality criteria of the law (Decree No. 830 of 2026), and the incident kind a failing ODCS dimension opens
@@ -201,6 +209,34 @@ def common_rules(key: Iterable[str]) -> tuple[Rule, ...]:
             "error",
             predicate="",
             criterion="accuracy",
+        ),
+        Rule(
+            DAYS,
+            "The row lies in the days the delivery is for, by the column it is cut by",
+            "conformity",
+            "error",
+            predicate="",
+            criterion="accuracy",
+        ),
+        Rule(
+            KEY_REUSED,
+            f"{', '.join(key)} stands for one thing: it does not come again with another time; if numbers begin anew, make the key of number and year "
+            "(transformLogic)",
+            "uniqueness",
+            "error",
+            predicate="",
+            criterion="uniqueness",
+        ),
+        Rule(
+            DAYS_SHARE, "Some of the rows lie in the delivery's own days", "conformity", "warning", criterion="accuracy"
+        ),
+        Rule(OTHER_SYSTEM, "One thing is delivered by one system", "uniqueness", "warning", criterion="uniqueness"),
+        Rule(
+            BYTES_ELSEWHERE,
+            "No other territory delivered the very same file",
+            "uniqueness",
+            "warning",
+            criterion="uniqueness",
         ),
         Rule(
             "structure",

@@ -52,10 +52,10 @@ def _of_assessment(table: str) -> str:
 SEALED: Mapping[str, Sealed] = {
     "deliveries received": Sealed(
         "SELECT registered_seq AS seq, delivery_id, receipt_id, table_name, system, scope, period_id, period_start, period_end, closing_month, "
-        "file_name, sha256, bytes, declared_rows, received_at FROM audit.delivery", "delivery_id"),
+        "file_name, sha256, bytes, declared_rows, received_at, reread_of FROM audit.delivery", "delivery_id"),
     "deliveries decided": Sealed(
-        "SELECT loaded_seq AS seq, delivery_id, state, reason, contract_id, contract_version, received_rows, accepted_rows, rejected_rows, loaded_at "
-        "FROM audit.delivery WHERE state <> 'received'", "delivery_id"),
+        "SELECT loaded_seq AS seq, delivery_id, state, reason, contract_id, contract_version, received_rows, accepted_rows, rejected_rows, loaded_at, "
+        "kind, cut_by, order_seq FROM audit.delivery WHERE state <> 'received'", "delivery_id"),
     "check results": Sealed(_of_delivery("check_result"), "delivery_id, rule, observed"),
     "rejected rows": Sealed(_of_delivery("rejected_row"), "delivery_id, row_no, column_name"),
     "corrections": Sealed(_of_delivery("correction"), "delivery_id, correction_id, row_no, column_name"),
@@ -86,7 +86,7 @@ def of_table(name: str) -> dict[str, Sealed]:
     return {
         f"showcase.{name}": Sealed(
             f"SELECT valid_from_seq AS seq, * EXCLUDE (valid_from_seq) FROM showcase.{name} UNION ALL BY NAME "
-            f"SELECT valid_from_seq AS seq, * EXCLUDE (valid_from_seq, valid_to_seq) FROM history.{name}", "row_no", each=True),
+            f"SELECT valid_from_seq AS seq, * EXCLUDE (valid_from_seq, valid_to_seq) FROM history.{name}", "delivery_id, row_no", each=True),
         f"history.{name}": Sealed(
             f"SELECT valid_to_seq AS seq, valid_from_seq, row_no FROM history.{name}", "valid_from_seq, row_no"),
     }  # fmt: skip
@@ -128,7 +128,7 @@ def seals_of_rows(
     try:
         found = list(digests(con, sql, seqs))
     except _OutOfOrder:
-        found = list(digests(con, f"{sql} ORDER BY grp, row_no", seqs))
+        found = list(digests(con, f"SELECT * FROM ({sql}) ORDER BY grp, delivery_id, row_no", seqs, ordered=True))
     return [(f"showcase.{table}", seqs[one], seqs[one], count, digest) for one, count, digest in found]
 
 
@@ -150,13 +150,13 @@ def hash_of_seals(rows: Iterable[Sequence[Any]]) -> str:
 
 
 def digests(
-    con: duckdb.DuckDBPyConnection, sql: str, seqs: Mapping[int, int] | None = None
+    con: duckdb.DuckDBPyConnection, sql: str, seqs: Mapping[int, int] | None = None, *, ordered: bool = False
 ) -> Iterator[tuple[int, int, str]]:
     """(group, rows, SHA-256) of each run of equal `grp`, the first column of `sql`, which must order its rows.
 
     A digest covers name, type, gaps and values of every column that is not empty throughout; a column added later, empty in
     older rows, changes nothing. A group whose number is NULL comes as -1. With `seqs` each group gets a column `seq` as well, and
-    order is not taken on trust: _OutOfOrder is raised where a group comes twice, or `row_no` does not ascend within one.
+    unless they are said to be `ordered`, _OutOfOrder is raised where a group comes twice, or `row_no` does not ascend within one.
     """
     import numpy as np
 
@@ -167,7 +167,7 @@ def digests(
             numbers = batch.column(0).fill_null(-1).to_numpy(zero_copy_only=False)
             edges = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(numbers)]
             done, runs = [], list[tuple[dict[str, _Column], int, int]]()
-            places = batch.column("row_no").to_numpy() if seqs else None
+            places = batch.column("row_no").to_numpy() if seqs and not ordered else None
             for start, end in pairwise(edges):
                 if start < end and numbers[start] != group:
                     if group is not None:

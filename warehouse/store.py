@@ -52,6 +52,12 @@ def settlements() -> dict[str, str]:
         return {row["kato"]: row["name_en"] for row in csv.DictReader(handle)}
 
 
+def territory(scope: str) -> str:
+    """A territory under the name it goes by here: a region with a single settlement, as Almaty's 75, is that settlement."""
+    inside = [kato for kato in settlements() if kato[:2] == scope]
+    return inside[0] if len(inside) == 1 else scope
+
+
 class StoreError(RuntimeError):
     """The warehouse cannot be opened or does not fit the contracts; the message says what to do."""
 

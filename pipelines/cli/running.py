@@ -115,6 +115,37 @@ def run(
     status(home=place.root)
 
 
+@app.command()
+def reread(
+    system: Annotated[str | None, typer.Option("--system", help="Source system; standard: the exchange format")] = None,
+    table: Annotated[str | None, typer.Option("--table", "-t", help="Showcase table")] = None,
+    period: Annotated[str | None, typer.Option("--period", "-p", help="Deliveries whose days meet these")] = None,
+    home: HomeOption = None,
+) -> None:
+    """Read deliveries in force again from the archive, by the contracts as they are now, and compute what changes."""
+    from connectors.reread import request
+    from warehouse.contracts import load_tables
+    from warehouse.periods import add_months, month_id, parse_period
+    from warehouse.store import writing
+
+    place = home_of(home)
+    if not place.warehouse.exists():
+        raise fail(StoreError(f"{place.warehouse} does not exist; nothing was loaded yet"))
+    try:
+        with writing(place) as store:
+            receipts = request(store, load_tables(), system=system, table=table, period=period)
+    except (ValueError, StoreError) as error:
+        raise fail(error) from None
+    out.print(f"{len(receipts)} deliveries are read again", highlight=False)
+    running = month_id(dt.datetime.now(dt.timezone(dt.timedelta(hours=5))).date())  # Asia/Almaty
+    months = {m for r in receipts for m in parse_period(r.period).months if m < running}
+    # what is read again is loaded whatever the month
+    months = months or {month_id(add_months(parse_period(running).start, -1))}
+    if not _run(place, tuple(sorted(months)), {r.table for r in receipts}):
+        raise typer.Exit(1)
+    status(home=place.root)
+
+
 def _untried(place: Home, declared: Sequence[Declared]) -> set[str]:
     """Tables of corrections that have come or changed since the release."""
     from warehouse.store import reading
