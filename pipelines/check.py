@@ -17,9 +17,10 @@ from kpi_definitions.compiler import compile_kpi
 from kpi_definitions.documents import DocumentError, Fault, read
 from kpi_definitions.expressions import ExpressionError
 from kpi_definitions.model import AssessmentRules, CatalogueHead, Initiative
-from kpi_definitions.strict import added, definition_faults
+from kpi_definitions.strict import added
 from warehouse import schema
 from warehouse.contracts import SHOWCASE, Table, load_tables, odcs_schema, reference_faults, schema_faults
+from warehouse.sound import faults_of
 from warehouse.store import Home
 
 _CELLS = (
@@ -67,9 +68,7 @@ def all_faults(
                     ("domain",), f"{table.name}: no sphere {table.domain!r}", f"there are {', '.join(sorted(spheres))}"
                 )
             )
-    faults += definition_faults(
-        catalogue, {n: t.business_columns for n, t in tables.items()}, {n: t.codes for n, t in tables.items()}
-    )
+    faults += faults_of(catalogue, tables)
     faults += _not_bound(catalogue, tables)
     return sorted(set(faults)), counts
 
@@ -124,7 +123,7 @@ def _not_bound(catalogue: catalogues.Catalogues, tables: Mapping[str, Table]) ->
         try:
             compiled = compile_kpi(kpi, columns)
         except ExpressionError:
-            continue  # told by definition_faults
+            continue  # told by faults_of
         try:
             for scan in compiled.scans:
                 con.execute(scan.sql(f"showcase.{scan.table}", _CELLS))

@@ -427,7 +427,8 @@ def _fill_registries(store: Store) -> None:
 def register_catalogue(store: Store, catalogue: Catalogues, hashes: Mapping[tuple[str, int], str]) -> None:
     """Bring spheres, initiatives and KPI versions of a catalogue into the registry, in a transaction of its own.
 
-    Raises StoreError if a version already used here has another meaning now: a definition is never edited after use.
+    Raises StoreError if a version already used here has another meaning now, or has given its place to another: a definition is
+    never edited after use.
     """
     known = {(code, version): digest for code, version, digest in
              store.con.execute("SELECT code, version, definition_hash FROM registry.kpi").fetchall()}  # fmt: skip
@@ -436,6 +437,13 @@ def register_catalogue(store: Store, catalogue: Catalogues, hashes: Mapping[tupl
             raise StoreError(
                 f"{place[0]} version {place[1]} was used in this warehouse with another meaning; "
                 "restore it, and write the change as a new version with its own valid_from"
+            )
+    defined = {code for code, _ in hashes}
+    for code, version in sorted(set(known) - set(hashes)):
+        if code in defined:  # a list that was taken away whole is another matter
+            raise StoreError(
+                f"{code} version {version} was used in this warehouse and is no longer defined; "
+                "put it back beside the newer version, and end it with valid_to"
             )
     setting = store.con.execute("SELECT value FROM registry.setting WHERE name = 'catalogue'").fetchone()
     if setting and setting[0] == catalogue.digest:
