@@ -78,7 +78,10 @@ def test_a_version_that_was_used_does_not_give_its_place_to_another(store: Store
     """As the warehouse knows it, whatever became of the recorded fingerprints."""
     compute(store, CATALOGUE, ["2026-01"], codes=["MGT02-1"], today=LATER)
     raised = APPEALS.model_copy(update={"version": 2, "scale": 1000})
-    places = [i.model_copy(update={"kpis": tuple(raised if k.code == "MGT02-1" else k for k in i.kpis)}) for i in CATALOGUE.lists[0].initiatives]
+    places = [
+        i.model_copy(update={"kpis": tuple(raised if k.code == "MGT02-1" else k for k in i.kpis)})
+        for i in CATALOGUE.lists[0].initiatives
+    ]
     catalogue = replace(CATALOGUE, lists=(replace(CATALOGUE.lists[0], initiatives=tuple(places)),))
     with pytest.raises(StoreError, match="MGT02-1 version 1 was used in this warehouse and is no longer defined"):
         compute(store, catalogue, ["2026-01"], codes=["MGT02-1"], today=LATER)

@@ -155,7 +155,9 @@ def _scan(store: Store, compiled: Sequence[Compiled], seq: int | None) -> dict[s
         place = (scan.table, scan.time, scan.grain)
         users = [(c, own) for c in compiled for own in c.scans if (own.table, own.time, own.grain) == place]
         codes = ", ".join(literal(c.kpi.code) for c, _ in users)
-        con.execute(f"CREATE OR REPLACE TEMP TABLE asked AS SELECT DISTINCT {ASKED} FROM cell WHERE kpi_code IN ({codes})")
+        con.execute(
+            f"CREATE OR REPLACE TEMP TABLE asked AS SELECT DISTINCT {ASKED} FROM cell WHERE kpi_code IN ({codes})"
+        )
         source = as_of(scan.table, seq)
         if scan.time[0] == "event":  # a plain range lets DuckDB skip whole blocks of other months
             bounds = con.execute("SELECT min(period_start), max(period_end) FROM asked").fetchone()
@@ -165,7 +167,9 @@ def _scan(store: Store, compiled: Sequence[Compiled], seq: int | None) -> dict[s
         places = dict.fromkeys(((own, c.kpi.code, c.kpi.version) for c, own in users), f"scan_{index}")
         try:
             con.execute(f"CREATE OR REPLACE TEMP TABLE scan_{index} AS {sql}")
-        except DATA_ERRORS:  # whose fault it is shows when each is measured alone: the others have their numbers all the same
+        except (
+            DATA_ERRORS
+        ):  # whose fault it is shows when each is measured alone: the others have their numbers all the same
             places = measure_apart(con, users, source, f"scan_{index}")
         names |= places
         for user, _ in users:
@@ -355,7 +359,9 @@ WHERE v.kpi_code IS NULL OR NOT ({same} AND v.definition_hash = f.hash)""")
     ).fetchall():
         states[code][state] = count
     failures: dict[str, dict[str, int]] = {}
-    for code, why, count in con.execute("SELECT kpi_code, why, count(*) FROM failed GROUP BY ALL ORDER BY ALL").fetchall():
+    for code, why, count in con.execute(
+        "SELECT kpi_code, why, count(*) FROM failed GROUP BY ALL ORDER BY ALL"
+    ).fetchall():
         failures.setdefault(code, {})[why] = count
     written, restated, elsewhere = dict.fromkeys(codes, 0), dict.fromkeys(codes, 0), dict[str, tuple[str, ...]]()
     for code, count, again, periods in con.execute(

@@ -324,12 +324,12 @@ def _fit(store: Store) -> None:
         found = con.execute("SELECT value FROM registry.setting WHERE name = 'schema'").fetchone()
         if found and found[0] == wanted:
             return
-    from warehouse import schema  # SQLAlchemy: a third of a second that those who only read need not pay
+    from warehouse import fitting, schema  # SQLAlchemy: a third of a second that those who only read need not pay
     from warehouse.views import VIEWS
 
     with store.transaction():
-        _refuse_older(store, fixed_tables.fixed_columns())
-        _add_columns(store)
+        fitting.refuse_older(store, fixed_tables.fixed_columns())
+        fitting.add_columns(store)
         meta = schema.metadata(store.tables.values())
         con.execute("; ".join((*schema.ddl(meta), *schema.descriptions(meta))))
         places = [f"{place}.{name}" for name in store.tables for place in ("showcase", "history")]
@@ -348,46 +348,6 @@ def _fit(store: Store) -> None:
         con.execute("INSERT INTO registry.setting VALUES ('schema', ?)", [wanted])
         (first,) = store.record([("schema", "warehouse", {"sha256": wanted})])
         seal(store, first, {}, REGISTRIES)
-
-
-def _refuse_older(store: Store, fixed: Mapping[str, list[str]]) -> None:
-    """A file whose fixed tables have other columns was made by another qala: it is neither guessed at nor half changed."""
-    rows = store.con.execute(
-        "SELECT schema_name || '.' || table_name, list(column_name) FROM duckdb_columns() GROUP BY ALL"
-    ).fetchall()
-    for name, columns in rows:
-        if name in fixed and set(columns) != set(fixed[name]):
-            differing = ", ".join(sorted(set(columns) ^ set(fixed[name])))
-            raise StoreError(
-                f"{store.home.warehouse} was made by another version of qala ({name} differs in {differing}); "
-                "set it aside, or use that version"
-            )
-
-
-def _add_columns(store: Store) -> None:
-    """A contract may gain columns; a column that vanished or changed its type needs a decision, not a guess."""
-    existing: dict[str, dict[str, str]] = {}
-    rows = store.con.execute(
-        "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE schema_name = 'showcase'"
-    ).fetchall()
-    for table, column, sql_type in rows:
-        existing.setdefault(table, {})[column] = sql_type
-    for name, columns in existing.items():
-        contract = store.tables.get(name)
-        if contract is None:
-            raise StoreError(
-                f"the warehouse has table showcase.{name}, but no contract describes it any more; "
-                f"put {name}.odcs.yaml back or move the data to a new home"
-            )
-        for column in contract.columns:
-            if column.name not in columns:
-                for place in ("showcase", "history"):
-                    store.con.execute(f'ALTER TABLE {place}.{name} ADD COLUMN "{column.name}" {column.sql_type}')
-            elif columns[column.name].replace(" ", "") != column.sql_type.upper().replace(" ", ""):
-                raise StoreError(
-                    f"showcase.{name}.{column.name} is {columns[column.name]} in the warehouse and {column.sql_type} "
-                    f"in {contract.document.path}; add a new column instead of changing a type"
-                )
 
 
 def _rules(store: Store) -> list[tuple[Any, ...]]:

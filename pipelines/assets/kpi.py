@@ -42,7 +42,10 @@ def kpi_assets(catalogue: Catalogues, tables: Mapping[str, Table]) -> dg.AssetsD
             if report.written:  # a correction leaves most as they were
                 tell(context, f"{report.kpi_code}: {_done([report])}")
             for why, cells in report.failures.items():
-                tell(context, f"{report.kpi_code}: {cells:,} cells could not be computed ({why}): they are not calculable")
+                tell(
+                    context,
+                    f"{report.kpi_code}: {cells:,} cells could not be computed ({why}): they are not calculable",
+                )
             yield dg.MaterializeResult(asset_key=codes[report.kpi_code], metadata=_metadata(report))
 
     return kpis
