@@ -23,10 +23,11 @@ CATALOGUE = load()
 APPEALS = CATALOGUE.latest("MGT02-1")
 OVERFLOW = "date_diff('day', due_at, closed_at) * 9000000000000000000 >= date_diff('day', due_at, closed_at)"  # of two days it leaves 64 bits
 FAILING = APPEALS.model_copy(update={"numerator": APPEALS.numerator.model_copy(update={"filter": OVERFLOW})})
+TENTH = AT(2026, 1, 10)
 BESIDE = APPEALS.model_copy(update={"code": "MGT02-2", "version": 2})  # shares its scan
 
 
-def appeal(number: str, days: int, due: AT = AT(2026, 1, 10)) -> dict[str, Any]:
+def appeal(number: str, days: int, due: AT = TENTH) -> dict[str, Any]:
     return {"appeal_id": number, "due_at": due, "closed_at": due + dt.timedelta(days=days), "status": "CLOSED"}
 
 

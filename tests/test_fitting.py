@@ -13,8 +13,9 @@ from warehouse import store as module
 from warehouse.contracts import Column, Table, load_tables
 from warehouse.store import Home, StoreError, shipped_fingerprint, writing
 
+AT = dt.datetime
 Change = Callable[[dict[str, Column]], None]
-ROW = {"appeal_id": "1", "due_at": dt.datetime(2026, 1, 10), "closed_at": dt.datetime(2026, 1, 9), "channel": "PHONE"}
+ROW = {"appeal_id": "1", "due_at": AT(2026, 1, 10), "closed_at": AT(2026, 1, 9), "channel": "PHONE"}
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from kpi_definitions.catalogue import Catalogues, load
-from kpi_definitions.compiler import Compiled, compile_kpi, fuse
+from kpi_definitions.compiler import Compiled, Scan, compile_kpi, fuse
 from kpi_definitions.model import Kind, Kpi
 from warehouse.cells import REGISTER, ask
 from warehouse.contracts import load_tables
@@ -329,7 +329,8 @@ judged AS (
 SELECT kpi_code, version, kato, period_id, CAST(period_start AS DATE) AS period_start, hash, catalogue_version, coverage,
        verdict[1] AS obs_status, split_part(verdict, '|', 2) AS state, nullif(verdict[length(split_part(verdict, '|', 2)) + 4:], '') AS reason,
        CASE WHEN verdict[1] IN ('A', 'P', 'U') THEN raw_value END AS value, s AS sample_size,
-       CASE WHEN kind = 'quantile' OR failure IS NOT NULL THEN NULL WHEN kind = 'mean' OR coverage < minimum_coverage OR (looked_up IS NOT NULL AND exact_d IS NULL) THEN exact_n
+       CASE WHEN kind = 'quantile' OR failure IS NOT NULL THEN NULL
+            WHEN kind = 'mean' OR coverage < minimum_coverage OR (looked_up IS NOT NULL AND exact_d IS NULL) THEN exact_n
             ELSE coalesce(exact_n, 0) END AS numerator,
        CASE WHEN kind = 'quantile' OR failure IS NOT NULL THEN NULL WHEN kind IN ('share', 'mean') AND coverage >= minimum_coverage THEN coalesce(exact_d, 0)
             ELSE exact_d END AS denominator  -- counted nothing is 0 where all was delivered; of what was not delivered nothing is known

@@ -56,6 +56,10 @@ class StoreError(RuntimeError):
     """The warehouse cannot be opened or does not fit the contracts; the message says what to do."""
 
 
+class BusyError(StoreError):
+    """Another process writes the warehouse."""
+
+
 @dataclass(frozen=True)
 class Home:
     """Where one installation keeps everything: `QALA_HOME`, or ./qala-home."""
@@ -198,15 +202,15 @@ def ledger_head(con: duckdb.DuckDBPyConnection) -> tuple[int, str]:
 
 
 @contextmanager
-def locked(home: Home) -> Iterator[None]:
-    """Hold the home's writer lock. Raises StoreError if another process keeps it too long."""
+def locked(home: Home, seconds: float = LOCK_SECONDS) -> Iterator[None]:
+    """Hold the home's writer lock. Raises BusyError if another process keeps it too long."""
     home.root.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(home.root / ".writer.lock", timeout=LOCK_SECONDS)
+    lock = FileLock(home.root / ".writer.lock", timeout=seconds)
     try:
         lock.acquire()
     except Timeout as error:
-        raise StoreError(
-            f"another process has been writing {home.warehouse} for {LOCK_SECONDS} s; "
+        raise BusyError(
+            f"another process has been writing {home.warehouse} for {seconds:g} s; "
             "wait for its run to end, or stop it in the Dagster UI"
         ) from error
     try:
@@ -235,9 +239,13 @@ def opened(home: Home, run_id: str | None = None, *, sealed: bool = False) -> It
     }
     if limit := os.environ.get(MEMORY_LIMIT):
         config["memory_limit"] = f"{_left_for_duckdb(limit)}MiB"
-    con = duckdb.connect(str(home.warehouse), config=config)
+    from warehouse import lost
+
+    lost.refuse_lost(home)
+    con = _connected(home.warehouse, config=config)
     try:
         con.execute("SET TimeZone = 'UTC'")
+        lost.refuse_older(home, con)
         store = Store(con, home, run_id)
         _fit(store)
         if sealed:
@@ -248,6 +256,30 @@ def opened(home: Home, run_id: str | None = None, *, sealed: bool = False) -> It
         yield store
     finally:
         con.close()
+
+
+@contextmanager
+def looking(home: Home) -> Iterator[Store]:
+    """Open the warehouse itself for a moment, to read what no release tells. Raises BusyError if another process writes it just now."""
+    from warehouse import lost
+
+    with locked(home, 0):
+        con = _connected(home.warehouse, read_only=True)
+        try:
+            lost.refuse_older(home, con)
+            yield Store(con, home)
+        finally:
+            con.close()
+
+
+def _connected(file: Path, **how: Any) -> duckdb.DuckDBPyConnection:
+    try:
+        return duckdb.connect(str(file), **how)
+    except duckdb.Error as error:
+        said = str(error).splitlines()[0]
+        if "lock" in said.lower() or "different configuration" in said:
+            raise BusyError(f"{file} is held by another process or connection ({said}); close it there") from error
+        raise StoreError(f"{file} cannot be opened ({said}); restore it from a backup") from error
 
 
 def _left_for_duckdb(limit: str) -> int:
@@ -399,10 +431,10 @@ def register_catalogue(store: Store, catalogue: Catalogues, hashes: Mapping[tupl
                 "restore it, and write the change as a new version with its own valid_from"
             )
     defined = {code for code, _ in hashes}
-    for code, version in sorted(set(known) - set(hashes)):
+    for code, former in sorted(set(known) - set(hashes)):
         if code in defined:  # a list that was taken away whole is another matter
             raise StoreError(
-                f"{code} version {version} was used in this warehouse and is no longer defined; "
+                f"{code} version {former} was used in this warehouse and is no longer defined; "
                 "put it back beside the newer version, and end it with valid_to"
             )
     setting = store.con.execute("SELECT value FROM registry.setting WHERE name = 'catalogue'").fetchone()
