@@ -78,8 +78,8 @@ KPIS = (
          "count(*) FILTER (WHERE pollutant = 'PM10' AND is_valid)"))),
     ("fct_appeal", "date_trunc('month', registered_at)", "true", (
         ("BEN01-7", "share", "count(*) FILTER (WHERE NOT is_emergency AND closed_at <= due_at)", "count(*) FILTER (WHERE NOT is_emergency)"),
-        ("BEN01-8", "mean", "sum(date_diff('minute', registered_at, first_answer_at))", "count(first_answer_at)"),
-        ("BEN01-9", "quantile", "quantile_cont(date_diff('minute', registered_at, first_answer_at), 0.9)", "count(first_answer_at)"))),
+        ("BEN01-8", "mean", "sum(date_diff('day', registered_at, first_answer_at))", "count(first_answer_at)"),
+        ("BEN01-9", "quantile", "quantile_cont(date_diff('day', registered_at, first_answer_at), 0.9)", "count(first_answer_at)"))),
     ("dim_meter", "snapshot_date - INTERVAL 1 MONTH", "installed_at < snapshot_date AND (removed_at IS NULL OR removed_at >= snapshot_date)", (
         ("BEN01-10", "share", "count(*) FILTER (WHERE resource = 'ELECTRICITY' AND is_smart)", "count(*) FILTER (WHERE resource = 'ELECTRICITY')"),
         ("BEN01-11", "share", "count(*) FILTER (WHERE verification_due_on >= snapshot_date)", "count(*)"))),

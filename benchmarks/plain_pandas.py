@@ -195,12 +195,12 @@ def air_hour(f: pd.DataFrame) -> tuple[pd.Series, list[Kpi]]:
 
 def appeal(f: pd.DataFrame) -> tuple[pd.Series, list[Kpi]]:
     usual = ~f["is_emergency"]
-    minutes = f["first_answer_at"].dt.floor("min") - f["registered_at"].dt.floor("min")
-    minutes = (minutes // pd.Timedelta(minutes=1)).astype("Int64")
+    days = f["first_answer_at"].dt.floor("D") - f["registered_at"].dt.floor("D")
+    days = (days // pd.Timedelta(days=1)).astype("Int64")
     return f["registered_at"], [
         ("BEN01-7", "share", usual & (f["closed_at"] <= f["due_at"]), usual),
-        ("BEN01-8", "mean", minutes, minutes.notna()),
-        ("BEN01-9", "quantile", minutes, minutes.notna()),
+        ("BEN01-8", "mean", days, days.notna()),
+        ("BEN01-9", "quantile", days, days.notna()),
     ]
 
 

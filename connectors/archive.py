@@ -84,6 +84,14 @@ class Archive:
             target.parent.mkdir(parents=True, exist_ok=True)
             source.replace(target)
 
+    def wait_again(self) -> int:
+        """Have every receipt ever decided on wait again, in its order of arrival: the warehouse that knew them is gone. Returns how many there are."""
+        decided = sorted((self.root / "receipts").glob("[0-9]*-[0-9]*/*.json"))
+        self.pending_folder.mkdir(parents=True, exist_ok=True)
+        for receipt in decided:
+            receipt.replace(self.pending_folder / receipt.name)
+        return len(decided)
+
     def path(self, sha256: str) -> Path:
         return self.root / "sha256" / sha256[:2] / f"{sha256}.zst"
 

@@ -363,19 +363,27 @@ def changed_without_version(one: Catalogue) -> list[Fault]:
                     "add a new version with a change_note and end this one with valid_to",
                 )
             )
+    return [*faults, *_vanished(one, recorded)]
+
+
+def _vanished(one: Catalogue, recorded: Iterable[str]) -> Iterator[Fault]:
+    """Versions that are recorded and no longer there: most often their number was raised in place."""
     present = {f"{kpi.code}@{kpi.version}" for kpi in one.kpis}
     for label in sorted(set(recorded) - present):
         remedy = "put it back and end it with valid_to: values computed with it must stay explainable"
-        faults.append(
-            Fault(path, 1, f"{label.replace('@', ' version ')} is recorded here and no longer defined", remedy)
-        )
-    return faults
+        message = f"{label.replace('@', ' version ')} is recorded here and no longer defined"
+        yield Fault(one.folder / FINGERPRINTS, 1, message, remedy)
 
 
 def record_fingerprints(one: Catalogue) -> list[str]:
-    """Record versions not yet recorded; never overwrites one. Returns the labels added."""
+    """Record versions not yet recorded; never overwrites one. Returns the labels added.
+
+    Raises DocumentError, and records nothing, while a recorded version is no longer defined: a new one stands beside it, not in its place.
+    """
     path = one.folder / FINGERPRINTS
     recorded: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    if gone := list(_vanished(one, recorded)):
+        raise DocumentError(gone)
     new = {f"{k.code}@{k.version}": fingerprint(k) for k in one.kpis if f"{k.code}@{k.version}" not in recorded}
     path.write_text(json.dumps(dict(sorted((recorded | new).items())), indent=1) + "\n", encoding="utf-8")
     return sorted(new)

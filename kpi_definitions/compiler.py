@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from kpi_definitions.expressions import SCALAR, ExpressionError, Where, check, parse
+from kpi_definitions.expressions import SCALAR, ExpressionError, Where, chance, check, parse
 from kpi_definitions.model import Grain, Kind, Kpi, Part, Rows
 
 Tables = Mapping[str, Mapping[str, str]]  # table → column → SQL type
@@ -244,7 +244,9 @@ def _part(kpi: Kpi, part: Part, rows: Rows, rows_where: Where, side: str, tables
     if type(tree) not in allowed:  # a subclass is another function: approx_quantile is a quantile to sqlglot
         names = ", ".join(a.__name__.lower() for a in allowed)
         raise ExpressionError(
-            where, f"a {kpi.kind} cannot be made by {part.aggregate!r}", f"its {side} must be one of: {names}"
+            where,
+            f"{chance(tree)}a {kpi.kind} cannot be made by {part.aggregate!r}",
+            f"its {side} must be one of: {names}",
         )
     if isinstance(tree, exp.Count) and isinstance(tree.this, exp.Star) and not any(tree.this.args.values()):
         return tree  # count(*)

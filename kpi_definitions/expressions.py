@@ -35,6 +35,18 @@ TRANSFORM: tuple[Node, ...] = (
 )  # fmt: skip
 TRANSFORM_FUNCTIONS = frozenset({"to_minutes", "to_seconds", "to_hours", "to_days", "make_timestamp", "make_date", "try_strptime", "strptime",
                                  "lpad", "rpad", "split_part", "regexp_full_match"})  # fmt: skip
+# functions whose answer is another one next time: the rule's name, for those who look for it in vain on the list
+CHANCE = {
+    name: rule
+    for rule, names in {
+        "chance.clock": "now today current_date current_time current_timestamp localtime localtimestamp current_localtime current_localtimestamp "
+                        "get_current_time get_current_timestamp transaction_timestamp",
+        "chance.random": "random setseed uuid gen_random_uuid uuidv4 uuidv7 nextval currval reservoir_quantile",
+        "chance.order": "first last any_value arbitrary arg_min arg_max first_value last_value mode array_agg list listagg string_agg approx_quantile "
+                        "approx_count_distinct fsum favg sumkahan kahan_sum",
+    }.items()
+    for name in names.split()
+}  # fmt: skip
 # the only bare words: they are written into the SQL as they stand
 UNITS = frozenset({"MICROSECOND", "MILLISECOND", "SECOND", "MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "QUARTER", "YEAR"})
 
@@ -110,6 +122,16 @@ def _tree(text: str) -> exp.Expr:
     return found
 
 
+def chance(node: exp.Expr) -> str:
+    """`rule: ` if the outermost function of an expression is one whose answer depends on chance, the clock or the order of rows; else nothing."""
+    rule = (
+        CHANCE.get(node.sql("duckdb").partition("(")[0].strip().lower())
+        if isinstance(node, exp.Func | exp.IgnoreNulls)
+        else None
+    )
+    return f"{rule}: " if rule else ""
+
+
 def _depth(tree: exp.Expr) -> int:
     deepest, todo = 0, [(tree, 1)]
     while todo:
@@ -135,7 +157,7 @@ def check(tree: exp.Expr, columns: Collection[str], where: Where, allowed: tuple
         elif type(node) not in allowed:  # a subclass is another function
             raise ExpressionError(
                 where,
-                f"{node.sql('duckdb')[:80]!r} ({node.key}) is not allowed here",
+                f"{chance(node)}{node.sql('duckdb')[:80]!r} ({node.key}) is not allowed here",
                 "use only columns, constants and the functions listed in kpi_definitions/expressions.py",
             )
         else:

@@ -121,7 +121,8 @@ class Kpi(Strict):
     version: int = Field(ge=1, description="Raise it with every change of meaning; `qala check` compares fingerprints")
     valid_from: dt.date = Field(description="First day of effect: periods starting on or after it use this version")
     valid_to: dt.date | None = Field(
-        None, description="Day before which the last such period starts; open while in force"
+        None,
+        description="Day before which the last such period starts; open while in force. The day of valid_from: a later version holds for all its periods",
     )
     change_note: str = Field(min_length=1, description="Why this version exists")
     approved_by: str | None = Field(None, description="Who signed the methodology; empty while it is our proposal")
@@ -161,8 +162,8 @@ class Kpi(Strict):
             raise ValueError("a share counts part of the same rows: neither side may name rows of its own")
         if self.kind is Kind.SHARE and self.denominator and self.denominator.filter:
             raise ValueError("a share's denominator is all its rows: put the condition into rows.filter")
-        if self.valid_to is not None and self.valid_to <= self.valid_from:
-            raise ValueError("valid_to must be after valid_from")
+        if self.valid_to is not None and self.valid_to < self.valid_from:
+            raise ValueError("valid_to must not be before valid_from")
         if self.season is not None and self.period is not Grain.MONTH:
             raise ValueError("a season is made of months: only a monthly KPI can have one")
         return self

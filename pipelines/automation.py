@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from connectors.corrections import read_corrections
 from connectors.deliver import collect
 from pipelines.resources import Qala, months
 from pipelines.run import blocks, selection
-from warehouse.periods import parse_period
+from pipelines.todo import todo
 
 job = dg.define_asset_job(
     "city_kpis",
@@ -31,30 +32,34 @@ monthly_schedule = dg.build_schedule_from_partitioned_job(
     job=job,
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Takes complete drops out of the inbox folder and runs the months they belong to.",
+    description="Takes complete drops out of the inbox folder, and runs the months they belong to and those still to be computed.",
 )
 def inbox_sensor(context: dg.SensorEvaluationContext, qala: Qala) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """One run for every block of consecutive months that waiting receipts cover.
+    """One run for every block of consecutive months that waiting receipts cover, or that were loaded and not computed.
 
-    A receipt that waits is asked for once: a failed run is for people to see to.
+    What waits or is due is asked for once: a failed run is for people to see to.
     """
     drops = collect(qala.home.inbox, qala.archive, qala.tables, qala.sources) if qala.home.inbox.exists() else []
     for drop in drops:
         context.log.info(drop.error or f"{drop.manifest.name}: {len(drop.receipts)} deliveries taken in")
-    closed = set(months.get_partition_keys())
-    newest: dict[str, str] = {}
-    early: set[str] = set()
-    for receipt in qala.archive.pending():
-        period = parse_period(receipt.period)
-        if period.closing_month in closed:
-            newest |= dict.fromkeys(period.months, receipt.receipt_id)
-        else:
-            early.add(period.id)
-    tables = {r.table for r in qala.archive.pending()}
-    for first, last in blocks(tuple(newest)):
+    declared = read_corrections(qala.home.corrections, qala.tables)
+    going_on = context.instance.get_runs_count(dg.RunsFilter(job_name=job.name, statuses=_GOING_ON))
+    # between two steps of a run the warehouse is free, and what the run has loaded is not computed yet: so nothing is called due
+    work = todo(qala.home, qala.archive.pending(), declared, None if going_on else qala.catalogues)
+    for first, last in blocks(work.months):
         tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
-        yield dg.RunRequest(
-            run_key=f"{first} {last} {max(newest.values())}", tags=tags, asset_selection=selection(tables, qala.tables)
-        )
-    if not newest:
-        yield dg.SkipReason(f"waiting for {', '.join(sorted(early))} to end" if early else "no extract is waiting")
+        chosen = selection(work.tables, qala.tables, work.codes)
+        yield dg.RunRequest(run_key=f"{first} {last} {work.key}", tags=tags, asset_selection=chosen)
+    if not work.months:
+        waits = f"waiting for {', '.join(work.early)} to end" if work.early else "no extract is waiting"
+        why = "a run is going on" if going_on else work.said
+        yield dg.SkipReason(f"{waits}; {why}" if why else waits)
+
+
+_GOING_ON = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]

@@ -17,8 +17,10 @@ from kpi_definitions.compiler import compile_kpi
 from kpi_definitions.documents import DocumentError, Fault, read
 from kpi_definitions.expressions import ExpressionError
 from kpi_definitions.model import AssessmentRules, CatalogueHead, Initiative
+from kpi_definitions.strict import added
 from warehouse import schema
 from warehouse.contracts import SHOWCASE, Table, load_tables, odcs_schema, reference_faults, schema_faults
+from warehouse.sound import faults_of
 from warehouse.store import Home
 
 _CELLS = (
@@ -66,9 +68,8 @@ def all_faults(
                     ("domain",), f"{table.name}: no sphere {table.domain!r}", f"there are {', '.join(sorted(spheres))}"
                 )
             )
-    faults += _definition_faults(catalogue, tables)
-    for one in catalogue.lists:
-        faults += catalogues.changed_without_version(one)
+    faults += faults_of(catalogue, tables)
+    faults += _not_bound(catalogue, tables)
     return sorted(set(faults)), counts
 
 
@@ -113,28 +114,36 @@ def _label_faults(table: Table) -> Iterator[Fault]:
             )
 
 
-def _definition_faults(catalogue: catalogues.Catalogues, tables: Mapping[str, Table]) -> Iterator[Fault]:
-    """Compile every KPI and let DuckDB bind it to empty tables: types are checked by who will run it."""
+def _not_bound(catalogue: catalogues.Catalogues, tables: Mapping[str, Table]) -> Iterator[Fault]:
+    """Let DuckDB bind every KPI that compiles to empty tables: types are checked by who will run it, and what is added up is exact."""
     con = duckdb.connect()
     con.execute("; ".join(schema.ddl(schema.metadata(tables.values()))))
     columns = {name: table.business_columns for name, table in tables.items()}
     for kpi in catalogue.kpis:
         try:
             compiled = compile_kpi(kpi, columns)
-        except ExpressionError as error:
-            yield catalogue.fault(kpi, error.where, f"{kpi.code}: {error.message}", error.remedy)
-            continue
-        for scan in compiled.scans:
-            try:
+        except ExpressionError:
+            continue  # told by faults_of
+        try:
+            for scan in compiled.scans:
                 con.execute(scan.sql(f"showcase.{scan.table}", _CELLS))
-            except duckdb.Error as error:
-                message = str(error).splitlines()[0]
-                yield catalogue.fault(
-                    kpi,
-                    ("numerator",),
-                    f"{kpi.code}: DuckDB refuses it: {message}",
-                    "compare the types of the columns used",
-                )
+            for where, table, what in added(kpi):
+                kind = str(con.execute(f"SELECT {what} FROM showcase.{table} LIMIT 0").description[0][1])
+                if kind in ("DOUBLE", "FLOAT"):
+                    yield catalogue.fault(
+                        kpi,
+                        where,
+                        f"{kpi.code}: chance.sum: {what} is {kind}: its sum depends on the order of the rows",
+                        "add whole numbers or decimals",
+                    )
+        except duckdb.Error as error:
+            message = str(error).splitlines()[0]
+            yield catalogue.fault(
+                kpi,
+                ("numerator",),
+                f"{kpi.code}: DuckDB refuses it: {message}",
+                "compare the types of the columns used",
+            )
     con.close()
 
 

@@ -53,20 +53,29 @@ def blocks(months: Sequence[str]) -> list[tuple[str, str]]:
     return [(ordered[a], ordered[b - 1]) for a, b in pairwise(edges)]
 
 
-def selection(tables: Collection[str], all_tables: Iterable[str]) -> list[AssetKey]:
-    """The assets of a run for which only `tables` have something new: all but the other tables' own."""
+def selection(
+    tables: Collection[str], all_tables: Iterable[str], codes: Collection[str] | None = None
+) -> list[AssetKey]:
+    """The assets of a run for which only `tables` have something new and only the KPIs `codes` (None: all) are due: all but the others' own."""
     from dagster import AssetKey
 
     from pipelines.definitions import defs
 
     others = {AssetKey([level, name]) for name in all_tables if name not in tables for level in ("zero", "showcase")}
-    return [key for key in defs.resolve_asset_graph().get_all_asset_keys() if key not in others]
+    keys = defs.resolve_asset_graph().get_all_asset_keys()
+    if codes is not None:
+        others |= {key for key in keys if key.path[0] == "kpi" and key.path[-1].replace("_", "-") not in codes}
+    return [key for key in keys if key not in others]
 
 
 def run_months(
-    home: Home, months: Sequence[str], say: Callable[[str], None], tables: Collection[str] | None = None
+    home: Home,
+    months: Sequence[str],
+    say: Callable[[str], None],
+    tables: Collection[str] | None = None,
+    codes: Collection[str] | None = None,
 ) -> list[RunResult]:
-    """Run the job over the months, one run for each block of consecutive ones; `tables`: those with something new (None: all)."""
+    """Run the job over the months, one run for each block of consecutive ones; `tables`: those with something new, `codes`: KPIs due (None: all)."""
     prepare(home)
     apart.warm("connectors.judge:get_ready")  # the process that judges and computes starts while Dagster is imported
     import dagster as dg
@@ -75,7 +84,7 @@ def run_months(
     from pipelines.definitions import defs
 
     job = defs.resolve_job_def("city_kpis")
-    chosen = None if tables is None else selection(tables, load_tables())
+    chosen = None if tables is None else selection(tables, load_tables(), codes)
     quiet = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
     resources.listeners.append(say)
     results = []

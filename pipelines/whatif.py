@@ -6,7 +6,6 @@ is written; the copy needs as much free disk as the warehouse. A frozen assessme
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import shutil
 import tempfile
@@ -19,10 +18,8 @@ from connectors.intake import register_pending, sources_of, take_in
 from kpi_definitions.catalogue import Catalogues, load
 from warehouse.assessment import make
 from warehouse.compute import compute
-from warehouse.periods import month_id
+from warehouse.due import due, running_month
 from warehouse.store import Home, Store, StoreError, locked, opened
-
-_ALMATY = dt.timezone(dt.timedelta(hours=5))
 
 
 class _Untouched(Archive):
@@ -73,8 +70,11 @@ def _run(store: Store, archive: Archive, catalogues: Catalogues) -> dict[str, An
         take_in(store, archive, store.tables[name], sources)
     deliveries = _rows(store, "SELECT delivery_id, table_name, scope, period_id, file_name, state, accepted_rows, rejected_rows, reason, closing_month "
                               f"FROM audit.delivery WHERE loaded_seq > {before} ORDER BY delivery_id")  # fmt: skip
-    running = month_id(dt.datetime.now(_ALMATY).date())
-    months = sorted({d["closing_month"] for d in deliveries if d["closing_month"] < running})
+    running = running_month()
+    # what was loaded or defined and never computed would be computed as well
+    months = sorted(
+        {*(d["closing_month"] for d in deliveries if d["closing_month"] < running), *due(store, catalogues).months}
+    )
     compute(store, catalogues, months)
     values = _rows(
         store,

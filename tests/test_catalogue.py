@@ -134,7 +134,7 @@ FAULTS = {
     "version nought": (replaced("version: 1", "version: 0"), ("version: 0", 1), "version"),
     "coverage above one": (replaced("coverage: {minimum: 1}", "coverage: {minimum: 75}"), ("minimum: 75", 1), "minimum"),
     "ends before it begins": (
-        replaced("2010-01-01\n", "2010-01-01\n    valid_to: 2009-01-01\n"), ("- code: MGT02-1", 1), "valid_to must be after valid_from"),
+        replaced("2010-01-01\n", "2010-01-01\n    valid_to: 2009-01-01\n"), ("- code: MGT02-1", 1), "valid_to must not be before valid_from"),
     "unknown unit": (replaced("unit: PT", "unit: PERCENT"), ("unit: PERCENT", 1), "no unit 'PERCENT'"),
     "season of a quarterly KPI": (
         replaced("period: M", "period: Q").replace("scale: 100", "scale: 100\n    season: {months: [1], name: {en: winter, ru: зима}}"),
@@ -274,6 +274,16 @@ def test_a_recorded_fingerprint_is_never_overwritten(tmp_path: Path) -> None:
     assert record_fingerprints(edited.lists[0]) == []
     assert json.loads((tmp_path / "qala-proposal" / FINGERPRINTS).read_text()) == before
     assert record_fingerprints(changed.lists[0]) == ["MGT02-1@2"]
+
+
+def test_a_version_raised_in_place_is_not_recorded_in_place_of_the_old_one(tmp_path: Path) -> None:
+    record_fingerprints(loaded(folder_with(tmp_path, INITIATIVE)).lists[0])
+    before = (tmp_path / "qala-proposal" / FINGERPRINTS).read_text()
+    raised = loaded(folder_with(tmp_path, replaced("version: 1", "version: 2"))).lists[0]
+    assert [f.message for f in changed_without_version(raised) if "no longer defined" in f.message]
+    with pytest.raises(DocumentError, match="MGT02-1 version 1 is recorded here and no longer defined"):
+        record_fingerprints(raised)
+    assert (tmp_path / "qala-proposal" / FINGERPRINTS).read_text() == before
 
 
 # ---- the shipped catalogue

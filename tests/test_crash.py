@@ -6,6 +6,7 @@ random ones. Judging is left out there: it writes nothing, and Great Expectation
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import os
 import random
@@ -24,6 +25,11 @@ from intake_support import ALMATY, ASTANA, Desk, contents, crash, crashes, query
 
 from connectors import intake
 from connectors.archive import Archive
+from kpi_definitions.catalogue import Catalogues, load
+from kpi_definitions.model import Grain
+from tests.support import changed, only
+from warehouse.compute import compute
+from warehouse.due import due, due_home
 from warehouse.load import Store, writing
 
 ROOT = Path(__file__).parent.parent
@@ -57,6 +63,16 @@ with writing(home) as store:
         intake.take_in(store, archive, store.tables[name], {})
     print(store.con.statements, flush=True)
 """
+COMPUTE = """
+import datetime as dt
+from tests.test_crash import crashes_by_month
+from warehouse.compute import compute
+
+with writing(home) as store:
+    store.con = Deadly(store.con, int(sys.argv[2]))
+    compute(store, crashes_by_month(), ["2026-01", "2026-02"], today=dt.date(2035, 1, 1))
+    print(store.con.statements, flush=True)
+"""
 RECEIVE = """
 import sys
 from pathlib import Path
@@ -68,6 +84,9 @@ while True:
     for file in files:
         archive.receive(file, table="fct_crash", system="standard", scope="710000000", period="2026-01")
 """
+
+
+VALUES = "SELECT kpi_code, kato, period_id, value, state, reason FROM kpi.value WHERE valid_to_seq IS NULL ORDER BY ALL"
 
 
 @dataclass
@@ -88,7 +107,7 @@ def spawn(code: str, *arguments: object) -> subprocess.Popen[str]:
     return subprocess.Popen(  # noqa: S603
         [sys.executable, "-c", code, *map(str, arguments)],
         cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"},
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -232,6 +251,41 @@ def test_runs_killed_from_outside_at_random_moments(prepared: Prepared, tmp_path
             reached.append(check_after_kill(desk, prepared))
         check_next_run(desk, prepared)
     assert len(set(reached)) > 1, "all kills hit the same moment: nothing was tried"
+
+
+def crashes_by_month() -> Catalogues:
+    """One KPI, by months: the year of the deliveries has not ended for whoever runs this."""
+    catalogue = only(load(), "SAF04-1")
+    return changed(catalogue, catalogue.latest("SAF04-1").model_copy(update={"period": Grain.MONTH}))
+
+
+def test_what_was_loaded_before_a_run_was_killed_is_computed_by_the_next(prepared: Prepared, tmp_path: Path) -> None:
+    """Killed between loading and computing, or anywhere in computing: the months are due until they are computed, and no longer."""
+    catalogue = crashes_by_month()
+    loaded = prepared.copy(tmp_path / "loaded")
+    with writing(loaded.home) as store:
+        take(loaded, store)
+    code = INTAKE[: INTAKE.index("archive = Archive(home.archive)")] + COMPUTE
+    whole = Desk(shutil.copytree(loaded.root, tmp_path / "whole"))
+    child = spawn(code, whole.root, 0)
+    assert child.stdout is not None
+    statements = int(child.stdout.readline())
+    assert child.wait() == 0
+    assert due_home(loaded.home, catalogue).uncomputed == ("2026-01", "2026-02")
+    with writing(whole.home) as store:
+        expected = query(store, VALUES)
+        assert due(store, catalogue).months == ()
+    for share in (0.05, 0.6, 0.95):
+        desk = Desk(shutil.copytree(loaded.root, tmp_path / f"killed at {share}"))
+        child = spawn(code, desk.root, round(statements * share))
+        child.communicate()
+        assert child.returncode == -signal.SIGKILL
+        found = due_home(desk.home, catalogue)  # opened for reading, with whatever log the killed one left
+        assert (found.uncomputed, found.codes) == (("2026-01", "2026-02"), None)
+        with writing(desk.home) as store:
+            compute(store, catalogue, found.months, today=dt.date(2035, 1, 1))
+            assert query(store, VALUES) == expected
+            assert due(store, catalogue).months == ()
 
 
 def receive_and_kill(folder: Path, after: float) -> int:

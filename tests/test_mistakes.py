@@ -33,7 +33,7 @@ MISTAKES = {
         "a share counts part of the same rows"),
     "code given twice": ("MGT02.yaml", "  - code: MGT02-2\n    version: 1", "  - code: MGT02-1\n    version: 1", "- code: MGT02-1#2", "is given twice"),
     "overlapping dates of effect": (
-        "MGT02.yaml", "  - code: MGT02-2\n    version: 1", "  - code: MGT02-1\n    version: 2", "valid_from: 2000-01-01#2", "in force on the same days"),
+        "MGT02.yaml", "  - code: MGT02-2\n    version: 2", "  - code: MGT02-1\n    version: 2", "valid_from: 2000-01-01#3", "in force on the same days"),
     "missing label of a KPI": ("MGT02.yaml", "      ru: 'Доля обращений граждан, закрытых в срок'\n", "", "name:#2", "name.ru"),
     "missing label of a table": ("dim_service.odcs.yaml", "property: titleRu", "property: titleFr", "customProperties:#2", "has no titleRu"),
     "bad unit": ("MGT02.yaml", "unit: PT", "unit: PERCENT", "unit: PERCENT", "no unit 'PERCENT'"),

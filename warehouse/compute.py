@@ -13,15 +13,17 @@ from dataclasses import dataclass
 from functools import cache
 
 from kpi_definitions.catalogue import Catalogues, load
-from kpi_definitions.compiler import Compiled, compile_kpi, fuse
-from kpi_definitions.model import Grain, Kind, Kpi
+from kpi_definitions.compiler import Compiled, Scan, compile_kpi, fuse
+from kpi_definitions.model import Kind, Kpi
 from warehouse.cells import REGISTER, ask
 from warehouse.contracts import load_tables
+from warehouse.failing import ASKED, DATA_ERRORS, FAILED, measure_apart
 from warehouse.load import as_of
 from warehouse.locks import only_reads
 from warehouse.periods import closing_in
 from warehouse.rollup import roll_up
 from warehouse.seal import SEALED, seal
+from warehouse.sound import refuse_faulty
 from warehouse.sql import literal
 from warehouse.store import Home, Store, register_catalogue, shipped_fingerprint, writing
 
@@ -43,6 +45,7 @@ class Report:
     restated: int
     states: Mapping[str, int]
     other_periods: tuple[str, ...]  # restated outside the months asked for
+    failures: Mapping[str, int]  # cells that could not be computed, by what DuckDB says
     sql: str
     as_of: int  # the warehouse as of this ledger sequence was read
     seq: int  # ledger sequence of the computation
@@ -86,9 +89,14 @@ def work_out(store: Store, specified: Sequence[Specified], today: dt.date, seq: 
 
 
 def compute_home(home: Home, run_id: str | None, months: Sequence[str], codes: Sequence[str] | None) -> list[Report]:
-    """`compute` on a home's warehouse and catalogues, sealed; at module level, so that a process of its own can be asked (apart.py)."""
+    """`compute` on a home's warehouse and catalogues, sealed; at module level, so that a process of its own can be asked (apart.py).
+
+    Raises StoreError as well while a definition is at fault (sound.py).
+    """
+    catalogue = load(home.catalogues)
+    refuse_faulty(catalogue)
     with writing(home, run_id, sealed=True) as store:
-        return compute(store, load(home.catalogues), months, codes=codes)
+        return compute(store, catalogue, months, codes=codes)
 
 
 @cache
@@ -141,31 +149,37 @@ def _scan(store: Store, compiled: Sequence[Compiled], seq: int | None) -> dict[s
     """Run the fused scans and fill `part` with numerator, denominator and sample of every cell. Returns the SQL by KPI."""
     con = store.con
     texts: dict[str, str] = {}
-    names: dict[tuple[str, tuple[str, ...], Grain], str] = {}
+    con.execute(f"CREATE OR REPLACE TEMP TABLE failed {FAILED}")
+    names: dict[tuple[Scan, str, int], str] = {}
     for index, scan in enumerate(fuse(compiled)):
         place = (scan.table, scan.time, scan.grain)
-        users = [c for c in compiled if any((s.table, s.time, s.grain) == place for s in c.scans)]
-        codes = ", ".join(literal(c.kpi.code) for c in users)
+        users = [(c, own) for c in compiled for own in c.scans if (own.table, own.time, own.grain) == place]
+        codes = ", ".join(literal(c.kpi.code) for c, _ in users)
         con.execute(
-            f"CREATE OR REPLACE TEMP TABLE asked AS SELECT DISTINCT kato, period_id, period_start, period_end, period_end_population_date "
-            f"FROM cell WHERE kpi_code IN ({codes})"
+            f"CREATE OR REPLACE TEMP TABLE asked AS SELECT DISTINCT {ASKED} FROM cell WHERE kpi_code IN ({codes})"
         )
         source = as_of(scan.table, seq)
         if scan.time[0] == "event":  # a plain range lets DuckDB skip whole blocks of other months
             bounds = con.execute("SELECT min(period_start), max(period_end) FROM asked").fetchone()
             if bounds and bounds[0] is not None:
                 source = f"(SELECT * FROM {source} WHERE \"{scan.time[1]}\" >= TIMESTAMP '{bounds[0]}' AND \"{scan.time[1]}\" < TIMESTAMP '{bounds[1]}')"
-        names[place] = f"scan_{index}"
         sql = only_reads(con, scan.sql(source, "asked"), scan.table, "asked")
-        con.execute(f"CREATE OR REPLACE TEMP TABLE scan_{index} AS {sql}")
-        for user in users:
+        places = dict.fromkeys(((own, c.kpi.code, c.kpi.version) for c, own in users), f"scan_{index}")
+        try:
+            con.execute(f"CREATE OR REPLACE TEMP TABLE scan_{index} AS {sql}")
+        except (
+            DATA_ERRORS
+        ):  # whose fault it is shows when each is measured alone: the others have their numbers all the same
+            places = measure_apart(con, users, source, f"scan_{index}")
+        names |= places
+        for user, _ in users:
             texts[user.kpi.code] = "\n\n".join(filter(None, (texts.get(user.kpi.code), sql)))
     parts = []
     for one in compiled:
-        alias = {names[scan.table, scan.time, scan.grain]: f"x{i}" for i, scan in enumerate(one.scans)}
+        tables = {scan: names[scan, one.kpi.code, one.kpi.version] for scan in one.scans}
+        alias = {table: f"x{i}" for i, table in enumerate(dict.fromkeys(tables.values()))}
         top, bottom, sampled = (
-            f"{alias[names[scan.table, scan.time, scan.grain]]}.{name}"
-            for scan, name in (one.numerator, one.denominator, one.sample)
+            f"{alias[tables[scan]]}.{name}" for scan, name in (one.numerator, one.denominator, one.sample)
         )
         joins = " ".join(
             f"LEFT JOIN {t} {a} ON (c.kato, c.period_id) = ({a}.kato, {a}.period_id)" for t, a in alias.items()
@@ -278,17 +292,19 @@ _STATES = """CREATE OR REPLACE TEMP TABLE fresh AS
 WITH joined AS (
     SELECT c.*, p.n, p.exact_n, p.exact_d, CAST(p.exact_d AS DOUBLE) AS d, p.s, g.item7_group, x.* EXCLUDE (kpi_code, version),
            v.months, v.delivered, v.missing, v.refused, v.doubt,
-           k.systems, k.integrated, k.listed, k.named,
+           k.systems, k.integrated, k.listed, k.named, f.why AS failure,
            CASE WHEN v.months IS NULL THEN NULL ELSE round(v.delivered / v.months, 4) END AS coverage
     FROM cell c JOIN part p USING (kpi_code, version, kato, period_id) JOIN spec x USING (kpi_code, version)
     JOIN registry.settlement g USING (kato) LEFT JOIN covered v USING (kpi_code, version, kato, period_id)
-    LEFT JOIN known k USING (kpi_code, kato, period_id)),
+    LEFT JOIN known k USING (kpi_code, kato, period_id)
+    LEFT JOIN failed f USING (kpi_code, version, kato, period_id)),
 valued AS (SELECT *, {value} AS raw_value FROM joined),
 judged AS (
     SELECT *, CASE
         WHEN NOT list_contains(string_split(categories, ', '), item7_group) THEN 'M|not applicable|the KPI applies to settlements of group ' || categories
         WHEN season IS NOT NULL AND NOT list_contains(string_split(season_months, ', '), month(period_start)::VARCHAR) THEN
             'M|not applicable|outside the ' || season
+        WHEN failure IS NOT NULL THEN 'O|not calculable|computation failed: ' || failure
         WHEN (coverage < minimum_coverage OR (looked_up IS NOT NULL AND exact_d IS NULL)) AND refused IS NOT NULL THEN
             'O|not calculable|quality gate failed, extract refused: ' || refused
             || coalesce('; not delivered: ' || missing, '')
@@ -313,9 +329,10 @@ judged AS (
 SELECT kpi_code, version, kato, period_id, CAST(period_start AS DATE) AS period_start, hash, catalogue_version, coverage,
        verdict[1] AS obs_status, split_part(verdict, '|', 2) AS state, nullif(verdict[length(split_part(verdict, '|', 2)) + 4:], '') AS reason,
        CASE WHEN verdict[1] IN ('A', 'P', 'U') THEN raw_value END AS value, s AS sample_size,
-       CASE WHEN kind = 'quantile' THEN NULL WHEN kind = 'mean' OR coverage < minimum_coverage OR (looked_up IS NOT NULL AND exact_d IS NULL) THEN exact_n
+       CASE WHEN kind = 'quantile' OR failure IS NOT NULL THEN NULL
+            WHEN kind = 'mean' OR coverage < minimum_coverage OR (looked_up IS NOT NULL AND exact_d IS NULL) THEN exact_n
             ELSE coalesce(exact_n, 0) END AS numerator,
-       CASE WHEN kind = 'quantile' THEN NULL WHEN kind IN ('share', 'mean') AND coverage >= minimum_coverage THEN coalesce(exact_d, 0)
+       CASE WHEN kind = 'quantile' OR failure IS NOT NULL THEN NULL WHEN kind IN ('share', 'mean') AND coverage >= minimum_coverage THEN coalesce(exact_d, 0)
             ELSE exact_d END AS denominator  -- counted nothing is 0 where all was delivered; of what was not delivered nothing is known
 FROM judged"""
 
@@ -342,6 +359,11 @@ WHERE v.kpi_code IS NULL OR NOT ({same} AND v.definition_hash = f.hash)""")
         "SELECT kpi_code, state, count(*) FROM fresh GROUP BY ALL ORDER BY ALL"
     ).fetchall():
         states[code][state] = count
+    failures: dict[str, dict[str, int]] = {}
+    for code, why, count in con.execute(
+        "SELECT kpi_code, why, count(*) FROM failed GROUP BY ALL ORDER BY ALL"
+    ).fetchall():
+        failures.setdefault(code, {})[why] = count
     written, restated, elsewhere = dict.fromkeys(codes, 0), dict.fromkeys(codes, 0), dict[str, tuple[str, ...]]()
     for code, count, again, periods in con.execute(
         "SELECT kpi_code, count(*), count(*) FILTER (WHERE restates), list(DISTINCT period_id) FILTER (WHERE restates) FROM news GROUP BY ALL"
@@ -380,6 +402,6 @@ FROM news n JOIN done d USING (kpi_code) ORDER BY ALL""",
         seal(store, head + 1, {name: SEALED[name] for name, some in what.items() if some})
     hashes = dict(con.execute("SELECT seq, hash FROM audit.ledger WHERE seq > ?", [head]).fetchall())
     return [
-        Report(code, sum(states[code].values()), written[code], restated[code], states[code], elsewhere.get(code, ()),
+        Report(code, sum(states[code].values()), written[code], restated[code], states[code], elsewhere.get(code, ()), failures.get(code, {}),
                texts.get(code, ""), head, done[code], hashes[done[code]])
         for code in codes]  # fmt: skip

@@ -110,6 +110,16 @@ class Table:
         return columns | {SNAPSHOT_COLUMN[0]: SNAPSHOT_COLUMN[1]} if self.snapshot else columns
 
     @cached_property
+    def codes(self) -> dict[str, tuple[str, ...]]:
+        """Columns with a code list, and its codes: what a definition may compare them with."""
+        listed = ((column, quality) for _, quality, column in qualities(self.document.data["schema"][0]) if column)
+        return {
+            c: tuple(map(str, q["arguments"]["validValues"]))
+            for c, q in listed
+            if "validValues" in q.get("arguments", {})
+        }
+
+    @cached_property
     def identity(self) -> tuple[str, ...]:
         """The columns by which a row is recognised when it comes again."""
         return ("kato", *self.key, *((SNAPSHOT_COLUMN[0],) if self.snapshot else ()))

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import duckdb
 
+from warehouse.lost import MANIFEST
 from warehouse.sql import literal
 from warehouse.store import Home, Store, StoreError, ledger_head, locked, opened
 
@@ -30,7 +31,6 @@ EXPORTS = {
     "case_passports.csv": "FROM registry.case_passport ORDER BY code, version",
 }
 FORMATS = {".csv": "FORMAT csv, HEADER", ".parquet": "FORMAT parquet, COMPRESSION zstd"}
-MANIFEST = "release.json"
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,10 @@ class StoreError(RuntimeError):
     """The warehouse cannot be opened or does not fit the contracts; the message says what to do."""
 
 
+class BusyError(StoreError):
+    """Another process writes the warehouse."""
+
+
 @dataclass(frozen=True)
 class Home:
     """Where one installation keeps everything: `QALA_HOME`, or ./qala-home."""
@@ -204,15 +208,15 @@ def ledger_head(con: duckdb.DuckDBPyConnection) -> tuple[int, str]:
 
 
 @contextmanager
-def locked(home: Home) -> Iterator[None]:
-    """Hold the home's writer lock. Raises StoreError if another process keeps it too long."""
+def locked(home: Home, seconds: float = LOCK_SECONDS) -> Iterator[None]:
+    """Hold the home's writer lock. Raises BusyError if another process keeps it too long."""
     home.root.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(home.root / ".writer.lock", timeout=LOCK_SECONDS)
+    lock = FileLock(home.root / ".writer.lock", timeout=seconds)
     try:
         lock.acquire()
     except Timeout as error:
-        raise StoreError(
-            f"another process has been writing {home.warehouse} for {LOCK_SECONDS} s; "
+        raise BusyError(
+            f"another process has been writing {home.warehouse} for {seconds:g} s; "
             "wait for its run to end, or stop it in the Dagster UI"
         ) from error
     try:
@@ -241,9 +245,13 @@ def opened(home: Home, run_id: str | None = None, *, sealed: bool = False) -> It
     }
     if limit := os.environ.get(MEMORY_LIMIT):
         config["memory_limit"] = f"{_left_for_duckdb(limit)}MiB"
-    con = duckdb.connect(str(home.warehouse), config=config)
+    from warehouse import lost
+
+    lost.refuse_lost(home)
+    con = _connected(home.warehouse, config=config)
     try:
         con.execute("SET TimeZone = 'UTC'")
+        lost.refuse_older(home, con)
         store = Store(con, home, run_id)
         _fit(store)
         if sealed:
@@ -254,6 +262,30 @@ def opened(home: Home, run_id: str | None = None, *, sealed: bool = False) -> It
         yield store
     finally:
         con.close()
+
+
+@contextmanager
+def looking(home: Home) -> Iterator[Store]:
+    """Open the warehouse itself for a moment, to read what no release tells. Raises BusyError if another process writes it just now."""
+    from warehouse import lost
+
+    with locked(home, 0):
+        con = _connected(home.warehouse, read_only=True)
+        try:
+            lost.refuse_older(home, con)
+            yield Store(con, home)
+        finally:
+            con.close()
+
+
+def _connected(file: Path, **how: Any) -> duckdb.DuckDBPyConnection:
+    try:
+        return duckdb.connect(str(file), **how)
+    except duckdb.Error as error:
+        said = str(error).splitlines()[0]
+        if "lock" in said.lower() or "different configuration" in said:
+            raise BusyError(f"{file} is held by another process or connection ({said}); close it there") from error
+        raise StoreError(f"{file} cannot be opened ({said}); restore it from a backup") from error
 
 
 def _left_for_duckdb(limit: str) -> int:
@@ -330,12 +362,12 @@ def _fit(store: Store) -> None:
         found = con.execute("SELECT value FROM registry.setting WHERE name = 'schema'").fetchone()
         if found and found[0] == wanted:
             return
-    from warehouse import schema  # SQLAlchemy: a third of a second that those who only read need not pay
+    from warehouse import fitting, schema  # SQLAlchemy: a third of a second that those who only read need not pay
     from warehouse.views import VIEWS
 
     with store.transaction():
-        _refuse_older(store, fixed_tables.fixed_columns())
-        _add_columns(store)
+        fitting.refuse_older(store, fixed_tables.fixed_columns())
+        fitting.add_columns(store)
         meta = schema.metadata(store.tables.values())
         con.execute("; ".join((*schema.ddl(meta), *schema.descriptions(meta))))
         places = [f"{place}.{name}" for name in store.tables for place in ("showcase", "history")]
@@ -354,46 +386,6 @@ def _fit(store: Store) -> None:
         con.execute("INSERT INTO registry.setting VALUES ('schema', ?)", [wanted])
         (first,) = store.record([("schema", "warehouse", {"sha256": wanted})])
         seal(store, first, {}, REGISTRIES)
-
-
-def _refuse_older(store: Store, fixed: Mapping[str, list[str]]) -> None:
-    """A file whose fixed tables have other columns was made by another qala: it is neither guessed at nor half changed."""
-    rows = store.con.execute(
-        "SELECT schema_name || '.' || table_name, list(column_name) FROM duckdb_columns() GROUP BY ALL"
-    ).fetchall()
-    for name, columns in rows:
-        if name in fixed and set(columns) != set(fixed[name]):
-            differing = ", ".join(sorted(set(columns) ^ set(fixed[name])))
-            raise StoreError(
-                f"{store.home.warehouse} was made by another version of qala ({name} differs in {differing}); "
-                "set it aside, or use that version"
-            )
-
-
-def _add_columns(store: Store) -> None:
-    """A contract may gain columns; a column that vanished or changed its type needs a decision, not a guess."""
-    existing: dict[str, dict[str, str]] = {}
-    rows = store.con.execute(
-        "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE schema_name = 'showcase'"
-    ).fetchall()
-    for table, column, sql_type in rows:
-        existing.setdefault(table, {})[column] = sql_type
-    for name, columns in existing.items():
-        contract = store.tables.get(name)
-        if contract is None:
-            raise StoreError(
-                f"the warehouse has table showcase.{name}, but no contract describes it any more; "
-                f"put {name}.odcs.yaml back or move the data to a new home"
-            )
-        for column in contract.columns:
-            if column.name not in columns:
-                for place in ("showcase", "history"):
-                    store.con.execute(f'ALTER TABLE {place}.{name} ADD COLUMN "{column.name}" {column.sql_type}')
-            elif columns[column.name].replace(" ", "") != column.sql_type.upper().replace(" ", ""):
-                raise StoreError(
-                    f"showcase.{name}.{column.name} is {columns[column.name]} in the warehouse and {column.sql_type} "
-                    f"in {contract.document.path}; add a new column instead of changing a type"
-                )
 
 
 def _rules(store: Store) -> list[tuple[Any, ...]]:
@@ -433,7 +425,8 @@ def _fill_registries(store: Store) -> None:
 def register_catalogue(store: Store, catalogue: Catalogues, hashes: Mapping[tuple[str, int], str]) -> None:
     """Bring spheres, initiatives and KPI versions of a catalogue into the registry, in a transaction of its own.
 
-    Raises StoreError if a version already used here has another meaning now: a definition is never edited after use.
+    Raises StoreError if a version already used here has another meaning now, or has given its place to another: a definition is
+    never edited after use.
     """
     known = {(code, version): digest for code, version, digest in
              store.con.execute("SELECT code, version, definition_hash FROM registry.kpi").fetchall()}  # fmt: skip
@@ -442,6 +435,13 @@ def register_catalogue(store: Store, catalogue: Catalogues, hashes: Mapping[tupl
             raise StoreError(
                 f"{place[0]} version {place[1]} was used in this warehouse with another meaning; "
                 "restore it, and write the change as a new version with its own valid_from"
+            )
+    defined = {code for code, _ in hashes}
+    for code, former in sorted(set(known) - set(hashes)):
+        if code in defined:  # a list that was taken away whole is another matter
+            raise StoreError(
+                f"{code} version {former} was used in this warehouse and is no longer defined; "
+                "put it back beside the newer version, and end it with valid_to"
             )
     setting = store.con.execute("SELECT value FROM registry.setting WHERE name = 'catalogue'").fetchone()
     if setting and setting[0] == catalogue.digest:

@@ -41,6 +41,11 @@ def kpi_assets(catalogue: Catalogues, tables: Mapping[str, Table]) -> dg.AssetsD
         for report in reports:
             if report.written:  # a correction leaves most as they were
                 tell(context, f"{report.kpi_code}: {_done([report])}")
+            for why, cells in report.failures.items():
+                tell(
+                    context,
+                    f"{report.kpi_code}: {cells:,} cells could not be computed ({why}): they are not calculable",
+                )
             yield dg.MaterializeResult(asset_key=codes[report.kpi_code], metadata=_metadata(report))
 
     return kpis
@@ -63,6 +68,7 @@ def _metadata(report: Report) -> dict[str, Any]:
         "sql": dg.MetadataValue.md(f"```sql\n{report.sql}\n```"),
     }
     metadata |= {f"state: {state}": count for state, count in report.states.items()}
+    metadata |= {f"failed: {why}": cells for why, cells in report.failures.items()}
     if report.other_periods:
         metadata["restated in other periods"] = ", ".join(report.other_periods)
     return metadata

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import hashlib
 import os
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from kpi_definitions.documents import DocumentError
 from pipelines.cli.common import HomeOption, JsonOption, app, err, fail, home_of, out, print_json
 from warehouse.store import Home, StoreError
-
-if TYPE_CHECKING:
-    from connectors.corrections import Declared
 
 
 @app.command()
@@ -72,8 +67,18 @@ def deliver(
 def run(
     period: Annotated[
         str | None,
-        typer.Argument(help="Months to run: 2026-01, 2026-Q1, 2026-01/2026-06; left out: those with waiting extracts"),
+        typer.Argument(
+            help="Months to run: 2026-01, 2026-Q1, 2026-01/2026-06; left out: those with waiting extracts, and those still to be computed"
+        ),
     ] = None,
+    start_anew: Annotated[
+        bool,
+        typer.Option(
+            "--start-anew",
+            help="Go on with a warehouse that is not that of the release, or with none: the release is set aside, and every receipt of the archive "
+            "waits again (what the warehouse knows is put away unread)",
+        ),
+    ] = False,
     home: HomeOption = None,
 ) -> None:
     """Take in what waits, check, load, compute, publish: the Dagster job, in this process."""
@@ -81,36 +86,51 @@ def run(
     from connectors.corrections import read_corrections
     from connectors.deliver import collect
     from connectors.intake import sources_of
+    from kpi_definitions.catalogue import load
+    from pipelines.todo import todo
+    from warehouse import lost
     from warehouse.contracts import load_tables
-    from warehouse.periods import add_months, month_id, parse_period
+    from warehouse.due import running_month
+    from warehouse.periods import parse_period
+    from warehouse.sound import refuse_faulty
 
     place = home_of(home)
     archive, tables = Archive(place.archive), load_tables()
     try:
+        catalogue = load(place.catalogues)
+        refuse_faulty(catalogue)
+        if start_anew:
+            aside, again = lost.set_aside(place), archive.wait_again()
+            out.print(
+                f"the release is now {aside}" if aside else "there is no release to set aside",
+                highlight=False,
+                soft_wrap=True,
+            )
+            out.print(f"{again:,} receipts wait again", highlight=False)
         for drop in collect(place.inbox, archive, tables, sources_of(place, tables)) if place.inbox.exists() else []:
             out.print(
                 drop.error or f"inbox: {drop.manifest.name}, {len(drop.receipts)} deliveries",
                 highlight=False,
                 soft_wrap=True,
             )
-        waiting = archive.pending()
-        wanted = [period] if period else [r.period for r in waiting]
-        months = tuple(m for p in wanted for m in parse_period(p).months)
-        declared = read_corrections(place.corrections, tables)
-    except (DocumentError, ValueError) as error:
+        work = todo(place, archive.pending(), read_corrections(place.corrections, tables), catalogue)
+        months = parse_period(period).months if period else work.months
+    except (DocumentError, StoreError, ValueError) as error:
         raise fail(error) from None
-    running = month_id(dt.datetime.now(dt.timezone(dt.timedelta(hours=5))).date())  # Asia/Almaty
-    if any(m >= running for m in months):
+    running = running_month()
+    if work.early or any(m >= running for m in months):
         out.print(f"months from {running} on have not ended: they wait", highlight=False)
         months = tuple(m for m in months if m < running)
-    corrected = _untried(place, declared)
-    if corrected and not period:
-        # what a correction touches is computed whatever the month
-        months = months or (month_id(add_months(parse_period(running).start, -1)),)
+    if work.said:
+        out.print(f"what is still to be computed cannot be told: {work.said}", highlight=False, soft_wrap=True)
+    if not period and work.due and work.due.months:
+        out.print(
+            f"loaded, not computed or not released: {', '.join(work.due.months)}", highlight=False, soft_wrap=True
+        )
     if not months:
         out.print("nothing to run; deliver an extract (qala deliver --help) or name a period: qala run 2026-01")
         return
-    if not _run(place, months, None if period else {*corrected, *(r.table for r in waiting)}):
+    if not _run(place, months, None if period else work.tables, None if period else work.codes):
         raise typer.Exit(1)
     status(home=place.root)
 
@@ -125,6 +145,7 @@ def reread(
     """Read deliveries in force again from the archive, by the contracts as they are now, and compute what changes."""
     from connectors.reread import request
     from warehouse.contracts import load_tables
+    from warehouse.due import running_month
     from warehouse.periods import add_months, month_id, parse_period
     from warehouse.store import writing
 
@@ -137,7 +158,7 @@ def reread(
     except (ValueError, StoreError) as error:
         raise fail(error) from None
     out.print(f"{len(receipts)} deliveries are read again", highlight=False)
-    running = month_id(dt.datetime.now(dt.timezone(dt.timedelta(hours=5))).date())  # Asia/Almaty
+    running = running_month()
     months = {m for r in receipts for m in parse_period(r.period).months if m < running}
     # what is read again is loaded whatever the month
     months = months or {month_id(add_months(parse_period(running).start, -1))}
@@ -146,20 +167,12 @@ def reread(
     status(home=place.root)
 
 
-def _untried(place: Home, declared: Sequence[Declared]) -> set[str]:
-    """Tables of corrections that have come or changed since the release."""
-    from warehouse.store import reading
-
-    if not declared or not place.released_file.exists():
-        return set()
-    with reading(place) as store:
-        tried = {row[0] for row in store.con.execute("SELECT DISTINCT sha256 FROM audit.correction").fetchall()}
-    return {
-        d.correction.table for d in declared if hashlib.sha256(d.document.path.read_bytes()).hexdigest() not in tried
-    }
-
-
-def _run(place: Home, months: tuple[str, ...], tables: Collection[str] | None = None) -> bool:
+def _run(
+    place: Home,
+    months: tuple[str, ...],
+    tables: Collection[str] | None = None,
+    codes: Collection[str] | None = None,
+) -> bool:
     from pipelines.run import run_months
 
     with out.status("starting Dagster") as spinner:
@@ -168,7 +181,7 @@ def _run(place: Home, months: tuple[str, ...], tables: Collection[str] | None = 
             out.print(f"  {text}", highlight=False, soft_wrap=True)
             spinner.update(text)
 
-        results = run_months(place, months, say, tables)
+        results = run_months(place, months, say, tables, codes)
     for result in results:
         span = result.first if result.first == result.last else f"{result.first} to {result.last}"
         if result.success:
@@ -190,9 +203,10 @@ def status(as_json: JsonOption = False, home: HomeOption = None) -> None:
 
     place = home_of(home)
     waiting = len(Archive(place.archive).pending())
+    uncomputed, told = _uncomputed(place)
     try:
         with reading(place) as store:
-            answer = {**ask(store), "waiting": waiting, "home": str(place.root)}
+            answer = {**ask(store), "waiting": waiting, "loaded_not_computed": uncomputed, "home": str(place.root)}
     except StoreError as error:
         if as_json:
             print_json(
@@ -201,17 +215,40 @@ def status(as_json: JsonOption = False, home: HomeOption = None) -> None:
                     "deliveries": {},
                     "values": {},
                     "waiting": waiting,
+                    "loaded_not_computed": uncomputed,
                     "release": None,
                     "home": str(place.root),
                 }
             )
             return
         out.print(f"{waiting} extracts wait", highlight=False)
+        _say_uncomputed(uncomputed, told)
         raise fail(error) from None
     if as_json:
         print_json(answer)
     else:
         show.status(out, answer)
+        _say_uncomputed(uncomputed, told)
+
+
+def _uncomputed(place: Home) -> tuple[list[str] | None, str]:
+    """Months that were loaded, or whose definitions are new, and not computed since; None, and why, if it cannot be told just now."""
+    from kpi_definitions.catalogue import load
+    from warehouse.due import due_home
+
+    try:
+        found = due_home(place, load(place.catalogues))
+    except (DocumentError, StoreError) as error:
+        return None, str(error)
+    return sorted({*found.uncomputed, *found.unreleased}), ""
+
+
+def _say_uncomputed(months: list[str] | None, told: str) -> None:
+    if months or told:
+        what = ", ".join(months or ()) or f"cannot be told ({told})"
+        out.print(
+            f"loaded, not computed: {what}" + ("   (next: qala run)" if months else ""), highlight=False, soft_wrap=True
+        )
 
 
 @app.command()

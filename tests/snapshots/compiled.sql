@@ -354,6 +354,14 @@ FROM showcase.fct_appeal AS t
 JOIN cells AS c ON t.kato = c.kato AND date_trunc('month', t."first_answer_at") = c.period_start
 GROUP BY c.kato, c.period_id;
 
+-- MGT02-2 version 2: Median response time to non-emergency inquiries
+SELECT c.kato, c.period_id,
+       CAST(MEDIAN(DATE_DIFF('MICROSECOND', t.registered_at, t.first_answer_at) / 86400000000.0) FILTER (WHERE (t.is_emergency = FALSE)) AS DOUBLE) AS mgt02_2_v2_n,
+       count(DATE_DIFF('MICROSECOND', t.registered_at, t.first_answer_at) / 86400000000.0) FILTER (WHERE (t.is_emergency = FALSE)) AS mgt02_2_v2_s
+FROM showcase.fct_appeal AS t
+JOIN cells AS c ON t.kato = c.kato AND date_trunc('month', t."first_answer_at") = c.period_start
+GROUP BY c.kato, c.period_id;
+
 -- MGT03-1 version 1: City services accessible and requestable online
 SELECT c.kato, c.period_id,
        CAST(coalesce(count_if((t.is_fully_online)), 0) AS DECIMAL(38,6)) AS mgt03_1_v1_n,
@@ -424,6 +432,14 @@ GROUP BY c.kato, c.period_id;
 SELECT c.kato, c.period_id,
        CAST(QUANTILE_CONT(DATE_DIFF('SECOND', t.received_at, t.first_arrived_at) / 60.0, 0.9) FILTER (WHERE (t.priority = 1)) AS DOUBLE) AS saf02_1_v1_n,
        count(DATE_DIFF('SECOND', t.received_at, t.first_arrived_at) / 60.0) FILTER (WHERE (t.priority = 1)) AS saf02_1_v1_s
+FROM showcase.fct_emergency_call AS t
+JOIN cells AS c ON t.kato = c.kato AND date_trunc('month', t."first_arrived_at") = c.period_start
+GROUP BY c.kato, c.period_id;
+
+-- SAF02-1 version 2: 90th percentile of emergency response time (call to arrival)
+SELECT c.kato, c.period_id,
+       CAST(QUANTILE_CONT(DATE_DIFF('MICROSECOND', t.received_at, t.first_arrived_at) / 60000000.0, 0.9) FILTER (WHERE (t.priority = 1)) AS DOUBLE) AS saf02_1_v2_n,
+       count(DATE_DIFF('MICROSECOND', t.received_at, t.first_arrived_at) / 60000000.0) FILTER (WHERE (t.priority = 1)) AS saf02_1_v2_s
 FROM showcase.fct_emergency_call AS t
 JOIN cells AS c ON t.kato = c.kato AND date_trunc('month', t."first_arrived_at") = c.period_start
 GROUP BY c.kato, c.period_id;
@@ -587,6 +603,15 @@ SELECT c.kato, c.period_id,
        CAST(coalesce(count_if((DATE_DIFF('SECOND', t.planned_departure_at, t.actual_departure_at) BETWEEN -60 AND 180)), 0) AS DECIMAL(38,6)) AS trl02_2_v1_n,
        CAST(COUNT(*) AS DECIMAL(38,6)) AS trl02_2_v1_d,
        count(*) AS trl02_2_v1_s
+FROM showcase.fct_trip AS t
+JOIN cells AS c ON t.kato = c.kato AND date_trunc('month', t."planned_departure_at") = c.period_start
+GROUP BY c.kato, c.period_id;
+
+-- TRL02-2 version 2: Trips departing on schedule (-1 to +3 minutes)
+SELECT c.kato, c.period_id,
+       CAST(coalesce(count_if((t.actual_departure_at BETWEEN t.planned_departure_at - INTERVAL '60' SECOND AND t.planned_departure_at + INTERVAL '180' SECOND)), 0) AS DECIMAL(38,6)) AS trl02_2_v2_n,
+       CAST(COUNT(*) AS DECIMAL(38,6)) AS trl02_2_v2_d,
+       count(*) AS trl02_2_v2_s
 FROM showcase.fct_trip AS t
 JOIN cells AS c ON t.kato = c.kato AND date_trunc('month', t."planned_departure_at") = c.period_start
 GROUP BY c.kato, c.period_id;

@@ -163,7 +163,7 @@ def explain(
         "sql": _statement(compiled, kato, period, current["as_of_seq"]),
         "deliveries": _deliveries(store, compiled, kato, period, current["as_of_seq"], store.head if seq is None else seq),
         "corrections": _corrections(store, compiled, kato, period, current["as_of_seq"]),
-        "earlier": _earlier(store, code, kato, period.id, seq),
+        "earlier": _earlier(store, compiled, kato, period, seq),
     }  # fmt: skip
 
 
@@ -332,20 +332,40 @@ def _corrections(store: Store, compiled: Compiled, kato: str, period: Period, se
     return found
 
 
-def _earlier(store: Store, code: str, kato: str, period_id: str, seq: int | None) -> list[dict[str, Any]]:
-    """Values of the cell before the one that holds (or held at `seq`), newest first, each with the deliveries up to its successor."""
+def _earlier(store: Store, compiled: Compiled, kato: str, period: Period, seq: int | None) -> list[dict[str, Any]]:
+    """Values of the cell before the one that holds (or held at `seq`), newest first, each with the deliveries that may have changed it."""
     last = store.head if seq is None else seq
     found = store.con.execute(
         "SELECT value, numerator, denominator, state, reason, definition_version, as_of_seq, computed_at, valid_to_seq, "
         "lead(as_of_seq) OVER (ORDER BY valid_from_seq) AS next_as_of FROM kpi.value WHERE (kpi_code, kato, period_id) = (?, ?, ?) "
-        "QUALIFY valid_to_seq <= ? ORDER BY valid_from_seq DESC", [code, kato, period_id, last]
+        "QUALIFY valid_to_seq <= ? ORDER BY valid_from_seq DESC", [compiled.kpi.code, kato, period.id, last]
     )  # fmt: skip
     names = [d[0] for d in found.description or ()]
     result = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
     for one in result:
-        between = store.con.execute(
-            "SELECT delivery_id, table_name, period_id, file_name FROM audit.delivery WHERE loaded_seq > ? AND loaded_seq <= ? AND state = 'loaded' "
-            "AND (scope = ? OR scope = 'KZ' OR (length(scope) = 2 AND starts_with(?, scope))) ORDER BY delivery_id",
-            [one["as_of_seq"], one.pop("next_as_of"), kato, kato]).fetchall()  # fmt: skip
-        one["deliveries_since"] = [f"{d} {table} {period} {file}" for d, table, period, file in between]
+        one["deliveries_since"] = _since(store, compiled, kato, period, one["as_of_seq"], one.pop("next_as_of"))
     return result
+
+
+def _since(store: Store, compiled: Compiled, kato: str, period: Period, after: int, until: int) -> list[str]:
+    """Deliveries of tables the KPI reads, decided on between two sequences: those for the period, and those by which rows of it came or went."""
+    moved: set[int] = set()
+    for scan in compiled.scans:
+        rows = Scan(scan.table, scan.time, scan.grain, (Measure("rows_moved", "count(*)"),)).sql(
+            f"""(SELECT *, valid_from_seq AS moved FROM showcase.{scan.table} WHERE valid_from_seq > {after} AND valid_from_seq <= {until}
+UNION ALL BY NAME SELECT * EXCLUDE (valid_to_seq), valid_from_seq AS moved FROM history.{scan.table} WHERE valid_from_seq > {after} AND valid_from_seq <= {until}
+UNION ALL BY NAME SELECT * EXCLUDE (valid_to_seq), valid_to_seq AS moved FROM history.{scan.table} WHERE valid_to_seq > {after} AND valid_to_seq <= {until})""",
+            window(kato, period.start, period.end, period.id),
+            any_window=True,
+            by="t.moved",
+        )
+        moved |= {row[0] for row in store.con.execute(rows).fetchall()}
+    tables = ", ".join(map(literal, compiled.tables))
+    found = store.con.execute(
+        f"""SELECT delivery_id, table_name, period_id, file_name FROM audit.delivery
+WHERE loaded_seq > ? AND loaded_seq <= ? AND state IN ('loaded', 'refused') AND table_name IN ({tables})
+  AND (scope = ? OR scope = 'KZ' OR (length(scope) = 2 AND starts_with(?, scope)))
+  AND (period_start < ? AND period_end > ? OR loaded_seq IN ({", ".join(map(str, sorted(moved))) or "NULL"})) ORDER BY delivery_id""",
+        [after, until, kato, kato, period.end, period.start],
+    ).fetchall()
+    return [f"{d} {table} {own} {file}" for d, table, own, file in found]

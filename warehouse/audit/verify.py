@@ -17,7 +17,8 @@ from typing import Any
 from kpi_definitions.compiler import fingerprint
 from kpi_definitions.model import Kpi
 from warehouse.compute import VALUE
-from warehouse.release import MANIFEST, file_sha256
+from warehouse.lost import MANIFEST
+from warehouse.release import file_sha256
 from warehouse.seal import CATALOGUE, REGISTRIES, SEAL_COLUMNS, all_sealed, hash_of_seals, of_registry, recomputed
 from warehouse.store import NOTHING, Home, Store, StoreError, ledger_hash
 
