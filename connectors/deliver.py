@@ -16,9 +16,8 @@ from typing import Any
 from connectors.archive import Archive, Receipt
 from connectors.source_contract import STANDARD, SourceContract
 from warehouse.contracts import Table
-from warehouse.load import FIRST_YEAR, LAST_YEAR, settlements
+from warehouse.load import FIRST_YEAR, LAST_YEAR, settlements, territory
 from warehouse.periods import parse_period
-from warehouse.store import territory
 
 MANIFEST = ".manifest.json"
 _KEYS = {"file", "table", "system", "settlement", "scope", "period", "sha256", "rows"}

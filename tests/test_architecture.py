@@ -17,6 +17,7 @@ ALLOWED = {
     "pipelines": {"connectors", "kpi_definitions", "warehouse"},
     "connectors": {
         "warehouse.apart",
+        "warehouse.assertions",
         "warehouse.contracts",
         "warehouse.rules",
         "warehouse.sql",

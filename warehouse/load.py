@@ -19,7 +19,7 @@ from warehouse.quality import FAILS, journal
 from warehouse.replace import load_turn, turns_of
 from warehouse.seal import SEALED, of_table, seal
 from warehouse.sql import literal, quoted
-from warehouse.store import FIRST_YEAR, LAST_YEAR, Home, Store, StoreError, settlements, writing
+from warehouse.store import FIRST_YEAR, LAST_YEAR, Home, Store, StoreError, settlements, territory, writing
 
 __all__ = [
     "FIRST_YEAR",
@@ -39,6 +39,7 @@ __all__ = [
     "same_bytes",
     "settlements",
     "standing",
+    "territory",
     "writing",
 ]
 
@@ -286,7 +287,8 @@ ORDER BY d.loaded_seq""", [deliveries[0].table]).fetchall()  # fmt: skip
             found[one.delivery_id] = latest[place][1]
             continue
         months = set(one.months)
-        for other in [p for p in latest if p != place and p[0] == one.system]:
+        near = [p for p in latest if p != place and p[0] == one.system and ("KZ" in (p[1], one.scope) or p[1][:2] == one.scope[:2])]
+        for other in near:
             if months & set(parse_period(other[2]).months):
                 del latest[other]
         latest[place] = (one.sha256, one.delivery_id, contracts[one.delivery_id])
