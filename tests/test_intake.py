@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -449,8 +450,14 @@ def test_too_many_repeated_keys_are_a_warning(desk: Desk, store: Store, repeated
 
 
 def test_volume_is_judged_against_the_median_of_the_last_twelve_loads(desk: Desk, store: Store) -> None:
+    numbers = itertools.count(1, 1000)
+
+    def of(rows: int, period: str) -> str:
+        day = f"{period}-05" if "-" in period else f"{period}-03-05"
+        return appeals(rows, next(numbers), registered_at=f"{day} 10:00:00", first_answer_at="", closed_at="")
+
     def volume(rows: int, period: str, **slice_: str) -> tuple[bool, str]:
-        desk.deliver(appeals(rows), period=period, **slice_)
+        desk.deliver(of(rows, period), period=period, **slice_)
         report = desk.take(store)
         (outcome,) = report.outcomes
         assert outcome.state == "loaded", "volume is a warning"
@@ -460,7 +467,7 @@ def test_volume_is_judged_against_the_median_of_the_last_twelve_loads(desk: Desk
 
     def load_months(year: int, *sizes: int) -> None:
         for month, rows in enumerate(sizes, 1):
-            desk.deliver(appeals(rows), period=f"{year}-{month:02}")
+            desk.deliver(of(rows, f"{year}-{month:02}"), period=f"{year}-{month:02}")
         assert {o.state for o in desk.take(store).outcomes} == {"loaded"}
 
     assert volume(40, "2023-12") == (True, "volume_ratio = no data")
