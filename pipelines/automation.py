@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from connectors.deliver import collect
+from connectors.inbox import BusyError, collect
 from pipelines.resources import Qala, months
 from pipelines.run import blocks, selection
 from warehouse.periods import parse_period
@@ -38,19 +38,26 @@ def inbox_sensor(context: dg.SensorEvaluationContext, qala: Qala) -> Iterator[dg
 
     A receipt that waits is asked for once: a failed run is for people to see to.
     """
-    drops = collect(qala.home.inbox, qala.archive, qala.tables, qala.sources) if qala.home.inbox.exists() else []
+    try:
+        drops = collect(qala.home.inbox, qala.archive, qala.tables, qala.sources) if qala.home.inbox.exists() else []
+    except BusyError as error:
+        context.log.info(str(error))
+        drops = []
     for drop in drops:
-        context.log.info(drop.error or f"{drop.manifest.name}: {len(drop.receipts)} deliveries taken in")
+        context.log.info(drop.told)
+    for told in qala.archive.set_aside():
+        context.log.warning(told)
+    waiting = qala.archive.pending()
     closed = set(months.get_partition_keys())
     newest: dict[str, str] = {}
     early: set[str] = set()
-    for receipt in qala.archive.pending():
+    for receipt in waiting:
         period = parse_period(receipt.period)
         if period.closing_month in closed:
             newest |= dict.fromkeys(period.months, receipt.receipt_id)
         else:
             early.add(period.id)
-    tables = {r.table for r in qala.archive.pending()}
+    tables = {r.table for r in waiting}
     for first, last in blocks(tuple(newest)):
         tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
         yield dg.RunRequest(

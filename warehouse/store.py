@@ -198,15 +198,15 @@ def ledger_head(con: duckdb.DuckDBPyConnection) -> tuple[int, str]:
 
 
 @contextmanager
-def locked(home: Home) -> Iterator[None]:
+def locked(home: Home, seconds: float = LOCK_SECONDS) -> Iterator[None]:
     """Hold the home's writer lock. Raises StoreError if another process keeps it too long."""
     home.root.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(home.root / ".writer.lock", timeout=LOCK_SECONDS)
+    lock = FileLock(home.root / ".writer.lock", timeout=seconds)
     try:
         lock.acquire()
     except Timeout as error:
         raise StoreError(
-            f"another process has been writing {home.warehouse} for {LOCK_SECONDS} s; "
+            f"another process has been writing {home.warehouse} for {seconds:g} s; "
             "wait for its run to end, or stop it in the Dagster UI"
         ) from error
     try:
