@@ -2,7 +2,8 @@
 
 Content is stored once, compressed with zstandard; a receipt says what was declared about it. Receipts are files, so that
 `qala deliver` works while a run has the warehouse open. A receipt waits in `pending/` until the run that registered
-its delivery has decided on it, then moves to the folder of its month; nothing is ever deleted.
+its delivery has decided on it, then moves to the folder of its month; one that is taken back before moves to `withdrawn/`, and
+when the ledger has that, to the folder of its month too. Nothing is ever deleted.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from typing import BinaryIO
 
 import zstandard
 
+from connectors import receipts
+from connectors.files import free, sweep, write_whole
 from warehouse.load import Receipt
 
 __all__ = ["Archive", "ArchiveError", "Receipt"]
@@ -37,49 +40,89 @@ class Archive:
     def __init__(self, root: Path):
         self.root = root
         self.pending_folder = root / "receipts" / "pending"
+        self.withdrawn_folder = root / "receipts" / "withdrawn"
+        self._swept = False
 
     def receive(
         self, file: Path, *, table: str, system: str, scope: str, period: str, declared_rows: int | None = None
     ) -> Receipt:
         """Keep a file's bytes and write its receipt. The same bytes are stored once, however often they come."""
-        sha256, size = self._keep(file)
-        now = dt.datetime.now(dt.UTC)
-        digest = hashlib.sha256(f"{sha256} {table} {system} {scope} {period}".encode()).hexdigest()[:8]
-        receipt = Receipt(
-            f"{now:%Y%m%dT%H%M%S.%f}-{digest}",
-            table,
-            system,
-            scope,
-            period,
-            file.name,
-            sha256,
-            size,
-            now.isoformat(),
-            declared_rows,
+        receipt = self.reserve(
+            file, table=table, system=system, scope=scope, period=period, declared_rows=declared_rows
         )
-        self.pending_folder.mkdir(parents=True, exist_ok=True)
-        _write_whole(
-            self.pending_folder / f"{receipt.receipt_id}.json",
-            json.dumps(asdict(receipt), ensure_ascii=False, indent=1).encode(),
-        )
+        self.enter(receipt)
         return receipt
+
+    def reserve(
+        self, file: Path, *, table: str, system: str, scope: str, period: str, declared_rows: int | None = None
+    ) -> Receipt:
+        """Keep a file's bytes and give the delivery its number; nothing is delivered until `enter`."""
+        sha256, size = self._keep(file)
+        digest = hashlib.sha256(f"{sha256} {table} {system} {scope} {period}".encode()).hexdigest()[:8]
+        now = dt.datetime.now(dt.UTC)
+        number = f"{receipts.next_moment(self.root / 'receipts', now)}-{digest}"
+        return Receipt(number, table, system, scope, period, file.name, sha256, size, now.isoformat(), declared_rows)
+
+    def enter(self, receipt: Receipt) -> None:
+        """Write a receipt, unless that was done before: then whoever began it and was stopped has come as far as this."""
+        if receipts.place_of(self.root / "receipts", receipt.receipt_id) is None:
+            self.pending_folder.mkdir(parents=True, exist_ok=True)
+            content = json.dumps(asdict(receipt), ensure_ascii=False, indent=1).encode()
+            write_whole(self.pending_folder / f"{receipt.receipt_id}.json", content)
 
     def keep(self, file: Path) -> str:
         """Keep a file's bytes without a receipt: it is no extract. Returns its SHA-256."""
         return self._keep(file)[0]
 
     def pending(self) -> list[Receipt]:
-        """Receipts not yet decided on, in order of arrival."""
-        if not self.pending_folder.exists():
-            return []
-        return [
-            Receipt(**json.loads(p.read_text(encoding="utf-8"))) for p in sorted(self.pending_folder.glob("*.json"))
-        ]
+        """Receipts not yet decided on, in order of arrival. Those that cannot be read are left out: see `set_aside`."""
+        return [found for _, found in receipts.waiting(self.pending_folder) if isinstance(found, Receipt)]
+
+    def set_aside(self) -> list[str]:
+        """Move pending receipts that cannot be read to `damaged/`, each with the reason beside it. Returns what to tell."""
+        told = []
+        for path, found in receipts.waiting(self.pending_folder):
+            if isinstance(found, Receipt):
+                continue
+            target = free(self.root / "receipts" / "damaged" / path.name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(target)
+            reason = (
+                f"{path.name}: {found}; put aside as {target}: deliver its file again, or put a mended receipt back"
+            )
+            write_whole(target.with_suffix(".reason.txt"), f"{reason}\n".encode())
+            told.append(reason)
+        return told
 
     def settle(self, receipt_id: str) -> None:
         """Put a decided receipt away; does nothing if that was done before."""
-        source = self.pending_folder / f"{receipt_id}.json"
-        target = self.root / "receipts" / f"{receipt_id[:4]}-{receipt_id[4:6]}" / source.name
+        self._put_away(self.pending_folder / f"{receipt_id}.json")
+
+    def withdraw(self, receipt_id: str, who: str, reason: str) -> Receipt:
+        """Take back a receipt that is not yet decided on: the next run enters that, and loads nothing of it. Raises ArchiveError."""
+        if not who.strip() or not reason.strip():
+            raise ArchiveError("say who takes the receipt back and why: --by NAME --reason TEXT")
+        known = {r.receipt_id: r for r in self.pending()}
+        if receipt_id not in known:
+            raise ArchiveError(receipts.why_not(self.root / "receipts", receipt_id, list(known)))
+        source, target = (folder / f"{receipt_id}.json" for folder in (self.pending_folder, self.withdrawn_folder))
+        self.withdrawn_folder.mkdir(parents=True, exist_ok=True)
+        note = {"by": who.strip(), "reason": reason.strip(), "at": dt.datetime.now(dt.UTC).isoformat()}
+        content = json.loads(source.read_text(encoding="utf-8")) | {receipts.NOTE: note}
+        write_whole(target, json.dumps(content, ensure_ascii=False, indent=1).encode())
+        source.unlink()
+        return known[receipt_id]
+
+    def withdrawn(self) -> list[receipts.Withdrawn]:
+        """Receipts that were taken back and are not yet entered in the ledger."""
+        return receipts.withdrawn(self.withdrawn_folder)
+
+    def withdrawal_entered(self, receipt_id: str) -> None:
+        """Put a receipt away whose withdrawal is in the ledger."""
+        self._put_away(self.withdrawn_folder / f"{receipt_id}.json")
+
+    def _put_away(self, source: Path) -> None:
+        target = self.root / "receipts" / f"{source.name[:4]}-{source.name[4:6]}" / source.name
         if source.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             source.replace(target)
@@ -140,6 +183,10 @@ class Archive:
         digest, size = hashlib.sha256(), 0
         folder = self.root / "sha256"
         folder.mkdir(parents=True, exist_ok=True)
+        if not self._swept:
+            sweep(folder, ".incoming-*")
+            sweep(self.pending_folder, ".tmp*")
+            self._swept = True
         # hashed and packed in one pass over the bytes; the name is known only at the end
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".incoming-", delete=False) as packed:
             temporary = Path(packed.name)
@@ -165,16 +212,3 @@ class Archive:
             temporary.chmod(0o444)
             temporary.replace(target)
         return digest.hexdigest(), size
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write so that a reader sees the whole file or none."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as handle:
-        try:
-            handle.write(content)
-            handle.flush()
-            os.fsync(handle.fileno())
-        except BaseException:
-            Path(handle.name).unlink()
-            raise
-    Path(handle.name).replace(path)

@@ -108,6 +108,8 @@ def _isolate(group: list[Incoming], error: duckdb.Error, refused: dict[int, Stru
         mend(one.readable, one.contract)
         return [group]
     reason = str(error).splitlines()[0]
+    for path in one.readable.files:  # where it lay while it was read tells nobody anything
+        reason = reason.replace(str(path), one.file_name)
     refused[one.delivery_id] = StructureError(
         f"{one.file_name}: cannot be read ({reason}); deliver it again or mend contract {one.contract.id}"
     )

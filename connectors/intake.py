@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
@@ -16,7 +17,9 @@ from connectors import gate
 from connectors.archive import Archive, ArchiveError
 from connectors.corrections import Declared, apply, read_corrections, retake
 from connectors.declared import hold
+from connectors.heading import listed
 from connectors.judge import judge
+from connectors.members import of_the_machine
 from connectors.readers import Readable, StructureError, unpack
 from connectors.source_contract import SHIPPED, STANDARD, SourceContract, load_sources, standard
 from warehouse.contracts import Table
@@ -33,10 +36,12 @@ from warehouse.load import (
     register,
     same_bytes,
 )
+from warehouse.withdrawals import enter_withdrawal
 
 TIME_ZONE = "Asia/Almaty"  # national civil time: timestamps with an offset are brought to it
 BATCH_BYTES, BATCH_DELIVERIES = 1 << 27, 2000  # what is gated, judged and loaded at once
 LARGE_ROWS, LARGEST_BATCH = 1 << 24, 8  # of a table from which on batches grow with it; up to so many times BATCH_BYTES
+MEMBERS = "members"  # rule of the finding that tells what was left out of an archive
 Progress = Callable[[str], None]
 T = TypeVar("T")
 
@@ -66,8 +71,11 @@ def sources_of(home: Home, tables: Mapping[str, Table]) -> dict[tuple[str, str],
     return load_sources(tables, [SHIPPED, home.contracts])
 
 
-def register_pending(store: Store, archive: Archive) -> int:
-    """Enter every pending receipt as a delivery. Returns how many were new."""
+def register_pending(store: Store, archive: Archive, progress: Progress = lambda _: None) -> int:
+    """Enter every pending receipt as a delivery, and what was taken back as withdrawn. Returns how many were new."""
+    for told in archive.set_aside():
+        progress(told)
+    enter_withdrawals(store, archive, progress)
     pending = archive.pending()
     new = register(store, pending)
     for receipt_id in decided(store, pending):  # a run ended between its decision and putting the receipt away
@@ -75,15 +83,30 @@ def register_pending(store: Store, archive: Archive) -> int:
     return new
 
 
+def enter_withdrawals(store: Store, archive: Archive, progress: Progress = lambda _: None) -> None:
+    """Enter in the ledger which receipts were taken back: their deliveries wait no longer."""
+    for one in archive.withdrawn():
+        entered = enter_withdrawal(store, one.receipt, one.by, one.reason)
+        archive.withdrawal_entered(one.receipt.receipt_id)
+        progress(
+            f"receipt {one.receipt.receipt_id} was taken back too late by {one.by}: delivery {entered.delivery_id} is {entered.decided} already; "
+            "deliver a correction"
+            if entered.decided
+            else f"receipt {one.receipt.receipt_id} was taken back by {one.by}: {one.reason}"
+        )
+
+
 def take_in(store: Store, archive: Archive, table: Table, sources: Mapping[tuple[str, str], SourceContract],
             months: Iterable[str] | None = None, progress: Progress = lambda _: None) -> Report:  # fmt: skip
     """Decide on every waiting delivery of a table that closes in `months` (all, if None), batch by batch."""
     report, corrections = Report(), read_corrections(store.home.corrections, {table.name: table, **store.tables})
+    enter_withdrawals(store, archive, progress)  # taken back since the receipts were registered
     retake(store, archive, table, corrections)
     waiting = [d for d in received(store, table.name) if d.reread_of is not None]
     waiting = sorted({*waiting, *received(store, table.name, months)}, key=lambda d: d.delivery_id)
     started, whole, done = time.monotonic(), sum(d.bytes for d in waiting), 0
-    with ThreadPoolExecutor(os.cpu_count()) as pool, tempfile.TemporaryDirectory(prefix="qala-") as scratch:
+    # the folder goes when nobody writes into it any more
+    with tempfile.TemporaryDirectory(prefix="qala-") as scratch, _pool() as pool:
 
         def open_up(batch: list[Delivery]) -> _Opened:
             return _open(pool, Path(scratch), archive, table, sources, batch)
@@ -96,6 +119,10 @@ def take_in(store: Store, archive: Archive, table: Table, sources: Mapping[tuple
             report.outcomes += outcomes
             report.findings += findings
             report.corrected += corrected
+            for finding in findings:
+                if finding.rule == MEMBERS:
+                    names = {d.delivery_id: d.file_name for d in batch}
+                    progress(f"delivery {finding.delivery_id} ({names[finding.delivery_id]}): {finding.observed}")
             for one in batch:
                 archive.settle(one.receipt_id)
             done += sum(d.bytes for d in batch)
@@ -103,6 +130,16 @@ def take_in(store: Store, archive: Archive, table: Table, sources: Mapping[tuple
                 f"{table.name}: {len(report.outcomes)} of {len(waiting)} deliveries, {_pace(report, time.monotonic() - started, done, whole)}"
             )
     return report
+
+
+@contextmanager
+def _pool() -> Iterator[ThreadPoolExecutor]:
+    """Threads that unpack; after an error those that have begun end, and no other begins."""
+    pool = ThreadPoolExecutor(os.cpu_count())
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _pace(report: Report, seconds: float, done: int, whole: int) -> str:
@@ -187,6 +224,13 @@ def _open(pool: ThreadPoolExecutor, scratch: Path, archive: Archive, table: Tabl
             return unpack(archive, one.sha256, contracts[one.delivery_id], place, one.file_name)
         except (StructureError, ArchiveError) as error:
             return error
+        except Exception as error:
+            if of_the_machine(error):
+                raise
+            return StructureError(
+                f"{one.file_name}: it cannot be read ({type(error).__name__}: {error}); deliver it as contract "
+                f"{contracts[one.delivery_id].id} says, or mend the contract"
+            )
 
     return _Opened(batch, folder, contracts, {one.delivery_id: pool.submit(unpacked, one) for one in batch})
 
@@ -227,6 +271,8 @@ def _take_batch(store: Store, archive: Archive, table: Table, opened: _Opened,
                 for d, reason in refusals.items()]  # fmt: skip
     counts: dict[int, tuple[int, int, int]] = {}
     relation, corrected = gate.STAGED, list[Corrected]()
+    findings += [Finding(i.delivery_id, MEMBERS, "warning", "conformity", True, f"left out: {listed(i.readable.left_out)}",
+                         "What is in an archive beside the extract has none of its columns") for i in judged if i.readable.left_out]  # fmt: skip
     if judged:
         profile, broken = gate.profile(store.con, table, judged)
         findings += judge(table, profile, broken)

@@ -6,14 +6,9 @@ read and compared with the contract first; columns are then addressed by name.
 
 from __future__ import annotations
 
-import codecs
 import csv
 import hashlib
-import lzma
 import re
-import shutil
-import zipfile
-import zlib
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -24,18 +19,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from connectors import members
 from connectors.archive import Archive, ArchiveError
+from connectors.decoding import decoded, holds_nul
+from connectors.heading import StructureError as StructureError
+from connectors.heading import check_header, header_of
 from connectors.source_contract import SourceContract
 
 _BLOCK = 1 << 20
 _MENDED_AT_ONCE = 8 << 20  # bytes
 _RAW = 10_000  # letters kept of a record that cannot be split
-_ZIP, _PARQUET = b"PK\x03\x04", b"PAR1"
+_PARQUET = b"PAR1"
 ROW_NUMBER = "__row_no"
-
-
-class StructureError(ValueError):
-    """The file as a whole is not what the contract describes; the message names file, what is wrong and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +53,17 @@ class Readable:
     numbered: bool = False  # carries __row_no as its last column, because broken records were taken out
     alone: bool = False  # must not be scanned together with other files
     bad: list[BadRecord] = field(default_factory=list)
+    left_out: tuple[str, ...] = ()  # members of the archive that are no extract
 
 
 def unpack(archive: Archive, sha256: str, contract: SourceContract, scratch: Path, file_name: str) -> Readable:
     """Bring a delivery's bytes into `scratch`, ready for DuckDB. Raises StructureError, ArchiveError."""
     readable = as_received(archive, sha256, contract, scratch, file_name)
-    if not readable.parquet and not all(_quotes_pair(path, contract) for path in readable.files):
+    if readable.parquet:
+        return readable
+    if any(holds_nul(path) for path in readable.files):
+        mend(readable, contract)  # such letters would be loaded
+    elif not all(_quotes_pair(path, contract) for path in readable.files):
         # DuckDB says so only where it scans few files (see _quotes_pair): a large file is scanned alone, others are mended at once
         readable.alone = len(readable.files) == 1 and readable.files[0].stat().st_size > _MENDED_AT_ONCE
         if not readable.alone:
@@ -92,25 +92,29 @@ def as_received(archive: Archive, sha256: str, contract: SourceContract, scratch
         try:
             schema = pq.read_schema(whole)
         except (pa.ArrowException, OSError) as error:
-            raise StructureError(f"{file_name}: the Parquet file cannot be read ({error}); deliver it again") from error
-        _check_header(tuple(schema.names), contract, file_name)
+            if members.of_the_machine(error):
+                raise
+            said = str(error).replace(str(whole), file_name)
+            raise StructureError(f"{file_name}: the Parquet file cannot be read ({said}); deliver it again") from error
+        check_header(tuple(schema.names), contract, file_name)
         return Readable([whole], tuple(schema.names), parquet=True, types=tuple(map(str, schema.types)))
-    members = list(_members(whole, scratch, file_name)) if magic == _ZIP else [(file_name, whole)]
+    if magic in members.MAGIC:
+        unpacked = members.unpacked(whole, scratch, file_name, contract)
+        files, left_out = unpacked.files, unpacked.left_out
+    else:
+        files, left_out = [(file_name, whole)], ()
     readable: Readable | None = None
-    for name, path in members:
-        utf8 = _decoded(path, contract.encoding, name)
-        header = _header(utf8, contract, name)
-        _check_header(header, contract, name)
+    for name, path in files:
+        utf8 = decoded(path, contract.encoding, name)
+        header = header_of(utf8, contract, name)
+        check_header(header, contract, name, utf8)
         if readable is None:
-            readable = Readable([utf8], header)
+            readable = Readable([utf8], header, left_out=left_out)
         elif header != readable.header:
-            raise StructureError(
-                f"{file_name}: {name} has other columns than {members[0][0]}; deliver them as two files"
-            )
+            raise StructureError(f"{file_name}: {name} has other columns than {files[0][0]}; deliver them as two files")
         else:
             readable.files.append(utf8)
-    if readable is None:
-        raise StructureError(f"{file_name}: the archive holds no CSV file; put the extract into it")
+    assert readable is not None
     return readable
 
 
@@ -157,13 +161,19 @@ def mend(readable: Readable, contract: SourceContract) -> None:
                     record.pop()  # a delimiter at the end of the line, as DuckDB allows it
                 if any("\udc80" <= c <= "\udcff" for c in raw):
                     text = raw.encode("utf-8", "surrogateescape").decode("latin-1")
-                    readable.bad.append(BadRecord(row_no, "encoding", text.rstrip("\r\n")[:_RAW]))
+                    readable.bad.append(BadRecord(row_no, "encoding", _shown(text)))
+                elif "\0" in raw:
+                    readable.bad.append(BadRecord(row_no, "encoding", _shown(raw)))
                 elif len(record) != width:
                     readable.bad.append(BadRecord(row_no, "columns", raw.rstrip("\r\n")[:_RAW]))
                 else:
                     writer.writerow([*record, row_no])
         clean.replace(path)
     readable.numbered = True
+
+
+def _shown(raw: str) -> str:
+    return raw.rstrip("\r\n").replace("\0", "\\x00")[:_RAW]
 
 
 def records(path: Path, contract: SourceContract) -> Iterator[tuple[list[str], str]]:
@@ -225,83 +235,3 @@ class _Lines:
     def give_back_all_but_first(self) -> None:
         self.again.extendleft(reversed(self.used[1:]))
         del self.used[1:]
-
-
-def _members(whole: Path, scratch: Path, file_name: str) -> Iterator[tuple[str, Path]]:
-    try:
-        with zipfile.ZipFile(whole) as bundle:
-            names = sorted(
-                i.filename for i in bundle.infolist() if not i.is_dir() and not i.filename.startswith("__MACOSX")
-            )
-            for index, name in enumerate(n for n in names if n.lower().endswith((".csv", ".txt", ".tsv"))):
-                target = scratch / f"member{index}"
-                with bundle.open(name) as source, target.open("wb") as sink:
-                    shutil.copyfileobj(source, sink, _BLOCK)
-                yield f"{file_name}/{name}", target
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError) as error:
-        # RuntimeError: encrypted, or packed by a method that Python does not know
-        raise StructureError(f"{file_name}: the zip archive cannot be unpacked ({error}); deliver it again") from error
-
-
-def _decoded(path: Path, encoding: str, name: str) -> Path:
-    """The file in UTF-8 without a byte order mark. UTF-8 is left to DuckDB to check, row by row."""
-    with path.open("rb") as handle:
-        start = handle.read(4)
-    if start[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) and not encoding.lower().startswith("utf-16"):
-        raise StructureError(
-            f"{name}: the file is UTF-16, the contract says {encoding}; save it as {encoding} or mend the contract"
-        )
-    plain_utf8 = codecs.lookup(encoding).name == "utf-8"
-    if plain_utf8 and not start.startswith(codecs.BOM_UTF8):
-        return path
-    target = path.with_suffix(".utf8")
-    decoded = 0  # bytes
-    try:
-        with path.open("rb") as source, target.open("wb") as sink:
-            if plain_utf8:
-                source.seek(len(codecs.BOM_UTF8))
-                shutil.copyfileobj(source, sink, _BLOCK)
-                return target
-            decoder = codecs.getincrementaldecoder(encoding)()
-            while block := source.read(_BLOCK):
-                text, held_back = decoder.decode(block), len(decoder.getstate()[0])
-                sink.write((text if decoded else text.removeprefix("\ufeff")).encode("utf-8"))
-                decoded = source.tell() - held_back
-            sink.write(decoder.decode(b"", final=True).encode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise StructureError(
-            f"{name}: byte {decoded + error.start + 1} is not {encoding}; save the file in {encoding} or mend the contract"
-        ) from error
-    return target
-
-
-def _header(path: Path, contract: SourceContract, name: str) -> tuple[str, ...]:
-    with path.open(encoding="utf-8", errors="replace", newline="") as handle:
-        try:
-            record = next(csv.reader(handle, delimiter=contract.delimiter, quotechar=contract.quote or None), None)
-        except csv.Error as error:
-            raise StructureError(
-                f"{name}: no header can be read ({error}); is it a text file? deliver it as contract {contract.id} says"
-            ) from error
-    if record is None:
-        raise StructureError(f"{name}: the file is empty, not even a header; deliver it again")
-    return tuple(h.strip() for h in record)
-
-
-def _check_header(header: tuple[str, ...], contract: SourceContract, name: str) -> None:
-    missing = [h for h in contract.headers if h not in header]
-    known = {*contract.headers, *(c.header for c in contract.columns)}
-    other = [h for h in header if h not in known] if contract.other_headers == "refuse" else []
-    twice = sorted({h for h in header if header.count(h) > 1 and h in known})
-    problems = [text for names, text in ((missing, f"lacks {', '.join(missing)}"), (other, f"has unknown {', '.join(other)}"),
-                                         (twice, f"repeats {', '.join(twice)}")) if names]  # fmt: skip
-    if problems:
-        hint = (
-            ""
-            if len(header) > 1 or len(contract.headers) == 1
-            else f"; is the delimiter really {contract.delimiter!r}?"
-        )
-        raise StructureError(
-            f"{name}: the header {' and '.join(problems)}{hint}; deliver it with the columns of contract {contract.id} "
-            "or mend the contract"
-        )

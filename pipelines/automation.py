@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from connectors.corrections import read_corrections
-from connectors.deliver import collect
+from connectors.inbox import BusyError, collect
 from pipelines.resources import Qala, months
 from pipelines.run import blocks, selection
 from pipelines.todo import todo
@@ -39,9 +39,15 @@ def inbox_sensor(context: dg.SensorEvaluationContext, qala: Qala) -> Iterator[dg
 
     What waits or is due is asked for once: a failed run is for people to see to.
     """
-    drops = collect(qala.home.inbox, qala.archive, qala.tables, qala.sources) if qala.home.inbox.exists() else []
+    try:
+        drops = collect(qala.home.inbox, qala.archive, qala.tables, qala.sources) if qala.home.inbox.exists() else []
+    except BusyError as error:
+        context.log.info(str(error))
+        drops = []
     for drop in drops:
-        context.log.info(drop.error or f"{drop.manifest.name}: {len(drop.receipts)} deliveries taken in")
+        context.log.info(drop.told)
+    for told in qala.archive.set_aside():
+        context.log.warning(told)
     declared = read_corrections(qala.home.corrections, qala.tables)
     going_on = context.instance.get_runs_count(dg.RunsFilter(job_name=job.name, statuses=_GOING_ON))
     # between two steps of a run the warehouse is free, and what the run has loaded is not computed yet: so nothing is called due

@@ -28,6 +28,13 @@ class _Untouched(Archive):
     def settle(self, receipt_id: str) -> None:
         """Receipts go on waiting for the real run."""
 
+    def set_aside(self) -> list[str]:
+        """A receipt that cannot be read lies where it lies."""
+        return []
+
+    def withdrawal_entered(self, receipt_id: str) -> None:
+        """And those taken back wait for the real run's ledger."""
+
     def keep(self, file: Path) -> str:
         with file.open("rb") as handle:
             return hashlib.file_digest(handle, "sha256").hexdigest()

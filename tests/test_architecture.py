@@ -23,6 +23,8 @@ ALLOWED = {
         "warehouse.sql",
         "warehouse.periods",
         "warehouse.load",
+        "warehouse.names",
+        "warehouse.withdrawals",
         "kpi_definitions.documents",
         "kpi_definitions.expressions",
     },

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +86,90 @@ def test_receipts_are_pending_in_order_of_arrival_with_everything_declared(archi
 def test_receipts_stay_unique_when_files_come_in_quick_succession(archive: Archive) -> None:
     assert len({receive(archive, b"same").receipt_id for _ in range(50)}) == 50
     assert len(archive.pending()) == 50
+
+
+class _Clock(dt.datetime):
+    """A clock that somebody sets."""
+
+    stands = dt.datetime(2026, 1, 5, 12, tzinfo=dt.UTC)
+
+    @classmethod
+    def now(cls, tz: dt.tzinfo | None = None) -> dt.datetime:
+        return cls.stands.astimezone(tz)
+
+
+def test_order_of_arrival_does_not_depend_on_a_clock_that_is_set_back(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive_module.dt, "datetime", _Clock)
+    moments = [
+        dt.datetime(2026, *rest, tzinfo=dt.UTC) for rest in ((1, 5, 12), (1, 5, 10), (1, 5, 10), (1, 4, 1), (1, 6, 1))
+    ]
+    receipts = []
+    for number, moment in enumerate(moments):
+        monkeypatch.setattr(_Clock, "stands", moment)
+        receipts.append(receive(archive, b"%d" % number, f"{number}.csv"))
+        if number == 1:
+            archive.settle(receipts[0].receipt_id)  # decided on, and newer by its number than the clock
+        if number == 2:
+            (archive.root / "receipts" / ".newest").unlink()  # found again from the receipts
+        if number == 3:
+            (archive.root / "receipts" / ".newest").write_text("2026")  # half written
+    numbers = [r.receipt_id for r in receipts]
+    assert numbers == sorted(numbers)
+    assert [r.file_name for r in archive.pending()] == ["1.csv", "2.csv", "3.csv", "4.csv"]
+    assert receipts[1].received_at == "2026-01-05T10:00:00+00:00", "what the clock said is kept"
+    assert receipts[4].receipt_id.startswith("20260106T01")
+
+
+def test_what_killed_processes_left_is_swept_away_a_day_later(archive: Archive) -> None:
+    receive(archive, b"1")
+    places = [archive.root / "sha256" / ".incoming-abc", archive.pending_folder / ".tmpabc"]
+    young = archive.root / "sha256" / ".incoming-young"
+    for path in (*places, young):
+        path.write_bytes(b"half")
+    for path in places:
+        os.utime(path, (time.time() - 90_000,) * 2)
+    receive(archive, b"2")
+    assert all(path.exists() for path in places), "looked for once"
+    receive(Archive(archive.root), b"2")
+    assert [path.exists() for path in places] == [False, False]
+    assert young.exists()
+
+
+DAMAGE = {
+    "empty": "",
+    "cut": '{"receipt_id": "2026',
+    "no object": "[]",
+    "a field is missing": {"table": None},
+    "bytes as text": {"bytes": "1"},
+    "rows as text": {"declared_rows": "1 0"},
+    "rows beyond measure": {"declared_rows": 10**30},
+    "no period": {"period": "January"},
+    "a year of its own": {"period": "9999"},
+    "another number": {"receipt_id": "20260101T000000.000000-abc"},
+    "no hash": {"sha256": "x"},
+    "another field": {"colour": "red"},
+    "no moment": {"received_at": "yesterday"},
+}
+
+
+@pytest.mark.parametrize("harm", DAMAGE)
+def test_a_damaged_receipt_is_put_aside_and_told_and_the_others_go_on(archive: Archive, harm: str) -> None:
+    good, bad = receive(archive, b"1"), receive(archive, b"2")
+    path, change = archive.pending_folder / f"{bad.receipt_id}.json", DAMAGE[harm]
+    content = json.loads(path.read_text()) | change if isinstance(change, dict) else None
+    if isinstance(content, dict) and content["table"] is None:
+        del content["table"]
+    path.write_text(json.dumps(content) if isinstance(content, dict) else str(change))
+    assert archive.pending() == [good]
+    (told,) = archive.set_aside()
+    assert bad.receipt_id in told
+    assert "deliver its file again" in told
+    assert [p.name for p in archive.pending_folder.iterdir()] == [f"{good.receipt_id}.json"]
+    folder = archive.root / "receipts" / "damaged"
+    assert {p.name for p in folder.iterdir()} == {f"{bad.receipt_id}.json", f"{bad.receipt_id}.reason.txt"}
+    assert archive.set_aside() == []
 
 
 def test_settle_puts_a_receipt_away_and_keeps_it(archive: Archive) -> None:

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from connectors.archive import Archive
-from connectors.deliver import collect
+from connectors.inbox import collect
 from connectors.intake import sources_of
 from pipelines.cli import app
 from warehouse.contracts import load_tables
@@ -131,7 +131,7 @@ def test_a_faulty_drop_is_refused_whole_and_kept_with_the_reason(
 
 
 def test_a_manifest_that_is_no_json(place: Home) -> None:
-    (place.inbox / "x.manifest.json").write_text("{")
+    (place.inbox / "x.manifest.json").write_text("{]")
     (done,) = collect(place.inbox, Archive(place.archive), load_tables(), {})
     assert done.error is not None
     assert "not a manifest" in done.error

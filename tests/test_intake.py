@@ -155,7 +155,9 @@ def test_what_waits_is_taken_in_batches(
 
 def waiting(sizes: Sequence[int]) -> list[Delivery]:
     since, until = dt.date(2026, 1, 1), dt.date(2026, 2, 1)
-    return [Delivery(n, "", "t", "a", "KZ", "2026-01", since, until, "", "", size, None) for n, size in enumerate(sizes)]
+    return [
+        Delivery(n, "", "t", "a", "KZ", "2026-01", since, until, "", "", size, None) for n, size in enumerate(sizes)
+    ]
 
 
 @given(sizes=st.lists(st.integers(1, 200), max_size=40), most=st.integers(1, 300))

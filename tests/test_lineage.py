@@ -470,9 +470,10 @@ def test_a_roll_up_is_derived_from_its_cells(home: Home, tmp_path: Path) -> None
 
 
 def test_an_unknown_value_is_named(home: Home) -> None:
-    result = cli.invoke(app, ["provenance", "MGT02-1", "Nowhere", "2026-01", "--home", str(home.root)])
+    result = cli.invoke(app, ["provenance", "MGT02-1", "Алмата", "2026-01", "--home", str(home.root)])
     assert result.exit_code == 1
     assert "did you mean" in result.output
+    assert "750000000 Алматы" in result.output
 
 
 def test_neither_library_is_loaded_for_other_commands() -> None:

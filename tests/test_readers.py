@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
+import time
 import unicodedata
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -31,6 +32,7 @@ from intake_support import (
     text,
 )
 
+from connectors import heading, members
 from connectors.readers import StructureError
 from connectors.source_contract import SHIPPED, SourceContract, parse_source, standard
 from kpi_definitions.documents import DocumentError, read
@@ -142,13 +144,66 @@ def test_cp1251(bench: Bench) -> None:
     assert bench.accepted("crash_id") == ["ДТП №7"]
 
 
-@pytest.mark.parametrize(("written", "expected"), [("utf-8", "ikomek109/appeals"), ("cp1251", "aqms/hours")])
-def test_an_encoding_other_than_the_contracts_shows_in_the_header_and_is_refused(
-    bench: Bench, written: str, expected: str
-) -> None:
+@pytest.mark.parametrize(
+    ("written", "expected", "said"),
+    [
+        ("utf-8", "ikomek109/appeals", "the contract says kz1048, but its letters are those of UTF-8"),
+        ("utf-8-sig", "ikomek109/appeals", "the file is UTF-8, the contract says kz1048"),
+        ("cp866", "ikomek109/appeals", "is it CP866?"),
+        ("koi8-r", "ikomek109/appeals", "the header lacks Номер обращения"),
+        ("cp1251", "aqms/hours", "the header lacks Пост"),
+    ],
+)
+def test_an_encoding_other_than_the_contracts_is_refused(bench: Bench, written: str, expected: str, said: str) -> None:
     contract = shipped(bench, f"{expected}.odcs.yaml")
     content = (";".join(contract.headers) + "\n").encode(written)
-    assert f"the header lacks {contract.headers[0]}" in refusal(bench, content, contract)
+    assert said in refusal(bench, content, contract)
+
+
+KAZAKH = "Көше жарығы, қоқыс, су құбыры; Өтініш Әкімге, үй ішіндегі ыстық су"
+RUSSIAN = "Уличное освещение; ёмкости для мусора «Наурыз» № 5, ТЭЦ-2, §7"
+
+
+@pytest.mark.parametrize(
+    ("contract", "written", "letters", "said"),
+    [
+        ("cp1251", "kz1048", KAZAKH, "is it KZ-1048"),
+        ("cp1251", "utf-8", RUSSIAN, "letters are those of UTF-8"),
+        ("cp1251", "cp866", RUSSIAN, "CP866"),
+        ("kz1048", "cp866", RUSSIAN, "CP866"),
+        ("cp866", "cp1251", RUSSIAN, "frames of tables"),
+        ("koi8-r", "cp866", RUSSIAN, "frames of tables"),
+        ("cp1251", "cp1251", RUSSIAN, None),
+        ("kz1048", "kz1048", KAZAKH[:40], None),
+        ("kz1048", "cp1251", RUSSIAN, None),  # the Russian letters are the same bytes
+    ],
+)
+def test_letters_of_another_page_are_seen_under_a_latin_header(
+    bench: Bench, contract: str, written: str, letters: str, said: str | None
+) -> None:
+    where = letters.replace(",", " ").encode(written, "ignore")
+    content = b"id,when,dead\n" + where + b",2026-01-05 10:00:00,0\n"
+    used = small(bench, encoding=contract)
+    if said:
+        assert said in refusal(bench, content, used)
+    else:
+        assert bench.stage(content, contract=used, table="fct_crash") == {}
+        assert len(bench.accepted("crash_id")) == 1
+
+
+def test_utf16_without_its_mark_is_refused_and_says_what_to_name(bench: Bench) -> None:
+    content = "id,when,dead\nC1,2026-01-05 10:00:00,0\n".encode("utf-16-le")
+    reason = refusal(bench, content, small(bench, encoding="utf-16"))
+    assert "utf-16-le or utf-16-be" in reason
+
+
+@pytest.mark.parametrize("contract", ["utf-8", "cp1251"])
+def test_nul_is_no_letter_of_a_record(bench: Bench, contract: str) -> None:
+    content = b"id,when,dead\nC1,2026-01-05 10:00:00,0\nC\x002,2026-01-05 10:00:00,0\nC3,2026-01-05 10:00:00,0\n"
+    assert bench.stage(content, contract=small(bench, encoding=contract), table="fct_crash") == {}
+    assert bench.accepted("row_no, crash_id") == [(1, "C1"), (3, "C3")]
+    assert bench.broken() == [(2, "encoding")]
+    assert bench.raw(2) == r"C\x002,2026-01-05 10:00:00,0"
 
 
 @pytest.mark.parametrize("before", [10, (1 << 20) + 12_345], ids=["first block", "second block"])
@@ -205,10 +260,106 @@ def test_a_zip_with_several_members_is_one_delivery_numbered_through(bench: Benc
     assert bench.accepted("row_no, appeal_id") == [(1, "A20"), (2, "A1"), (3, "A2"), (4, "A10"), (5, "A11"), (6, "A12")]
 
 
-def test_what_is_no_csv_in_a_zip_is_left_alone(bench: Bench) -> None:
-    content = zipped(("readme.pdf", b"%PDF"), ("__MACOSX/._a.csv", b"\x00\x05"), ("empty/", b""), ("a.csv", appeals(2)))
-    assert bench.stage(content) == {}
+README = "Выгрузка за январь, отобраны обращения по всем каналам.\r\nВопросы: отдел аналитики, тел. 55-55.\r\n"
+BESIDE = [
+    ("readme.txt", README),
+    ("README", "For questions, see the manual, page 3.\n"),
+    ("readme.csv", README.encode("cp1251")),
+    ("description.pdf", b"%PDF-1.7\n\x00\xff"),
+    ("photo.jpg", bytes(range(256)) * 100),
+    ("former.zip", zipped(("a.csv", "appeal_id,registered_at\n1,2\n"))),
+    ("table.parquet", parquet({"appeal_id": ["A1"]})),
+    ("empty.txt", b""),
+    ("schema.txt", "a;b;c\n1;2;3\n"),
+]
+
+
+@pytest.mark.parametrize(("name", "content"), BESIDE, ids=[name for name, _ in BESIDE])
+def test_what_is_no_extract_beside_one_is_left_out_and_told(bench: Bench, name: str, content: str | bytes) -> None:
+    packed = zipped((name, content), ("a.csv", appeals(2)))
+    assert bench.stage(packed) == {}
     assert bench.accepted("appeal_id") == ["A1", "A2"]
+    assert bench.unpack(packed, standard(bench.table("fct_appeal"))).left_out == (name,)
+
+
+def test_what_systems_put_into_archives_is_no_member(bench: Bench) -> None:
+    odd = ["__MACOSX/._a.csv", "._a.csv", "folder/._a.csv", ".DS_Store", "Thumbs.db", "folder/desktop.ini"]
+    packed = zipped(*((name, b"\x00\x05") for name in odd), ("empty/", b""), ("a.csv", appeals(2)))
+    assert bench.stage(packed) == {}
+    assert bench.accepted("appeal_id") == ["A1", "A2"]
+    assert bench.unpack(packed, standard(bench.table("fct_appeal"))).left_out == ()
+
+
+def test_an_extract_is_known_by_its_header_whatever_its_name(bench: Bench) -> None:
+    for name in ("EXTRACT.CSV", "extract.dat", "extract", "выгрузка.Txt"):
+        assert bench.stage(zipped((name, appeals(2)), ("readme.txt", README))) == {}
+        assert bench.accepted("appeal_id") == ["A1", "A2"]
+
+
+def test_a_member_of_records_without_a_header_is_not_left_out(bench: Bench) -> None:
+    """As `split` makes them of a large file: to leave it out would lose its rows."""
+    whole = appeals(40).splitlines(keepends=True)
+    reason = refusal(bench, zipped(("part1.csv", "".join(whole[:20])), ("part2.csv", "".join(whole[20:]))))
+    assert "part2.csv has records as wide as the extract's" in reason
+
+
+def test_a_text_with_commas_is_no_extract_however_few_columns_that_has(bench: Bench) -> None:
+    readme = "Made by us, in January, for you.\nThe last edition.\nAsk, if in doubt.\nBye.\n"
+    packed = zipped(("readme.txt", readme), ("a.csv", "id,when,dead\n"))
+    assert bench.unpack(packed, small(bench)).left_out == ("readme.txt",)
+
+
+def test_a_member_with_some_of_the_columns_is_the_extract_and_refused_if_it_lacks_others(bench: Bench) -> None:
+    part = text([appeal(3)], APPEAL_COLUMNS[:4])
+    assert "the header lacks closed_at" in refusal(bench, zipped(("a.csv", appeals(2)), ("b.csv", part)))
+
+
+def test_two_members_of_one_name_are_refused(bench: Bench) -> None:
+    with pytest.warns(UserWarning, match="Duplicate name"):
+        packed = zipped(("a.csv", appeals(2)), ("a.csv", appeals(2, first=5)))
+    assert "two members named a.csv" in refusal(bench, packed)
+
+
+def test_where_no_member_fits_they_are_named(bench: Bench) -> None:
+    reason = refusal(bench, zipped(("readme.txt", README), ("notes.csv", "x,y\n1,2\n")))
+    assert "notes.csv, readme.txt" in reason
+    assert "the archive holds no CSV file; it holds inner.zip" in refusal(
+        bench, zipped(("inner.zip", zipped(("a.csv", appeals(1)))))
+    )
+
+
+def test_an_archive_that_would_unpack_beyond_measure_is_refused_before_it_has(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bomb = zipped(("a.csv", appeals(1) + "\n" * (40 << 20)))
+    assert len(bomb) < 100_000
+    reason = refusal(bench, bomb)
+    assert "more comes out of the archive than 100 times its size" in reason
+    assert max(p.stat().st_size for p in bench.root.rglob("member0")) <= members.ANYHOW + (1 << 20)
+    monkeypatch.setattr(members, "UNPACKED", 1000)
+    assert "more comes out" in refusal(bench, zipped(("a.csv", appeals(300))))
+    assert "more comes out" in refusal(bench, zipped(*((f"{n}.csv", appeals(9)) for n in range(5)))), "of all together"
+
+
+def test_what_an_archive_says_of_its_sizes_is_not_believed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(members, "ANYHOW", 1000)
+    packed = bytearray(zipped(("a.csv", appeals(1) + "\n" * (1 << 20))))
+    at = packed.index(b"PK\x01\x02")
+    packed[at + 24 : at + 28] = (100).to_bytes(4, "little")
+    assert refusal(bench, bytes(packed))
+
+
+def test_an_archive_of_thousands_of_members_is_refused(bench: Bench) -> None:
+    packed = zipped(*((f"{n}.csv", "") for n in range(members.MEMBERS + 1)))
+    assert "more than 1,000 members" in refusal(bench, packed)
+    lying = bytearray(packed)  # says it has three
+    at = lying.rindex(b"PK\x05\x06")
+    lying[at + 8 : at + 12] = (3).to_bytes(2, "little") * 2
+    assert "more than 1,000 members" in refusal(bench, bytes(lying))
+
+
+def test_an_archive_of_nothing_is_refused(bench: Bench) -> None:
+    assert "the archive holds no CSV file" in refusal(bench, zipped())
 
 
 def test_a_broken_record_in_the_second_member_has_its_number_counted_from_the_first(bench: Bench) -> None:
@@ -336,6 +487,35 @@ def test_a_header_that_is_not_the_contracts_is_refused_with_its_faults(
     reason = refusal(bench, content)
     assert expected in reason
     assert "contract standard.fct_appeal" in reason
+
+
+@pytest.mark.parametrize("rows", [11, 2_501, 20_000])
+def test_a_file_that_lost_its_line_ends_is_refused_at_once_in_few_words(bench: Bench, rows: int) -> None:
+    content = appeals(rows).replace("\n", ",")
+    started = time.monotonic()
+    reason = refusal(bench, content)
+    assert time.monotonic() - started < 5
+    assert "line ends lost?" in reason
+    if len(content) < heading.HEADER_LETTERS:
+        assert f"one line of {len(content):,} letters" in reason
+    assert len(reason) < 1_500
+
+
+def test_thousands_of_columns_are_told_in_few_words_and_linear_time(bench: Bench) -> None:
+    columns = [*APPEAL_COLUMNS, *(f"column_{n % 2_400}_{'x' * 100}" for n in range(4_900))]
+    started = time.monotonic()
+    reason = refusal(bench, ",".join(columns) + "\n")
+    assert time.monotonic() - started < 5
+    assert "and 4,890 more" in reason
+    assert len(reason) < 1_500
+    assert "at most 5,000" in refusal(bench, ",".join(f"c{n}" for n in range(5_001)) + "\n" + appeals(1))
+    many = parquet({f"c{n}": [1] for n in range(5_001)})
+    assert "at most 5,000" in refusal(bench, many)
+
+
+def test_a_first_line_without_end_is_not_read_to_its_end(bench: Bench) -> None:
+    reason = refusal(bench, "a," * (heading.HEADER_LETTERS // 2 + 10) + "\n1\n")
+    assert "its first line is longer than 1,048,576 letters" in reason
 
 
 def test_blanks_around_header_names_do_no_harm(bench: Bench) -> None:
@@ -617,14 +797,18 @@ def test_row_numbers_hold_when_a_large_file_is_read_in_parallel(bench: Bench) ->
 
 BLANKS = "".join(c for c in map(chr, range(0x3001)) if unicodedata.category(c) == "Zs")  # what SQL's trim takes off
 CELL = st.text(
-    st.one_of(st.sampled_from(list("\",;'\n\r\t \\x0aé\u00a0қ")), st.characters(exclude_categories=["Cs"])), max_size=12
-)
+    st.one_of(
+        st.sampled_from(list("\",;'\n\r\t \\x0aé\u00a0қ")),
+        st.characters(exclude_categories=["Cs"], exclude_characters="\0"),
+    ),
+    max_size=12,
+)  # a record with NUL is quarantined
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(CELL, CELL), min_size=1, max_size=6), st.sampled_from(["\n", "\r\n"]))
 @example([('"', "\r"), ("\r\n", "\n\r")], "\r\n")
-@example([("\ufeff", "\x00")], "\n")
+@example([("\ufeff", "\x01")], "\n")
 def test_mending_a_file_changes_none_of_its_good_rows(bench: Bench, cells: list[tuple[str, str]], end: str) -> None:
     def line(values: Iterable[str]) -> str:
         return ",".join('"' + v.replace('"', '""') + '"' if set(v) & set('",\r\n') else v for v in values) + end

@@ -287,7 +287,11 @@ ORDER BY d.loaded_seq""", [deliveries[0].table]).fetchall()  # fmt: skip
             found[one.delivery_id] = latest[place][1]
             continue
         months = set(one.months)
-        near = [p for p in latest if p != place and p[0] == one.system and ("KZ" in (p[1], one.scope) or p[1][:2] == one.scope[:2])]
+        near = [
+            p
+            for p in latest
+            if p != place and p[0] == one.system and ("KZ" in (p[1], one.scope) or p[1][:2] == one.scope[:2])
+        ]
         for other in near:
             if months & set(parse_period(other[2]).months):
                 del latest[other]

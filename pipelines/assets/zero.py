@@ -36,7 +36,7 @@ def zero_assets(
     )
     def zero(context: dg.AssetExecutionContext, qala: Qala) -> Iterator[dg.MaterializeResult[None]]:
         with qala.writing(context.run_id) as store:
-            new = register_pending(store, qala.archive)
+            new = register_pending(store, qala.archive, lambda text: tell(context, text))
             tell(context, f"{new} new deliveries registered")
             for key in sorted(context.selected_asset_keys):
                 waiting = received(store, key.path[-1], context.partition_keys)

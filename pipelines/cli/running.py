@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
+from rich.text import Text
 
 from kpi_definitions.documents import DocumentError
 from pipelines.cli.common import HomeOption, JsonOption, app, err, fail, home_of, out, print_json
@@ -17,23 +19,30 @@ from warehouse.store import Home, StoreError
 
 @app.command()
 def deliver(
-    file: Annotated[Path, typer.Argument(help="The extract as it is: CSV, zip of CSV, Parquet")],
-    table: Annotated[str, typer.Option("--table", "-t", help="Showcase table it feeds, e.g. fct_appeal")],
-    period: Annotated[str, typer.Option("--period", "-p", help="2026-01, 2026-Q1, 2026-S1, 2026 or 2026-01/2026-06")],
+    file: Annotated[Path | None, typer.Argument(help="The extract as it is: CSV, zip of CSV, Parquet")] = None,
+    table: Annotated[str, typer.Option("--table", "-t", help="Showcase table it feeds, e.g. fct_appeal")] = "",
+    period: Annotated[
+        str, typer.Option("--period", "-p", help="2026-01, 2026-Q1, 2026-S1, 2026 or 2026-01/2026-06")
+    ] = "",
     settlement: Annotated[
         str, typer.Option("--settlement", "-s", help="KATO of the settlement; two digits: a region; KZ: the country")
-    ],
+    ] = "",
     system: Annotated[
         str,
         typer.Option(
             "--system", help="Source system whose contract the file follows; left out: the standard exchange format"
         ),
     ] = "standard",
-    rows: Annotated[int | None, typer.Option("--rows", help="Rows the sender says the file has")] = None,
+    rows: Annotated[int | None, typer.Option("--rows", min=0, help="Rows the sender says the file has")] = None,
+    withdraw: Annotated[
+        str | None, typer.Option("--withdraw", help="Take back a receipt that waits, instead of delivering a file")
+    ] = None,
+    by: Annotated[str, typer.Option("--by", help="Who takes it back")] = "",
+    reason: Annotated[str, typer.Option("--reason", help="Why it is taken back")] = "",
     home: HomeOption = None,
 ) -> None:
-    """Archive an extract; the next run takes it in. Works while a run goes on."""
-    from connectors.archive import Archive
+    """Archive an extract; the next run takes it in. Works while a run goes on. Or take a receipt back (--withdraw)."""
+    from connectors.archive import Archive, ArchiveError
     from connectors.deliver import Declared, DeliveryError
     from connectors.deliver import deliver as take
     from connectors.intake import sources_of
@@ -41,6 +50,12 @@ def deliver(
     from warehouse.periods import parse_period
 
     place = home_of(home)
+    if withdraw is not None:
+        _take_back(place, withdraw, by, reason)
+        return
+    given = {"FILE": file, "--table": table, "--period": period, "--settlement": settlement}
+    if file is None or not all(given.values()):
+        raise fail(f"a delivery lacks {', '.join(name for name, value in given.items() if not value)}")
     tables = load_tables()
     try:
         receipt = take(
@@ -49,17 +64,39 @@ def deliver(
             tables,
             sources_of(place, tables),
         )
-    except (DeliveryError, DocumentError) as error:
+    except (DeliveryError, DocumentError, ArchiveError) as error:
         raise fail(error) from None
+    except OSError as error:
+        raise fail(f"{file} cannot be archived in {place.archive} ({error}); nothing was taken in") from None
     out.print(
         f"received {receipt.file_name}: {receipt.bytes:,} bytes, SHA-256 {receipt.sha256}",
         highlight=False,
         soft_wrap=True,
+        markup=False,
     )
     out.print(
         f"receipt {receipt.receipt_id}; next: qala run   (month {parse_period(period).closing_month})",
         highlight=False,
         soft_wrap=True,
+    )
+
+
+def _take_back(place: Home, receipt_id: str, by: str, reason: str) -> None:
+    """Take a receipt back while no run may be reading it."""
+    from connectors.archive import Archive, ArchiveError
+    from warehouse.store import locked
+
+    try:
+        with locked(place, seconds=2):
+            receipt = Archive(place.archive).withdraw(receipt_id, by, reason)
+    except (ArchiveError, StoreError) as error:
+        raise fail(error) from None
+    out.print(
+        f"receipt {receipt.receipt_id} ({receipt.file_name}, {receipt.table} {receipt.scope} {receipt.period}) is taken back: "
+        "nothing of it will be loaded, the next run enters that in the ledger",
+        highlight=False,
+        soft_wrap=True,
+        markup=False,
     )
 
 
@@ -84,7 +121,7 @@ def run(
     """Take in what waits, check, load, compute, publish: the Dagster job, in this process."""
     from connectors.archive import Archive
     from connectors.corrections import read_corrections
-    from connectors.deliver import collect
+    from connectors.inbox import BusyError, collect
     from connectors.intake import sources_of
     from kpi_definitions.catalogue import load
     from pipelines.todo import todo
@@ -107,12 +144,16 @@ def run(
                 soft_wrap=True,
             )
             out.print(f"{again:,} receipts wait again", highlight=False)
-        for drop in collect(place.inbox, archive, tables, sources_of(place, tables)) if place.inbox.exists() else []:
-            out.print(
-                drop.error or f"inbox: {drop.manifest.name}, {len(drop.receipts)} deliveries",
-                highlight=False,
-                soft_wrap=True,
-            )
+        told = archive.set_aside()
+        try:
+            for drop in (
+                collect(place.inbox, archive, tables, sources_of(place, tables)) if place.inbox.exists() else []
+            ):
+                told.append(f"inbox: {drop.told}")
+        except BusyError as error:
+            told.append(str(error))
+        for text in told:
+            out.print(text, highlight=False, soft_wrap=True, markup=False)
         work = todo(place, archive.pending(), read_corrections(place.corrections, tables), catalogue)
         months = parse_period(period).months if period else work.months
     except (DocumentError, StoreError, ValueError) as error:
@@ -178,8 +219,8 @@ def _run(
     with out.status("starting Dagster") as spinner:
 
         def say(text: str) -> None:
-            out.print(f"  {text}", highlight=False, soft_wrap=True)
-            spinner.update(text)
+            out.print(f"  {text}", highlight=False, soft_wrap=True, markup=False)
+            spinner.update(Text(text))
 
         results = run_months(place, months, say, tables, codes)
     for result in results:
@@ -188,7 +229,9 @@ def _run(
             out.print(f"run {result.run_id[:8]}: {span} done", highlight=False)
         for failure in result.failures:
             err.print(
-                f"[red]run {result.run_id[:8]}: {span} failed[/red] in {failure}", highlight=False, soft_wrap=True
+                f"[red]run {result.run_id[:8]}: {span} failed[/red] in {escape(failure)}",
+                highlight=False,
+                soft_wrap=True,
             )
     return all(r.success for r in results)
 

@@ -14,6 +14,7 @@ from kpi_definitions.model import Grain, Kind, Kpi
 from warehouse.compute import evaluate, window
 from warehouse.load import as_of
 from warehouse.locks import only_reads
+from warehouse.names import named, nearest
 from warehouse.periods import Period, parse_period
 from warehouse.rollup import held, over_time
 from warehouse.sql import literal
@@ -37,19 +38,14 @@ def as_json(answer: Any) -> str:
 
 def find_settlement(store: Store, text: str) -> tuple[str, str, str, str]:
     """(kato, English name, Russian name, item 7 group) by code or by name. Raises UnknownError."""
-    rows = store.con.execute(
-        "SELECT kato, name_en, name_ru, item7_group FROM registry.settlement "
-        "WHERE kato = ? OR lower(?) IN (lower(name_en), lower(name_ru), lower(name_kk))", [text, text]
-    ).fetchall()  # fmt: skip
-    if len(rows) == 1:
-        return rows[0]
-    near = store.con.execute(
-        "SELECT kato || ' ' || name_en FROM registry.settlement "
-        "ORDER BY greatest(jaro_winkler_similarity(lower(name_en), lower(?)), jaro_winkler_similarity(kato, ?)) DESC LIMIT 5", [text, text]
-    ).fetchall()  # fmt: skip
-    raise UnknownError(
-        f"no settlement {text!r}; did you mean {', '.join(r[0] for r in near)}? All 90: qala settlements"
-    )
+    rows = store.con.execute("SELECT kato, name_en, name_ru, item7_group, name_kk FROM registry.settlement").fetchall()
+    among = [(row[0], (row[1], row[2], row[4])) for row in rows]
+    found = named(text, among)
+    if len(found) == 1:
+        return next((row[0], row[1], row[2], row[3]) for row in rows if row[0] == found[0][0])
+    near = [f"{kato} {names[0]}" for kato, names in found] or nearest(text, among)
+    meant = f"did you mean {', '.join(near)}? " if near else ""
+    raise UnknownError(f"no settlement {text!r}; {meant}All {len(rows)}: qala settlements")
 
 
 def find_area(store: Store, text: str) -> tuple[str, str, str, str] | None:
@@ -286,7 +282,7 @@ def _deliveries(
        contract_id, contract_version, received_rows, accepted_rows, rejected_rows, loaded_seq, loaded_at
 FROM audit.delivery WHERE delivery_id IN ({", ".join(map(str, rows)) or "NULL"})
    OR (table_name IN ({tables}) AND (scope = '{kato}' OR scope = 'KZ' OR (length(scope) = 2 AND starts_with('{kato}', scope)))
-       AND period_start < DATE '{period.end}' AND period_end > DATE '{period.start}' AND state <> 'duplicate'
+       AND period_start < DATE '{period.end}' AND period_end > DATE '{period.start}' AND state NOT IN ('duplicate', 'withdrawn')
        AND coalesce(loaded_seq, registered_seq) <= {last}) ORDER BY delivery_id""")
     names = [d[0] for d in found.description or ()]
     result = [dict(zip(names, row, strict=True)) for row in found.fetchall()]

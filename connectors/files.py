@@ -1,0 +1,43 @@
+"""Small things about files: written whole or not at all, under a free name, and what killed processes left is swept away."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from pathlib import Path
+
+_OLD = 86_400  # seconds from which on what a process left half-written is nobody's any more
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write so that a reader sees the whole file or none."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".tmp", delete=False) as handle:
+        try:
+            handle.write(content)
+            handle.flush()
+            os.fsync(handle.fileno())
+        except BaseException:
+            Path(handle.name).unlink()
+            raise
+    Path(handle.name).replace(path)
+
+
+def free(path: Path) -> Path:
+    """The path, or if there is something already, the first of NAME-2, NAME-3, ... that is free."""
+    number, found = 1, path
+    while found.exists() or found.is_symlink():
+        number += 1
+        found = path.with_name(f"{path.stem}-{number}{path.suffix}")
+    return found
+
+
+def sweep(folder: Path, pattern: str) -> None:
+    """Remove what processes that were killed left half-written in a folder, a day ago or longer."""
+    oldest = time.time() - _OLD
+    for path in folder.glob(pattern):
+        try:
+            if path.is_file() and path.stat().st_mtime < oldest:
+                path.unlink()
+        except FileNotFoundError:
+            continue  # another process was sooner
