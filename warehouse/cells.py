@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.compiler import GRAIN_UNIT, Compiled, Scan
+from warehouse.lost import moved
 from warehouse.periods import closing_in
 from warehouse.sql import literal
 from warehouse.store import Store
@@ -76,6 +77,8 @@ def ask(store: Store, catalogue: Catalogues, compiled: Sequence[Compiled], month
     for place, scan in scans.items():
         if scan.table in newer:
             con.execute(_touched(place, scan, since))
+            if lost := moved(place, scan, since):
+                con.execute(lost)
     if REGISTER in newer:
         con.execute(f"""INSERT INTO touched SELECT {literal(REGISTER)}, kato, NULL, max(seq) FROM (
             SELECT kato, valid_from_seq AS seq FROM showcase.{REGISTER} UNION ALL SELECT kato, valid_to_seq FROM history.{REGISTER})

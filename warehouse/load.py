@@ -141,6 +141,7 @@ class Outcome:
     received: int = 0
     accepted: int = 0
     rejected: int = 0
+    unmapped: str | None = None  # columns of the table that the contract does not map, with commas between them
 
 
 def register(store: Store, receipts: Sequence[Receipt]) -> int:
@@ -291,7 +292,7 @@ def load(
         now = dt.datetime.now(dt.UTC)
         con.execute(
             "CREATE OR REPLACE TEMP TABLE batch (delivery_id BIGINT, seq BIGINT, turn INTEGER, state VARCHAR, reason VARCHAR, contract_id VARCHAR, "
-            "contract_version VARCHAR, received BIGINT, accepted BIGINT, rejected BIGINT)"
+            "contract_version VARCHAR, received BIGINT, accepted BIGINT, rejected BIGINT, unmapped VARCHAR)"
         )
         turns = _turns([by_id[o.delivery_id] for o in outcomes if o.state == "loaded"])
         store.insert(
@@ -307,6 +308,7 @@ def load(
                 "received",
                 "accepted",
                 "rejected",
+                "unmapped",
             ],
             [
                 (
@@ -320,12 +322,14 @@ def load(
                     o.received,
                     o.accepted,
                     o.rejected,
+                    o.unmapped,
                 )
                 for o in outcomes
             ],
         )
         con.execute(
             """UPDATE audit.delivery d SET state = b.state, reason = b.reason, contract_id = b.contract_id, contract_version = b.contract_version,
+            unmapped = b.unmapped,
             received_rows = b.received, accepted_rows = b.accepted, rejected_rows = b.rejected, loaded_seq = b.seq, loaded_at = ?
             FROM batch b WHERE d.delivery_id = b.delivery_id""",
             [now],

@@ -54,7 +54,7 @@ SEALED: Mapping[str, Sealed] = {
         "SELECT registered_seq AS seq, delivery_id, receipt_id, table_name, system, scope, period_id, period_start, period_end, closing_month, "
         "file_name, sha256, bytes, declared_rows, received_at FROM audit.delivery", "delivery_id"),
     "deliveries decided": Sealed(
-        "SELECT loaded_seq AS seq, delivery_id, state, reason, contract_id, contract_version, received_rows, accepted_rows, rejected_rows, loaded_at "
+        "SELECT loaded_seq AS seq, delivery_id, state, reason, contract_id, contract_version, unmapped, received_rows, accepted_rows, rejected_rows, loaded_at "
         "FROM audit.delivery WHERE state <> 'received'", "delivery_id"),
     "check results": Sealed(_of_delivery("check_result"), "delivery_id, rule, observed"),
     "rejected rows": Sealed(_of_delivery("rejected_row"), "delivery_id, row_no, column_name"),
