@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from kpi_definitions.compiler import Compiled, spread_of
 from kpi_definitions.model import Kind, Kpi, Part
+from warehouse.cells import TARGETS
 from warehouse.contracts import Table
 from warehouse.load import as_of
 from warehouse.locks import only_reads
@@ -20,7 +21,6 @@ from warehouse.lost import ask_for, find
 from warehouse.sql import literal
 from warehouse.store import Store
 
-TARGETS = "fct_kpi_target"
 # how wide the bounds of `raw` may be, from what `spec` says of the KPI
 TOLERATED = "coalesce(x.tolerance, CASE WHEN x.unit = 'PT' THEN 1 ELSE 0.01 * abs(raw) END)"
 _SUM = re.compile(r"\s*(sum|avg)\s*\(\s*([a-z][a-z0-9_]*)\s*\)\s*", re.IGNORECASE)

@@ -414,6 +414,8 @@ FIXED: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "obs_status text State of the value",
             "weight double! Share of the settlement's whole weight",
             "score double 0 to 100 between floor and goal; empty without a value",
+            "score_low double Score at the worse bound of the value, by the direction of the KPI; 0 where a value has no bounds",
+            "score_high double Score at the better bound; 100 where a value has no bounds",
             "reason text Why it is not calculable",
         ),
     ),
@@ -427,6 +429,8 @@ FIXED: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "coverage double! Weight of what could be calculated in what applies, 0 to 1",
             "achievement double Mean score of what could be calculated, 0 to 100; empty if nothing",
             "level double! 0 to 100",
+            "level_low double! Level with every KPI at the worse bound of its value (our proposal)",
+            "level_high double! Level with every KPI at the better bound of its value",
         ),
     ),
     "kpi.assessment_rank": (
@@ -439,6 +443,8 @@ FIXED: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "rank int Place in the group; empty if not ranked",
             "rank_best int Best place under changed weights and with any one KPI left out",
             "rank_worst int Worst place under the same",
+            "rank_low int Worst place the bounds allow: its own KPIs at their worse bounds, those of all others at their better ones (our proposal)",
+            "rank_high int Best place the bounds allow: its own at their better bounds, those of all others at their worse ones",
         ),
     ),
     "kpi.computation": (
