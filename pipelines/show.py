@@ -61,7 +61,16 @@ def scorecard(console: Console, store: Store, year: int | None = None) -> None:
             "floors and goals, not the order's formula",
             title_justify="left",
         )
-        for name in ("group", "settlement", "coverage %", "achievement", "level", "within its bounds", "place", "places possible"):
+        for name in (
+            "group",
+            "settlement",
+            "coverage %",
+            "achievement",
+            "level",
+            "within its bounds",
+            "place",
+            "places possible",
+        ):
             table.add_column(name, justify="left" if name in {"group", "settlement"} else "right")
         for r in mine:
             place = "insufficient coverage" if r["rank"] is None else str(r["rank"])
@@ -266,8 +275,14 @@ def rolled(console: Console, a: Mapping[str, Any]) -> None:
 
 def _uncertain(rejected: int, gaps: int, low: float | None, high: float | None) -> str:
     """Rows that were lost at the gate, and between what the value lies because of them."""
-    between = "no bounds can be given" if low is None or high is None else f"the value lies between {low:,.6g} and {high:,.6g}"
-    return f"{rejected:,} rejected, {gaps:,} with a cell left empty that the KPI reads: counted for and against, {between}"
+    between = (
+        "no bounds can be given"
+        if low is None or high is None
+        else f"the value lies between {low:,.6g} and {high:,.6g}"
+    )
+    return (
+        f"{rejected:,} rejected, {gaps:,} with a cell left empty that the KPI reads: counted for and against, {between}"
+    )
 
 
 def explanation(console: Console, a: Mapping[str, Any]) -> None:
@@ -291,7 +306,9 @@ def explanation(console: Console, a: Mapping[str, Any]) -> None:
         grid.add_row("reason", a["reason"])
     bounds = a["bounds"] or {"rejected_rows": 0, "gap_rows": 0}
     if bounds["rejected_rows"] or bounds["gap_rows"]:
-        grid.add_row("uncertain rows", _uncertain(bounds["rejected_rows"], bounds["gap_rows"], bounds["low"], bounds["high"]))
+        grid.add_row(
+            "uncertain rows", _uncertain(bounds["rejected_rows"], bounds["gap_rows"], bounds["low"], bounds["high"])
+        )
     if a["denominator"] is not None:
         grid.add_row("numerator / denominator", f"{_number(a['numerator'])} / {_number(a['denominator'])}")
     grid.add_row("rows behind it", f"{a['sample_size']:,}")

@@ -22,11 +22,25 @@ AT = dt.datetime
 pytestmark = pytest.mark.usefixtures("made_again")
 
 
-def appeals(count: int, late: int = 0, day: AT = AT(2026, 1, 10), **more: Any) -> list[dict[str, Any]]:
-    return [{"due_at": day, "closed_at": day + dt.timedelta(days=n < late), "status": "CLOSED", **more} for n in range(count)]
+TENTH = AT(2026, 1, 10)
 
 
-def reject(store: Store, delivery: int, *rules: str, kato: str | None = ASTANA, column: str | None = None, first: int = 1000, **moments: Any) -> None:
+def appeals(count: int, late: int = 0, day: AT = TENTH, **more: Any) -> list[dict[str, Any]]:
+    return [
+        {"due_at": day, "closed_at": day + dt.timedelta(days=n < late), "status": "CLOSED", **more}
+        for n in range(count)
+    ]
+
+
+def reject(
+    store: Store,
+    delivery: int,
+    *rules: str,
+    kato: str | None = ASTANA,
+    column: str | None = None,
+    first: int = 1000,
+    **moments: Any,
+) -> None:
     """Rows of a delivery that the gate took out, as audit.rejected_row has them; `column`: only that cell of them."""
     text = json.dumps({c: str(t) for c, t in moments.items()}) if moments else None
     store.insert("audit.rejected_row", ["delivery_id", "row_no", "column_name", "rule", "kato", "moments", "raw"],
@@ -75,7 +89,10 @@ def test_bounds_wider_than_a_point_mark_the_value_and_say_why(store: Store) -> N
     reject(store, number, "status-domain", due_at="2026-01-20 10:00:00")
     run(store, "MGT02-1", "2026-01")
     assert found(store, "MGT02-1", "2026-01") == (75, 73.469388, 75.510204, 1, 0, "U")
-    assert reason(store, "MGT02-1", "2026-01") == "rows of its period: 1 rejected (status-domain); with them it lies between 73.469388 and 75.510204"
+    assert (
+        reason(store, "MGT02-1", "2026-01")
+        == "rows of its period: 1 rejected (status-domain); with them it lies between 73.469388 and 75.510204"
+    )
 
 
 @pytest.mark.parametrize(("tolerance", "state"), [(None, "U"), (2.0, "U"), (2.05, "A"), (0.0, "U")])
@@ -96,7 +113,8 @@ def test_a_target_between_the_bounds_marks_the_value(store: Store, target: float
     run(store, "MGT02-1", "2026-01")
     assert found(store, "MGT02-1", "2026-01")[5] == "A"
     deliver(store, "fct_kpi_target", Extract([{  # the cell is asked for again because of its target
-        "document_id": "S", "document_version": 1, "kpi_code": "MGT02-1", "target_year": 2026, "document_kind": "STRATEGY", "target_value": Decimal(str(target)),
+        "document_id": "S", "document_version": 1, "kpi_code": "MGT02-1", "target_year": 2026, "document_kind": "STRATEGY",
+        "target_value": Decimal(str(target)),
     }], "2026"))  # fmt: skip
     compute(store, CATALOGUE, ["2025-03"], codes=["MGT02-1"], today=LATER)
     assert found(store, "MGT02-1", "2026-01")[5] == state
@@ -106,7 +124,9 @@ def test_a_target_between_the_bounds_marks_the_value(store: Store, target: float
 def test_the_period_of_the_row_counts_and_not_how_the_file_was_cut(store: Store) -> None:
     months = [appeals(25, day=AT(2025, month, 10)) for month in range(1, 13)]
     (whole,) = deliver(store, "fct_appeal", Extract([row for month in months for row in month], "2025"))
-    numbers = deliver(store, "fct_appeal", *(Extract(month, f"2025-{n:02}", ALMATY) for n, month in enumerate(months, 1)))
+    numbers = deliver(
+        store, "fct_appeal", *(Extract(month, f"2025-{n:02}", ALMATY) for n, month in enumerate(months, 1))
+    )
     reject(store, whole, "status-domain", due_at="2025-03-20 10:00:00")
     reject(store, numbers[2], "status-domain", kato=ALMATY, due_at="2025-03-20 10:00:00")
     compute(store, CATALOGUE, [f"2025-{n:02}" for n in range(1, 13)], codes=["MGT02-1"], today=LATER)
@@ -128,7 +148,9 @@ def test_a_row_without_a_readable_time_counts_in_every_month_of_its_delivery(sto
 
 def test_whose_row_it_is(store: Store) -> None:
     (own,) = deliver(store, "fct_appeal", Extract(appeals(99), "2026-01"))
-    (country,) = deliver(store, "fct_appeal", Extract([a | {"kato": ALMATY} for a in appeals(99)], "2026-01", "KZ", "other"))
+    (country,) = deliver(
+        store, "fct_appeal", Extract([a | {"kato": ALMATY} for a in appeals(99)], "2026-01", "KZ", "other")
+    )
     when = {"due_at": "2026-01-20 10:00:00"}
     reject(store, own, "scope", kato=ALMATY, **when)  # in Astana's file it may be Astana's
     reject(store, country, "status-domain", kato=ALMATY, **when)
@@ -147,7 +169,9 @@ def test_only_what_stands_counts(store: Store) -> None:
     deliver(store, "fct_appeal", Extract(appeals(48, day=AT(2026, 2, 10)), "2026-02"))
     compute(store, CATALOGUE, ["2026-01", "2026-02"], codes=["MGT02-1"], today=LATER)
     assert [found(store, "MGT02-1", p)[3:] for p in ("2026-01", "2026-02")] == [(0, 0, "A"), (1, 0, "U")]
-    deliver(store, "fct_appeal", Extract(appeals(48), "2026-01"))  # without the bad row: the month it fell into is computed again
+    deliver(
+        store, "fct_appeal", Extract(appeals(48), "2026-01")
+    )  # without the bad row: the month it fell into is computed again
     run(store, "MGT02-1", "2026-01")
     assert found(store, "MGT02-1", "2026-02")[3:] == (0, 0, "A")
 
@@ -166,7 +190,10 @@ def test_a_cell_left_empty_is_uncertain_for_the_kpis_that_read_it(store: Store) 
 
 def test_a_cell_left_empty_may_have_counted_for(store: Store) -> None:
     """A business that never closed has survived: if the day it closed could not be read, it may not have."""
-    rows = [{"second_anniversary_at": dt.date(2025, 5, 1), "closed_at": dt.date(2024, 1, 1) if n < 10 else None} for n in range(100)]
+    rows = [
+        {"second_anniversary_at": dt.date(2025, 5, 1), "closed_at": dt.date(2024, 1, 1) if n < 10 else None}
+        for n in range(100)
+    ]
     (number,) = deliver(store, "dim_business", Extract(rows, "2025"))
     reject(store, number, "closed_at.type", column="closed_at", first=100)
     run(store, "ECB03-1", "2025")
@@ -198,12 +225,20 @@ def test_a_rate_of_counts(store: Store) -> None:
 
 
 def test_a_figure_that_was_rejected_bounds_nothing(store: Store) -> None:
-    (number,) = deliver(store, "dim_population", Extract([{"as_of_date": dt.date(2026, 1, 1), "population": 100000}], "2025"))
-    deliver(store, "fct_culture_booking", Extract([{"booked_at": AT(2025, 3, 1), "channel": "ONLINE", "status": "HELD"}] * 200, "2025"))
+    (number,) = deliver(
+        store, "dim_population", Extract([{"as_of_date": dt.date(2026, 1, 1), "population": 100000}], "2025")
+    )
+    deliver(
+        store,
+        "fct_culture_booking",
+        Extract([{"booked_at": AT(2025, 3, 1), "channel": "ONLINE", "status": "HELD"}] * 200, "2025"),
+    )
     reject(store, number, "population.range", as_of_date="2026-01-01")
     run(store, "SOC02-1", "2025")
     assert found(store, "SOC02-1", "2025") == (200, None, None, 1, 0, "U")
-    assert reason(store, "SOC02-1", "2025") == "rows of its period: 1 rejected (population.range); no bounds can be given"
+    assert (
+        reason(store, "SOC02-1", "2025") == "rows of its period: 1 rejected (population.range); no bounds can be given"
+    )
 
 
 def test_a_sum_of_what_rows_may_bring(store: Store) -> None:
@@ -212,16 +247,33 @@ def test_a_sum_of_what_rows_may_bring(store: Store) -> None:
     (number,) = deliver(store, "fct_crash", Extract([{"occurred_at": AT(2025, 3, 1), "deaths_30d": 5}], "2025"))
     reject(store, number, "deaths_30d.type", occurred_at="2025-04-01 10:00:00")
     run(store, "SAF04-1", "2025")
-    (most,) = [p["logicalTypeOptions"]["maximum"] for p in store.tables["fct_crash"].document.data["schema"][0]["properties"] if p["name"] == "deaths_30d"]
+    (most,) = [
+        p["logicalTypeOptions"]["maximum"]
+        for p in store.tables["fct_crash"].document.data["schema"][0]["properties"]
+        if p["name"] == "deaths_30d"
+    ]
     assert found(store, "SAF04-1", "2025") == (5, 5, 5 + most, 1, 0, "U")
-    (number,) = deliver(store, "fct_water_balance", Extract([{"period_start_date": dt.date(2026, 1, 1), "supplied_m3": 100, "delivered_m3": 80}], "2026-Q1"))
+    (number,) = deliver(
+        store,
+        "fct_water_balance",
+        Extract([{"period_start_date": dt.date(2026, 1, 1), "supplied_m3": 100, "delivered_m3": 80}], "2026-Q1"),
+    )
     reject(store, number, "supplied_m3.range", period_start_date="2026-02-01")
     run(store, "HCS02-1", "2026-Q1")
     assert found(store, "HCS02-1", "2026-Q1") == (20, None, None, 1, 0, "U")
 
 
 def test_a_mean_over_a_column_with_a_range(store: Store) -> None:
-    hours = [{"station_id": "S", "pollutant": "PM25", "hour_start": AT(2025, 1, 1) + dt.timedelta(hours=n), "value_ug_m3": 20, "is_valid": True} for n in range(99)]
+    hours = [
+        {
+            "station_id": "S",
+            "pollutant": "PM25",
+            "hour_start": AT(2025, 1, 1) + dt.timedelta(hours=n),
+            "value_ug_m3": 20,
+            "is_valid": True,
+        }
+        for n in range(99)
+    ]
     (number,) = deliver(store, "fct_air_hour", Extract(hours, "2025"))
     reject(store, number, "value_ug_m3.range", hour_start="2025-02-01 10:00:00")
     run(store, "ECO01-1", "2025")
@@ -229,7 +281,10 @@ def test_a_mean_over_a_column_with_a_range(store: Store) -> None:
 
 
 def test_things_counted_once(store: Store) -> None:
-    rows = [{"section_id": f"R{n}", "listed_at": dt.date(2020, 1, 1), "enforcement_device_active": n < 50} for n in range(200)]
+    rows = [
+        {"section_id": f"R{n}", "listed_at": dt.date(2020, 1, 1), "enforcement_device_active": n < 50}
+        for n in range(200)
+    ]
     (number,) = deliver(store, "dim_risk_section", Extract(rows, "2026-Q1"))
     reject(store, number, "enforcement_device_active.type", listed_at="2020-01-01")
     reject(store, number, "x", first=2000, listed_at="2026-05-01")  # not in the register's stock at the quarter's end
@@ -238,7 +293,14 @@ def test_things_counted_once(store: Store) -> None:
 
 
 def test_a_quantile_lies_between_its_neighbours_in_order(store: Store) -> None:
-    rows = [{"registered_at": AT(2026, 1, 1), "first_answer_at": AT(2026, 1, 1) + dt.timedelta(hours=24 * n), "is_emergency": False} for n in range(1, 32)]
+    rows = [
+        {
+            "registered_at": AT(2026, 1, 1),
+            "first_answer_at": AT(2026, 1, 1) + dt.timedelta(hours=24 * n),
+            "is_emergency": False,
+        }
+        for n in range(1, 32)
+    ]
     (number,) = deliver(store, "fct_appeal", Extract(rows, "2026-01"))
     reject(store, number, "status-domain", "status-domain", first_answer_at="2026-01-20 10:00:00")
     run(store, "MGT02-2", "2026-01")
@@ -265,12 +327,13 @@ def test_an_open_incident_or_a_refusal_is_not_nothing(store: Store) -> None:
     (number,) = deliver(store, "fct_appeal", Extract([], "2026-01"))
     columns = ["incident_id", "delivery_id", "table_name", "system", "scope", "period_id", "rule", "criterion", "kind", "observed", "expected", "opened_seq",
                "opened_at"]  # fmt: skip
-    now = dt.datetime.now(dt.UTC)
-    store.insert("audit.incident", columns, [(1, number, "fct_appeal", "test", ASTANA, "2026-01", "due-at-known", "completeness", "completeness", "100 %", "0 %",
-                                              store.head, now)])  # fmt: skip
+    store.insert("audit.incident", columns, [(1, number, "fct_appeal", "test", ASTANA, "2026-01", "due-at-known", "completeness", "completeness",
+                                              "100 %", "0 %", store.head, dt.datetime.now(dt.UTC))])  # fmt: skip
     run(store, "MGT02-1", "2026-01")
     assert found(store, "MGT02-1", "2026-01")[5] == "O"
-    assert "quality criterion not met: fct_appeal 2026-01: completeness (due-at-known)" in reason(store, "MGT02-1", "2026-01")
+    assert "quality criterion not met: fct_appeal 2026-01: completeness (due-at-known)" in reason(
+        store, "MGT02-1", "2026-01"
+    )
 
 
 # ---- sums of cells, and the year
@@ -290,7 +353,9 @@ def test_rolled_up_the_uncertain_rows_are_counted_together(store: Store) -> None
 
 
 def test_suppressed_values_have_no_bounds_and_their_roll_up_knows_of_them(store: Store) -> None:
-    small = changed(CATALOGUE, CATALOGUE.latest("MGT02-1").model_copy(update={"minimum_cell": 5, "sensitivity": "restricted"}))
+    small = changed(
+        CATALOGUE, CATALOGUE.latest("MGT02-1").model_copy(update={"minimum_cell": 5, "sensitivity": "restricted"})
+    )
     (number,) = deliver(store, "fct_appeal", Extract(appeals(4), "2026-01"))
     deliver(store, "fct_appeal", Extract(appeals(96, 4), "2026-01", ALMATY))
     reject(store, number, "a", due_at="2026-01-20 10:00:00")

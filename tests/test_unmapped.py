@@ -26,10 +26,23 @@ CONTRACT = Path(__file__).parent.parent / "examples" / "calgary-permits" / "calg
 
 def appeals(count: int, month: int = 1, **more: Any) -> list[dict[str, Any]]:
     day = AT(2026, month, 10)
-    return [{"due_at": day, "registered_at": day, "closed_at": None, "status": "OPEN", "first_answer_at": day, "is_emergency": False, **more} for _ in range(count)]
+    return [
+        {
+            "due_at": day,
+            "registered_at": day,
+            "closed_at": None,
+            "status": "OPEN",
+            "first_answer_at": day,
+            "is_emergency": False,
+            **more,
+        }
+        for _ in range(count)
+    ]
 
 
-def deliver_without(store: Store, monkeypatch: pytest.MonkeyPatch, unmapped: str | None, table: str, *extracts: Extract) -> list[int]:
+def deliver_without(
+    store: Store, monkeypatch: pytest.MonkeyPatch, unmapped: str | None, table: str, *extracts: Extract
+) -> list[int]:
     """As `deliver`, by a contract that does not map these columns."""
     with monkeypatch.context() as patch:
         patch.setattr("tests.support.Outcome", lambda *given: replace(door.Outcome(*given), unmapped=unmapped))
@@ -45,11 +58,21 @@ def state(store: Store, code: str, period: str, kato: str = ASTANA) -> tuple[Any
 
 
 @pytest.mark.usefixtures("made_again")
-def test_a_kpi_over_a_column_that_is_not_mapped_is_not_calculable(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    deliver_without(store, monkeypatch, "channel,closed_at", "fct_appeal", Extract(appeals(40), "2026-01", system="half"))
+def test_a_kpi_over_a_column_that_is_not_mapped_is_not_calculable(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliver_without(
+        store, monkeypatch, "channel,closed_at", "fct_appeal", Extract(appeals(40), "2026-01", system="half")
+    )
     deliver(store, "fct_appeal", Extract(appeals(40), "2026-01", ALMATY))
     compute(store, CATALOGUE, ["2026-01"], codes=["MGT02-1", "MGT02-2"], today=LATER)
-    assert state(store, "MGT02-1", "2026-01") == ("L", None, None, None, "system half does not deliver fct_appeal.closed_at")
+    assert state(store, "MGT02-1", "2026-01") == (
+        "L",
+        None,
+        None,
+        None,
+        "system half does not deliver fct_appeal.closed_at",
+    )
     assert state(store, "MGT02-2", "2026-01")[0] == "A"  # does not read it
     assert state(store, "MGT02-1", "2026-01", ALMATY)[:2] == ("A", 0)
 
@@ -58,7 +81,10 @@ def test_a_kpi_over_a_column_that_is_not_mapped_is_not_calculable(store: Store, 
 def test_the_time_itself_may_be_what_is_not_mapped(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     deliver_without(store, monkeypatch, "closed_at,due_at", "fct_appeal", Extract(appeals(40, due_at=None), "2026-01"))
     compute_one(store, CATALOGUE, "MGT02-1", "2026-01")
-    assert state(store, "MGT02-1", "2026-01")[::4] == ("L", "system test does not deliver fct_appeal.closed_at, fct_appeal.due_at")
+    assert state(store, "MGT02-1", "2026-01")[::4] == (
+        "L",
+        "system test does not deliver fct_appeal.closed_at, fct_appeal.due_at",
+    )
 
 
 @pytest.mark.usefixtures("made_again")
@@ -71,7 +97,9 @@ def test_rows_of_another_month_bring_the_gap_with_them(store: Store, monkeypatch
 
 
 @pytest.mark.usefixtures("made_again")
-def test_of_several_systems_one_is_enough_and_a_mended_contract_heals(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_several_systems_one_is_enough_and_a_mended_contract_heals(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     deliver(store, "fct_appeal", Extract(appeals(40), "2026-01", system="whole"))
     deliver_without(store, monkeypatch, "closed_at", "fct_appeal", Extract(appeals(2), "2026-01", system="half"))
     compute_one(store, CATALOGUE, "MGT02-1", "2026-01")

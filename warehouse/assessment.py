@@ -69,7 +69,8 @@ class Made:
         """(table of schema kpi, columns but assessment_id, rows)."""
         return [
             ("assessment_item", ("kato", "kpi_code", "calculable", "value", "obs_status", "weight", "score", "score_low", "score_high", "reason"),
-             [(kato, i.code, i.value is not None, i.value, i.obs_status, i.weight, i.score, i.score_low, i.score_high, i.reason) for kato, found in self.items.items() for i in found]),
+             [(kato, i.code, i.value is not None, i.value, i.obs_status, i.weight, i.score, i.score_low, i.score_high, i.reason)
+              for kato, found in self.items.items() for i in found]),
             ("assessment_score", ("kato", "node_kind", "node", "coverage", "achievement", "level", "level_low", "level_high"),
              [(kato, kind, kato if kind == "settlement" else code, n.coverage, n.achievement, n.level, n.level_low, n.level_high)
               for kato, found in self.nodes.items() for (kind, code), n in found.items()]),
@@ -254,9 +255,7 @@ def _mean(items: Sequence[Item]) -> Node:
     achievement = round(points / calculable, 9) if calculable else None
     low = math.fsum(i.weight * i.score_low for i in items if i.score_low is not None)
     high = math.fsum(i.weight * i.score_high for i in items if i.score_high is not None)
-    return Node(
-        round(calculable / weight, 9), achievement, *(round(some / weight, 9) for some in (points, low, high))
-    )
+    return Node(round(calculable / weight, 9), achievement, *(round(some / weight, 9) for some in (points, low, high)))
 
 
 def _places(

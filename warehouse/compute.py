@@ -229,7 +229,8 @@ SELECT d.table_name, s.kato, m.id AS month, bool_or(d.state = 'loaded') AS loade
        string_agg(DISTINCT i.failing, ', ' ORDER BY i.failing) FILTER (WHERE d.state = 'loaded') AS doubt
 FROM audit.delivery d
 LEFT JOIN (SELECT delivery_id, string_agg(criterion || ' (' || rule || ')', ', ' ORDER BY rule) || ' in delivery ' || delivery_id AS failing
-           FROM audit.incident ANTI JOIN {_TAKEN_OUT} USING (delivery_id, rule) WHERE opened_seq <= {seq} AND (closed_seq IS NULL OR closed_seq > {seq}) GROUP BY delivery_id) i USING (delivery_id)
+           FROM audit.incident ANTI JOIN {_TAKEN_OUT} USING (delivery_id, rule)
+           WHERE opened_seq <= {seq} AND (closed_seq IS NULL OR closed_seq > {seq}) GROUP BY delivery_id) i USING (delivery_id)
 JOIN (FROM registry.period WHERE grain = 'M' AND id IN (SELECT month FROM within)) m ON m.period_start >= d.period_start AND m.period_end <= d.period_end
 JOIN registry.settlement s ON d.scope = s.kato OR d.scope = 'KZ' OR d.scope = s.kato2
 WHERE d.state IN ('loaded', 'refused') AND d.loaded_seq <= {seq} AND d.table_name IN (SELECT table_name FROM need)
@@ -343,7 +344,8 @@ SELECT kpi_code, version, kato, period_id, CAST(period_start AS DATE) AS period_
        CASE WHEN verdict[1] IN ('A', 'P', 'U') THEN CASE WHEN losses IS NULL THEN raw_value ELSE value_high END END AS value_high,
        rejected_rows, gap_rows, CASE WHEN counts THEN n_low END AS numerator_low, CASE WHEN counts THEN d_low END AS denominator_low,
        CASE WHEN counts THEN n_high END AS numerator_high, CASE WHEN counts THEN d_high END AS denominator_high, s AS sample_size,
-       CASE WHEN kind = 'quantile' OR lacking IS NOT NULL THEN NULL WHEN kind = 'mean' OR coverage < minimum_coverage OR (looked_up IS NOT NULL AND exact_d IS NULL) THEN exact_n
+       CASE WHEN kind = 'quantile' OR lacking IS NOT NULL THEN NULL
+            WHEN kind = 'mean' OR coverage < minimum_coverage OR (looked_up IS NOT NULL AND exact_d IS NULL) THEN exact_n
             ELSE coalesce(exact_n, 0) END AS numerator,
        CASE WHEN kind = 'quantile' OR lacking IS NOT NULL THEN NULL WHEN kind IN ('share', 'mean') AND coverage >= minimum_coverage THEN coalesce(exact_d, 0)
             ELSE exact_d END AS denominator  -- counted nothing is 0 where all was delivered; of what was not delivered nothing is known
@@ -359,10 +361,7 @@ def _write(
     texts: Mapping[str, str],
 ) -> list[Report]:
     con = store.con
-    same = " AND ".join(
-        f"v.{c} IS NOT DISTINCT FROM f.{c}"
-        for c in VALUE_COLUMNS
-    )
+    same = " AND ".join(f"v.{c} IS NOT DISTINCT FROM f.{c}" for c in VALUE_COLUMNS)
     con.execute(f"""CREATE OR REPLACE TEMP TABLE news AS SELECT f.*, v.kpi_code IS NOT NULL AS restates FROM fresh f
 LEFT JOIN kpi.value v ON (v.kpi_code, v.kato, v.period_id) = (f.kpi_code, f.kato, f.period_id) AND v.valid_to_seq IS NULL
 WHERE v.kpi_code IS NULL OR NOT ({same} AND v.definition_hash = f.hash)""")

@@ -53,7 +53,9 @@ WHERE x.rule NOT IN ({", ".join(map(literal, ELSEWHERE))}) AND (x.column_name IS
     found = dict(con.execute("SELECT table_name, count(column_name) FROM fault GROUP BY 1").fetchall())
     if not found:
         return False
-    con.execute("CREATE OR REPLACE TEMP TABLE strayed (place VARCHAR, kato VARCHAR, period_id VARCHAR, rule VARCHAR, rows BIGINT)")
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE strayed (place VARCHAR, kato VARCHAR, period_id VARCHAR, rule VARCHAR, rows BIGINT)"
+    )
     places: dict[str, tuple[Scan, list[str]]] = {}
     for one in compiled:
         for scan in one.scans:
@@ -104,7 +106,10 @@ def _strayed(place: str, scan: Scan) -> str:
     last = scan.time[2] if kind == "stock" else first
     dropped = ", ".join(map(literal, _placing(scan)))
     if kind == "event":
-        falls = "CASE WHEN f.day IS NULL THEN f.period_start < c.period_end AND f.period_end > c.period_start ELSE f.day >= c.period_start AND f.day < c.period_end END"
+        falls = (
+            "CASE WHEN f.day IS NULL THEN f.period_start < c.period_end AND f.period_end > c.period_start "
+            "ELSE f.day >= c.period_start AND f.day < c.period_end END"
+        )
     elif kind == "as_of":
         on = "c.period_end_population_date"
         falls = f"CASE WHEN f.day IS NULL THEN f.period_start <= {on} AND f.period_end >= {on} ELSE f.day = {on} END"
@@ -143,7 +148,9 @@ WHERE table_name = {literal(scan.table)} AND column_name IN ({", ".join(map(lite
         "ON r.delivery_id = g.delivery_id AND r.row_no = g.row_no)"
     )
     counted = Scan(scan.table, scan.time, scan.grain, (*scan.measures, Measure("rows_found", "count(*)")))
-    sql = only_reads(con, counted.sql(source, "asked", by="c.kato, c.period_id, t.fault_rules"), scan.table, "asked", "gap")
+    sql = only_reads(
+        con, counted.sql(source, "asked", by="c.kato, c.period_id, t.fault_rules"), scan.table, "asked", "gap"
+    )
     single = one.kpi.kind is Kind.QUANTILE
     top, bottom, sampled = (
         f"coalesce(q.{name}, 0)" if where == scan and not (single and number == 0) else "0"

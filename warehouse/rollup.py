@@ -128,7 +128,9 @@ def over_time(one: Compiled) -> str:
 def _quantiles(store: Store, compiled: Sequence[Compiled], seq: int | None) -> None:
     """`quantile`: what cannot be summed, from the events behind the members."""
     con = store.con
-    con.execute("CREATE OR REPLACE TEMP TABLE quantile (target BIGINT, version INTEGER, q DOUBLE, q_low DOUBLE, q_high DOUBLE)")
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE quantile (target BIGINT, version INTEGER, q DOUBLE, q_low DOUBLE, q_high DOUBLE)"
+    )
     for one in compiled:
         if one.kpi.kind is not Kind.QUANTILE:
             continue
@@ -140,7 +142,9 @@ def _quantiles(store: Store, compiled: Sequence[Compiled], seq: int | None) -> N
         sql = only_reads(con, scan.sql(as_of(scan.table, seq), "counted", by="c.target"), scan.table, "counted")
         con.execute(f"INSERT INTO quantile SELECT target, {one.kpi.version}, {name}, NULL, NULL FROM ({sql})")
         lossy = "SELECT target, sum(rejected_rows + gap_rows) AS k, sum(gap_rows) AS g FROM counted GROUP BY 1 HAVING bool_or(lossy)"
-        con.execute(f"CREATE OR REPLACE TEMP TABLE uncertain AS SELECT * FROM counted WHERE target IN (SELECT target FROM ({lossy}))")
+        con.execute(
+            f"CREATE OR REPLACE TEMP TABLE uncertain AS SELECT * FROM counted WHERE target IN (SELECT target FROM ({lossy}))"
+        )
         if con.execute("SELECT count(*) FROM uncertain").fetchall()[0][0]:
             con.execute(f"""UPDATE quantile SET q_low = o.low, q_high = o.high FROM ({bounds.order(store, one, "uncertain", lossy, "target", seq)}) o
 WHERE quantile.target = o.target AND quantile.version = {one.kpi.version}""")
@@ -175,7 +179,8 @@ parts AS (
     LEFT JOIN quantile q ON (q.target, q.version) = (r.target, r.definition_version)),
 worked AS (
     SELECT *, {value} AS raw_value, CASE WHEN kind = 'quantile' THEN round(q_low * scale, 6) WHEN NOT unbounded THEN {low} END AS lowest,
-           CASE WHEN kind = 'quantile' THEN round(q_high * scale, 6) WHEN unbounded THEN NULL WHEN unit = 'PT' AND d_high = 0 THEN 100 ELSE {high} END AS highest
+           CASE WHEN kind = 'quantile' THEN round(q_high * scale, 6)
+                WHEN unbounded THEN NULL WHEN unit = 'PT' AND d_high = 0 THEN 100 ELSE {high} END AS highest
     FROM parts),
 valued AS (
     SELECT *, CASE WHEN NOT lossy THEN raw_value WHEN lowest IS NOT NULL AND highest IS NOT NULL THEN

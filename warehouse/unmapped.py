@@ -63,7 +63,9 @@ def _of_rows(store: Store, one: Compiled, scan: Scan, seq: int | None) -> None:
     """Cells with rows of such deliveries, whatever months these were for."""
     con = store.con
     ask_for(store, [one.kpi.code])
-    source = f"(SELECT r.*, g.lacks FROM {as_of(scan.table, seq)} AS r JOIN short AS g ON r.delivery_id = g.delivery_id)"
+    source = (
+        f"(SELECT r.*, g.lacks FROM {as_of(scan.table, seq)} AS r JOIN short AS g ON r.delivery_id = g.delivery_id)"
+    )
     counted = Scan(scan.table, scan.time, scan.grain, (Measure("rows_found", "count(*)"),))
     sql = only_reads(con, counted.sql(source, "asked", by="c.kato, c.period_id, t.lacks"), scan.table, "asked", "short")
     con.execute(f"""INSERT INTO lack SELECT c.kpi_code, c.version, c.kato, c.period_id, q.lacks

@@ -41,14 +41,16 @@ YEAR_VALUES = """
                CASE WHEN obs_status <> 'Q' THEN sample_size END AS sample_size, 1.0 AS period_coverage
         FROM kpi.value JOIN registry.period p ON p.id = period_id AND p.grain = 'A' WHERE {held}
         UNION ALL
-        SELECT kpi_code, area, period_id, value, value_low, value_high, obs_status, state, reason, CASE WHEN obs_status <> 'Q' THEN sample_size END, counted / nullif(applicable, 0)
+        SELECT kpi_code, area, period_id, value, value_low, value_high, obs_status, state, reason,
+               CASE WHEN obs_status <> 'Q' THEN sample_size END, counted / nullif(applicable, 0)
         FROM kpi.rollup WHERE area_kind = 'settlement' AND {held}"""
 
 VIEWS: Mapping[str, tuple[str, str]] = {
     "kpi_values": ("Every current KPI value with names, all periods; parts of suppressed values are left out", f"""
         SELECT v.kpi_code, k.name_en AS kpi_name_en, k.name_ru AS kpi_name_ru, v.kato, s.name_en AS settlement_en, s.name_ru AS settlement_ru,
                s.item7_group, v.period_id, v.period_start, v.value, v.value_low, v.value_high, k.unit, {_OPEN.format("numerator")},
-               {_OPEN.format("denominator")}, {_OPEN.format("sample_size")}, {_OPEN.format("rejected_rows")}, {_OPEN.format("gap_rows")}, v.state, v.obs_status, v.reason, v.coverage, k.sphere, k.initiative, k.direction, k.sensitivity,
+               {_OPEN.format("denominator")}, {_OPEN.format("sample_size")}, {_OPEN.format("rejected_rows")}, {_OPEN.format("gap_rows")},
+               v.state, v.obs_status, v.reason, v.coverage, k.sphere, k.initiative, k.direction, k.sensitivity,
                v.definition_version, v.definition_hash, k.catalogue_id, k.catalogue_status, v.as_of_seq, v.computed_at
         FROM kpi.value v
         JOIN registry.kpi k ON k.code = v.kpi_code AND k.version = v.definition_version

@@ -86,7 +86,8 @@ def _rolled(
         else ""
     )
     members = store.con.execute(
-        f"""SELECT v.kato, s.name_en, v.period_id, v.value, v.value_low, v.value_high, v.rejected_rows, v.gap_rows, v.numerator, v.denominator, v.sample_size, v.state, v.obs_status, v.reason
+        f"""SELECT v.kato, s.name_en, v.period_id, v.value, v.value_low, v.value_high, v.rejected_rows, v.gap_rows, v.numerator, v.denominator,
+       v.sample_size, v.state, v.obs_status, v.reason
 FROM kpi.value v JOIN registry.settlement s USING (kato) JOIN registry.period p ON p.id = v.period_id
 WHERE v.kpi_code = ? AND {held(seq)} AND {column} = ?
   AND p.period_start >= ? AND p.period_end <= ?{last} AND v.obs_status <> 'M' ORDER BY v.value IS NULL, v.kato, v.period_id""",
@@ -102,7 +103,8 @@ WHERE v.kpi_code = ? AND {held(seq)} AND {column} = ?
         "kpi": {"code": code, "name": kpi.name.model_dump(exclude_none=True), "unit": kpi.unit, "kind": str(kpi.kind)},
         "area": {"kind": kind, "code": where, "name_en": name_en, "name_ru": name_ru},
         "period": {"id": period.id, "start": period.start, "end": period.end - dt.timedelta(days=1)},
-        **{n: current[n] for n in ("value", "value_low", "value_high", "rejected_rows", "gap_rows", "state", "obs_status", "reason", "numerator", "denominator", "sample_size", "counted", "applicable")},
+        **{n: current[n] for n in ("value", "value_low", "value_high", "rejected_rows", "gap_rows", "state", "obs_status", "reason", "numerator",
+                                   "denominator", "sample_size", "counted", "applicable")},
         "computed": {"as_of_seq": current["as_of_seq"], "seq": current["valid_from_seq"]}, "method": summed,
         "members": [dict(zip(columns, m, strict=True)) for m in members.fetchall()],
     }  # fmt: skip
