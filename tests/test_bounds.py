@@ -12,7 +12,9 @@ import pytest
 from kpi_definitions.catalogue import load as load_catalogue
 from kpi_definitions.compiler import fingerprint
 from tests.support import ALMATY, ASTANA, LATER, Extract, changed, compute_one, deliver, only
+from warehouse.audit.explain import explain
 from warehouse.audit.reperform import reperform
+from warehouse.audit.verify import _values
 from warehouse.compute import compute
 from warehouse.store import Store
 
@@ -367,6 +369,22 @@ def test_suppressed_values_have_no_bounds_and_their_roll_up_knows_of_them(store:
     assert store.con.execute(shown.format("public_values"), [ALMATY]).fetchall() == [(None, None, None, None)]
 
 
+def test_bounds_that_cannot_be_are_told_by_verify(store: Store) -> None:
+    (number,) = deliver(store, "fct_appeal", Extract(appeals(298, 8), "2026-01"))
+    deliver(store, "fct_appeal", Extract(appeals(8), "2026-01", ALMATY))
+    reject(store, number, "a", due_at="2026-01-20 10:00:00")
+    run(store, "MGT02-1", "2026-01")
+    assert list(_values(store)) == []
+    store.con.execute(
+        f"BEGIN; UPDATE kpi.value SET value_low = 98 WHERE kato = '{ASTANA}'; UPDATE kpi.value SET value_high = 101 WHERE kato = '{ALMATY}'"
+    )
+    assert [d.message.split(": ")[1] for d in _values(store)] == [
+        "97.315436 does not lie between its bounds 98.0 and 97.32441",
+        "100.0 does not lie between its bounds 100.0 and 101.0",
+    ]
+    store.con.execute("ROLLBACK")
+
+
 def test_a_falsified_bound_is_found(store: Store) -> None:
     (number,) = deliver(store, "fct_appeal", Extract(appeals(298, 8), "2026-01"))
     reject(store, number, "a", due_at="2026-01-20 10:00:00")
@@ -374,3 +392,16 @@ def test_a_falsified_bound_is_found(store: Store) -> None:
     store.con.execute("BEGIN; UPDATE kpi.value SET value_low = 97 WHERE rejected_rows > 0")
     assert [(d.what, d.column) for d in reperform(store).differences][:1] == [("value", "value_low")]
     store.con.execute("ROLLBACK")
+
+
+def test_explain_tells_the_bounds_and_by_which_parts(store: Store) -> None:
+    (number,) = deliver(store, "fct_appeal", Extract(appeals(298, 8), "2026-01"))
+    reject(store, number, "a", "b", due_at="2026-01-20 10:00:00")
+    run(store, "MGT02-1", "2026-01")
+    told = explain(store, CATALOGUE, "MGT02-1", ASTANA, "2026-01")
+    assert {k: float(v) for k, v in told["bounds"].items()} == {
+        "low": 96.666667, "high": 97.333333, "rejected_rows": 2, "gap_rows": 0, "numerator_low": 290, "denominator_low": 300,
+        "numerator_high": 292, "denominator_high": 300}  # fmt: skip
+    assert explain(store, CATALOGUE, "MGT02-1", ASTANA, "2026-02")["bounds"] is None  # not published
+    country = explain(store, CATALOGUE, "MGT02-1", "KZ", "2026-01")
+    assert (country["value_low"], country["value_high"], country["rejected_rows"]) == (96.666667, 97.333333, 2)

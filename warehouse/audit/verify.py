@@ -164,6 +164,15 @@ WHERE v.value IS DISTINCT FROM {VALUE} ORDER BY ALL""").fetchmany(SHOWN)
         yield Difference(
             "values", f"{code} {kato} {period}: {value} does not follow from its numerator and denominator"
         )
+    # `qala reperform` makes bounds again; here, that they hold the value, and are nothing else where no row is uncertain
+    rows = store.con.execute("""
+SELECT kpi_code, kato, period_id, value, value_low, value_high FROM kpi.value
+WHERE value_low > value OR value_high < value OR (value_low IS NULL) <> (value_high IS NULL) OR (value IS NULL AND value_low IS NOT NULL)
+   OR (rejected_rows + gap_rows = 0 AND (value_low, value_high) IS DISTINCT FROM (value, value)) ORDER BY ALL""").fetchmany(
+        SHOWN
+    )
+    for code, kato, period, value, low, high in rows:
+        yield Difference("values", f"{code} {kato} {period}: {value} does not lie between its bounds {low} and {high}")
 
 
 def _seals(store: Store) -> Iterator[Difference]:
