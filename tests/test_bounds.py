@@ -379,7 +379,7 @@ def test_bounds_that_cannot_be_are_told_by_verify(store: Store) -> None:
         f"BEGIN; UPDATE kpi.value SET value_low = 98 WHERE kato = '{ASTANA}'; UPDATE kpi.value SET value_high = 101 WHERE kato = '{ALMATY}'"
     )
     assert [d.message.split(": ")[1] for d in _values(store)] == [
-        "97.315436 does not lie between its bounds 98.0 and 97.32441",
+        "97.315436 does not lie between its bounds 98.0 and 97.324415",
         "100.0 does not lie between its bounds 100.0 and 101.0",
     ]
     store.con.execute("ROLLBACK")
