@@ -316,7 +316,8 @@ def _take_batch(store: Store, archive: Archive, table: Table, opened: _Opened,
                 Outcome(one.delivery_id, "refused", refusals[one.delivery_id], *common, counted[0], 0, counted[0])
             )
         else:
-            outcomes.append(Outcome(one.delivery_id, "loaded", None, *common, *counted, contract.cut))
+            unmapped = ",".join(contract.unmapped(table)) or None
+            outcomes.append(Outcome(one.delivery_id, "loaded", None, *common, *counted, contract.cut, unmapped))
     load(store, table, relation, batch, outcomes, findings, corrected, gate.REPEATED if judged else None)
     store.con.execute("DROP VIEW IF EXISTS corrected")
     gate.clear(store.con)

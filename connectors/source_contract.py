@@ -24,6 +24,7 @@ from warehouse.sql import literal, quoted
 SHIPPED = Path(__file__).parent / "contracts"
 STANDARD = "standard"  # system code of the exchange format
 _OWN = re.compile(r"=|__row_no$")  # how names begin that the first gate needs for itself (connectors/gate.py)
+_NOTHING = re.compile(r"NULL|(TRY_)?CAST\(NULL AS [^()]+(\([0-9, ]+\))?\)", re.IGNORECASE)
 _SYSTEM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _PROPERTIES = {
     "system",
@@ -80,6 +81,11 @@ class SourceContract:
     @cached_property
     def by_name(self) -> dict[str, SourceColumn]:
         return {c.name: c for c in self.columns}
+
+    def unmapped(self, table: Table) -> tuple[str, ...]:
+        """Columns of the table that the contract does not fill: they are not mapped, or by a logic that is no more than NULL."""
+        given = {c.name for c in self.columns if not _NOTHING.fullmatch(c.logic or "")}
+        return tuple(c.name for c in table.columns if c.name not in given)
 
     def typed(self, name: str, sql_type: str) -> tuple[str, str]:
         """SQL for a column of the table over the file's text columns: (text or raw expression, typed expression)."""

@@ -87,6 +87,10 @@ class Scan:
         chosen = ", ".join((*(f't."{c}"' for c in columns), *said))
         return f"SELECT {chosen}\n{self._from(source, cells, any_window)}"
 
+    def values(self, source: str, cells: str, expression: str, condition: str, by: str = "c.kato, c.period_id") -> str:
+        """SELECT `by` and an expression over t and c AS x of the rows that meet a condition, one by one."""
+        return f"SELECT {by}, {expression} AS x\n{self._from(source, cells, False)}\nWHERE {condition}"
+
     def _from(self, source: str, cells: str, any_window: bool) -> str:
         """The rows of `source` that fall into the cells."""
         kind, column = self.time[0], f't."{self.time[1]}"'
@@ -159,6 +163,15 @@ def compile_kpi(kpi: Kpi, tables: Tables) -> Compiled:
     top_scan = Scan(numerator_rows.table, top_time, kpi.period, (n, s))
     bottom_scan = Scan(den_rows.table, bottom_time, kpi.period, (d,))
     return Compiled(kpi, fingerprint(kpi), (top_scan, n.name), (bottom_scan, d.name), (top_scan, s.name))
+
+
+def spread_of(kpi: Kpi) -> tuple[str, float]:
+    """Of a quantile, the expression (over t and c) whose values it orders, and which share of them lies below it."""
+    tree = parse(kpi.numerator.aggregate, ("numerator", "aggregate"))
+    found = tree.find(exp.Median, exp.PercentileCont, exp.Quantile)
+    assert found is not None
+    level = next((c for c in found.iter_expressions() if c is not found.this and isinstance(c, exp.Literal)), None)
+    return _qualify(found.this).sql("duckdb"), 0.5 if level is None else float(level.name)
 
 
 def fuse(compiled: Iterable[Compiled]) -> list[Scan]:

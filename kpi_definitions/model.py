@@ -139,6 +139,12 @@ class Kpi(Strict):
     denominator: Part | None = Field(None, description="Left out for means and quantiles: the sample size stands there")
     coverage: Coverage
     minimum_sample: int = Field(1, ge=0, description="Below it the value is marked low coverage (OBS_STATUS U)")
+    tolerance: float | None = Field(
+        None,
+        ge=0,
+        description="How wide the bounds of a value may be, in its unit, before it is marked low coverage (OBS_STATUS U): rejected rows counted "
+        "for and against. Left out: one point of a percentage, of anything else 1 % of the value (our proposal)",
+    )
     late_data_days: int = Field(
         ge=0, description="Days after the period's end while late data may come: provisional till then"
     )

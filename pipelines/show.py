@@ -61,13 +61,23 @@ def scorecard(console: Console, store: Store, year: int | None = None) -> None:
             "floors and goals, not the order's formula",
             title_justify="left",
         )
-        for name in ("group", "settlement", "coverage %", "achievement", "level", "place", "places possible"):
+        for name in (
+            "group",
+            "settlement",
+            "coverage %",
+            "achievement",
+            "level",
+            "within its bounds",
+            "place",
+            "places possible",
+        ):
             table.add_column(name, justify="left" if name in {"group", "settlement"} else "right")
         for r in mine:
             place = "insufficient coverage" if r["rank"] is None else str(r["rank"])
             interval = "" if r["rank"] is None else f"{r['rank_best']} to {r['rank_worst']}"
             numbers = ("" if r[n] is None else f"{r[n]:.1f}" for n in ("coverage_percent", "achievement", "level"))
-            table.add_row(r["item7_group"], r["settlement_en"], *numbers, place, interval)
+            within = "" if r["level_low"] == r["level_high"] else f"{r['level_low']:.1f} to {r['level_high']:.1f}"
+            table.add_row(r["item7_group"], r["settlement_en"], *numbers, within, place, interval)
         console.print(table)
 
 
@@ -244,6 +254,8 @@ def rolled(console: Console, a: Mapping[str, Any]) -> None:
     if a["reason"]:
         grid.add_row("reason", a["reason"])
     grid.add_row("made of", f"{a['counted']} of {a['applicable']} cells: {a['method']}")
+    if a["rejected_rows"] or a["gap_rows"]:
+        grid.add_row("uncertain rows", _uncertain(a["rejected_rows"], a["gap_rows"], a["value_low"], a["value_high"]))
     if a["numerator"] is not None:
         grid.add_row("parts", f"{_number(a['numerator'])} / {_number(a['denominator'])}, {a['sample_size']:,} rows")
     console.print(Panel(grid, title="what", title_align="left", expand=False))
@@ -259,6 +271,18 @@ def rolled(console: Console, a: Mapping[str, Any]) -> None:
     if len(a["members"]) > SHOWN:
         console.print(f"... and {len(a['members']) - SHOWN} more: --json", highlight=False)
     console.print("walk on with: qala explain KPI SETTLEMENT PERIOD of a cell", highlight=False)
+
+
+def _uncertain(rejected: int, gaps: int, low: float | None, high: float | None) -> str:
+    """Rows that were lost at the gate, and between what the value lies because of them."""
+    between = (
+        "no bounds can be given"
+        if low is None or high is None
+        else f"the value lies between {low:,.6g} and {high:,.6g}"
+    )
+    return (
+        f"{rejected:,} rejected, {gaps:,} with a cell left empty that the KPI reads: counted for and against, {between}"
+    )
 
 
 def explanation(console: Console, a: Mapping[str, Any]) -> None:
@@ -280,6 +304,11 @@ def explanation(console: Console, a: Mapping[str, Any]) -> None:
     )
     if a["reason"]:
         grid.add_row("reason", a["reason"])
+    bounds = a["bounds"] or {"rejected_rows": 0, "gap_rows": 0}
+    if bounds["rejected_rows"] or bounds["gap_rows"]:
+        grid.add_row(
+            "uncertain rows", _uncertain(bounds["rejected_rows"], bounds["gap_rows"], bounds["low"], bounds["high"])
+        )
     if a["denominator"] is not None:
         grid.add_row("numerator / denominator", f"{_number(a['numerator'])} / {_number(a['denominator'])}")
     grid.add_row("rows behind it", f"{a['sample_size']:,}")
@@ -329,7 +358,9 @@ def explanation(console: Console, a: Mapping[str, Any]) -> None:
     for old in a["earlier"]:
         before = "no value" if old["value"] is None else f"{old['value']:,.6g}"
         console.print(f"  earlier: {before} ({old['state']}) until ledger sequence {old['valid_to_seq']}; since then: "
-                      + ("; ".join(old["deliveries_since"]) or "no delivery of what it reads: the definition, a register of systems or a window changed"), highlight=False, soft_wrap=True)  # fmt: skip
+                      + ("; ".join(old["deliveries_since"])
+                         or "no delivery of what it reads: the definition, a register of systems or a window changed"),
+                      highlight=False, soft_wrap=True)  # fmt: skip
 
 
 def _delivery(console: Console, d: Mapping[str, Any]) -> None:

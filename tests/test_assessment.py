@@ -64,7 +64,8 @@ def put(store: Store, values: Mapping[str, Any], kato: str = ASTANA, year: str =
         status = value if isinstance(value, str) else "A"
         store.con.execute(
             "INSERT INTO kpi.value BY NAME SELECT ? AS kpi_code, ? AS kato, ? AS period_id, make_date(?, 1, 1) AS period_start, "
-            "CAST(? AS DOUBLE) AS value, 'x' AS state, ? AS obs_status, ? AS reason, 1 AS definition_version, 'x' AS definition_hash, "
+            "CAST(? AS DOUBLE) AS value, value AS value_low, value AS value_high, 0 AS rejected_rows, 0 AS gap_rows, "
+            "'x' AS state, ? AS obs_status, ? AS reason, 1 AS definition_version, 'x' AS definition_hash, "
             "'x' AS catalogue_version, 0 AS as_of_seq, now() AS computed_at, 0 AS valid_from_seq",
             [*key, int(year), None if status == value else value, status, "made up" if status == value else None],
         )
@@ -228,7 +229,7 @@ def test_level_is_coverage_times_achievement_at_every_node(
     )
     rules = ruled(weights=weights).assessments[0]
     share = _weights(CATALOGUE, rules, [*scores])
-    shared = [Item(c, s, "L" if s is None else "A", None, share[c], s) for c, s in scores.items()]
+    shared = [Item(c, s, "L" if s is None else "A", None, share[c], s, s, s) for c, s in scores.items()]
     assert math.fsum(i.weight for i in shared) == pytest.approx(1, abs=1e-12)
     assert all(i.weight > 0 for i in shared)
     found = _nodes(CATALOGUE, rules, shared)
@@ -359,18 +360,18 @@ def test_without_changes_and_with_one_kpi_there_is_no_interval(store: Store) -> 
     assert places(store, *REPUBLICAN) == [("ranked", 2, 2, 2), ("ranked", 1, 1, 1), ("ranked", 3, 3, 3)]
 
 
-def close_race(change: float) -> list[tuple[str, int | None, int | None, int | None]]:
+def close_race(change: float) -> list[tuple[str | int | None, ...]]:
     """Twenty KPIs of one weight: ahead by a point in eleven, behind by a point in eight and by 1.5 points in one.
 
     The lead of 1.5 points outlives any one KPI left out and weights changed by up to 7 % (20.5 x 7 % = 1.4), not by 90 %.
     """
     scores = [1.0] * 11 + [-1.0] * 8 + [-1.5]
-    mine = [Item(f"X{n:02}-1", 1, "A", None, 1 / 20, 50 + d / 2) for n, d in enumerate(scores)]
-    theirs = [Item(f"X{n:02}-1", 1, "A", None, 1 / 20, 50 - d / 2) for n, d in enumerate(scores)]
+    mine = [Item(f"X{n:02}-1", 1, "A", None, 1 / 20, 50 + d / 2, 50, 50) for n, d in enumerate(scores)]
+    theirs = [Item(f"X{n:02}-1", 1, "A", None, 1 / 20, 50 - d / 2, 50, 50) for n, d in enumerate(scores)]
     rules = ruled(weight_change=change).assessments[0]
-    whole = Node(1.0, 50.0, 50.0)
+    whole = Node(1.0, 50.0, 50.0, 50.0, 50.0)
     found = _places(rules, {"a": "x", "b": "x"}, {"a": mine, "b": theirs}, {"a": whole, "b": whole})
-    return [found["a"], found["b"]]
+    return [found["a"][:4], found["b"][:4]]
 
 
 def test_the_interval_widens_with_the_change_of_weights() -> None:
@@ -388,13 +389,14 @@ def test_the_interval_widens_with_the_change_of_weights() -> None:
 def test_the_interval_contains_the_place(rows: list[list[int]], change: float) -> None:
     rules = ruled(weight_change=change).assessments[0]
     made = {
-        str(n): [Item(f"X{i}-1", s, "A", None, 0.25, float(s)) for i, s in enumerate(row)] for n, row in enumerate(rows)
+        str(n): [Item(f"X{i}-1", s, "A", None, 0.25, float(s), 0.0, 0.0) for i, s in enumerate(row)]
+        for n, row in enumerate(rows)
     }
-    wholes = {k: Node(1.0, 0.0, 0.0) for k in made}
+    wholes = {k: Node(1.0, 0.0, 0.0, 0.0, 0.0) for k in made}
     groups = dict.fromkeys(made, "x")
     found = _places(rules, groups, made, wholes)
     for n, row in enumerate(rows):
-        state, rank, best, worst = found[str(n)]
+        state, rank, best, worst, *_ = found[str(n)]
         assert rank is not None
         assert best is not None
         assert worst is not None
@@ -414,6 +416,33 @@ def test_the_same_data_give_the_same_assessment(store: Store) -> None:
     first, second = ([[row[1:] for row in table] for table in dump(store, n)[1:]] for n in (one, two))
     assert one != two
     assert first == second
+
+
+def test_levels_and_places_have_the_bounds_of_their_values(store: Store) -> None:
+    """Astana 60 within 55 to 75, Almaty 70 within 70 to 72, Shymkent 40 without bounds: it may be anything."""
+    catalogue = of_codes("MGT02-1")
+    for kato, value, low, high in zip(REPUBLICAN, (60, 70, 40), (55, 70, None), (75, 72, None), strict=True):
+        put(store, {"MGT02-1": value}, kato)
+        store.con.execute("UPDATE kpi.value SET value_low = ?, value_high = ? WHERE kato = ?", [low, high, kato])
+    assess(store, catalogue, 2026)
+    told = "SELECT level, level_low, level_high FROM kpi.assessment_score WHERE kato = ? AND node_kind = ?"
+    for kind in ("initiative", "sphere", "settlement"):
+        found = [store.con.execute(told, [kato, kind]).fetchall() for kato in REPUBLICAN]
+        assert found == [[(60, 55, 75)], [(70, 70, 72)], [(40, 0, 100)]]
+    places = "SELECT rank, rank_best, rank_worst, rank_high, rank_low FROM kpi.assessment_rank WHERE kato = ?"
+    assert [store.con.execute(places, [kato]).fetchall()[0] for kato in REPUBLICAN] == [
+        (2, 2, 2, 1, 3), (1, 1, 1, 1, 3), (3, 3, 3, 1, 3)]  # fmt: skip
+
+
+def test_the_better_bound_is_told_by_the_direction(store: Store) -> None:
+    """Floor 10, goal 0: less is better. What was not computed has no bounds and gives no points."""
+    put(store, {"MGT02-1": 4})
+    store.con.execute("UPDATE kpi.value SET value_low = 2, value_high = 7")
+    assess(store, of_codes("MGT02-1", "MGT02-2", scales={"MGT02-1": Scale(floor=10, goal=0), "MGT02-2": HUNDRED}), 2026)
+    found = "SELECT kpi_code, score, score_low, score_high FROM kpi.assessment_item WHERE kato = ? ORDER BY 1"
+    assert store.con.execute(found, [ASTANA]).fetchall() == [("MGT02-1", 60, 30, 80), ("MGT02-2", None, None, None)]
+    whole = "SELECT level, level_low, level_high FROM kpi.assessment_score WHERE kato = ? AND node_kind = 'settlement'"
+    assert store.con.execute(whole, [ASTANA]).fetchall() == [(30, 15, 40)]
 
 
 # ---- drafts and frozen versions

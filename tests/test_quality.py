@@ -425,6 +425,11 @@ def test_rules_on_whole_deliveries_and_what_cannot_be_judged(
 
 
 def test_on_time_is_judged_from_the_day_it_is_agreed(desk: Counter, store: Store) -> None:
+    for kato in KATOS[
+        :4
+    ]:  # they delivered before, or what was due before their first delivery would be taken for their history
+        desk.hand_in(rows(2), period="2025-11", at="2025-12-01T00:00:00+00:00", scope=kato)
+    assert desk.decide(store) == ["loaded"] * 4
     cases = [
         # January ends on 1 February; five days are agreed: the 6th by the clock of Almaty, five hours ahead
         ("2026-01", "2026-02-01T00:00:00+00:00", "pass", "-5"),
@@ -439,13 +444,27 @@ def test_on_time_is_judged_from_the_day_it_is_agreed(desk: Counter, store: Store
     for kato, (period, at, _, _) in zip(KATOS, cases, strict=False):
         desk.hand_in(rows(2), period=period, at=at, scope=kato)
     assert desk.decide(store) == ["loaded"] * len(cases)
-    observed = query(store, "SELECT observed FROM audit.check_result WHERE rule = 'on-time' ORDER BY delivery_id")
+    observed = query(
+        store, "SELECT observed FROM audit.check_result WHERE rule = 'on-time' AND delivery_id > 4 ORDER BY delivery_id"
+    )
     assert observed == [(f"late_days = {days}",) for *_, days in cases]
-    assert [judged(store, n)["timeliness"] for n in range(1, 8)] == [
+    assert [judged(store, n)["timeliness"] for n in range(5, 12)] == [
         (result, f"on-time: late_days = {days}" if result == "fail" else "") for *_, result, days in cases
     ]
     opened = journal(store, "delivery_id, criterion, kind", "rule = 'on-time'")
-    assert opened == [(3, "timeliness", "timeliness"), (4, "timeliness", "timeliness")]
+    assert opened == [(7, "timeliness", "timeliness"), (8, "timeliness", "timeliness")]
+
+
+def test_a_history_is_not_late_however_it_is_cut(desk: Counter, store: Store) -> None:
+    """What was due before the system delivered at all is loaded when the system is connected; what is due after is late."""
+    at = "2026-08-03T12:00:00+05:00"
+    for n in range(1, 8):
+        desk.hand_in(rows(2), period=f"2026-{n:02}", at=at, scope=ASTANA)
+    desk.hand_in(rows(2), period="2026-01/2026-07", at=at, scope=ALMATY)
+    desk.hand_in(rows(2), period="2026-08", at="2026-10-03T12:00:00+05:00", scope=ALMATY)
+    desk.decide(store)
+    assert query(store, "SELECT observed FROM audit.check_result WHERE rule = 'on-time' ORDER BY delivery_id") == [
+        *[("late_days = no data",)] * 6, ("late_days = -3",), ("late_days = -3",), ("late_days = 27",)]  # fmt: skip
 
 
 def test_without_an_agreed_time_timeliness_is_not_judged(desk: Counter, store: Store) -> None:
@@ -742,7 +761,7 @@ def test_an_incident_is_not_closed_by_a_mistake(counter: Counter, store: Store) 
 
 
 SETTLEMENTS = len(KATOS)
-DOUBT = "quality criterion not met: fct_appeal 2026-01: comparability (status-domain) in delivery 1"
+DOUBT = "quality criterion not met: fct_appeal 2026-01: accuracy (days-known) in delivery 1"
 
 
 def run(store: Store, period: str = "2026-01", catalogue: Catalogues = CATALOGUE, today: dt.date = LATER) -> Report:
@@ -755,9 +774,11 @@ def state(store: Store, kato: str = ASTANA, period: str = "2026-01") -> tuple[st
 
 
 def mixed(late: int, *, bad: bool = False, **more: str) -> str:
-    """Forty-eight appeals of which some were answered late, and a bad row: 2 % of the file."""
-    good = [row(n, closed_at="2026-01-21 10:00:00" if n < late else "2026-01-10 10:00:00", **more) for n in range(48)]
-    return text([*good, *([row(48, status="?", **more)] if bad else [])])
+    """Forty-eight appeals of which some were answered late; `bad`: without the days they took, which no more than half may lack."""
+    more |= {"days": ""} if bad else {}
+    return text(
+        [row(n, closed_at="2026-01-21 10:00:00" if n < late else "2026-01-10 10:00:00", **more) for n in range(48)]
+    )
 
 
 def test_a_value_over_a_delivery_in_doubt_is_marked_and_says_why(counter: Counter, store: Store) -> None:
@@ -772,15 +793,33 @@ def test_a_value_over_a_delivery_in_doubt_is_marked_and_says_why(counter: Counte
     assert query(store, "SELECT DISTINCT kato FROM kpi.value WHERE reason LIKE '%criterion%'") == [(ASTANA,)]
 
 
+def test_rows_that_were_taken_out_are_counted_and_cast_no_doubt_on_the_rest(counter: Counter, store: Store) -> None:
+    """One of 49 is 2 % of the file, and an incident: what it weighs is told by the bounds of the cell it falls into."""
+    bad = text([row(48, status="?")]).split("\n", 1)[1]
+    counter.bring(store, mixed(12) + bad)
+    counter.bring(store, mixed(12) + bad.replace("2026-01-20", "2026-02-20"), scope=ALMATY)
+    assert [rule for _, rule in still_open(store)] == ["status-domain", "status-domain"]
+    run(store)
+    told = "rows of its period: 1 rejected (status-domain); with them it lies between 73.469388 and 75.510204"
+    assert state(store) == ("U", 75, told)
+    assert state(store, ALMATY) == ("A", 75, None)
+    close_incident(store, 1, "Aigerim", "known")  # which does not tell what the row would have said
+    run(store)
+    assert state(store) == ("U", 75, told)
+
+
 def test_every_open_incident_of_the_delivery_is_named(counter: Counter, store: Store) -> None:
+    counter.bring(
+        store, text([row(99, due_at="2025-12-20 10:00:00")]), period="2025-12", at="2026-01-02T12:00:00+05:00"
+    )
     counter.bring(store, mixed(0, bad=True), at="2026-02-08T12:00:00+05:00")
-    assert [rule for _, rule in still_open(store)] == ["on-time", "status-domain"]
+    assert [rule for _, rule in still_open(store)] == ["days-known", "on-time"]
     run(store)
-    two = "timeliness (on-time), comparability (status-domain) in delivery 1"
+    two = "accuracy (days-known), timeliness (on-time) in delivery 2"
     assert state(store) == ("U", 100, f"quality criterion not met: fct_appeal 2026-01: {two}")
-    close_incident(store, 1, "Aigerim", "the deadline was put off")
+    close_incident(store, 2, "Aigerim", "the deadline was put off")
     run(store)
-    assert state(store) == ("U", 100, DOUBT)
+    assert state(store) == ("U", 100, DOUBT.replace("delivery 1", "delivery 2"))
 
 
 def test_incidents_of_several_months_of_a_period_are_named(counter: Counter, store: Store) -> None:
@@ -790,7 +829,7 @@ def test_incidents_of_several_months_of_a_period_are_named(counter: Counter, sto
         counter.hand_in(content.replace("2026-01-10", f"{period}-10").replace("\nA", f"\nA{number}-"), period=period)
     counter.decide(store)
     compute(store, yearly, ["2025-12"], codes=[KPI], today=LATER)
-    third, eleventh = (f"comparability (status-domain) in delivery {n}" for n in (3, 11))
+    third, eleventh = (f"accuracy (days-known) in delivery {n}" for n in (3, 11))
     reason = f"quality criterion not met: fct_appeal 2025-03: {third}; fct_appeal 2025-11: {eleventh}"
     assert state(store, period="2025") == ("U", 100, reason)
 
@@ -817,15 +856,18 @@ def test_closing_by_hand_computes_the_cell_again_with_another_month(counter: Cou
 
 
 def test_closing_by_hand_reaches_every_settlement_of_the_delivery(counter: Counter, store: Store) -> None:
-    of_ayagoz = mixed(24, kato=AYAGOZ).replace("\nA", "\nB").split("\n", 1)[1]
+    of_ayagoz = mixed(24, bad=True, kato=AYAGOZ).replace("\nA", "\nB").split("\n", 1)[1]
     delivery = counter.bring(store, mixed(12, bad=True, kato=SEMEY) + of_ayagoz, scope="10")
-    assert still_open(store) == [(delivery, "status-domain")]
+    assert still_open(store) == [(delivery, "days-known")]
     run(store)
     assert [state(store, kato)[:2] for kato in (SEMEY, AYAGOZ, ASTANA)] == [("U", 75), ("U", 50), ("L", None)]
     in_region = query(store, "SELECT count(*) FROM registry.settlement WHERE kato2 = '10'")[0][0]
     close_incident(store, 1, "Aigerim", "known")
     report = run(store, "2026-02")
-    assert (report.cells, report.restated) == (SETTLEMENTS + in_region, 2)
+    assert (report.cells, report.restated) == (
+        SETTLEMENTS + in_region,
+        in_region,
+    )  # no rows under an open incident is not nothing there
     assert [state(store, kato)[:2] for kato in (SEMEY, AYAGOZ, ASTANA)] == [("A", 75), ("A", 50), ("L", None)]
 
 

@@ -3,6 +3,7 @@
 A KPI scores 0 to 100 between floor and goal. With weight w, calculable c (0 or 1) and score s over the KPIs that apply:
 coverage C = Σwc/Σw, achievement A = Σwcs/Σwc, level = Σwcs/Σw = C·A. A missing source costs points through coverage; no value is
 invented. KPI → initiative → sphere → settlement by weighted means over what applies. Places are given inside an item 7 group only.
+A value has bounds (bounds.py), so a level has: with every KPI at the worse bound of its value, and at the better one; and so has a place.
 A draft follows the data; a frozen assessment is never edited, and one made again says why.
 """
 
@@ -17,7 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from kpi_definitions.catalogue import Catalogue
-from kpi_definitions.model import AssessmentRules, Category
+from kpi_definitions.model import AssessmentRules, Category, Scale
 from warehouse.seal import SEALED, seal
 from warehouse.store import Store, StoreError
 
@@ -36,6 +37,8 @@ class Item:
     reason: str | None
     weight: float  # share of the settlement's whole weight
     score: float | None
+    score_low: float | None  # at the worse bound of the value; a value without bounds may score anything
+    score_high: float | None
 
 
 @dataclass(frozen=True)
@@ -45,9 +48,12 @@ class Node:
     coverage: float
     achievement: float | None
     level: float
+    level_low: float  # with every KPI at the worse bound of its value
+    level_high: float
 
 
-Place = tuple[str, int | None, int | None, int | None]  # state, place, best and worst place
+# state, place, best and worst place under changed weights, worst and best place that the bounds allow
+Place = tuple[str, int | None, int | None, int | None, int | None, int | None]
 
 
 @dataclass(frozen=True)
@@ -62,12 +68,13 @@ class Made:
     def parts(self) -> list[tuple[str, tuple[str, ...], list[tuple[Any, ...]]]]:
         """(table of schema kpi, columns but assessment_id, rows)."""
         return [
-            ("assessment_item", ("kato", "kpi_code", "calculable", "value", "obs_status", "weight", "score", "reason"),
-             [(kato, i.code, i.value is not None, i.value, i.obs_status, i.weight, i.score, i.reason) for kato, found in self.items.items() for i in found]),
-            ("assessment_score", ("kato", "node_kind", "node", "coverage", "achievement", "level"),
-             [(kato, kind, kato if kind == "settlement" else code, n.coverage, n.achievement, n.level)
+            ("assessment_item", ("kato", "kpi_code", "calculable", "value", "obs_status", "weight", "score", "score_low", "score_high", "reason"),
+             [(kato, i.code, i.value is not None, i.value, i.obs_status, i.weight, i.score, i.score_low, i.score_high, i.reason)
+              for kato, found in self.items.items() for i in found]),
+            ("assessment_score", ("kato", "node_kind", "node", "coverage", "achievement", "level", "level_low", "level_high"),
+             [(kato, kind, kato if kind == "settlement" else code, n.coverage, n.achievement, n.level, n.level_low, n.level_high)
               for kato, found in self.nodes.items() for (kind, code), n in found.items()]),
-            ("assessment_rank", ("kato", "item7_group", "state", "rank", "rank_best", "rank_worst"),
+            ("assessment_rank", ("kato", "item7_group", "state", "rank", "rank_best", "rank_worst", "rank_low", "rank_high"),
              [(kato, self.groups[kato], *place) for kato, place in self.places.items()]),
         ]  # fmt: skip
 
@@ -150,7 +157,8 @@ def _items(
 ) -> dict[str, list[Item]]:
     """By settlement, the KPIs that apply, with value and score. A settlement to which nothing applies is left out."""
     rows = store.con.execute(
-        f"SELECT kato, kpi_code, value, obs_status, reason, period_coverage FROM {values} WHERE year = ?", [str(year)]
+        f"SELECT kato, kpi_code, value, obs_status, reason, period_coverage, value_low, value_high FROM {values} WHERE year = ?",
+        [str(year)],
     ).fetchall()
     found = {(kato, code): rest for kato, code, *rest in rows}
     kpis = {
@@ -161,9 +169,10 @@ def _items(
     result: dict[str, list[Item]] = {}
     known: dict[tuple[str, ...], dict[str, float]] = {}  # settlements to which the same applies weigh it alike
     for kato, group in groups.items():
-        applying: list[tuple[str, float | None, str | None, str | None, float | None]] = []
+        applying: list[tuple[str, float | None, str | None, str | None, float | None, float | None, float | None]] = []
         for code, kpi in kpis.items():
-            value, status, reason, coverage = found.get((kato, code), (None, None, f"not computed for {year}", None))
+            unknown = (None, None, f"not computed for {year}", None, None, None)
+            value, status, reason, coverage, low, high = found.get((kato, code), unknown)
             if group not in kpi.categories or status in ("M", "Q"):  # nothing there to be judged, or too little
                 continue
             if value is not None and coverage is not None and coverage < rules.minimum_periods:
@@ -172,18 +181,25 @@ def _items(
                     f"values for {100 * coverage:.0f} % of the year's periods, fewer than {100 * rules.minimum_periods:.0f} %",
                 )
             scale = rules.scale(code, Category(group))
-            score = None
+            score = worse = better = None
             if value is not None and scale is not None:
-                score = 100 * min(1.0, max(0.0, (value - scale.floor) / (scale.goal - scale.floor)))
-            applying.append((code, value, status, reason, score))
+                score, worse, better = _score(value, scale), 0.0, 100.0
+                if low is not None and high is not None:
+                    worse, better = sorted((_score(low, scale), _score(high, scale)))
+            applying.append((code, value, status, reason, score, worse, better))
         if applying:
             codes = tuple(code for code, *_ in applying)
             weights = known.get(codes) or known.setdefault(codes, _weights(catalogue, rules, codes))
             result[kato] = [
-                Item(code, value, status, reason, weights[code], score)
-                for code, value, status, reason, score in applying
+                Item(code, value, status, reason, weights[code], score, worse, better)
+                for code, value, status, reason, score, worse, better in applying
             ]
     return result
+
+
+def _score(value: float, scale: Scale) -> float:
+    """0 to 100 between floor and goal, whichever of them is the larger."""
+    return 100 * min(1.0, max(0.0, (value - scale.floor) / (scale.goal - scale.floor)))
 
 
 def _weights(catalogue: Catalogue, rules: AssessmentRules, codes: Sequence[str]) -> dict[str, float]:
@@ -237,14 +253,16 @@ def _mean(items: Sequence[Item]) -> Node:
     calculable = math.fsum(i.weight for i in items if i.score is not None)
     points = math.fsum(i.weight * i.score for i in items if i.score is not None)
     achievement = round(points / calculable, 9) if calculable else None
-    return Node(round(calculable / weight, 9), achievement, round(points / weight, 9))
+    low = math.fsum(i.weight * i.score_low for i in items if i.score_low is not None)
+    high = math.fsum(i.weight * i.score_high for i in items if i.score_high is not None)
+    return Node(round(calculable / weight, 9), achievement, *(round(some / weight, 9) for some in (points, low, high)))
 
 
 def _places(
     rules: AssessmentRules, groups: Mapping[str, str], items: Mapping[str, Sequence[Item]], wholes: Mapping[str, Node]
 ) -> dict[str, Place]:
     """State, place, best and worst place of every settlement inside its group."""
-    places: dict[str, Place] = dict.fromkeys(items, ("insufficient coverage", None, None, None))
+    places: dict[str, Place] = dict.fromkeys(items, ("insufficient coverage", None, None, None, None, None))
     for group in sorted(set(groups.values())):
         ranked = [k for k in items if groups[k] == group and wholes[k].coverage >= rules.minimum_coverage]
         if not ranked:
@@ -264,6 +282,9 @@ def _places(
         total = weight @ trials.T
         levels = np.divide(points @ trials.T, total, out=np.zeros_like(total), where=total > 0).round(6)
         ranks = 1 + (levels[None, :, :] > levels[:, None, :]).sum(axis=1)  # settlements of one level share a place
+        lows, highs = np.array([(wholes[k].level_low, wholes[k].level_high) for k in ranked]).round(6).T
         for row, kato in enumerate(ranked):
-            places[kato] = ("ranked", int(ranks[row, 0]), int(ranks[row].min()), int(ranks[row].max()))
+            others = np.arange(len(ranked)) != row
+            best, worst = 1 + int((lows[others] > highs[row]).sum()), 1 + int((highs[others] > lows[row]).sum())
+            places[kato] = ("ranked", int(ranks[row, 0]), int(ranks[row].min()), int(ranks[row].max()), worst, best)
     return places

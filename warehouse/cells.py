@@ -12,17 +12,19 @@ from collections.abc import Sequence
 
 from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.compiler import GRAIN_UNIT, Compiled, Scan
+from warehouse.lost import moved
 from warehouse.periods import closing_in
 from warehouse.sql import literal
 from warehouse.store import Store
 
+TARGETS = "fct_kpi_target"  # item 11: whether the bounds of a value lie on both sides of one
 REGISTER = "dim_information_system"  # items 12 and 13: which systems exist, and since when they are integrated
 CELL = "(kpi_code VARCHAR, version INTEGER, kato VARCHAR, period_id VARCHAR, period_start TIMESTAMP, period_end TIMESTAMP, period_end_population_date DATE)"
 
 # former values, and whether they are asked for whatever happened to the data
 _FORMER = """CREATE OR REPLACE TEMP TABLE former AS
 SELECT w.kpi_code, w.version, w.last, v.kato, v.state, p.id AS period_id, p.period_start, p.period_end,
-       v.definition_hash <> w.hash OR v.obs_status = 'P' AND p.period_end + w.late_days <= DATE {today} AS due
+       v.rejected_rows + v.gap_rows > 0 AS bounded, v.definition_hash <> w.hash OR v.obs_status = 'P' AND p.period_end + w.late_days <= DATE {today} AS due
 FROM wanted w JOIN kpi.value v USING (kpi_code)
 JOIN registry.period p ON p.id = v.period_id AND p.grain = w.grain AND p.period_start >= w.starts AND p.period_start < w.ends
 WHERE v.valid_to_seq IS NULL AND w.last IS NOT NULL"""
@@ -43,6 +45,8 @@ SELECT DISTINCT kpi_code, version, kato, period_id, period_start, period_end, pe
     JOIN touched t ON t.place = r.place AND t.kato = f.kato AND t.day = CASE WHEN r.event THEN f.period_start ELSE f.period_end END AND t.seq > f.last
     UNION ALL SELECT f.kpi_code, f.version, f.kato, f.period_id, f.period_start, f.period_end FROM former f JOIN reads r USING (kpi_code, version)
     JOIN decided d ON d.table_name = r.table_name AND d.kato = f.kato AND d.period_start < f.period_end AND d.period_end > f.period_start AND d.seq > f.last
+    UNION ALL SELECT f.kpi_code, f.version, f.kato, f.period_id, f.period_start, f.period_end FROM former f
+    JOIN touched t ON t.place = {literal(TARGETS)} AND t.kato = f.kato AND year(t.day) = year(f.period_start) AND t.seq > f.last WHERE f.bounded
     UNION ALL SELECT f.kpi_code, f.version, f.kato, f.period_id, f.period_start, f.period_end FROM former f
     JOIN touched t ON t.place = {literal(REGISTER)} AND t.kato = f.kato AND t.seq > f.last WHERE f.state = 'not calculable')
 ORDER BY ALL"""
@@ -76,10 +80,16 @@ def ask(store: Store, catalogue: Catalogues, compiled: Sequence[Compiled], month
     for place, scan in scans.items():
         if scan.table in newer:
             con.execute(_touched(place, scan, since))
+            if lost := moved(place, scan, since):
+                con.execute(lost)
     if REGISTER in newer:
         con.execute(f"""INSERT INTO touched SELECT {literal(REGISTER)}, kato, NULL, max(seq) FROM (
             SELECT kato, valid_from_seq AS seq FROM showcase.{REGISTER} UNION ALL SELECT kato, valid_to_seq FROM history.{REGISTER})
             WHERE seq > {since} GROUP BY kato""")
+    if TARGETS in newer:
+        con.execute(f"""INSERT INTO touched SELECT {literal(TARGETS)}, kato, make_date(target_year, 1, 1) AS day, max(seq) FROM (
+            SELECT kato, target_year, valid_from_seq AS seq FROM showcase.{TARGETS} UNION ALL SELECT kato, target_year, valid_to_seq FROM history.{TARGETS})
+            WHERE seq > {since} GROUP BY ALL""")
     con.execute(_ASKED)
 
 

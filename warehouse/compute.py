@@ -15,11 +15,13 @@ from functools import cache
 from kpi_definitions.catalogue import Catalogues, load
 from kpi_definitions.compiler import Compiled, Scan, compile_kpi, fuse
 from kpi_definitions.model import Kind, Kpi
+from warehouse import bounds, unmapped
 from warehouse.cells import REGISTER, ask
 from warehouse.contracts import load_tables
 from warehouse.failing import ASKED, DATA_ERRORS, FAILED, measure_apart
 from warehouse.load import as_of
 from warehouse.locks import only_reads
+from warehouse.lost import standing
 from warehouse.periods import closing_in
 from warehouse.rollup import roll_up
 from warehouse.seal import SEALED, seal
@@ -31,6 +33,11 @@ from warehouse.store import Home, Store, register_catalogue, shipped_fingerprint
 VALUE = """round(CASE kind WHEN 'quantile' THEN n * scale
                  WHEN 'mean' THEN scale * n / nullif(s, 0)
                  ELSE scale * coalesce(n, 0) / nullif(d, 0) END, 6)"""
+# what a cell says: where none of it differs, nothing is written
+VALUE_COLUMNS = (
+    "value", "value_low", "value_high", "rejected_rows", "gap_rows", "numerator", "denominator", "numerator_low", "denominator_low",
+    "numerator_high", "denominator_high", "sample_size", "state", "obs_status", "reason", "coverage",
+)  # fmt: skip
 # a compiled KPI, the version of its catalogue, and the days between which it is in force
 Specified = tuple[Compiled, str, dt.date, dt.date]
 
@@ -84,6 +91,9 @@ def work_out(store: Store, specified: Sequence[Specified], today: dt.date, seq: 
     _cover(store, compiled, store.head if seq is None else seq)
     specify(store, specified)
     _look_up_systems(store, seq)
+    standing(store, [table for one in compiled for table in one.tables], store.head if seq is None else seq)
+    unmapped.find(store, compiled, seq)
+    bounds.work_out(store, compiled, VALUE, seq)
     store.con.execute(_STATES.format(today=literal(today.isoformat()), value=VALUE))
     return texts
 
@@ -204,6 +214,13 @@ def _needs(one: Compiled) -> Iterable[tuple[str, str]]:
         yield scan.table, {"event": "every", "as_of": "lookup"}.get(scan.time[0], "closing")
 
 
+# rules by which rows, or cells, were taken out of a delivery: the cells they fall into tell what they weigh, not how the file was cut
+_TAKEN_OUT = (
+    "(SELECT DISTINCT delivery_id, unnest(CASE WHEN rule IN ('encoding', 'columns') THEN [rule, 'structure'] ELSE [rule] END) AS rule "
+    "FROM audit.rejected_row WHERE delivery_id IN (SELECT delivery_id FROM audit.incident))"
+)
+
+
 def _cover(store: Store, compiled: Sequence[Compiled], seq: int) -> None:
     """`covered`: by cell, the months a KPI needs, those delivered, and what is missing or was refused."""
     con = store.con
@@ -226,7 +243,8 @@ SELECT d.table_name, s.kato, m.id AS month, bool_or(d.state = 'loaded') AS loade
        string_agg(DISTINCT i.failing, ', ' ORDER BY i.failing) FILTER (WHERE d.state = 'loaded') AS doubt
 FROM audit.delivery d
 LEFT JOIN (SELECT delivery_id, string_agg(criterion || ' (' || rule || ')', ', ' ORDER BY rule) || ' in delivery ' || delivery_id AS failing
-           FROM audit.incident WHERE opened_seq <= {seq} AND (closed_seq IS NULL OR closed_seq > {seq}) GROUP BY delivery_id) i USING (delivery_id)
+           FROM audit.incident ANTI JOIN {_TAKEN_OUT} USING (delivery_id, rule)
+           WHERE opened_seq <= {seq} AND (closed_seq IS NULL OR closed_seq > {seq}) GROUP BY delivery_id) i USING (delivery_id)
 JOIN (FROM registry.period WHERE grain = 'M' AND id IN (SELECT month FROM within)) m ON m.period_start >= d.period_start AND m.period_end <= d.period_end
 JOIN registry.settlement s ON d.scope = s.kato OR d.scope = 'KZ' OR d.scope = s.kato2
 WHERE d.state IN ('loaded', 'refused') AND d.loaded_seq <= {seq} AND d.table_name IN (SELECT table_name FROM need)
@@ -275,15 +293,16 @@ def specify(store: Store, specified: Sequence[Specified]) -> None:
         "CREATE OR REPLACE TEMP TABLE spec (kpi_code VARCHAR, version INTEGER, kind VARCHAR, scale BIGINT, minimum_coverage DOUBLE, "
         "minimum_sample BIGINT, late_days INTEGER, categories VARCHAR, rows_table VARCHAR, looked_up VARCHAR, unit VARCHAR, "
         "minimum_cell BIGINT, counts_distinct BOOLEAN, season VARCHAR, season_months VARCHAR, catalogue_version VARCHAR, hash VARCHAR, "
-        "starts DATE, ends DATE)"
+        "starts DATE, ends DATE, direction VARCHAR, tolerance DOUBLE)"
     )
     columns = ["kpi_code", "version", "kind", "scale", "minimum_coverage", "minimum_sample", "late_days", "categories"]
     store.insert("spec", [*columns, "rows_table", "looked_up", "unit", "minimum_cell", "counts_distinct", "season",
-                          "season_months", "catalogue_version", "hash", "starts", "ends"], [
+                          "season_months", "catalogue_version", "hash", "starts", "ends", "direction", "tolerance"], [
         (c.kpi.code, c.kpi.version, str(c.kpi.kind), c.kpi.scale, c.kpi.coverage.minimum, c.kpi.minimum_sample, c.kpi.late_data_days,
          ", ".join(c.kpi.categories), c.numerator[0].table, next((s.table for s in c.scans if s.time[0] == "as_of"), None), c.kpi.unit,
          c.kpi.minimum_cell, "distinct" in c.kpi.numerator.aggregate.lower(), c.kpi.season.name.en if c.kpi.season else None,
-         ", ".join(map(str, c.kpi.season.months)) if c.kpi.season else None, version, c.fingerprint, starts, ends)
+         ", ".join(map(str, c.kpi.season.months)) if c.kpi.season else None, version, c.fingerprint, starts, ends,
+         c.kpi.direction, c.kpi.tolerance)
         for c, version, starts, ends in specified])  # fmt: skip
 
 
@@ -292,11 +311,15 @@ _STATES = """CREATE OR REPLACE TEMP TABLE fresh AS
 WITH joined AS (
     SELECT c.*, p.n, p.exact_n, p.exact_d, CAST(p.exact_d AS DOUBLE) AS d, p.s, g.item7_group, x.* EXCLUDE (kpi_code, version),
            v.months, v.delivered, v.missing, v.refused, v.doubt,
-           k.systems, k.integrated, k.listed, k.named, f.why AS failure,
+           k.systems, k.integrated, k.listed, k.named, o.lacking, f.why AS failure,
+           coalesce(b.rejected_rows, 0) AS rejected_rows, coalesce(b.gap_rows, 0) AS gap_rows,
+           b.n_low, b.d_low, b.n_high, b.d_high, b.value_low, b.value_high, b.losses, b.wide,
+           CASE WHEN b.losses IS NOT NULL THEN 'rows of its period: ' || b.losses || '; ' || b.remark END AS loss,
            CASE WHEN v.months IS NULL THEN NULL ELSE round(v.delivered / v.months, 4) END AS coverage
     FROM cell c JOIN part p USING (kpi_code, version, kato, period_id) JOIN spec x USING (kpi_code, version)
     JOIN registry.settlement g USING (kato) LEFT JOIN covered v USING (kpi_code, version, kato, period_id)
-    LEFT JOIN known k USING (kpi_code, kato, period_id)
+    LEFT JOIN known k USING (kpi_code, kato, period_id) LEFT JOIN bound b USING (kpi_code, version, kato, period_id)
+    LEFT JOIN lacking o USING (kpi_code, version, kato, period_id)
     LEFT JOIN failed f USING (kpi_code, version, kato, period_id)),
 valued AS (SELECT *, {value} AS raw_value FROM joined),
 judged AS (
@@ -314,12 +337,17 @@ judged AS (
             || ' the register of ' || listed || ' knows no integration with the SDU'
         WHEN coverage < minimum_coverage THEN 'L|not calculable|extract not delivered: ' || missing
         WHEN looked_up IS NOT NULL AND exact_d IS NULL THEN 'L|not calculable|' || looked_up || ' has no figure as of ' || period_end_population_date
+        WHEN lacking IS NOT NULL THEN 'L|not calculable|' || lacking
+        WHEN raw_value IS NULL AND (refused IS NOT NULL OR doubt IS NOT NULL OR losses IS NOT NULL) THEN 'O|not calculable|'
+            || CASE WHEN s > 0 THEN 'the denominator is zero' ELSE 'no rows: nothing of ' || rows_table || ' falls into the period' END || ', but '
+            || concat_ws('; ', 'refused: ' || refused, 'quality criterion not met: ' || doubt, 'rows that may belong to it: ' || losses)
         WHEN raw_value IS NULL AND s > 0 THEN 'M|not applicable|the denominator is zero'
         WHEN raw_value IS NULL THEN 'M|not applicable|no rows: nothing of ' || rows_table || ' falls into the period'
         WHEN unit = 'PT' AND (raw_value > 100 OR raw_value < 0) THEN 'O|not calculable|a share of ' || raw_value || ' % is an error in the data'
         WHEN CASE WHEN counts_distinct THEN exact_n ELSE s END BETWEEN 1 AND minimum_cell - 1 THEN
             'Q|suppressed|fewer than ' || minimum_cell || ' observations: too few to publish'
-        WHEN doubt IS NOT NULL THEN 'U|low coverage|quality criterion not met: ' || doubt
+        WHEN doubt IS NOT NULL THEN 'U|low coverage|' || concat_ws('; ', 'quality criterion not met: ' || doubt, CASE WHEN wide THEN loss END)
+        WHEN wide THEN 'U|low coverage|' || loss
         WHEN CAST(period_end AS DATE) + late_days > DATE {today} THEN 'P|provisional|late data may come until ' || (CAST(period_end AS DATE) + late_days)
         WHEN coverage < 1 THEN 'U|low coverage|delivered for ' || delivered || ' of ' || months || ' months'
             || coalesce('; not delivered: ' || missing, '') || coalesce('; refused: ' || refused, '')
@@ -328,13 +356,18 @@ judged AS (
     FROM valued)
 SELECT kpi_code, version, kato, period_id, CAST(period_start AS DATE) AS period_start, hash, catalogue_version, coverage,
        verdict[1] AS obs_status, split_part(verdict, '|', 2) AS state, nullif(verdict[length(split_part(verdict, '|', 2)) + 4:], '') AS reason,
-       CASE WHEN verdict[1] IN ('A', 'P', 'U') THEN raw_value END AS value, s AS sample_size,
-       CASE WHEN kind = 'quantile' OR failure IS NOT NULL THEN NULL
+       CASE WHEN verdict[1] IN ('A', 'P', 'U') THEN raw_value END AS value,
+       CASE WHEN verdict[1] IN ('A', 'P', 'U') THEN CASE WHEN losses IS NULL THEN raw_value ELSE value_low END END AS value_low,
+       CASE WHEN verdict[1] IN ('A', 'P', 'U') THEN CASE WHEN losses IS NULL THEN raw_value ELSE value_high END END AS value_high,
+       rejected_rows, gap_rows, CASE WHEN counts THEN n_low END AS numerator_low, CASE WHEN counts THEN d_low END AS denominator_low,
+       CASE WHEN counts THEN n_high END AS numerator_high, CASE WHEN counts THEN d_high END AS denominator_high, s AS sample_size,
+       CASE WHEN kind = 'quantile' OR lacking IS NOT NULL OR failure IS NOT NULL THEN NULL
             WHEN kind = 'mean' OR coverage < minimum_coverage OR (looked_up IS NOT NULL AND exact_d IS NULL) THEN exact_n
             ELSE coalesce(exact_n, 0) END AS numerator,
-       CASE WHEN kind = 'quantile' OR failure IS NOT NULL THEN NULL WHEN kind IN ('share', 'mean') AND coverage >= minimum_coverage THEN coalesce(exact_d, 0)
+       CASE WHEN kind = 'quantile' OR lacking IS NOT NULL OR failure IS NOT NULL THEN NULL
+            WHEN kind IN ('share', 'mean') AND coverage >= minimum_coverage THEN coalesce(exact_d, 0)
             ELSE exact_d END AS denominator  -- counted nothing is 0 where all was delivered; of what was not delivered nothing is known
-FROM judged"""
+FROM (SELECT *, verdict[1] IN ('A', 'P', 'U', 'Q') AS counts FROM judged)"""
 
 
 def _write(
@@ -346,10 +379,7 @@ def _write(
     texts: Mapping[str, str],
 ) -> list[Report]:
     con = store.con
-    same = " AND ".join(
-        f"v.{c} IS NOT DISTINCT FROM f.{c}"
-        for c in ("value", "numerator", "denominator", "sample_size", "state", "obs_status", "reason", "coverage")
-    )
+    same = " AND ".join(f"v.{c} IS NOT DISTINCT FROM f.{c}" for c in VALUE_COLUMNS)
     con.execute(f"""CREATE OR REPLACE TEMP TABLE news AS SELECT f.*, v.kpi_code IS NOT NULL AS restates FROM fresh f
 LEFT JOIN kpi.value v ON (v.kpi_code, v.kato, v.period_id) = (f.kpi_code, f.kato, f.period_id) AND v.valid_to_seq IS NULL
 WHERE v.kpi_code IS NULL OR NOT ({same} AND v.definition_hash = f.hash)""")
@@ -381,8 +411,8 @@ WHERE v.kpi_code IS NULL OR NOT ({same} AND v.definition_hash = f.hash)""")
         con.execute("""UPDATE kpi.value v SET valid_to_seq = d.seq FROM news n JOIN done d USING (kpi_code)
 WHERE n.restates AND v.valid_to_seq IS NULL AND (v.kpi_code, v.kato, v.period_id) = (n.kpi_code, n.kato, n.period_id)""")
         con.execute(
-            """INSERT INTO kpi.value BY NAME
-SELECT n.kpi_code, kato, period_id, period_start, value, numerator, denominator, sample_size, state, obs_status, reason, coverage,
+            f"""INSERT INTO kpi.value BY NAME
+SELECT n.kpi_code, kato, period_id, period_start, {", ".join(VALUE_COLUMNS)},
        version AS definition_version, hash AS definition_hash, catalogue_version, CAST(? AS BIGINT) AS as_of_seq,
        CAST(? AS TIMESTAMPTZ) AS computed_at, CAST(? AS VARCHAR) AS run_id, d.seq AS valid_from_seq, CAST(NULL AS BIGINT) AS valid_to_seq
 FROM news n JOIN done d USING (kpi_code) ORDER BY ALL""",

@@ -17,9 +17,9 @@ import duckdb
 from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.compiler import columns_of, fingerprint
 from warehouse.cells import REGISTER
-from warehouse.lost import refuse_lost, released_head
 from warehouse.periods import month_id
 from warehouse.store import Home, Store, StoreError, looking
+from warehouse.succession import refuse_lost, released_head
 
 _ALMATY = dt.timezone(dt.timedelta(hours=5))
 

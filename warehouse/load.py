@@ -156,6 +156,7 @@ class Outcome:
     accepted: int = 0
     rejected: int = 0
     cut: Cut | None = None  # as its contract declares it; None: as the table's does
+    unmapped: str | None = None  # columns of the table that the contract does not map, with commas between them
 
 
 def register(store: Store, receipts: Sequence[Receipt]) -> int:
@@ -335,7 +336,7 @@ def load(
         store.insert("batch", list(_BATCH), batch)
         con.execute(
             """UPDATE audit.delivery d SET state = b.state, reason = b.reason, contract_id = b.contract_id, contract_version = b.contract_version,
-            kind = b.kind, cut_by = b.cut_by, order_seq = b.order_seq,
+            kind = b.kind, cut_by = b.cut_by, order_seq = b.order_seq, unmapped = b.unmapped,
             received_rows = b.received, accepted_rows = b.accepted, rejected_rows = b.rejected, loaded_seq = b.seq, loaded_at = ?
             FROM batch b WHERE d.delivery_id = b.delivery_id""",
             [now],
@@ -407,6 +408,7 @@ _BATCH = {
     "delivery_id": "BIGINT", "seq": "BIGINT", "turn": "INTEGER", "state": "VARCHAR", "reason": "VARCHAR", "contract_id": "VARCHAR",
     "contract_version": "VARCHAR", "received": "BIGINT", "accepted": "BIGINT", "rejected": "BIGINT", "system": "VARCHAR", "scope": "VARCHAR",
     "period_id": "VARCHAR", "period_start": "DATE", "period_end": "DATE", "kind": "VARCHAR", "cut_by": "VARCHAR", "order_seq": "BIGINT",
+    "unmapped": "VARCHAR",
 }  # fmt: skip
 
 
@@ -417,7 +419,7 @@ def _in_batch(
     cut = outcome.cut or table.cut
     return (one.delivery_id, seq, turn, outcome.state, outcome.reason, outcome.contract_id, outcome.contract_version, outcome.received,
             outcome.accepted, outcome.rejected, one.system, one.scope, one.period, one.period_start, one.period_end, str(cut.kind), cut.by,
-            order.get(one.delivery_id, seq))  # fmt: skip
+            order.get(one.delivery_id, seq), outcome.unmapped)  # fmt: skip
 
 
 def _orders(store: Store, deliveries: Iterable[Delivery]) -> dict[int, int]:

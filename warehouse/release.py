@@ -17,9 +17,9 @@ from pathlib import Path
 
 import duckdb
 
-from warehouse.lost import MANIFEST
 from warehouse.sql import literal
 from warehouse.store import Home, Store, StoreError, ledger_head, locked, opened
+from warehouse.succession import MANIFEST
 
 # file name: what it holds; everything but the DuckDB file itself may be made public
 EXPORTS = {

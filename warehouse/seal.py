@@ -54,8 +54,8 @@ SEALED: Mapping[str, Sealed] = {
         "SELECT registered_seq AS seq, delivery_id, receipt_id, table_name, system, scope, period_id, period_start, period_end, closing_month, "
         "file_name, sha256, bytes, declared_rows, received_at, reread_of FROM audit.delivery", "delivery_id"),
     "deliveries decided": Sealed(
-        "SELECT loaded_seq AS seq, delivery_id, state, reason, contract_id, contract_version, received_rows, accepted_rows, rejected_rows, loaded_at, "
-        "kind, cut_by, order_seq FROM audit.delivery WHERE state <> 'received'", "delivery_id"),
+        "SELECT loaded_seq AS seq, delivery_id, state, reason, contract_id, contract_version, unmapped, received_rows, accepted_rows, rejected_rows, "
+        "loaded_at, kind, cut_by, order_seq FROM audit.delivery WHERE state <> 'received'", "delivery_id"),
     "check results": Sealed(_of_delivery("check_result"), "delivery_id, rule, observed"),
     "rejected rows": Sealed(_of_delivery("rejected_row"), "delivery_id, row_no, column_name"),
     "corrections": Sealed(_of_delivery("correction"), "delivery_id, correction_id, row_no, column_name"),

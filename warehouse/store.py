@@ -245,13 +245,13 @@ def opened(home: Home, run_id: str | None = None, *, sealed: bool = False) -> It
     }
     if limit := os.environ.get(MEMORY_LIMIT):
         config["memory_limit"] = f"{_left_for_duckdb(limit)}MiB"
-    from warehouse import lost
+    from warehouse import succession
 
-    lost.refuse_lost(home)
+    succession.refuse_lost(home)
     con = _connected(home.warehouse, config=config)
     try:
         con.execute("SET TimeZone = 'UTC'")
-        lost.refuse_older(home, con)
+        succession.refuse_older(home, con)
         store = Store(con, home, run_id)
         _fit(store)
         if sealed:
@@ -267,12 +267,12 @@ def opened(home: Home, run_id: str | None = None, *, sealed: bool = False) -> It
 @contextmanager
 def looking(home: Home) -> Iterator[Store]:
     """Open the warehouse itself for a moment, to read what no release tells. Raises BusyError if another process writes it just now."""
-    from warehouse import lost
+    from warehouse import succession
 
     with locked(home, 0):
         con = _connected(home.warehouse, read_only=True)
         try:
-            lost.refuse_older(home, con)
+            succession.refuse_older(home, con)
             yield Store(con, home)
         finally:
             con.close()

@@ -37,18 +37,20 @@ _OPEN = "CASE WHEN v.obs_status <> 'Q' THEN v.{0} END AS {0}"
 
 # the year's value of every KPI in every settlement, by the values of which `held` is true
 YEAR_VALUES = """
-        SELECT kpi_code, kato, period_id AS year, value, obs_status, state, reason,
+        SELECT kpi_code, kato, period_id AS year, value, value_low, value_high, obs_status, state, reason,
                CASE WHEN obs_status <> 'Q' THEN sample_size END AS sample_size, 1.0 AS period_coverage
         FROM kpi.value JOIN registry.period p ON p.id = period_id AND p.grain = 'A' WHERE {held}
         UNION ALL
-        SELECT kpi_code, area, period_id, value, obs_status, state, reason, CASE WHEN obs_status <> 'Q' THEN sample_size END, counted / nullif(applicable, 0)
+        SELECT kpi_code, area, period_id, value, value_low, value_high, obs_status, state, reason,
+               CASE WHEN obs_status <> 'Q' THEN sample_size END, counted / nullif(applicable, 0)
         FROM kpi.rollup WHERE area_kind = 'settlement' AND {held}"""
 
 VIEWS: Mapping[str, tuple[str, str]] = {
     "kpi_values": ("Every current KPI value with names, all periods; parts of suppressed values are left out", f"""
         SELECT v.kpi_code, k.name_en AS kpi_name_en, k.name_ru AS kpi_name_ru, v.kato, s.name_en AS settlement_en, s.name_ru AS settlement_ru,
-               s.item7_group, v.period_id, v.period_start, v.value, k.unit, {_OPEN.format("numerator")}, {_OPEN.format("denominator")},
-               {_OPEN.format("sample_size")}, v.state, v.obs_status, v.reason, v.coverage, k.sphere, k.initiative, k.direction, k.sensitivity,
+               s.item7_group, v.period_id, v.period_start, v.value, v.value_low, v.value_high, k.unit, {_OPEN.format("numerator")},
+               {_OPEN.format("denominator")}, {_OPEN.format("sample_size")}, {_OPEN.format("rejected_rows")}, {_OPEN.format("gap_rows")},
+               v.state, v.obs_status, v.reason, v.coverage, k.sphere, k.initiative, k.direction, k.sensitivity,
                v.definition_version, v.definition_hash, k.catalogue_id, k.catalogue_status, v.as_of_seq, v.computed_at
         FROM kpi.value v
         JOIN registry.kpi k ON k.code = v.kpi_code AND k.version = v.definition_version
@@ -57,6 +59,10 @@ VIEWS: Mapping[str, tuple[str, str]] = {
     "public_values": ("KPI values as they may be made public: restricted ones are suppressed", """
         SELECT * REPLACE (
             CASE WHEN sensitivity <> 'restricted' THEN value END AS value, CASE WHEN sensitivity <> 'restricted' THEN numerator END AS numerator,
+            CASE WHEN sensitivity <> 'restricted' THEN value_low END AS value_low,
+            CASE WHEN sensitivity <> 'restricted' THEN value_high END AS value_high,
+            CASE WHEN sensitivity <> 'restricted' THEN rejected_rows END AS rejected_rows,
+            CASE WHEN sensitivity <> 'restricted' THEN gap_rows END AS gap_rows,
             CASE WHEN sensitivity <> 'restricted' THEN denominator END AS denominator,
             CASE WHEN sensitivity <> 'restricted' THEN sample_size END AS sample_size,
             CASE WHEN sensitivity = 'restricted' AND value IS NOT NULL THEN 'suppressed' ELSE state END AS state,
@@ -69,7 +75,8 @@ VIEWS: Mapping[str, tuple[str, str]] = {
     "rollups": ("Current KPI values of regions, item 7 groups and the country, and of settlements over whole years", f"""
         SELECT v.kpi_code, k.name_en AS kpi_name_en, k.name_ru AS kpi_name_ru, v.area_kind, v.area,
                coalesce(s.name_en, r.name_en, v.area) AS area_en, coalesce(s.name_ru, r.name_ru, v.area) AS area_ru, v.period_id, v.period_start,
-               v.value, k.unit, {_OPEN.format("numerator")}, {_OPEN.format("denominator")}, {_OPEN.format("sample_size")}, v.counted, v.applicable, v.state,
+               v.value, v.value_low, v.value_high, k.unit, {_OPEN.format("numerator")}, {_OPEN.format("denominator")}, {_OPEN.format("sample_size")},
+               {_OPEN.format("rejected_rows")}, {_OPEN.format("gap_rows")}, v.counted, v.applicable, v.state,
                v.obs_status, v.reason, k.sphere, k.initiative, k.sensitivity
         FROM kpi.rollup v JOIN registry.kpi k ON k.code = v.kpi_code AND k.version = v.definition_version
         LEFT JOIN registry.settlement s ON v.area_kind = 'settlement' AND s.kato = v.area
@@ -84,6 +91,7 @@ VIEWS: Mapping[str, tuple[str, str]] = {
                                        ORDER BY agreed_at IS NOT NULL DESC, document_version DESC, approved_at DESC) = 1)
         SELECT t.kato, s.name_en AS settlement_en, s.name_ru AS settlement_ru, t.kpi_code, t.target_year::VARCHAR AS year, t.document_kind,
                t.document_id, t.document_version, t.approved_at, t.agreed_at, t.baseline_year, t.baseline_value, t.target_value AS plan, y.value AS fact,
+               y.value_low AS fact_low, y.value_high AS fact_high,
                y.state, y.reason, round((y.value - t.baseline_value::DOUBLE) / nullif(t.target_value - t.baseline_value, 0)::DOUBLE, 6) AS progress,
                t.delivery_id
         FROM newest t JOIN registry.settlement s USING (kato)
@@ -103,7 +111,8 @@ VIEWS: Mapping[str, tuple[str, str]] = {
     "scorecard": ("Newest assessment of every year by settlement: level = coverage x achievement, place in the item 7 group (our proposal)", """
         SELECT a.year, a.catalogue_id, a.status, a.version, r.kato, s.name_en AS settlement_en, s.name_ru AS settlement_ru, r.item7_group,
                round(100 * c.coverage, 1) AS coverage_percent, round(c.achievement, 1) AS achievement, round(c.level, 1) AS level,
-               r.state, r.rank, r.rank_best, r.rank_worst, a.assessment_id
+               round(c.level_low, 1) AS level_low, round(c.level_high, 1) AS level_high, r.state, r.rank, r.rank_best, r.rank_worst,
+               r.rank_low, r.rank_high, a.assessment_id
         FROM (FROM kpi.assessment QUALIFY row_number() OVER (PARTITION BY year, catalogue_id ORDER BY version DESC) = 1) a
         JOIN kpi.assessment_rank r USING (assessment_id) JOIN registry.settlement s USING (kato)
         JOIN kpi.assessment_score c ON (c.assessment_id, c.kato, c.node_kind) = (a.assessment_id, r.kato, 'settlement')"""),

@@ -88,7 +88,7 @@ def diff(
 
 @app.command()
 def check(home: HomeOption = None) -> None:
-    """Check every contract and definition; each fault with file and line."""
+    """Check every contract and definition, each fault with file and line; and say which KPIs each system's contract can feed."""
     from pipelines.check import all_faults
 
     faults, counts = all_faults(home_of(home))
@@ -103,6 +103,10 @@ def check(home: HomeOption = None) -> None:
     out.print(", ".join(f"{n} {what}" for what, n in counts.items()) + f": {len(faults)} faults", highlight=False)
     if faults:
         raise typer.Exit(1)
+    from pipelines.feeds import feeds
+
+    for line in feeds(home_of(home)):
+        out.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command()

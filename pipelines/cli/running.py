@@ -125,7 +125,7 @@ def run(
     from connectors.intake import sources_of
     from kpi_definitions.catalogue import load
     from pipelines.todo import todo
-    from warehouse import lost
+    from warehouse import succession
     from warehouse.contracts import load_tables
     from warehouse.due import running_month
     from warehouse.periods import parse_period
@@ -137,7 +137,7 @@ def run(
         catalogue = load(place.catalogues)
         refuse_faulty(catalogue)
         if start_anew:
-            aside, again = lost.set_aside(place), archive.wait_again()
+            aside, again = succession.set_aside(place), archive.wait_again()
             out.print(
                 f"the release is now {aside}" if aside else "there is no release to set aside",
                 highlight=False,

@@ -12,7 +12,7 @@ _ENGLISH = """# Evidence pack: {code}, {place_en}, {period}
 
 [Русский текст ниже](#пакет-доказательств)
 
-{name_en}. Value: **{value}**, state: {state}. Numerator {numerator}, denominator {denominator}, sample {sample}.
+{name_en}. Value: **{value}**, state: {state}. Numerator {numerator}, denominator {denominator}, sample {sample}.{bounds_en}
 The warehouse was read as of ledger row {as_of}. Definition: version {version}, fingerprint `{fingerprint}`.
 
 The pack shows how this number came about and lets you compute it again. Nothing but `sha256sum` and DuckDB is needed.
@@ -90,7 +90,7 @@ _RUSSIAN = """
 # Пакет доказательств
 
 **{code}, {place_ru}, {period}.** {name_ru}. Значение: **{value}**, состояние: {state}. Числитель {numerator}, знаменатель {denominator},
-выборка {sample}. Хранилище прочитано по состоянию на запись журнала {as_of}. Определение: версия {version}, отпечаток `{fingerprint}`.
+выборка {sample}.{bounds_ru} Хранилище прочитано по состоянию на запись журнала {as_of}. Определение: версия {version}, отпечаток `{fingerprint}`.
 
 Пакет показывает, как получено число, и позволяет вычислить его заново. Нужны только `sha256sum` и DuckDB.
 
@@ -177,6 +177,7 @@ def readme(
         "tables": _table("rows", "in the numerator", "in the denominator", "in the sample", tables),
         "tables_ru": _table("строк", "в числителе", "в знаменателе", "в выборке", tables),
     }  # fmt: skip
+    words |= _bounds(answer["bounds"])
     names = {kind: ", ".join(f"`{c}`" for c in columns) for kind, columns in sorted(classified.items())}
     words["classified_en"] = (
         "".join(f"- {kind}: {columns}\n" for kind, columns in names.items())
@@ -202,6 +203,19 @@ def readme(
             "Запросите пакет с ключом `--files` и сверьте несколько строк по `delivery_id` и `row_no`."
         )
     return (_ENGLISH + _RUSSIAN).format(**words)
+
+
+def _bounds(found: Mapping[str, Any] | None) -> dict[str, str]:
+    """What is said of rows that were lost at the gate; nothing if none were."""
+    if not found or not found["rejected_rows"] + found["gap_rows"]:
+        return {"bounds_en": "", "bounds_ru": ""}
+    low, high, lost = found["low"], found["high"], (found["rejected_rows"], found["gap_rows"])
+    between_en = "no bounds can be given" if low is None else f"the value lies between {low} and {high}"
+    between_ru = "границы указать нельзя" if low is None else f"значение лежит между {low} и {high}"
+    return {
+        "bounds_en": f" With {lost[0]} rows rejected and {lost[1]} loaded with a cell left empty counted for and against it, {between_en}.",
+        "bounds_ru": f" Если {lost[0]} отклонённых строк и {lost[1]} строк с пустой ячейкой учесть «за» и «против», {between_ru}.",
+    }
 
 
 def _table(rows: str, numerator: str, denominator: str, sample: str, tables: Mapping[str, Mapping[str, int]]) -> str:

@@ -82,7 +82,8 @@ def _rolled(
         else ""
     )
     members = store.con.execute(
-        f"""SELECT v.kato, s.name_en, v.period_id, v.value, v.numerator, v.denominator, v.sample_size, v.state, v.obs_status, v.reason
+        f"""SELECT v.kato, s.name_en, v.period_id, v.value, v.value_low, v.value_high, v.rejected_rows, v.gap_rows, v.numerator, v.denominator,
+       v.sample_size, v.state, v.obs_status, v.reason
 FROM kpi.value v JOIN registry.settlement s USING (kato) JOIN registry.period p ON p.id = v.period_id
 WHERE v.kpi_code = ? AND {held(seq)} AND {column} = ?
   AND p.period_start >= ? AND p.period_end <= ?{last} AND v.obs_status <> 'M' ORDER BY v.value IS NULL, v.kato, v.period_id""",
@@ -98,7 +99,8 @@ WHERE v.kpi_code = ? AND {held(seq)} AND {column} = ?
         "kpi": {"code": code, "name": kpi.name.model_dump(exclude_none=True), "unit": kpi.unit, "kind": str(kpi.kind)},
         "area": {"kind": kind, "code": where, "name_en": name_en, "name_ru": name_ru},
         "period": {"id": period.id, "start": period.start, "end": period.end - dt.timedelta(days=1)},
-        **{n: current[n] for n in ("value", "state", "obs_status", "reason", "numerator", "denominator", "sample_size", "counted", "applicable")},
+        **{n: current[n] for n in ("value", "value_low", "value_high", "rejected_rows", "gap_rows", "state", "obs_status", "reason", "numerator",
+                                   "denominator", "sample_size", "counted", "applicable")},
         "computed": {"as_of_seq": current["as_of_seq"], "seq": current["valid_from_seq"]}, "method": summed,
         "members": [dict(zip(columns, m, strict=True)) for m in members.fetchall()],
     }  # fmt: skip
@@ -152,6 +154,7 @@ def explain(
         "period": {"id": period.id, "start": period.start, "end": period.end - dt.timedelta(days=1)},
         "value": current["value"], "state": current["state"], "obs_status": current["obs_status"], "reason": current["reason"],
         "numerator": current["numerator"], "denominator": current["denominator"], "sample_size": current["sample_size"],
+        "bounds": _bounds(current),
         "published": current.get("published", True),
         "computed": {"as_of_seq": current["as_of_seq"], "seq": current.get("valid_from_seq"), "at": current.get("computed_at"),
                      "run_id": current.get("run_id"), "coverage": current.get("coverage"), "qala": _code_version(store, current.get("valid_from_seq"))},
@@ -161,6 +164,14 @@ def explain(
         "corrections": _corrections(store, compiled, kato, period, current["as_of_seq"]),
         "earlier": _earlier(store, compiled, kato, period, seq),
     }  # fmt: skip
+
+
+def _bounds(current: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Between what the value lies and with which parts, and the uncertain rows that make it so; None for what was not published."""
+    if "value_low" not in current:
+        return None
+    names = ("rejected_rows", "gap_rows", "numerator_low", "denominator_low", "numerator_high", "denominator_high")
+    return {"low": current["value_low"], "high": current["value_high"], **{n: current[n] for n in names}}
 
 
 def status(store: Store) -> dict[str, Any]:
@@ -349,7 +360,8 @@ def _since(store: Store, compiled: Compiled, kato: str, period: Period, after: i
     for scan in compiled.scans:
         rows = Scan(scan.table, scan.time, scan.grain, (Measure("rows_moved", "count(*)"),)).sql(
             f"""(SELECT *, valid_from_seq AS moved FROM showcase.{scan.table} WHERE valid_from_seq > {after} AND valid_from_seq <= {until}
-UNION ALL BY NAME SELECT * EXCLUDE (valid_to_seq), valid_from_seq AS moved FROM history.{scan.table} WHERE valid_from_seq > {after} AND valid_from_seq <= {until}
+UNION ALL BY NAME SELECT * EXCLUDE (valid_to_seq), valid_from_seq AS moved FROM history.{scan.table}
+    WHERE valid_from_seq > {after} AND valid_from_seq <= {until}
 UNION ALL BY NAME SELECT * EXCLUDE (valid_to_seq), valid_to_seq AS moved FROM history.{scan.table} WHERE valid_to_seq > {after} AND valid_to_seq <= {until})""",
             window(kato, period.start, period.end, period.id),
             any_window=True,

@@ -17,13 +17,12 @@ from kpi_definitions.model import AssessmentRules, CatalogueHead, Initiative, Kp
 from warehouse.assessment import make
 from warehouse.audit.explain import find_area, find_settlement
 from warehouse.cells import CELL
-from warehouse.compute import VALUE, Specified, specify, work_out
+from warehouse.compute import VALUE, VALUE_COLUMNS, Specified, specify, work_out
 from warehouse.rollup import SAME, held, lay_out, sum_up
 from warehouse.sql import literal
 from warehouse.store import Home, Store, reading
 from warehouse.views import YEAR_VALUES
 
-VALUE_COLUMNS = ("value", "numerator", "denominator", "sample_size", "state", "obs_status", "reason", "coverage")
 _ASSESSMENT_KEYS = {
     "assessment_item": ("kato", "kpi_code"),
     "assessment_score": ("kato", "node_kind", "node"),

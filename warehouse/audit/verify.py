@@ -17,10 +17,10 @@ from typing import Any
 from kpi_definitions.compiler import fingerprint
 from kpi_definitions.model import Kpi
 from warehouse.compute import VALUE
-from warehouse.lost import MANIFEST
 from warehouse.release import file_sha256
 from warehouse.seal import CATALOGUE, REGISTRIES, SEAL_COLUMNS, all_sealed, hash_of_seals, of_registry, recomputed
 from warehouse.store import NOTHING, Home, Store, StoreError, ledger_hash
+from warehouse.succession import MANIFEST
 
 SHOWN = 20  # differences of one kind that are named
 _SUBJECTS = {
@@ -165,6 +165,15 @@ WHERE v.value IS DISTINCT FROM {VALUE} ORDER BY ALL""").fetchmany(SHOWN)
         yield Difference(
             "values", f"{code} {kato} {period}: {value} does not follow from its numerator and denominator"
         )
+    # `qala reperform` makes bounds again; here, that they hold the value, and are nothing else where no row is uncertain
+    rows = store.con.execute("""
+SELECT kpi_code, kato, period_id, value, value_low, value_high FROM kpi.value
+WHERE value_low > value OR value_high < value OR (value_low IS NULL) <> (value_high IS NULL) OR (value IS NULL AND value_low IS NOT NULL)
+   OR (rejected_rows + gap_rows = 0 AND (value_low, value_high) IS DISTINCT FROM (value, value)) ORDER BY ALL""").fetchmany(
+        SHOWN
+    )
+    for code, kato, period, value, low, high in rows:
+        yield Difference("values", f"{code} {kato} {period}: {value} does not lie between its bounds {low} and {high}")
 
 
 def _seals(store: Store) -> Iterator[Difference]:
