@@ -15,6 +15,7 @@ from typing import TypeVar
 from connectors import gate
 from connectors.archive import Archive, ArchiveError
 from connectors.corrections import RETAKEN, Declared, apply, read_corrections, retake
+from connectors.history import look_back
 from connectors.judge import judge
 from connectors.readers import Readable, StructureError, unpack
 from connectors.source_contract import SHIPPED, STANDARD, SourceContract, load_sources, standard
@@ -23,6 +24,7 @@ from warehouse.load import (
     Corrected,
     Delivery,
     Finding,
+    Gaps,
     Home,
     Outcome,
     Store,
@@ -32,6 +34,7 @@ from warehouse.load import (
     register,
     same_bytes,
 )
+from warehouse.usual import counted_columns
 
 TIME_ZONE = "Asia/Almaty"  # national civil time: timestamps with an offset are brought to it
 BATCH_BYTES, BATCH_DELIVERIES = 1 << 27, 2000  # what is gated, judged and loaded at once
@@ -222,10 +225,15 @@ def _take_batch(store: Store, archive: Archive, table: Table, opened: _Opened,
     findings = [Finding(d, "structure", "error", "conformity", False, reason, "Headers, encoding and format are those of the contract")
                 for d, reason in refusals.items()]  # fmt: skip
     counts: dict[int, tuple[int, int, int]] = {}
-    relation, corrected = gate.STAGED, list[Corrected]()
+    relation, corrected, gaps = gate.STAGED, list[Corrected](), list[Gaps]()
     if judged:
         profile, broken = gate.profile(store.con, table, judged)
         findings += judge(table, profile, broken)
+        failed_whole = {f.delivery_id for f in findings if f.severity == "error" and not f.passed}
+        told, gaps = look_back(
+            store.con, table, judged, counted_columns(table.name, store.home.catalogues), failed_whole
+        )
+        findings += told
         counts = {
             int(r["delivery_id"]): (int(r["received"]), int(r["accepted"]), int(r["rejected"]))
             for r in profile.to_dict("records")
@@ -267,7 +275,7 @@ def _take_batch(store: Store, archive: Archive, table: Table, opened: _Opened,
             )
         else:
             outcomes.append(Outcome(one.delivery_id, "loaded", None, *common, *counted))
-    load(store, table, relation, batch, outcomes, findings, corrected, gate.REPEATED if judged else None)
+    load(store, table, relation, batch, outcomes, findings, corrected, gate.REPEATED if judged else None, gaps)
     store.con.execute("DROP VIEW IF EXISTS corrected")
     gate.clear(store.con)
     return outcomes, findings, corrected

@@ -19,6 +19,7 @@ ALLOWED = {
         "warehouse.apart",
         "warehouse.contracts",
         "warehouse.rules",
+        "warehouse.usual",
         "warehouse.sql",
         "warehouse.periods",
         "warehouse.load",
