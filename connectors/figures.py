@@ -38,7 +38,7 @@ def _sql(table: Table, one: Figure) -> str:
         f"AND i.rule = '{JUMP}' AND i.closed_seq IS NULL AND (i.system, i.scope, i.period_id) = (d.system, d.scope, d.period_id))"
     )
     return f"""WITH brought AS (
-    SELECT {key}, {date} AS day, sum({value}) AS v, delivery_id FROM {STAGED} WHERE broken IS NULL AND {value} IS NOT NULL GROUP BY ALL
+    SELECT * FROM (SELECT {key}, {date} AS day, sum({value}) AS v, delivery_id FROM {STAGED} WHERE broken IS NULL AND {value} IS NOT NULL GROUP BY ALL)
     QUALIFY row_number() OVER (PARTITION BY {key}, day ORDER BY delivery_id DESC) = 1),
 standing AS (
     SELECT {key}, {date} AS day, sum({value}) AS v, bool_or({doubt}) AS doubt FROM showcase.{table.name} s
