@@ -47,7 +47,7 @@ class _Known:
     received: int
     taken: int
     shares: dict[str, float] = field(default_factory=dict)  # column → share of gaps
-    told: set[str] = field(default_factory=set)  # rules whose incident nobody has closed
+    told: dict[str, str] = field(default_factory=dict)  # rules whose incident no person has closed, and what they found
     confirmed: set[str] = field(default_factory=set)  # rules whose incident a person has closed
 
     @property
@@ -81,7 +81,7 @@ def look_back(
             Finding(one.delivery_id, rule, said.severity, said.dimension, passed, observed, said.description)
         )
         if not passed:
-            one.told.add(rule)
+            one.told[rule] = observed
 
     wanted = set(counted) - table.usual.often_empty
     mapped = {one.delivery_id: _mapped(one) & wanted for one in reading}
@@ -193,28 +193,25 @@ ORDER BY delivery_id""").fetchall()
         f"SELECT delivery_id, column_name, gaps / rows FROM audit.delivery_profile WHERE rows > 0 AND delivery_id IN ({ids})"
     ).fetchall():
         known[number].shares[column] = share
-    for number, rule, is_open, by in con.execute(
-        f"SELECT delivery_id, rule, closed_seq IS NULL, closed_by FROM audit.incident WHERE delivery_id IN ({ids})"
+    for number, rule, is_open, by, observed in con.execute(
+        f"SELECT delivery_id, rule, closed_seq IS NULL, closed_by, observed FROM audit.incident WHERE delivery_id IN ({ids})"
     ).fetchall():
         if is_open or str(by).startswith("delivery "):
-            known[number].told.add(rule)
+            known[number].told[rule] = observed
         else:
             known[number].confirmed.add(rule)
     return [one for one in known.values() if one.series in wanted]
 
 
-def _usual(one: _Known, before: Sequence[_Known], rule: str, *, doubted: bool = False) -> list[_Known]:
-    """What a delivery is held against: the last of like length, one of each other slice, from the one a person has confirmed on.
-
-    `doubted`: those of which the rule was told as well.
-    """
+def _usual(one: _Known, before: Sequence[_Known], rule: str) -> list[_Known]:
+    """What a delivery is held against: those of like length, one of each other slice, from the one a person has confirmed on."""
     slices: dict[tuple[Series, dt.date, dt.date], _Known] = {}
     for other in before:
         if abs((other.end - other.start) - (one.end - one.start)).days <= 3 and other.slice != one.slice:
             slices[other.slice] = other
     alike = sorted(slices.values(), key=lambda o: o.delivery_id)
     since = max((o.delivery_id for o in alike if rule in o.confirmed), default=0)
-    return [o for o in alike if o.delivery_id >= since and (doubted or rule not in o.told)][-LAST:]
+    return [o for o in alike if o.delivery_id >= since]
 
 
 def _compared(
@@ -228,7 +225,7 @@ def _compared(
         yield KEPT, (kept >= bounds.kept_share, f"{one.taken} rows in place of {replaced}: {100 * kept:.4g} %")
     else:
         yield KEPT, (True, "rows replaced = no data")
-    volumes = [o.received for o in _usual(one, before, VOLUME, doubted=True)]  # a city may grow
+    volumes = [o.received for o in _usual(one, before, VOLUME)[-LAST:]]  # those told of too: a city may grow
     usual = median(volumes) if len(volumes) >= ENOUGH else 0
     if usual >= MANY:
         times, (low, high) = one.received / usual, bounds.volume
@@ -252,7 +249,7 @@ def _gaps(table: Table, one: _Known, usual: Sequence[_Known], mapped: Collection
     """Columns whose share of gaps leaps, or which are empty throughout where nothing is known of them."""
     told = []
     for name, share in one.shares.items():
-        former = [o.shares[name] for o in usual if name in o.shares]
+        former = [o.shares[name] for o in usual if name in o.shares and f" {name} " not in o.told.get(GAPS, "")][-LAST:]
         if former:
             middle = median(former)
             spread = min(max(middle, 0.02), 0.98)
@@ -310,7 +307,10 @@ SELECT delivery_id, {key}, count(*) AS rows FROM {STAGED} WHERE broken IS NULL A
             found[number] = ""
         found |= _lacking(con, table, key, least, todo, arriving, series)
         for one in judged:
-            (one.told.add if found.get(one.delivery_id) else one.told.discard)(UNITS)
+            if lacks := found.get(one.delivery_id):
+                one.told[UNITS] = lacks
+            else:
+                one.told.pop(UNITS, None)
     con.execute("DROP TABLE units")
     return found
 

@@ -25,9 +25,9 @@ def silences(rows: Mapping[dt.date, int], start: dt.date, end: dt.date) -> str:
         return ""
     first, last = days[0], days[-1]
     inner = sorted((b - a).days - 1 for a, b in pairwise(days))
-    longest = next((a for a, b in pairwise(days) if (b - a).days - 1 == inner[-1]), None) if inner[-1] else None
-    spared = _run(longest + _DAY, inner[-1]) if longest else []
-    busy = _busy([d for d in _run(first, (last - first).days + 1) if d not in set(spared)], set(days))
+    holes = sorted(_holes(days), key=len)
+    spared = {day for run in holes[-2:] if len(run) > LONGEST_INSIDE for day in run}  # they are not what is usual
+    busy = _busy([d for d in _run(first, (last - first).days + 1) if d not in spared], set(days))
     usual = sum(busy) / 7
     length = (end - start).days
 
@@ -43,7 +43,7 @@ def silences(rows: Mapping[dt.date, int], start: dt.date, end: dt.date) -> str:
         if usual >= SELDOM and len(run) > max(LONGEST, 1.5 * inner[-1]) and told(run):
             found.append(f"{word} {first if run is head else last} ({len(run)} days)")
     third = inner[-3] if len(inner) > 2 else 0
-    for run in _holes(days):
+    for run in sorted(holes):
         if usual >= OFTEN and len(run) > max(LONGEST_INSIDE, 2 * third) and told(run):
             found.append(f"none from {run[0]} to {run[-1]} ({len(run)} days)")
     return ", ".join(found)

@@ -63,7 +63,9 @@ class Scan:
     """One pass over one warehouse table, giving measures by settlement and period."""
 
     table: str
-    time: tuple[str, ...]  # ("event", column) | ("listed", column) | ("stock", from, to) | ("during", from, to) | ("as_of", column)
+    time: tuple[
+        str, ...
+    ]  # ("event", column) | ("listed", column) | ("stock", from, to) | ("during", from, to) | ("as_of", column)
     grain: Grain
     measures: tuple[Measure, ...]
 

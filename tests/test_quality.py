@@ -598,7 +598,9 @@ def test_the_next_good_delivery_of_the_slice_closes_it(counter: Counter, store: 
     assert still_open(store) == [(first, "status-domain"), quarter]
     good = counter.bring(store, GOOD)
     assert still_open(store) == [quarter]
-    assert journal(store, "closed_by, closing_reason", "rule = 'status-domain'") == [(f"delivery {good}", "delivered again without it")]
+    assert journal(store, "closed_by, closing_reason", "rule = 'status-domain'") == [
+        (f"delivery {good}", "delivered again without it")
+    ]
     assert query(store, "SELECT closed_seq = loaded_seq, closed_at = loaded_at FROM audit.incident i "
                         f"JOIN audit.delivery d ON d.delivery_id = {good}") == [(True, True)]  # fmt: skip
     assert query(store, "SELECT status FROM incidents WHERE rule = 'status-domain'") == [("closed",)]

@@ -93,7 +93,9 @@ def _touched(place: str, scan: Scan, since: int) -> str:
     day = f"CAST(date_trunc('{GRAIN_UNIT[scan.grain]}', {column}) AS DATE)" if scan.time[0] == "event" else column
     rows = " UNION ALL ".join(f"SELECT kato, {day} AS day, {seq} AS seq FROM {schema}.{scan.table} WHERE {column} IS NOT NULL AND {seq} > {since}"
                               for schema, seq in (("showcase", "valid_from_seq"), ("history", "valid_to_seq")))  # fmt: skip
-    if scan.time[0] == "as_of":  # a figure may stand for days its delivery was not for: incidents reach it through its slice
+    if (
+        scan.time[0] == "as_of"
+    ):  # a figure may stand for days its delivery was not for: incidents reach it through its slice
         rows += f""" UNION ALL SELECT r.kato, {column}, greatest(i.opened_seq, coalesce(i.closed_seq, 0)) FROM showcase.{scan.table} r
 JOIN audit.delivery d USING (delivery_id) JOIN audit.incident i
     ON (i.table_name, i.system, i.scope, i.period_id) = (d.table_name, d.system, d.scope, d.period_id)

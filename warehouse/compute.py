@@ -251,10 +251,14 @@ FROM counted c LEFT JOIN told t USING (kpi_code, version, kato, period_id)""")
 
 
 def _look_up_doubts(store: Store, compiled: Sequence[Compiled], seq: int) -> None:
-    """`looked`: of figures looked up by date, the open incidents of the slice that brought them, for whatever days it was delivered."""
+    """`looked`: of figures looked up by date, the open incidents on a leap of the slice that brought them, whatever its days."""
     con = store.con
-    con.execute("CREATE OR REPLACE TEMP TABLE looked (table_name VARCHAR, kato VARCHAR, month VARCHAR, doubt VARCHAR, leaping VARCHAR)")
-    doubted = {name for (name,) in con.execute("SELECT DISTINCT table_name FROM failing").fetchall()}
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE looked (table_name VARCHAR, kato VARCHAR, month VARCHAR, doubt VARCHAR, leaping VARCHAR)"
+    )
+    doubted = {
+        name for (name,) in con.execute("SELECT DISTINCT table_name FROM failing WHERE leaping IS NOT NULL").fetchall()
+    }
     for table, day in sorted({(s.table, s.time[1]) for c in compiled for s in c.scans if s.time[0] == "as_of"}):
         if table in doubted:
             con.execute(f"""INSERT INTO looked
@@ -262,7 +266,8 @@ SELECT {literal(table)}, r.kato, m.id, string_agg(DISTINCT i.failing, ', ' ORDER
 FROM (SELECT DISTINCT kato, {quoted(day)} AS day, delivery_id FROM {as_of(table, seq)}
       WHERE {quoted(day)} IN (SELECT period_end_population_date FROM cell)) r
 JOIN registry.period m ON m.grain = 'M' AND m.period_end = r.day JOIN audit.delivery d USING (delivery_id)
-JOIN failing i ON (i.table_name, i.system, i.scope, i.period_id) = (d.table_name, d.system, d.scope, d.period_id) GROUP BY ALL""")
+JOIN failing i ON (i.table_name, i.system, i.scope, i.period_id) = (d.table_name, d.system, d.scope, d.period_id)
+WHERE i.leaping IS NOT NULL GROUP BY ALL""")
 
 
 def _look_up_systems(store: Store, seq: int | None) -> None:
