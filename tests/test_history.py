@@ -141,9 +141,14 @@ def test_rows_are_held_against_the_usual_number(desk: Desk, store: Store, togeth
 
 
 def test_a_register_that_shrinks_is_told_and_few_rows_or_few_deliveries_say_nothing(desk: Desk, store: Store) -> None:
+    others = dict.fromkeys(("transport_mode", "has_shelter", "closed_at"), "")
+
     def stops(count: int) -> str:
         return text(
-            [{"stop_id": f"S{n}", "opened_at": "2020-01-01", "has_realtime_info": "true"} for n in range(count)]
+            [
+                {"stop_id": f"S{n}", "name": "a stop", "opened_at": "2020-01-01", "has_realtime_info": "true"} | others
+                for n in range(count)
+            ]
         )
 
     for period, count in (("2025-Q1", 30), ("2025-Q2", 30), ("2025-Q3", 30), ("2025-Q4", 14)):
