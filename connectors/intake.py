@@ -18,6 +18,7 @@ from connectors.archive import Archive, ArchiveError
 from connectors.corrections import Declared, apply, read_corrections, retake
 from connectors.declared import hold
 from connectors.heading import listed
+from connectors.history import look_back
 from connectors.judge import judge
 from connectors.members import of_the_machine
 from connectors.readers import Readable, StructureError, unpack
@@ -27,6 +28,7 @@ from warehouse.load import (
     Corrected,
     Delivery,
     Finding,
+    Gaps,
     Home,
     Outcome,
     Store,
@@ -36,6 +38,7 @@ from warehouse.load import (
     register,
     same_bytes,
 )
+from warehouse.usual import counted_columns
 from warehouse.withdrawals import enter_withdrawal
 
 TIME_ZONE = "Asia/Almaty"  # national civil time: timestamps with an offset are brought to it
@@ -270,12 +273,17 @@ def _take_batch(store: Store, archive: Archive, table: Table, opened: _Opened,
     findings += [Finding(d, "structure", "error", "conformity", False, reason, "Headers, encoding and format are those of the contract")
                 for d, reason in refusals.items()]  # fmt: skip
     counts: dict[int, tuple[int, int, int]] = {}
-    relation, corrected = gate.STAGED, list[Corrected]()
+    relation, corrected, gaps = gate.STAGED, list[Corrected](), list[Gaps]()
     findings += [Finding(i.delivery_id, MEMBERS, "warning", "conformity", True, f"left out: {listed(i.readable.left_out)}",
                          "What is in an archive beside the extract has none of its columns") for i in judged if i.readable.left_out]  # fmt: skip
     if judged:
         profile, broken = gate.profile(store.con, table, judged)
         findings += judge(table, profile, broken)
+        failed_whole = {f.delivery_id for f in findings if f.severity == "error" and not f.passed}
+        told, gaps = look_back(
+            store.con, table, judged, counted_columns(table.name, store.home.catalogues), failed_whole
+        )
+        findings += told
         counts = {
             int(r["delivery_id"]): (int(r["received"]), int(r["accepted"]), int(r["rejected"]))
             for r in profile.to_dict("records")
@@ -318,7 +326,7 @@ def _take_batch(store: Store, archive: Archive, table: Table, opened: _Opened,
         else:
             unmapped = ",".join(contract.unmapped(table)) or None
             outcomes.append(Outcome(one.delivery_id, "loaded", None, *common, *counted, contract.cut, unmapped))
-    load(store, table, relation, batch, outcomes, findings, corrected, gate.REPEATED if judged else None)
+    load(store, table, relation, batch, outcomes, findings, corrected, gate.REPEATED if judged else None, gaps)
     store.con.execute("DROP VIEW IF EXISTS corrected")
     gate.clear(store.con)
     return outcomes, findings, corrected

@@ -45,7 +45,7 @@ class Source:
     part: str  # numerator or denominator
     table: str
     column: str
-    use: str  # event, stock, as_of: places a row in time; filter; aggregate
+    use: str  # event, stock, during, as_of: places a row in time; filter; aggregate
     text: str  # the expression it stands in
 
 
@@ -63,7 +63,9 @@ class Scan:
     """One pass over one warehouse table, giving measures by settlement and period."""
 
     table: str
-    time: tuple[str, ...]  # ("event", column) | ("listed", column) | ("stock", from, to) | ("as_of", column)
+    time: tuple[
+        str, ...
+    ]  # ("event", column) | ("listed", column) | ("stock", from, to) | ("during", from, to) | ("as_of", column)
     grain: Grain
     measures: tuple[Measure, ...]
 
@@ -102,6 +104,12 @@ class Scan:
             join = f"t.snapshot_date = c.period_end_population_date AND {column} >= c.period_start AND {column} < c.period_end"
         elif kind == "as_of":
             join = f"{column} = c.period_end_population_date"
+        elif kind == "during":  # what the register at the period's end knows to have existed in it, if only for an hour
+            ended = f't."{self.time[2]}"'
+            join = (
+                f"t.snapshot_date = c.period_end_population_date AND {column} < c.period_end"
+                f" AND ({ended} IS NULL OR {ended} > c.period_start)"
+            )
         else:
             ended = f't."{self.time[2]}"'
             join = (
@@ -229,6 +237,8 @@ def _time(rows: Rows, tables: Tables) -> tuple[str, ...]:
         return ("listed" if "snapshot_date" in tables.get(rows.table, ()) else "event", rows.event)
     if rows.as_of:
         return ("as_of", rows.as_of)
+    if rows.during:
+        return ("during", rows.during.start, rows.during.end)
     assert rows.stock is not None
     return ("stock", rows.stock.start, rows.stock.end)
 
@@ -314,7 +324,7 @@ def _check_time(rows: Rows, tables: Tables, where: Where) -> None:
         raise ExpressionError(
             (*where, kind), f"{rows.table} is delivered as snapshots", "use stock: its rows carry the day they are of"
         )
-    if kind == "stock" and "snapshot_date" not in columns:
+    if kind in ("stock", "during") and "snapshot_date" not in columns:
         raise ExpressionError(
             (*where, kind),
             f"{rows.table} is not delivered as snapshots",

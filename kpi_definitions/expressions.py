@@ -23,14 +23,14 @@ Node = type[exp.Expr]
 SCALAR: tuple[Node, ...] = (
     exp.And, exp.Or, exp.Not, exp.Paren, exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between, exp.In, exp.Is,
     exp.Null, exp.Boolean, exp.Literal, exp.Column, exp.Identifier, exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Neg,
-    exp.Interval, exp.Var, exp.DateDiff, exp.Coalesce, exp.Abs,
+    exp.Interval, exp.Var, exp.DateDiff, exp.Coalesce, exp.Abs, exp.Greatest, exp.Least, exp.TimestampTrunc,
 )  # fmt: skip
 # making columns out of a source's text: source contracts (transformLogic)
 TRANSFORM: tuple[Node, ...] = (
     *SCALAR, exp.Case, exp.If, exp.Cast, exp.TryCast, exp.DataType, exp.DataTypeParam, exp.IntDiv, exp.Mod, exp.DPipe,
     exp.Concat, exp.ConcatWs, exp.Lower, exp.Upper, exp.Trim, exp.Substring, exp.Left, exp.Right, exp.Length, exp.Replace, exp.Nullif,
-    exp.Round, exp.Floor, exp.Ceil, exp.Greatest, exp.Least, exp.StrToTime, exp.TimestampFromParts, exp.DateFromParts,
-    exp.TimestampTrunc, exp.DateTrunc, exp.RegexpReplace, exp.RegexpExtract, exp.RegexpLike, exp.RegexpFullMatch, exp.SplitPart,
+    exp.Round, exp.Floor, exp.Ceil, exp.StrToTime, exp.TimestampFromParts, exp.DateFromParts,
+    exp.DateTrunc, exp.RegexpReplace, exp.RegexpExtract, exp.RegexpLike, exp.RegexpFullMatch, exp.SplitPart,
     exp.Pad, exp.ToDays, exp.Try,
 )  # fmt: skip
 TRANSFORM_FUNCTIONS = frozenset({"to_minutes", "to_seconds", "to_hours", "to_days", "make_timestamp", "make_date", "try_strptime", "strptime",

@@ -55,7 +55,7 @@ class Grain(StrEnum):
 
 
 class InForce(Strict):
-    """The rows in stock at the period's end: `from` before it and `to` empty or not before it."""
+    """From when to when a thing exists. In stock at the period's end: `from` before it and `to` empty or not before it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
     start: str = Field(alias="from", description="Column with the day or time a thing began to exist")
@@ -63,19 +63,22 @@ class InForce(Strict):
 
 
 class Rows(Strict):
-    """Which warehouse rows count, and how they fall into a period. Exactly one of event, stock and as_of."""
+    """Which warehouse rows count, and how they fall into a period. Exactly one of event, stock, during and as_of."""
 
     table: str = Field(description="Showcase table, e.g. fct_appeal")
     event: str | None = Field(None, description="Date column of an event: rows dated inside the period count")
     stock: InForce | None = Field(None, description="Snapshot taken at the period's end, rows in force then")
+    during: InForce | None = Field(
+        None, description="Snapshot taken at the period's end, rows in force at any time of the period"
+    )
     as_of: str | None = Field(None, description="Date column that must equal the first day after the period")
     filter: str | None = Field(None, description="SQL condition over the table's columns")
 
     @model_validator(mode="after")
     def _one_time(self) -> Rows:
-        given = [n for n in ("event", "stock", "as_of") if getattr(self, n) is not None]
+        given = [n for n in ("event", "stock", "during", "as_of") if getattr(self, n) is not None]
         if len(given) != 1:
-            raise ValueError(f"give exactly one of event, stock and as_of, not {' and '.join(given) or 'none'}")
+            raise ValueError(f"give exactly one of event, stock, during and as_of, not {' and '.join(given) or 'none'}")
         return self
 
 

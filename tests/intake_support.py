@@ -130,7 +130,14 @@ class Desk:
         """As good as a new home, at a tenth of the cost; the ledger goes on."""
         tables = [f"{place}.{name}" for place in ("showcase", "history") for name in store.tables]
         tables += ["kpi.value", "kpi.rollup", "kpi.computation"]
-        for table in (*tables, "audit.delivery", "audit.rejected_row", "audit.check_result", "audit.incident"):
+        for table in (
+            *tables,
+            "audit.delivery",
+            "audit.rejected_row",
+            "audit.check_result",
+            "audit.delivery_profile",
+            "audit.incident",
+        ):
             store.con.execute(f"DELETE FROM {table}")
         for file in (*self.home.contracts.iterdir(), *self.home.archive.glob("receipts/*/*")):
             file.unlink()

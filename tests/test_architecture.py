@@ -20,6 +20,7 @@ ALLOWED = {
         "warehouse.assertions",
         "warehouse.contracts",
         "warehouse.rules",
+        "warehouse.usual",
         "warehouse.sql",
         "warehouse.periods",
         "warehouse.load",

@@ -124,7 +124,8 @@ def test_a_closed_incident_is_due(store: Store) -> None:
     store.con.execute(
         "INSERT INTO audit.incident BY NAME SELECT 1 AS incident_id, ? AS delivery_id, 'fct_appeal' AS table_name, 'test' AS system, 'KZ' AS scope, "
         "'2025-01' AS period_id, 'volume' AS rule, "
-        "'truthfulness' AS criterion, 'other' AS kind, 'x' AS observed, 'y' AS expected, ? AS opened_seq, now() AS opened_at", [number, store.head])  # fmt: skip
+        "'truthfulness' AS criterion, 'other' AS kind, 'x' AS observed, 'y' AS expected, ? AS opened_seq, now() AS opened_at",
+        [number, store.head])  # fmt: skip
     run(store, "2025-01")
     assert due(store, CATALOGUE).months == ()
     close_incident(store, 1, "A. Tester", "it is right")

@@ -254,6 +254,11 @@ def test_every_kind_of_rule_has_its_criterion_and_its_kind_of_incident(tmp_path:
         "structure": ("comparability", "consistency"),
         "manifest-rows": ("completeness", "coverage"),
         "repeated-keys": ("uniqueness", "uniqueness"),
+        "kept-rows": ("completeness", "coverage"),
+        "usual-volume": ("completeness", "coverage"),
+        "usual-gaps": ("completeness", "completeness"),
+        "whole-period": ("completeness", "coverage"),
+        "usual-units": ("completeness", "coverage"),
         "on-time": ("timeliness", "timeliness"),
         "district_id.reference": ("interrelation", "integrity"),
         "has-rows": ("completeness", "coverage"),
@@ -610,19 +615,22 @@ def test_the_next_good_delivery_of_the_slice_closes_it(counter: Counter, store: 
     for other in ({"scope": ALMATY}, {"period": "2026-02"}, {"period": "2026-Q1"}):
         counter.bring(store, GOOD.replace("2026-01-20", "2026-03-20").replace("A", "B"), **other)
     counter.bring(store, trips(1), "fct_trip")
-    assert still_open(store) == [(first, "status-domain")]
+    quarter = (4, "kept-rows")  # the quarter has half as many rows as the two months it takes the place of
+    assert still_open(store) == [(first, "status-domain"), quarter]
     good = counter.bring(store, GOOD)
-    assert still_open(store) == []
-    assert journal(store, "closed_by, closing_reason") == [(f"delivery {good}", "delivered again without it")]
+    assert still_open(store) == [quarter]
+    assert journal(store, "closed_by, closing_reason", "rule = 'status-domain'") == [
+        (f"delivery {good}", "delivered again without it")
+    ]
     assert query(store, "SELECT closed_seq = loaded_seq, closed_at = loaded_at FROM audit.incident i "
                         f"JOIN audit.delivery d ON d.delivery_id = {good}") == [(True, True)]  # fmt: skip
-    assert query(store, "SELECT status FROM incidents") == [("closed",)]
+    assert query(store, "SELECT status FROM incidents WHERE rule = 'status-domain'") == [("closed",)]
     # what is closed stays as it is
     before = journal(store, "*")
     counter.bring(store, rows(60))
     counter.bring(store, BAD, scope=ALMATY)
     assert journal(store, "*")[:1] == before
-    assert still_open(store) == [(good + 2, "status-domain")]
+    assert still_open(store) == [quarter, (good + 2, "status-domain")]
 
 
 def test_another_systems_delivery_of_the_same_month_closes_nothing(counter: Counter, store: Store) -> None:

@@ -262,7 +262,8 @@ def test_every_column_of_every_table_is_sealed(home: Home) -> None:
         tables = load_tables()
         covered: dict[str, set[str]] = {f"registry.{name}": {"*"} for name in (*REGISTRIES, *CATALOGUE)}
         sources = {"audit.delivery": ("deliveries received", "deliveries decided"), "audit.check_result": ("check results",),
-                   "audit.rejected_row": ("rejected rows",), "audit.correction": ("corrections",), "audit.incident": ("incidents opened", "incidents closed"),
+                   "audit.rejected_row": ("rejected rows",), "audit.delivery_profile": ("delivery profiles",),
+                   "audit.correction": ("corrections",), "audit.incident": ("incidents opened", "incidents closed"),
                    "kpi.value": ("values", "values restated"), "kpi.rollup": ("roll-ups", "roll-ups restated"), "kpi.computation": ("computations",),
                    "kpi.assessment": ("assessments",), "kpi.assessment_item": ("assessment items",), "kpi.assessment_score": ("assessment scores",),
                    "kpi.assessment_rank": ("assessment ranks",),

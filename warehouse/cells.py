@@ -99,8 +99,15 @@ def _place(scan: Scan) -> str:
 
 def _touched(place: str, scan: Scan, since: int) -> str:
     """Insert the settlements and period keys of rows that came or went after a sequence, and the last one that did."""
-    column = "snapshot_date" if scan.time[0] in ("stock", "listed") else f'"{scan.time[1]}"'
+    column = "snapshot_date" if scan.time[0] in ("stock", "during", "listed") else f'"{scan.time[1]}"'
     day = f"CAST(date_trunc('{GRAIN_UNIT[scan.grain]}', {column}) AS DATE)" if scan.time[0] == "event" else column
     rows = " UNION ALL ".join(f"SELECT kato, {day} AS day, {seq} AS seq FROM {schema}.{scan.table} WHERE {column} IS NOT NULL AND {seq} > {since}"
                               for schema, seq in (("showcase", "valid_from_seq"), ("history", "valid_to_seq")))  # fmt: skip
+    if (
+        scan.time[0] == "as_of"
+    ):  # a figure may stand for days its delivery was not for: incidents reach it through its slice
+        rows += f""" UNION ALL SELECT r.kato, {column}, greatest(i.opened_seq, coalesce(i.closed_seq, 0)) FROM showcase.{scan.table} r
+JOIN audit.delivery d USING (delivery_id) JOIN audit.incident i
+    ON (i.table_name, i.system, i.scope, i.period_id) = (d.table_name, d.system, d.scope, d.period_id)
+WHERE i.table_name = {literal(scan.table)} AND greatest(i.opened_seq, coalesce(i.closed_seq, 0)) > {since}"""
     return f"INSERT INTO touched SELECT {literal(place)}, kato, day, max(seq) FROM ({rows}) GROUP BY ALL"

@@ -26,8 +26,9 @@ from warehouse.periods import closing_in
 from warehouse.rollup import roll_up
 from warehouse.seal import SEALED, seal
 from warehouse.sound import refuse_faulty
-from warehouse.sql import literal
+from warehouse.sql import literal, quoted
 from warehouse.store import Home, Store, register_catalogue, shipped_fingerprint, writing
+from warehouse.usual import JUMP
 
 # a published value, to six decimals, from numerator n, denominator d and sample s
 VALUE = """round(CASE kind WHEN 'quantile' THEN n * scale
@@ -237,39 +238,67 @@ def _cover(store: Store, compiled: Sequence[Compiled], seq: int) -> None:
 SELECT c.period_id, m.id AS month, m.period_end = c.ends AS closing
 FROM (SELECT DISTINCT period_id, CAST(period_start AS DATE) AS starts, CAST(period_end AS DATE) AS ends FROM cell) c
 JOIN registry.period m ON m.grain = 'M' AND m.period_start >= c.starts AND m.period_end <= c.ends""")
+    con.execute(f"""CREATE OR REPLACE TEMP TABLE failing AS
+SELECT delivery_id, table_name, system, scope, period_id,
+       string_agg(criterion || ' (' || rule || ')', ', ' ORDER BY rule) || ' in delivery ' || delivery_id AS failing,
+       string_agg(observed, '; ') FILTER (WHERE rule = '{JUMP}') || ' in delivery ' || delivery_id AS leaping
+FROM audit.incident ANTI JOIN {_TAKEN_OUT} USING (delivery_id, rule) WHERE opened_seq <= {seq} AND (closed_seq IS NULL OR closed_seq > {seq})
+GROUP BY delivery_id, table_name, system, scope, period_id""")
     con.execute(f"""CREATE OR REPLACE TEMP TABLE arrived AS
 SELECT d.table_name, s.kato, m.id AS month, bool_or(d.state = 'loaded') AS loaded,
        arg_max(d.delivery_id, d.loaded_seq) FILTER (WHERE d.state = 'refused') AS refused,
-       string_agg(DISTINCT i.failing, ', ' ORDER BY i.failing) FILTER (WHERE d.state = 'loaded') AS doubt
-FROM audit.delivery d
-LEFT JOIN (SELECT delivery_id, string_agg(criterion || ' (' || rule || ')', ', ' ORDER BY rule) || ' in delivery ' || delivery_id AS failing
-           FROM audit.incident ANTI JOIN {_TAKEN_OUT} USING (delivery_id, rule)
-           WHERE opened_seq <= {seq} AND (closed_seq IS NULL OR closed_seq > {seq}) GROUP BY delivery_id) i USING (delivery_id)
+       string_agg(DISTINCT i.failing, ', ' ORDER BY i.failing) FILTER (WHERE d.state = 'loaded') AS doubt,
+       string_agg(DISTINCT i.leaping, '; ' ORDER BY i.leaping) FILTER (WHERE d.state = 'loaded') AS leaping
+FROM audit.delivery d LEFT JOIN failing i USING (delivery_id)
 JOIN (FROM registry.period WHERE grain = 'M' AND id IN (SELECT month FROM within)) m ON m.period_start >= d.period_start AND m.period_end <= d.period_end
 JOIN registry.settlement s ON d.scope = s.kato OR d.scope = 'KZ' OR d.scope = s.kato2
 WHERE d.state IN ('loaded', 'refused') AND d.loaded_seq <= {seq} AND d.table_name IN (SELECT table_name FROM need)
 GROUP BY ALL""")
+    _look_up_doubts(store, compiled, seq)
     # ordered lists are dear, and most cells lack nothing
     con.execute("""CREATE OR REPLACE TEMP TABLE covered AS
 WITH needed AS (
-    SELECT c.kpi_code, c.version, c.kato, c.period_id, n.table_name, m.month, n.wanted <> 'lookup' AS wanted, a.loaded, a.refused, a.doubt
+    SELECT c.kpi_code, c.version, c.kato, c.period_id, n.table_name, m.month, n.wanted <> 'lookup' AS wanted, a.loaded, a.refused,
+           coalesce(l.doubt, a.doubt) AS doubt, coalesce(l.leaping, a.leaping) AS leaping
     FROM cell c JOIN need n USING (kpi_code, version) JOIN within m ON m.period_id = c.period_id AND (m.closing OR n.wanted = 'every')
-    LEFT JOIN arrived a ON (a.table_name, a.kato, a.month) = (n.table_name, c.kato, m.month)),
+    LEFT JOIN arrived a ON (a.table_name, a.kato, a.month) = (n.table_name, c.kato, m.month)
+    LEFT JOIN looked l ON (l.table_name, l.kato, l.month) = (n.table_name, c.kato, m.month) AND n.wanted = 'lookup'),
 told AS (
     SELECT kpi_code, version, kato, period_id, list(table_name || ' ' || month ORDER BY table_name, month)
                FILTER (WHERE wanted AND refused IS NULL AND loaded IS NOT TRUE) AS missing_months,
            string_agg(table_name || ' ' || month || ' (delivery ' || refused || ')', ', ' ORDER BY table_name, month)
                FILTER (WHERE refused IS NOT NULL AND NOT loaded) AS refused,
-           string_agg(table_name || ' ' || month || ': ' || doubt, '; ' ORDER BY table_name, month) AS doubt
+           string_agg(table_name || ' ' || month || ': ' || doubt, '; ' ORDER BY table_name, month) AS doubt,
+           string_agg(table_name || ' ' || leaping, '; ' ORDER BY table_name, month) AS leaping
     FROM needed WHERE loaded IS NOT TRUE OR doubt IS NOT NULL GROUP BY ALL),
 counted AS (
     SELECT kpi_code, version, kato, period_id, nullif(count(*) FILTER (WHERE wanted), 0) AS months,
            count(*) FILTER (WHERE wanted AND loaded) AS delivered
     FROM needed GROUP BY ALL)
-SELECT c.*, t.refused, t.doubt,
+SELECT c.*, t.refused, t.doubt, t.leaping,
        CASE WHEN len(missing_months) <= 3 THEN array_to_string(missing_months, ', ')
             ELSE missing_months[1] || ' to ' || missing_months[-1] || ' (' || len(missing_months) || ' of ' || months || ' months)' END AS missing
 FROM counted c LEFT JOIN told t USING (kpi_code, version, kato, period_id)""")
+
+
+def _look_up_doubts(store: Store, compiled: Sequence[Compiled], seq: int) -> None:
+    """`looked`: of figures looked up by date, the open incidents on a leap of the slice that brought them, whatever its days."""
+    con = store.con
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE looked (table_name VARCHAR, kato VARCHAR, month VARCHAR, doubt VARCHAR, leaping VARCHAR)"
+    )
+    doubted = {
+        name for (name,) in con.execute("SELECT DISTINCT table_name FROM failing WHERE leaping IS NOT NULL").fetchall()
+    }
+    for table, day in sorted({(s.table, s.time[1]) for c in compiled for s in c.scans if s.time[0] == "as_of"}):
+        if table in doubted:
+            con.execute(f"""INSERT INTO looked
+SELECT {literal(table)}, r.kato, m.id, string_agg(DISTINCT i.failing, ', ' ORDER BY i.failing), string_agg(DISTINCT i.leaping, '; ' ORDER BY i.leaping)
+FROM (SELECT DISTINCT kato, {quoted(day)} AS day, delivery_id FROM {as_of(table, seq)}
+      WHERE {quoted(day)} IN (SELECT period_end_population_date FROM cell)) r
+JOIN registry.period m ON m.grain = 'M' AND m.period_end = r.day JOIN audit.delivery d USING (delivery_id)
+JOIN failing i ON (i.table_name, i.system, i.scope, i.period_id) = (d.table_name, d.system, d.scope, d.period_id)
+WHERE i.leaping IS NOT NULL GROUP BY ALL""")
 
 
 def _look_up_systems(store: Store, seq: int | None) -> None:
@@ -310,7 +339,7 @@ def specify(store: Store, specified: Sequence[Specified]) -> None:
 _STATES = """CREATE OR REPLACE TEMP TABLE fresh AS
 WITH joined AS (
     SELECT c.*, p.n, p.exact_n, p.exact_d, CAST(p.exact_d AS DOUBLE) AS d, p.s, g.item7_group, x.* EXCLUDE (kpi_code, version),
-           v.months, v.delivered, v.missing, v.refused, v.doubt,
+           v.months, v.delivered, v.missing, v.refused, v.doubt, v.leaping,
            k.systems, k.integrated, k.listed, k.named, o.lacking, f.why AS failure,
            coalesce(b.rejected_rows, 0) AS rejected_rows, coalesce(b.gap_rows, 0) AS gap_rows,
            b.n_low, b.d_low, b.n_high, b.d_high, b.value_low, b.value_high, b.losses, b.wide,
@@ -338,6 +367,7 @@ judged AS (
         WHEN coverage < minimum_coverage THEN 'L|not calculable|extract not delivered: ' || missing
         WHEN looked_up IS NOT NULL AND exact_d IS NULL THEN 'L|not calculable|' || looked_up || ' has no figure as of ' || period_end_population_date
         WHEN lacking IS NOT NULL THEN 'L|not calculable|' || lacking
+        WHEN leaping IS NOT NULL THEN 'O|not calculable|a figure leaves its former value and is to be confirmed: ' || leaping
         WHEN raw_value IS NULL AND (refused IS NOT NULL OR doubt IS NOT NULL OR losses IS NOT NULL) THEN 'O|not calculable|'
             || CASE WHEN s > 0 THEN 'the denominator is zero' ELSE 'no rows: nothing of ' || rows_table || ' falls into the period' END || ', but '
             || concat_ws('; ', 'refused: ' || refused, 'quality criterion not met: ' || doubt, 'rows that may belong to it: ' || losses)

@@ -33,6 +33,7 @@ from warehouse.rules import (
     qualities,
     rule_of,
 )
+from warehouse.usual import Usual, usual_of, usual_rules
 
 SHOWCASE = Path(__file__).parent / "showcase"
 SYSTEM_COLUMNS: Mapping[str, tuple[str, str]] = {
@@ -87,6 +88,7 @@ class Table:
     references: tuple[Reference, ...]
     latency_days: int | None  # agreed days from a period's end to its delivery
     agreed_from: dt.date | None  # periods that ended before it had no deadline
+    usual: Usual  # what its deliveries are held against beside their own rows
     document: Document = field(compare=False, repr=False)
 
     @property
@@ -281,7 +283,9 @@ def parse_table(document: Document) -> Table:
             (row_rules if rule.predicate else delivery_rules).append(rule)
     references = tuple(_references(document, properties, faults))
     latency, agreed_from = _service_level(document)
-    common = (*common_rules(key), *agreed_rules(latency, references))
+    snapshot = custom(document.data).get("delivery", "period") == "snapshot"
+    usual = usual_of(document, SNAPSHOT_COLUMN[0] if snapshot else None, faults)
+    common = (*common_rules(key), *usual_rules(usual, snapshot), *agreed_rules(latency, references))
     rules = [*(r for c in columns for r in c.rules), *row_rules, *common, *delivery_rules]
     for rule in rules:
         if rule.criterion not in CRITERIA:
@@ -336,6 +340,7 @@ def parse_table(document: Document) -> Table:
         references=references,
         latency_days=latency,
         agreed_from=agreed_from,
+        usual=usual,
         document=document,
     )
 

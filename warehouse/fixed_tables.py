@@ -285,6 +285,15 @@ FIXED: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "failing_rows long Rows that break it; empty for a rule on the delivery as a whole",
         ),
     ),
+    "audit.delivery_profile": (
+        "Gaps in each optional column of each delivery that was read: what later deliveries are held against",
+        (
+            "delivery_id long! Delivery",
+            "column_name text! Column",
+            "rows long! Rows taken",
+            "gaps long! Of them those without a value",
+        ),
+    ),
     "audit.correction": (
         "Cells that declared corrections put right, and guards that failed, by delivery",
         (

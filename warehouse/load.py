@@ -27,6 +27,7 @@ __all__ = [
     "Corrected",
     "Delivery",
     "Finding",
+    "Gaps",
     "Home",
     "Outcome",
     "Receipt",
@@ -73,6 +74,16 @@ class Finding:
     observed: str
     expected: str
     failing_rows: int | None = None  # of a rule on rows; a rule on the delivery as a whole has none
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """How many of a delivery's rows have no value in a column: a row of audit.delivery_profile."""
+
+    delivery_id: int
+    column_name: str
+    rows: int
+    gaps: int
 
 
 @dataclass(frozen=True)
@@ -309,6 +320,7 @@ def load(
     findings: Iterable[Finding],
     corrected: Sequence[Corrected] = (),
     repeated: str | None = None,
+    gaps: Sequence[Gaps] = (),
 ) -> None:
     """Write the decisions on a batch of deliveries of one table, and the rows of those accepted, in one transaction.
 
@@ -379,6 +391,7 @@ def load(
                 for f in findings
             ],
         )
+        store.insert("audit.delivery_profile", [f.name for f in fields(Gaps)], [astuple(g) for g in gaps])
         loaded = {o.delivery_id for o in outcomes if o.state == "loaded"}
         store.insert(
             "audit.correction",
@@ -389,6 +402,7 @@ def load(
         what = {
             "deliveries decided": True,
             "check results": True,
+            "delivery profiles": bool(gaps),
             "corrections": bool(corrected),
             "rejected rows": any(o.rejected for o in outcomes),
             "incidents opened": opened > 0,

@@ -24,7 +24,8 @@ _EXPRESSIONS = frozenset(
     {"BETWEEN", "CAST", "COLUMN_REF", "COMPARISON", "CONJUNCTION", "CONSTANT", "FUNCTION", "OPERATOR", "STAR"}
 )
 _FUNCTIONS = frozenset({
-    "+", "-", "*", "/", "abs", "trunc", "date_diff", "date_trunc", "to_years", "to_quarters", "to_months", "to_weeks", "to_days", "to_hours",
+    "+", "-", "*", "/", "abs", "trunc", "greatest", "least", "date_diff", "date_trunc",
+    "to_years", "to_quarters", "to_months", "to_weeks", "to_days", "to_hours",
     "to_minutes", "to_seconds", "to_milliseconds", "to_microseconds", "count", "count_if", "count_star", "sum", "avg", "max", "median", "quantile_cont",
 })  # fmt: skip
 

@@ -120,8 +120,8 @@ JOIN (SELECT target, max(period_end) AS last_end FROM member GROUP BY target) l 
 
 
 def over_time(one: Compiled) -> str:
-    """How periods make a longer one: `sum` of events, `last` state of registers, `none` if the two are mixed."""
-    kinds = {"sum" if scan.time[0] in ("event", "listed") else "last" for scan in one.scans}
+    """How periods make a longer one: `sum` of events and of what was there during each, `last` state of registers, `none` if the two are mixed."""
+    kinds = {"sum" if scan.time[0] in ("event", "listed", "during") else "last" for scan in one.scans}
     return kinds.pop() if len(kinds) == 1 else "none"
 
 

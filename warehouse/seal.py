@@ -57,6 +57,7 @@ SEALED: Mapping[str, Sealed] = {
         "SELECT loaded_seq AS seq, delivery_id, state, reason, contract_id, contract_version, unmapped, received_rows, accepted_rows, rejected_rows, "
         "loaded_at, kind, cut_by, order_seq FROM audit.delivery WHERE state <> 'received'", "delivery_id"),
     "check results": Sealed(_of_delivery("check_result"), "delivery_id, rule, observed"),
+    "delivery profiles": Sealed(_of_delivery("delivery_profile"), "delivery_id, column_name"),
     "rejected rows": Sealed(_of_delivery("rejected_row"), "delivery_id, row_no, column_name"),
     "corrections": Sealed(_of_delivery("correction"), "delivery_id, correction_id, row_no, column_name"),
     "incidents opened": Sealed("SELECT opened_seq AS seq, * EXCLUDE (closed_seq, closed_at, closed_by, closing_reason) FROM audit.incident", "incident_id"),

@@ -98,6 +98,21 @@ FROM showcase.fct_air_hour AS t
 JOIN cells AS c ON t.kato = c.kato AND date_trunc('month', t."hour_start") = c.period_start
 GROUP BY c.kato, c.period_id;
 
+-- ECO01-2 version 2: Valid data capture of automatic air stations
+SELECT c.kato, c.period_id,
+       CAST(coalesce(count_if((t.is_valid AND DATE_TRUNC('HOUR', t.hour_start) = t.hour_start)), 0) AS DECIMAL(38,6)) AS eco01_2_v2_n,
+       count(*) AS eco01_2_v2_s
+FROM showcase.fct_air_hour AS t
+JOIN cells AS c ON t.kato = c.kato AND date_trunc('month', t."hour_start") = c.period_start
+GROUP BY c.kato, c.period_id;
+
+-- ECO01-2 version 2: Valid data capture of automatic air stations
+SELECT c.kato, c.period_id,
+       CAST(SUM(DATE_DIFF('HOUR', GREATEST(t.since, c.period_start), LEAST(COALESCE(t.until, c.period_end), c.period_end))) AS DECIMAL(38,6)) AS eco01_2_v2_d
+FROM showcase.dim_air_station AS t
+JOIN cells AS c ON t.kato = c.kato AND t.snapshot_date = c.period_end_population_date AND t."since" < c.period_end AND (t."until" IS NULL OR t."until" > c.period_start)
+GROUP BY c.kato, c.period_id;
+
 -- ECO02-1 version 1: Waste container sites with fill sensors
 SELECT c.kato, c.period_id,
        CAST(coalesce(count_if((t.has_active_sensor)), 0) AS DECIMAL(38,6)) AS eco02_1_v1_n,

@@ -43,7 +43,7 @@ _RUNS = uuid.uuid5(uuid.NAMESPACE_URL, "urn:qala-kpi:run")
 # use of a column in a definition: OpenLineage's type and subtype of a transformation
 _TRANSFORMATIONS = {
     "aggregate": ("DIRECT", "AGGREGATION"), "filter": ("INDIRECT", "FILTER"), "event": ("INDIRECT", "GROUP_BY"),
-    "stock": ("INDIRECT", "FILTER"), "as_of": ("INDIRECT", "JOIN"),
+    "stock": ("INDIRECT", "FILTER"), "during": ("INDIRECT", "FILTER"), "as_of": ("INDIRECT", "JOIN"),
 }  # fmt: skip
 _SEVERITIES = {"error": "error", "warning": "warn"}
 _STEPS = """
@@ -323,7 +323,7 @@ class _Writer:
                     uses[source.use, source.text] = None
             for scan in compiled.scans:
                 whole[scan.table, "kato"] = ("event", "the settlement")
-                if scan.time[0] in ("stock", "listed"):
+                if scan.time[0] in ("stock", "during", "listed"):
                     whole[scan.table, "snapshot_date"] = ("stock", "the state at the period's end")
 
         def input_field(place: tuple[str, str], uses: Iterable[tuple[str, str]]) -> lineage.InputField:
