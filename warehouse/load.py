@@ -19,7 +19,7 @@ from warehouse.periods import parse_period
 from warehouse.quality import FAILS, journal
 from warehouse.seal import SEALED, of_table, seal, seals_of_rows
 from warehouse.sql import literal, quoted
-from warehouse.store import FIRST_YEAR, LAST_YEAR, Home, Store, StoreError, settlements, writing
+from warehouse.store import FIRST_YEAR, LAST_YEAR, Home, Store, StoreError, settlements, time_zones, writing
 
 __all__ = [
     "FIRST_YEAR",
@@ -38,6 +38,7 @@ __all__ = [
     "register",
     "same_bytes",
     "settlements",
+    "time_zones",
     "standing",
     "writing",
 ]

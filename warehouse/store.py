@@ -52,6 +52,12 @@ def settlements() -> dict[str, str]:
         return {row["kato"]: row["name_en"] for row in csv.DictReader(handle)}
 
 
+def time_zones() -> dict[str, str]:
+    """KATO code → IANA zone of every registered settlement: its civil time, then and now."""
+    with (REGISTRY_FILES / "settlements.csv").open(encoding="utf-8", newline="") as handle:
+        return {row["kato"]: row["time_zone"] for row in csv.DictReader(handle)}
+
+
 class StoreError(RuntimeError):
     """The warehouse cannot be opened or does not fit the contracts; the message says what to do."""
 
