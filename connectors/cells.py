@@ -245,15 +245,12 @@ class Cell:
         second = f"{x} LIKE '____-__-_____:__:__' AND {inside} AND NOT ends_with({x}, 'Z') AND NOT ends_with({x}, 'z')"
         first, then = (day, second) if self.sql_type == "DATE" else (second, day)
 
-        def read(t: str) -> str:
-            # by its year alone most are told to be no placeholder, and near enough
-            usual = f"{t} > {literal(max('1971', self.earliest))} AND {t} < {literal(min('2099', self.latest))}{also}"
-            instant = self._instant(t, civil)
-            return f"CASE WHEN {usual} THEN {instant} ELSE {self._plausible(self._written(t), instant)} END"
-
+        # by its year alone most are told to be no placeholder, and near enough
+        usual = f"{x} > {literal(max('1971', self.earliest))} AND {x} < {literal(min('2099', self.latest))}{also}"
+        bare = stripped(x)
         whole = (
-            f"CASE WHEN {first} THEN TRY_CAST({x} AS TIMESTAMP) WHEN {then} THEN TRY_CAST({x} AS TIMESTAMP) "
-            f"WHEN {x} IS NOT NULL THEN coalesce({read(x)}, {read(stripped(x))}) END"
+            f"CASE WHEN {first} THEN TRY_CAST({x} AS TIMESTAMP) WHEN {then} THEN TRY_CAST({x} AS TIMESTAMP) WHEN {x} IS NOT NULL THEN "
+            f"coalesce(CASE WHEN {usual} THEN {self._instant(x, civil)} END, {self._plausible(self._written(bare), self._instant(bare, civil))}) END"
         )
         return whole if self.sql_type == "TIMESTAMP" else f"CAST({whole} AS DATE)"
 
@@ -276,9 +273,8 @@ class Cell:
     def _no_day(self, moment: str) -> str:
         """Condition: a placeholder for no date."""
         days, seconds = self._days()
-        conditions = [f"CAST({moment} AS DATE) IN ({', '.join(f'DATE {literal(d)}' for d in days)})"] if days else []
-        conditions += [f"{moment} IN ({', '.join(f'TIMESTAMP {literal(s)}' for s in seconds)})"] if seconds else []
-        return f"({' OR '.join(conditions) or 'false'})"
+        pattern = "^(?:" + "|".join([*days, *(f"{s}$" for s in seconds), "$"]) + ")"
+        return f"regexp_matches(CAST({moment} AS VARCHAR), {literal(pattern)})"
 
     def _plausible(self, written: str, moment: str) -> str:
         """Not a placeholder, and inside the column's years: the year 26 and the year 3026 are no dates."""
