@@ -21,7 +21,25 @@ MOMENTS = frozenset({"TIMESTAMP", "DATE"})
 
 # --- placeholders: what people and systems write where they have nothing to write (our proposal; contracts add and take away) ---
 # in every column, letter case aside; of ASCII's letters and digits they begin with n alone: `Cell.text` counts on it
-WORDS = ("н/д", "нд", "н.д.", "нет данных", "#н/д", "мәлімет жоқ", "n/a", "#n/a", "n.a.", "null", "nan", "-", "--", "–", "—", "...", "…")
+WORDS = (
+    "н/д",
+    "нд",
+    "н.д.",
+    "нет данных",
+    "#н/д",
+    "мәлімет жоқ",
+    "n/a",
+    "#n/a",
+    "n.a.",
+    "null",
+    "nan",
+    "-",
+    "--",
+    "–",
+    "—",
+    "...",
+    "…",
+)
 # where the column is no text, so that they cannot be its words; `none` may mean zero
 TYPED_WORDS = ("na", "nat", "<na>", "no data", "not available", "не указано", "не определено", "деректер жоқ")
 # empty dates of MySQL and of 1C
@@ -29,7 +47,13 @@ NO_DATES = ("0000-00-00", "0000-00-00 00:00:00", "00.00.0000", "00.00.0000 00:00
 # days that stand for no date or for ever: at any time of theirs
 DAYS = ("0001-01-01", "1601-01-01", "1753-01-01", "1899-12-30", "1899-12-31", "2999-12-31", "3000-01-01", "9999-12-31")
 # only to the second: somebody may be born on such a day. An empty Unix time is midnight, or that in our civil time
-SECONDS = ("1900-01-01 00:00:00", "1970-01-01 00:00:00", "1970-01-01 05:00:00", "1970-01-01 06:00:00", "2099-12-31 00:00:00")
+SECONDS = (
+    "1900-01-01 00:00:00",
+    "1970-01-01 00:00:00",
+    "1970-01-01 05:00:00",
+    "1970-01-01 06:00:00",
+    "2099-12-31 00:00:00",
+)
 # -999, -9999.0, -99.9 is none: where the column's contract lets nothing be so far below zero
 NINES = "-9{3,}(?:[.,][0-9]+)?"
 LOWEST_PLACEHOLDER = -999
@@ -98,7 +122,9 @@ class Cell:
         zeros = "" if self.sql_type == "VARCHAR" else "(?:[.,]0+)?"
         words = [escaped(w.strip()) + (zeros if w[-1:].isdigit() else "") for w in self.words if w.strip()]
         exact = [escaped(w.strip()) for w in self.missing if w.strip()]
-        return f"(?:(?i:{'|'.join(words)})" + "".join(f"|{w}" for w in exact) + (f"|{NINES}" if self._nines else "") + ")?"
+        return (
+            f"(?:(?i:{'|'.join(words)})" + "".join(f"|{w}" for w in exact) + (f"|{NINES}" if self._nines else "") + ")?"
+        )
 
     def _days(self) -> tuple[list[str], list[str]]:
         """Placeholder dates: whole days, and seconds."""
@@ -205,7 +231,9 @@ class Cell:
         zeros = "0+" if both else "(?:00?|0000+)"
         pattern = f"[+-]?{self._digits()}(?:{re.escape(self._point)}(?:{zeros})?)?"
         condition, cast = self._by_comparing(x, "{cast} = {n}")
-        return self._number(x, condition, cast, pattern, lambda n: f"TRY_CAST(split_part({n}, '.', 1) AS {self.sql_type})")
+        return self._number(
+            x, condition, cast, pattern, lambda n: f"TRY_CAST(split_part({n}, '.', 1) AS {self.sql_type})"
+        )
 
     def _decimal(self, x: str) -> str:
         """12.5, 1 234,50, 1.5e-3. Finer than the column: only zeros, the noise of binary fractions, or where the contract rounds."""
@@ -231,7 +259,11 @@ class Cell:
         found = self._number(x, condition, cast, pattern, read)
         if ambiguous:
             refused = literal(f"{BLANK}*{unclear}{BLANK}*")
-            found = found.replace(" WHEN regexp_full_match(", f" WHEN regexp_full_match({x}, {refused}) THEN NULL WHEN regexp_full_match(", 1)
+            found = found.replace(
+                " WHEN regexp_full_match(",
+                f" WHEN regexp_full_match({x}, {refused}) THEN NULL WHEN regexp_full_match(",
+                1,
+            )
         return found
 
     # times: year, month, day, and a time of day; with an offset, that instant in the civil time of its settlement
@@ -286,7 +318,9 @@ class Cell:
 
     def _by_pattern(self, x: str) -> str:
         moment, bare = self._written(x), self._written(stripped(x))
-        plain = [f"{moment} BETWEEN TIMESTAMP {literal(max(_PLAIN[0], self.earliest))} AND TIMESTAMP {literal(min('2099-12-30', self.latest))}"]
+        plain = [
+            f"{moment} BETWEEN TIMESTAMP {literal(max(_PLAIN[0], self.earliest))} AND TIMESTAMP {literal(min('2099-12-30', self.latest))}"
+        ]
         own = [d for d in self._days()[0] if _PLAIN[0] <= d <= _PLAIN[1]]
         if own:
             plain.append(f"NOT {self._no_day(moment)}")
@@ -307,4 +341,6 @@ def stripped(x: str) -> str:
 
 def escaped(word: str) -> str:
     """A word as a pattern of RE2; its blanks are blanks of any width and number."""
-    return "".join(rf"\x{{{ord(c):x}}}" if not c.isalnum() else c for c in re.sub(r"\s+", " ", word)).replace(r"\x{20}", rf"{BLANK}+")
+    return "".join(rf"\x{{{ord(c):x}}}" if not c.isalnum() else c for c in re.sub(r"\s+", " ", word)).replace(
+        r"\x{20}", rf"{BLANK}+"
+    )

@@ -11,7 +11,8 @@ import duckdb
 from connectors.cells import Cell
 from connectors.limits import is_word
 from kpi_definitions.documents import Document, Fault, Where
-from warehouse.contracts import Column
+from warehouse.contracts import Table
+from warehouse.rules import Rule
 from warehouse.sql import literal, quoted
 
 STANDARD = "standard"  # system code of the exchange format
@@ -52,14 +53,21 @@ def settings_faults(document: Document, settings: Mapping[str, Any]) -> Iterator
     if "system" not in settings:
         yield fault("no `system`", "add {property: system, value: <code of the system>}")
     elif not isinstance(settings["system"], str) or not _SYSTEM.fullmatch(settings["system"]):
-        yield fault(f"system {settings['system']!r} cannot be a code", "use Latin letters, digits, dot, dash, and quotes around digits")
+        yield fault(
+            f"system {settings['system']!r} cannot be a code",
+            "use Latin letters, digits, dot, dash, and quotes around digits",
+        )
     elif settings["system"] == STANDARD:
-        yield fault("system 'standard' is the exchange format, which has no contract", "give the system a code of its own")
+        yield fault(
+            "system 'standard' is the exchange format, which has no contract", "give the system a code of its own"
+        )
     for key, choices in _CHOICES.items():
         if key in settings and settings[key] not in choices:
             yield fault(f"{key} {settings[key]!r} is not known", f"write {' or '.join(choices)}")
     try:
-        "".encode(settings.get("encoding", "utf-8"))  # a codec that makes no text, like zip or rot13, is a LookupError here
+        "".encode(
+            settings.get("encoding", "utf-8")
+        )  # a codec that makes no text, like zip or rot13, is a LookupError here
     except (LookupError, TypeError, ValueError):
         yield fault(f"encoding {settings['encoding']!r} is not known", "use utf-8, utf-16, cp1251 or kz1048")
     delimiter, quote = settings.get("delimiter", ","), settings.get("quote", '"')
@@ -73,14 +81,20 @@ def settings_faults(document: Document, settings: Mapping[str, Any]) -> Iterator
     if not isinstance(decimal, str) or len(decimal) != 1 or decimal not in ".,٫·'":
         yield fault(f"decimalSeparator {decimal!r} separates no decimals", "write '.' or ','")
     if not isinstance(group, str) or len(group) > 1 or group.isalnum() or (group and group in "+-\r\n\t"):
-        yield fault(f"groupSeparator {group!r} separates no groups", "write one character that is no digit: ' ', '.', ',' or \"'\"")
+        yield fault(
+            f"groupSeparator {group!r} separates no groups",
+            "write one character that is no digit: ' ', '.', ',' or \"'\"",
+        )
     elif group and group == decimal:
         said = "" if "decimalSeparator" in settings else " (which is '.' unless it is given)"
         yield fault(f"decimalSeparator and groupSeparator are both {group!r}{said}", "one of them is another")
     for key in ("missingValues", "placeholders"):
         value = settings.get(key, [])
         if not isinstance(value, list) or not all(is_word(v) for v in value):
-            yield fault(f"{key} {value!r} is no list of words", f"write {key} as a list: ['', '-']; numbers and words like null in quotes")
+            yield fault(
+                f"{key} {value!r} is no list of words",
+                f"write {key} as a list: ['', '-']; numbers and words like null in quotes",
+            )
 
 
 def column_faults(document: Document, where: Where, name: str, own: Mapping[str, Any]) -> Iterator[Fault]:
@@ -93,33 +107,58 @@ def column_faults(document: Document, where: Where, name: str, own: Mapping[str,
         yield fault(f"unknown property {key!r}", f"known are {', '.join(sorted(KNOWN_OF_COLUMNS))}")
     codes = own.get("codes", {})
     if not isinstance(codes, dict) or not all(isinstance(v, str | int | float) for v in (*codes, *codes.values())):
-        yield fault(f"codes {codes!r} is no list of codes", "write codes: {Открыто: OPEN, Закрыто: CLOSED}; yes, no and dates in quotes")
+        yield fault(
+            f"codes {codes!r} is no list of codes",
+            "write codes: {Открыто: OPEN, Закрыто: CLOSED}; yes, no and dates in quotes",
+        )
     for key in ("trueValues", "falseValues", "placeholders", "realValues"):
         words = own.get(key, [])
         if not isinstance(words, list) or not all(is_word(w) for w in words):
             yield fault(f"{key} {words!r} is no list of words", f"write {key}: [да]; yes, no, true, false in quotes")
-    sides = [{str(w).strip().casefold() for w in own.get(k) or [] if is_word(w)} for k in ("trueValues", "falseValues") if isinstance(own.get(k), list)]
+    sides = [
+        {str(w).strip().casefold() for w in own.get(k) or [] if is_word(w)}
+        for k in ("trueValues", "falseValues")
+        if isinstance(own.get(k), list)
+    ]
     if len(sides) == 2 and sides[0] & sides[1]:
         yield fault(f"{', '.join(sorted(sides[0] & sides[1]))} is both true and false", "keep it on one side")
 
 
-def code_faults(document: Document, where: Where, column: Column, cell: Cell, codes: Mapping[str, str]) -> Iterator[Fault]:
-    """Codes that stand for what the column cannot hold."""
+def code_faults(
+    document: Document, where: Where, table: Table, name: str, cell: Cell, codes: Mapping[str, str]
+) -> Iterator[Fault]:
+    """Codes that stand for what the column cannot hold: by its type, its range and its list of values."""
+    column = next(c for c in table.columns if c.name == name)
+    rules = [
+        r
+        for r in (*column.rules, *table.row_rules)
+        if r.predicate and r.severity == "error" and not r.id.endswith(".required")
+    ]
     with duckdb.connect() as con:
-        for code, value in codes.items():
-            read = f"(SELECT {cell.value(literal(value), lambda instant: instant)} AS {quoted(column.name)})"
-            broken = [r for r in column.rules if r.predicate and r.severity == "error" and not r.id.endswith(".required")]
-            tests = ", ".join([f"{quoted(column.name)} IS NULL", *(f"NOT ({r.predicate})" for r in broken)])
+
+        def breaks(rule: Rule, value: str) -> bool:
             try:
-                found = con.execute(f"SELECT {tests} FROM {read}").fetchone()
-            except duckdb.Error:  # a rule that names other columns too, or a pattern that is none: a matter of the showcase contract
+                row = con.execute(f"SELECT NOT ({rule.predicate}) FROM (SELECT {value} AS {quoted(name)})").fetchone()
+            except duckdb.Error:  # it names other columns too
+                return False
+            return bool(row and row[0])
+
+        for code, text in codes.items():
+            value = cell.value(literal(text), lambda instant: instant)
+            row = con.execute(f"SELECT {value}").fetchone()
+            if not text.strip() or (row and row[0] is None and cell.sql_type == "VARCHAR"):
                 continue
-            assert found is not None
-            if value.strip() and any(found):
-                rule = f"{column.name}.type" if found[0] else next(r.id for r, is_broken in zip(broken, found[1:], strict=True) if is_broken)
+            typed = "" if row and row[0] is not None else f"{name}.type"
+            broken = typed or next((r.id for r in rules if breaks(r, value)), "")
+            if broken:
+                said = next(
+                    (r.description for r in (*column.rules, *rules) if r.id == broken), "write a value of the column"
+                )
                 yield document.fault(
-                    (*where, "customProperties"), f"{column.name}: code {code!r} leads to {value!r}, which breaks {rule}",
-                    next((r.description for r in column.rules if r.id == rule), "write a value of the column"))  # fmt: skip
+                    (*where, "customProperties"),
+                    f"{name}: code {code!r} leads to {text!r}, which breaks {broken}",
+                    said,
+                )
 
 
 def strptime(pattern: object) -> tuple[str, str | None]:
@@ -151,7 +190,9 @@ def strptime(pattern: object) -> tuple[str, str | None]:
         raise ValueError(f"date pattern {pattern!r}: mm are minutes; months are MM")
     for tells in told:
         if tells in _NEEDS and _NEEDS[tells] not in told:
-            raise ValueError(f"date pattern {pattern!r} has a {tells} and no {_NEEDS[tells]} (months are MM, minutes mm)")
+            raise ValueError(
+                f"date pattern {pattern!r} has a {tells} and no {_NEEDS[tells]} (months are MM, minutes mm)"
+            )
     if "day" not in told:
         raise ValueError(f"date pattern {pattern!r} has no day: every row would stand on the first")
     twelve = re.search("h", re.sub("'[^']*'", "", pattern)) is not None

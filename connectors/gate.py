@@ -120,7 +120,9 @@ def _stage_sql(name: str, table: Table, group: list[Incoming]) -> str:
     contract = first.contract
     own = contract.by_name.get("kato")  # the exchange format knows the column, a file need not have it
     without_kato = own is None or (own.header and own.header not in header)
-    civil = civil_time([one.scope for one in group], _FOR if without_kato else f"coalesce({contract.settlement()}, {_FOR})")
+    civil = civil_time(
+        [one.scope for one in group], _FOR if without_kato else f"coalesce({contract.settlement()}, {_FOR})"
+    )
     contract = contract.over(header, readable.types, civil)
     files = [(path, one) for one in group for path in one.readable.files]
     place = {one.delivery_id: number for number, one in enumerate(group)}

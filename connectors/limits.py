@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from connectors.cells import EARLIEST, INTEGERS, LATEST, MOMENTS, Cell
-from kpi_definitions.documents import Document, Fault, Where
 from warehouse.contracts import Table
 from warehouse.rules import custom
 
@@ -18,14 +17,23 @@ def cells(table: Table) -> dict[str, Cell]:
     found = {}
     for column, prop in zip(table.columns, _properties(table), strict=True):
         options, own = prop.get("logicalTypeOptions") or {}, custom(prop)
-        cell = Cell(column.sql_type.upper(), placeholders=texts(own.get("placeholders")), real=frozenset(texts(own.get("realValues"))))
+        cell = Cell(
+            column.sql_type.upper(),
+            placeholders=texts(own.get("placeholders")),
+            real=frozenset(texts(own.get("realValues"))),
+        )
         if cell.sql_type in MOMENTS:
-            first, last = (_day(options, *names) for names in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")))
-            found[column.name] = _replaced(cell, earliest=min(EARLIEST, first or EARLIEST), latest=max(LATEST, last or LATEST))
+            first, last = (
+                _day(options, *names) for names in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum"))
+            )
+            found[column.name] = _replaced(
+                cell, earliest=min(EARLIEST, first or EARLIEST), latest=max(LATEST, last or LATEST)
+            )
         else:
             lowest = options.get("minimum", options.get("exclusiveMinimum"))
-            number = isinstance(lowest, int | float) and (cell.sql_type in INTEGERS or cell.sql_type.startswith("DECIMAL"))
-            found[column.name] = _replaced(cell, lowest=float(lowest) if number else None)
+            number = cell.sql_type in INTEGERS or cell.sql_type.startswith("DECIMAL")
+            low = float(lowest) if number and isinstance(lowest, int | float) else None
+            found[column.name] = _replaced(cell, lowest=low)
     return found
 
 
@@ -48,14 +56,6 @@ def _day(options: Mapping[str, Any], *names: str) -> str | None:
 def texts(value: object) -> tuple[str, ...]:
     """A list of words as texts; a date or a number in it as YAML's reader took it is written out again."""
     return tuple(map(str, value)) if isinstance(value, list | tuple) else ()
-
-
-def word_faults(document: Document, holder: Mapping[str, Any], where: Where) -> Iterator[Fault]:
-    """`placeholders` and `realValues` are lists of words."""
-    own = custom(holder)
-    for name in ("placeholders", "realValues"):
-        if name in own and not (isinstance(own[name], list) and all(is_word(v) for v in own[name])):
-            yield document.fault((*where, "customProperties"), f"{name} {own[name]!r} is no list of words", f"write {name}: ['1900-01-01', н/д]")
 
 
 def is_word(value: object) -> bool:

@@ -24,7 +24,16 @@ from warehouse.contracts import Table, schema_faults
 from warehouse.rules import custom
 from warehouse.sql import literal, quoted
 
-__all__ = ["CIVIL_TIME", "SHIPPED", "STANDARD", "SourceColumn", "SourceContract", "load_sources", "parse_source", "standard"]
+__all__ = [
+    "CIVIL_TIME",
+    "SHIPPED",
+    "STANDARD",
+    "SourceColumn",
+    "SourceContract",
+    "load_sources",
+    "parse_source",
+    "standard",
+]
 
 SHIPPED = Path(__file__).parent / "contracts"
 CIVIL_TIME = "Asia/Almaty"  # of most settlements; of the others: zones.py
@@ -220,7 +229,9 @@ def parse_source(document: Document, tables: Mapping[str, Table]) -> SourceContr
             except ExpressionError as error:
                 faults.append(document.fault((*where, *error.where), f"{prop['name']}: {error.message}", error.remedy))
             except TransformError as error:
-                faults.append(document.fault((*where, "transformLogic"), f"{prop['name']}: {error.message}", error.remedy))
+                faults.append(
+                    document.fault((*where, "transformLogic"), f"{prop['name']}: {error.message}", error.remedy)
+                )
         extra = custom(prop)
         wrong = list(column_faults(document, where, prop["name"], extra))
         cell = of.get(prop["name"], Cell("VARCHAR"))
@@ -230,9 +241,17 @@ def parse_source(document: Document, tables: Mapping[str, Table]) -> SourceContr
                 pattern, digits = strptime(options["format"])
                 cell = replace(cell, pattern=pattern, digits=digits)
             except ValueError as error:
-                wrong.append(document.fault((*where, "logicalTypeOptions"), f"{prop['name']}: {error}", "use yyyy MM dd HH mm ss SSS and quoted letters"))
+                wrong.append(
+                    document.fault(
+                        (*where, "logicalTypeOptions"),
+                        f"{prop['name']}: {error}",
+                        "use yyyy MM dd HH mm ss SSS and quoted letters",
+                    )
+                )
             if prop["name"] in of and of[prop["name"]].sql_type not in MOMENTS:
-                wrong.append(document.fault((*where, "logicalTypeOptions"), f"{prop['name']} is no date", "take the format out"))
+                wrong.append(
+                    document.fault((*where, "logicalTypeOptions"), f"{prop['name']} is no date", "take the format out")
+                )
         if wrong:
             faults += wrong
             continue
@@ -245,8 +264,10 @@ def parse_source(document: Document, tables: Mapping[str, Table]) -> SourceContr
             real=cell.real | frozenset(texts(extra.get("realValues"))),
         )
         if codes and prop["name"] in of:
-            faults += code_faults(document, where, next(c for c in table.columns if c.name == prop["name"]), cell, codes)
-        columns.append(SourceColumn(prop["name"], header, logic, codes, cell, tuple(map(str, named)) if logic is not None else ()))
+            faults += code_faults(document, where, table, prop["name"], cell, codes)
+        columns.append(
+            SourceColumn(prop["name"], header, logic, codes, cell, tuple(map(str, named)) if logic is not None else ())
+        )
     given = {c.name for c in columns}
     for column in table.columns:
         if (column.required or column.name in table.key) and column.name not in given:
@@ -260,7 +281,10 @@ def parse_source(document: Document, tables: Mapping[str, Table]) -> SourceContr
     if faults:
         raise DocumentError(faults)
     numerals = Numerals(
-        settings.get("decimalSeparator", "."), settings.get("groupSeparator", ""), "decimalSeparator" in settings, "rounding" in settings
+        settings.get("decimalSeparator", "."),
+        settings.get("groupSeparator", ""),
+        "decimalSeparator" in settings,
+        "rounding" in settings,
     )
     try:
         contract = SourceContract(

@@ -77,10 +77,20 @@ class Transform:
         types = ["VARCHAR"] * len(self._names) + [target for _, target in self._casts]
         source = ", ".join(f'CAST(NULL AS {kind}) AS "=={n}"' for n, kind in enumerate(types)) or "1"
         try:
-            row = _connection().cursor().execute(f"SELECT {', '.join(f'typeof({e})' for e in expressions)} FROM (SELECT {source})").fetchone()
+            row = (
+                _connection()
+                .cursor()
+                .execute(f"SELECT {', '.join(f'typeof({e})' for e in expressions)} FROM (SELECT {source})")
+                .fetchone()
+            )
         except duckdb.Error as error:
-            said = _PART.sub(lambda m: self._names[int(m[1])] if int(m[1]) < len(self._names) else "a cast", str(error).splitlines()[0])
-            raise TransformError(f"DuckDB refuses it: {said}", "headers are texts: cast them, e.g. cast(x as integer)") from error
+            said = _PART.sub(
+                lambda m: self._names[int(m[1])] if int(m[1]) < len(self._names) else "a cast",
+                str(error).splitlines()[0],
+            )
+            raise TransformError(
+                f"DuckDB refuses it: {said}", "headers are texts: cast them, e.g. cast(x as integer)"
+            ) from error
         assert row is not None
         return [str(kind).strip('"') for kind in row]
 
@@ -103,7 +113,9 @@ class Transform:
             texts = [kind == "VARCHAR" for kind in self._types([s.sql("duckdb") for s in sides])] if sides else []
             literals = [isinstance(s, exp.Literal) and s.is_string for s in sides]
             if any(t and not l for t, l in zip(texts, literals, strict=True)) and not all(texts):
-                raise TransformError(f"{self._shown(node)} compares a text with another type", "cast it, e.g. cast(x as integer)")
+                raise TransformError(
+                    f"{self._shown(node)} compares a text with another type", "cast it, e.g. cast(x as integer)"
+                )
             if isinstance(node, _ORDERED) and texts and all(texts):
                 raise TransformError(
                     f"{self._shown(node)} orders texts by their letters: 10 would stand before 9",
@@ -133,9 +145,15 @@ def converted(x: str, kind: str, cell: Cell, civil: Civil) -> str:
     if kind == "VARCHAR":
         return cell.value(x, civil)
     if target in INTEGERS:
-        return f"CASE WHEN TRY_CAST({x} AS {target}) = {x} THEN TRY_CAST({x} AS {target}) END" if kind != "BOOLEAN" else f"TRY_CAST({x} AS {target})"
+        return (
+            f"CASE WHEN TRY_CAST({x} AS {target}) = {x} THEN TRY_CAST({x} AS {target}) END"
+            if kind != "BOOLEAN"
+            else f"TRY_CAST({x} AS {target})"
+        )
     if target.startswith("DECIMAL") and kind != "BOOLEAN":
-        return Cell(target, Numerals(rounding=cell.numerals.rounding), native=True).value(f"CAST({x} AS VARCHAR)", civil)
+        return Cell(target, Numerals(rounding=cell.numerals.rounding), native=True).value(
+            f"CAST({x} AS VARCHAR)", civil
+        )
     if target in MOMENTS and kind in {"TIMESTAMP", "DATE", "TIMESTAMP WITH TIME ZONE"}:
         last = f"TIMESTAMP '{cell.latest} 23:59:59.999999'"
         moment = f"CAST({civil(x) if 'ZONE' in kind else x} AS TIMESTAMP)"
@@ -159,7 +177,13 @@ def _root(tree: exp.Expr, change: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:
 def _target(to: exp.Expr) -> str:
     """A cast's type as the grammar calls it."""
     name = to.sql("duckdb").upper()
-    return {"TEXT": "VARCHAR", "INT": "INTEGER", "TIMESTAMPTZ": "TIMESTAMP", "DECIMAL": "DECIMAL(18, 3)", "INT128": "HUGEINT"}.get(name, name)
+    return {
+        "TEXT": "VARCHAR",
+        "INT": "INTEGER",
+        "TIMESTAMPTZ": "TIMESTAMP",
+        "DECIMAL": "DECIMAL(18, 3)",
+        "INT128": "HUGEINT",
+    }.get(name, name)
 
 
 def _read(cell: Cell, x: str, target: str, civil: Civil) -> str:
@@ -172,7 +196,9 @@ def _read(cell: Cell, x: str, target: str, civil: Civil) -> str:
     else:
         value = cell.value(x, civil)
     # a CAST that fails: the letter before it makes sure of it. error() is refused by TRY
-    return f"coalesce({value}, CASE WHEN {x} IS NOT NULL AND NOT {cell.nothing(x)} THEN CAST('!' || {x} AS {target}) END)"
+    return (
+        f"coalesce({value}, CASE WHEN {x} IS NOT NULL AND NOT {cell.nothing(x)} THEN CAST('!' || {x} AS {target}) END)"
+    )
 
 
 def _expanded(sql: str, parts: Sequence[str] | Mapping[int, str]) -> str:

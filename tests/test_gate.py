@@ -688,7 +688,7 @@ def reference(record: Sequence[str], header: Sequence[str]) -> tuple[str | None,
     if len(record) != len(header):
         return "columns", ()
     cell = dict(zip(header, record, strict=True))
-    name, district = ((v := cell[c].strip(BLANKS)) not in NOTHING and v or None for c in ("crash_id", "district_id"))
+    name, district = (((v := cell[c].strip(BLANKS)) not in NOTHING and v) or None for c in ("crash_id", "district_id"))
     moment, deaths, injured = MOMENTS.get(cell["occurred_at"]), *(reference_integer(cell[c]) for c in ("deaths_30d", "injured"))  # fmt: skip
     kato = cell["kato"].strip(BLANKS) or SCOPE
     rules = [

@@ -38,8 +38,8 @@ __all__ = [
     "register",
     "same_bytes",
     "settlements",
-    "time_zones",
     "standing",
+    "time_zones",
     "writing",
 ]
 
