@@ -18,6 +18,7 @@ import pandas as pd
 
 from connectors.readers import ROW_NUMBER, Readable, StructureError, mend
 from connectors.source_contract import SourceContract
+from connectors.zones import civil_time
 from warehouse.contracts import SNAPSHOT_COLUMN, Table
 from warehouse.load import settlements
 from warehouse.rules import Reference
@@ -118,7 +119,14 @@ def _isolate(group: list[Incoming], error: duckdb.Error, refused: dict[int, Stru
 
 def _stage_sql(name: str, table: Table, group: list[Incoming]) -> str:
     first = group[0]
-    contract, header, readable = first.contract, first.readable.header, first.readable
+    header, readable = first.readable.header, first.readable
+    contract = first.contract
+    own = contract.by_name.get("kato")  # the exchange format knows the column, a file need not have it
+    without_kato = own is None or (own.header and own.header not in header)
+    civil = civil_time(
+        [one.scope for one in group], _FOR if without_kato else f"coalesce({contract.settlement()}, {_FOR})"
+    )
+    contract = contract.over(header, readable.types, civil)
     files = [(path, one) for one in group for path in one.readable.files]
     place = {one.delivery_id: number for number, one in enumerate(group)}
     position = {h: n for n, h in reversed(list(enumerate(header)))}
@@ -150,7 +158,7 @@ def _stage_sql(name: str, table: Table, group: list[Incoming]) -> str:
         raw, sql = contract.typed(column.name, column.sql_type)
         typed.append(f"{sql} AS {quoted('=' + column.name)}")
         if raw != "NULL" and column.sql_type.upper() != "VARCHAR":
-            conditions.append((f"{column.name}.type", f"({raw}) IS NOT NULL AND {quoted('=' + column.name)} IS NULL"))
+            conditions.append((f"{column.name}.type", contract.unreadable(column.name, column.sql_type)))
         for rule in column.rules:
             if rule.predicate and rule.severity == "error":
                 conditions.append((rule.id, f"NOT ({_over_typed(rule.predicate, table)})"))
@@ -159,12 +167,8 @@ def _stage_sql(name: str, table: Table, group: list[Incoming]) -> str:
             conditions.append((rule.id, f"NOT ({_over_typed(rule.predicate, table)})"))
     scope = by_file([literal(one.scope) for _, one in files])
     places = by_file([str(place[one.delivery_id]) for _, one in files])
-    own = contract.by_name.get("kato")  # the exchange format knows the column, a file need not have it
-    kato = (
-        _FOR
-        if own is None or (own.header and own.header not in header)
-        else f"coalesce({contract.typed('kato', 'VARCHAR')[1]}, {_FOR})"
-    )
+    kato = _FOR if without_kato else f"coalesce({contract.typed('kato', 'VARCHAR')[1]}, {_FOR})"
+    made = "".join(f", {sql}" for sql in contract.made())
     conditions.append(("scope", f"NOT coalesce({_in_scope(_KATO)}, false)"))
     whens = "\n".join(f"         WHEN {condition} THEN {literal(rule)}" for rule, condition in conditions)
     snapshot = f"\n       {_PERIOD_END} AS {SNAPSHOT_COLUMN[0]}," if table.snapshot else ""
@@ -183,8 +187,8 @@ FROM (SELECT *, CASE
 {whens}
        END AS {_BROKEN}
       FROM (SELECT *, {kato} AS {_KATO}, {", ".join(typed)}
-            FROM (SELECT CAST({places} AS INTEGER) AS {_PLACE}, {scope} AS {_FOR}{period_end}, {", ".join(texts)}
-                  FROM {source})))"""
+            FROM (SELECT *{made} FROM (SELECT CAST({places} AS INTEGER) AS {_PLACE}, {scope} AS {_FOR}{period_end}, {", ".join(texts)}
+                  FROM {source}))))"""
 
 
 def _unjoined(con: duckdb.DuckDBPyConnection, sql: str) -> str:

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from connectors.cells import MOMENTS, Cell, Civil, Numerals, stripped
+from connectors.contract_checks import STANDARD, code_faults, column_faults, settings_faults, strptime
+from connectors.limits import cells, texts
+from connectors.transform import Transform, TransformError, converted, transform
 from kpi_definitions.documents import Document, DocumentError, Fault, read
 from kpi_definitions.expressions import TRANSFORM, TRANSFORM_FUNCTIONS, ExpressionError, check, parse
 from warehouse.assertions import Cut, cut_of
@@ -21,27 +25,23 @@ from warehouse.contracts import Table, schema_faults
 from warehouse.rules import custom
 from warehouse.sql import literal, quoted
 
+__all__ = [
+    "CIVIL_TIME",
+    "SHIPPED",
+    "STANDARD",
+    "SourceColumn",
+    "SourceContract",
+    "load_sources",
+    "parse_source",
+    "standard",
+]
+
 SHIPPED = Path(__file__).parent / "contracts"
-STANDARD = "standard"  # system code of the exchange format
+CIVIL_TIME = "Asia/Almaty"  # of most settlements; of the others: zones.py
 _OWN = re.compile(r"=|__row_no$")  # how names begin that the first gate needs for itself (connectors/gate.py)
 _NOTHING = re.compile(r"NULL|(TRY_)?CAST\(NULL AS [^()]+(\([0-9, ]+\))?\)", re.IGNORECASE)
-_SYSTEM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_PROPERTIES = {
-    "system",
-    "format",
-    "encoding",
-    "delimiter",
-    "quote",
-    "decimalSeparator",
-    "groupSeparator",
-    "missingValues",
-    "otherHeaders",
-    "delivery",
-    "cutBy",
-    "earlierRows",
-}
-_JDK = (("yyyy", "%Y"), ("MM", "%m"), ("dd", "%d"), ("HH", "%H"), ("hh", "%I"), ("mm", "%M"), ("ss", "%S"), ("SSSSSS", "%f"), ("SSS", "%g"),
-        ("a", "%p"), ("d", "%-d"), ("M", "%-m"), ("H", "%-H"), ("yy", "%y"))  # fmt: skip
+_MADE = "==made "  # before the name of a column that is worked out: its result in the pass
+_NUMERIC = re.compile(r"u?int|float|double|halffloat|decimal")  # types of Arrow
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,9 @@ class SourceColumn:
     name: str
     header: str | None
     logic: str | None
-    format: str | None  # strptime
     codes: Mapping[str, str]
-    true_values: tuple[str, ...]
-    false_values: tuple[str, ...]
+    cell: Cell = Cell("VARCHAR")  # of no type yet
+    sources: tuple[str, ...] = ()  # headers that `logic` names
 
 
 @dataclass(frozen=True)
@@ -78,6 +77,11 @@ class SourceContract:
     cut: Cut = field(default_factory=Cut)
     document: Document | None = field(default=None, compare=False, repr=False)
 
+    numerals: Numerals = Numerals()
+    placeholders: tuple[str, ...] = ()  # of every column, beside those of `missing`
+    native: frozenset[str] = frozenset()  # headers whose cells are numbers, no texts: Parquet
+    civil: Civil = field(default=lambda instant: f"timezone('{CIVIL_TIME}', {instant})", compare=False, repr=False)
+
     @cached_property
     def by_name(self) -> dict[str, SourceColumn]:
         return {c.name: c for c in self.columns}
@@ -87,78 +91,87 @@ class SourceContract:
         given = {c.name for c in self.columns if not _NOTHING.fullmatch(c.logic or "")}
         return tuple(c.name for c in table.columns if c.name not in given)
 
+    def over(self, header: Sequence[str], types: Sequence[str], civil: Civil) -> SourceContract:
+        """The contract for certain files: their header, the types of their columns (Parquet), and whose civil time it is."""
+        native = frozenset(h for h, kind in zip(header, types, strict=False) if _NUMERIC.match(kind))
+        return replace(self, native=native, civil=civil)
+
+    def made(self) -> list[str]:
+        """SQL of the columns that are worked out, over the file's text columns: to be there before `typed` is asked for."""
+        return [f"TRY({self._logic(c)}) AS {quoted(_MADE + c.name)}" for c in self.columns if c.logic]
+
     def typed(self, name: str, sql_type: str) -> tuple[str, str]:
-        """SQL for a column of the table over the file's text columns: (text or raw expression, typed expression)."""
+        """SQL for a column of the table over the file's text columns and `made`: (text or result, value of that type).
+
+        The value is NULL where the text is empty, a placeholder, or unreadable: `unreadable` tells.
+        """
         column = self.by_name.get(name)
         if column is None:
             return "NULL", f"CAST(NULL AS {sql_type})"
-        raw = column.logic or quoted(column.header or name)
-        if column.codes:
-            raw = (
-                f"CASE {raw} "
-                + " ".join(f"WHEN {literal(k)} THEN {literal(v)}" for k, v in column.codes.items())
-                + f" ELSE {raw} END"
-            )
-        return raw, self._cast(column, raw, sql_type.upper())
-
-    def _cast(self, column: SourceColumn, raw: str, sql_type: str) -> str:
-        if column.format:
-            return _plausible(f"try_strptime({raw}, {literal(column.format)})", sql_type)
-        if column.true_values or column.false_values:
-            whens = [
-                f"WHEN lower(trim({raw})) IN ({', '.join(literal(v.lower()) for v in values)}) THEN {value}"
-                for value, values in (("TRUE", column.true_values), ("FALSE", column.false_values))
-                if values
-            ]
-            return f"CASE {' '.join(whens)} END"
+        x, cell = self._cell(column, sql_type)
         if column.logic:
-            return f"TRY_CAST({raw} AS {sql_type})"
-        if sql_type == "VARCHAR":
-            # blanks of any kind around a text are cut off; few texts have any, and to look is half the cost of cutting
-            plain = f"{raw} >= '!' AND NOT ends_with({raw}, ' ') AND strlen({raw}) = length({raw})"
-            return f"CASE WHEN {plain} THEN {raw} ELSE nullif(trim({raw}), '') END"
-        if sql_type in {"TIMESTAMP", "DATE"}:
-            # with an offset: that instant, in civil time of the session's zone; without: as written.
-            # A date goes the same way, as DuckDB's own cast to DATE ignores whatever follows the day.
-            # 2026-01-05 10:00:00, nineteen letters, has no offset: no need to look for one
-            text = f"trim({raw})" if sql_type == "DATE" else raw
-            offset = ":[0-9.]+(Z|z| [Uu][Tt][Cc]|[+-][0-9]{2}(:?[0-9]{2})?) *$"
-            return _plausible(
-                f"CASE WHEN length({text}) <> 19 AND regexp_matches({text}, '{offset}') "
-                f"THEN CAST(TRY_CAST({text} AS TIMESTAMPTZ) AS TIMESTAMP) ELSE TRY_CAST({text} AS TIMESTAMP) END",
-                sql_type,
-            )
-        number = self._number(raw)
-        if sql_type in {"INTEGER", "BIGINT", "SMALLINT", "TINYINT", "HUGEINT"}:
-            # a cast would round 1.7 and 15e-1 to 2 and read 0x10 as 16: 5.0 is an integer, these are errors.
-            # Plain digits, which are nearly all, are told by comparing; the regular expression is for the rest
-            plain = f"TRY_CAST({number} AS {sql_type})"
-            return (
-                f"CASE WHEN CAST({plain} AS VARCHAR) = {number} THEN {plain} "
-                f"WHEN regexp_full_match({number}, ' *[+-]?[0-9]+([.]0*)? *') THEN TRY_CAST(split_part({number}, '.', 1) AS {sql_type}) END"
-            )
-        return f"TRY_CAST({number} AS {sql_type})"
+            return x, converted(x, self._transform(column).sql_type, cell, self.civil)
+        return x, cell.value(x, self.civil)
 
-    def _number(self, raw: str) -> str:
-        for text in dict.fromkeys(self.group + ("\u00a0\u202f" if " " in self.group else "")):  # blanks of any width
-            raw = f"replace({raw}, {literal(text)}, '')"
-        return f"replace({raw}, {literal(self.decimal)}, '.')" if self.decimal != "." else raw
+    def unreadable(self, name: str, sql_type: str) -> str:
+        """Condition over the same, and the value under '=name': the cell holds something that is neither nothing nor readable."""
+        column = self.by_name.get(name)
+        if column is None:
+            return "false"
+        x, cell = self._cell(column, sql_type)
+        value = quoted("=" + name)
+        if not column.logic:
+            return cell.unreadable(x, value)
+        failed = f"TRY(coalesce(CAST(({self._logic(column)}) AS VARCHAR), '')) IS NULL"
+        if self._transform(column).sql_type != "VARCHAR":
+            return f"{value} IS NULL AND ({x} IS NOT NULL OR {failed})"
+        other = f"({x} IS NOT NULL AND NOT {cell.nothing(x)}) OR " if cell.sql_type != "VARCHAR" else ""
+        return f"{value} IS NULL AND ({other}{failed})"
 
+    def settlement(self) -> str | None:
+        """SQL of a row's own settlement over the file's text columns alone; None if the contract has none."""
+        column = self.by_name.get("kato")
+        if column is None:
+            return None
+        x = f"TRY({self._logic(column)})" if column.logic else self._cell(column, "VARCHAR")[0]
+        return self._cell(column, "VARCHAR")[1].text(x)
 
-def _plausible(moment: str, sql_type: str) -> str:
-    """Years have four digits: 'infinity', 5 BC, and 05.01.26 read as the year 26 are no dates."""
-    return f"CAST(CASE WHEN {moment} BETWEEN TIMESTAMP '1000-01-01' AND TIMESTAMP '9999-12-31 23:59:59.999999' THEN {moment} END AS {sql_type})"
+    def _cell(self, column: SourceColumn, sql_type: str) -> tuple[str, Cell]:
+        """SQL of what the cell holds, and its grammar."""
+        x = quoted(_MADE + column.name) if column.logic else quoted(column.header or column.name)
+        cell = replace(
+            column.cell,
+            sql_type=sql_type.upper(),
+            missing=self.missing,
+            placeholders=(*self.placeholders, *column.cell.placeholders),
+            numerals=self.numerals,
+            native=column.header in self.native,
+        )
+        if not column.codes:
+            return x, cell
+        # what a code stands for is written in the contract, not in the file
+        bare = stripped(x)
+        known = " ".join(f"WHEN {literal(k)} THEN {literal(v)}" for k, v in column.codes.items())
+        return f"coalesce(CASE {x} {known} END, CASE {bare} {known} ELSE {bare} END)", cell
+
+    def _transform(self, column: SourceColumn) -> Transform:
+        return transform(column.logic or "", column.sources)
+
+    def _logic(self, column: SourceColumn) -> str:
+        inside = Cell("VARCHAR", self.numerals, missing=self.missing, placeholders=self.placeholders)
+        return self._transform(column).sql(inside, self.civil)
 
 
 def standard(table: Table) -> SourceContract:
     """The exchange format: the table's own column names; `kato` is needed only where one file covers several settlements."""
-    columns = tuple(SourceColumn(c.name, c.name, None, None, {}, (), ()) for c in table.columns)
+    of = cells(table)
+    columns = tuple(SourceColumn(c.name, c.name, None, {}, of[c.name]) for c in table.columns)
     return SourceContract(
         f"standard.{table.name}",
         table.version,
         STANDARD,
         table.name,
-        (*columns, SourceColumn("kato", "kato", None, None, {}, (), ())),
+        (*columns, SourceColumn("kato", "kato", None, {})),
         tuple(c.name for c in table.columns),
         cut=table.cut,
     )
@@ -189,17 +202,8 @@ def parse_source(document: Document, tables: Mapping[str, Table]) -> SourceContr
             ]
         )
     table = tables[name]
-    for key in sorted(set(settings) - _PROPERTIES):
-        faults.append(
-            document.fault(
-                ("customProperties",), f"unknown property {key!r}", f"known are {', '.join(sorted(_PROPERTIES))}"
-            )
-        )
-    if "system" not in settings:
-        faults.append(
-            document.fault(("customProperties",), "no `system`", "add {property: system, value: <code of the system>}")
-        )
-    faults += _unusable(document, settings)
+    faults += settings_faults(document, settings)
+    of = cells(table)
     columns: list[SourceColumn] = []
     headers: list[str] = []
     for index, prop in enumerate(properties):
@@ -230,28 +234,48 @@ def parse_source(document: Document, tables: Mapping[str, Table]) -> SourceContr
                 tree = parse(logic, ("transformLogic",))
                 check(tree, [*map(str, named)], ("transformLogic",), TRANSFORM, TRANSFORM_FUNCTIONS)
                 logic = tree.sql("duckdb")  # as it was understood, not as it was written
+                transform(logic, tuple(map(str, named)))
             except ExpressionError as error:
                 faults.append(document.fault((*where, *error.where), f"{prop['name']}: {error.message}", error.remedy))
-        extra = custom(prop)
-        try:
-            pattern = _strptime(prop.get("logicalTypeOptions", {}).get("format"))
-        except ValueError as error:
-            faults.append(
-                document.fault(
-                    (*where, "logicalTypeOptions"), str(error), "use yyyy MM dd HH mm ss SSS and quoted letters"
+            except TransformError as error:
+                faults.append(
+                    document.fault((*where, "transformLogic"), f"{prop['name']}: {error.message}", error.remedy)
                 )
-            )
+        extra = custom(prop)
+        wrong = list(column_faults(document, where, prop["name"], extra))
+        cell = of.get(prop["name"], Cell("VARCHAR"))
+        options = prop.get("logicalTypeOptions") or {}
+        if "format" in options:
+            try:
+                pattern, digits = strptime(options["format"])
+                cell = replace(cell, pattern=pattern, digits=digits)
+            except ValueError as error:
+                wrong.append(
+                    document.fault(
+                        (*where, "logicalTypeOptions"),
+                        f"{prop['name']}: {error}",
+                        "use yyyy MM dd HH mm ss SSS and quoted letters",
+                    )
+                )
+            if prop["name"] in of and of[prop["name"]].sql_type not in MOMENTS:
+                wrong.append(
+                    document.fault((*where, "logicalTypeOptions"), f"{prop['name']} is no date", "take the format out")
+                )
+        if wrong:
+            faults += wrong
             continue
+        codes = {str(k).strip(): str(v) for k, v in extra.get("codes", {}).items()}
+        cell = replace(
+            cell,
+            true_values=texts(extra.get("trueValues")),
+            false_values=texts(extra.get("falseValues")),
+            placeholders=(*cell.placeholders, *texts(extra.get("placeholders"))),
+            real=cell.real | frozenset(texts(extra.get("realValues"))),
+        )
+        if codes and prop["name"] in of:
+            faults += code_faults(document, where, table, prop["name"], cell, codes)
         columns.append(
-            SourceColumn(
-                prop["name"],
-                header,
-                logic,
-                pattern,
-                {str(k): str(v) for k, v in extra.get("codes", {}).items()},
-                tuple(map(str, extra.get("trueValues", ()))),
-                tuple(map(str, extra.get("falseValues", ()))),
-            )
+            SourceColumn(prop["name"], header, logic, codes, cell, tuple(map(str, named)) if logic is not None else ())
         )
     given = {c.name for c in columns}
     cut = table.cut
@@ -271,33 +295,22 @@ def parse_source(document: Document, tables: Mapping[str, Table]) -> SourceContr
             )
     if faults:
         raise DocumentError(faults)
-    return SourceContract(
-        identity, version, settings["system"], name, tuple(columns), tuple(dict.fromkeys(headers)),
-        settings.get("format", "csv"), settings.get("encoding", "utf-8"), settings.get("delimiter", ","), settings.get("quote", '"'),
-        settings.get("decimalSeparator", "."), settings.get("groupSeparator", ""), tuple(settings.get("missingValues", [""])),
-        settings.get("otherHeaders", "refuse"), cut, document)  # fmt: skip
-
-
-def _unusable(document: Document, settings: Mapping[str, Any]) -> list[Fault]:
-    """Settings no file could be read by."""
-    faults = []
+    numerals = Numerals(
+        settings.get("decimalSeparator", "."),
+        settings.get("groupSeparator", ""),
+        "decimalSeparator" in settings,
+        "rounding" in settings,
+    )
     try:
-        "".encode(
-            settings.get("encoding", "utf-8")
-        )  # a codec that makes no text, like zip or rot13, is a LookupError here
-    except (LookupError, TypeError, ValueError):
-        faults.append((f"encoding {settings['encoding']!r} is not known", "use utf-8, utf-16, cp1251 or kz1048"))
-    if not isinstance(settings.get("delimiter", ","), str) or len(settings.get("delimiter", ",")) != 1:
-        faults.append(
-            (f"delimiter {settings['delimiter']!r} is not one character", 'write it in quotes, a tab as "\\t"')
-        )
-    if not isinstance(settings.get("quote", ""), str) or len(settings.get("quote", "")) > 1:
-        faults.append(
-            (f"quote {settings['quote']!r} is not one character", "write one, or '' if nothing is ever quoted")
-        )
-    if not _SYSTEM.fullmatch(str(settings.get("system", STANDARD))):
-        faults.append((f"system {settings['system']!r} cannot be a code", "use Latin letters, digits, dot, dash"))
-    return [document.fault(("customProperties",), what, remedy) for what, remedy in faults]
+        contract = SourceContract(
+            identity, version, settings["system"], name, tuple(columns), tuple(dict.fromkeys(headers)),
+            settings.get("format", "csv"), settings.get("encoding", "utf-8"), settings.get("delimiter", ","), settings.get("quote", '"'),
+            numerals.decimal, numerals.group, texts(settings.get("missingValues", [""])), settings.get("otherHeaders", "refuse"), cut, document,
+            numerals, texts(settings.get("placeholders")))  # fmt: skip
+        hash((contract.id, contract.version))
+    except TypeError:
+        raise DocumentError([document.fault(("id",), "id and version are texts", "write them in quotes")]) from None
+    return contract
 
 
 def load_sources(tables: Mapping[str, Table], folders: Sequence[Path]) -> dict[tuple[str, str], SourceContract]:
@@ -323,22 +336,3 @@ def load_sources(tables: Mapping[str, Table], folders: Sequence[Path]) -> dict[t
     if faults:
         raise DocumentError(faults)
     return found
-
-
-def _strptime(pattern: str | None) -> str | None:
-    """A JDK date pattern, as ODCS has it, in strptime's letters."""
-    if pattern is None:
-        return None
-    letters = dict(_JDK)
-    result = ""
-    for token in re.findall(r"'[^']*'|[A-Za-z]+|[^A-Za-z']+", pattern):
-        if token.startswith("'"):
-            result += token[1:-1].replace("%", "%%")
-        elif token[0].isalpha():
-            for run in re.findall(r"((.)\2*)", token):
-                if run[0] not in letters:
-                    raise ValueError(f"date pattern {pattern!r}: {run[0]!r} is not understood")
-                result += letters[run[0]]
-        else:
-            result += token
-    return result

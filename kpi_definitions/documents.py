@@ -15,6 +15,8 @@ import yaml
 
 Where = tuple[str | int, ...]
 
+_MOST, _DEEPEST = 100_000, 50  # nodes of a document, and one inside the other, with every alias written out
+
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -77,6 +79,8 @@ def read(path: Path) -> Document:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise DocumentError([Fault(path, line, f"not valid YAML: {error.problem}", "mend the syntax")]) from error
+    except RecursionError as error:
+        raise DocumentError([Fault(path, 1, "is nested too deeply", f"nest at most {_DEEPEST} deep")]) from error
     finally:
         loader.dispose()
     if faults:
@@ -85,7 +89,14 @@ def read(path: Path) -> Document:
 
 
 def _build(loader: Any, node: Any, where: Where, lines: dict[Where, int], faults: list[Fault], path: Path) -> Any:
-    lines[where] = node.start_mark.line + 1
+    line = node.start_mark.line + 1
+    if len(where) > _DEEPEST or len(lines) > _MOST:
+        # an alias that holds others, or itself, is written out here: nine lines make a thousand million nodes
+        message = (
+            "is nested too deeply" if len(where) > _DEEPEST else f"makes more than {_MOST:,} entries of its aliases"
+        )
+        raise DocumentError([Fault(path, line, message, "write it out without aliases (&, *)")])
+    lines[where] = line
     if isinstance(node, yaml.MappingNode):
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:

@@ -44,6 +44,7 @@ SYSTEM_COLUMNS: Mapping[str, tuple[str, str]] = {
     "valid_from_seq": ("BIGINT", "Ledger sequence from which this version of the row is valid"),
 }
 SNAPSHOT_COLUMN = ("snapshot_date", "DATE", "First day after the period whose end state this row describes")
+SEVERITIES = ("error", "warning")
 _RESERVED = ("broken", "raw", "file_index")  # names the first gate needs for itself
 # what is written into SQL as it stands
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -376,7 +377,15 @@ def _unwritable(document: Document, body: Mapping[str, Any]) -> Iterator[Fault]:
         for number, relation in enumerate(prop.get("relationships") or []):
             for part in str(relation.get("to", "")).split("."):
                 yield from named(part, (*where, "relationships", number, "to"))
+        for words in ("placeholders", "realValues"):
+            given = custom(prop).get(words, [])
+            if not isinstance(given, list) or not all(isinstance(w, str | int | float | dt.date) for w in given):
+                message = f"{prop['name']}: {words} {given!r} is no list of words"
+                yield document.fault((*where, "customProperties"), message, f"write {words}: ['1900-01-01', н/д]")
     for where, quality, _ in qualities(body):
+        if quality.get("severity", "error") not in SEVERITIES:
+            message = f"{quality.get('id', 'rule')}: no severity {quality['severity']!r}"
+            yield document.fault((*where, "severity"), message, f"write {' or '.join(SEVERITIES)}")
         implementation = quality.get("implementation")
         if quality.get("engine") == "greatExpectations" and isinstance(implementation, Mapping):
             what, _, column = str(implementation.get("kwargs", {}).get("column", "")).partition("__")

@@ -42,6 +42,7 @@ FIXED: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "name_en text! English name",
             "name_ru text! Russian name",
             "name_kk text! Kazakh name",
+            "time_zone text! IANA zone: whose civil time it is",
         ),
     ),
     "registry.period": (

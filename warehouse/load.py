@@ -19,7 +19,7 @@ from warehouse.quality import FAILS, journal
 from warehouse.replace import load_turn, turns_of
 from warehouse.seal import SEALED, of_table, seal
 from warehouse.sql import literal, quoted
-from warehouse.store import FIRST_YEAR, LAST_YEAR, Home, Store, StoreError, settlements, territory, writing
+from warehouse.store import FIRST_YEAR, LAST_YEAR, Home, Store, StoreError, settlements, territory, time_zones, writing
 
 __all__ = [
     "FIRST_YEAR",
@@ -41,6 +41,7 @@ __all__ = [
     "settlements",
     "standing",
     "territory",
+    "time_zones",
     "writing",
 ]
 

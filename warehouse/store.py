@@ -58,6 +58,12 @@ def territory(scope: str) -> str:
     return inside[0] if len(inside) == 1 else scope
 
 
+def time_zones() -> dict[str, str]:
+    """KATO code → IANA zone of every registered settlement: its civil time, then and now."""
+    with (REGISTRY_FILES / "settlements.csv").open(encoding="utf-8", newline="") as handle:
+        return {row["kato"]: row["time_zone"] for row in csv.DictReader(handle)}
+
+
 class StoreError(RuntimeError):
     """The warehouse cannot be opened or does not fit the contracts; the message says what to do."""
 
