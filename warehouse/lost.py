@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from kpi_definitions.compiler import GRAIN_UNIT, Compiled, Measure, Scan, sources_of
 from kpi_definitions.model import Kind
+from warehouse.assertions import covers
 from warehouse.load import as_of
 from warehouse.locks import only_reads
 from warehouse.sql import literal
@@ -26,13 +27,18 @@ _CONCERNS = f"{_SCOPE} AND (f.kato = s.kato OR length(f.scope) = 9 OR f.kato IS 
 def standing(store: Store, tables: Iterable[str], seq: int) -> None:
     """`stand`: the loaded deliveries of the tables as they were known at a ledger sequence, and whether a later one took their place.
 
-    A delivery is replaced by a later one for the same table, system, territory and days.
+    A delivery is replaced by a later one for the same table, system, territory and days, or for more of them if it tells all there is (adr/0020).
     """
     names = ", ".join(map(literal, sorted(set(tables)))) or "NULL"
     store.con.execute(f"""CREATE OR REPLACE TEMP TABLE stand AS
-SELECT delivery_id, table_name, system, scope, period_start, period_end, unmapped,
-       loaded_seq < max(loaded_seq) OVER (PARTITION BY table_name, system, scope, period_start, period_end) AS replaced
+SELECT delivery_id, table_name, system, scope, period_start, period_end, unmapped, kind, cut_by, order_seq, rejected_rows,
+       kind <> 'changes' AND loaded_seq < max(loaded_seq) OVER (PARTITION BY table_name, system, scope, period_start, period_end) AS replaced
 FROM audit.delivery WHERE state = 'loaded' AND loaded_seq <= {seq} AND table_name IN ({names})""")
+    store.con.execute(f"""UPDATE stand SET replaced = true FROM (
+    SELECT d.delivery_id AS old FROM stand d JOIN stand m USING (table_name, system)
+    WHERE NOT d.replaced AND (d.rejected_rows > 0 OR d.unmapped IS NOT NULL) AND m.kind = 'complete' AND m.cut_by IS NOT NULL AND m.order_seq > d.order_seq
+        AND m.period_start <= d.period_start AND m.period_end >= d.period_end AND {covers("m", "d.scope")})
+WHERE delivery_id = old""")
 
 
 def find(store: Store, compiled: Sequence[Compiled], seq: int | None) -> bool:
