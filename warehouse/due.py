@@ -171,7 +171,7 @@ def _unreleased(con: duckdb.DuckDBPyConnection, released: int) -> list[str]:
     rows = con.execute(
         "SELECT kind, subject, detail FROM audit.ledger WHERE seq > ? AND kind IN ('computed', 'assessed')", [released]
     ).fetchall()
-    months: set[str] = set()
-    for kind, subject, detail in rows:
-        months |= set(json.loads(detail).get("months", ())) if kind == "computed" else {f"{subject}-12"}
-    return sorted(months)
+    computed = {
+        month for kind, _, detail in rows if kind == "computed" for month in json.loads(detail).get("months", ())
+    }
+    return sorted(computed or {f"{subject}-12" for kind, subject, _ in rows if kind == "assessed"})
