@@ -358,9 +358,7 @@ def explanation(console: Console, a: Mapping[str, Any]) -> None:
     for old in a["earlier"]:
         before = "no value" if old["value"] is None else f"{old['value']:,.6g}"
         console.print(f"  earlier: {before} ({old['state']}) until ledger sequence {old['valid_to_seq']}; since then: "
-                      + ("; ".join(old["deliveries_since"])
-                         or "no delivery of what it reads: the definition, a register of systems or a window changed"),
-                      highlight=False, soft_wrap=True)  # fmt: skip
+                      + ("; ".join(old["deliveries_since"]) or "no delivery of what it reads"), highlight=False, soft_wrap=True)  # fmt: skip
 
 
 def _delivery(console: Console, d: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import duckdb
@@ -13,9 +14,10 @@ from kpi_definitions.catalogue import load as load_catalogue
 from pipelines.automation import inbox_sensor, monthly_schedule
 from pipelines.definitions import defs
 from pipelines.resources import Qala
+from tests.support import Extract, deliver
 from warehouse.contracts import load_tables
 from warehouse.rules import CRITERIA
-from warehouse.store import writing
+from warehouse.store import locked, writing
 
 GRAPH = defs.resolve_asset_graph()
 
@@ -129,6 +131,34 @@ def test_the_sensor_asks_for_the_months_that_wait(tmp_path: Path) -> None:
         assert [r.run_key for r in tick()] == [r.run_key for r in requests], "asked for once"  # type: ignore[attr-defined]
         archive.receive(file, table="fct_crash", system="standard", scope="710000000", period="2999-01")
         assert len(tick()) == 2, "a month that has not ended waits"  # type: ignore[arg-type]
+
+
+def test_the_sensor_asks_for_what_was_loaded_and_not_computed_once_and_not_while_a_run_goes_on(tmp_path: Path) -> None:
+    qala = Qala(home_folder=str(tmp_path))
+    with writing(qala.home) as store:
+        deliver(store, "fct_appeal", Extract([], "2025-02"))
+    with dg.instance_for_test() as instance:
+
+        def tick() -> list[Any]:
+            with dg.build_sensor_context(instance=instance, resources={"qala": qala}) as context:
+                return list(inbox_sensor(context))
+
+        (request,) = tick()
+        assert request.tags["dagster/asset_partition_range_start"] == "2025-02"
+        assert dg.AssetKey(["showcase", "fct_appeal"]) not in request.asset_selection
+        assert dg.AssetKey(["kpi", "mgt", "MGT02_1"]) in request.asset_selection
+        assert [r.run_key for r in tick()] == [request.run_key], "asked for once"
+        with writing(qala.home) as store:
+            deliver(store, "fct_appeal", Extract([{"appeal_id": "1"}], "2025-02"))
+        assert [r.run_key for r in tick()] != [request.run_key], "there is something else to do"
+        with locked(qala.home):
+            (skipped,) = tick()
+            assert "another process" in skipped.skip_message
+        run = instance.create_run_for_job(defs.resolve_job_def("city_kpis"), status=dg.DagsterRunStatus.STARTED)
+        (skipped,) = tick()
+        assert "a run is going on" in skipped.skip_message
+        instance.report_run_canceled(run)
+        assert len(tick()) == 1
 
 
 @pytest.mark.parametrize("path", ["pipelines/dagster.yaml"])

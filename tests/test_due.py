@@ -122,10 +122,10 @@ def test_provisional_values_are_due_when_their_window_has_closed(store: Store) -
 def test_a_closed_incident_is_due(store: Store) -> None:
     (number,) = deliver(store, "fct_appeal", Extract([appeal("1", AT(2025, 1, 9))], "2025-01"))
     store.con.execute(
-        "INSERT INTO audit.incident BY NAME SELECT 1 AS incident_id, ? AS delivery_id, 'fct_appeal' AS table_name, 'test' AS system, 'KZ' AS scope, "
-        "'2025-01' AS period_id, 'volume' AS rule, "
-        "'truthfulness' AS criterion, 'other' AS kind, 'x' AS observed, 'y' AS expected, ? AS opened_seq, now() AS opened_at",
-        [number, store.head])  # fmt: skip
+        """INSERT INTO audit.incident BY NAME SELECT 1 AS incident_id, ? AS delivery_id, 'fct_appeal' AS table_name, 'test' AS system, 'KZ' AS scope,
+        '2025-01' AS period_id, 'volume' AS rule, 'truthfulness' AS criterion, 'other' AS kind, ? AS opened_seq, now() AS opened_at""",
+        [number, store.head],
+    )
     run(store, "2025-01")
     assert due(store, CATALOGUE).months == ()
     close_incident(store, 1, "A. Tester", "it is right")

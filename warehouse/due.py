@@ -90,7 +90,8 @@ def due(store: Store, catalogue: Catalogues, released: int | None = None) -> Due
     # a KPI that was never computed is new and asked for alone, unless none ever was
     computed = {code for (code,) in con.execute("SELECT kpi_code FROM in_force WHERE last IS NOT NULL").fetchall()}
     late = any(row[1] in computed or not computed for row in (*found["since"], *found["absent"]))
-    everything = (found, undecided, unreleased, catalogue.digest)
+    newest = con.execute("SELECT max(loaded_seq) FROM audit.delivery").fetchall()
+    everything = (found, undecided, unreleased, newest, catalogue.digest)
     months = {what: tuple(sorted({row[0] for row in rows})) for what, rows in found.items()}
     return Due(
         uncomputed=tuple(sorted({*months["since"], *months["absent"], *months["changed"]})),
@@ -170,7 +171,7 @@ def _unreleased(con: duckdb.DuckDBPyConnection, released: int) -> list[str]:
     rows = con.execute(
         "SELECT kind, subject, detail FROM audit.ledger WHERE seq > ? AND kind IN ('computed', 'assessed')", [released]
     ).fetchall()
-    months: set[str] = set()
-    for kind, subject, detail in rows:
-        months |= set(json.loads(detail).get("months", ())) if kind == "computed" else {f"{subject}-12"}
-    return sorted(months)
+    computed = {
+        month for kind, _, detail in rows if kind == "computed" for month in json.loads(detail).get("months", ())
+    }
+    return sorted(computed or {f"{subject}-12" for kind, subject, _ in rows if kind == "assessed"})

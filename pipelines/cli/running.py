@@ -246,10 +246,10 @@ def status(as_json: JsonOption = False, home: HomeOption = None) -> None:
 
     place = home_of(home)
     waiting = len(Archive(place.archive).pending())
-    uncomputed, told = _uncomputed(place)
+    still, told = _still_due(place)
     try:
         with reading(place) as store:
-            answer = {**ask(store), "waiting": waiting, "loaded_not_computed": uncomputed, "home": str(place.root)}
+            answer = {**ask(store), "waiting": waiting, **still, "home": str(place.root)}
     except StoreError as error:
         if as_json:
             print_json(
@@ -258,40 +258,41 @@ def status(as_json: JsonOption = False, home: HomeOption = None) -> None:
                     "deliveries": {},
                     "values": {},
                     "waiting": waiting,
-                    "loaded_not_computed": uncomputed,
+                    **still,
                     "release": None,
                     "home": str(place.root),
                 }
             )
             return
         out.print(f"{waiting} extracts wait", highlight=False)
-        _say_uncomputed(uncomputed, told)
+        _say_due(still, told)
         raise fail(error) from None
     if as_json:
         print_json(answer)
     else:
         show.status(out, answer)
-        _say_uncomputed(uncomputed, told)
+        _say_due(still, told)
 
 
-def _uncomputed(place: Home) -> tuple[list[str] | None, str]:
-    """Months that were loaded, or whose definitions are new, and not computed since; None, and why, if it cannot be told just now."""
+def _still_due(place: Home) -> tuple[dict[str, list[str] | None], str]:
+    """Months that were loaded, or whose definitions are new, and not computed since, and those computed and not released; or why it cannot be told."""
     from kpi_definitions.catalogue import load
     from warehouse.due import due_home
 
     try:
         found = due_home(place, load(place.catalogues))
     except (DocumentError, StoreError) as error:
-        return None, str(error)
-    return sorted({*found.uncomputed, *found.unreleased}), ""
+        return {"loaded_not_computed": None, "computed_not_released": None}, str(error)
+    return {"loaded_not_computed": list(found.uncomputed), "computed_not_released": list(found.unreleased)}, ""
 
 
-def _say_uncomputed(months: list[str] | None, told: str) -> None:
-    if months or told:
-        what = ", ".join(months or ()) or f"cannot be told ({told})"
-        out.print(
-            f"loaded, not computed: {what}" + ("   (next: qala run)" if months else ""), highlight=False, soft_wrap=True
-        )
+def _say_due(still: dict[str, list[str] | None], told: str) -> None:
+    if told:
+        out.print(f"loaded, not computed: cannot be told ({told})", highlight=False, soft_wrap=True)
+    for name, months in still.items():
+        if months:
+            what = name.replace("_not_", ", not ")
+            out.print(f"{what}: {', '.join(months)}   (next: qala run)", highlight=False, soft_wrap=True)
 
 
 @app.command()

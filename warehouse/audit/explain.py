@@ -359,10 +359,10 @@ def _since(store: Store, compiled: Compiled, kato: str, period: Period, after: i
     moved: set[int] = set()
     for scan in compiled.scans:
         rows = Scan(scan.table, scan.time, scan.grain, (Measure("rows_moved", "count(*)"),)).sql(
-            f"""(SELECT *, valid_from_seq AS moved FROM showcase.{scan.table} WHERE valid_from_seq > {after} AND valid_from_seq <= {until}
-UNION ALL BY NAME SELECT * EXCLUDE (valid_to_seq), valid_from_seq AS moved FROM history.{scan.table}
-    WHERE valid_from_seq > {after} AND valid_from_seq <= {until}
-UNION ALL BY NAME SELECT * EXCLUDE (valid_to_seq), valid_to_seq AS moved FROM history.{scan.table} WHERE valid_to_seq > {after} AND valid_to_seq <= {until})""",
+            f"""(SELECT * FROM (
+    SELECT *, valid_from_seq AS moved FROM showcase.{scan.table} UNION ALL BY NAME
+    SELECT * EXCLUDE (valid_to_seq), valid_from_seq AS moved FROM history.{scan.table} UNION ALL BY NAME
+    SELECT * EXCLUDE (valid_to_seq), valid_to_seq AS moved FROM history.{scan.table}) WHERE moved > {after} AND moved <= {until})""",
             window(kato, period.start, period.end, period.id),
             any_window=True,
             by="t.moved",
