@@ -172,14 +172,14 @@ def strptime(pattern: object) -> tuple[str, str | None]:
     if not isinstance(pattern, str) or not pattern:
         raise ValueError(f"date pattern {pattern!r} is no text")
     result, digits, adjacent, told, before = "", "", False, list[str](), False
-    for token in re.findall(r"'[^']*'|'|[A-Za-z]+|[^A-Za-z']+", pattern):
-        if token == "'":
+    for part in re.findall(r"'[^']*'|'|[A-Za-z]+|[^A-Za-z']+", pattern):
+        if part == "'":
             raise ValueError(f"date pattern {pattern!r}: a quote is not closed")
-        if not token[0].isalpha():
-            text = token[1:-1] if token.startswith("'") else token
+        if not part[0].isalpha():
+            text = part[1:-1] if part.startswith("'") else part
             result, digits, before = result + text.replace("%", "%%"), digits + re.escape(text), False
             continue
-        for run in (found[0] for found in re.findall(r"((.)\2*)", token)):
+        for run in (found[0] for found in re.findall(r"((.)\2*)", part)):
             if run not in _FIELDS:
                 raise ValueError(f"date pattern {pattern!r}: {run!r} is not understood")
             letters, width, tells = _FIELDS[run]

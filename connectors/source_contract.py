@@ -41,6 +41,7 @@ CIVIL_TIME = "Asia/Almaty"  # of most settlements; of the others: zones.py
 _OWN = re.compile(r"=|__row_no$")  # how names begin that the first gate needs for itself (connectors/gate.py)
 _NOTHING = re.compile(r"NULL|(TRY_)?CAST\(NULL AS [^()]+(\([0-9, ]+\))?\)", re.IGNORECASE)
 _MADE = "==made "  # before the name of a column that is worked out: its result in the pass
+_ANY, _PLAIN = Cell("VARCHAR"), Numerals()  # of no type yet; of the exchange format
 _NUMERIC = re.compile(r"u?int|float|double|halffloat|decimal")  # types of Arrow
 
 
@@ -52,7 +53,7 @@ class SourceColumn:
     header: str | None
     logic: str | None
     codes: Mapping[str, str]
-    cell: Cell = Cell("VARCHAR")  # of no type yet
+    cell: Cell = _ANY
     sources: tuple[str, ...] = ()  # headers that `logic` names
 
 
@@ -77,7 +78,7 @@ class SourceContract:
     cut: Cut = field(default_factory=Cut)
     document: Document | None = field(default=None, compare=False, repr=False)
 
-    numerals: Numerals = Numerals()
+    numerals: Numerals = _PLAIN
     placeholders: tuple[str, ...] = ()  # of every column, beside those of `missing`
     native: frozenset[str] = frozenset()  # headers whose cells are numbers, no texts: Parquet
     civil: Civil = field(default=lambda instant: f"timezone('{CIVIL_TIME}', {instant})", compare=False, repr=False)

@@ -20,6 +20,7 @@ from kpi_definitions.expressions import parse
 from warehouse.sql import quoted
 
 _PART = re.compile(r'"==([0-9]+)"')
+_COUNTED = re.compile("BOOLEAN|U?(TINY|SMALL|BIG|HUGE)?INT|DECIMAL|DOUBLE|FLOAT")
 _ORDERED = (exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between, exp.Greatest, exp.Least)
 _EQUAL = (exp.EQ, exp.NEQ, exp.Nullif, exp.In)
 _TRUTHS = (exp.And, exp.Or, exp.Not)
@@ -112,7 +113,7 @@ class Transform:
                 continue
             texts = [kind == "VARCHAR" for kind in self._types([s.sql("duckdb") for s in sides])] if sides else []
             literals = [isinstance(s, exp.Literal) and s.is_string for s in sides]
-            if any(t and not l for t, l in zip(texts, literals, strict=True)) and not all(texts):
+            if any(text and not written for text, written in zip(texts, literals, strict=True)) and not all(texts):
                 raise TransformError(
                     f"{self._shown(node)} compares a text with another type", "cast it, e.g. cast(x as integer)"
                 )
@@ -144,6 +145,8 @@ def converted(x: str, kind: str, cell: Cell, civil: Civil) -> str:
     target = cell.sql_type
     if kind == "VARCHAR":
         return cell.value(x, civil)
+    if target != "VARCHAR" and (target in MOMENTS) == bool(_COUNTED.match(kind)):
+        return f"CAST(NULL AS {target})"  # a number is no time, a time no number: every row is told
     if target in INTEGERS:
         return (
             f"CASE WHEN TRY_CAST({x} AS {target}) = {x} THEN TRY_CAST({x} AS {target}) END"

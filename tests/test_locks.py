@@ -184,9 +184,9 @@ TRANSFORMS = [
     ("regexp_extract(d, '([0-9]{4})', 1)", "2026"), ("regexp_replace(d, '-', '/', 'g')", "2026/02/03"), ("regexp_matches(d, '^2026')", True),
     ("try_strptime(d, '%Y-%m-%d') + interval 1 day > strptime(d, '%Y-%m-%d')", True), ("replace(d, '-', '')", "20260203"),
     ("try_cast(c as integer) // 2", 3), ("cast(c as integer) % 2", 1), ("round(cast(c as decimal(5,2)) / 3, 1)", 2.3), ("length(a) - 1", 2),
-    ("concat(a, '-', c)", "abc-7"), ("concat_ws('/', a, c)", "abc/7"), ("greatest(a, c)", "abc"),
+    ("concat(a, '-', c)", "abc-7"), ("concat_ws('/', a, c)", "abc/7"), ("greatest(cast(c as integer), 3)", 7),
     ("make_date(2026, cast(c as bigint), 1) < '2026-08-01'", True),
-    ("d between '2026-01-01' and '2026-12-31'", True), ("a in ('abc', 'abd') and not c is null", True), ("a is not null -- a word", True),
+    ("cast(d as date) between '2026-01-01' and '2026-12-31'", True), ("a in ('abc', 'abd') and not c is null", True), ("a is not null -- a word", True),
     ("date_trunc('month', strptime(d, '%Y-%m-%d')) = '2026-02-01'", True), ("to_days(1) + strptime(d, '%Y-%m-%d') = '2026-02-04'", True),
 ]  # fmt: skip
 

@@ -95,12 +95,12 @@ def mistakes(table: Table, layout: Layout) -> list[Mistake]:
             no_such_day = re.sub(r"%\w", lambda part: _NO_SUCH_DAY[part[0]], field.time_format)
             found.append(Mistake("unreadable", {column.name: literal(no_such_day)}))
         elif not column.sql_type.upper().startswith("VARCHAR"):
-            found.append(Mistake("unreadable", {column.name: "'н/д'"}))
+            found.append(Mistake("unreadable", {column.name: "'ошибка'"}))
         if column.required:
             found.append(Mistake("empty", {column.name: "NULL"}))
-        if "minimum" in options:
-            found.append(Mistake("range", {column.name: literal(str(options["minimum"] - 999))}))
-        if "maximum" in options:
+        if isinstance(options.get("minimum"), int | float):  # 999 below zero would be a placeholder
+            found.append(Mistake("range", {column.name: literal(str(options["minimum"] - 998))}))
+        if isinstance(options.get("maximum"), int | float):
             found.append(Mistake("range", {column.name: literal(str(options["maximum"] * 10 + 9))}))
         if codes:
             found.append(Mistake("code", {column.name: "'НЕ УКАЗАНО'"}))
