@@ -31,10 +31,10 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Desk, Sto
 
 
 @pytest.fixture
-def desk(opened: tuple[Desk, Store]) -> Iterator[Desk]:
+def desk(opened: tuple[Desk, Store]) -> Desk:
     desk, store = opened
     desk.forget(store)
-    yield desk
+    return desk
 
 
 @pytest.fixture
