@@ -16,6 +16,7 @@ from connectors import gate
 from connectors.archive import Archive, ArchiveError
 from connectors.corrections import RETAKEN, Declared, apply, read_corrections, retake
 from connectors.judge import judge
+from connectors.profile import profile as profile_of
 from connectors.readers import Readable, StructureError, unpack
 from connectors.source_contract import SHIPPED, STANDARD, SourceContract, load_sources, standard
 from warehouse.contracts import Table
@@ -224,7 +225,7 @@ def _take_batch(store: Store, archive: Archive, table: Table, opened: _Opened,
     counts: dict[int, tuple[int, int, int]] = {}
     relation, corrected = gate.STAGED, list[Corrected]()
     if judged:
-        profile, broken = gate.profile(store.con, table, judged)
+        profile, broken = profile_of(store.con, table, judged)
         findings += judge(table, profile, broken)
         counts = {
             int(r["delivery_id"]): (int(r["received"]), int(r["accepted"]), int(r["rejected"]))

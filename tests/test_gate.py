@@ -32,6 +32,7 @@ from intake_support import (
 )
 
 from connectors import gate
+from connectors.profile import profile as profile_of
 from connectors.source_contract import SHIPPED, SourceContract, parse_source
 from kpi_definitions.documents import DocumentError, read
 from warehouse.contracts import parse_table
@@ -725,7 +726,7 @@ def test_messy_files_against_the_reference(bench: Bench, batch: list[tuple[list[
         assert [(row, rule) for row, rule, *_ in found] == [(row, rule) for row, rule, _ in expected]
         accepted = [(row, tuple(values)) for row, rule, *values in found if rule is None]
         assert accepted == [(row, values) for row, rule, values in expected if rule is None]
-    profile, broken = gate.profile(bench.store.con, bench.table("fct_crash"), judged(len(batch)))
+    profile, broken = profile_of(bench.store.con, bench.table("fct_crash"), judged(len(batch)))
     assert list(profile["accepted"] + profile["rejected"]) == list(profile["received"])
     assert list(profile["received"]) == [len([r for r in records if r != [""]]) for _, records in batch]
     assert broken["rows"].sum() == profile["rejected"].sum()

@@ -12,7 +12,7 @@ from typing import Any
 
 from warehouse.sql import literal, quoted
 
-# what a delivery is judged on: columns of its profile (connectors/gate.py), and the expectations contracts may use
+# what a delivery is judged on: columns of its profile (connectors/profile.py), and the expectations contracts may use
 PROFILE = (
     "received",
     "accepted",
