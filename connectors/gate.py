@@ -8,25 +8,30 @@ the second gate (judge.py) needs to know of each delivery is summed up from it (
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 
 import duckdb
 
+from connectors.quarantine import CELLS, Condition, blamed, divided, emptied, spare_headers, spoilt_cells, without
 from connectors.readers import ROW_NUMBER, Readable, StructureError, mend
 from connectors.source_contract import SourceContract
 from warehouse.contracts import SNAPSHOT_COLUMN, Table
+from warehouse.identifiers import blank, normal, plain
 from warehouse.load import settlements
+from warehouse.rules import DUPLICATE, Rule
+from warehouse.rules import REPEATED as REPEATED_KEY
 from warehouse.sql import literal, quoted
 
 _UNREADABLE = (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.IOException)
 _LONGEST = 16 << 20  # bytes of one record; the buffers too, which are sixteen times that unless one says so
-STAGED = "staged"  # view: delivery_id, row_no, kato, the table's columns, broken, raw
+STAGED = "staged"  # view: delivery_id, row_no, kato, the table's columns, broken, emptied, raw
 REPEATED = "repeated"  # table: delivery_id, row_no and key of rows whose key stands in another delivery's row too
 # in the pass, beside the file's own columns: names no file has
 _PLACE, _FOR, _PERIOD_END, _KATO, _BROKEN = '"==place"', '"==for"', '"==period_end"', '"==kato"', '"==broken"'
+_EMPTIED, _SPOILT = '"==emptied"', '"==spoilt"'
 
 
 @dataclass
@@ -63,7 +68,7 @@ def stage(
                 if not isinstance(error, _UNREADABLE) and type(error) is not duckdb.Error:
                     raise
                 con.execute(f"DROP TABLE IF EXISTS {name}")
-                queue = _isolate(group, error, refused) + queue
+                queue = _isolate(table, group, error, refused) + queue
     finally:
         con.execute("SET TimeZone = 'UTC'")
         con.execute("RESET disabled_optimizers")
@@ -95,14 +100,16 @@ def _groups(incoming: Iterable[Incoming]) -> list[list[Incoming]]:
     return list(groups.values())
 
 
-def _isolate(group: list[Incoming], error: duckdb.Error, refused: dict[int, StructureError]) -> list[list[Incoming]]:
+def _isolate(
+    table: Table, group: list[Incoming], error: duckdb.Error, refused: dict[int, StructureError]
+) -> list[list[Incoming]]:
     """A scan failed: find the files at fault, mend them, and try again; what still fails is refused."""
     if len(group) > 1:
         half = len(group) // 2
         return [group[:half], group[half:]]
     one = group[0]
     if not one.readable.parquet and not one.readable.numbered:
-        mend(one.readable, one.contract)
+        mend(one.readable, one.contract, spare_headers(table, one.contract))
         return [group]
     reason = str(error).splitlines()[0]
     refused[one.delivery_id] = StructureError(
@@ -128,7 +135,7 @@ def _stage_sql(name: str, table: Table, group: list[Incoming]) -> str:
         source = f"read_parquet([{paths}])"
         texts = [f"CAST({quoted(h)} AS VARCHAR) AS {quoted(h)}" for h in needed]
     else:
-        width = len(header) + readable.numbered
+        width = len(header) + 2 * readable.numbered
         names = ", ".join(f"'c{n}': 'VARCHAR'" for n in range(width))
         missing = ", ".join(literal(m) for m in contract.missing)
         delimiter, quote = literal(contract.delimiter), literal(contract.quote)
@@ -138,20 +145,29 @@ def _stage_sql(name: str, table: Table, group: list[Incoming]) -> str:
             f"max_line_size = {_LONGEST}, buffer_size = {_LONGEST})"
         )
         texts = [f"c{position[h]} AS {quoted(h)}" for h in needed]
+    spoilt = None
     if readable.numbered:
         texts.append(f"CAST(c{len(header)} AS BIGINT) AS {ROW_NUMBER}")
-    typed, conditions = [], []
+        texts.append(f"{spoilt_cells(f'c{len(header) + 1}')} AS {_SPOILT}")
+        spoilt = _SPOILT
+    typed: list[str] = []
+    conditions: list[Condition] = []
+    delivered: dict[str, str] = {}
     for column in table.columns:
         raw, sql = contract.typed(column.name, column.sql_type)
+        given = contract.by_name.get(column.name)
+        delivered[column.name] = quoted(given.header) if given and given.header else raw
+        if spoilt and column.name in table.optional:
+            sql = without(spoilt, column.name, sql)
         typed.append(f"{sql} AS {quoted('=' + column.name)}")
         if raw != "NULL" and column.sql_type.upper() != "VARCHAR":
             conditions.append((f"{column.name}.type", f"({raw}) IS NOT NULL AND {quoted('=' + column.name)} IS NULL"))
         for rule in column.rules:
             if rule.predicate and rule.severity == "error":
-                conditions.append((rule.id, f"NOT ({_over_typed(rule.predicate, table)})"))
+                conditions.append((rule.id, _breaks(rule, table)))
     for rule in table.row_rules:
         if rule.predicate and rule.severity == "error":
-            conditions.append((rule.id, f"NOT ({_over_typed(rule.predicate, table)})"))
+            conditions.append((rule.id, _breaks(rule, table)))
     scope = by_file([literal(one.scope) for _, one in files])
     places = by_file([str(place[one.delivery_id]) for _, one in files])
     own = contract.by_name.get("kato")  # the exchange format knows the column, a file need not have it
@@ -161,7 +177,12 @@ def _stage_sql(name: str, table: Table, group: list[Incoming]) -> str:
         else f"coalesce({contract.typed('kato', 'VARCHAR')[1]}, {_FOR})"
     )
     conditions.append(("scope", f"NOT coalesce({_in_scope(_KATO)}, false)"))
-    whens = "\n".join(f"         WHEN {condition} THEN {literal(rule)}" for rule, condition in conditions)
+    cells, conditions = divided(table, conditions)
+    several = {r.id: r for r in table.row_rules if not r.column}
+    told = {
+        rule: blamed(several[rule], _EMPTIED, table) if rule in several else literal(rule) for rule, _ in conditions
+    }
+    whens = "\n".join(f"         WHEN {condition} THEN {told[rule]}" for rule, condition in conditions)
     snapshot = f"\n       {_PERIOD_END} AS {SNAPSHOT_COLUMN[0]}," if table.snapshot else ""
     period_end = (
         f", {by_file([f'DATE {literal(one.period_end)}' for _, one in files])} AS {_PERIOD_END}"
@@ -171,15 +192,58 @@ def _stage_sql(name: str, table: Table, group: list[Incoming]) -> str:
     record = "{" + ", ".join(f"{literal(h)}: {quoted(h)}" for h in needed) + "}"
     numbered = f", {ROW_NUMBER}" if readable.numbered else ""
     columns = ", ".join(f"{quoted('=' + c.name)} AS {quoted(c.name)}" for c in table.columns)
+    # records that were numbered have been looked at one by one
+    shown = (
+        ""
+        if readable.parquet or readable.numbered
+        else f"\n                  WHERE {_some_cell(contract, table, header)}"
+    )
+    identified = f"""(SELECT *, {kato} AS {_KATO}, {", ".join(typed)}
+            FROM (SELECT CAST({places} AS INTEGER) AS {_PLACE}, {scope} AS {_FOR}{period_end}, {", ".join(texts)}
+                  FROM {source}{shown}))"""
+    if table.identifiers:
+        plainly = ", ".join(f"{plain(quoted('=' + n))} AS {_plain(n)}" for n in table.identifiers)
+        normally = ", ".join(
+            f"CASE WHEN {_plain(n)} THEN {quoted('=' + n)} ELSE {normal(quoted('=' + n))} END AS {quoted('=' + n)}"
+            for n in table.identifiers
+        )
+        identified = f"(SELECT * REPLACE ({normally}) FROM (SELECT *, {plainly} FROM {identified}))"
+    kept = ", ".join(f"{without(_EMPTIED, n, quoted('=' + n))} AS {quoted('=' + n)}" for n in cells)
+    listed = f"(SELECT *, {emptied(cells, delivered, spoilt)} AS {_EMPTIED} FROM {identified})"
     return f"""CREATE TEMP TABLE {name} AS
 SELECT {_PLACE} AS place, {_KATO} AS kato, {columns},{snapshot}
-       {_BROKEN} AS broken, CASE WHEN {_BROKEN} IS NOT NULL THEN CAST(to_json({record}) AS VARCHAR) END AS raw{numbered}
+       {_BROKEN} AS broken, {_EMPTIED} AS emptied, CASE WHEN {_BROKEN} IS NOT NULL THEN CAST(to_json({record}) AS VARCHAR) END AS raw{numbered}
 FROM (SELECT *, CASE
 {whens}
        END AS {_BROKEN}
-      FROM (SELECT *, {kato} AS {_KATO}, {", ".join(typed)}
-            FROM (SELECT CAST({places} AS INTEGER) AS {_PLACE}, {scope} AS {_FOR}{period_end}, {", ".join(texts)}
-                  FROM {source})))"""
+      FROM (SELECT *{f" REPLACE ({kept})" if kept else ""} FROM {listed}))"""
+
+
+def _plain(name: str) -> str:
+    """Where the pass keeps whether an identifier is in normal form and well formed as it stands."""
+    return quoted(f"==plain {name}")
+
+
+def _breaks(rule: Rule, table: Table) -> str:
+    """SQL over the typed columns that is true of a row that breaks the rule."""
+    condition = f"NOT ({_over_typed(str(rule.predicate), table)})"
+    if rule.id == f"{rule.column}.form":
+        return f"CASE WHEN {_plain(str(rule.column))} THEN FALSE ELSE {condition} END"
+    return condition
+
+
+def _some_cell(contract: SourceContract, table: Table, header: Sequence[str]) -> str:
+    """Whether a record has anything in any of its cells: rows of delimiters are what spreadsheets leave behind, and no rows.
+
+    As `readers.records` sees it: a cell is nothing if it has no letter to be seen or is one of the contract's words for nothing.
+    """
+    words = ", ".join(map(literal, {"", *contract.missing}))
+    first = contract.by_name[table.key[0]].header
+    sure = f"c{header.index(first)}" if first in header else "c0"
+    # nearly every record has its key: that is told by comparing, and the rest is not looked at
+    found = [f"({sure} >= '!' AND {sure} < chr(127) AND {sure} NOT IN ({words}))"]
+    found += [f"NOT coalesce({blank(f'c{n}')} OR c{n} IN ({words}), true)" for n in range(len(header))]
+    return " OR ".join(found)
 
 
 def _unjoined(con: duckdb.DuckDBPyConnection, sql: str) -> str:
@@ -226,7 +290,7 @@ def _unite(
     parts: list[tuple[str, list[Incoming]]],
     bad: list[tuple[int, int, str, str]],
 ) -> None:
-    """One view over all groups with row numbers, records that could not be split, and repeated keys marked.
+    """One view over all groups with row numbers, records that could not be split, and keys given twice marked.
 
     It has no joins: these would cost as much as what reads it, and its rows would come in no order.
     """
@@ -245,7 +309,7 @@ def _unite(
     types = {"kato": "VARCHAR", **table.business_columns}
     nothing = ", ".join(f"CAST(NULL AS {types[n]}) AS {quoted(n)}" for n in names)
     selects = [
-        f"SELECT delivery_id, row_no, {nothing}, broken, raw, CAST(NULL AS VARCHAR) AS part, rowid AS rid FROM unreadable"
+        f"SELECT delivery_id, row_no, {nothing}, broken, CAST(NULL AS {CELLS}) AS emptied, raw, CAST(NULL AS VARCHAR) AS part, rowid AS rid FROM unreadable"
     ]
     for name, group in parts:
         row_no = ROW_NUMBER
@@ -255,21 +319,30 @@ def _unite(
             row_no = f"rowid - [{', '.join(str(first.get(n, 0)) for n in range(len(group)))}][place + 1] + 1"
         deliveries = f"CAST([{', '.join(str(one.delivery_id) for one in group)}][place + 1] AS BIGINT)"
         selects.append(
-            f"SELECT {deliveries} AS delivery_id, {row_no} AS row_no, {columns}, broken, "
-            f"CASE WHEN broken = 'key.unique' THEN CAST(to_json({typed}) AS VARCHAR) ELSE raw END AS raw, '{name}' AS part, rowid AS rid FROM {name}"
+            f"SELECT {deliveries} AS delivery_id, {row_no} AS row_no, {columns}, broken, emptied, "
+            f"CASE WHEN broken IN ('{REPEATED_KEY}', '{DUPLICATE}') THEN CAST(to_json({typed}) AS VARCHAR) ELSE raw END AS raw, "
+            f"'{name}' AS part, rowid AS rid FROM {name}"
         )
     con.execute("CREATE OR REPLACE TEMP VIEW read_rows AS " + "\nUNION ALL ".join(selects))
     key = ", ".join(quoted(k) for k in table.identity)
-    # few keys come again: their rows are found by a number made of the key, and only these are ordered
+    # few keys come again: their rows are found by a number made of the key, and only these are looked at
     con.execute(f"""CREATE OR REPLACE TEMP TABLE {REPEATED} AS
-SELECT delivery_id, row_no, {key}, part, rid, lead(row_no) OVER (PARTITION BY delivery_id, {key} ORDER BY row_no) IS NOT NULL AS replaced
+SELECT delivery_id, row_no, {key}, part, rid, count(*) OVER (PARTITION BY delivery_id, {key}) > 1 AS again
 FROM read_rows WHERE broken IS NULL AND hash({key}) IN (
     SELECT h FROM (SELECT hash({key}) AS h FROM read_rows WHERE broken IS NULL) GROUP BY h HAVING count(*) > 1)""")
-    for (name,) in con.execute(f"SELECT DISTINCT part FROM {REPEATED} WHERE replaced ORDER BY 1").fetchall():
+    # rows of one key that say different things are all rejected; of those that say the same the first is kept
+    con.execute(f"""CREATE OR REPLACE TEMP TABLE overruled AS
+SELECT part, rid, CASE WHEN min(whole) OVER same <> max(whole) OVER same THEN '{REPEATED_KEY}' ELSE '{DUPLICATE}' END AS rule
+FROM (SELECT r.*, CAST(to_json({typed}) AS VARCHAR) AS whole FROM read_rows r SEMI JOIN (FROM {REPEATED} WHERE again) USING (part, rid))
+WINDOW same AS (PARTITION BY delivery_id, {key})
+QUALIFY rule = '{REPEATED_KEY}' OR row_number() OVER (PARTITION BY delivery_id, {key} ORDER BY row_no) > 1""")
+    for (name,) in con.execute("SELECT DISTINCT part FROM overruled ORDER BY 1").fetchall():
         con.execute(
-            f"UPDATE {name} SET broken = 'key.unique' WHERE rowid IN (SELECT rid FROM {REPEATED} WHERE part = '{name}' AND replaced)"
+            f"UPDATE {name} SET broken = o.rule FROM overruled o WHERE o.part = '{name}' AND o.rid = {name}.rowid"
         )
-    con.execute(f"DELETE FROM {REPEATED} WHERE replaced")
+    con.execute(f"DELETE FROM {REPEATED} WHERE (part, rid) IN (SELECT (part, rid) FROM overruled)")
+    con.execute(f"ALTER TABLE {REPEATED} DROP again")
+    con.execute("DROP TABLE overruled")
     con.execute(f"CREATE OR REPLACE TEMP VIEW {STAGED} AS SELECT * EXCLUDE (part, rid) FROM read_rows")
 
 

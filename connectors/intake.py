@@ -17,8 +17,10 @@ from connectors.archive import Archive, ArchiveError
 from connectors.corrections import RETAKEN, Declared, apply, read_corrections, retake
 from connectors.judge import judge
 from connectors.profile import profile as profile_of
+from connectors.quarantine import spare_headers
 from connectors.readers import Readable, StructureError, unpack
 from connectors.source_contract import SHIPPED, STANDARD, SourceContract, load_sources, standard
+from connectors.twins import twins
 from warehouse.contracts import Table
 from warehouse.load import (
     Corrected,
@@ -184,7 +186,8 @@ def _open(pool: ThreadPoolExecutor, scratch: Path, archive: Archive, table: Tabl
         place = folder / str(one.delivery_id)
         place.mkdir()
         try:
-            return unpack(archive, one.sha256, contracts[one.delivery_id], place, one.file_name)
+            contract = contracts[one.delivery_id]
+            return unpack(archive, one.sha256, contract, place, one.file_name, spare_headers(table, contract))
         except (StructureError, ArchiveError) as error:
             return error
 
@@ -227,6 +230,7 @@ def _take_batch(store: Store, archive: Archive, table: Table, opened: _Opened,
     if judged:
         profile, broken = profile_of(store.con, table, judged)
         findings += judge(table, profile, broken)
+        findings += twins(store.con, table, judged)
         counts = {
             int(r["delivery_id"]): (int(r["received"]), int(r["accepted"]), int(r["rejected"]))
             for r in profile.to_dict("records")

@@ -12,16 +12,18 @@ import pandas as pd
 
 from connectors.gate import STAGED, Incoming
 from warehouse.contracts import Table
-from warehouse.rules import Reference
+from warehouse.rules import DUPLICATE, REPEATED, Reference
 from warehouse.sql import literal, quoted
 
 
 def profile(
     con: duckdb.DuckDBPyConnection, table: Table, incoming: Iterable[Incoming]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """What is to be judged: a row per delivery, and the broken rows by delivery and rule.
+    """What is to be judged: a row per delivery; and by delivery and rule how many rows are rejected, and how many cells left empty.
 
-    Columns of the first: delivery_id, received, accepted, rejected, rejected_percent, duplicate_percent, null_percent__<column>,
+    Full duplicates of another row harm nothing: they count as received and rejected, and in neither percentage.
+
+    Columns of the first: delivery_id, received, accepted, rejected, rejected_percent, duplicate_percent (repeated keys), null_percent__<column>,
     age_days__<column> (from its newest value to the period's end), unmatched_percent__<column> (values missing from the table
     referred to), warned__<rule>, manifest_difference, late_days (after the agreed day; negative: before it) and volume_ratio
     (rows over the median of the last 12 loads). What cannot be told is empty.
@@ -64,8 +66,8 @@ def profile(
     con.execute("INSERT INTO expected SELECT unnest(?), unnest(?)", [list(c) for c in zip(*declared, strict=True)])
     frame = con.execute(f"""
 WITH counted AS (
-    SELECT delivery_id, count(*) AS received, count(broken) AS rejected,
-           count(*) FILTER (WHERE broken = 'key.unique') AS repeated{extra}
+    SELECT delivery_id, count(*) AS received, count(broken) AS rejected, count(*) FILTER (WHERE broken = '{DUPLICATE}') AS duplicates,
+           count(*) FILTER (WHERE broken = '{REPEATED}') AS repeated{extra}
     FROM {STAGED} GROUP BY delivery_id),
 usual AS (
     SELECT e.delivery_id, median(p.received_rows) AS rows FROM expected e JOIN audit.delivery d USING (delivery_id)
@@ -75,17 +77,21 @@ usual AS (
       ON (p.scope, p.system) = (d.scope, d.system) AND abs(p.days - (d.period_end - d.period_start)) <= 3
     GROUP BY e.delivery_id)
 SELECT e.delivery_id, coalesce(c.received, 0) AS received, coalesce(c.received - c.rejected, 0) AS accepted, coalesce(c.rejected, 0) AS rejected,
-       coalesce(100.0 * c.rejected / nullif(c.received, 0), 0) AS rejected_percent,
-       coalesce(100.0 * c.repeated / nullif(c.received, 0), 0) AS duplicate_percent,
+       coalesce(100.0 * (c.rejected - c.duplicates) / nullif(c.received - c.duplicates, 0), 0) AS rejected_percent,
+       coalesce(100.0 * c.repeated / nullif(c.received - c.duplicates, 0), 0) AS duplicate_percent,
        coalesce(c.received, 0) - e.declared_rows AS manifest_difference, coalesce(c.received, 0) / nullif(u.rows, 0) AS volume_ratio,
-       {late} AS late_days, c.* EXCLUDE (delivery_id, received, rejected, repeated){ages}
+       {late} AS late_days, c.* EXCLUDE (delivery_id, received, rejected, duplicates, repeated){ages}
 FROM expected e LEFT JOIN audit.delivery d USING (delivery_id) LEFT JOIN counted c USING (delivery_id) LEFT JOIN usual u USING (delivery_id)
 ORDER BY e.delivery_id""").df()
     for one in table.references:
         frame = frame.merge(_unmatched(con, one), on="delivery_id", how="left")
-    broken = con.execute(
-        f"SELECT delivery_id, broken AS rule, count(*) AS rows FROM {STAGED} WHERE broken IS NOT NULL GROUP BY ALL ORDER BY ALL"
-    ).df()
+    broken = con.execute(f"""
+SELECT delivery_id, rule, sum(rows)::BIGINT AS rows, sum(cells)::BIGINT AS cells FROM (
+    SELECT delivery_id, broken AS rule, count(*) AS rows, 0 AS cells FROM {STAGED} WHERE broken IS NOT NULL GROUP BY ALL
+    UNION ALL
+    SELECT delivery_id, cell.rule, 0, count(*)
+    FROM (SELECT delivery_id, unnest(emptied) AS cell FROM {STAGED} WHERE broken IS NULL AND emptied IS NOT NULL) GROUP BY ALL)
+GROUP BY ALL ORDER BY ALL""").df()
     con.execute("DROP TABLE expected")
     return frame, broken
 

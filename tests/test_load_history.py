@@ -13,6 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from intake_support import AKTAU, ALMATY, ASTANA, ZHANAOZEN, Desk, query
 
+from connectors.quarantine import CELLS
 from tests.support import Receipt
 from warehouse.load import Delivery, Outcome, Store, as_of, decided, load, received, register, same_bytes
 from warehouse.periods import parse_period
@@ -43,7 +44,7 @@ def deliver(store: Store, *extracts: Extract, table: str = "fct_crash") -> list[
     waiting = received(store, table)
     assert len(waiting) == len(extracts)
     types = {"delivery_id": "BIGINT", "row_no": "BIGINT", "kato": "VARCHAR"} | contract.business_columns
-    types |= {"broken": "VARCHAR", "raw": "VARCHAR"}
+    types |= {"broken": "VARCHAR", "emptied": CELLS, "raw": "VARCHAR"}
     store.con.execute(
         f"CREATE OR REPLACE TEMP TABLE staged ({', '.join(f'{name} {sql_type}' for name, sql_type in types.items())})"
     )

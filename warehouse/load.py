@@ -71,6 +71,7 @@ class Finding:
     observed: str
     expected: str
     failing_rows: int | None = None  # of a rule on rows; a rule on the delivery as a whole has none
+    concerns: tuple[int, ...] = ()  # other deliveries, loaded before, whose rows are as much in doubt by it
 
 
 @dataclass(frozen=True)
@@ -276,7 +277,7 @@ def load(
 ) -> None:
     """Write the decisions on a batch of deliveries of one table, and the rows of those accepted, in one transaction.
 
-    `staged` is a relation (delivery_id, row_no, kato, business columns, broken, raw), `repeated` one (delivery_id, row_no, key) of all
+    `staged` is a relation (delivery_id, row_no, kato, business columns, broken, emptied, raw), `repeated` one (delivery_id, row_no, key) of all
     its unbroken rows whose key stands in another delivery's row too, and perhaps of more (None: of all). Two deliveries for the same system, territory and
     period replace one another; otherwise rows are recognised by the table's identity and the later delivery wins.
     """
@@ -330,11 +331,8 @@ def load(
             FROM batch b WHERE d.delivery_id = b.delivery_id""",
             [now],
         )
-        if any(o.received for o in outcomes):
-            con.execute(
-                f"INSERT INTO audit.rejected_row SELECT delivery_id, row_no, NULL, broken, kato, {moments(table)}, raw FROM {staged} "
-                "JOIN batch USING (delivery_id) WHERE broken IS NOT NULL ORDER BY ALL"
-            )
+        quarantined = _quarantine(con, table, staged) if any(o.received for o in outcomes) else 0
+        findings = list(findings)
         written: list[tuple[Any, ...]] = []
         for turn in sorted(set(turns.values())):
             here = {o.delivery_id: seqs[o.delivery_id] for o in outcomes if turns.get(o.delivery_id) == turn}
@@ -374,12 +372,12 @@ def load(
             [f.name for f in fields(Corrected)],
             [astuple(c) for c in corrected if c.delivery_id in loaded],
         )
-        opened, closed = journal(store, table.name)
+        opened, closed = journal(store, table.name, ((f.delivery_id, f.rule, o) for f in findings for o in f.concerns))
         what = {
             "deliveries decided": True,
             "check results": True,
             "corrections": bool(corrected),
-            "rejected rows": any(o.rejected for o in outcomes),
+            "rejected rows": quarantined > 0,
             "incidents opened": opened > 0,
             "incidents closed": closed > 0,
         }
@@ -390,6 +388,17 @@ def load(
             {**{name: SEALED[name] for name, some in what.items() if some}, left: of_table(table.name)[left]},
             rows=written,
         )
+
+
+def _quarantine(con: duckdb.DuckDBPyConnection, table: Table, staged: str) -> int:
+    """Keep the rejected rows of `batch`, and the cells left empty of its other rows. Returns how many."""
+    rows = f"""SELECT delivery_id, row_no, NULL AS column_name, broken AS rule, kato, {moments(table)} AS moments, raw
+FROM {staged} JOIN batch USING (delivery_id) WHERE broken IS NOT NULL"""
+    cells = f"""SELECT delivery_id, row_no, cell.column_name, cell.rule, kato, moments, cell.raw
+FROM (SELECT delivery_id, row_no, kato, {moments(table)} AS moments, unnest(emptied) AS cell FROM {staged} JOIN batch USING (delivery_id)
+      WHERE broken IS NULL AND emptied IS NOT NULL)"""
+    found = (con.execute(f"INSERT INTO audit.rejected_row {sql} ORDER BY ALL").fetchone() for sql in (rows, cells))
+    return sum(int(row[0]) for row in found if row)
 
 
 def moments(table: Table) -> str:
