@@ -74,14 +74,12 @@ def answer(home: Path) -> Answer:
     rows, replaced = {}, {}
     for feed in FEEDS:
         rows[feed.table] = _one(con, f"SELECT count(*) FROM showcase.{feed.table}")
-        again = (
-            "SELECT count(*) FROM audit.rejected_row JOIN audit.delivery USING (delivery_id) WHERE rule = 'key.unique'"
-        )
+        again = "SELECT count(*) FROM audit.rejected_row JOIN audit.delivery USING (delivery_id) WHERE rule = 'key.duplicate'"
         replaced[feed.table] = _one(con, f"{again} AND table_name = '{feed.table}'") + _one(
             con, f"SELECT count(*) FROM history.{feed.table}"
         )
     broken = con.execute("""SELECT table_name || ' ' || rule, count(*) FROM audit.rejected_row JOIN audit.delivery USING (delivery_id)
-        WHERE rule <> 'key.unique' GROUP BY ALL""").fetchall()
+        WHERE rule <> 'key.duplicate' GROUP BY ALL""").fetchall()
     kpis = con.execute("""SELECT kpi_code, count(value), sum(value::DECIMAL(18,6))::DOUBLE, coalesce(sum(numerator), 0)::DOUBLE,
         coalesce(sum(denominator), 0)::DOUBLE
         FROM kpi.value WHERE valid_to_seq IS NULL AND value IS NOT NULL GROUP BY ALL""").fetchall()

@@ -2,35 +2,38 @@
 
 Every record is read as text, cast, and tried against the row rules of the table's contract; the first rule it breaks is
 written beside it, with its text. Nothing goes through Python row by row. The result is a temporary table; what
-the second gate (judge.py) needs to know of each delivery is summed up from it.
+the second gate (judge.py) needs to know of each delivery is summed up from it (profile.py).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 
 import duckdb
-import pandas as pd
 
+from connectors.quarantine import CELLS, Condition, blamed, divided, emptied, spare_headers, spoilt_cells, without
 from connectors.readers import ROW_NUMBER, Readable, StructureError, mend
 from connectors.source_contract import SourceContract
 from connectors.zones import civil_time
 from warehouse.contracts import SNAPSHOT_COLUMN, Table
+from warehouse.identifiers import blank, normal, plain
 from warehouse.load import settlements
-from warehouse.rules import Reference
+from warehouse.rules import DUPLICATE, Rule
+from warehouse.rules import REPEATED as REPEATED_KEY
 from warehouse.sql import literal, quoted
 
 _UNREADABLE = (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.IOException)
 _LONGEST = 16 << 20  # bytes of one record; the buffers too, which are sixteen times that unless one says so
-STAGED = "staged"  # view: delivery_id, row_no, kato, the table's columns, broken, raw
+STAGED = "staged"  # view: delivery_id, row_no, kato, the table's columns, broken, emptied, raw
 READ = "read_rows"  # view: the same, and of which staged table (part) each row is which (rid)
 REPEATED = "repeated"  # table: delivery_id, row_no and key of rows whose key stands in another delivery's row too
 # in the pass, beside the file's own columns: names no file has
 _PLACE, _FOR, _PERIOD_END, _KATO, _BROKEN = '"==place"', '"==for"', '"==period_end"', '"==kato"', '"==broken"'
+_EMPTIED, _SPOILT = '"==emptied"', '"==spoilt"'
 
 
 @dataclass
@@ -67,7 +70,7 @@ def stage(
                 if not isinstance(error, _UNREADABLE) and type(error) is not duckdb.Error:
                     raise
                 con.execute(f"DROP TABLE IF EXISTS {name}")
-                queue = _isolate(group, error, refused) + queue
+                queue = _isolate(table, group, error, refused) + queue
     finally:
         con.execute("SET TimeZone = 'UTC'")
         con.execute("RESET disabled_optimizers")
@@ -99,14 +102,16 @@ def _groups(incoming: Iterable[Incoming]) -> list[list[Incoming]]:
     return list(groups.values())
 
 
-def _isolate(group: list[Incoming], error: duckdb.Error, refused: dict[int, StructureError]) -> list[list[Incoming]]:
+def _isolate(
+    table: Table, group: list[Incoming], error: duckdb.Error, refused: dict[int, StructureError]
+) -> list[list[Incoming]]:
     """A scan failed: find the files at fault, mend them, and try again; what still fails is refused."""
     if len(group) > 1:
         half = len(group) // 2
         return [group[:half], group[half:]]
     one = group[0]
     if not one.readable.parquet and not one.readable.numbered:
-        mend(one.readable, one.contract)
+        mend(one.readable, one.contract, spare_headers(table, one.contract))
         return [group]
     reason = str(error).splitlines()[0]
     for path in one.readable.files:  # where it lay while it was read tells nobody anything
@@ -141,7 +146,7 @@ def _stage_sql(name: str, table: Table, group: list[Incoming]) -> str:
         source = f"read_parquet([{paths}])"
         texts = [f"CAST({quoted(h)} AS VARCHAR) AS {quoted(h)}" for h in needed]
     else:
-        width = len(header) + readable.numbered
+        width = len(header) + 2 * readable.numbered
         names = ", ".join(f"'c{n}': 'VARCHAR'" for n in range(width))
         missing = ", ".join(literal(m) for m in contract.missing)
         delimiter, quote = literal(contract.delimiter), literal(contract.quote)
@@ -151,26 +156,40 @@ def _stage_sql(name: str, table: Table, group: list[Incoming]) -> str:
             f"max_line_size = {_LONGEST}, buffer_size = {_LONGEST})"
         )
         texts = [f"c{position[h]} AS {quoted(h)}" for h in needed]
+    spoilt = None
     if readable.numbered:
         texts.append(f"CAST(c{len(header)} AS BIGINT) AS {ROW_NUMBER}")
-    typed, conditions = [], []
+        texts.append(f"{spoilt_cells(f'c{len(header) + 1}')} AS {_SPOILT}")
+        spoilt = _SPOILT
+    typed: list[str] = []
+    conditions: list[Condition] = []
+    delivered: dict[str, str] = {}
     for column in table.columns:
         raw, sql = contract.typed(column.name, column.sql_type)
+        given = contract.by_name.get(column.name)
+        delivered[column.name] = quoted(given.header) if given and given.header else raw
+        if spoilt and column.name in table.optional:
+            sql = without(spoilt, column.name, sql)
         typed.append(f"{sql} AS {quoted('=' + column.name)}")
         if raw != "NULL" and column.sql_type.upper() != "VARCHAR":
             conditions.append((f"{column.name}.type", contract.unreadable(column.name, column.sql_type)))
         for rule in column.rules:
             if rule.predicate and rule.severity == "error":
-                conditions.append((rule.id, f"NOT ({_over_typed(rule.predicate, table)})"))
+                conditions.append((rule.id, _breaks(rule, table)))
     for rule in table.row_rules:
         if rule.predicate and rule.severity == "error":
-            conditions.append((rule.id, f"NOT ({_over_typed(rule.predicate, table)})"))
+            conditions.append((rule.id, _breaks(rule, table)))
     scope = by_file([literal(one.scope) for _, one in files])
     places = by_file([str(place[one.delivery_id]) for _, one in files])
     kato = _FOR if without_kato else f"coalesce({contract.typed('kato', 'VARCHAR')[1]}, {_FOR})"
     made = "".join(f", {sql}" for sql in contract.made())
     conditions.append(("scope", f"NOT coalesce({_in_scope(_KATO)}, false)"))
-    whens = "\n".join(f"         WHEN {condition} THEN {literal(rule)}" for rule, condition in conditions)
+    cells, conditions = divided(table, conditions)
+    several = {r.id: r for r in table.row_rules if not r.column}
+    told = {
+        rule: blamed(several[rule], _EMPTIED, table) if rule in several else literal(rule) for rule, _ in conditions
+    }
+    whens = "\n".join(f"         WHEN {condition} THEN {told[rule]}" for rule, condition in conditions)
     snapshot = f"\n       {_PERIOD_END} AS {SNAPSHOT_COLUMN[0]}," if table.snapshot else ""
     period_end = (
         f", {by_file([f'DATE {literal(one.period_end)}' for _, one in files])} AS {_PERIOD_END}"
@@ -180,15 +199,58 @@ def _stage_sql(name: str, table: Table, group: list[Incoming]) -> str:
     record = "{" + ", ".join(f"{literal(h)}: {quoted(h)}" for h in needed) + "}"
     numbered = f", {ROW_NUMBER}" if readable.numbered else ""
     columns = ", ".join(f"{quoted('=' + c.name)} AS {quoted(c.name)}" for c in table.columns)
+    # records that were numbered have been looked at one by one
+    shown = (
+        ""
+        if readable.parquet or readable.numbered
+        else f"\n                  WHERE {_some_cell(contract, table, header)}"
+    )
+    identified = f"""(SELECT *, {kato} AS {_KATO}, {", ".join(typed)}
+            FROM (SELECT *{made} FROM (SELECT CAST({places} AS INTEGER) AS {_PLACE}, {scope} AS {_FOR}{period_end}, {", ".join(texts)}
+                  FROM {source}{shown})))"""
+    if table.identifiers:
+        plainly = ", ".join(f"{plain(quoted('=' + n))} AS {_plain(n)}" for n in table.identifiers)
+        normally = ", ".join(
+            f"CASE WHEN {_plain(n)} THEN {quoted('=' + n)} ELSE {normal(quoted('=' + n))} END AS {quoted('=' + n)}"
+            for n in table.identifiers
+        )
+        identified = f"(SELECT * REPLACE ({normally}) FROM (SELECT *, {plainly} FROM {identified}))"
+    kept = ", ".join(f"{without(_EMPTIED, n, quoted('=' + n))} AS {quoted('=' + n)}" for n in cells)
+    listed = f"(SELECT *, {emptied(cells, delivered, spoilt)} AS {_EMPTIED} FROM {identified})"
     return f"""CREATE TEMP TABLE {name} AS
 SELECT {_PLACE} AS place, {_KATO} AS kato, {columns},{snapshot}
-       {_BROKEN} AS broken, CASE WHEN {_BROKEN} IS NOT NULL THEN CAST(to_json({record}) AS VARCHAR) END AS raw{numbered}
+       {_BROKEN} AS broken, {_EMPTIED} AS emptied, CASE WHEN {_BROKEN} IS NOT NULL THEN CAST(to_json({record}) AS VARCHAR) END AS raw{numbered}
 FROM (SELECT *, CASE
 {whens}
        END AS {_BROKEN}
-      FROM (SELECT *, {kato} AS {_KATO}, {", ".join(typed)}
-            FROM (SELECT *{made} FROM (SELECT CAST({places} AS INTEGER) AS {_PLACE}, {scope} AS {_FOR}{period_end}, {", ".join(texts)}
-                  FROM {source}))))"""
+      FROM (SELECT *{f" REPLACE ({kept})" if kept else ""} FROM {listed}))"""
+
+
+def _plain(name: str) -> str:
+    """Where the pass keeps whether an identifier is in normal form and well formed as it stands."""
+    return quoted(f"==plain {name}")
+
+
+def _breaks(rule: Rule, table: Table) -> str:
+    """SQL over the typed columns that is true of a row that breaks the rule."""
+    condition = f"NOT ({_over_typed(str(rule.predicate), table)})"
+    if rule.id == f"{rule.column}.form":
+        return f"CASE WHEN {_plain(str(rule.column))} THEN FALSE ELSE {condition} END"
+    return condition
+
+
+def _some_cell(contract: SourceContract, table: Table, header: Sequence[str]) -> str:
+    """Whether a record has anything in any of its cells: rows of delimiters are what spreadsheets leave behind, and no rows.
+
+    As `readers.records` sees it: a cell is nothing if it has no letter to be seen or is one of the contract's words for nothing.
+    """
+    words = ", ".join(map(literal, {"", *contract.missing}))
+    first = contract.by_name[table.key[0]].header
+    sure = f"c{header.index(first)}" if first in header else "c0"
+    # nearly every record has its key: that is told by comparing, and the rest is not looked at
+    found = [f"({sure} >= '!' AND {sure} < chr(127) AND {sure} NOT IN ({words}))"]
+    found += [f"NOT coalesce({blank(f'c{n}')} OR c{n} IN ({words}), true)" for n in range(len(header))]
+    return " OR ".join(found)
 
 
 def _unjoined(con: duckdb.DuckDBPyConnection, sql: str) -> str:
@@ -235,7 +297,7 @@ def _unite(
     parts: list[tuple[str, list[Incoming]]],
     bad: list[tuple[int, int, str, str]],
 ) -> None:
-    """One view over all groups with row numbers, records that could not be split, and repeated keys marked.
+    """One view over all groups with row numbers, records that could not be split, and keys given twice marked.
 
     It has no joins: these would cost as much as what reads it, and its rows would come in no order.
     """
@@ -254,7 +316,7 @@ def _unite(
     types = {"kato": "VARCHAR", **table.business_columns}
     nothing = ", ".join(f"CAST(NULL AS {types[n]}) AS {quoted(n)}" for n in names)
     selects = [
-        f"SELECT delivery_id, row_no, {nothing}, broken, raw, CAST(NULL AS VARCHAR) AS part, rowid AS rid FROM unreadable"
+        f"SELECT delivery_id, row_no, {nothing}, broken, CAST(NULL AS {CELLS}) AS emptied, raw, CAST(NULL AS VARCHAR) AS part, rowid AS rid FROM unreadable"
     ]
     for name, group in parts:
         row_no = ROW_NUMBER
@@ -264,21 +326,30 @@ def _unite(
             row_no = f"rowid - [{', '.join(str(first.get(n, 0)) for n in range(len(group)))}][place + 1] + 1"
         deliveries = f"CAST([{', '.join(str(one.delivery_id) for one in group)}][place + 1] AS BIGINT)"
         selects.append(
-            f"SELECT {deliveries} AS delivery_id, {row_no} AS row_no, {columns}, broken, "
-            f"CASE WHEN broken = 'key.unique' THEN CAST(to_json({typed}) AS VARCHAR) ELSE raw END AS raw, '{name}' AS part, rowid AS rid FROM {name}"
+            f"SELECT {deliveries} AS delivery_id, {row_no} AS row_no, {columns}, broken, emptied, "
+            f"CASE WHEN broken IN ('{REPEATED_KEY}', '{DUPLICATE}') THEN CAST(to_json({typed}) AS VARCHAR) ELSE raw END AS raw, "
+            f"'{name}' AS part, rowid AS rid FROM {name}"
         )
     con.execute("CREATE OR REPLACE TEMP VIEW read_rows AS " + "\nUNION ALL ".join(selects))
     key = ", ".join(quoted(k) for k in table.identity)
-    # few keys come again: their rows are found by a number made of the key, and only these are ordered
+    # few keys come again: their rows are found by a number made of the key, and only these are looked at
     con.execute(f"""CREATE OR REPLACE TEMP TABLE {REPEATED} AS
-SELECT delivery_id, row_no, {key}, part, rid, lead(row_no) OVER (PARTITION BY delivery_id, {key} ORDER BY row_no) IS NOT NULL AS replaced
+SELECT delivery_id, row_no, {key}, part, rid, count(*) OVER (PARTITION BY delivery_id, {key}) > 1 AS again
 FROM read_rows WHERE broken IS NULL AND hash({key}) IN (
     SELECT h FROM (SELECT hash({key}) AS h FROM read_rows WHERE broken IS NULL) GROUP BY h HAVING count(*) > 1)""")
-    for (name,) in con.execute(f"SELECT DISTINCT part FROM {REPEATED} WHERE replaced ORDER BY 1").fetchall():
+    # rows of one key that say different things are all rejected; of those that say the same the first is kept
+    con.execute(f"""CREATE OR REPLACE TEMP TABLE overruled AS
+SELECT part, rid, CASE WHEN min(whole) OVER same <> max(whole) OVER same THEN '{REPEATED_KEY}' ELSE '{DUPLICATE}' END AS rule
+FROM (SELECT r.*, CAST(to_json({typed}) AS VARCHAR) AS whole FROM read_rows r SEMI JOIN (FROM {REPEATED} WHERE again) USING (part, rid))
+WINDOW same AS (PARTITION BY delivery_id, {key})
+QUALIFY rule = '{REPEATED_KEY}' OR row_number() OVER (PARTITION BY delivery_id, {key} ORDER BY row_no) > 1""")
+    for (name,) in con.execute("SELECT DISTINCT part FROM overruled ORDER BY 1").fetchall():
         con.execute(
-            f"UPDATE {name} SET broken = 'key.unique' WHERE rowid IN (SELECT rid FROM {REPEATED} WHERE part = '{name}' AND replaced)"
+            f"UPDATE {name} SET broken = o.rule FROM overruled o WHERE o.part = '{name}' AND o.rid = {name}.rowid"
         )
-    con.execute(f"DELETE FROM {REPEATED} WHERE replaced")
+    con.execute(f"DELETE FROM {REPEATED} WHERE (part, rid) IN (SELECT (part, rid) FROM overruled)")
+    con.execute(f"ALTER TABLE {REPEATED} DROP again")
+    con.execute("DROP TABLE overruled")
     con.execute(f"CREATE OR REPLACE TEMP VIEW {STAGED} AS SELECT * EXCLUDE (part, rid) FROM read_rows")
 
 
@@ -292,95 +363,3 @@ def clear(con: duckdb.DuckDBPyConnection) -> None:
             number
         ) in count():  # as `stage` counts them; to look them up among all tables takes longer than to drop them
             con.execute(f"DROP TABLE stage_{number}")
-
-
-def profile(
-    con: duckdb.DuckDBPyConnection, table: Table, incoming: Iterable[Incoming]
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """What is to be judged: a row per delivery, and the broken rows by delivery and rule.
-
-    Columns of the first: delivery_id, received, accepted, rejected, rejected_percent, duplicate_percent, null_percent__<column>,
-    age_days__<column> (from its newest value to the period's end), unmatched_percent__<column> (values missing from the table
-    referred to), warned__<rule>, manifest_difference, late_days (after the agreed day; negative: before it) and volume_ratio
-    (rows over the median of the last 12 loads). What cannot be told is empty.
-    """
-    wanted = [str(r.kwargs.get("column", "")).partition("__") for r in table.delivery_rules]
-    nulls = [column for what, _, column in wanted if what == "null_percent"]
-    warned = [
-        (r.check_name, r.predicate) for c in table.columns for r in c.rules if r.severity == "warning" and r.predicate
-    ]
-    warned += [(r.check_name, r.predicate) for r in table.row_rules if r.severity == "warning" and r.predicate]
-    taken = "count(*) FILTER (WHERE broken IS NULL)"
-    extra = "".join(f",\n       coalesce(100.0 * count(*) FILTER (WHERE broken IS NULL AND {quoted(n)} IS NULL) / nullif({taken}, 0), 0) "
-                    f"AS null_percent__{n}" for n in nulls)  # fmt: skip
-    extra += "".join(
-        f",\n       max({quoted(column)}) FILTER (WHERE broken IS NULL) AS age_days__{column}"
-        for what, _, column in wanted if what == "age_days"
-    )  # fmt: skip
-    ages = "".join(
-        f" REPLACE (date_diff('day', age_days__{column}, d.period_end) AS age_days__{column})"
-        for what, _, column in wanted if what == "age_days"
-    ).replace(") REPLACE (", ", ")  # fmt: skip
-    late = "NULL::INTEGER"
-    if table.latency_days is not None:
-        agreed = f" AND d.period_end > DATE {literal(table.agreed_from.isoformat())}" if table.agreed_from else ""
-        # the deadline is for the first delivery of a slice: a correction comes when a mistake is found
-        first = (
-            f"NOT EXISTS (FROM audit.delivery o WHERE o.table_name = {literal(table.name)} AND o.state = 'loaded' "
-            "AND (o.system, o.scope, o.period_id) = (d.system, d.scope, d.period_id) AND o.delivery_id < d.delivery_id)"
-        )
-        # nor for what was due before the system delivered at all: a history is loaded when the system is connected
-        begun = (
-            f" AND d.period_end + {table.latency_days} >= (SELECT CAST(min(o.received_at) AT TIME ZONE 'Asia/Almaty' AS DATE) FROM audit.delivery o "
-            f"WHERE o.table_name = {literal(table.name)} AND (o.system, o.scope) = (d.system, d.scope))"
-        )
-        late = (
-            f"CASE WHEN {first}{agreed}{begun} THEN date_diff('day', d.period_end + {table.latency_days}, "
-            "CAST(d.received_at AT TIME ZONE 'Asia/Almaty' AS DATE)) END"
-        )
-    extra += "".join(
-        f",\n       count(*) FILTER (WHERE broken IS NULL AND NOT ({predicate})) AS warned__{name}"
-        for name, predicate in warned
-    )
-    con.execute("CREATE OR REPLACE TEMP TABLE expected (delivery_id BIGINT, declared_rows BIGINT)")
-    declared = [(i.delivery_id, i.declared_rows) for i in incoming]
-    con.execute("INSERT INTO expected SELECT unnest(?), unnest(?)", [list(c) for c in zip(*declared, strict=True)])
-    frame = con.execute(f"""
-WITH counted AS (
-    SELECT delivery_id, count(*) AS received, count(broken) AS rejected,
-           count(*) FILTER (WHERE broken = 'key.unique') AS repeated{extra}
-    FROM {STAGED} GROUP BY delivery_id),
-usual AS (
-    SELECT e.delivery_id, median(p.received_rows) AS rows FROM expected e JOIN audit.delivery d USING (delivery_id)
-    JOIN (SELECT scope, system, received_rows, period_end - period_start AS days FROM audit.delivery
-          WHERE state = 'loaded' AND table_name = {literal(table.name)}
-          QUALIFY row_number() OVER (PARTITION BY scope, system ORDER BY loaded_seq DESC) <= 12) p
-      ON (p.scope, p.system) = (d.scope, d.system) AND abs(p.days - (d.period_end - d.period_start)) <= 3
-    GROUP BY e.delivery_id)
-SELECT e.delivery_id, coalesce(c.received, 0) AS received, coalesce(c.received - c.rejected, 0) AS accepted, coalesce(c.rejected, 0) AS rejected,
-       coalesce(100.0 * c.rejected / nullif(c.received, 0), 0) AS rejected_percent,
-       coalesce(100.0 * c.repeated / nullif(c.received, 0), 0) AS duplicate_percent,
-       coalesce(c.received, 0) - e.declared_rows AS manifest_difference, coalesce(c.received, 0) / nullif(u.rows, 0) AS volume_ratio,
-       {late} AS late_days, c.* EXCLUDE (delivery_id, received, rejected, repeated){ages}
-FROM expected e LEFT JOIN audit.delivery d USING (delivery_id) LEFT JOIN counted c USING (delivery_id) LEFT JOIN usual u USING (delivery_id)
-ORDER BY e.delivery_id""").df()
-    for one in table.references:
-        frame = frame.merge(_unmatched(con, one), on="delivery_id", how="left")
-    broken = con.execute(
-        f"SELECT delivery_id, broken AS rule, count(*) AS rows FROM {STAGED} WHERE broken IS NOT NULL GROUP BY ALL ORDER BY ALL"
-    ).df()
-    con.execute("DROP TABLE expected")
-    return frame, broken
-
-
-def _unmatched(con: duckdb.DuckDBPyConnection, reference: Reference) -> pd.DataFrame:
-    """By delivery, the percentage of a column's values that its own settlement's rows of the other table do not have.
-
-    Of a settlement that has no row there nothing can be told: its register was not delivered.
-    """
-    column, target = quoted(reference.column), quoted(reference.target)
-    return con.execute(f"""
-SELECT s.delivery_id, 100.0 * count(*) FILTER (WHERE k.value IS NULL) / count(*) AS unmatched_percent__{reference.column}
-FROM {STAGED} s SEMI JOIN (SELECT DISTINCT kato FROM showcase.{reference.table}) USING (kato)
-LEFT JOIN (SELECT DISTINCT kato, {target} AS value FROM showcase.{reference.table}) k ON k.kato = s.kato AND k.value = s.{column}
-WHERE s.broken IS NULL AND s.{column} IS NOT NULL GROUP BY s.delivery_id""").df()

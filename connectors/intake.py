@@ -21,8 +21,11 @@ from connectors.heading import listed
 from connectors.history import look_back
 from connectors.judge import judge
 from connectors.members import of_the_machine
+from connectors.profile import profile as profile_of
+from connectors.quarantine import spare_headers
 from connectors.readers import Readable, StructureError, unpack
 from connectors.source_contract import SHIPPED, STANDARD, SourceContract, load_sources, standard
+from connectors.twins import twins
 from warehouse.contracts import Table
 from warehouse.load import (
     Corrected,
@@ -224,7 +227,8 @@ def _open(pool: ThreadPoolExecutor, scratch: Path, archive: Archive, table: Tabl
         place = folder / str(one.delivery_id)
         place.mkdir()
         try:
-            return unpack(archive, one.sha256, contracts[one.delivery_id], place, one.file_name)
+            contract = contracts[one.delivery_id]
+            return unpack(archive, one.sha256, contract, place, one.file_name, spare_headers(table, contract))
         except (StructureError, ArchiveError) as error:
             return error
         except Exception as error:
@@ -277,13 +281,14 @@ def _take_batch(store: Store, archive: Archive, table: Table, opened: _Opened,
     findings += [Finding(i.delivery_id, MEMBERS, "warning", "conformity", True, f"left out: {listed(i.readable.left_out)}",
                          "What is in an archive beside the extract has none of its columns") for i in judged if i.readable.left_out]  # fmt: skip
     if judged:
-        profile, broken = gate.profile(store.con, table, judged)
+        profile, broken = profile_of(store.con, table, judged)
         findings += judge(table, profile, broken)
         failed_whole = {f.delivery_id for f in findings if f.severity == "error" and not f.passed}
         told, gaps = look_back(
             store.con, table, judged, counted_columns(table.name, store.home.catalogues), failed_whole
         )
         findings += told
+        findings += twins(store.con, table, judged)
         counts = {
             int(r["delivery_id"]): (int(r["received"]), int(r["accepted"]), int(r["rejected"]))
             for r in profile.to_dict("records")

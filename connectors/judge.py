@@ -23,7 +23,7 @@ import pandas as pd
 from warehouse.apart import DEFAULT_SECONDS, call
 from warehouse.contracts import Table
 from warehouse.load import Finding
-from warehouse.rules import Rule
+from warehouse.rules import DUPLICATE, Rule
 
 # what Great Expectations imports for expectations about distributions: a quarter of its time, and 640 modules
 _RARELY_USED = ("scipy.stats", "altair")
@@ -78,31 +78,45 @@ def judge(table: Table, profile: pd.DataFrame, broken: pd.DataFrame) -> list[Fin
 
 
 def _row_findings(table: Table, profile: pd.DataFrame, broken: pd.DataFrame) -> Iterable[Finding]:
-    """Row rules were tried in the first gate; here their counts become findings: broken rows are a warning, as they were taken out."""
-    counts = {(int(d), str(r)): int(n) for d, r, n in broken.itertuples(index=False)}
+    """Row rules were tried in the first gate; here their counts become findings: broken rows are a warning, as they were taken out.
+
+    Cells that were left empty break their rule as rows do. Full duplicates break none: how many there are is told, and that is all.
+    """
+    counts = {(int(d), str(r)): (int(rows), int(cells)) for d, r, rows, cells in broken.itertuples(index=False)}
     rules = [(r.id, r) for c in table.columns for r in c.rules] + [(r.id, r) for r in (*table.row_rules, *table.delivery_rules)
              if r.predicate is not None]  # fmt: skip
     for row in profile.to_dict("records"):
         delivery_id = int(row["delivery_id"])
         for rule_id, rule in rules:
-            kept = rule.severity == "warning"
-            warned = row.get(f"warned__{rule.check_name}", 0) if kept else 0  # no number where no record was read
-            count = counts.get((delivery_id, rule_id), 0) if not kept else 0 if pd.isna(warned) else int(warned)
-            what = "rows in doubt, kept" if kept else "rows rejected"
-            yield Finding(
-                delivery_id, rule_id, "warning", rule.dimension, count == 0, f"{count} {what}", rule.description, count
-            )
-        unsplit = sum(counts.get((delivery_id, r), 0) for r in ("encoding", "columns"))
+            rows, cells = counts.get((delivery_id, rule_id), (0, 0))
+            if rule.severity == "warning":
+                warned = row.get(f"warned__{rule.check_name}", 0)  # no number where no record was read
+                rows, cells = (0 if pd.isna(warned) else int(warned)), 0
+                what = f"{rows} rows in doubt, kept"
+            elif rule_id == DUPLICATE:
+                what = f"{rows} full duplicates left out, one of each kept"
+            else:
+                what = _taken_out(rows, cells)
+            count = rows + cells
+            passed = count == 0 or rule_id == DUPLICATE
+            yield Finding(delivery_id, rule_id, "warning", rule.dimension, passed, what, rule.description, count)
+        rows, cells = (sum(counts.get((delivery_id, r), (0, 0))[n] for r in ("encoding", "columns")) for n in (0, 1))
         yield Finding(
             delivery_id,
             "structure",
-            "warning" if unsplit else "error",
+            "warning" if rows + cells else "error",
             "conformity",
-            unsplit == 0,
-            f"{unsplit} records could not be read",
+            rows + cells == 0,
+            f"{rows} records could not be read" + (f", {cells} cells left empty" if cells else ""),
             "Headers, encoding and format are those of the contract",
-            unsplit,
+            rows + cells,
         )
+
+
+def _taken_out(rows: int, cells: int) -> str:
+    """Rows or cells, or both: `3 rows rejected, 2 cells left empty`."""
+    emptied = f"{cells} cells left empty"
+    return emptied if cells and not rows else f"{rows} rows rejected" + (f", {emptied}" if cells else "")
 
 
 def verdicts(name: str, rules: Sequence[Rule], profile: pd.DataFrame) -> dict[str, set[int]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import json
 import re
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -25,12 +26,14 @@ from connectors.decoding import decoded, holds_nul
 from connectors.heading import StructureError as StructureError
 from connectors.heading import check_header, header_of
 from connectors.source_contract import SourceContract
+from warehouse.identifiers import BLANKS
 
 _BLOCK = 1 << 20
 _MENDED_AT_ONCE = 8 << 20  # bytes
-_RAW = 10_000  # letters kept of a record that cannot be split
+RAW = 10_000  # letters kept of a record or a cell that cannot be read
 _PARQUET = b"PAR1"
-ROW_NUMBER = "__row_no"
+ROW_NUMBER, SPOILT = "__row_no", "__spoilt"
+NO_HEADERS: Mapping[str, tuple[str, ...]] = {}
 
 
 @dataclass(frozen=True)
@@ -50,24 +53,26 @@ class Readable:
     header: tuple[str, ...]
     parquet: bool = False
     types: tuple[str, ...] = ()  # of Parquet columns: a scan over several files would cast them all to the first one's
-    numbered: bool = False  # carries __row_no as its last column, because broken records were taken out
+    # carries __row_no and __spoilt (cells that were emptied) as its last columns, because broken records were taken out
+    numbered: bool = False
     alone: bool = False  # must not be scanned together with other files
     bad: list[BadRecord] = field(default_factory=list)
     left_out: tuple[str, ...] = ()  # members of the archive that are no extract
 
 
-def unpack(archive: Archive, sha256: str, contract: SourceContract, scratch: Path, file_name: str) -> Readable:
-    """Bring a delivery's bytes into `scratch`, ready for DuckDB. Raises StructureError, ArchiveError."""
+def unpack(archive: Archive, sha256: str, contract: SourceContract, scratch: Path, file_name: str,
+           spare: Mapping[str, tuple[str, ...]] = NO_HEADERS) -> Readable:  # fmt: skip
+    """Bring a delivery's bytes into `scratch`, ready for DuckDB; `spare` as in `mend`. Raises StructureError, ArchiveError."""
     readable = as_received(archive, sha256, contract, scratch, file_name)
     if readable.parquet:
         return readable
     if any(holds_nul(path) for path in readable.files):
-        mend(readable, contract)  # such letters would be loaded
+        mend(readable, contract, spare)  # such letters would be loaded
     elif not all(_quotes_pair(path, contract) for path in readable.files):
         # DuckDB says so only where it scans few files (see _quotes_pair): a large file is scanned alone, others are mended at once
         readable.alone = len(readable.files) == 1 and readable.files[0].stat().st_size > _MENDED_AT_ONCE
         if not readable.alone:
-            mend(readable, contract)
+            mend(readable, contract, spare)
     return readable
 
 
@@ -143,42 +148,67 @@ def _quotes_pair(path: Path, contract: SourceContract) -> bool:
     return seen % 2 == 0
 
 
-def mend(readable: Readable, contract: SourceContract) -> None:
-    """Take records that cannot be split out of files DuckDB would refuse, and number the others. Slow; for broken files only."""
+def mend(readable: Readable, contract: SourceContract, spare: Mapping[str, tuple[str, ...]] = NO_HEADERS) -> None:
+    """Take records that cannot be split out of files DuckDB would refuse, and number the others. Slow; for broken files only.
+
+    `spare`: headers whose cells are emptied where bytes are not of the encoding, with the columns made of each. Headers that the
+    contract does not take are spare too, and nobody need be told; a bad byte anywhere else costs the record.
+    """
     row_no = 0
     width = len(readable.header)
+    taken = {*contract.headers, *(c.header for c in contract.columns)}
     for path in readable.files:
         clean = path.with_suffix(".clean")
         with clean.open("w", encoding="utf-8", newline="") as target:
             # before Python 3.13 the writer quotes only those line ends that it writes itself: hence both
             writer = csv.writer(target, lineterminator="\r\n", **_csv_format(contract))
-            writer.writerow([*readable.header, ROW_NUMBER])
+            writer.writerow([*readable.header, ROW_NUMBER, SPOILT])
             found = records(path, contract)
             next(found)  # the header, checked before
             for record, raw in found:
                 row_no += 1
                 if len(record) == width + 1 and not record[-1]:
                     record.pop()  # a delimiter at the end of the line, as DuckDB allows it
-                if any("\udc80" <= c <= "\udcff" for c in raw):
-                    text = raw.encode("utf-8", "surrogateescape").decode("latin-1")
-                    readable.bad.append(BadRecord(row_no, "encoding", _shown(text)))
-                elif "\0" in raw:
-                    readable.bad.append(BadRecord(row_no, "encoding", _shown(raw)))
-                elif len(record) != width:
-                    readable.bad.append(BadRecord(row_no, "columns", raw.rstrip("\r\n")[:_RAW]))
+                spoilt = {n for n, cell in enumerate(record) if _foreign(cell)}
+                whole = len(record) == width
+                if "\0" in raw:
+                    readable.bad.append(BadRecord(row_no, "encoding", _shown(_as_latin(raw) if _foreign(raw) else raw)))
+                elif whole and all(readable.header[n] in spare or readable.header[n] not in taken for n in spoilt):
+                    cells = [
+                        {"column_name": column, "rule": "encoding", "raw": _as_latin(record[n])[:RAW]}
+                        for n in sorted(spoilt)
+                        for column in spare.get(readable.header[n], ())
+                    ]
+                    record = ["" if n in spoilt else cell for n, cell in enumerate(record)]
+                    # as hexadecimal digits: whatever quotes and delimiters there are, nothing of it can be taken for one
+                    told = json.dumps(cells).encode().hex() if cells else ""
+                    writer.writerow([*record, row_no, told])
+                elif _foreign(raw):
+                    readable.bad.append(BadRecord(row_no, "encoding", _shown(_as_latin(raw))))
                 else:
-                    writer.writerow([*record, row_no])
+                    readable.bad.append(BadRecord(row_no, "columns", raw.rstrip("\r\n")[:RAW]))
         clean.replace(path)
     readable.numbered = True
 
 
 def _shown(raw: str) -> str:
-    return raw.rstrip("\r\n").replace("\0", "\\x00")[:_RAW]
+    return raw.rstrip("\r\n").replace("\0", "\\x00")[:RAW]
+
+
+def _foreign(text: str) -> bool:
+    """Whether a text holds bytes that are not of the encoding."""
+    return any("\udc80" <= c <= "\udcff" for c in text)
+
+
+def _as_latin(text: str) -> str:
+    return text.encode("utf-8", "surrogateescape").decode("latin-1")
 
 
 def records(path: Path, contract: SourceContract) -> Iterator[tuple[list[str], str]]:
     """The header, then every record of a file that counts for a row's number: its cells, none if it cannot be split, and its lines.
 
+    Lines without anything in any cell are no records: blank ones, and the delimiters alone that spreadsheets leave behind. A cell is
+    nothing if it has no letter to be seen or is one of the contract's words for nothing.
     Bytes that are not UTF-8 come as surrogates (`surrogateescape`).
     """
     csv_format = _csv_format(contract)
@@ -200,7 +230,7 @@ def records(path: Path, contract: SourceContract) -> Iterator[tuple[list[str], s
             else:
                 if record is None:
                     return
-                if record:
+                if any(cell.strip(BLANKS) and cell not in contract.missing for cell in record):
                     yield record, "".join(lines.used)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from connectors import gate, intake
 from connectors.archive import Archive, Receipt
+from connectors.quarantine import spare_headers
 from connectors.readers import Readable, StructureError, unpack
 from connectors.source_contract import SourceContract, parse_source, standard
 from kpi_definitions.documents import read
@@ -207,7 +208,8 @@ class Bench:
         receipt = self.archive.receive(file, table=contract.table, system="x", scope=ASTANA, period="2026-01")
         scratch = self.root / f"scratch{self._number}"
         scratch.mkdir()
-        return unpack(self.archive, receipt.sha256, contract, scratch, name)
+        spare = spare_headers(self.table(contract.table), contract)
+        return unpack(self.archive, receipt.sha256, contract, scratch, name, spare)
 
     def stage(
         self,
@@ -244,6 +246,14 @@ class Bench:
         """(row number, rule) of the rejected rows."""
         return query(
             self.store, "SELECT row_no, broken FROM staged WHERE broken IS NOT NULL ORDER BY delivery_id, row_no"
+        )
+
+    def cells(self) -> list[tuple[int, str, str, str]]:
+        """(row number, column, rule, text) of the cells left empty in rows that pass."""
+        return query(
+            self.store,
+            "SELECT row_no, c.column_name, c.rule, c.raw FROM (SELECT delivery_id, row_no, unnest(emptied) AS c FROM staged WHERE broken IS NULL) "
+            "ORDER BY delivery_id, row_no, 2",
         )
 
     def counts(self) -> dict[int, tuple[int, int]]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
+from connectors.quarantine import CELLS
 from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.model import Initiative, Kpi
 from warehouse.compute import Report, compute
@@ -69,9 +70,9 @@ def deliver(store: Store, table_name: str, *extracts: Extract) -> list[int]:
     table = store.tables[table_name]
     register(store, [Receipt(table_name, e.system, e.scope, e.period) for e in extracts])
     waiting = received(store, table_name)
-    names = ["delivery_id", "row_no", "kato", *table.business_columns, "broken", "raw"]
+    names = ["delivery_id", "row_no", "kato", *table.business_columns, "broken", "emptied", "raw"]
     typed = {"delivery_id": "BIGINT", "row_no": "BIGINT", "kato": "VARCHAR"} | table.business_columns
-    typed |= {"broken": "VARCHAR", "raw": "VARCHAR"}
+    typed |= {"broken": "VARCHAR", "emptied": CELLS, "raw": "VARCHAR"}
     store.con.execute(
         f"CREATE OR REPLACE TEMP TABLE staged ({', '.join(f'{quoted(n)} {sql}' for n, sql in typed.items())})"
     )
@@ -81,7 +82,7 @@ def deliver(store: Store, table_name: str, *extracts: Extract) -> list[int]:
             outcomes.append(Outcome(one.delivery_id, "refused", extract.refused, "test", "1"))
             continue
         filled = [_fill(table, row, extract) for row in extract.rows]
-        rows += [(one.delivery_id, number, *values, None, None) for number, values in enumerate(filled, 1)]
+        rows += [(one.delivery_id, number, *values, None, None, None) for number, values in enumerate(filled, 1)]
         outcomes.append(Outcome(one.delivery_id, "loaded", None, "test", "1", len(filled), len(filled)))
     store.insert("staged", [quoted(n) for n in names], rows)
     load(store, table, "staged", waiting, outcomes, [])

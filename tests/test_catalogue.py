@@ -123,7 +123,11 @@ FAULTS = {
     "share without denominator": (
         replaced("    denominator:\n      aggregate: count(*)\n", ""), ("- code: MGT02-1", 1), "a share needs a denominator"),
     "mean with denominator": (replaced("kind: share", "kind: mean"), ("- code: MGT02-1", 1), "a mean takes no denominator"),
-    "two times": (replaced("      event: due_at\n", "      event: due_at\n      as_of: due_at\n"), ("rows:", 1), "exactly one of event, stock, during and as_of"),
+    "two times": (
+        replaced("      event: due_at\n", "      event: due_at\n      as_of: due_at\n"),
+        ("rows:", 1),
+        "exactly one of event, stock, during and as_of",
+    ),
     "no time": (replaced("      event: due_at\n", ""), ("rows:", 1), "exactly one of event, stock, during and as_of"),
     "unknown kind": (replaced("kind: share", "kind: percentage"), ("kind: percentage", 1), "kind"),
     "unknown group": (replaced("    categories: [republican, regional]", "    categories: [republican, village]"), ("[republican, village]", 1), "categories"),

@@ -75,7 +75,8 @@ def check_books(store: Store) -> None:
     assert query(store, "SELECT * FROM audit.delivery WHERE state <> 'loaded' AND accepted_rows > 0") == []
     assert query(store, "SELECT * FROM audit.delivery WHERE state IN ('refused', 'duplicate') AND reason IS NULL") == []
     assert query(store, "SELECT * FROM audit.delivery WHERE state = 'loaded' AND reason IS NOT NULL") == []
-    quarantined = """SELECT d.delivery_id FROM audit.delivery d LEFT JOIN audit.rejected_row r USING (delivery_id)
+    quarantined = """SELECT d.delivery_id FROM audit.delivery d
+        LEFT JOIN (FROM audit.rejected_row WHERE column_name IS NULL) r USING (delivery_id)
         WHERE d.state = 'loaded' GROUP BY d.delivery_id, d.rejected_rows HAVING count(r.row_no) <> d.rejected_rows"""
     assert query(store, quarantined) == []
     seqs = [row[0] for row in query(store, "SELECT seq FROM audit.ledger ORDER BY seq")]
@@ -417,9 +418,48 @@ def test_row_rules_are_found_with_their_counts(desk: Desk, store: Store) -> None
     assert finding(report, "status-domain") == (False, "warning", "2 rows rejected")
     assert finding(report, "registered-before-closed") == (False, "warning", "1 rows rejected")
     assert finding(report, "registered_at.required") == (False, "warning", "1 rows rejected")
-    assert finding(report, "key.unique") == (False, "warning", "1 rows rejected")
+    assert finding(report, "key.unique") == (True, "warning", "0 rows rejected")
+    assert finding(report, "key.duplicate") == (True, "warning", "1 full duplicates left out, one of each kept")
     assert finding(report, "registered_at.type") == (True, "warning", "0 rows rejected")
     assert finding(report, "scope") == (True, "warning", "0 rows rejected")
+
+
+def test_broken_cells_are_kept_beside_the_rows_that_lost_them(desk: Desk, store: Store) -> None:
+    rows = [appeal(n) for n in range(97)] + [
+        appeal(97, category="x" * 201, channel="y" * 101),
+        appeal(98, channel="y" * 101),
+    ]
+    desk.deliver(text([*rows, appeal(99, status="?", category="x" * 201)]))
+    report = desk.take(store)
+    assert decided(report) == [("loaded", 100, 99, 1)]
+    assert finding(report, "category.length") == (False, "warning", "1 cells left empty")
+    assert finding(report, "channel.length") == (False, "warning", "2 cells left empty")
+    found = query(
+        store,
+        "SELECT row_no, column_name, rule, left(raw, 1), kato, moments IS NOT NULL FROM audit.rejected_row ORDER BY ALL",
+    )
+    assert found == [
+        (98, "category", "category.length", "x", ASTANA, True),
+        (98, "channel", "channel.length", "y", ASTANA, True),
+        (99, "channel", "channel.length", "y", ASTANA, True),
+        (100, None, "status-domain", "{", ASTANA, True),
+    ]
+    # more than 1 % of the rows: the criterion fails as it would by rejected rows
+    assert query(store, "SELECT rule, observed FROM audit.incident WHERE rule <> 'on-time'") == [
+        ("channel.length", "2 cells left empty")
+    ]
+    assert query(store, "SELECT count(*) FROM showcase.fct_appeal WHERE channel IS NULL") == [(2,)]
+
+
+def test_full_duplicates_refuse_no_delivery_and_open_no_incident(desk: Desk, store: Store) -> None:
+    rows = [appeal(n) for n in range(60)]
+    desk.deliver(text(rows + rows[:40] + rows[:40]))
+    report = desk.take(store)
+    assert decided(report) == [("loaded", 140, 60, 80)]
+    assert finding(report, "key.duplicate") == (True, "warning", "80 full duplicates left out, one of each kept")
+    assert finding(report, "rejected-share")[2] == "rejected_percent = 0"
+    assert finding(report, "repeated-keys")[2] == "duplicate_percent = 0"
+    assert query(store, "SELECT * FROM audit.incident WHERE rule <> 'on-time'") == []
 
 
 def test_rows_in_doubt_are_kept_and_counted(desk: Desk, store: Store) -> None:
@@ -444,10 +484,10 @@ def test_too_many_gaps_are_a_warning(desk: Desk, store: Store, missing: int, pas
 
 @pytest.mark.parametrize(("repeated", "passed"), [(1, True), (3, False)])
 def test_too_many_repeated_keys_are_a_warning(desk: Desk, store: Store, repeated: int, passed: bool) -> None:
-    rows = [appeal(n) for n in range(100 - repeated)] + [appeal(n) for n in range(repeated)]
+    rows = [appeal(n) for n in range(400 - repeated)] + [appeal(n, category="other") for n in range(repeated)]
     desk.deliver(text(rows))
     report = desk.take(store)
-    assert decided(report) == [("loaded", 100, 100 - repeated, repeated)]
+    assert decided(report) == [("loaded", 400, 400 - 2 * repeated, 2 * repeated)]
     assert finding(report, "repeated-keys")[:2] == (passed, "warning")
 
 
@@ -689,12 +729,12 @@ def test_receipts_wait_until_they_are_decided_on(desk: Desk, store: Store) -> No
 
 
 def test_a_crash_row_keeps_its_way_back_to_the_record(desk: Desk, store: Store) -> None:
-    receipt = desk.deliver(text([crash(1), crash(2, injured="x"), *(crash(n) for n in range(3, 20))]), "fct_crash")
+    receipt = desk.deliver(text([crash(1), crash(2, deaths_30d="x"), *(crash(n) for n in range(3, 20))]), "fct_crash")
     desk.take(store)
     found = query(
         store,
         "SELECT d.receipt_id, d.sha256, s.row_no FROM showcase.fct_crash s JOIN audit.delivery d USING (delivery_id) WHERE crash_id = 'C3'",
     )
     assert found == [(receipt.receipt_id, receipt.sha256, 3)]
-    assert query(store, "SELECT delivery_id, row_no, rule FROM audit.rejected_row") == [(1, 2, "injured.type")]
+    assert query(store, "SELECT delivery_id, row_no, rule FROM audit.rejected_row") == [(1, 2, "deaths_30d.type")]
     assert query(store, "SELECT DISTINCT kato FROM showcase.fct_crash") == [(ASTANA,)]

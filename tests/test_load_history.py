@@ -13,6 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from intake_support import AKTAU, ALMATY, ASTANA, ZHANAOZEN, Desk, query
 
+from connectors.quarantine import CELLS
 from tests.support import Receipt
 from warehouse.load import Delivery, Outcome, Store, as_of, decided, load, received, register, same_bytes
 from warehouse.periods import parse_period
@@ -52,7 +53,7 @@ def fill(store: Store, table: str, waiting: Sequence[Delivery], extracts: Sequen
     """Decide on registered deliveries, with the rows of these extracts."""
     contract = store.tables[table]
     types = {"delivery_id": "BIGINT", "row_no": "BIGINT", "kato": "VARCHAR"} | contract.business_columns
-    types |= {"broken": "VARCHAR", "raw": "VARCHAR"}
+    types |= {"broken": "VARCHAR", "emptied": CELLS, "raw": "VARCHAR"}
     store.con.execute(
         f"CREATE OR REPLACE TEMP TABLE staged ({', '.join(f'{name} {sql_type}' for name, sql_type in types.items())})"
     )

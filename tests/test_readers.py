@@ -33,7 +33,7 @@ from intake_support import (
 )
 
 from connectors import heading, members
-from connectors.readers import StructureError
+from connectors.readers import StructureError, records
 from connectors.source_contract import SHIPPED, SourceContract, parse_source, standard
 from kpi_definitions.documents import DocumentError, read
 
@@ -650,20 +650,18 @@ def test_another_quote_character(bench: Bench) -> None:
         ("A3,2026-01-05 10:00:00,,,,OPEN", "columns"),
         (f"A3,{ROW},one,two", "columns"),
         (f"A3,{ROW},more", "columns"),
-        ("   ", "columns"),
         ("# 3 rows", "columns"),
         (f'A3,"{ROW}', "columns"),
         (f'A3,{ROW[:-5]}"fal', "columns"),
         (f'"A"3,{ROW}', "columns"),
         (f"A\udcff3,{ROW}", "encoding"),
-        (f"A3,{ROW.replace('roads', chr(0xDCD0))}", "encoding"),
+        (f"A3,{ROW.replace('OPEN', chr(0xDCD0))}", "encoding"),
     ],
     ids=[
         "one cell",
         "short",
         "two too many",
         "one too many",
-        "blanks",
         "comment",
         "unterminated quote",
         "quote cut in the last cell",
@@ -688,6 +686,55 @@ def test_a_record_that_cannot_be_split_is_quarantined_and_the_others_load(
     assert bench.broken() == [(position, rule)]
     expected = line if rule == "columns" else line.encode("utf-8", "surrogateescape").decode("latin-1")
     assert bench.raw(position) == expected
+
+
+def test_bytes_of_another_encoding_cost_the_cell_where_the_row_can_do_without(bench: Bench) -> None:
+    lines = appeals(4).splitlines()
+    lines[2] = lines[2].replace("roads", "\udcc4\udcee\udcf0").replace("phone", "\udcf2")
+    for body in ("\n".join(lines), "\n".join([*lines, "A9,cut"])):
+        assert bench.stage(body.encode("utf-8", "surrogateescape")) == {}
+        assert bench.accepted("row_no, category, channel") == [
+            (1, "roads", "phone"), (2, None, None), (3, "roads", "phone"), (4, "roads", "phone")]  # fmt: skip
+        assert bench.cells() == [(2, "category", "encoding", "Äîð"), (2, "channel", "encoding", "ò")]
+
+
+def test_bytes_of_another_encoding_under_a_header_nobody_takes_cost_nothing(bench: Bench) -> None:
+    columns = "      - {name: crash_id, physicalName: id}\n      - {name: occurred_at, physicalName: when}\n      - {name: deaths_30d, physicalName: dead}\n"
+    made = """      - {name: district_id, transformLogic: "upper(area)", transformSourceObjects: [area]}\n"""
+    contract = bench.contract(contract_text("x", "fct_crash", columns + made, settings={"otherHeaders": "ignore"}))
+    body = "id,when,dead,area,note\nC1,2026-01-05,0,d1,\udcff\nC2,2026-01-05,0,\udcff,n\n\udcff,2026-01-05,0,d1,n\n"
+    bench.stage(body.encode("utf-8", "surrogateescape"), table="fct_crash", contract=contract)
+    assert bench.accepted("crash_id, district_id") == [("C1", "D1"), ("C2", None)]
+    assert bench.cells() == [(2, "district_id", "encoding", "ÿ")]
+    assert bench.broken() == [(3, "encoding")]
+
+
+NOTHING = ["   ", ",,,,,,,,", '"",,"","",,,,,', " ,\t,\u00a0,,,,,,", ",,", ",,,,,,,,,,", "\ufeff"]
+
+
+@pytest.mark.parametrize("line", NOTHING)
+@pytest.mark.parametrize("harm", ["", "A0,cut\n"])
+def test_a_row_without_anything_in_its_cells_is_no_row(bench: Bench, line: str, harm: str) -> None:
+    """Not received, not rejected, and the rows after it keep their numbers whichever way the file is read."""
+    lines = appeals(3).splitlines()
+    content = "\n".join([*lines[:2], line, line, *lines[2:], line]) + "\n" + harm
+    assert bench.stage(content) == {}
+    assert bench.accepted("row_no, appeal_id") == [(1, "A1"), (2, "A2"), (3, "A3")]
+    assert bench.broken() == ([(4, "columns")] if harm else [])
+    file = bench.root / "blank.csv"
+    file.write_text(content, encoding="utf-8")
+    found = list(records(file, standard(bench.table("fct_appeal"))))[1:]
+    assert [cells[0] for cells, _ in found][:3] == ["A1", "A2", "A3"]
+    assert len(found) == 3 + bool(harm)
+
+
+def test_a_row_of_words_for_nothing_or_with_one_cell_nobody_takes(bench: Bench) -> None:
+    columns = "      - {name: crash_id, physicalName: id}\n      - {name: occurred_at, physicalName: when}\n      - {name: deaths_30d, physicalName: dead}\n"
+    settings = {"otherHeaders": "ignore", "missingValues": "['', '-']"}
+    contract = bench.contract(contract_text("x", "fct_crash", columns, settings=settings))
+    bench.stage("id,when,dead,note\n-,-,-,\nC2,2026-01-05,0,\n,,,7\n", table="fct_crash", contract=contract)
+    assert bench.accepted("row_no, crash_id") == [(1, "C2")]
+    assert bench.broken() == [(2, "crash_id.required")]
 
 
 def test_a_delimiter_at_the_end_of_the_lines_is_no_further_cell(bench: Bench) -> None:

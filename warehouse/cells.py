@@ -1,7 +1,7 @@
 """Which cells a computation is asked for. A cell is one KPI, one settlement, one period.
 
 Asked for are the periods that close in the given months, and of what was computed before only the cells whose ground has moved
-since: changed rows, new or refused deliveries, closed incidents, a new definition in force, a late-data window that has closed.
+since: changed rows, new or refused deliveries, incidents opened or closed, a new definition in force, a late-data window that has closed.
 What changed is read off the ledger sequences in the tables themselves.
 """
 
@@ -28,10 +28,11 @@ SELECT w.kpi_code, w.version, w.last, v.kato, v.state, p.id AS period_id, p.peri
 FROM wanted w JOIN kpi.value v USING (kpi_code)
 JOIN registry.period p ON p.id = v.period_id AND p.grain = w.grain AND p.period_start >= w.starts AND p.period_start < w.ends
 WHERE v.valid_to_seq IS NULL AND w.last IS NOT NULL"""
-# deliveries decided on, and those of closed incidents: which table, settlement and days, and when
+# deliveries decided on, and those of incidents opened or closed: which table, settlement and days, and when
 _DECIDED = """CREATE OR REPLACE TEMP TABLE decided AS
 SELECT d.table_name, s.kato, d.period_start, d.period_end, max(seq) AS seq
 FROM (SELECT delivery_id, loaded_seq AS seq FROM audit.delivery WHERE loaded_seq > {since}
+      UNION ALL SELECT delivery_id, opened_seq FROM audit.incident WHERE opened_seq > {since}
       UNION ALL SELECT delivery_id, closed_seq FROM audit.incident WHERE closed_seq > {since}) n
 JOIN audit.delivery d USING (delivery_id) LEFT JOIN registry.settlement s ON d.scope = s.kato OR d.scope = 'KZ' OR d.scope = s.kato2
 GROUP BY ALL"""

@@ -11,7 +11,7 @@ import importlib.util
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -29,6 +29,7 @@ from warehouse.rules import (
     agreed_rules,
     common_rules,
     custom,
+    form_rule,
     implied_rules,
     qualities,
     rule_of,
@@ -45,7 +46,7 @@ SYSTEM_COLUMNS: Mapping[str, tuple[str, str]] = {
 }
 SNAPSHOT_COLUMN = ("snapshot_date", "DATE", "First day after the period whose end state this row describes")
 SEVERITIES = ("error", "warning")
-_RESERVED = ("broken", "raw", "file_index")  # names the first gate needs for itself
+_RESERVED = ("broken", "emptied", "raw", "file_index")  # names the first gate needs for itself
 # what is written into SQL as it stands
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 SQL_TYPE = re.compile(
@@ -128,6 +129,23 @@ class Table:
         return ("kato", *self.key, *((SNAPSHOT_COLUMN[0],) if self.snapshot else ()))
 
     @cached_property
+    def identifiers(self) -> tuple[str, ...]:
+        """Text columns of the key, of references and referred to: compared in a normal form, see warehouse/identifiers.py."""
+        return tuple(c.name for c in self.columns if any(r.id == f"{c.name}.form" for r in c.rules))
+
+    @cached_property
+    def optional(self) -> frozenset[str]:
+        """Columns whose broken cell does not cost the row: neither required nor of the key, and no date or time.
+
+        A date decides which period a row belongs to, or where it stands in its course: with a hole there it is another row.
+        """
+        return frozenset(
+            c.name
+            for c in self.columns
+            if not c.required and c.name not in self.key and c.sql_type.upper() not in {"DATE", "TIMESTAMP"}
+        )
+
+    @cached_property
     def all_rules(self) -> tuple[Rule, ...]:
         """Row rules of the columns, row rules of the table, delivery rules: in the order they are applied."""
         return (*(r for c in self.columns for r in c.rules), *self.row_rules, *self.delivery_rules)
@@ -197,7 +215,19 @@ def _read_tables(folder: Path) -> dict[str, Table]:
         tables[table.name] = table
     if faults:
         raise DocumentError(faults)
-    return tables
+    referred = {(one.table, one.target) for table in tables.values() for one in table.references}
+    return {name: _with_form(table, referred) for name, table in tables.items()}
+
+
+def _with_form(table: Table, referred: Collection[tuple[str, str]]) -> Table:
+    """The table, its text columns that others refer to known as identifiers too."""
+    columns = tuple(
+        replace(c, rules=(*c.rules, form_rule(c.name)))
+        if (table.name, c.name) in referred and c.sql_type.upper() == "VARCHAR" and c.name not in table.identifiers
+        else c
+        for c in table.columns
+    )
+    return table if columns == table.columns else replace(table, columns=columns)
 
 
 def parse_table(document: Document) -> Table:
@@ -286,7 +316,8 @@ def parse_table(document: Document) -> Table:
     latency, agreed_from = _service_level(document)
     snapshot = custom(document.data).get("delivery", "period") == "snapshot"
     usual = usual_of(document, SNAPSHOT_COLUMN[0] if snapshot else None, faults)
-    common = (*common_rules(key), *usual_rules(usual, snapshot), *agreed_rules(latency, references))
+    named = [c.name for c in columns if c.name in key and any(r.id == f"{c.name}.form" for r in c.rules)]
+    common = (*common_rules(key, named), *usual_rules(usual, snapshot), *agreed_rules(latency, references))
     rules = [*(r for c in columns for r in c.rules), *row_rules, *common, *delivery_rules]
     for rule in rules:
         if rule.criterion not in CRITERIA:

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from typing import Any
 
+import duckdb
+
 from warehouse.assertions import Cut, overlap
 from warehouse.contracts import Table
 from warehouse.periods import parse_period
@@ -75,6 +77,7 @@ class Finding:
     observed: str
     expected: str
     failing_rows: int | None = None  # of a rule on rows; a rule on the delivery as a whole has none
+    concerns: tuple[int, ...] = ()  # other deliveries, loaded before, whose rows are as much in doubt by it
 
 
 @dataclass(frozen=True)
@@ -325,7 +328,7 @@ def load(
 ) -> None:
     """Write the decisions on a batch of deliveries of one table, and the rows of those accepted, in one transaction.
 
-    `staged` is a relation (delivery_id, row_no, kato, business columns, broken, raw), `repeated` one (delivery_id, row_no, key) of all
+    `staged` is a relation (delivery_id, row_no, kato, business columns, broken, emptied, raw), `repeated` one (delivery_id, row_no, key) of all
     its unbroken rows whose key stands in another delivery's row too, and perhaps of more (None: of all). What gives way to what: adr/0020.
     """
     by_id = {d.delivery_id: d for d in deliveries}
@@ -354,11 +357,8 @@ def load(
             FROM batch b WHERE d.delivery_id = b.delivery_id""",
             [now],
         )
-        if any(o.received for o in outcomes):
-            con.execute(
-                f"INSERT INTO audit.rejected_row SELECT delivery_id, row_no, NULL, broken, kato, {moments(table)}, raw FROM {staged} "
-                "JOIN batch USING (delivery_id) WHERE broken IS NOT NULL ORDER BY ALL"
-            )
+        quarantined = _quarantine(con, table, staged) if any(o.received for o in outcomes) else 0
+        findings = list(findings)
         written: list[tuple[Any, ...]] = []
         for turn in sorted(set(turns.values())):
             here = {o.delivery_id: seqs[o.delivery_id] for o in outcomes if turns.get(o.delivery_id) == turn}
@@ -399,13 +399,13 @@ def load(
             [f.name for f in fields(Corrected)],
             [astuple(c) for c in corrected if c.delivery_id in loaded],
         )
-        opened, closed = journal(store, table.name)
+        opened, closed = journal(store, table.name, ((f.delivery_id, f.rule, o) for f in findings for o in f.concerns))
         what = {
             "deliveries decided": True,
             "check results": True,
             "delivery profiles": bool(gaps),
             "corrections": bool(corrected),
-            "rejected rows": any(o.rejected for o in outcomes),
+            "rejected rows": quarantined > 0,
             "incidents opened": opened > 0,
             "incidents closed": closed > 0,
         }
@@ -446,6 +446,17 @@ def _orders(store: Store, deliveries: Iterable[Delivery]) -> dict[int, int]:
         f"SELECT delivery_id, order_seq FROM audit.delivery WHERE delivery_id IN ({', '.join(map(str, again))}) AND order_seq IS NOT NULL"
     ).fetchall()
     return {again[first]: order for first, order in rows}
+
+
+def _quarantine(con: duckdb.DuckDBPyConnection, table: Table, staged: str) -> int:
+    """Keep the rejected rows of `batch`, and the cells left empty of its other rows. Returns how many."""
+    rows = f"""SELECT delivery_id, row_no, NULL AS column_name, broken AS rule, kato, {moments(table)} AS moments, raw
+FROM {staged} JOIN batch USING (delivery_id) WHERE broken IS NOT NULL"""
+    cells = f"""SELECT delivery_id, row_no, cell.column_name, cell.rule, kato, moments, cell.raw
+FROM (SELECT delivery_id, row_no, kato, {moments(table)} AS moments, unnest(emptied) AS cell FROM {staged} JOIN batch USING (delivery_id)
+      WHERE broken IS NULL AND emptied IS NOT NULL)"""
+    found = (con.execute(f"INSERT INTO audit.rejected_row {sql} ORDER BY ALL").fetchone() for sql in (rows, cells))
+    return sum(int(row[0]) for row in found if row)
 
 
 def moments(table: Table) -> str:

@@ -14,11 +14,12 @@ from kpi_definitions.model import Kind
 from warehouse.assertions import covers
 from warehouse.load import as_of
 from warehouse.locks import only_reads
+from warehouse.rules import DAYS, DUPLICATE
 from warehouse.sql import literal
 from warehouse.store import Store
 
-# rules by which a row belongs to another delivery, which has it or is missing itself
-ELSEWHERE = ("days",)
+# rules by which a row belongs to another delivery, which has it or is missing itself; and by which it is there already
+ELSEWHERE = (DAYS, DUPLICATE)
 _SCOPE = "(f.scope = s.kato OR f.scope = 'KZ' OR f.scope = s.kato2)"
 # a row that names another place than its delivery's only settlement may be that one's; in the file of a region it is not any other's
 _CONCERNS = f"{_SCOPE} AND (f.kato = s.kato OR length(f.scope) = 9 OR f.kato IS NULL OR NOT regexp_full_match(f.kato, '[0-9]{{9}}'))"

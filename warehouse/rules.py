@@ -10,9 +10,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from warehouse.identifiers import well_formed
 from warehouse.sql import literal, quoted
 
-# what a delivery is judged on: columns of its profile (connectors/gate.py), and the expectations contracts may use
+# rules that every table has, by names that other modules ask for
+REPEATED, DUPLICATE, TWINS = "key.unique", "key.duplicate", "key.twins"
+
+# what a delivery is judged on: columns of its profile (connectors/profile.py), and the expectations contracts may use
 PROFILE = (
     "received",
     "accepted",
@@ -67,6 +71,7 @@ class Rule:
     expectation: str | None = None  # Great Expectations type, e.g. expect_column_values_to_be_between
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     criterion: str = "truthfulness"  # of the law's eight
+    column: str | None = None  # the one column whose cell the rule is about; None: about the row or the delivery
 
     @property
     def incident_kind(self) -> str:
@@ -93,8 +98,27 @@ def custom(holder: Mapping[str, Any]) -> dict[str, Any]:
     return {p["property"]: p["value"] for p in holder.get("customProperties", [])}
 
 
+def is_identifier(prop: Mapping[str, Any], sql_type: str) -> bool:
+    """Whether a column holds identifiers as far as its own contract tells: text of the key or a reference, and no code list."""
+    listed = any("validValues" in (quality.get("arguments") or {}) for quality in prop.get("quality") or [])
+    return sql_type.upper() == "VARCHAR" and not listed and bool(prop.get("primaryKey") or prop.get("relationships"))
+
+
+def form_rule(name: str) -> Rule:
+    """What an identifier must look like: see warehouse/identifiers.py."""
+    return Rule(
+        f"{name}.form",
+        f"{name} is an identifier as its system writes it: one alphabet in a word, nothing invisible, no trace of a spreadsheet",
+        "conformity",
+        "error",
+        predicate=well_formed(quoted(name)),
+        criterion="accuracy",
+        column=name,
+    )
+
+
 def implied_rules(prop: Mapping[str, Any], sql_type: str) -> Iterator[Rule]:
-    """What type, obligation, range, length and pattern of a column demand of each row."""
+    """What type, obligation, form, range, length and pattern of a column demand of its cell in each row."""
     name, col = prop["name"], quoted(prop["name"])
     options = prop.get("logicalTypeOptions", {})
     if sql_type.upper() != "VARCHAR":  # any text is text
@@ -105,17 +129,20 @@ def implied_rules(prop: Mapping[str, Any], sql_type: str) -> Iterator[Rule]:
             "error",
             predicate="",
             criterion="accuracy",
+            column=name,
         )
     if prop.get("required") or prop.get("primaryKey"):
         yield Rule(
             f"{name}.required", f"{name} is not empty", "completeness", "error",
-            predicate=f"{col} IS NOT NULL", criterion="completeness",
+            predicate=f"{col} IS NOT NULL", criterion="completeness", column=name,
         )  # fmt: skip
+    if is_identifier(prop, sql_type):
+        yield form_rule(name)
     bounds = [(">=", "minimum"), (">", "exclusiveMinimum"), ("<=", "maximum"), ("<", "exclusiveMaximum")]
     parts = [f"{col} {sign} {literal(options[option])}" for sign, option in bounds if option in options]
     if parts:
         words = " and ".join(f"{sign} {options[option]}" for sign, option in bounds if option in options)
-        yield Rule(f"{name}.range", f"{name} {words}", "accuracy", "error", predicate=" AND ".join(parts))
+        yield Rule(f"{name}.range", f"{name} {words}", "accuracy", "error", predicate=" AND ".join(parts), column=name)
     lengths = [
         f"length({col}) {sign} {options[o]}" for sign, o in ((">=", "minLength"), ("<=", "maxLength")) if o in options
     ]
@@ -127,6 +154,7 @@ def implied_rules(prop: Mapping[str, Any], sql_type: str) -> Iterator[Rule]:
             "error",
             predicate=" AND ".join(lengths),
             criterion="accuracy",
+            column=name,
         )
     if "pattern" in options:
         yield Rule(
@@ -136,6 +164,7 @@ def implied_rules(prop: Mapping[str, Any], sql_type: str) -> Iterator[Rule]:
             "error",
             predicate=f"regexp_full_match({col}, {literal(options['pattern'])})",
             criterion="accuracy",
+            column=name,
         )
 
 
@@ -160,7 +189,7 @@ def rule_of(quality: Mapping[str, Any], column: str | None) -> Rule | None:
         and "validValues" in quality.get("arguments", {})
     ):
         values = ", ".join(literal(v) for v in quality["arguments"]["validValues"])
-        how = {"predicate": f"{quoted(column)} IN ({values})", "criterion": "comparability"}
+        how = {"predicate": f"{quoted(column)} IN ({values})", "criterion": "comparability", "column": column}
     elif column and metric == "nullValues" and quality.get("unit") == "percent" and "mustBeLessOrEqualTo" in quality:
         kwargs = {"column": f"null_percent__{column}", "max_value": quality["mustBeLessOrEqualTo"]}
         how = {"expectation": between, "kwargs": kwargs, "criterion": "completeness"}
@@ -190,13 +219,27 @@ def _judgeable(implementation: Mapping[str, Any]) -> bool:
     return implementation.get("type") in EXPECTATIONS and (column in PROFILE or column.startswith(PROFILE_OF))
 
 
-def common_rules(key: Iterable[str]) -> tuple[Rule, ...]:
-    """What every delivery of every table must meet, whatever its contract says."""
+def common_rules(key: Iterable[str], identifiers: Iterable[str] = ()) -> Iterator[Rule]:
+    """What every delivery of every table must meet, whatever its contract says.
+
+    Rows that give one key with different values are all rejected: which of them holds would depend on the order of lines. Rows
+    that are full duplicates of another harm nothing: one is kept, and the others count as not loaded by a rule of their own, which
+    fails no delivery and is left out of `rejected_percent` and `duplicate_percent`.
+    """
     between = "expect_column_values_to_be_between"
-    return (
+    named = ", ".join(key)
+    yield from (
         Rule(
-            "key.unique",
-            f"{', '.join(key)} is given once; of repeated ones the last row counts, the others are rejected",
+            REPEATED,
+            f"{named} is given once; rows that give it again with other values are rejected, all of them",
+            "uniqueness",
+            "error",
+            predicate="",
+            criterion="uniqueness",
+        ),
+        Rule(
+            DUPLICATE,
+            "Rows equal to another in every column are left out, one of them is kept; told, and no fault",
             "uniqueness",
             "error",
             predicate="",
@@ -256,7 +299,7 @@ def common_rules(key: Iterable[str]) -> tuple[Rule, ...]:
         ),
         Rule(
             "repeated-keys",
-            "At most 1 % of the rows repeat a key",
+            "At most 1 % of the rows repeat a key with other values",
             "uniqueness",
             "warning",
             expectation=between,
@@ -264,6 +307,14 @@ def common_rules(key: Iterable[str]) -> tuple[Rule, ...]:
             criterion="uniqueness",
         ),
     )
+    if names := ", ".join(identifiers):
+        yield Rule(
+            TWINS,
+            f"No two rows of a settlement differ in {names} only by letter case, leading zeros or look-alike letters",
+            "uniqueness",
+            "warning",
+            criterion="uniqueness",
+        )
 
 
 def agreed_rules(latency_days: int | None, references: Iterable[Reference]) -> Iterator[Rule]:

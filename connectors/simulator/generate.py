@@ -237,7 +237,10 @@ class _Extraction:
 
     def _file(self, incident: str) -> str:
         """The SELECT whose result is the file: text under the file's headers, mistakes put in."""
-        wrong = [m for m in mistakes(self.table, self.layout) if incident != "unreadable" or m.kind == "unreadable"]
+        wrong = mistakes(self.table, self.layout)
+        if incident == "unreadable":  # in cells that cost the row, if there are such
+            wrong = [m for m in wrong if m.kind == "unreadable"]
+            wrong = [m for m in wrong if not m.instead.keys() <= self.table.optional] or wrong
         rows = self._rows(self.period)
         phase = self._salt_of(self.period, "bad") % BAD_STRIDE
         spoilt = "FALSE"
