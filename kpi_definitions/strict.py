@@ -184,8 +184,15 @@ class _Look:
         return self._value(node)
 
     def _value(self, node: exp.Expr) -> str:
-        if isinstance(node, exp.Coalesce):
-            return self._compared(node, node.this, *node.expressions, codes=False)
+        if isinstance(node, exp.Coalesce | exp.Greatest | exp.Least):
+            kind = self._compared(node, node.this, *node.expressions, codes=False)
+            mixed = kind == _DATE and any(self.kind(one) == _TIME for one in node.expressions)
+            return _TIME if mixed else kind  # a date beside a time is taken as its midnight
+        if isinstance(node, exp.TimestampTrunc):
+            kind = self.kind(node.this)
+            if kind not in (_DATE, _TIME, _NULL):
+                self._say("literal.type", f"{_text(node)} is of {kind}", "it takes a date or a time")
+            return kind
         if isinstance(node, exp.Neg | exp.Abs):
             kind = self.kind(node.this)
             if kind not in (*_NUMBERS, _NULL):

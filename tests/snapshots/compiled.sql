@@ -108,7 +108,7 @@ GROUP BY c.kato, c.period_id;
 
 -- ECO01-2 version 2: Valid data capture of automatic air stations
 SELECT c.kato, c.period_id,
-       CAST(SUM(DATE_DIFF('HOUR', GREATEST(t.since, c.period_start), LEAST(COALESCE(t.until, c.period_end), c.period_end))) AS DECIMAL(38,6)) AS eco01_2_v2_d
+       CAST(SUM(24 * DATE_DIFF('DAY', GREATEST(t.since, c.period_start), LEAST(COALESCE(t.until, c.period_end), c.period_end))) AS DECIMAL(38,6)) AS eco01_2_v2_d
 FROM showcase.dim_air_station AS t
 JOIN cells AS c ON t.kato = c.kato AND t.snapshot_date = c.period_end_population_date AND t."since" < c.period_end AND (t."until" IS NULL OR t."until" > c.period_start)
 GROUP BY c.kato, c.period_id;
