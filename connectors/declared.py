@@ -60,6 +60,12 @@ def hold(
     marked = f"SELECT delivery_id, row_no FROM {staged} WHERE broken IN ({literal(DAYS)}, {literal(KEY_REUSED)})"
     con.execute(f"DELETE FROM {repeated} WHERE (delivery_id, row_no) IN (SELECT (delivery_id, row_no) FROM ({marked}))")
     con.execute("DROP TABLE arriving")
+    told = {(f.delivery_id, f.rule) for f in findings}
+    rules = {rule.id: rule for rule in table.delivery_rules}
+    findings += [
+        Finding(d.delivery_id, rule, "warning", rules[rule].dimension, True, "nothing of the kind", rules[rule].description)
+        for d in batch for rule in (DAYS_SHARE, OTHER_SYSTEM, BYTES_ELSEWHERE) if (d.delivery_id, rule) not in told
+    ]  # fmt: skip
     return findings
 
 

@@ -265,7 +265,7 @@ def _overlapping(con: duckdb.DuckDBPyConnection, table: Table) -> dict[int, int]
 
     A quarter replaces a part of its year, a region its cities; the very same slice is told by the deliveries' own counts.
     """
-    cut, name = cut_column(table), literal(table.name)
+    cut, name = table.cut.by, literal(table.name)  # without a cut nothing is taken from other slices
     days = "o.period_end = l.period_end" if table.snapshot else "o.period_start < l.period_end AND o.period_end > l.period_start"  # fmt: skip
     pairs = con.execute(f"""CREATE OR REPLACE TEMP TABLE overlapping AS
 SELECT l.delivery_id, o.delivery_id AS earlier, l.scope, l.period_start, l.period_end FROM looking l JOIN audit.delivery o ON o.table_name = {name}
@@ -338,9 +338,10 @@ JOIN (VALUES {values}) v(brought, stands) ON v.brought = s.delivery_id WHERE s.d
     label = " || ' ' || ".join(("kato", *(f"coalesce(CAST({quoted(c)} AS VARCHAR), '')" for c in table.usual.panel)))
     if table.usual.panel:
         label = label.removeprefix("kato || ' ' || ")
+    named_only = "".join(f" AND {quoted(c)} IS NOT NULL" for c in table.usual.panel)  # what has no name is no unit
     rows = con.execute(f"""WITH former AS ({former}), asked AS (FROM (VALUES {asked}) a(delivery_id, earlier)),
 lacking AS (SELECT a.delivery_id, a.earlier, {key}, {label} AS unit FROM asked a JOIN former USING (earlier)
-    ANTI JOIN units u USING (delivery_id, {key}) WHERE former.rows >= {least})
+    ANTI JOIN units u USING (delivery_id, {key}) WHERE former.rows >= {least}{named_only})
 SELECT delivery_id, earlier, count(*), list(unit ORDER BY unit)[:{_NAMED}] FROM lacking GROUP BY ALL""").fetchall()
     found = {}
     for number, earlier, count, named in rows:

@@ -53,8 +53,13 @@ def profile(
             f"NOT EXISTS (FROM audit.delivery o WHERE o.table_name = {literal(table.name)} AND o.state = 'loaded' "
             "AND (o.system, o.scope, o.period_id) = (d.system, d.scope, d.period_id) AND o.delivery_id < d.delivery_id)"
         )
+        # nor for what was due before the system delivered at all: a history is loaded when the system is connected
+        begun = (
+            f" AND d.period_end + {table.latency_days} >= (SELECT CAST(min(o.received_at) AT TIME ZONE 'Asia/Almaty' AS DATE) FROM audit.delivery o "
+            f"WHERE o.table_name = {literal(table.name)} AND (o.system, o.scope) = (d.system, d.scope))"
+        )
         late = (
-            f"CASE WHEN {first}{agreed} THEN date_diff('day', d.period_end + {table.latency_days}, "
+            f"CASE WHEN {first}{agreed}{begun} THEN date_diff('day', d.period_end + {table.latency_days}, "
             "CAST(d.received_at AT TIME ZONE 'Asia/Almaty' AS DATE)) END"
         )
     extra += "".join(

@@ -146,7 +146,7 @@ class Kpi(Strict):
         None,
         ge=0,
         description="How wide the bounds of a value may be, in its unit, before it is marked low coverage (OBS_STATUS U): rejected rows counted "
-        "for and against. Left out: one point of a percentage, of anything else 1 % of the value (our proposal)",
+        "for and against. Left out: one point of a percentage, of anything else 5 % of the value (our proposal)",
     )
     late_data_days: int = Field(
         ge=0, description="Days after the period's end while late data may come: provisional till then"

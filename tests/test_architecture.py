@@ -24,6 +24,7 @@ ALLOWED = {
         "warehouse.sql",
         "warehouse.periods",
         "warehouse.load",
+        "warehouse.identifiers",
         "warehouse.names",
         "warehouse.withdrawals",
         "kpi_definitions.documents",

@@ -29,10 +29,11 @@ from warehouse.store import Home, Store, writing
 EXAMPLE = Path(__file__).parents[1] / "examples" / "corrections" / "COR-2026-001.yaml"
 HEADER = "appeal_id,registered_at,due_at,first_answer_at,closed_at,status,category,channel,is_emergency\n"
 ROWS = {
-    "A1": "A1,2026-01-05T08:00:00,2026-01-10T12:00:00,,2026-01-09T12:00:00,CLOSED,,,false\n",
-    "A2": "A2,2026-01-05T08:00:00,2026-01-10T12:00:00,,2026-01-12T12:00:00,CLOSED,,,false\n",
+    "A1": "A1,2026-01-05T08:00:00,2026-01-10T12:00:00,2026-01-06T12:00:00,2026-01-09T12:00:00,CLOSED,,,false\n",
+    "A2": "A2,2026-01-05T08:00:00,2026-01-10T12:00:00,2026-01-06T12:00:00,2026-01-12T12:00:00,CLOSED,,,false\n",
     **{
-        f"B{n}": f"B{n},2026-01-05T08:00:00,2026-01-20T12:00:00,,2026-01-09T12:00:00,CLOSED,,,false\n" for n in range(8)
+        f"B{n}": f"B{n},2026-01-05T08:00:00,2026-01-20T12:00:00,2026-01-06T12:00:00,2026-01-09T12:00:00,CLOSED,,,false\n"
+        for n in range(8)
     },
 }
 CATALOGUE = only(load_catalogue(), "MGT02-1")

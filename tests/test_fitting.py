@@ -10,6 +10,7 @@ import pytest
 
 from tests.support import Extract, deliver
 from warehouse import store as module
+from warehouse.assertions import Asserts, Cut
 from warehouse.contracts import Column, Table, load_tables
 from warehouse.store import Home, StoreError, shipped_fingerprint, writing
 
@@ -59,7 +60,7 @@ REFUSED = [
     (dropped, {}, r"showcase\.fct_appeal has a column channel"),
     (retyped, {}, r"showcase\.fct_appeal\.channel is VARCHAR in the warehouse and INTEGER in"),
     (required, {}, r"asks for note in every row, and showcase\.fct_appeal has rows without; make it optional"),
-    (lambda _: None, {"snapshot": True}, r"asks for snapshot_date in every row"),
+    (lambda _: None, {"cut": Cut(Asserts.SNAPSHOT)}, r"asks for snapshot_date in every row"),
 ]  # fmt: skip
 
 

@@ -842,7 +842,11 @@ def test_row_numbers_hold_when_a_large_file_is_read_in_parallel(bench: Bench) ->
     assert bench.counts() == {1: (3, 0), 2: (rows, 0), 3: (2, 0)}
 
 
-BLANKS = "".join(c for c in map(chr, range(0x3001)) if unicodedata.category(c) == "Zs")  # what SQL's trim takes off
+# what is cut off around a text: blanks of any width and of none
+BLANKS = (
+    "".join(c for c in map(chr, range(0x3001)) if unicodedata.category(c) == "Zs")
+    + "\u200b\u2060\ufeff\t\n\r\x0b\x0c\x85\u2028\u2029"
+)
 CELL = st.text(
     st.one_of(
         st.sampled_from(list("\",;'\n\r\t \\x0aé\u00a0қ")),

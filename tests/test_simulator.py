@@ -175,7 +175,7 @@ def test_formats_of_source_systems(year: list[Extract]) -> None:
     assert ";-;нет" in air
 
 
-@pytest.mark.parametrize("delivery", ["period", "snapshot"])
+@pytest.mark.parametrize("delivery", ["complete", "snapshot"])
 def test_a_contract_alone_is_enough(tmp_path: Path, delivery: str) -> None:
     table = novelty(tmp_path, delivery)
     extracts = list(simulate({table.name: table}, tmp_path, settlements=["151010000"], scale=0.1))

@@ -25,10 +25,10 @@ def test_whatever_fails_while_one_delivery_is_read_refuses_that_one_by_its_name(
 ) -> None:
     genuine = intake.unpack
 
-    def unpack(archive: Any, sha256: Any, contract: Any, scratch: Any, file_name: str) -> Any:
+    def unpack(archive: Any, sha256: Any, contract: Any, scratch: Any, file_name: str, *more: Any) -> Any:
         if file_name == "odd.csv":
             raise error
-        return genuine(archive, sha256, contract, scratch, file_name)
+        return genuine(archive, sha256, contract, scratch, file_name, *more)
 
     monkeypatch.setattr(intake, "unpack", unpack)
     desk.deliver(appeals(2)), desk.deliver(appeals(2, first=10), period="2026-02", name="odd.csv")
@@ -47,14 +47,14 @@ def test_what_is_this_machines_fault_ends_the_run_by_its_name_and_refuses_nobody
     """Others still write into the temporary folder when it is noticed: that must not hide it."""
     genuine, slow = intake.unpack, threading.Event()
 
-    def unpack(archive: Any, sha256: Any, contract: Any, scratch: Path, file_name: str) -> Any:
+    def unpack(archive: Any, sha256: Any, contract: Any, scratch: Path, file_name: str, *more: Any) -> Any:
         if file_name == "full.csv":
             raise error
         slow.wait(0.3)
         for number in range(20):
             scratch.mkdir(exist_ok=True)
             (scratch / str(number)).write_text("late")
-        return genuine(archive, sha256, contract, scratch, file_name)
+        return genuine(archive, sha256, contract, scratch, file_name, *more)
 
     with monkeypatch.context() as patch:
         patch.setattr(intake, "unpack", unpack)

@@ -22,7 +22,7 @@ from warehouse.sql import literal
 from warehouse.store import Store
 
 # how wide the bounds of `raw` may be, from what `spec` says of the KPI
-TOLERATED = "coalesce(x.tolerance, CASE WHEN x.unit = 'PT' THEN 1 ELSE 0.01 * abs(raw) END)"
+TOLERATED = "coalesce(x.tolerance, CASE WHEN x.unit = 'PT' THEN 1 ELSE 0.05 * abs(raw) END)"
 _SUM = re.compile(r"\s*(sum|avg)\s*\(\s*([a-z][a-z0-9_]*)\s*\)\s*", re.IGNORECASE)
 
 
