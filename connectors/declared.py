@@ -56,7 +56,7 @@ def hold(
     if unchangeable:
         _reused(con, table, unchangeable, staged, repeated)
     if not table.national_keys:
-        findings += _elsewhere(con, table, unchangeable, staged)
+        findings += _elsewhere(con, table, unchangeable, staged, repeated)
     marked = f"SELECT delivery_id, row_no FROM {staged} WHERE broken IN ({literal(DAYS)}, {literal(KEY_REUSED)})"
     con.execute(f"DELETE FROM {repeated} WHERE (delivery_id, row_no) IN (SELECT (delivery_id, row_no) FROM ({marked}))")
     con.execute("DROP TABLE arriving")
@@ -176,21 +176,25 @@ WHERE NOT ({overlap("a", "b")} AND {takes(table, "a", "b", "e")})""",
         )
 
 
-def _elsewhere(con: duckdb.DuckDBPyConnection, table: Table, unchangeable: str | None, staged: str) -> list[Finding]:
-    """The same thing from two systems counts twice: rows that another system has delivered with the same key and the same time."""
+def _elsewhere(
+    con: duckdb.DuckDBPyConnection, table: Table, unchangeable: str | None, staged: str, repeated: str
+) -> list[Finding]:
+    """The same thing from two systems counts twice: rows that another system delivers with the same key and the same time."""
     own = {one[0] for one in con.execute("SELECT DISTINCT system FROM arriving").fetchall()}
     others = con.execute(
         "SELECT DISTINCT system FROM audit.delivery WHERE table_name = ? AND state = 'loaded'", [table.name]
     ).fetchall()
     if len(own | {one[0] for one in others}) < 2:
         return []
-    key = " AND ".join(f"c.{quoted(k)} = s.{quoted(k)}" for k in table.identity)
-    same = f" AND c.{quoted(unchangeable)} = s.{quoted(unchangeable)}" if unchangeable else ""
-    name = f"s.{quoted(table.key[0])}::VARCHAR"
+    compared = list(dict.fromkeys([*table.identity, *([unchangeable] if unchangeable else [])]))
+    same = " AND ".join(f"c.{quoted(k)} = s.{quoted(k)}" for k in compared)
+    columns, name = ", ".join(map(quoted, compared)), f"s.{quoted(table.key[0])}::VARCHAR"
+    at_hand = f"FROM {staged} WHERE broken IS NULL AND (delivery_id, row_no) IN (SELECT (delivery_id, row_no) FROM {repeated})"
     rows = con.execute(f"""SELECT s.delivery_id, d.system, count(*), list(DISTINCT {name} ORDER BY {name})[:{_TOLD}]
-FROM {staged} s JOIN arriving a USING (delivery_id) JOIN (
-    SELECT c.kato, {", ".join(f"c.{quoted(n)}" for n in table.business_columns)}, delivery_id FROM showcase.{table.name} c) c ON {key}{same}
-JOIN audit.delivery d ON d.delivery_id = c.delivery_id AND d.system <> a.system WHERE s.broken IS NULL GROUP BY ALL ORDER BY ALL""").fetchall()
+FROM {staged} s JOIN arriving a USING (delivery_id)
+JOIN (SELECT {columns}, delivery_id FROM showcase.{table.name} UNION ALL SELECT {columns}, delivery_id {at_hand}) c ON {same}
+JOIN audit.delivery d ON d.delivery_id = c.delivery_id AND d.system <> a.system AND d.delivery_id < s.delivery_id
+WHERE s.broken IS NULL GROUP BY ALL ORDER BY ALL""").fetchall()
     return [
         Finding(delivery_id, OTHER_SYSTEM, "warning", "uniqueness", False, f"{count} rows are in system {system!r} too, as {', '.join(names)}",
                 "One thing is delivered by one system", count)

@@ -125,6 +125,29 @@ def test_a_source_contract_may_cut_its_extract_otherwise(desk: Desk, store: Stor
     assert query(store, "SELECT kind, cut_by FROM audit.delivery") == [("complete", "registered_at")]
 
 
+def test_changes_take_nothing_away_and_need_not_be_many(desk: Desk, store: Store) -> None:
+    columns = "\n".join(
+        f"      - name: {name}"
+        for name in ("appeal_id", "registered_at", "due_at", "closed_at", "status", "is_emergency")
+    )
+    settings = {"delivery": "changes", "otherHeaders": "ignore"}
+    desk.add_contract(contract_text("feed", "fct_appeal", columns + "\n", settings=settings))
+    desk.deliver(appeals(40), system="feed")
+    desk.take(store)
+    desk.deliver(
+        text([appeal(1, closed_at="2026-01-09 10:00:00"), appeal(77, registered_at="2025-12-30 10:00:00")]),
+        system="feed",
+    )
+    desk.deliver(text([appeal(2, registered_at="2026-02-01 10:00:00")]), system="feed")
+    desk.take(store)
+    assert outcome(store) == [("loaded", 40, 0), ("loaded", 2, 0), ("refused", 0, 1)]
+    assert len(query(store, KEYS)) == 41
+    assert query(store, "SELECT closed_at::DATE::VARCHAR FROM showcase.fct_appeal WHERE appeal_id = 'A1'") == [
+        ("2026-01-09",)
+    ]
+    assert {rule for delivery, rule in open_rules(store) if delivery == 2} == {"volume"}  # the contract asks for it
+
+
 # --- keys that come again ---
 
 
@@ -180,6 +203,17 @@ def test_what_two_systems_number_alike_stands_side_by_side(desk: Desk, store: St
     desk.deliver(appeals(3, category="again"), system="other", period="2026-01")
     desk.take(store)
     assert (3, "key.other-system") in open_rules(store)
+
+
+def test_and_so_are_the_same_things_in_two_files_of_one_run(desk: Desk, store: Store) -> None:
+    columns = "\n".join(
+        f"      - name: {name}" for name in ("appeal_id", "registered_at", "due_at", "status", "is_emergency")
+    )
+    desk.add_contract(contract_text("other", "fct_appeal", columns + "\n", settings={"otherHeaders": "ignore"}))
+    desk.deliver(appeals(3))
+    desk.deliver(appeals(3, category="again"), system="other")
+    desk.take(store)
+    assert open_rules(store) == [(2, "key.other-system")]
 
 
 def test_the_same_bytes_for_two_cities_are_told(desk: Desk, store: Store) -> None:
