@@ -459,6 +459,21 @@ BATCHES = st.lists(st.lists(extracts(), min_size=1, max_size=5), min_size=1, max
 @given(BATCHES)
 @example([[Extract(ONE)], [Extract(ONE), Extract({(ASTANA, "k1"): 0}, period="2026-02")]])
 @example([[Extract(ONE)], [Extract({}), Extract(ONE, period="2026-02")]])
+@example(
+    [
+        [Extract(ONE, scope=ASTANA, period="2026-Q1"), Extract({(ASTANA, "k1"): 0}, period="2026-02")],
+        [Extract({(ASTANA, "k1"): 2})],
+    ]
+)
+@example(
+    [
+        [
+            Extract({(AKTAU, "k1"): 0}, scope=AKTAU, period="2026-Q1"),
+            Extract({(ASTANA, "k1"): 0, (AKTAU, "k1"): 0}, period="2026-02"),
+            Extract(ONE),
+        ]
+    ]
+)
 @example([[Extract(ONE)], [Extract({(ASTANA, "k1"): 0}, period="2026-02"), Extract(ONE)]])
 @example([[Extract({}), Extract(ONE), Extract({(ASTANA, "k1"): 0}, period="2026-02")]])
 def test_as_of_every_sequence_is_exactly_what_held_then(warehouse: Store, batches: list[list[Extract]]) -> None:

@@ -93,9 +93,10 @@ ANTI JOIN (SELECT delivery_id, row_no FROM kept UNION ALL SELECT delivery_id, ro
         written += f" AND s.delivery_id IN ({', '.join(map(str, seqs))})"
     if _count(con, "kept"):
         written += " AND (s.delivery_id, s.row_no) NOT IN (SELECT (delivery_id, row_no) FROM kept)"
-    if back := _back_again(con, table):
+    back = _back_again(con, table)
+    if back:
         written += f" UNION ALL BY NAME SELECT b.delivery_id AS grp, r.* EXCLUDE (valid_from_seq) FROM {back} r JOIN batch b ON b.seq = r.valid_from_seq"
-    seals = seals_of_rows(con, table.name, written, seqs)
+    seals = seals_of_rows(con, table.name, written, seqs, mixed=back is not None)
     con.execute(
         "DROP TABLE kept; DROP TABLE aside; DROP TABLE leaving; DROP TABLE lost; DROP TABLE IF EXISTS back_again"
     )
@@ -136,6 +137,7 @@ JOIN taker l ON l.same AND (l.delivery_id, l.new_delivery) = (m.old_delivery, m.
 JOIN (SELECT rowid AS rid, * FROM {current} WHERE delivery_id IN ({", ".join(former)})) c ON c.rid = m.rid
 JOIN (SELECT s.* FROM {rows}) s ON (s.delivery_id, s.row_no) = (m.delivery_id, m.row_no) WHERE {same}""")
     _overruled(con, table, rows, turn)
+    _outranked(con, table, turn)
     # a row leaves when a newer one of its key comes, or when a delivery that takes it does, whichever is earlier
     con.execute("""INSERT INTO leaving
 SELECT rid, min(seq) AS seq FROM (
@@ -146,6 +148,41 @@ SELECT rid, min(seq) AS seq FROM (
 GROUP BY rid""")
     con.execute("""INSERT INTO aside SELECT m.delivery_id, m.row_no, m.seq FROM met m LEFT JOIN leaving l USING (rid)
 WHERE (l.seq IS NULL OR l.seq > m.seq) AND (m.delivery_id, m.row_no) NOT IN (SELECT (delivery_id, row_no) FROM kept)""")
+
+
+def _outranked(con: duckdb.DuckDBPyConnection, table: Table, turn: int) -> None:
+    """Add to `aside` rows that take the place of one that is there, where another standing delivery tells newer of the key.
+
+    What it tells lies in history, as the row that is there was newer still.
+    """
+    kept = "SELECT (delivery_id, row_no) FROM kept UNION ALL SELECT (delivery_id, row_no) FROM aside"
+    if not _count(con, "taken") or not _count(con, f"(SELECT 1 FROM history.{table.name} LIMIT 1)"):
+        return
+    same_key = " AND ".join(f"h.{quoted(k)} = c.{quoted(k)}" for k in table.identity)
+    own = "" if table.national_keys else " AND d.system = b.system"
+    con.execute(f"""CREATE OR REPLACE TEMP TABLE rival AS
+SELECT row_number() OVER () AS candidate, h.*, m.delivery_id AS new_delivery, m.row_no AS new_row, m.seq AS since
+FROM met m JOIN taken t ON t.rid = m.rid AND t.new_delivery = m.delivery_id JOIN batch b ON b.delivery_id = m.delivery_id AND b.turn = {turn}
+JOIN (SELECT rowid AS rid, {", ".join(map(quoted, table.identity))} FROM showcase.{table.name}) c ON c.rid = m.rid
+JOIN history.{table.name} h ON {same_key}
+JOIN audit.delivery d ON d.delivery_id = h.delivery_id AND d.state = 'loaded'{own} AND (d.period_end, d.order_seq) > (b.period_end, b.order_seq)
+WHERE (m.delivery_id, m.row_no) NOT IN ({kept})""")
+    if _count(con, "rival"):
+        con.execute(
+            f"INSERT INTO aside SELECT DISTINCT new_delivery, new_row, since FROM rival ANTI JOIN ({_gone(table, 'rival')}) USING (candidate)"
+        )
+    con.execute("DROP TABLE rival")
+
+
+def _gone(table: Table, relation: str) -> str:
+    """The `candidate` numbers of former versions that a delivery took by the sequence `since`, other than one during which they held.
+
+    That one sent them again unchanged. `relation` has rows of the table's history with these two columns.
+    """
+    return f"""SELECT f.candidate FROM {relation} f JOIN audit.delivery d ON d.delivery_id = f.delivery_id
+    JOIN audit.delivery m ON m.table_name = {literal(table.name)} AND m.state = 'loaded' AND m.loaded_seq <= f.since
+        AND (m.loaded_seq > d.loaded_seq OR m.order_seq > d.order_seq) AND {overlap("m", "d")}
+    WHERE {takes(table, "m", "d", "f")} AND NOT (f.valid_from_seq < m.loaded_seq AND m.loaded_seq < f.valid_to_seq)"""
 
 
 def _overruled(con: duckdb.DuckDBPyConnection, table: Table, rows: str, turn: int) -> None:
@@ -199,12 +236,7 @@ def _back_again(con: duckdb.DuckDBPyConnection, table: Table) -> str | None:
 WITH former AS (
     SELECT h.*, l.seq AS since, d.period_end AS ending, d.order_seq, row_number() OVER () AS candidate, l.system AS lost_by
     FROM {history} h JOIN lost l ON {same_key} JOIN audit.delivery d ON d.delivery_id = h.delivery_id AND d.state = 'loaded'{own}),
-gone AS (
-    SELECT f.candidate FROM former f JOIN audit.delivery d ON d.delivery_id = f.delivery_id
-    JOIN audit.delivery m ON m.table_name = {literal(table.name)} AND m.state = 'loaded' AND m.loaded_seq <= f.since
-        AND (m.loaded_seq > d.loaded_seq OR m.order_seq > d.order_seq)
-        AND {overlap("m", "d")}
-    WHERE {takes(table, "m", "d", "f")} AND NOT (f.valid_from_seq < m.loaded_seq AND m.loaded_seq < f.valid_to_seq))
+gone AS ({_gone(table, "former")})
 SELECT * FROM former ANTI JOIN gone USING (candidate)
 QUALIFY row_number() OVER (PARTITION BY {", ".join(quoted(k) for k in table.identity)}, lost_by
                            ORDER BY ending DESC, order_seq DESC, valid_from_seq DESC) = 1""")

@@ -119,14 +119,16 @@ def seal(
 
 
 def seals_of_rows(
-    con: duckdb.DuckDBPyConnection, table: str, sql: str, seqs: Mapping[int, int]
+    con: duckdb.DuckDBPyConnection, table: str, sql: str, seqs: Mapping[int, int], *, mixed: bool = False
 ) -> list[tuple[Any, ...]]:
     """Seals (SEAL_COLUMNS) of the rows that deliveries brought a showcase table, from the SELECT they were written by.
 
     Its first column `grp` is the delivery, whose sequence is in `seqs`; the others are the table's, but for that sequence.
-    Extracts are read in their order, so that as a rule nothing has to be sorted.
+    Extracts are read in their order, so that as a rule nothing has to be sorted; `mixed`: rows of other deliveries are among them.
     """
     try:
+        if mixed:
+            raise _OutOfOrder
         found = list(digests(con, sql, seqs))
     except _OutOfOrder:
         found = list(digests(con, f"SELECT * FROM ({sql}) ORDER BY grp, delivery_id, row_no", seqs, ordered=True))
