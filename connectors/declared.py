@@ -57,8 +57,11 @@ def hold(
         _reused(con, table, unchangeable, staged, repeated)
     if not table.national_keys:
         findings += _elsewhere(con, table, unchangeable, staged, repeated)
-    marked = f"SELECT delivery_id, row_no FROM {staged} WHERE broken IN ({literal(DAYS)}, {literal(KEY_REUSED)})"
-    con.execute(f"DELETE FROM {repeated} WHERE (delivery_id, row_no) IN (SELECT (delivery_id, row_no) FROM ({marked}))")
+    if con.execute(
+        f"SELECT 1 FROM {repeated} LIMIT 1"
+    ).fetchall():  # few files repeat a key: the rows need not be looked at
+        marked = f"SELECT (delivery_id, row_no) FROM {staged} WHERE broken IN ({literal(DAYS)}, {literal(KEY_REUSED)})"
+        con.execute(f"DELETE FROM {repeated} WHERE (delivery_id, row_no) IN ({marked})")
     con.execute("DROP TABLE arriving")
     told = {(f.delivery_id, f.rule) for f in findings}
     rules = {rule.id: rule for rule in table.delivery_rules}

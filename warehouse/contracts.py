@@ -314,7 +314,8 @@ def parse_table(document: Document) -> Table:
             (row_rules if rule.predicate else delivery_rules).append(rule)
     references = tuple(_references(document, properties, faults))
     latency, agreed_from = _service_level(document)
-    snapshot = custom(document.data).get("delivery", "period") == "snapshot"
+    settings = custom(document.data)
+    snapshot = settings.get("delivery") == Asserts.SNAPSHOT
     usual = usual_of(document, SNAPSHOT_COLUMN[0] if snapshot else None, faults)
     named = [c.name for c in columns if c.name in key and any(r.id == f"{c.name}.form" for r in c.rules)]
     common = (*common_rules(key, named), *usual_rules(usual, snapshot), *agreed_rules(latency, references))
@@ -335,8 +336,7 @@ def parse_table(document: Document) -> Table:
                 ("schema", 0), f"rule {', '.join(sorted(twice))} is given twice", "give each rule an id of its own"
             )
         )
-    settings = custom(document.data)
-    registers = Cut(Asserts.SNAPSHOT) if settings.get("delivery") == Asserts.SNAPSHOT else Cut()
+    registers = Cut(Asserts.SNAPSHOT) if snapshot else Cut()
     dated = {c.name: c.required or c.name in key for c in columns if c.sql_type.upper() in {"DATE", "TIMESTAMP"}}
     cut = registers
     for found in cut_of(settings, registers, dated, document):
