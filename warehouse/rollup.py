@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from kpi_definitions.compiler import Compiled
 from kpi_definitions.model import Kind
-from warehouse import bounds
+from warehouse import bounds, suppression
 from warehouse.load import as_of
 from warehouse.locks import only_reads
 from warehouse.sql import literal
@@ -85,6 +85,7 @@ def sum_up(
 ) -> None:
     """From the territories and periods of `target` to `rolled`, by values and rows as they held at sequences; None: as they hold."""
     con, values = store.con, f"(SELECT * FROM kpi.value WHERE {held(values_seq)})"
+    suppression.neighbours(store, values)
     # periods by equality: a join over ranges of days would be the slowest part of a run
     con.execute("""CREATE OR REPLACE TEMP TABLE span AS
 SELECT t.period_id, p.grain, p.id AS own_period, p.period_start, p.period_end, p.period_end = t.period_end AS closing
@@ -117,6 +118,7 @@ JOIN (SELECT target, max(period_end) AS last_end FROM member GROUP BY target) l 
     con.execute(_ROLLED.format(
         value=value, low=bounds.valued(value, "n_low", "d_low", "d_low"), high=bounds.valued(value, "n_high", "d_high", "d_high"),
         tolerated=bounds.TOLERATED.replace("x.", "b.").replace("raw", "raw_value"), between=bounds.BETWEEN))  # fmt: skip
+    suppression.withhold(store)
 
 
 def over_time(one: Compiled) -> str:
