@@ -7,38 +7,59 @@ from typing import Annotated
 import typer
 
 from kpi_definitions.documents import DocumentError
-from pipelines.cli.common import AsOfOption, HomeOption, JsonOption, app, fail, home_of, out, print_json
+from pipelines.cli.common import (
+    AsOfOption,
+    CatalogueOption,
+    HomeOption,
+    JsonOption,
+    app,
+    fail,
+    home_of,
+    out,
+    print_json,
+)
 from warehouse.store import StoreError
 
 
 @app.command()
 def explain(
-    kpi: Annotated[str, typer.Argument(help="KPI code: MGT02-1")],
+    kpi: Annotated[
+        str,
+        typer.Argument(
+            help="KPI code: MGT02-1; level or place of a settlement in a year; a sphere or an initiative: SAF, SAF04"
+        ),
+    ],
     settlement: Annotated[
         str, typer.Argument(help="KATO or name: 710000000, Astana, Астана; a region, an item 7 group, KZ")
     ],
     period: Annotated[str, typer.Argument(help="2026-01, 2026-Q1, 2026, or any run of months: 2026-01/2026-06")],
     as_of: AsOfOption = None,
+    catalogue: CatalogueOption = None,
     as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
-    """How one number came about: value, definition, SQL, deliveries, checks, earlier values."""
+    """How one number came about: value, definition, SQL, deliveries, checks, earlier values; how a level is summed, and what decides a place."""
     from kpi_definitions.catalogue import load
-    from pipelines import show
+    from pipelines import show, show_standing
     from warehouse.audit.explain import UnknownError
     from warehouse.audit.explain import explain as ask
+    from warehouse.audit.standing import is_standing, standing
     from warehouse.store import reading
 
+    code, shown = kpi.upper(), show.explanation
     try:
         place = home_of(home)
         with reading(place) as store:
-            answer = ask(store, load(place.catalogues), kpi.upper(), settlement, period, as_of)
+            if is_standing(store, code):
+                answer, shown = standing(store, code, settlement, period, catalogue, as_of), show_standing.standing
+            else:
+                answer = ask(store, load(place.catalogues), code, settlement, period, as_of)
     except (UnknownError, StoreError, DocumentError) as error:
         raise fail(error) from None
     if as_json:
         print_json(answer)
     else:
-        show.explanation(out, answer)
+        shown(out, answer)
 
 
 @app.command()

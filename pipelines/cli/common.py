@@ -23,6 +23,9 @@ HomeOption = Annotated[
 AsOfOption = Annotated[
     int | None, typer.Option("--as-of", help="As it was published at this ledger sequence; left out: as it holds")
 ]
+CatalogueOption = Annotated[
+    str | None, typer.Option("--catalogue", help="Of a level or place: by which list, where several assessed the year")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Plain data instead of tables")]
 
 

@@ -8,10 +8,24 @@ from typing import Annotated, Any
 import typer
 
 from kpi_definitions.documents import DocumentError
-from pipelines.cli.common import AsOfOption, HomeOption, JsonOption, app, err, fail, home_of, out, print_json
+from pipelines.cli.common import (
+    AsOfOption,
+    CatalogueOption,
+    HomeOption,
+    JsonOption,
+    app,
+    err,
+    fail,
+    home_of,
+    out,
+    print_json,
+)
 from warehouse.store import Home, Store, StoreError
 
 KpiArgument = Annotated[str, typer.Argument(help="KPI code: MGT02-1")]
+NumberArgument = Annotated[
+    str, typer.Argument(help="KPI code: MGT02-1; level or place; a sphere or an initiative: SAF, SAF04")
+]
 SettlementArgument = Annotated[str, typer.Argument(help="KATO or name: 710000000, Astana, Астана")]
 PeriodArgument = Annotated[str, typer.Argument(help="2026-01, 2026-Q1, 2026, or any run of months: 2026-01/2026-06")]
 
@@ -90,7 +104,7 @@ def rows(
 
 @app.command()
 def evidence(
-    kpi: KpiArgument,
+    kpi: NumberArgument,
     settlement: SettlementArgument,
     period: PeriodArgument,
     to: Annotated[
@@ -99,21 +113,36 @@ def evidence(
     ] = None,
     files: Annotated[bool, typer.Option("--files", help="With the delivered files as received")] = False,
     as_of: AsOfOption = None,
+    catalogue: CatalogueOption = None,
     home: HomeOption = None,
 ) -> None:
-    """A pack with everything behind a number, which an auditor checks without qala."""
+    """A pack with everything behind a number, a sum over a region or a year, a level or a place, which an auditor checks without qala."""
     from connectors.archive import Archive, ArchiveError
     from kpi_definitions.catalogue import load
     from warehouse.audit.evidence import EvidenceError, write
+    from warehouse.audit.evidence_sums import Sum, standing_label, the_sum
     from warehouse.audit.explain import UnknownError
-    from warehouse.audit.rows import number
+    from warehouse.audit.rows import Number, number
+    from warehouse.audit.standing import is_standing, standing
     from warehouse.store import reading
 
-    place = home_of(home)
+    place, code = home_of(home), kpi.upper()
+    one: Number | Sum | dict[str, Any]
     try:
         with reading(place, hardened=False) as store:
-            one = number(store, load(place.catalogues), kpi.upper(), settlement, period, as_of)
-            target = to or Path(f"evidence-{kpi.upper()}-{one.kato}-{one.period.id.replace('/', '_')}")
+            if is_standing(store, code):
+                one = standing(store, code, settlement, period, catalogue, as_of)
+                label = standing_label(one)
+            elif found := the_sum(store, definitions := load(place.catalogues), code, settlement, period, as_of):
+                one, label = found, found.label
+            else:
+                one = number(store, definitions, code, settlement, period, as_of)
+                label = f"{code}-{one.kato}-{one.period.id}"
+            if files and not isinstance(one, Number):
+                raise EvidenceError(
+                    "files stand behind a cell: ask for --files with one settlement and one period of the KPI"
+                )
+            target = to or Path(f"evidence-{label.replace('/', '_')}")
             pack = write(store, one, target, Archive(place.archive).open if files else None)
     except (UnknownError, StoreError, DocumentError, EvidenceError, ArchiveError, OSError) as error:
         raise fail(error) from None

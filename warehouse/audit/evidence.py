@@ -17,8 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from kpi_definitions.compiler import Compiled
 from kpi_definitions.model import Kind
+from warehouse.audit import evidence_sums
 from warehouse.audit.evidence_readme import readme
+from warehouse.audit.evidence_sums import Sum
 from warehouse.audit.explain import as_json
 from warehouse.audit.rows import Behind, Number, behind, counts
 from warehouse.compute import VALUE
@@ -44,8 +47,10 @@ class Pack:
     head: str  # SEQUENCE:HASH of the ledger in it
 
 
-def write(store: Store, one: Number, target: Path, contents: Contents | None = None) -> Pack:
+def write(store: Store, one: Number | Sum | Mapping[str, Any], target: Path, contents: Contents | None = None) -> Pack:
     """Write the pack of a number to `target`, a folder, or a zip archive if its name ends so; with `contents` the files as received too.
+
+    A mapping is what `standing` answers: a level and a place.
 
     It is there whole or not at all; an earlier pack in its place is replaced. Raises EvidenceError.
     """
@@ -56,7 +61,10 @@ def write(store: Store, one: Number, target: Path, contents: Contents | None = N
     work = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
         folder = work / "new"
-        _fill(store, one, folder, f"{seq}:{digest}", contents)
+        if isinstance(one, Number):
+            _fill(store, one, folder, f"{seq}:{digest}", contents)
+        else:
+            _fill_sum(store, one, folder, f"{seq}:{digest}")
         names = [p.relative_to(folder).as_posix() for p in sorted(folder.rglob("*")) if p.is_file()]
         sums = "".join(f"{file_sha256(folder / name)}  {name}\n" for name in names)
         (folder / SUMS).write_text(sums, encoding="utf-8", newline="\n")
@@ -114,17 +122,9 @@ def _zip(folder: Path, names: list[str], target: Path) -> Path:
 
 def _fill(store: Store, one: Number, folder: Path, head: str, contents: Contents | None) -> None:
     """Everything of a pack but its checksums."""
-    (folder / "rows").mkdir(parents=True)
     tables = behind(store, one, every=True)
-    threads = store.con.execute("SELECT current_setting('threads')").fetchone()
-    store.con.execute("SET threads = 1")  # with more, row groups may be cut at other places each time
-    try:
-        for rows in tables:
-            _parquet(store, rows.sql, folder / "rows" / f"{rows.table}.parquet")
-        _parquet(store, "SELECT * FROM audit.ledger ORDER BY seq", folder / "ledger.parquet")
-    finally:
-        store.con.execute(f"SET threads = {threads[0] if threads else 1}")
-    definition, deliveries = _definition(store, one), _deliveries(store, one)
+    _parquets(store, {f"rows/{rows.table}.parquet": rows.sql for rows in tables}, folder)
+    definition, deliveries = _definition(store, one.compiled, one.answer["definition"]), _deliveries(store, one)
     texts = {
         "value.json": as_json(one.answer),
         "definition.json": as_json(definition),
@@ -134,14 +134,42 @@ def _fill(store: Store, one: Number, folder: Path, head: str, contents: Contents
             one.answer, head, {r.table: counts(store, r) for r in tables}, _classified(store, tables), files=contents is not None
         ),
     }  # fmt: skip
-    for name, text in texts.items():
-        (folder / name).write_text(text, encoding="utf-8", newline="\n")
+    _texts(texts, folder)
     if contents is not None:
         _files(deliveries, folder / "files", contents)
 
 
-def _parquet(store: Store, sql: str, target: Path) -> None:
-    store.con.execute(f"COPY ({sql}) TO {literal(target)} ({FORMATS['.parquet']})")
+def _fill_sum(store: Store, one: Sum | Mapping[str, Any], folder: Path, head: str) -> None:
+    """Everything of the pack of a roll-up, or of a level and a place, but its checksums."""
+    chain = ledger_script(head)
+    if isinstance(one, Sum):
+        answer, tables = one.answer, evidence_sums.rollup_tables(store, one)
+        texts = {"value.json": as_json(answer), "definition.json": as_json(_definition(store, one.compiled, answer["definition"])),
+                 "recompute.sql": "\n".join((*evidence_sums.rollup_script(one, chain), ""))}  # fmt: skip
+    else:
+        answer, rules = one, evidence_sums.rules_of(store, one)
+        tables = evidence_sums.standing_tables(answer, rules)
+        texts = {"standing.json": as_json(answer), "rules.json": evidence_sums.as_text(rules),
+                 "recompute.sql": "\n".join((*evidence_sums.standing_script(answer, rules, chain), ""))}  # fmt: skip
+    _parquets(store, tables, folder)
+    _texts(texts | {"README.md": evidence_sums.sums_readme(answer, head)}, folder)
+
+
+def _parquets(store: Store, tables: Mapping[str, str], folder: Path) -> None:
+    """Files of the pack with the queries they hold, and the ledger."""
+    threads = store.con.execute("SELECT current_setting('threads')").fetchone()
+    store.con.execute("SET threads = 1")  # with more, row groups may be cut at other places each time
+    try:
+        for name, sql in {**tables, "ledger.parquet": "SELECT * FROM audit.ledger ORDER BY seq"}.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            store.con.execute(f"COPY ({sql}) TO {literal(folder / name)} ({FORMATS['.parquet']})")
+    finally:
+        store.con.execute(f"SET threads = {threads[0] if threads else 1}")
+
+
+def _texts(texts: Mapping[str, str], folder: Path) -> None:
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8", newline="\n")
 
 
 def _files(deliveries: list[dict[str, Any]], folder: Path, contents: Contents) -> None:
@@ -157,16 +185,15 @@ def _files(deliveries: list[dict[str, Any]], folder: Path, contents: Contents) -
             raise EvidenceError(f"the archive holds other bytes than {file_name} had ({sha256}); see: qala verify")
 
 
-def _definition(store: Store, one: Number) -> dict[str, Any]:
-    """The definition as it was registered at its first use; one never used has no ledger row yet."""
-    kpi = one.compiled.kpi
+def _definition(store: Store, compiled: Compiled, words: Mapping[str, Any]) -> dict[str, Any]:
+    """The definition as it was registered at its first use; one never used has no ledger row yet: of that, what `explain` says."""
+    kpi = compiled.kpi
     row = store.con.execute(
         "SELECT definition, definition_hash, registered_seq, catalogue_id, catalogue_version, catalogue_status FROM registry.kpi "
         "WHERE (code, version) = (?, ?)", [kpi.code, kpi.version]
     ).fetchone()  # fmt: skip
-    words = one.answer["definition"]
     text, fingerprint, seq, catalogue_id, version, status = row or (
-        kpi.model_dump_json(by_alias=True), one.compiled.fingerprint, None, words["catalogue"], words["catalogue_version"], words["catalogue_status"]
+        kpi.model_dump_json(by_alias=True), compiled.fingerprint, None, words["catalogue"], words["catalogue_version"], words["catalogue_status"]
     )  # fmt: skip
     return {
         "code": kpi.code, "version": kpi.version, "fingerprint": fingerprint, "registered_seq": seq,
@@ -221,6 +248,11 @@ SELECT count(*) AS rows, min(seq) FILTER (WHERE holds IS NOT TRUE) AS first_brok
 SELECT * FROM ledger;"""
 
 
+def ledger_script(head: str) -> str:
+    """SQL that checks the chain of `ledger.parquet`, up to the head of the pack."""
+    return _LEDGER.strip().replace("{head}", literal(head))
+
+
 def _script(one: Number, tables: list[Behind], definition: Mapping[str, Any], head: str) -> Iterator[str]:
     """Statements of recompute.sql: plain DuckDB over the files beside it; the last one gives one row."""
     answer, compiled = one.answer, one.compiled
@@ -232,7 +264,7 @@ def _script(one: Number, tables: list[Behind], definition: Mapping[str, Any], he
     for rows in tables:
         yield f"CREATE OR REPLACE VIEW showcase.{rows.table} AS FROM read_parquet('rows/{rows.table}.parquet');"
     yield "\n-- 1. The ledger: each row is hashed with the one before it."
-    yield _LEDGER.strip().replace("{head}", literal(head))
+    yield ledger_script(head)
     yield "\n-- 2. What came in: deliveries and definition as their ledger rows have them."
     columns = "delivery_id: 'BIGINT', receipt_id: 'VARCHAR', sha256: 'VARCHAR', table_name: 'VARCHAR', registered_seq: 'BIGINT'"
     registered = definition["registered_seq"]

@@ -6,6 +6,41 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 SHOW = "import duckdb; print(duckdb.execute(open('recompute.sql', encoding='utf-8').read()).fetchone())"
+# what to type; also in packs of sums (evidence_sums.py)
+_LINUX = """```
+sha256sum --check SHA256SUMS
+duckdb -line -c ".read recompute.sql"
+```"""
+_WINDOWS = """```
+Get-Content -Encoding UTF8 SHA256SUMS | ForEach-Object { $sum, $name = $_ -split '  ', 2
+  if ((Get-FileHash -Algorithm SHA256 -LiteralPath $name).Hash -eq $sum) { "${name}: OK" } else { "${name}: DIFFERENT" } }
+.\\duckdb.exe -line -c ".read recompute.sql"
+```"""
+_PYTHON = f"""```
+python -c "{SHOW}"
+```"""
+CHECK_EN = f"""In this folder type, on Linux
+
+{_LINUX}
+
+or in Windows PowerShell
+
+{_WINDOWS}
+
+Without the DuckDB program, but with its Python package (on Windows `py` in place of `python`):
+
+{_PYTHON}"""
+CHECK_RU = f"""В этой папке наберите в Linux
+
+{_LINUX}
+
+или в Windows PowerShell
+
+{_WINDOWS}
+
+Если программы DuckDB нет, но есть её пакет для Python (в Windows вместо `python` — `py`):
+
+{_PYTHON}"""
 _CLASSES = {"internal": "служебный", "personal": "персональный", "restricted": "ограниченного доступа"}
 
 _ENGLISH = """# Evidence pack: {code}, {place_en}, {period}
@@ -15,22 +50,11 @@ _ENGLISH = """# Evidence pack: {code}, {place_en}, {period}
 {name_en}. Value: **{value}**, state: {state}. Numerator {numerator}, denominator {denominator}, sample {sample}.{bounds_en}
 The warehouse was read as of ledger row {as_of}. Definition: version {version}, fingerprint `{fingerprint}`.
 
-The pack shows how this number came about and lets you compute it again. Nothing but `sha256sum` and DuckDB is needed.
+The pack shows how this number came about and lets you compute it again. Nothing but DuckDB and what every Linux and Windows has is needed.
 
 ## Check it
 
-In this folder type
-
-```
-sha256sum --check SHA256SUMS
-duckdb -line -c ".read recompute.sql"
-```
-
-Without the DuckDB program, but with its Python package:
-
-```
-python -c "{show}"
-```
+{check_en}
 
 The first command says `OK` for each file. The last row of the second:
 
@@ -92,22 +116,11 @@ _RUSSIAN = """
 **{code}, {place_ru}, {period}.** {name_ru}. Значение: **{value}**, состояние: {state}. Числитель {numerator}, знаменатель {denominator},
 выборка {sample}.{bounds_ru} Хранилище прочитано по состоянию на запись журнала {as_of}. Определение: версия {version}, отпечаток `{fingerprint}`.
 
-Пакет показывает, как получено число, и позволяет вычислить его заново. Нужны только `sha256sum` и DuckDB.
+Пакет показывает, как получено число, и позволяет вычислить его заново. Нужны только DuckDB и то, что есть в любом Linux и Windows.
 
 ## Как проверить
 
-В этой папке наберите
-
-```
-sha256sum --check SHA256SUMS
-duckdb -line -c ".read recompute.sql"
-```
-
-Если программы DuckDB нет, но есть её пакет для Python:
-
-```
-python -c "{show}"
-```
+{check_ru}
 
 Первая команда отвечает `OK` по каждому файлу. Последняя строка второй:
 
@@ -173,7 +186,8 @@ def readme(
         "as_of": answer["computed"]["as_of_seq"], "version": answer["definition"]["version"], "fingerprint": answer["definition"]["hash"],
         "value": "—" if answer["value"] is None else f"{answer['value']} {answer['kpi']['unit']}",
         "numerator": "—" if answer["numerator"] is None else answer["numerator"],
-        "denominator": "—" if answer["denominator"] is None else answer["denominator"], "sample": answer["sample_size"] or 0, "head": head, "show": SHOW,
+        "denominator": "—" if answer["denominator"] is None else answer["denominator"], "sample": answer["sample_size"] or 0, "head": head,
+        "check_en": CHECK_EN, "check_ru": CHECK_RU,
         "tables": _table("rows", "in the numerator", "in the denominator", "in the sample", tables),
         "tables_ru": _table("строк", "в числителе", "в знаменателе", "в выборке", tables),
     }  # fmt: skip

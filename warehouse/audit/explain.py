@@ -101,7 +101,8 @@ WHERE v.kpi_code = ? AND {held(seq)} AND {column} = ?
         "period": {"id": period.id, "start": period.start, "end": period.end - dt.timedelta(days=1)},
         **{n: current[n] for n in ("value", "value_low", "value_high", "rejected_rows", "gap_rows", "state", "obs_status", "reason", "numerator",
                                    "denominator", "sample_size", "counted", "applicable")},
-        "computed": {"as_of_seq": current["as_of_seq"], "seq": current["valid_from_seq"]}, "method": summed,
+        "computed": {"as_of_seq": current["as_of_seq"], "seq": current["valid_from_seq"]}, "as_published_at": seq, "method": summed,
+        "definition": {"version": kpi.version, "hash": compile_kpi(kpi, store.columns()).fingerprint},
         "members": [dict(zip(columns, m, strict=True)) for m in members.fetchall()],
     }  # fmt: skip
 
