@@ -208,7 +208,15 @@ def changes(console: Console, answer: Mapping[str, Any]) -> None:
 
 
 def reperformed(console: Console, result: Result) -> None:
-    """What was made again, and what did not come out as published."""
+    """What was made again, number by number where they are few, and what did not come out as published; by whom and when."""
+    if sum(result.made.values()) <= len(result.numbers) or result.made["assessment figures"]:
+        for number in result.numbers:
+            verdict = "[green]equal[/green]" if number.equal else "[red]different[/red]"
+            console.print(
+                f"{number.what} {number.where}: published {number.published}; made again {number.again}: {verdict}",
+                highlight=False,
+                soft_wrap=True,
+            )
     for one in result.differences:
         console.print(
             f"[red]{one.what}[/red] {one.where}: {one.column} published {one.published}, made again {one.again}",
@@ -217,6 +225,11 @@ def reperformed(console: Console, result: Result) -> None:
         )
     for kind, made in result.made.items():
         console.print(f"{kind}: {made:,} made again, {made - result.differing[kind]:,} equal", highlight=False)
+    console.print(
+        f"made again by {result.by} at {result.at} from the release of ledger head {result.head}, by qala {result.qala}",
+        highlight=False,
+        soft_wrap=True,
+    )
     if not any(result.made.values()):
         console.print("nothing of this has been published; see: qala status", highlight=False)
 

@@ -17,7 +17,8 @@ from warehouse.assessment import assess
 from warehouse.audit.explain import UnknownError, explain
 from warehouse.audit.reperform import Result, reperform
 from warehouse.compute import compute
-from warehouse.store import Home, Store, opened, writing
+from warehouse.store import Home, Store, ledger_head, opened, writing
+from warehouse.who import account
 
 CODES = ("MGT02-1", "SAF02-2", "HCS03-1", "SAF04-1")  # a share, and others by their own kinds and tables
 CATALOGUE = only(load_catalogue(), *CODES)
@@ -180,3 +181,18 @@ def test_nothing_is_written(original: Home, tmp_path: Path) -> None:
         con.execute("SET TimeZone = 'UTC'")
         assert made(reperform(Store(con, Home(tmp_path)), earlier=True))["values"] > 0
     assert file.read_bytes() == before
+
+
+def test_a_number_is_told_as_published_and_as_made_again_by_whom_and_when(store: Store) -> None:
+    result = reperform(store, "MGT02-1", ("settlement", ASTANA), "2026-01")
+    (one,) = result.numbers
+    assert (one.where, one.equal) == (f"MGT02-1 {ASTANA} 2026-01", True)
+    assert one.published == one.again
+    assert "sample 38" in one.again
+    assert result.by.startswith(account()["user"])
+    assert dt.datetime.fromisoformat(result.at) <= dt.datetime.now(dt.UTC)
+    assert result.head == f"{store.head}:{ledger_head(store.con)[1]}"
+    level = reperform(store, "LEVEL", ("settlement", ASTANA), "2026")
+    assert [n.equal for n in level.numbers] == [True] * len(level.numbers)
+    assert level.numbers
+    assert "level" in level.numbers[0].again

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -112,13 +113,17 @@ def verify(
 
 @app.command()
 def reperform(
-    kpi: Annotated[str | None, typer.Argument(help="KPI code; left out: all of them, and the assessments")] = None,
+    kpi: Annotated[
+        str | None,
+        typer.Argument(help="KPI code; level or place: the assessments; left out: all of them, and the assessments"),
+    ] = None,
     area: Annotated[
         str | None, typer.Argument(help="Settlement, region, item 7 group or KZ by code or name; left out: all")
     ] = None,
     period: Annotated[str | None, typer.Argument(help="2026-01, 2026-Q1, 2026; left out: all")] = None,
     earlier: Annotated[bool, typer.Option("--all", help="Also what was restated since")] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of the engine: no digit depends on them")] = None,
+    as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
     """Make published numbers again from the rows, definitions and decisions of their time, and compare; 1 if one differs."""
@@ -139,7 +144,10 @@ def reperform(
         )
     except (UnknownError, StoreError) as error:
         raise fail(error) from None
-    show.reperformed(out, result)
+    if as_json:
+        print_json(asdict(result))
+    else:
+        show.reperformed(out, result)
     if any(result.differing.values()) or not any(result.made.values()):
         raise typer.Exit(1)
 

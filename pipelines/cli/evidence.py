@@ -36,6 +36,9 @@ def rows(
     settlement: SettlementArgument,
     period: PeriodArgument,
     source: Annotated[bool, typer.Option("--source", help="With each row its record as received")] = False,
+    whole: Annotated[
+        bool, typer.Option("--all-columns", help="Every column of the tables, not those alone that the KPI reads")
+    ] = False,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Rows of each table shown")] = 20,
     to: Annotated[Path | None, typer.Option("--to", help="Write all rows to FILE.csv or FILE.parquet")] = None,
     as_of: AsOfOption = None,
@@ -63,7 +66,7 @@ def rows(
     try:
         with reading(place, hardened=False) as store:
             one = number(store, load(place.catalogues), kpi.upper(), settlement, period, as_of)
-            tables = behind(store, one)
+            tables = behind(store, one, columns=whole)
             if to is not None:
                 for found in tables:
                     path = to if len(tables) == 1 else to.with_name(f"{to.stem}-{found.table}{to.suffix}")

@@ -202,7 +202,7 @@ def standing_script(answer: Mapping[str, Any], rules: AssessmentRules, ledger: s
 FROM read_parquet('ledger.parquet') WHERE seq = {made["seq"]};"""
     yield "\n-- 2. Scores: 0 to 100 between floor and goal. A value that the year has, and fewer periods than the rules ask for, is left out with its reason."
     yield """CREATE OR REPLACE TEMP TABLE item AS
-SELECT i.*, v.value AS year_value, 
+SELECT i.*, v.value AS year_value,
        CASE WHEN i.value IS NOT NULL AND s.goal IS NOT NULL THEN 100 * least(1.0, greatest(0.0, (i.value - s.floor) / (s.goal - s.floor))) END AS score_again
 FROM read_parquet('items.parquet') i LEFT JOIN read_parquet('values.parquet') v ON (v.kato, v.kpi_code) = (i.kato, i.kpi_code)
 LEFT JOIN read_parquet('scales.parquet') s ON s.kpi_code = i.kpi_code;"""

@@ -16,12 +16,14 @@ from kpi_definitions.compiler import compile_kpi
 from kpi_definitions.model import AssessmentRules, CatalogueHead, Initiative, Kpi
 from warehouse.assessment import make
 from warehouse.audit.explain import find_area, find_settlement
+from warehouse.audit.standing import WORDS
 from warehouse.cells import CELL
 from warehouse.compute import VALUE, VALUE_COLUMNS, Specified, specify, work_out
 from warehouse.rollup import SAME, held, lay_out, sum_up
 from warehouse.sql import literal
-from warehouse.store import Home, Store, reading
+from warehouse.store import Home, Store, ledger_head, reading
 from warehouse.views import YEAR_VALUES
+from warehouse.who import account, shown
 
 _ASSESSMENT_KEYS = {
     "assessment_item": ("kato", "kpi_code"),
@@ -29,6 +31,7 @@ _ASSESSMENT_KEYS = {
     "assessment_rank": ("kato",),
 }
 SHOWN = 50  # differences that are kept
+FEW = 20  # numbers that are told one by one, equal or not
 
 
 @dataclass(frozen=True)
@@ -42,13 +45,29 @@ class Difference:
     again: str
 
 
+@dataclass(frozen=True)
+class Made:
+    """A number as published and as it was made again; the parts follow it."""
+
+    what: str  # value or roll-up
+    where: str
+    published: str
+    again: str
+    equal: bool  # with its parts, state and reason
+
+
 @dataclass
 class Result:
-    """How many figures were made again, how many of them came out equal, and the first that did not."""
+    """How many figures were made again, how many of them came out equal, and the first that did not; by whom, when, from which ledger head."""
 
     made: dict[str, int] = field(default_factory=lambda: {"values": 0, "roll-ups": 0, "assessment figures": 0})
     differing: dict[str, int] = field(default_factory=lambda: {"values": 0, "roll-ups": 0, "assessment figures": 0})
     differences: list[Difference] = field(default_factory=list)
+    numbers: list[Made] = field(default_factory=list)  # the first of those that were asked for
+    by: str = ""
+    at: str = ""  # ISO 8601, UTC
+    head: str = ""  # SEQUENCE:HASH
+    qala: str = ""
 
     def add(self, kind: str, made: int, differing: int, found: Sequence[Difference]) -> None:
         self.made[kind] += made
@@ -76,11 +95,20 @@ def reperform(
     *,
     earlier: bool = False,
 ) -> Result:
-    """Make figures again: of one KPI, of an area (kind, code), of a period; all of them where nothing is given.
+    """Make figures again: of one KPI, of an area (kind, code), of a period; all of them where nothing is given. `code` LEVEL or PLACE: assessments.
 
     `earlier`: also those that were restated since.
     """
-    result = Result()
+    seq, digest = ledger_head(store.con)
+    result = Result(
+        by=shown(account()),
+        at=f"{dt.datetime.now(dt.UTC):%Y-%m-%dT%H:%M:%SZ}",
+        head=f"{seq}:{digest}",
+        qala=store.code_version,
+    )
+    if code in WORDS:
+        _assessments(store, period, result, area[1] if area else None)
+        return result
     now = "true" if earlier else "valid_to_seq IS NULL"
     chosen = [
         now,
@@ -145,6 +173,7 @@ FROM claimed c JOIN registry.period p ON p.id = c.period_id WHERE {mine} ORDER B
             store, source, VALUE_COLUMNS, label, "value", "c.definition_hash IS DISTINCT FROM f.hash"
         )
         result.add("values", made, differing, found)
+        _tell(store, source, label, VALUE_COLUMNS, "value", result)
 
 
 def _rollups(store: Store, where: str, result: Result) -> None:
@@ -163,14 +192,15 @@ LEFT JOIN (SELECT as_of_seq, max(seq) AS last_seq FROM kpi.computation GROUP BY 
 SELECT DISTINCT r.kpi_code, r.area_kind, r.area, t.id AS period_id, t.period_start, t.period_end, t.grain <> w.grain AS longer
 FROM claimed_rollup r JOIN way w USING (kpi_code) JOIN registry.period t ON t.id = r.period_id WHERE r.as_of_seq = {seq}""")
         sum_up(store, compiled, VALUE, last_seq, seq)
-        made, differing, found = _compare(
-            store, f"FROM (SELECT * FROM claimed_rollup WHERE as_of_seq = {seq}) c LEFT JOIN rolled f USING (kpi_code, area_kind, area, period_id)",
-            SAME, "concat_ws(' ', c.kpi_code, c.area_kind, c.area, c.period_id)", "roll-up", "false")  # fmt: skip
+        source = f"FROM (SELECT * FROM claimed_rollup WHERE as_of_seq = {seq}) c LEFT JOIN rolled f USING (kpi_code, area_kind, area, period_id)"
+        label = "concat_ws(' ', c.kpi_code, c.area_kind, c.area, c.period_id)"
+        made, differing, found = _compare(store, source, SAME, label, "roll-up", "false")
         result.add("roll-ups", made, differing, found)
+        _tell(store, source, label, SAME, "roll-up", result)
 
 
-def _assessments(store: Store, period: str | None, result: Result) -> None:
-    """Items, scores and places of every assessment that is kept, made again by its own rules."""
+def _assessments(store: Store, period: str | None, result: Result, kato: str | None = None) -> None:
+    """Items, scores and places of every assessment that is kept, made again by its own rules; told number by number of `kato`."""
     con = store.con
     rows = con.execute(
         "SELECT assessment_id, seq, year, catalogue_id, as_of_seq, rules FROM kpi.assessment WHERE ? IS NULL OR year::VARCHAR = ? ORDER BY 1",
@@ -198,6 +228,22 @@ def _assessments(store: Store, period: str | None, result: Result) -> None:
                 store, f"FROM (SELECT * FROM kpi.{table} WHERE assessment_id = {number}) c FULL JOIN again f USING ({', '.join(keys)})",
                 [c for c in columns if c not in keys], label, f"assessment {number}", "c.assessment_id IS NULL")  # fmt: skip
             result.add("assessment figures", figures, differing, found)
+        if kato is not None and kato in made.places:
+            _tell_standing(
+                store, number, year, kato, made.nodes[kato]["settlement", ""].level, made.places[kato][1], result
+            )
+
+
+def _tell_standing(
+    store: Store, number: int, year: int, kato: str, level: float, place: int | None, result: Result
+) -> None:
+    """A settlement's level and place as published and as made again."""
+    published = store.con.execute(
+        "SELECT c.level, r.rank FROM kpi.assessment_score c JOIN kpi.assessment_rank r USING (assessment_id, kato) "
+        "WHERE (c.assessment_id, c.kato, c.node_kind) = (?, ?, 'settlement')", [number, kato]
+    ).fetchone() or (None, None)  # fmt: skip
+    before, again = (f"level {one}, place {two or 'none'}" for one, two in (published, (level, place)))
+    result.numbers.append(Made(f"assessment {number}", f"{kato} {year}", before, again, published == (level, place)))
 
 
 def _catalogue(store: Store, catalogue_id: str, seq: int) -> Catalogue | None:
@@ -242,6 +288,22 @@ def _compare(
     pairs = ", ".join(f"c.{c}::VARCHAR, f.{c}::VARCHAR" for c in columns)
     rows = store.con.execute(f"SELECT {label}, {pairs} {source} WHERE {differs} ORDER BY 1 LIMIT {SHOWN}").fetchall()
     return int(row[0]), int(row[1]), list(_differences(what, columns, rows))
+
+
+def _tell(store: Store, source: str, label: str, columns: Sequence[str], what: str, result: Result) -> None:
+    """Put the first numbers into the result, each as published and as made again."""
+    if len(result.numbers) >= FEW:
+        return
+
+    def said(side: str) -> str:
+        parts = f"coalesce(' = ' || {side}.numerator || ' / ' || {side}.denominator, '')"
+        return f"coalesce({side}.value::VARCHAR, 'no value') || {parts} || ', sample ' || coalesce({side}.sample_size, 0) || ', ' || {side}.state"
+
+    equal = " AND ".join(f"c.{c} IS NOT DISTINCT FROM f.{c}" for c in columns)
+    rows = store.con.execute(
+        f"SELECT {label}, {said('c')}, coalesce({said('f')}, 'nothing'), {equal} {source} ORDER BY 1 LIMIT {FEW - len(result.numbers)}"
+    ).fetchall()
+    result.numbers += [Made(what, *row) for row in rows]
 
 
 def _differences(what: str, columns: Sequence[str], rows: Sequence[Sequence[str | None]]) -> Iterator[Difference]:

@@ -46,7 +46,7 @@ class Behind:
 
     table: str
     key: tuple[str, ...]  # settlement, the table's key, for a register the day of its snapshot
-    reads: tuple[str, ...]  # further columns that the definition reads
+    reads: tuple[str, ...]  # further columns: those that the definition reads, or all
     sql: str  # a query on the store: delivery_id, row_no, valid_from_seq, key, reads and the flags, in the order of delivery and record
 
 
@@ -69,16 +69,20 @@ def number(
     )
 
 
-def behind(store: Store, one: Number, *, every: bool = False) -> list[Behind]:
-    """The rows behind a number, table by table; `every`: also those that fell into its period and were left out by the conditions."""
+def behind(store: Store, one: Number, *, every: bool = False, columns: bool = False) -> list[Behind]:
+    """The rows behind a number, table by table; `every`: also those that fell into its period and were left out by the conditions.
+
+    `columns`: every column of the tables, not those alone that the definition reads.
+    """
     found = []
     for name in one.compiled.tables:
         table = store.tables[name]
-        reads = [c for t, c in columns_of(one.compiled.kpi) if t == name and c not in table.identity]
-        columns = (*PLACE, "valid_from_seq", *table.identity, *reads)
+        read = {c for t, c in columns_of(one.compiled.kpi) if t == name}
+        reads = [c for c in table.business_columns if (columns or c in read) and c not in table.identity]
+        wanted = (*PLACE, "valid_from_seq", *table.identity, *reads)
         source = as_of(name, one.seq)
         selects = [
-            scan.rows(source, one.cell, columns, _flags(one.compiled, scan), any_window=True)
+            scan.rows(source, one.cell, wanted, _flags(one.compiled, scan), any_window=True)
             for scan in one.compiled.scans
             if scan.table == name
         ]
