@@ -25,6 +25,7 @@ ALLOWED = {
         "warehouse.periods",
         "warehouse.load",
         "warehouse.identifiers",
+        "warehouse.keys",
         "warehouse.names",
         "warehouse.withdrawals",
         "kpi_definitions.documents",
