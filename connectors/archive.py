@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import zstandard
 
@@ -26,6 +26,7 @@ from connectors import receipts, vault
 from connectors.files import free, put_in_place, sweep, write_whole
 from warehouse.keys import Key, MissingKeyError, by_id
 from warehouse.load import Home, Receipt
+from warehouse.who import ACCOUNT, account
 
 __all__ = ["Archive", "ArchiveError", "Receipt"]
 
@@ -33,6 +34,7 @@ _BLOCK = 1 << 20
 _PLAIN, _ENCRYPTED = ".zst", ".zst.enc"
 _CLEARING = ".clearing-"  # before the SHA-256 of content whose copy in the clear is to go
 _MODE = 0o440  # of content: nobody may write it
+
 
 class ArchiveError(RuntimeError):
     """Archived bytes are missing or are not what their name says."""
@@ -111,7 +113,12 @@ class Archive:
             raise ArchiveError(receipts.why_not(self.root / "receipts", receipt_id, list(known)))
         source, target = (folder / f"{receipt_id}.json" for folder in (self.pending_folder, self.withdrawn_folder))
         self.withdrawn_folder.mkdir(parents=True, exist_ok=True)
-        note = {"by": who.strip(), "reason": reason.strip(), "at": dt.datetime.now(dt.UTC).isoformat()}
+        note = {
+            "by": who.strip(),
+            "reason": reason.strip(),
+            "at": dt.datetime.now(dt.UTC).isoformat(),
+            ACCOUNT: account(),
+        }
         content = json.loads(source.read_text(encoding="utf-8")) | {receipts.NOTE: note}
         write_whole(target, json.dumps(content, ensure_ascii=False, indent=1).encode())
         source.unlink()
@@ -161,10 +168,8 @@ class Archive:
             )
         try:
             with path.open("rb") as file:
-                packed = (
-                    vault.Decrypting(file, self._key, sha256) if path == self._path(sha256, _ENCRYPTED) else file
-                )
-                with zstandard.ZstdDecompressor().stream_reader(packed, closefd=False) as stream:
+                packed = vault.Decrypting(file, self._key, sha256) if path == self._path(sha256, _ENCRYPTED) else file
+                with zstandard.ZstdDecompressor().stream_reader(cast(BinaryIO, packed), closefd=False) as stream:
                     yield stream
         except (zstandard.ZstdError, vault.SealError) as error:
             raise ArchiveError(
@@ -253,8 +258,9 @@ class Archive:
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".incoming-", delete=False) as packed:
             temporary = Path(packed.name)
             try:
-                sealed = vault.Encrypting(packed, key) if key else None
-                with zstandard.ZstdCompressor(level=3).stream_writer(sealed or packed, closefd=False) as writer:
+                sealed = vault.Encrypting(packed.file, key) if key else None
+                into = cast(BinaryIO, sealed or packed)
+                with zstandard.ZstdCompressor(level=3).stream_writer(into, closefd=False) as writer:
                     while block := source.read(_BLOCK):
                         digest.update(block)
                         size += len(block)

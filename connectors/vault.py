@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from typing import BinaryIO
+from typing import IO, TYPE_CHECKING
 
 from warehouse.keys import Key
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 MAGIC = b"QALAENC\x01"
 FRAME = 1 << 20  # bytes of a frame before it is encrypted
@@ -29,7 +32,7 @@ class SealError(ValueError):
 class Encrypting:
     """A file to write to: what is written goes encrypted into `target`. Whole after `finish`."""
 
-    def __init__(self, target: BinaryIO, key: Key):
+    def __init__(self, target: IO[bytes], key: Key):
         salt = secrets.token_bytes(_SALT)
         self._target, self._head = target, MAGIC + key.id.encode("ascii") + salt
         self._cipher, self._number, self._left = _cipher(key, salt), 0, bytearray()
@@ -58,11 +61,13 @@ class Decrypting:
     `find`: id → key. Raises SealError, at the last frame if the content is not that of `sha256`, and what `find` raises.
     """
 
-    def __init__(self, source: BinaryIO, find: Callable[[str], Key], sha256: str):
+    def __init__(self, source: IO[bytes], find: Callable[[str], Key], sha256: str):
         self._source, self._head = source, source.read(HEAD)
         key = find(_key_id(self._head))
         self._cipher, self._sha256 = _cipher(key, self._head[-_SALT:]), bytes.fromhex(sha256)
         self._number, self._next, self._left = 0, source.read(FRAME + TAG), b""
+        if not self._next:
+            raise SealError("it was cut after its head")
 
     def read(self, size: int = -1) -> bytes:
         """Up to `size` bytes, all that are left if negative; none at the end."""
@@ -87,15 +92,13 @@ class Decrypting:
             )
         except (InvalidTag, ValueError):
             raise SealError(
-                f"frame {self._number + 1} was changed, cut or moved, or the file is another's"
-                if last or self._number
-                else "its first frame was changed, or the key is not the one that its id says"
+                f"frame {self._number + 1} was changed, cut or moved, or the file is not that of this name"
             ) from None
         self._number += 1
         return plain
 
 
-def key_id(source: BinaryIO) -> str:
+def key_id(source: IO[bytes]) -> str:
     """The id of the key that an encrypted file was made with. Raises SealError."""
     return _key_id(source.read(HEAD))
 
@@ -108,7 +111,7 @@ def _key_id(head: bytes) -> str:
     return head[len(MAGIC) : -_SALT].decode("ascii", "replace")
 
 
-def _cipher(key: Key, salt: bytes):  # type: ignore[no-untyped-def]
+def _cipher(key: Key, salt: bytes) -> AESGCM:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     return AESGCM(key.derived(f"file {salt.hex()}"))

@@ -27,6 +27,7 @@ ALLOWED = {
         "warehouse.identifiers",
         "warehouse.keys",
         "warehouse.names",
+        "warehouse.who",
         "warehouse.withdrawals",
         "kpi_definitions.documents",
         "kpi_definitions.expressions",

@@ -37,7 +37,7 @@ def deliver(
     withdraw: Annotated[
         str | None, typer.Option("--withdraw", help="Take back a receipt that waits, instead of delivering a file")
     ] = None,
-    by: Annotated[str, typer.Option("--by", help="Who takes it back")] = "",
+    by: Annotated[str, typer.Option("--by", help="Who takes it back; left out: the user at work")] = "",
     reason: Annotated[str, typer.Option("--reason", help="Why it is taken back")] = "",
     home: HomeOption = None,
 ) -> None:
@@ -85,10 +85,11 @@ def _take_back(place: Home, receipt_id: str, by: str, reason: str) -> None:
     """Take a receipt back while no run may be reading it."""
     from connectors.archive import Archive, ArchiveError
     from warehouse.store import locked
+    from warehouse.who import named
 
     try:
         with locked(place, seconds=2):
-            receipt = Archive(place.archive).withdraw(receipt_id, by, reason)
+            receipt = Archive(place.archive).withdraw(receipt_id, named(by), reason)
     except (ArchiveError, StoreError) as error:
         raise fail(error) from None
     out.print(
@@ -144,6 +145,7 @@ def run(
                 soft_wrap=True,
             )
             out.print(f"{again:,} receipts wait again", highlight=False)
+            succession.enter_start(place, aside, again)
         told = archive.set_aside()
         try:
             for drop in (
