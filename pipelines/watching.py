@@ -26,7 +26,7 @@ class _Queries(ASTValidationRule):
             self.report_error(GraphQLError("this UI is read-only: nothing can be started or changed here", node))
 
 
-class Watching(DagsterWebserver[Any]):
+class Watching(DagsterWebserver[Any, Any]):
     """Dagster's server with less to do."""
 
     def build_graphql_validation_rules(self) -> Collection[type[ASTValidationRule]]:
