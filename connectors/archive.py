@@ -1,6 +1,7 @@
 """The zero-level showcase: bytes exactly as received, found by their SHA-256, and a receipt for every delivery.
 
-Content is stored once, compressed with zstandard; a receipt says what was declared about it. Receipts are files, so that
+Content is stored once, compressed with zstandard, and encrypted where it is handed in with a key (vault.py; whether it is: deliver.py). A receipt
+says what was declared about it. Receipts are files, so that
 `qala deliver` works while a run has the warehouse open. A receipt waits in `pending/` until the run that registered
 its delivery has decided on it, then moves to the folder of its month; one that is taken back before moves to `withdrawn/`, and
 when the ledger has that, to the folder of its month too. Nothing is ever deleted.
@@ -17,17 +18,22 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import zstandard
 
-from connectors import receipts
-from connectors.files import free, sweep, write_whole
-from warehouse.load import Receipt
+from connectors import receipts, vault
+from connectors.files import free, put_in_place, sweep, write_whole
+from warehouse.keys import Key, MissingKeyError, by_id
+from warehouse.load import Home, Receipt
+from warehouse.who import ACCOUNT, account
 
 __all__ = ["Archive", "ArchiveError", "Receipt"]
 
 _BLOCK = 1 << 20
+_PLAIN, _ENCRYPTED = ".zst", ".zst.enc"
+_CLEARING = ".clearing-"  # before the SHA-256 of content whose copy in the clear is to go
+_MODE = 0o440  # of content: nobody may write it
 
 
 class ArchiveError(RuntimeError):
@@ -38,26 +44,26 @@ class Archive:
     """The folder `archive/` of a home."""
 
     def __init__(self, root: Path):
-        self.root = root
+        self.root, self.home = root, Home(root.parent)
         self.pending_folder = root / "receipts" / "pending"
         self.withdrawn_folder = root / "receipts" / "withdrawn"
         self._swept = False
 
     def receive(
-        self, file: Path, *, table: str, system: str, scope: str, period: str, declared_rows: int | None = None
-    ) -> Receipt:
-        """Keep a file's bytes and write its receipt. The same bytes are stored once, however often they come."""
+        self, file: Path, *, table: str, system: str, scope: str, period: str, declared_rows: int | None = None, key: Key | None = None
+    ) -> Receipt:  # fmt: skip
+        """Keep a file's bytes, encrypted with `key` if there is one, and write its receipt. The same bytes are stored once, however often they come."""
         receipt = self.reserve(
-            file, table=table, system=system, scope=scope, period=period, declared_rows=declared_rows
+            file, table=table, system=system, scope=scope, period=period, declared_rows=declared_rows, key=key
         )
         self.enter(receipt)
         return receipt
 
     def reserve(
-        self, file: Path, *, table: str, system: str, scope: str, period: str, declared_rows: int | None = None
-    ) -> Receipt:
+        self, file: Path, *, table: str, system: str, scope: str, period: str, declared_rows: int | None = None, key: Key | None = None
+    ) -> Receipt:  # fmt: skip
         """Keep a file's bytes and give the delivery its number; nothing is delivered until `enter`."""
-        sha256, size = self._keep(file)
+        sha256, size = self._keep(file, key)
         digest = hashlib.sha256(f"{sha256} {table} {system} {scope} {period}".encode()).hexdigest()[:8]
         now = dt.datetime.now(dt.UTC)
         number = f"{receipts.next_moment(self.root / 'receipts', now)}-{digest}"
@@ -107,7 +113,12 @@ class Archive:
             raise ArchiveError(receipts.why_not(self.root / "receipts", receipt_id, list(known)))
         source, target = (folder / f"{receipt_id}.json" for folder in (self.pending_folder, self.withdrawn_folder))
         self.withdrawn_folder.mkdir(parents=True, exist_ok=True)
-        note = {"by": who.strip(), "reason": reason.strip(), "at": dt.datetime.now(dt.UTC).isoformat()}
+        note = {
+            "by": who.strip(),
+            "reason": reason.strip(),
+            "at": dt.datetime.now(dt.UTC).isoformat(),
+            ACCOUNT: account(),
+        }
         content = json.loads(source.read_text(encoding="utf-8")) | {receipts.NOTE: note}
         write_whole(target, json.dumps(content, ensure_ascii=False, indent=1).encode())
         source.unlink()
@@ -136,23 +147,39 @@ class Archive:
         return len(decided)
 
     def path(self, sha256: str) -> Path:
-        return self.root / "sha256" / sha256[:2] / f"{sha256}.zst"
+        """Where content is, encrypted or not; if it is not there, where it would be."""
+        encrypted = self._path(sha256, _ENCRYPTED)
+        return encrypted if encrypted.exists() else self._path(sha256, _PLAIN)
+
+    def encrypted(self, sha256: str) -> bool:
+        """Whether content is there and is encrypted."""
+        return self._path(sha256, _ENCRYPTED).exists()
+
+    def _path(self, sha256: str, suffix: str) -> Path:
+        return self.root / "sha256" / sha256[:2] / f"{sha256}{suffix}"
 
     @contextmanager
     def open(self, sha256: str) -> Iterator[BinaryIO]:
-        """The archived bytes as a stream. Raises ArchiveError if they are gone or can no longer be unpacked."""
+        """The archived bytes as a stream. Raises ArchiveError if they are gone or can no longer be unpacked, MissingKeyError if their key is."""
         path = self.path(sha256)
         if not path.exists():
             raise ArchiveError(
                 f"archive has no content {sha256}; restore {path} from a backup or have the file delivered again"
             )
         try:
-            with path.open("rb") as packed, zstandard.ZstdDecompressor().stream_reader(packed, closefd=False) as stream:
-                yield stream
-        except zstandard.ZstdError as error:
+            with path.open("rb") as file:
+                packed = vault.Decrypting(file, self._key, sha256) if path == self._path(sha256, _ENCRYPTED) else file
+                with zstandard.ZstdDecompressor().stream_reader(cast(BinaryIO, packed), closefd=False) as stream:
+                    yield stream
+        except (zstandard.ZstdError, vault.SealError) as error:
             raise ArchiveError(
-                f"archived content {sha256} has changed on disk ({error}); restore {path} from a backup"
+                f"archived content {sha256} has changed on disk ({error}); have the file delivered again, or restore {path} from a backup"
             ) from error
+        except MissingKeyError as error:
+            raise MissingKeyError(f"archived content {sha256} is encrypted: {error}") from None
+
+    def _key(self, key_id: str) -> Key:
+        return by_id(self.home, "archive", key_id)
 
     def missing(self, contents: Iterable[str]) -> list[str]:
         """Those of the SHA-256 of which the archive holds nothing; the bytes themselves are read by `damaged`."""
@@ -160,55 +187,115 @@ class Archive:
         # folders are listed: asked for one by one, five years of a country's files would take many seconds
         folders = {self.path(prefix).parent for prefix in {sha256[:2] for sha256 in wanted}}
         held = {file.name for folder in folders if folder.exists() for file in folder.iterdir()}
-        return [sha256 for sha256 in wanted if f"{sha256}.zst" not in held]
+        return [sha256 for sha256 in wanted if held.isdisjoint((f"{sha256}{_PLAIN}", f"{sha256}{_ENCRYPTED}"))]
 
     def damaged(self, contents: Iterable[str]) -> list[str]:
-        """What is wrong with the archived bytes of these SHA-256: gone, not to be unpacked, or other bytes than the name says."""
-        found = []
-        for sha256 in contents:
-            try:
-                with self.open(sha256) as stream:
-                    digest = hashlib.sha256()
-                    while block := stream.read(_BLOCK):
-                        digest.update(block)
-                if digest.hexdigest() != sha256:
-                    found.append(
-                        f"{self.path(sha256)} holds other bytes than were received: their SHA-256 is {digest.hexdigest()}"
-                    )
-            except ArchiveError as error:
-                found.append(str(error))
-        return found
+        """What is wrong with the archived bytes of these SHA-256: gone, not to be unpacked or decrypted, or other bytes than the name says."""
+        return [told for sha256 in contents if (told := self._wrong(sha256))]
 
-    def _keep(self, file: Path) -> tuple[str, int]:
+    def _wrong(self, sha256: str) -> str:
+        try:
+            with self.open(sha256) as stream:
+                digest = hashlib.sha256()
+                while block := stream.read(_BLOCK):
+                    digest.update(block)
+        except (ArchiveError, MissingKeyError) as error:
+            return str(error)
+        if digest.hexdigest() != sha256:
+            return f"{self.path(sha256)} holds other bytes than were received: their SHA-256 is {digest.hexdigest()}"
+        return ""
+
+    def contents(self) -> list[tuple[str, str | None]]:
+        """Of everything archived its SHA-256, and the id of the key it is encrypted with, None in the clear, "" if its head cannot be read."""
+        found: dict[str, str | None] = {}
+        for path in sorted((self.root / "sha256").glob("??/*.zst*")):
+            sha256 = path.name.partition(".")[0]
+            if path.name.endswith(_PLAIN):
+                found.setdefault(sha256, None)
+                continue
+            try:
+                with path.open("rb") as file:
+                    found[sha256] = vault.key_id(file)
+            except vault.SealError:
+                found[sha256] = ""
+        return list(found.items())
+
+    def encrypt(self, sha256: str, key: Key) -> None:
+        """Encrypt content with a key, in place of its copy in the clear or of another key. Raises ArchiveError, MissingKeyError if it cannot be read."""
+        with self.open(sha256) as stream:
+            temporary, found, _ = self._packed(stream, key)
+        if found != sha256:
+            temporary.unlink()
+            raise ArchiveError(
+                f"{self.path(sha256)} holds other bytes than were received; have the file delivered again"
+            )
+        self._place(temporary, sha256, encrypted=True)
+
+    def _keep(self, file: Path, key: Key | None = None) -> tuple[str, int]:
+        with file.open("rb") as source:
+            temporary, sha256, size = self._packed(source, key)
+        # what was once encrypted stays so; what is there and is what it should be stays; else this copy mends it
+        held = self.encrypted(sha256) if key else self.path(sha256).exists()
+        if held and not self._wrong(sha256):
+            temporary.unlink()
+        elif key is None and self.encrypted(sha256):
+            temporary.unlink()
+            raise ArchiveError(
+                f"the archived copy of these bytes is encrypted and damaged ({self.path(sha256)}), and this delivery is not of an extract with personal "
+                "data; deliver the file once more as what it was then"
+            )
+        else:
+            self._place(temporary, sha256, encrypted=key is not None)
+        return sha256, size
+
+    def _packed(self, source: BinaryIO, key: Key | None) -> tuple[Path, str, int]:
+        """Bytes packed, and encrypted if there is a key, under a name of the moment: that, their SHA-256, how many they are."""
         digest, size = hashlib.sha256(), 0
         folder = self.root / "sha256"
         folder.mkdir(parents=True, exist_ok=True)
-        if not self._swept:
-            sweep(folder, ".incoming-*")
-            sweep(self.pending_folder, ".tmp*")
-            self._swept = True
-        # hashed and packed in one pass over the bytes; the name is known only at the end
+        self._tidy(folder)
+        # hashed, packed and encrypted in one pass over the bytes; the name is known only at the end
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".incoming-", delete=False) as packed:
             temporary = Path(packed.name)
             try:
-                with (
-                    file.open("rb") as source,
-                    zstandard.ZstdCompressor(level=3).stream_writer(packed, closefd=False) as writer,
-                ):
+                sealed = vault.Encrypting(packed.file, key) if key else None
+                into = cast(BinaryIO, sealed or packed)
+                with zstandard.ZstdCompressor(level=3).stream_writer(into, closefd=False) as writer:
                     while block := source.read(_BLOCK):
                         digest.update(block)
                         size += len(block)
                         writer.write(block)
+                if sealed:
+                    sealed.finish(digest.hexdigest())
                 packed.flush()
                 os.fsync(packed.fileno())
             except BaseException:
                 temporary.unlink()
                 raise
-        target = self.path(digest.hexdigest())
-        if target.exists():
-            temporary.unlink()
-        else:
-            target.parent.mkdir(exist_ok=True)
-            temporary.chmod(0o444)
-            temporary.replace(target)
-        return digest.hexdigest(), size
+        return temporary, digest.hexdigest(), size
+
+    def _place(self, temporary: Path, sha256: str, *, encrypted: bool) -> None:
+        """Put packed content in its place; once it is there encrypted, no copy in the clear is left, whenever this is stopped."""
+        target, clear = self._path(sha256, _ENCRYPTED if encrypted else _PLAIN), self._path(sha256, _PLAIN)
+        target.parent.mkdir(exist_ok=True)
+        temporary.chmod(_MODE)
+        note = self.root / "sha256" / f"{_CLEARING}{sha256}"
+        if encrypted and clear.exists():
+            note.touch()  # who is stopped after the next line has told what is still to be done
+        put_in_place(temporary, target)
+        if self.encrypted(sha256):  # perhaps by another process, just now
+            clear.unlink(missing_ok=True)
+        note.unlink(missing_ok=True)
+
+    def _tidy(self, folder: Path) -> None:
+        """Once: what killed processes left half-written goes, and what they did not come to."""
+        if self._swept:
+            return
+        self._swept = True
+        sweep(folder, ".incoming-*")
+        sweep(self.pending_folder, ".tmp*")
+        for note in folder.glob(f"{_CLEARING}*"):
+            sha256 = note.name.removeprefix(_CLEARING)
+            if self.encrypted(sha256):
+                self._path(sha256, _PLAIN).unlink(missing_ok=True)
+                note.unlink(missing_ok=True)

@@ -31,10 +31,16 @@ KNOWN = {
     "delivery",
     "cutBy",
     "earlierRows",
+    "archive",
 }
 KNOWN_OF_COLUMNS = {"codes", "trueValues", "falseValues", "placeholders", "realValues"}
 _SYSTEM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_CHOICES = {"format": ("csv",), "otherHeaders": ("refuse", "ignore"), "rounding": ("half-up",)}
+_CHOICES = {
+    "format": ("csv",),
+    "otherHeaders": ("refuse", "ignore"),
+    "rounding": ("half-up",),
+    "archive": ("plain", "encrypted", "refused"),
+}
 
 # JDK letters, strptime's, how many digits they take when nothing stands between them, and what they tell
 _FIELDS = {

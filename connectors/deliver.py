@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from connectors.archive import Archive, Receipt
+from connectors.classified import carries_personal
 from connectors.heading import listed
-from connectors.source_contract import STANDARD, SourceContract
+from connectors.source_contract import STANDARD, SourceContract, standard
 from warehouse.contracts import Table
+from warehouse.keys import Key, MissingKeyError, needed
 from warehouse.load import FIRST_YEAR, LAST_YEAR, settlements, territory
 from warehouse.names import named, nearest, registered
 from warehouse.periods import parse_period
@@ -44,6 +46,10 @@ def deliver(
 ) -> Receipt:
     """Check what is declared, archive the bytes, write the receipt. Raises DeliveryError; then nothing was taken in."""
     check(declared, tables, sources)
+    try:
+        key = archive_key(archive, declared, tables, sources)
+    except MissingKeyError as error:
+        raise DeliveryError(f"{error}; nothing was taken in") from None
     return archive.receive(
         declared.file,
         table=declared.table,
@@ -51,6 +57,33 @@ def deliver(
         scope=territory(declared.scope),
         period=parse_period(declared.period).id,
         declared_rows=declared.rows,
+        key=key,
+    )
+
+
+def encrypts(system: str, table: Table, sources: Mapping[tuple[str, str], SourceContract]) -> bool:
+    """Whether extracts of a system for a table are kept encrypted: their contract says so, or they carry personal data."""
+    contract = sources.get((system, table.name)) or standard(table)
+    return contract.archive == "encrypted" or carries_personal(table, contract)
+
+
+def archive_key(
+    archive: Archive, declared: Declared, tables: Mapping[str, Table], sources: Mapping[tuple[str, str], SourceContract]
+) -> Key | None:
+    """The key that a file, already checked, is archived with, None if it is in the clear.
+
+    Raises MissingKeyError if there must be one and is none, DeliveryError if the contract does not let such an extract in.
+    """
+    table, contract = tables[declared.table], sources.get((declared.system, declared.table))
+    if not encrypts(declared.system, table, sources):
+        return None
+    if contract is not None and contract.archive == "refused":
+        raise DeliveryError(
+            f"{declared.file.name} is not taken in: by contract {contract.id} it carries personal data, and the contract says "
+            "archive: refused. Deliver an extract without those columns by a contract that does not map them, or have the contract say encrypted"
+        )
+    return needed(
+        archive.home, "archive", f"extracts of system {declared.system} for {declared.table} are archived encrypted"
     )
 
 

@@ -7,6 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
+MODE = 0o640
 _OLD = 86_400  # seconds from which on what a process left half-written is nobody's any more
 
 
@@ -20,7 +21,18 @@ def write_whole(path: Path, content: bytes) -> None:
         except BaseException:
             Path(handle.name).unlink()
             raise
-    Path(handle.name).replace(path)
+    Path(handle.name).chmod(MODE)
+    put_in_place(Path(handle.name), path)
+
+
+def put_in_place(written: Path, path: Path) -> None:
+    """Give a file that is on the disk its name, for good: the name is on the disk too."""
+    written.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def free(path: Path) -> Path:

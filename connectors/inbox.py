@@ -2,7 +2,8 @@
 
 Whatever lies in the inbox, one drop never stops another, and nothing but files of the inbox itself is read: links are not followed.
 A drop goes inbox → `taking/` → `done/`. In `taking/` it has its receipts' numbers written beside it before the first of them is
-entered, so that who goes on after a crash enters each once. One process collects at a time.
+entered, so that who goes on after a crash enters each once. One process collects at a time. Files that the archive keeps encrypted are not
+kept in `done/`.
 """
 
 from __future__ import annotations
@@ -21,13 +22,14 @@ from filelock import FileLock, Timeout
 
 from connectors import manifest
 from connectors.archive import Archive, Receipt
-from connectors.deliver import Declared, DeliveryError, check
+from connectors.deliver import Declared, DeliveryError, archive_key, check
 from connectors.files import free, write_whole
 from connectors.heading import listed
 from connectors.manifest import MANIFEST, ManifestError, UnfinishedError
 from connectors.members import of_the_machine
 from connectors.source_contract import STANDARD, SourceContract
 from warehouse.contracts import Table
+from warehouse.keys import Key, MissingKeyError
 
 PATIENCE = 300  # seconds that a manifest which ends too early may stay as it is; our proposal
 LOCK_SECONDS = 20
@@ -95,6 +97,8 @@ class _Inbox:
             return take(path)
         except UnfinishedError as problem:
             return Drop(path, (), f"{path.name}: {problem}; it waits until it is whole", waits=True)
+        except MissingKeyError as problem:  # which is no fault of the drop
+            return Drop(path, (), f"{path.name}: {problem}; it waits in {path.parent}", waits=True)
         except (ManifestError, DeliveryError) as problem:
             reason = str(problem)
         except Exception as problem:
@@ -133,24 +137,33 @@ class _Inbox:
         folder, plan = path.parent, path.parent / _RECEIPTS
         if not plan.exists():
             declared = [self._declared(entry, folder) for entry in manifest.parse(_beginning(path))]
+            keys: list[Key | None] = []
             for number, one in enumerate(declared, 1):  # all, before the first is taken in
                 try:
                     check(one, self.tables, self.sources)
+                    keys.append(archive_key(self.archive, one, self.tables, self.sources))
                 except DeliveryError as problem:
                     raise DeliveryError(f"delivery {number}: {problem}") from None
             reserved = [self.archive.reserve(d.file, table=d.table, system=d.system, scope=d.scope, period=d.period,
-                                             declared_rows=d.rows) for d in declared]  # fmt: skip
+                                             declared_rows=d.rows, key=key) for d, key in zip(declared, keys, strict=True)]  # fmt: skip
             write_whole(plan, json.dumps([asdict(r) for r in reserved], ensure_ascii=False, indent=1).encode())
         try:
             receipts = tuple(Receipt(**one) for one in json.loads(plan.read_text(encoding="utf-8")))
             for receipt in receipts:
                 self.archive.enter(receipt)
+            self._clear(path, receipts)
             target = free(self.root / "done" / receipts[0].receipt_id)
             target.parent.mkdir(exist_ok=True)
             folder.replace(target)
         except Exception as problem:  # some of it may have been entered: it can no longer be refused
             return Drop(path, (), f"{path.name}: cannot be finished ({problem}); it stays in {folder}", waits=True)
         return Drop(path, receipts, None)
+
+    def _clear(self, path: Path, receipts: tuple[Receipt, ...]) -> None:
+        """What the archive has encrypted does not stay in the clear beside it."""
+        for entry, receipt in zip(manifest.parse(_beginning(path)), receipts, strict=True):
+            if self.archive.encrypted(receipt.sha256) and (file := _like(path.parent, entry.file)):
+                file.unlink()
 
     def _declared(self, entry: manifest.Entry, folder: Path) -> Declared:
         """What is declared of a file that has been moved to `folder`; if that was interrupted, it is moved now."""

@@ -27,6 +27,8 @@ from connectors.readers import Readable, StructureError, unpack
 from connectors.source_contract import SHIPPED, STANDARD, SourceContract, load_sources, standard
 from connectors.twins import twins
 from warehouse.contracts import Table
+from warehouse.keys import MissingKeyError
+from warehouse.keys import enter as enter_keys
 from warehouse.load import (
     Corrected,
     Delivery,
@@ -79,6 +81,7 @@ def sources_of(home: Home, tables: Mapping[str, Table]) -> dict[tuple[str, str],
 
 def register_pending(store: Store, archive: Archive, progress: Progress = lambda _: None) -> int:
     """Enter every pending receipt as a delivery, and what was taken back as withdrawn. Returns how many were new."""
+    enter_keys(store)
     for told in archive.set_aside():
         progress(told)
     enter_withdrawals(store, archive, progress)
@@ -92,7 +95,7 @@ def register_pending(store: Store, archive: Archive, progress: Progress = lambda
 def enter_withdrawals(store: Store, archive: Archive, progress: Progress = lambda _: None) -> None:
     """Enter in the ledger which receipts were taken back: their deliveries wait no longer."""
     for one in archive.withdrawn():
-        entered = enter_withdrawal(store, one.receipt, one.by, one.reason)
+        entered = enter_withdrawal(store, one.receipt, one.by, one.reason, one.account)
         archive.withdrawal_entered(one.receipt.receipt_id)
         progress(
             f"receipt {one.receipt.receipt_id} was taken back too late by {one.by}: delivery {entered.delivery_id} is {entered.decided} already; "
@@ -232,7 +235,7 @@ def _open(pool: ThreadPoolExecutor, scratch: Path, archive: Archive, table: Tabl
         except (StructureError, ArchiveError) as error:
             return error
         except Exception as error:
-            if of_the_machine(error):
+            if of_the_machine(error) or isinstance(error, MissingKeyError):
                 raise
             return StructureError(
                 f"{one.file_name}: it cannot be read ({type(error).__name__}: {error}); deliver it as contract "

@@ -19,6 +19,7 @@ from pydantic import ConfigDict, ValidationError, create_model
 
 from warehouse.load import FIRST_YEAR, LAST_YEAR, Receipt
 from warehouse.periods import parse_period
+from warehouse.who import ACCOUNT
 
 NOTE = "withdrawn"  # key of what is said in a receipt that was taken back
 _MOMENT = "%Y%m%dT%H%M%S.%f"
@@ -41,6 +42,7 @@ class Withdrawn:
     receipt: Receipt
     by: str
     reason: str
+    account: dict[str, Any] | None = None  # of the operating system; receipts of former versions do not tell
 
 
 def next_moment(folder: Path, now: dt.datetime) -> str:
@@ -136,11 +138,11 @@ def withdrawn(folder: Path) -> list[Withdrawn]:
             receipt, note = read(path), _note(path)
         except ValueError:
             continue  # nothing of it is loaded either way
-        found.append(Withdrawn(receipt, note["by"], note["reason"]))
+        found.append(Withdrawn(receipt, note["by"], note["reason"], note.get(ACCOUNT)))
     return found
 
 
-def _note(path: Path) -> dict[str, str]:
+def _note(path: Path) -> dict[str, Any]:
     note: Any = json.loads(path.read_text(encoding="utf-8")).get(NOTE)
     if not isinstance(note, dict) or not all(isinstance(note.get(k), str) for k in ("by", "reason")):
         raise ValueError("it does not say who took it back")

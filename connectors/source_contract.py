@@ -80,6 +80,7 @@ class SourceContract:
 
     numerals: Numerals = _PLAIN
     placeholders: tuple[str, ...] = ()  # of every column, beside those of `missing`
+    archive: str = ""  # encrypted, plain or refused; not said: what it carries decides (connectors/deliver.py)
     native: frozenset[str] = frozenset()  # headers whose cells are numbers, no texts: Parquet
     civil: Civil = field(default=lambda instant: f"timezone('{CIVIL_TIME}', {instant})", compare=False, repr=False)
 
@@ -307,10 +308,15 @@ def parse_source(document: Document, tables: Mapping[str, Table]) -> SourceContr
             identity, version, settings["system"], name, tuple(columns), tuple(dict.fromkeys(headers)),
             settings.get("format", "csv"), settings.get("encoding", "utf-8"), settings.get("delimiter", ","), settings.get("quote", '"'),
             numerals.decimal, numerals.group, texts(settings.get("missingValues", [""])), settings.get("otherHeaders", "refuse"), cut, document,
-            numerals, texts(settings.get("placeholders")))  # fmt: skip
+            numerals, texts(settings.get("placeholders")), settings.get("archive", ""))  # fmt: skip
         hash((contract.id, contract.version))
     except TypeError:
         raise DocumentError([document.fault(("id",), "id and version are texts", "write them in quotes")]) from None
+    from connectors.classified import carries_personal  # it knows contracts
+
+    if contract.archive == "plain" and carries_personal(table, contract):
+        message = "archive is plain, and the extract carries personal data"
+        raise DocumentError([document.fault(("customProperties",), message, "write encrypted or refused, or take `archive` out")])  # fmt: skip
     return contract
 
 

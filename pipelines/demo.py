@@ -17,6 +17,7 @@ from connectors.source_contract import STANDARD
 from pipelines import show
 from warehouse.audit.explain import status
 from warehouse.contracts import load_tables
+from warehouse.keys import current, make
 from warehouse.periods import parse_period
 from warehouse.store import Home, reading
 
@@ -35,6 +36,9 @@ def play(folder: Path, *, seed: int, year: int, console: Console, run: Callable[
     folder.mkdir(parents=True)
     (folder / MARK).touch()
     home, tables = Home(folder), load_tables()
+    for purpose in ("pseudonym", "archive"):
+        if not current(home, purpose):
+            make(home, purpose)
     archive, sources = Archive(home.archive), sources_of(home, tables)
     files = rows = 0
     corrections: list[Declared] = []

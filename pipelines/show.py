@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from rich.table import Table
 
 from kpi_definitions.catalogue import Catalogue, Counterpart
 from warehouse.store import Store
+from warehouse.who import ACCOUNT, shown
 
 if TYPE_CHECKING:
     from warehouse.audit.reperform import Result
@@ -102,6 +104,8 @@ ORDER BY y.kpi_code""").fetchall()
 
 
 def incidents(console: Console, store: Store, *, closed: bool) -> None:
+    accounts = store.con.execute("SELECT subject, detail FROM audit.ledger WHERE kind = 'incident-closed'").fetchall()
+    by_account = {subject: account for subject, detail in accounts if (account := json.loads(detail).get(ACCOUNT))}
     rows = store.con.execute(
         "SELECT incident_id, criterion || chr(10) || '(' || kind || ')', table_name || chr(10) || coalesce(settlement_en, scope) || ' ' || period_id, "
         "rule || ': ' || observed || ', delivery ' || delivery_id || coalesce(chr(10) || 'closed by ' || closed_by || ': ' || closing_reason, '') "
@@ -110,8 +114,10 @@ def incidents(console: Console, store: Store, *, closed: bool) -> None:
     table = Table(title="Incidents of data quality" + ("" if closed else " that are open"), title_justify="left")
     for name in ("no.", "criterion (kind)", "where", "what was found"):
         table.add_column(name, overflow="fold", no_wrap=name == "where")
-    for row in rows:
-        table.add_row(*map(str, row))
+    for number, *row in rows:
+        account = by_account.get(str(number))
+        row[-1] += f"\n({shown(account)})" if account else ""
+        table.add_row(str(number), *map(str, row))
     console.print(table)
     console.print("close one by hand: qala incidents --close NO --by NAME --reason TEXT", highlight=False)
 

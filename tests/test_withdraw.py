@@ -15,6 +15,7 @@ from warehouse.audit.verify import recorded
 from warehouse.load import Store
 from warehouse.release import publish
 from warehouse.store import locked, reading
+from warehouse.who import account, shown
 
 WHO = ("A. Person", "sent for the wrong city")
 
@@ -41,7 +42,7 @@ def test_a_receipt_taken_back_before_any_run_is_entered_and_never_registered(des
         (detail,) = query(
             store, "SELECT detail->>'$.by', detail->>'$.reason' FROM audit.ledger WHERE kind = 'withdrawn'"
         )
-        assert detail == (WHO[0], f"taken back by {WHO[0]}: {WHO[1]}")
+        assert detail == (WHO[0], f"taken back by {WHO[0]} ({shown(account())}): {WHO[1]}")
     assert told == [f"receipt {bad.receipt_id} was taken back by {WHO[0]}: {WHO[1]}"]
     assert desk.archive.pending() == []
     assert desk.archive.withdrawn() == []
@@ -57,7 +58,7 @@ def test_a_registered_delivery_that_waits_for_its_month_becomes_withdrawn(desk: 
         desk.take(store)
         assert states(store) == {1: "loaded", 2: "withdrawn"}
         assert query(store, "SELECT reason, accepted_rows FROM audit.delivery WHERE delivery_id = 2") == [
-            (f"taken back by {WHO[0]}: {WHO[1]}", 0)
+            (f"taken back by {WHO[0]} ({shown(account())}): {WHO[1]}", 0)
         ]
         assert query(store, "SELECT count(*) FROM showcase.fct_appeal") == [(2,)]
         assert entered(store) == [bad.receipt_id]

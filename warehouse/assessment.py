@@ -21,6 +21,7 @@ from kpi_definitions.catalogue import Catalogue
 from kpi_definitions.model import AssessmentRules, Category, Scale
 from warehouse.seal import SEALED, seal
 from warehouse.store import Store, StoreError
+from warehouse.who import ACCOUNT, account, named
 
 DRAWS, SEED = 400, 469  # of changed weights; the same draws every time, so that an interval can be repeated
 _PART_TABLES = ("assessment_item", "assessment_score", "assessment_rank")
@@ -92,9 +93,9 @@ class Assessment:
 
 
 def assess(
-    store: Store, catalogue: Catalogue, year: int, *, freeze: bool = False, reason: str | None = None
+    store: Store, catalogue: Catalogue, year: int, *, freeze: bool = False, reason: str | None = None, by: str = ""
 ) -> Assessment:
-    """Assess every settlement for a year by one catalogue: replaces the draft, or makes the next frozen version.
+    """Assess every settlement for a year by one catalogue: replaces the draft, or makes the next frozen version, of which the ledger says who made it.
 
     Raises StoreError if no rules are in force for the year, or a frozen assessment is made again without a reason.
     """
@@ -121,7 +122,8 @@ def assess(
         row = con.execute("SELECT coalesce(max(assessment_id), 0) + 1 FROM kpi.assessment").fetchone()
         number = int(row[0]) if row else 1
         (seq,) = store.record([("assessed", str(year), {"assessment": number, "catalogue": catalogue.head.id, "version": version, "as_of": head,
-                                               "rules": rules.version, "ranked": ranked, "reason": reason})])  # fmt: skip
+                                               "rules": rules.version, "ranked": ranked, "reason": reason,
+                                               **({"by": named(by), ACCOUNT: account()} if freeze else {})})])  # fmt: skip
         store.insert("kpi.assessment", ["assessment_id", "seq", "year", "catalogue_id", "catalogue_version", "rules_version", "rules", "status", "version",
                                         "reason", "as_of_seq", "made_at"],
                      [(number, seq, year, catalogue.head.id, catalogue.head.version, rules.version, rules.model_dump_json(),

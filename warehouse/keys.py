@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import datetime as dt
 import hashlib
 import hmac
 import os
@@ -19,7 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
-from warehouse.store import Home, StoreError
+from warehouse.store import Home, Store, StoreError
+from warehouse.who import ACCOUNT, account, shown
 
 Purpose = Literal["pseudonym", "archive", "signing"]
 PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
@@ -94,21 +96,37 @@ def by_id(home: Home, purpose: Purpose, key_id: str) -> Key:
 
 
 def make(home: Home, purpose: Purpose) -> Key:
-    """A new key, in force from now on; those before it stay in the file."""
+    """A new key, in force from now on; those before it stay in the file, where a line says when and by whom each was made."""
     path = file_of(home, purpose)
     list(_kept(path, purpose))  # what cannot be read is not built upon
     before = path.read_text(encoding="ascii") if path.exists() else ""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     path.parent.chmod(0o700)
     secret = secrets.token_bytes(_LENGTH)
+    note = f"# {dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC, {shown(account())}, key {Key.of(purpose, secret).id}"
     fresh = path.with_name(f".{path.name}.new")
     fresh.unlink(missing_ok=True)
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as handle:
-        handle.write(f"{before.rstrip()}\n{base64.b64encode(secret).decode()}\n".lstrip())
+        handle.write(f"{before.rstrip()}\n{note}\n{base64.b64encode(secret).decode()}\n".lstrip())
         handle.flush()
         os.fsync(handle.fileno())
     fresh.replace(path)
     return Key.of(purpose, secret)
+
+
+def enter(store: Store) -> list[str]:
+    """Enter the ids of keys that the ledger does not know yet, with who is at work: `keys new` does so, and every run. Returns the ids."""
+    known = {row[0] for row in store.con.execute("SELECT subject FROM audit.ledger WHERE kind = 'key'").fetchall()}
+    fresh = [
+        (f"{purpose} {key.id}", key) for purpose in PURPOSES for key in keys(store.home, purpose)
+        if f"{purpose} {key.id}" not in known
+    ]  # fmt: skip
+    if fresh:
+        with store.transaction():
+            store.record(
+                [("key", subject, {"purpose": k.purpose, "id": k.id, ACCOUNT: account()}) for subject, k in fresh]
+            )
+    return [key.id for _, key in fresh]
 
 
 def _kept(path: Path, purpose: Purpose) -> Iterator[Key]:

@@ -22,6 +22,7 @@ from warehouse.replace import load_turn, turns_of
 from warehouse.seal import SEALED, of_table, seal
 from warehouse.sql import literal, quoted
 from warehouse.store import FIRST_YEAR, LAST_YEAR, Home, Store, StoreError, settlements, territory, time_zones, writing
+from warehouse.who import ACCOUNT, account
 
 __all__ = [
     "FIRST_YEAR",
@@ -186,7 +187,8 @@ def register(store: Store, receipts: Sequence[Receipt]) -> int:
     first = int(row[0]) + 1 if row else 1
     with store.transaction():
         seqs = store.record([("received", r.receipt_id, {"sha256": r.sha256, "table": r.table, "system": r.system, "scope": r.scope,
-                                                         "period": r.period, "file": r.file_name, "bytes": r.bytes}) for r in new])  # fmt: skip
+                                                         "period": r.period, "file": r.file_name, "bytes": r.bytes,
+                                                         **({"reread_of": r.reread_of, ACCOUNT: account()} if r.reread_of else {})}) for r in new])  # fmt: skip
         rows: list[tuple[Any, ...]] = []
         for number, (receipt, seq) in enumerate(zip(new, seqs, strict=True)):
             period = parse_period(receipt.period)

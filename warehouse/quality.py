@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from warehouse.assertions import covers
 from warehouse.seal import SEALED, seal
 from warehouse.store import Store, StoreError
+from warehouse.who import ACCOUNT, account
 
 TOLERANCE = 1.0  # per cent of a delivery's rows; our proposal
 # of audit.check_result f and its audit.delivery d
@@ -76,7 +77,9 @@ def close_incident(store: Store, incident_id: int, who: str, reason: str) -> Non
     if not who.strip() or not reason.strip():
         raise StoreError("say who closes the incident and why: --by NAME --reason TEXT")
     with store.transaction():
-        (seq,) = store.record([("incident-closed", str(incident_id), {"by": who, "reason": reason})])
+        (seq,) = store.record(
+            [("incident-closed", str(incident_id), {"by": who, ACCOUNT: account(), "reason": reason})]
+        )
         store.con.execute(
             "UPDATE audit.incident SET closed_seq = ?, closed_at = ?, closed_by = ?, closing_reason = ? WHERE incident_id = ?",
             [seq, dt.datetime.now(dt.UTC), who, reason, incident_id],

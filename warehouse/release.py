@@ -142,7 +142,7 @@ def _gaps(store: Store, sql: str) -> tuple[str, ...]:
 
 def _settled(path: Path) -> str:
     """Its SHA-256; nobody may write it any more, and it is on the disk."""
-    path.chmod(0o444)
+    path.chmod(0o440)
     digest = file_sha256(path)
     with path.open("rb") as handle:
         os.fsync(handle.fileno())

@@ -251,8 +251,9 @@ def opened(home: Home, run_id: str | None = None, *, sealed: bool = False) -> It
     }
     if limit := os.environ.get(MEMORY_LIMIT):
         config["memory_limit"] = f"{_left_for_duckdb(limit)}MiB"
-    from warehouse import succession
+    from warehouse import modes, succession
 
+    modes.close(home)
     succession.refuse_lost(home)
     con = _connected(home.warehouse, config=config)
     try:

@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 
 from warehouse.store import NOTHING, Home, StoreError
+from warehouse.who import ACCOUNT, account
 
 MANIFEST = "release.json"
 SWITCH = "--start-anew"
@@ -76,6 +77,15 @@ def _remedy(home: Home) -> str:
         f"the whole warehouse as it was published, and then run: qala run {SWITCH}   (it also takes in again what came after). "
         f"Without either, qala run {SWITCH} makes a new warehouse from the archive: values get new ledger sequences, frozen assessments are gone"
     )
+
+
+def enter_start(home: Home, aside: Path | None, waiting: int) -> None:
+    """Enter in the ledger who had the warehouse go on without its release, where that is now, and how many receipts wait again."""
+    from warehouse.store import writing
+
+    with writing(home) as store, store.transaction():
+        detail = {"release": aside.name if aside else None, "receipts": waiting, ACCOUNT: account()}
+        store.record([("started-anew", "warehouse", detail)])
 
 
 def set_aside(home: Home) -> Path | None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import Any
 
 from warehouse.load import Receipt
 from warehouse.seal import SEALED, seal
 from warehouse.store import Store
+from warehouse.who import ACCOUNT, shown
 
 
 @dataclass(frozen=True)
@@ -18,10 +20,12 @@ class Entered:
     decided: str | None
 
 
-def enter_withdrawal(store: Store, receipt: Receipt, who: str, reason: str) -> Entered:
+def enter_withdrawal(
+    store: Store, receipt: Receipt, who: str, reason: str, account: dict[str, Any] | None = None
+) -> Entered:
     """Enter that a receipt was taken back, once: its delivery, if it was registered, becomes `withdrawn`.
 
-    A delivery that has been decided on stays as it is.
+    `account`: that of the operating system which it was done from. A delivery that has been decided on stays as it is.
     """
     con = store.con
     known = con.execute(
@@ -33,9 +37,9 @@ def enter_withdrawal(store: Store, receipt: Receipt, who: str, reason: str) -> E
     before = "SELECT 1 FROM audit.ledger WHERE kind = 'withdrawn' AND subject = ? LIMIT 1"
     if con.execute(before, [receipt.receipt_id]).fetchone():
         return Entered(delivery_id, None)
-    said = f"taken back by {who}: {reason}"
+    said = f"taken back by {who}{f' ({shown(account)})' if account else ''}: {reason}"
     detail = {"sha256": receipt.sha256, "table": receipt.table, "system": receipt.system, "scope": receipt.scope, "period": receipt.period,
-              "file": receipt.file_name, "bytes": receipt.bytes, "by": who, "reason": said}  # fmt: skip
+              "file": receipt.file_name, "bytes": receipt.bytes, "by": who, ACCOUNT: account, "reason": said}  # fmt: skip
     if delivery_id is not None:
         detail |= {"delivery_id": delivery_id, "received": 0, "accepted": 0, "rejected": 0}
     with store.transaction():

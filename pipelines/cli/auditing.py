@@ -155,7 +155,7 @@ def reperform(
 @app.command()
 def incidents(
     close: Annotated[int | None, typer.Option("--close", help="Close this incident by hand")] = None,
-    by: Annotated[str, typer.Option("--by", help="Who closes it")] = "",
+    by: Annotated[str, typer.Option("--by", help="Who closes it; left out: the user at work")] = "",
     reason: Annotated[str, typer.Option("--reason", help="Why")] = "",
     all_: Annotated[bool, typer.Option("--all", help="Closed ones too")] = False,
     home: HomeOption = None,
@@ -164,12 +164,13 @@ def incidents(
     from pipelines import show
     from warehouse.quality import close_incident
     from warehouse.store import reading, writing
+    from warehouse.who import named
 
     place = home_of(home)
     try:
         if close is not None:
             with writing(place) as store:
-                close_incident(store, close, by, reason)
+                close_incident(store, close, named(by), reason)
             out.print(
                 f"incident {close} closed; the values it concerns follow with the next: qala run", highlight=False
             )

@@ -10,12 +10,19 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from warehouse.modes import private
 from warehouse.store import Home
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   help="KPI pipeline of a smart city: extracts in, KPI values out, every number explained.")  # fmt: skip
 out = Console()
 err = Console(stderr=True)
+
+
+@app.callback()
+def _begin() -> None:
+    private()
+
 
 HomeOption = Annotated[
     Path | None, typer.Option("--home", help="Home folder; else QALA_HOME, else ./qala-home", show_default=False)

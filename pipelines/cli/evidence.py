@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,6 +21,9 @@ from pipelines.cli.common import (
     print_json,
 )
 from warehouse.store import Home, Store, StoreError
+
+if TYPE_CHECKING:
+    from connectors.archive import Archive
 
 KpiArgument = Annotated[str, typer.Argument(help="KPI code: MGT02-1")]
 NumberArgument = Annotated[
@@ -115,6 +118,9 @@ def evidence(
         typer.Option("--to", help="FOLDER or FILE.zip; else evidence-KPI-KATO-PERIOD here", show_default=False),
     ] = None,
     files: Annotated[bool, typer.Option("--files", help="With the delivered files as received")] = False,
+    with_personal: Annotated[
+        bool, typer.Option("--with-personal", help="With --files: also those that hold personal data, in the clear")
+    ] = False,
     as_of: AsOfOption = None,
     catalogue: CatalogueOption = None,
     home: HomeOption = None,
@@ -146,13 +152,37 @@ def evidence(
                     "files stand behind a cell: ask for --files with one settlement and one period of the KPI"
                 )
             target = to or Path(f"evidence-{label.replace('/', '_')}")
-            pack = write(store, one, target, Archive(place.archive).open if files else None)
+            archive = Archive(place.archive)
+            personal = (
+                _personal(place, store, archive, one.answer["deliveries"]) if files and isinstance(one, Number) else {}
+            )
+            if personal and not with_personal:
+                raise EvidenceError(
+                    f"{len(personal)} of the delivered files hold personal data, which --files would hand out in the clear: "
+                    f"{'; '.join(personal.values())}. Leave --files out, or add --with-personal if you may hand them on"
+                )
+            pack = write(store, one, target, archive.open if files else None, personal)
     except (UnknownError, StoreError, DocumentError, EvidenceError, ArchiveError, OSError) as error:
         raise fail(error) from None
     out.print(
         f"wrote {pack.path}: {pack.files} files; README.md in it says how to check it", highlight=False, soft_wrap=True
     )
     out.print(f"ledger head {pack.head}", highlight=False, soft_wrap=True)
+    for told in personal.values():
+        out.print(f"personal data in the clear: {told}", highlight=False, soft_wrap=True, markup=False)
+
+
+def _personal(place: Home, store: Store, archive: Archive, deliveries: list[dict[str, Any]]) -> dict[str, str]:
+    """Of the files behind a number those with personal data, by the contracts or as they are archived: SHA-256 → file, table, system."""
+    from connectors.deliver import encrypts
+    from connectors.intake import sources_of
+
+    sources = sources_of(place, store.tables)
+    return {
+        d["sha256"]: f"{d['file_name']} ({d['table_name']}, {d['system']})"
+        for d in deliveries
+        if archive.encrypted(d["sha256"]) or encrypts(d["system"], store.tables[d["table_name"]], sources)
+    }
 
 
 def _add_sources(place: Home, store: Store, answer: list[dict[str, Any]]) -> None:

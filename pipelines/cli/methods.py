@@ -40,6 +40,7 @@ def assess(
     year: Annotated[int, typer.Argument(help="Year to assess")],
     freeze: Annotated[bool, typer.Option("--freeze", help="Make a frozen version: it is never edited")] = False,
     reason: Annotated[str | None, typer.Option("--reason", help="Why a frozen year is assessed again")] = None,
+    by: Annotated[str, typer.Option("--by", help="Who freezes it; left out: the user at work")] = "",
     home: HomeOption = None,
 ) -> None:
     """The annual assessment of a year from the warehouse as it stands: a draft, or a frozen version; then publish."""
@@ -56,7 +57,7 @@ def assess(
         with writing(place) as store:
             for one in lists:
                 if one.rules_of(year) is not None:
-                    make(store, one, year, freeze=freeze, reason=reason)
+                    make(store, one, year, freeze=freeze, reason=reason, by=by)
         publish(place, Archive(place.archive).missing)
         with reading(place) as store:
             show.scorecard(out, store, year)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import sys
 from collections.abc import Collection
@@ -15,6 +16,16 @@ from rich.text import Text
 from kpi_definitions.documents import DocumentError
 from pipelines.cli.common import HomeOption, JsonOption, app, err, fail, home_of, out, print_json
 from warehouse.store import Home, StoreError
+
+LOOPBACK = "127.0.0.1"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is reached from this machine alone."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name may lead anywhere
+        return False
 
 
 @app.command()
@@ -37,7 +48,7 @@ def deliver(
     withdraw: Annotated[
         str | None, typer.Option("--withdraw", help="Take back a receipt that waits, instead of delivering a file")
     ] = None,
-    by: Annotated[str, typer.Option("--by", help="Who takes it back")] = "",
+    by: Annotated[str, typer.Option("--by", help="Who takes it back; left out: the user at work")] = "",
     reason: Annotated[str, typer.Option("--reason", help="Why it is taken back")] = "",
     home: HomeOption = None,
 ) -> None:
@@ -85,10 +96,11 @@ def _take_back(place: Home, receipt_id: str, by: str, reason: str) -> None:
     """Take a receipt back while no run may be reading it."""
     from connectors.archive import Archive, ArchiveError
     from warehouse.store import locked
+    from warehouse.who import named
 
     try:
         with locked(place, seconds=2):
-            receipt = Archive(place.archive).withdraw(receipt_id, by, reason)
+            receipt = Archive(place.archive).withdraw(receipt_id, named(by), reason)
     except (ArchiveError, StoreError) as error:
         raise fail(error) from None
     out.print(
@@ -144,6 +156,7 @@ def run(
                 soft_wrap=True,
             )
             out.print(f"{again:,} receipts wait again", highlight=False)
+            succession.enter_start(place, aside, again)
         told = archive.set_aside()
         try:
             for drop in (
@@ -310,20 +323,31 @@ def ui(
     read_only: Annotated[
         bool, typer.Option("--read-only", help="For auditors: everything can be seen, nothing can be started")
     ] = False,
+    host: Annotated[str, typer.Option(help="Address to serve on: by itself none that other machines reach")] = LOOPBACK,
     home: HomeOption = None,
 ) -> None:
     """Open the Dagster UI with its daemon (schedule, sensor, back-fills) on http://localhost:PORT; --read-only without daemon."""
     from pipelines.run import prepare
+    from warehouse.who import account, shown
 
     place = home_of(home)
     prepare(place)
     workspace = Path(__file__).parents[2] / "workspace.yaml"  # there in a checkout, not in an installed wheel
     where = ["-w", str(workspace)] if workspace.exists() else ["-m", "pipelines.definitions"]
-    name = "dagster-webserver" if read_only else "dagster"
-    executable = str(Path(sys.executable).with_name(name))
-    words = ["--read-only"] if read_only else ["dev"]
+    reach = "this machine alone" if is_loopback(host) else "EVERY MACHINE THAT REACHES THAT ADDRESS"
+    out.print(f"http://{host}:{port} is served to {reach}", highlight=False)
+    if not is_loopback(host):
+        err.print(
+            "[red]warning:[/red] the UI asks nobody who they are, and what is done in it is done as "
+            f"{escape(shown(account()))}{'' if read_only else ': anybody may start, stop and delete runs'}; "
+            "put a sign-in of your own before it (docs/operations.md)",
+            highlight=False,
+            soft_wrap=True,
+        )
+    dev = [str(Path(sys.executable).with_name("dagster")), "dev"]
+    command = [sys.executable, "-m", "pipelines.watching"] if read_only else dev
     # replaces this process: Ctrl-C reaches Dagster itself
-    os.execv(executable, [executable, *words, *where, "-p", str(port)])  # noqa: S606
+    os.execv(command[0], [*command, *where, "-h", host, "-p", str(port)])  # noqa: S606
 
 
 @app.command()

@@ -11,7 +11,7 @@ import re
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,8 +47,15 @@ class Pack:
     head: str  # SEQUENCE:HASH of the ledger in it
 
 
-def write(store: Store, one: Number | Sum | Mapping[str, Any], target: Path, contents: Contents | None = None) -> Pack:
-    """Write the pack of a number to `target`, a folder, or a zip archive if its name ends so; with `contents` the files as received too.
+def write(
+    store: Store,
+    one: Number | Sum | Mapping[str, Any],
+    target: Path,
+    contents: Contents | None = None,
+    personal: Collection[str] = (),
+) -> Pack:
+    """Write the pack of a number to `target`, a folder, or a zip archive if its name ends so; with `contents` the files as received too,
+    of which the README names those with personal data: `personal`, their SHA-256.
 
     A mapping is what `standing` answers: a level and a place.
 
@@ -62,7 +69,7 @@ def write(store: Store, one: Number | Sum | Mapping[str, Any], target: Path, con
     try:
         folder = work / "new"
         if isinstance(one, Number):
-            _fill(store, one, folder, f"{seq}:{digest}", contents)
+            _fill(store, one, folder, f"{seq}:{digest}", contents, personal)
         else:
             _fill_sum(store, one, folder, f"{seq}:{digest}")
         names = [p.relative_to(folder).as_posix() for p in sorted(folder.rglob("*")) if p.is_file()]
@@ -114,13 +121,15 @@ def _zip(folder: Path, names: list[str], target: Path) -> Path:
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as bundle:
         for name in names:
             entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))  # no clock: the same bytes each time
-            entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
+            entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o640 << 16
             with (folder / name).open("rb") as source, bundle.open(entry, "w") as sink:
                 shutil.copyfileobj(source, sink)
     return target
 
 
-def _fill(store: Store, one: Number, folder: Path, head: str, contents: Contents | None) -> None:
+def _fill(
+    store: Store, one: Number, folder: Path, head: str, contents: Contents | None, personal: Collection[str]
+) -> None:
     """Everything of a pack but its checksums."""
     tables = behind(store, one, every=True)
     _parquets(store, {f"rows/{rows.table}.parquet": rows.sql for rows in tables}, folder)
@@ -131,7 +140,8 @@ def _fill(store: Store, one: Number, folder: Path, head: str, contents: Contents
         "deliveries.json": as_json(deliveries),
         "recompute.sql": "\n".join((*_script(one, tables, definition, head), "")),
         "README.md": readme(
-            one.answer, head, {r.table: counts(store, r) for r in tables}, _classified(store, tables), files=contents is not None
+            one.answer, head, {r.table: counts(store, r) for r in tables}, _classified(store, tables), files=contents is not None,
+            personal=sorted(personal),
         ),
     }  # fmt: skip
     _texts(texts, folder)

@@ -176,9 +176,11 @@ _RUSSIAN = """
 
 
 def readme(
-    answer: Mapping[str, Any], head: str, tables: Mapping[str, Mapping[str, int]], classified: Mapping[str, Sequence[str]], *, files: bool
+    answer: Mapping[str, Any], head: str, tables: Mapping[str, Mapping[str, int]], classified: Mapping[str, Sequence[str]], *, files: bool,
+    personal: Sequence[str] = (),
 ) -> str:  # fmt: skip
-    """`answer` as `explain` gives it; `tables`: rows and flags by table; `classified`: columns by classification, open ones left out."""
+    """`answer` as `explain` gives it; `tables`: rows and flags by table; `classified`: columns by classification, open ones left out;
+    `personal`: SHA-256 of files handed out that hold personal data."""
     words: dict[str, Any] = {
         "code": answer["kpi"]["code"], "name_en": answer["kpi"]["name"]["en"], "name_ru": answer["kpi"]["name"]["ru"],
         "place_en": answer["settlement"]["name_en"], "place_ru": answer["settlement"]["name_ru"], "period": answer["period"]["id"],
@@ -210,6 +212,14 @@ def readme(
         )
         words["personal_files_en"] = "`files/` holds whole files, with columns that the definition does not read. "
         words["personal_files_ru"] = "В `files/` лежат файлы целиком, со столбцами, которых определение не читает. "
+        if personal:
+            named = ", ".join(f"`{sha256[:12]}…`" for sha256 in personal)
+            words["personal_files_en"] += (
+                f"**Personal data of people are in the clear in the files that begin with {named}.** "
+            )
+            words["personal_files_ru"] += (
+                f"**Персональные данные людей в открытом виде: файлы, имена которых начинаются с {named}.** "
+            )
     else:
         words |= {"files_en": "", "files_ru": "", "personal_files_en": "", "personal_files_ru": ""}
         words["original_en"] = "Ask for a pack made with `--files`, and look up a few by `delivery_id` and `row_no`."

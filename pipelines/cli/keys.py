@@ -1,0 +1,135 @@
+"""Keys of the installation: which there are, making a new one, bringing the archive to the one in force. Never their secrets."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from kpi_definitions.documents import DocumentError
+from pipelines.cli.common import HomeOption, JsonOption, app, fail, home_of, out, print_json
+from warehouse.keys import PURPOSES, Key, Purpose
+from warehouse.store import Home, StoreError
+
+commands = typer.Typer(help="Keys of pseudonyms, of archived personal data, and of signatures (docs/keys.md).")
+app.add_typer(commands, name="keys")
+
+PurposeArgument = Annotated[str, typer.Argument(help="pseudonym, archive or signing")]
+
+
+@commands.callback(invoke_without_command=True)
+def keys(context: typer.Context, as_json: JsonOption = False, home: HomeOption = None) -> None:
+    """Which keys there are: purpose, id, whether it is in force, where it comes from; of signatures the public key. Never a secret."""
+    if context.invoked_subcommand is not None:
+        return
+    from warehouse import keys as known
+
+    place = home_of(home)
+    try:
+        found = {purpose: known.keys(place, purpose) for purpose in PURPOSES}
+    except StoreError as error:
+        raise fail(error) from None
+    rows = [
+        {
+            "purpose": purpose,
+            "id": key.id,
+            "in_force": key is every[-1],
+            "from": _origin(place, key, last=key is every[-1]),
+            **({"public_key": _public(key)} if purpose == "signing" else {}),
+        }
+        for purpose, every in found.items()
+        for key in every
+    ]
+    if as_json:
+        print_json({"keys": rows})
+        return
+    for row in rows:
+        state = "in force" if row["in_force"] else "former"
+        out.print(f"{row['purpose']:<9}  {row['id']}  {state:<8}  {row['from']}", highlight=False, soft_wrap=True)
+        if row.get("public_key"):
+            out.print(str(row["public_key"]).rstrip(), highlight=False, soft_wrap=True, markup=False)
+    for purpose in (p for p in PURPOSES if not found[p]):
+        out.print(f"{purpose:<9}  none   (qala keys new {purpose})", highlight=False)
+
+
+@commands.command()
+def new(purpose: PurposeArgument, home: HomeOption = None) -> None:
+    """Make a key, in force from now on; former ones stay for what was made with them."""
+    from warehouse import keys as known
+    from warehouse.store import locked, opened
+
+    chosen, place = _purpose(purpose), home_of(home)
+    if os.environ.get(known.variable(chosen)):
+        raise fail(f"{known.variable(chosen)} is set, and its key is in force whatever the file holds; change it there, or take it out")  # fmt: skip
+    try:
+        key = known.make(place, chosen)
+    except (StoreError, OSError) as error:
+        raise fail(error) from None
+    out.print(f"{chosen} key {key.id} is in force: {known.file_of(place, chosen)}", highlight=False, soft_wrap=True)
+    out.print("keep a copy of that file, apart from the home and its backups: docs/keys.md", highlight=False)
+    try:
+        with locked(place, seconds=2), opened(place) as store:
+            known.enter(store)
+    except StoreError as error:
+        out.print(f"not yet in the ledger ({error}); the next run enters it", highlight=False, soft_wrap=True, markup=False)  # fmt: skip
+
+
+@commands.command()
+def rotate(purpose: PurposeArgument, home: HomeOption = None) -> None:
+    """Encrypt the archive anew with the key in force, and what by the contracts should be encrypted and is not. Goes on where it was stopped."""
+    from connectors.archive import Archive
+    from connectors.intake import sources_of
+    from connectors.rotation import rotate as encrypt
+    from warehouse.contracts import load_tables
+    from warehouse.keys import enter, needed
+    from warehouse.store import writing
+    from warehouse.who import ACCOUNT, account
+
+    if _purpose(purpose) != "archive":
+        raise fail(f"{purpose} keys are not rotated by a command: what they made cannot be made again in place; see docs/keys.md")  # fmt: skip
+    place, tables = home_of(home), load_tables()
+    try:
+        key = needed(place, "archive", "the archive is encrypted with the key in force")
+        with out.status("reading the archive") as spinner:
+            done = encrypt(Archive(place.archive), key, tables, sources_of(place, tables),
+                           lambda number, of: spinner.update(f"{number:,} of {of:,} files"))  # fmt: skip
+        with writing(place) as store:
+            enter(store)
+            with store.transaction():
+                detail = {"key": key.id, "files": done.encrypted, "failed": len(done.failed), ACCOUNT: account()}
+                store.record([("archive-encrypted", "archive", detail)])
+    except (StoreError, DocumentError, OSError) as error:
+        raise fail(error) from None
+    out.print(f"{done.encrypted:,} files encrypted with key {key.id}; {done.before:,} were before", highlight=False)
+    for text in done.failed:
+        out.print(f"[red]left as it is[/red]: {text}", highlight=False, soft_wrap=True)
+    for key_id, files in done.left.items():
+        out.print(f"{files:,} files still need key {key_id}", highlight=False)
+    if done.failed:
+        raise typer.Exit(1)
+    out.print("no file needs a former archive key any more", highlight=False)
+
+
+def _purpose(given: str) -> Purpose:
+    for purpose in PURPOSES:
+        if given == purpose:
+            return purpose
+    raise fail(f"there are no {given} keys; the purposes are {', '.join(PURPOSES)}")
+
+
+def _origin(home: Home, key: Key, *, last: bool) -> str:
+    """Where a key comes from: that of the environment is in force before those of the file."""
+    from warehouse import keys as known
+
+    given = os.environ.get(known.variable(key.purpose))
+    return f"environment {known.variable(key.purpose)}" if given and last else str(known.file_of(home, key.purpose))
+
+
+def _public(key: Key) -> str:
+    """PEM of the key by which signatures are checked: Ed25519."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    public = Ed25519PrivateKey.from_private_bytes(key.derived("ed25519")).public_key()
+    return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
