@@ -17,7 +17,7 @@ from pathlib import Path
 
 import duckdb
 
-from warehouse import anchors, keys
+from warehouse import anchors, keys, recovery
 from warehouse.sql import literal
 from warehouse.store import (
     Home,
@@ -68,6 +68,7 @@ def publish(home: Home, missing: Callable[[Iterable[str]], Sequence[str]], run_i
     folder.mkdir(parents=True, exist_ok=True)
     key = keys.current(home, "signing")
     with locked(home):
+        recovery.refuse_log(home.released_file)
         with opened(home, run_id) as store:
             _refuse_foreign(store)
             row = store.con.execute(
@@ -100,12 +101,14 @@ def publish(home: Home, missing: Callable[[Iterable[str]], Sequence[str]], run_i
                 "exports": dict(hashes),
             }
             with store.transaction():
+                recovery.enter_notes(store)
                 (seq,) = store.record([("released", "release", entry)])
             _, head = ledger_head(store.con)
             at = store.con.execute("SELECT recorded_at FROM audit.ledger WHERE seq = ?", [seq]).fetchall()[0][0]
             store.con.execute("CHECKPOINT")
+            recovery.forget_notes(home)
         whole = _fresh(folder, home.released_file.name)
-        hashes[home.released_file.name] = _copied(home.warehouse, whole)
+        hashes[home.released_file.name] = copied(home.warehouse, whole)
         anchor = anchors.Anchor.of(seq, head, at, hashes[home.released_file.name], key)
         entry.pop("exports")
         manifest = {"seq": seq, "ledger_head": head, **entry, "sha256": hashes}
@@ -165,7 +168,7 @@ def _written(folder: Path, name: str, text: str) -> Path:
     return path
 
 
-def _copied(source: Path, target: Path) -> str:
+def copied(source: Path, target: Path) -> str:
     """SHA-256 of a copy that shares its blocks with the source until either changes, where the file system can (XFS, Btrfs): done in no time."""
     try:
         with source.open("rb") as held, target.open("wb") as made:

@@ -256,11 +256,15 @@ def opened(home: Home, run_id: str | None = None, *, sealed: bool = False) -> It
     }
     if limit := os.environ.get(MEMORY_LIMIT):
         config["memory_limit"] = f"{_left_for_duckdb(limit)}MiB"
-    from warehouse import succession
+    from warehouse import recovery, succession
 
     succession.refuse_lost(home)
+    recovery.check_log(home)
+    log = recovery.note_log(home)
     con = _connected(home.warehouse, config=config)
     try:
+        if log:
+            recovery.keep_note(home, log)
         con.execute("SET TimeZone = 'UTC'")
         succession.refuse_older(home, con)
         store = Store(con, home, run_id)
@@ -278,9 +282,10 @@ def opened(home: Home, run_id: str | None = None, *, sealed: bool = False) -> It
 @contextmanager
 def looking(home: Home) -> Iterator[Store]:
     """Open the warehouse itself for a moment, to read what no release tells. Raises BusyError if another process writes it just now."""
-    from warehouse import succession
+    from warehouse import recovery, succession
 
     with locked(home, 0):
+        recovery.check_log(home)
         con = _connected(home.warehouse, read_only=True)
         try:
             succession.refuse_older(home, con)
@@ -318,8 +323,10 @@ def reading(home: Home, *, threads: int | None = None, hardened: bool = True) ->
     """
     if not home.released_file.exists():
         raise StoreError(f"nothing has been released in {home.root} yet; run: qala run   (or: qala demo)")
+    from warehouse.recovery import refuse_log
     from warehouse.views import all_views, make_own
 
+    refuse_log(home.released_file)
     con = duckdb.connect(str(home.released_file), read_only=True)
     try:
         # a file that this process has open already is the same database, with the same settings
