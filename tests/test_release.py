@@ -36,6 +36,6 @@ def test_the_copy_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call
     source, target = tmp_path / "warehouse.duckdb", tmp_path / "release.duckdb"
     source.write_bytes(CONTENT)
     target.write_bytes(b"left by a run that was killed" * (1 << 18))
-    digest = release._copied(source, target)
+    digest = release.copied(source, target)
     assert target.read_bytes() == CONTENT
     assert digest == hashlib.sha256(CONTENT).hexdigest()

@@ -1,7 +1,8 @@
 """The release: what analysts open. A read-only DuckDB file, CSV and Parquet of the values, put in place atomically.
 
 The file is a plain copy of the checkpointed warehouse, made while the writer's lock is held: tables, views and comments are in
-it, no write-ahead log lies beside it, readers of the former release keep what they opened.
+it, no write-ahead log lies beside it, readers of the former release keep what they opened. Of every release the ledger has: in the row
+`released` the SHA-256 of its exports, in the next one, `manifest`, that of its manifest, which names the file itself.
 """
 
 from __future__ import annotations
@@ -11,21 +12,31 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
+from warehouse import anchors, keys, recovery
 from warehouse.sql import literal
-from warehouse.store import Home, Store, StoreError, ledger_head, locked, opened
+from warehouse.store import (
+    Home,
+    Store,
+    StoreError,
+    ledger_head,
+    locked,
+    opened,
+)
 from warehouse.succession import MANIFEST
+from warehouse.views import VIEWS, falsified
+
+STATEMENT = "release.intoto.json"  # the signed manifest, where there is a signing key
 
 # file name: what it holds; everything but the DuckDB file itself may be made public
 EXPORTS = {
-    "kpi_values.csv": "FROM public_values ORDER BY kpi_code, kato, period_start",
-    "kpi_values.parquet": "FROM public_values ORDER BY kpi_code, kato, period_start",
-    "kpi_rollups.csv": "FROM rollups WHERE sensitivity <> 'restricted' ORDER BY kpi_code, area_kind, area, period_start",
+    "kpi_values.csv": "FROM public_values ORDER BY kpi_code, kato, period_start, period_id",
+    "kpi_values.parquet": "FROM public_values ORDER BY kpi_code, kato, period_start, period_id",
+    "kpi_rollups.csv": "FROM rollups WHERE sensitivity <> 'restricted' ORDER BY kpi_code, area_kind, area, period_start, period_id",
     "scorecard.csv": "FROM scorecard ORDER BY year, catalogue_id, item7_group, rank NULLS LAST, kato",
     "data_passport.csv": "FROM registry.data_passport ORDER BY id",
     "case_passports.csv": "FROM registry.case_passport ORDER BY code, version",
@@ -44,22 +55,27 @@ class Release:
     calculated: int  # of these with a value
     head: str  # hash of the ledger's newest row: anchor it outside
     broken: tuple[str, ...]  # published values whose way back to archived bytes is broken, with the gap
+    anchor: anchors.Anchor  # to print or to mail
 
 
 def publish(home: Home, missing: Callable[[Iterable[str]], Sequence[str]], run_id: str | None = None) -> Release:
     """Publish the warehouse as it stands; `missing` tells which SHA-256 of deliveries the archive no longer has.
 
-    Raises StoreError if it cannot be locked, or if a value cannot be walked back to a delivery: that is not published.
+    Raises StoreError if it cannot be locked, if a value cannot be walked back to a delivery, or if the warehouse holds objects that
+    qala does not make or views that are not its own: that is not published. With a signing key the manifest is signed.
     """
     folder = home.release
     folder.mkdir(parents=True, exist_ok=True)
+    key = keys.current(home, "signing")
     with locked(home):
+        recovery.refuse_log(home.released_file)
         with opened(home, run_id) as store:
+            _refuse_foreign(store)
             row = store.con.execute(
                 "SELECT count(*), count(value) FROM kpi.value WHERE valid_to_seq IS NULL"
             ).fetchone()
             assert row is not None
-            gaps = _gaps(store, "SELECT kpi_code, kato, period_id, gap FROM lineage_gaps")
+            gaps = lineage_gaps(store)
             if gaps:
                 shown = "; ".join(gaps[:5]) + (f"; and {len(gaps) - 5} more" if len(gaps) > 5 else "")
                 raise StoreError(
@@ -71,48 +87,90 @@ def publish(home: Home, missing: Callable[[Iterable[str]], Sequence[str]], run_i
             ).fetchall()
             lost = missing(row[0] for row in loaded)
             broken = _gaps(store, _BYTES_LOST.format(lost=", ".join(map(literal, lost)))) if lost else ()
+            staged = [_fresh(folder, name) for name in EXPORTS]
+            for path in staged:  # under a name nobody looks for yet
+                export(store.con, _final(path), path)
+            hashes = {_final(path): _settled(path) for path in staged}
+            entry = {
+                "values": row[0],
+                "calculated": row[1],
+                "broken_lineage": len(broken),
+                "qala": store.code_version,
+                "duckdb": duckdb.__version__,
+                "schema": store.fingerprint,
+                "exports": dict(hashes),
+            }
             with store.transaction():
-                entry = {
-                    "values": row[0],
-                    "calculated": row[1],
-                    "broken_lineage": len(broken),
-                    "qala": store.code_version,
-                }
+                recovery.enter_notes(store)
                 (seq,) = store.record([("released", "release", entry)])
             _, head = ledger_head(store.con)
+            at = store.con.execute("SELECT recorded_at FROM audit.ledger WHERE seq = ?", [seq]).fetchall()[0][0]
             store.con.execute("CHECKPOINT")
-        fresh = folder / f".{home.released_file.name}.new"
-        fresh.unlink(missing_ok=True)
-        with ThreadPoolExecutor(1) as pool:
-            whole = pool.submit(_copied, home.warehouse, fresh)  # the large file, while the small ones are written
-            staged = _export(home.warehouse, folder)
-            digests = [whole.result(), *map(_settled, staged)]
-    staged = [fresh, *staged]
-    size = fresh.stat().st_size
-    manifest = folder / f".{MANIFEST}.new"
-    hashes = {p.name.removeprefix(".").removesuffix(".new"): digest for p, digest in zip(staged, digests, strict=True)}
-    manifest.write_text(json.dumps({"seq": seq, "ledger_head": head, **entry, "sha256": hashes}, indent=1) + "\n")
-    _settled(manifest)
-    for path in (*staged, manifest):
-        path.replace(folder / path.name.removeprefix(".").removesuffix(".new"))
-    return Release(seq, home.released_file, size, int(row[0]), int(row[1]), head, broken)
+            recovery.forget_notes(home)
+        whole = _fresh(folder, home.released_file.name)
+        hashes[home.released_file.name] = copied(home.warehouse, whole)
+        anchor = anchors.Anchor.of(seq, head, at, hashes[home.released_file.name], key)
+        entry.pop("exports")
+        manifest = {"seq": seq, "ledger_head": head, **entry, "sha256": hashes}
+        staged += [whole, _written(folder, anchors.FILE, anchor.line + "\n")]
+        hashes[anchors.FILE] = _settled(staged[-1])
+        last = [_written(folder, MANIFEST, json.dumps(manifest, indent=1) + "\n")]
+        about = {MANIFEST: _settled(last[0])}
+        if key:
+            from warehouse import signing
+
+            predicate = {name: manifest[name] for name in manifest if name != "sha256"}
+            last.insert(0, _written(folder, STATEMENT, signing.envelope(key, {**hashes, **about}, predicate)))
+            about[STATEMENT] = _settled(last[0])
+        else:
+            (folder / STATEMENT).unlink(missing_ok=True)
+        for path in (*staged, *last):  # the manifest last: until then it tells of files that are no longer there
+            path.replace(folder / _final(path))
+        with opened(home, run_id) as store, store.transaction():
+            about[home.released_file.name] = hashes[home.released_file.name]
+            store.record([("manifest", str(seq), {"sha256": about, "key": anchor.key})])
+    return Release(
+        seq, home.released_file, home.released_file.stat().st_size, int(row[0]), int(row[1]), head, broken, anchor
+    )
 
 
-def _export(warehouse: Path, folder: Path) -> list[Path]:
-    """Write the values for those who do not open DuckDB, under names nobody looks for yet."""
-    staged = []
-    con = duckdb.connect(str(warehouse), read_only=True)
-    try:
-        for name, what in EXPORTS.items():
-            staged.append(folder / f".{name}.new")
-            staged[-1].unlink(missing_ok=True)
-            con.execute(f"COPY ({what}) TO {literal(str(staged[-1]))} ({FORMATS[Path(name).suffix]})")
-    finally:
-        con.close()
-    return staged
+def _refuse_foreign(store: Store) -> None:
+    """What would be published in place of what the code says, and be published again by every later run."""
+    from warehouse.audit.derived import planted
+
+    if found := planted(store.con, store.tables) or falsified(store.con):
+        raise StoreError(
+            f"not released, because {store.home.warehouse} holds what qala never made: {', '.join(found)}; restore it from a backup"
+        )
 
 
-def _copied(source: Path, target: Path) -> str:
+def lineage_gaps(store: Store) -> tuple[str, ...]:
+    """Published values that cannot be walked back to a delivery, each with the gap, by the code's own view and not the file's."""
+    return _gaps(store, f"SELECT kpi_code, kato, period_id, gap FROM ({VIEWS['lineage_gaps'][1]})")
+
+
+def export(con: duckdb.DuckDBPyConnection, name: str, path: Path) -> None:
+    """Write one of EXPORTS, for those who do not open DuckDB, by the views that the connection finds first."""
+    con.execute(f"COPY ({EXPORTS[name]}) TO {literal(str(path))} ({FORMATS[Path(name).suffix]})")
+
+
+def _fresh(folder: Path, name: str) -> Path:
+    path = folder / f".{name}.new"
+    path.unlink(missing_ok=True)
+    return path
+
+
+def _final(path: Path) -> str:
+    return path.name.removeprefix(".").removesuffix(".new")
+
+
+def _written(folder: Path, name: str, text: str) -> Path:
+    path = _fresh(folder, name)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def copied(source: Path, target: Path) -> str:
     """SHA-256 of a copy that shares its blocks with the source until either changes, where the file system can (XFS, Btrfs): done in no time."""
     try:
         with source.open("rb") as held, target.open("wb") as made:

@@ -41,13 +41,14 @@ class Sealed:
 
 
 def _of_delivery(table: str) -> str:
-    return f"SELECT d.loaded_seq AS seq, t.* FROM audit.{table} t JOIN audit.delivery d USING (delivery_id)"
+    return f"SELECT d.loaded_seq AS seq, t.* FROM audit.{table} t LEFT JOIN audit.delivery d USING (delivery_id)"
 
 
 def _of_assessment(table: str) -> str:
-    return f"SELECT a.seq, t.* FROM kpi.{table} t JOIN kpi.assessment a USING (assessment_id)"
+    return f"SELECT a.seq, t.* FROM kpi.{table} t LEFT JOIN kpi.assessment a USING (assessment_id)"
 
 
+# rows that belong to no delivery or assessment have no sequence, and no seal: they are joined to be seen
 # rows written once; what later happens to them (closed, restated) is sealed apart
 SEALED: Mapping[str, Sealed] = {
     "deliveries received": Sealed(
@@ -62,7 +63,8 @@ SEALED: Mapping[str, Sealed] = {
     "corrections": Sealed(_of_delivery("correction"), "delivery_id, correction_id, row_no, column_name"),
     "incidents opened": Sealed("SELECT opened_seq AS seq, * EXCLUDE (closed_seq, closed_at, closed_by, closing_reason) FROM audit.incident", "incident_id"),
     "incidents closed": Sealed(
-        "SELECT closed_seq AS seq, incident_id, closed_at, closed_by, closing_reason FROM audit.incident WHERE closed_seq IS NOT NULL", "incident_id"),
+        "SELECT closed_seq AS seq, incident_id, closed_at, closed_by, closing_reason FROM audit.incident "
+        "WHERE coalesce(closed_seq::VARCHAR, closed_at::VARCHAR, closed_by, closing_reason) IS NOT NULL", "incident_id"),
     "values": Sealed("SELECT valid_from_seq AS seq, * EXCLUDE (valid_to_seq) FROM kpi.value", "kpi_code, kato, period_id", each=True),
     "values restated": Sealed(
         "SELECT valid_to_seq AS seq, kpi_code, kato, period_id, valid_from_seq FROM kpi.value WHERE valid_to_seq IS NOT NULL", "kpi_code, kato, period_id"),

@@ -130,6 +130,11 @@ class Store:
     def tables(self) -> dict[str, Table]:
         return load_tables()
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """What a file that this version of qala makes for these tables says it was made from (registry.setting)."""
+        return shipped_fingerprint() if self.tables == load_tables() else _fingerprint(self.tables)
+
     @property
     def head(self) -> int:
         """The newest ledger sequence, 0 in an empty warehouse."""
@@ -251,12 +256,16 @@ def opened(home: Home, run_id: str | None = None, *, sealed: bool = False) -> It
     }
     if limit := os.environ.get(MEMORY_LIMIT):
         config["memory_limit"] = f"{_left_for_duckdb(limit)}MiB"
-    from warehouse import modes, succession
+    from warehouse import modes, recovery, succession
 
     modes.close(home)
     succession.refuse_lost(home)
+    recovery.check_log(home)
+    log = recovery.note_log(home)
     con = _connected(home.warehouse, config=config)
     try:
+        if log:
+            recovery.keep_note(home, log)
         con.execute("SET TimeZone = 'UTC'")
         succession.refuse_older(home, con)
         store = Store(con, home, run_id)
@@ -274,9 +283,10 @@ def opened(home: Home, run_id: str | None = None, *, sealed: bool = False) -> It
 @contextmanager
 def looking(home: Home) -> Iterator[Store]:
     """Open the warehouse itself for a moment, to read what no release tells. Raises BusyError if another process writes it just now."""
-    from warehouse import succession
+    from warehouse import recovery, succession
 
     with locked(home, 0):
+        recovery.check_log(home)
         con = _connected(home.warehouse, read_only=True)
         try:
             succession.refuse_older(home, con)
@@ -314,6 +324,10 @@ def reading(home: Home, *, threads: int | None = None, hardened: bool = True) ->
     """
     if not home.released_file.exists():
         raise StoreError(f"nothing has been released in {home.root} yet; run: qala run   (or: qala demo)")
+    from warehouse.recovery import refuse_log
+    from warehouse.views import all_views, make_own
+
+    refuse_log(home.released_file)
     con = duckdb.connect(str(home.released_file), read_only=True)
     try:
         # a file that this process has open already is the same database, with the same settings
@@ -324,8 +338,11 @@ def reading(home: Home, *, threads: int | None = None, hardened: bool = True) ->
             harden(con, read_only=True, threads=threads)
         store = Store(con, home)
         _no_objects_of_its_own(store, home.released_file)
+        make_own(
+            con, all_views(store.tables)
+        )  # what a view says follows from the code, not from whoever could write the file
         yield store
-    except duckdb.CatalogException as error:
+    except (duckdb.CatalogException, duckdb.BinderException) as error:
         raise StoreError(
             f"{home.released_file} was released by another version of qala ({str(error).splitlines()[0]}); run: qala run"
         ) from error
@@ -335,13 +352,11 @@ def reading(home: Home, *, threads: int | None = None, hardened: bool = True) ->
 
 def _no_objects_of_its_own(store: Store, file: Path) -> None:
     """A macro may stand in place of a function of DuckDB's, a view in place of a table: both would be read as if they were it."""
-    found = store.con.execute(
-        "SELECT 'function ' || function_name FROM duckdb_functions() WHERE NOT internal UNION ALL "
-        "SELECT 'view ' || schema_name || '.' || view_name FROM duckdb_views() WHERE NOT internal AND schema_name <> 'main' ORDER BY 1"
-    ).fetchall()
-    if found:
+    from warehouse.views import foreign
+
+    if found := foreign(store.con):
         raise StoreError(
-            f"{file} holds what qala never made, and what may change any number: {', '.join(row[0] for row in found)}; "
+            f"{file} holds what qala never made, and what may change any number: {', '.join(found)}; "
             "restore the file from a backup"
         )
 
@@ -355,13 +370,13 @@ def shipped_fingerprint() -> str:
 def _fingerprint(tables: Mapping[str, Table]) -> str:
     from warehouse.views import VIEWS
 
-    return fixed_tables.fingerprint([*map(repr, tables.values()), repr(VIEWS)])
+    # another DuckDB may spell the same view otherwise: it makes them anew
+    return fixed_tables.fingerprint([*map(repr, tables.values()), repr(VIEWS), duckdb.__version__])
 
 
 def _fit(store: Store) -> None:
     """Create or extend tables when the contracts differ from what the file was made for."""
-    wanted = shipped_fingerprint() if store.tables == load_tables() else _fingerprint(store.tables)
-    con = store.con
+    wanted, con = store.fingerprint, store.con
     known = con.execute(
         "SELECT count(*) FROM duckdb_tables() WHERE schema_name = 'registry' AND table_name = 'setting'"
     ).fetchone()
@@ -369,25 +384,18 @@ def _fit(store: Store) -> None:
         found = con.execute("SELECT value FROM registry.setting WHERE name = 'schema'").fetchone()
         if found and found[0] == wanted:
             return
-    from warehouse import fitting, schema  # SQLAlchemy: a third of a second that those who only read need not pay
-    from warehouse.views import VIEWS
+    from warehouse import (
+        fitting,
+        schema,
+        views,
+    )  # SQLAlchemy: a third of a second that those who only read need not pay
 
     with store.transaction():
         fitting.refuse_older(store, fixed_tables.fixed_columns())
         fitting.add_columns(store)
         meta = schema.metadata(store.tables.values())
         con.execute("; ".join((*schema.ddl(meta), *schema.descriptions(meta))))
-        places = [f"{place}.{name}" for name in store.tables for place in ("showcase", "history")]
-        origins = " UNION ALL ".join(
-            f"SELECT {literal(p.partition('.')[2])} AS table_name, kato, delivery_id FROM {p}" for p in places
-        )
-        con.execute(f"CREATE OR REPLACE VIEW main.row_origins AS {origins}")
-        con.execute(
-            "COMMENT ON VIEW main.row_origins IS 'Of every row of showcase and history its table, settlement and delivery'"
-        )
-        for name, (description, body) in VIEWS.items():
-            con.execute(f"CREATE OR REPLACE VIEW main.{name} AS {body}")
-            con.execute(f"COMMENT ON VIEW main.{name} IS {literal(description)}")
+        views.make(con, views.all_views(store.tables))
         _fill_registries(store)
         con.execute("DELETE FROM registry.setting")
         con.execute("INSERT INTO registry.setting VALUES ('schema', ?)", [wanted])

@@ -32,6 +32,9 @@ def released_head(home: Home) -> tuple[int, str]:
         stat = home.released_file.stat()
     except OSError:
         return _NEVER
+    from warehouse.recovery import refuse_log
+
+    refuse_log(home.released_file)
     return _head_of(home.released_file, stat.st_mtime_ns, stat.st_size)
 
 

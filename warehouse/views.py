@@ -5,10 +5,13 @@ Each is (description, SELECT). What a view works out is our proposal wherever th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+
+import duckdb
 
 from warehouse.quality import FAILS, TOLERANCE, UNJUDGED
-from warehouse.sql import literal
+from warehouse.sql import literal, quoted
 
 # items of the order a system of the register is held against: (item, requirement en, ru, systems concerned, met)
 _COMPLIANCE = (
@@ -35,6 +38,22 @@ _HELD_AGAINST = ",\n                ".join(
 # where the small print of a cell may be shown: a suppressed value's parts would give it away
 _OPEN = "CASE WHEN v.obs_status <> 'Q' THEN v.{0} END AS {0}"
 
+# columns of kpi_values; of a restricted KPI those with None are left out, of one with a value the others are said otherwise. Each is written
+# out: how DuckDB spells `* REPLACE` differs from one opening of a file to the next, and views are compared by their spelling
+_SHOWN: Mapping[str, str | None] = {
+    "kpi_code": "", "kpi_name_en": "", "kpi_name_ru": "", "kato": "", "settlement_en": "", "settlement_ru": "", "item7_group": "", "period_id": "",
+    "period_start": "", "value": None, "value_low": None, "value_high": None, "unit": "", "numerator": None, "denominator": None,
+    "sample_size": None, "rejected_rows": None, "gap_rows": None, "state": "suppressed", "obs_status": "Q", "reason": "restricted publication",
+    "coverage": "", "sphere": "", "initiative": "", "direction": "", "sensitivity": "", "definition_version": "", "definition_hash": "",
+    "catalogue_id": "", "catalogue_status": "", "as_of_seq": "", "computed_at": "",
+}  # fmt: skip
+_PUBLIC = ", ".join(
+    f"CASE WHEN sensitivity <> 'restricted' THEN {name} END AS {name}" if otherwise is None
+    else f"CASE WHEN sensitivity = 'restricted' AND value IS NOT NULL THEN {literal(otherwise)} ELSE {name} END AS {name}" if otherwise
+    else name
+    for name, otherwise in _SHOWN.items()
+)  # fmt: skip
+
 # the year's value of every KPI in every settlement, by the values of which `held` is true
 YEAR_VALUES = """
         SELECT kpi_code, kato, period_id AS year, value, value_low, value_high, obs_status, state, reason,
@@ -56,19 +75,8 @@ VIEWS: Mapping[str, tuple[str, str]] = {
         JOIN registry.kpi k ON k.code = v.kpi_code AND k.version = v.definition_version
         JOIN registry.settlement s USING (kato)
         WHERE v.valid_to_seq IS NULL"""),
-    "public_values": ("KPI values as they may be made public: restricted ones are suppressed", """
-        SELECT * REPLACE (
-            CASE WHEN sensitivity <> 'restricted' THEN value END AS value, CASE WHEN sensitivity <> 'restricted' THEN numerator END AS numerator,
-            CASE WHEN sensitivity <> 'restricted' THEN value_low END AS value_low,
-            CASE WHEN sensitivity <> 'restricted' THEN value_high END AS value_high,
-            CASE WHEN sensitivity <> 'restricted' THEN rejected_rows END AS rejected_rows,
-            CASE WHEN sensitivity <> 'restricted' THEN gap_rows END AS gap_rows,
-            CASE WHEN sensitivity <> 'restricted' THEN denominator END AS denominator,
-            CASE WHEN sensitivity <> 'restricted' THEN sample_size END AS sample_size,
-            CASE WHEN sensitivity = 'restricted' AND value IS NOT NULL THEN 'suppressed' ELSE state END AS state,
-            CASE WHEN sensitivity = 'restricted' AND value IS NOT NULL THEN 'Q' ELSE obs_status END AS obs_status,
-            CASE WHEN sensitivity = 'restricted' AND value IS NOT NULL THEN 'restricted publication' ELSE reason END AS reason)
-        FROM kpi_values"""),
+    "public_values": ("KPI values as they may be made public: restricted ones are suppressed", f"""
+        SELECT {_PUBLIC} FROM kpi_values"""),
     "latest_values": ("The newest value of every KPI in every settlement that has one", """
         SELECT * FROM kpi_values WHERE value IS NOT NULL
         QUALIFY row_number() OVER (PARTITION BY kpi_code, kato ORDER BY period_start DESC) = 1"""),
@@ -161,3 +169,83 @@ VIEWS: Mapping[str, tuple[str, str]] = {
         SELECT i.*, CASE WHEN closed_seq IS NULL THEN 'open' ELSE 'closed' END AS status, s.name_en AS settlement_en, s.name_ru AS settlement_ru
         FROM audit.incident i LEFT JOIN registry.settlement s ON s.kato = i.scope"""),
 }  # fmt: skip
+
+
+def all_views(tables: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Every view of a warehouse with these showcase tables, in the order they can be made in."""
+    places = [f"{place}.{name}" for name in sorted(tables) for place in ("showcase", "history")]
+    origins = " UNION ALL ".join(
+        f"SELECT {literal(p.partition('.')[2])} AS table_name, kato, delivery_id FROM {p}" for p in places
+    )
+    described = "Of every row of showcase and history its table, settlement and delivery"
+    return {"row_origins": (described, origins), **VIEWS}
+
+
+def make(con: duckdb.DuckDBPyConnection, views: Mapping[str, tuple[str, str]]) -> None:
+    """Make the views of a warehouse, with their descriptions, in place of whatever views have their names."""
+    for name, (description, body) in views.items():
+        con.execute(f"CREATE OR REPLACE VIEW main.{name} AS {body}")
+        con.execute(f"COMMENT ON VIEW main.{name} IS {literal(description)}")
+
+
+def make_own(con: duckdb.DuckDBPyConnection, views: Mapping[str, tuple[str, str]]) -> None:
+    """Make the views for this connection alone: they go before those of its file, which may be read-only, whatever the file says."""
+    for name, (_, body) in views.items():
+        con.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {body}")
+
+
+# of DuckDB's own catalogue, named in full: a file may hold a macro of that name, which would go before it. Nor is any function called here,
+# for the same reason
+_FUNCTIONS = "SELECT function_name FROM system.main.duckdb_functions() WHERE NOT internal ORDER BY 1"
+_VIEWS = "SELECT schema_name, view_name, sql FROM system.main.duckdb_views() WHERE NOT internal AND NOT temporary ORDER BY 1, 2"
+_TABLES = "SELECT schema_name, table_name, sql FROM system.main.duckdb_tables() WHERE NOT internal AND NOT temporary ORDER BY 1, 2"
+
+
+def foreign(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """What of an open file would be read in place of something else: functions of its own, views in a schema of tables."""
+    found = [f"function {name}" for (name,) in con.execute(_FUNCTIONS).fetchall()]
+    views = con.execute(_VIEWS).fetchall()
+    return found + [f"view {schema}.{name}" for schema, name, _ in views if schema != "main"]
+
+
+def falsified(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """Views of an open file that are not ours, are others than ours, or are missing; a fraction of a second.
+
+    DuckDB spells a view otherwise once it has been written and read, so ours are written to a file beside tables like those, and read.
+    """
+    there = {name: sql for _, name, sql in con.execute(_VIEWS).fetchall()}
+    tables = con.execute(_TABLES).fetchall()
+    wanted = all_views({name for schema, name, _ in tables if schema == "showcase"})
+    schemas = "; ".join(
+        f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}" for schema in dict.fromkeys(t[0] for t in tables)
+    )
+    try:
+        spelled = [
+            {name: sql for _, name, sql in one}
+            for one in _written(f"{schemas}; {''.join(sql for _, _, sql in tables)}", wanted)
+        ]
+    except duckdb.Error as error:
+        return [f"tables that the views do not fit ({str(error).splitlines()[0]})"]
+    stand = {name for schema, name, _ in tables if schema == "main"}
+    found = []
+    for name in sorted({*there, *wanted}):
+        if name not in wanted:
+            found.append(f"view {name}")
+        elif name not in there:
+            found.append(f"table {name} in place of a view" if name in stand else f"no view {name}")
+        elif all(there[name] != one[name] for one in spelled):
+            found.append(f"another view {name} than ours")
+    return found
+
+
+def _written(tables: str, views: Mapping[str, tuple[str, str]]) -> Iterator[list[tuple[str, str, str]]]:
+    """The views as they are spelled when they have just been made, and when they have been written and read."""
+    with tempfile.TemporaryDirectory(prefix="qala-views-") as folder:
+        path = f"{folder}/views.duckdb"
+        with duckdb.connect(path) as con:
+            con.execute(f"BEGIN TRANSACTION; {tables}")
+            make(con, views)
+            con.execute("COMMIT")
+            yield con.execute(_VIEWS).fetchall()
+        with duckdb.connect(path, read_only=True) as con:
+            yield con.execute(_VIEWS).fetchall()

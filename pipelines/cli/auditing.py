@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -66,49 +67,82 @@ def explain(
 @app.command()
 def verify(
     head: Annotated[
-        str | None, typer.Option("--head", help="A ledger head written down elsewhere: SEQUENCE:HASH")
+        list[str] | None,
+        typer.Option(
+            "--head",
+            help="Kept elsewhere: SEQUENCE:HASH, a line that qala anchor wrote, or a file of such; may be given again",
+        ),
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option("--key", help="Public key (PEM, or base64 of 32 bytes) from elsewhere: signatures are checked"),
+    ] = None,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+) -> None:
+    """Whether the release is still what was recorded and what the code derives, point by point; 1 if something differs.
+
+    With two heads or more it also says what happened between them.
+    """
+    from functools import partial
+
+    from connectors.accounted import accounted
+    from connectors.archive import Archive
+    from pipelines import show_verified
+    from warehouse import anchors
+    from warehouse.audit import between
+    from warehouse.audit.verify import verify as ask
+    from warehouse.signing import public_key
+
+    place = home_of(home)
+    try:
+        given = [one for text in head or () for one in anchors.read(text)]
+        public = public_key(key) if key else None
+        found = ask(place, given, public, partial(accounted, archive=Archive(place.archive)))
+        told = between.between_home(place, given) if len(given) > 1 and found.head else []
+    except StoreError as error:
+        raise fail(error) from None
+    if as_json:
+        print_json(show_verified.data(found, told))
+    else:
+        show_verified.verified(out, found, told)
+    if found.differences:
+        raise typer.Exit(1)
+
+
+@app.command()
+def anchor(
+    to: Annotated[
+        Path | None, typer.Option("--to", help="Append the line to this file; left out: it is printed")
+    ] = None,
+    public_key: Annotated[
+        Path | None,
+        typer.Option("--public-key", help="Write the public key of signatures to this file, for who verifies"),
     ] = None,
     home: HomeOption = None,
 ) -> None:
-    """Whether release, ledger, deliveries, definitions, values and archive are still what was recorded; 1 if something differs."""
-    from connectors.archive import Archive
-    from warehouse.audit.verify import Difference, recorded, release_files
-    from warehouse.store import ledger_head, reading
+    """The anchor of the release: one line to print, to mail, to keep where nobody who writes this home can reach it."""
+    from warehouse import anchors, keys, signing
 
     place = home_of(home)
-    anchor: tuple[int, str] | None = None
-    if head is not None:
-        number, _, digest = head.partition(":")
-        if not number.isdigit() or len(digest) != 64:
-            raise fail(f"{head!r} is no ledger head: write SEQUENCE:HASH as an earlier qala verify printed it")
-        anchor = (int(number), digest)
     try:
-        found = release_files(place)
-        if any(d.message.startswith(place.released_file.name + ".") for d in found):  # opening would apply it
-            now = None
-        else:
-            with reading(place, hardened=False) as store:
-                found += recorded(store, anchor)
-                contents = store.con.execute(
-                    "SELECT sha256 FROM audit.delivery UNION SELECT sha256 FROM audit.correction ORDER BY 1"
-                ).fetchall()
-                found += [
-                    Difference("archive", text) for text in Archive(place.archive).damaged(c[0] for c in contents)
-                ]
-                now = ledger_head(store.con)
+        line = anchors.of_release(place).line
+        if public_key:
+            key = keys.needed(place, "signing", "a public key belongs to a signing key")
+            public_key.write_text(signing.public_pem(key), encoding="ascii")
+            out.print(
+                f"public key written to {public_key}; give it to who verifies: qala verify --key", highlight=False
+            )
+        if to:
+            with to.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+            out.print(f"anchored in {to}; later: qala verify --head {to}", highlight=False, soft_wrap=True)
+        elif not public_key:
+            out.print(line, highlight=False, soft_wrap=True)
     except StoreError as error:
         raise fail(error) from None
-    for one in found:
-        out.print(f"[red]{one.subject}[/red]: {one.message}", highlight=False, soft_wrap=True)
-    out.print(f"{len(found)} differences", highlight=False)
-    if now is not None:
-        out.print(
-            f"ledger head {now[0]}:{now[1]}; keep it elsewhere and give it to --head later",
-            highlight=False,
-            soft_wrap=True,
-        )
-    if found:
-        raise typer.Exit(1)
+    except OSError as error:
+        raise fail(f"{error.filename}: cannot be written ({error.strerror})") from None
 
 
 @app.command()

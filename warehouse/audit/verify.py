@@ -1,28 +1,46 @@
-"""Whether a release is still what was recorded: files, ledger, deliveries, definitions, values. Reads, never mends.
+"""Whether a release is still what was recorded and derived. Reads, never mends.
 
-The ledger is a chain: each row is hashed with the one before it, so a row that was changed, taken out or put in breaks it. Whoever
-rewrites the whole chain, or drops its last rows, is found by a head that was anchored outside (a printed report, another office).
-Every transaction seals the rows it wrote (warehouse/seal.py), and the seals stand in the ledger: so each row of the warehouse is held against
-what was entered, and values against their own numerator and denominator too.
+What it establishes is numbered (ESTABLISHED in differences.py, and in the output of `qala verify`):
+
+1. the release's folder holds the files its manifest names, and no other (published.py);
+2. the manifest is what the ledger says was released;
+3. the manifest is signed by a key that is kept elsewhere, if it is given (warehouse/signing.py);
+4. the ledger is a chain: each row is hashed with the one before it, so a row that was changed, taken out or put in breaks it;
+5. it contains what was anchored outside: who rewrites the whole chain, or drops its last rows, is found by that and by nothing else;
+6. schema, views and comments are what the code makes, and nothing else is there (derived.py);
+7. exports are what the tables give by the code's views;
+8. deliveries are what was entered;
+9. every row is sealed: each transaction seals the rows it wrote (warehouse/seal.py), and the seals stand in the ledger;
+10. definitions, registries and settings are what was entered;
+11. values follow from their parts and can be walked back to deliveries;
+12. archive and receipts are what the ledger knows (connectors/accounted.py, asked by the command line);
+13. the warehouse beside the release goes on from it.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+from pydantic import ValidationError
 
 from kpi_definitions.compiler import fingerprint
 from kpi_definitions.model import Kpi
+from warehouse.anchors import Anchor
+from warehouse.audit import derived, published
+from warehouse.audit.differences import ESTABLISHED, SHOWN, Difference, Kind, Verified
 from warehouse.compute import VALUE
-from warehouse.release import file_sha256
+from warehouse.release import file_sha256, lineage_gaps
 from warehouse.seal import CATALOGUE, REGISTRIES, SEAL_COLUMNS, all_sealed, hash_of_seals, of_registry, recomputed
-from warehouse.store import NOTHING, Home, Store, StoreError, ledger_hash
+from warehouse.store import NOTHING, BusyError, Home, Store, StoreError, ledger_hash, ledger_head, looking
 from warehouse.succession import MANIFEST
 
-SHOWN = 20  # differences of one kind that are named
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
 _SUBJECTS = {
     "deliveries received": "deliveries",
     "deliveries decided": "deliveries",
@@ -31,56 +49,149 @@ _SUBJECTS = {
 }
 
 
-@dataclass(frozen=True)
-class Difference:
-    """Something that is not as recorded. `subject`: release, archive, ledger, seals, registries, definitions, or the kind of rows."""
+def verify(
+    home: Home,
+    anchors: Sequence[Anchor] = (),
+    public: Ed25519PublicKey | None = None,
+    archive: Callable[[Store, Store | None], Iterable[tuple[str, str]]] | None = None,
+) -> Verified:
+    """Everything in ESTABLISHED. `archive` tells (kind, what differs) of archive and receipts, from the release and, if it can be read, the warehouse.
 
-    subject: str
-    message: str
-
-
-def release_files(home: Home) -> list[Difference]:
-    """The release's files against its manifest. To be asked before anything in it is opened: a planted log changes a file at opening."""
+    Raises StoreError if nothing was released. A file that a planted log or planted functions make unsafe to ask is not asked further.
+    """
+    manifest, found = published.manifest_of(home)
+    unchecked = {} if public else {3: "no public key was given (--key)"}
+    if not anchors:
+        unchecked[5] = "no anchor was given (--head); only the manifest's own head was looked at"
+    if manifest is None:
+        return Verified(tuple(found), dict.fromkeys(ESTABLISHED, "the manifest cannot be read"), None)
+    found += published.release_files(home, manifest)
+    if public:
+        found += published.signature(home, manifest, public)
+    later = range(2, len(ESTABLISHED) + 1)
+    if any(d.kind is Kind.LOG_PLANTED for d in found):
+        why = "the released file was not opened: the log beside it would be applied"
+        return Verified(tuple(found), {n: why for n in later if n != 3} | unchecked, None)
     try:
-        manifest = json.loads((home.release / MANIFEST).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise StoreError(f"nothing has been released in {home.root} yet; run: qala run") from None
-    except ValueError:
-        return [Difference("release", f"{home.release / MANIFEST} cannot be read")]
-    found = []
-    for name, digest in manifest["sha256"].items():
-        path = home.release / name
-        if not path.exists():
-            found.append(Difference("release", f"{name} is missing"))
-        elif file_sha256(path) != digest:
-            found.append(
-                Difference("release", f"{name} is not the file that was released: its SHA-256 differs from {MANIFEST}")
-            )
-    known = {MANIFEST, *manifest["sha256"]}
-    for path in sorted(home.release.iterdir()):
-        if path.name not in known:
-            found.append(
-                Difference(
-                    "release", f"{path.name} does not belong here; take it away before anybody opens the release"
-                )
-            )
-    return found
+        con = duckdb.connect(str(home.released_file), read_only=True)
+    except duckdb.Error as error:
+        why = f"the released file cannot be opened ({str(error).splitlines()[0]})"
+        return Verified(
+            (*found, Difference("release", why, Kind.FILE_CHANGED)), {n: why for n in later if n != 3} | unchecked, None
+        )
+    try:
+        store = Store(con, home)
+        planted = [d for d in derived.schema_differences(store) if d.message.startswith("function ")]
+        if planted:
+            why = "not asked: functions planted in the file may answer in place of DuckDB's own"
+            return Verified((*found, *planted), {n: why for n in later if n not in (3, 6)} | unchecked, None)
+        con.execute("SET TimeZone = 'UTC'")
+        found += _asked(2, published.against_ledger(store, manifest))
+        found += _asked(5, published.anchored(store, manifest, anchors, public))
+        found += recorded(store)
+        if _another_version(store):
+            said = f"the release was made by {manifest.get('qala', 'another version of qala')}, DuckDB {manifest.get('duckdb', '?')}: {_OTHER}"
+            found.append(Difference("schema", said, Kind.VERSION))
+            unchecked |= dict.fromkeys((6, 7), "made by another version")
+        else:
+            found += _asked(6, derived.schema_differences(store))
+            found += _asked(7, derived.export_differences(store))
+        found += _asked(12, _beside(store, archive, unchecked))
+        head = None
+        with suppress(duckdb.Error):
+            head = ledger_head(con)
+        return Verified(tuple(found), unchecked, head)
+    finally:
+        con.close()
 
 
-def recorded(store: Store, anchor: tuple[int, str] | None = None) -> list[Difference]:
-    """What stands in the warehouse against its ledger, and the ledger against itself and an anchored (sequence, hash)."""
+_OTHER = "schema, views and exports follow from its code, not from this one's; verify it with that version"
+
+
+def recorded(store: Store) -> list[Difference]:
+    """What stands in an open warehouse against its ledger, and the ledger against itself."""
     return [
-        *_ledger(store, anchor),
-        *_deliveries(store),
-        *_definitions(store),
-        *_values(store),
-        *_settings(store),
-        *_seals(store),
+        *_asked(4, _ledger(store)),
+        *_asked(8, _deliveries(store)),
+        *_asked(10, _definitions(store)),
+        *_asked(11, _values(store)),
+        *_asked(11, _lineage(store)),
+        *_asked(10, _settings(store)),
+        *_asked(9, _seals(store)),
     ]
 
 
-def _ledger(store: Store, anchor: tuple[int, str] | None) -> Iterator[Difference]:
-    previous, expected, heads = NOTHING, 1, dict[int, str]()
+def _asked(number: int, found: Iterable[Difference]) -> list[Difference]:
+    """The differences; that it cannot be asked at all, because tables are not what they should be, is one too."""
+    got = list[Difference]()
+    try:
+        for one in found:
+            got.append(one)
+    except (duckdb.Error, TypeError, ValueError) as error:
+        kind = next(k for k in Kind if k.number == number)
+        got.append(Difference("schema", f"{ESTABLISHED[number]}: cannot be asked ({str(error).splitlines()[0]})", kind))
+    return got
+
+
+def _another_version(store: Store) -> bool:
+    try:
+        row = store.con.execute("SELECT value FROM registry.setting WHERE name = 'schema'").fetchone()
+    except duckdb.Error:
+        return False
+    return row is not None and row[0] != store.fingerprint
+
+
+def _lineage(store: Store) -> Iterator[Difference]:
+    for gap in lineage_gaps(store)[:SHOWN]:
+        yield Difference("values", gap, Kind.LINEAGE)
+
+
+def _beside(
+    store: Store, archive: Callable[[Store, Store | None], Iterable[tuple[str, str]]] | None, unchecked: dict[int, str]
+) -> Iterator[Difference]:
+    """The warehouse beside the release, and the archive that both know. What cannot be looked at goes to `unchecked`."""
+    with ExitStack() as stack:
+        later = None
+        try:
+            if store.home.warehouse.exists():
+                later = stack.enter_context(looking(store.home))
+                yield from _continued(store, later, unchecked)
+            else:
+                unchecked[13] = "there is no warehouse beside the release"
+        except BusyError:
+            unchecked[13] = "a run is writing the warehouse just now"
+        except (StoreError, duckdb.Error, OSError) as error:
+            yield Difference("warehouse", str(error).splitlines()[0], Kind.WAREHOUSE)
+        if archive is None:
+            unchecked[12] = "not asked"
+            return
+        if later is None:
+            unchecked[12] = (
+                "what came after the release is known to the warehouse alone, and it cannot be looked at: nothing was called foreign"
+            )
+        for kind, message in archive(store, later):
+            yield Difference("archive", message, Kind(kind))
+
+
+def _continued(store: Store, warehouse: Store, unchecked: dict[int, str]) -> Iterator[Difference]:
+    seq, digest = ledger_head(store.con)
+    if warehouse.con.execute("SELECT hash FROM audit.ledger WHERE seq = ?", [seq]).fetchall() != [(digest,)]:
+        said = f"its ledger has another row {seq} than the release, or none: one of them is not what was published"
+        yield Difference("warehouse", said, Kind.WAREHOUSE)
+        return
+    manifests = warehouse.con.execute(
+        "SELECT detail FROM audit.ledger WHERE kind = 'manifest' AND subject = ?", [str(seq)]
+    ).fetchall()
+    if not manifests:
+        unchecked[13] = f"the run that published row {seq} was stopped before it entered the manifest in the ledger"
+    now = file_sha256(store.home.release / MANIFEST)
+    if manifests and all(published.entered(detail).get(MANIFEST) != now for (detail,) in manifests):
+        said = f"{MANIFEST} is not the one that was entered in the warehouse's ledger"
+        yield Difference("release", said, Kind.WAREHOUSE)
+
+
+def _ledger(store: Store) -> Iterator[Difference]:
+    previous, expected = NOTHING, 1
     cursor = store.con.execute(
         "SELECT seq, epoch_us(recorded_at), kind, subject, run_id, detail, prev_hash, hash FROM audit.ledger ORDER BY seq"
     )
@@ -88,31 +199,22 @@ def _ledger(store: Store, anchor: tuple[int, str] | None) -> Iterator[Difference
     while rows := cursor.fetchmany(10_000):
         for seq, micros, kind, subject, run_id, detail, prev_hash, digest in rows:
             if broken >= SHOWN:
-                break
+                return
             if seq != expected:
                 broken += 1
-                yield Difference("ledger", f"rows {expected} to {seq - 1} are missing")
+                yield Difference("ledger", f"rows {expected} to {seq - 1} are missing", Kind.LEDGER_GAP)
             if prev_hash != previous:
                 broken += 1
-                yield Difference("ledger", f"row {seq} ({kind} {subject}) does not follow the row before it")
+                yield Difference(
+                    "ledger", f"row {seq} ({kind} {subject}) does not follow the row before it", Kind.LEDGER_CHAIN
+                )
             at = epoch + dt.timedelta(microseconds=micros)
             if ledger_hash(seq, at, kind, subject, run_id, detail, prev_hash) != digest:
                 broken += 1
-                yield Difference("ledger", f"row {seq} ({kind} {subject}) was changed: its hash differs")
+                yield Difference(
+                    "ledger", f"row {seq} ({kind} {subject}) was changed: its hash differs", Kind.LEDGER_ROW
+                )
             previous, expected = digest, seq + 1
-            heads[seq] = digest
-    manifest = json.loads((store.home.release / MANIFEST).read_text(encoding="utf-8"))
-    anchors = [
-        ("release.json", manifest["seq"], manifest["ledger_head"]),
-        *([("the anchored head", *anchor)] if anchor else []),
-    ]
-    for what, seq, digest in anchors:
-        if seq not in heads:
-            yield Difference(
-                "ledger", f"{what} names row {seq}; the ledger ends at {expected - 1}: its last rows were dropped"
-            )
-        elif heads[seq] != digest:
-            yield Difference("ledger", f"{what} names another hash for row {seq}: the ledger was rewritten")
 
 
 def _deliveries(store: Store) -> Iterator[Difference]:
@@ -135,13 +237,15 @@ LEFT JOIN audit.ledger l ON l.seq = d.loaded_seq AND l.kind = d.state AND l.subj
 LEFT JOIN (SELECT delivery_id, count(*) AS rows FROM audit.rejected_row WHERE column_name IS NULL GROUP BY 1) x USING (delivery_id)
 WHERE why IS NOT NULL ORDER BY 1""").fetchmany(SHOWN)
     for number, file, why in rows:
-        yield Difference("deliveries", f"delivery {number} ({file}): {why}")
+        yield Difference("deliveries", f"delivery {number} ({file}): {why}", Kind.DELIVERY)
     lost = store.con.execute("""
 SELECT seq, subject FROM audit.ledger WHERE kind = 'received' AND subject NOT IN (SELECT receipt_id FROM audit.delivery) ORDER BY seq""").fetchmany(
         SHOWN
     )
     for seq, subject in lost:
-        yield Difference("deliveries", f"receipt {subject} (ledger row {seq}) has no delivery any more")
+        yield Difference(
+            "deliveries", f"receipt {subject} (ledger row {seq}) has no delivery any more", Kind.DELIVERY_GONE
+        )
 
 
 def _definitions(store: Store) -> Iterator[Difference]:
@@ -149,8 +253,13 @@ def _definitions(store: Store) -> Iterator[Difference]:
 SELECT k.code, k.version, k.definition, k.definition_hash, TRY(l.detail->>'$.hash') FROM registry.kpi k
 LEFT JOIN audit.ledger l ON l.seq = k.registered_seq AND l.kind = 'definition' ORDER BY ALL""").fetchall()
     for code, version, text, digest, entered in rows:
-        if not fingerprint(Kpi.model_validate_json(text)) == digest == entered:
-            yield Difference("definitions", f"{code} version {version} is not the definition that was registered")
+        try:
+            same = fingerprint(Kpi.model_validate_json(text)) == digest == entered
+        except ValidationError:
+            same = False
+        if not same:
+            said = f"{code} version {version} is not the definition that was registered"
+            yield Difference("definitions", said, Kind.DEFINITION)
 
 
 def _values(store: Store) -> Iterator[Difference]:
@@ -162,9 +271,8 @@ SELECT v.kpi_code, v.kato, v.period_id, v.value FROM (
     WHERE v.value IS NOT NULL AND k.kind <> 'quantile') v
 WHERE v.value IS DISTINCT FROM {VALUE} ORDER BY ALL""").fetchmany(SHOWN)
     for code, kato, period, value in rows:
-        yield Difference(
-            "values", f"{code} {kato} {period}: {value} does not follow from its numerator and denominator"
-        )
+        said = f"{code} {kato} {period}: {value} does not follow from its numerator and denominator"
+        yield Difference("values", said, Kind.VALUE)
     # `qala reperform` makes bounds again; here, that they hold the value, and are nothing else where no row is uncertain
     rows = store.con.execute("""
 SELECT kpi_code, kato, period_id, value, value_low, value_high FROM kpi.value
@@ -173,7 +281,8 @@ WHERE value_low > value OR value_high < value OR (value_low IS NULL) <> (value_h
         SHOWN
     )
     for code, kato, period, value, low, high in rows:
-        yield Difference("values", f"{code} {kato} {period}: {value} does not lie between its bounds {low} and {high}")
+        said = f"{code} {kato} {period}: {value} does not lie between its bounds {low} and {high}"
+        yield Difference("values", said, Kind.BOUNDS)
 
 
 def _seals(store: Store) -> Iterator[Difference]:
@@ -191,11 +300,14 @@ def _seals(store: Store) -> Iterator[Difference]:
         sealed.setdefault(what, {})[first] = (last, rows, digest)  # of a registry the newest stands last
     for seq in sorted({*entered, *found}):
         if seq not in found or entered.get(seq) != hash_of_seals(found[seq]):
-            yield Difference("seals", f"those entered at ledger row {seq} were changed")
+            yield Difference("seals", f"those entered at ledger row {seq} were changed", Kind.SEAL)
     for name in (*REGISTRIES, *CATALOGUE):
-        stands = sealed.pop(f"registry.{name}", {})
-        if stands and stands[max(stands)][1:] != of_registry(store.con, name):
-            yield Difference("registries", f"registry.{name} is not what was entered at ledger row {max(stands)}")
+        stands, now = sealed.pop(f"registry.{name}", {}), of_registry(store.con, name)
+        if not stands and now[0]:
+            yield Difference("registries", f"registry.{name} was never entered in the ledger", Kind.REGISTRY)
+        elif stands and stands[max(stands)][1:] != now:
+            said = f"registry.{name} is not what was entered at ledger row {max(stands)}"
+            yield Difference("registries", said, Kind.REGISTRY)
     gone = _replaced_drafts(store)
     for what, one in all_sealed(store.tables.values()).items():
         expected = {
@@ -206,11 +318,16 @@ def _seals(store: Store) -> Iterator[Difference]:
         for first, rows, digest in recomputed(store.con, what, one):
             last, wanted, sha256 = expected.pop(first, (first, 0, ""))
             if (rows, digest) != (wanted, sha256):
-                yield Difference(_SUBJECTS.get(what, what), _said(store, what, first, last, wanted, rows))
+                yield _rows(store, what, first, last, wanted, rows)
         for first, (last, wanted, _) in expected.items():
-            yield Difference(_SUBJECTS.get(what, what), _said(store, what, first, last, wanted, 0))
+            yield _rows(store, what, first, last, wanted, 0)
     for what in sealed:
-        yield Difference("seals", f"there are seals of {what}, which this version of qala does not know")
+        yield Difference("seals", f"there are seals of {what}, which this version of qala does not know", Kind.SEAL)
+
+
+def _rows(store: Store, what: str, first: int, last: int, wanted: int, rows: int) -> Difference:
+    kind = Kind.ROWS_UNSEALED if first < 0 or wanted == 0 else Kind.ROWS_CHANGED if rows == wanted else Kind.ROWS_GONE
+    return Difference(_SUBJECTS.get(what, what), _said(store, what, first, last, wanted, rows), kind)
 
 
 def _said(store: Store, what: str, first: int, last: int, wanted: int, rows: int) -> str:
@@ -249,4 +366,4 @@ def _settings(store: Store) -> Iterator[Difference]:
             entered.clear()
         entered[kind] = digest
     if found != entered:
-        yield Difference("registries", "registry.setting is not what was entered in the ledger")
+        yield Difference("registries", "registry.setting is not what was entered in the ledger", Kind.SETTING)

@@ -1,0 +1,379 @@
+"""Somebody with every file, every right and the code at hand falsifies a home: each attack is found, and named by its kind.
+
+An attack renews whatever it can renew (manifest, hashes, modes). It has no anchored head and no public key: these are outside the house.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from connectors.accounted import accounted
+from connectors.archive import Archive
+from tests.released import build, edit, overwrite, renew
+from warehouse import anchors, keys, signing
+from warehouse.anchors import Anchor
+from warehouse.audit.differences import Difference, Kind
+from warehouse.audit.verify import verify
+from warehouse.release import EXPORTS, MANIFEST, STATEMENT, export, file_sha256
+from warehouse.seal import SEAL_COLUMNS, all_sealed, hash_of_seals, recomputed
+from warehouse.store import NOTHING, Home, Store, ledger_hash
+from warehouse.views import VIEWS
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What the house does not have: anchors of two releases, the public key; and the home they are of."""
+
+    home: Home
+    anchors: tuple[Anchor, Anchor]
+    key: Path
+
+
+@pytest.fixture(scope="module")
+def outside(tmp_path_factory: pytest.TempPathFactory) -> Outside:
+    folder = tmp_path_factory.mktemp("insider")
+    home = Home(folder / "home")
+    first, second = build(home, signed=True)
+    key = folder / "public.pem"
+    key.write_text(signing.public_pem(keys.needed(home, "signing", "test")))
+    return Outside(home, (first.anchor, second.anchor), key)
+
+
+@pytest.fixture
+def home(outside: Outside, tmp_path: Path) -> Home:
+    return Home(shutil.copytree(outside.home.root, tmp_path / "home"))
+
+
+def found(home: Home, outside: Outside | None = None, *, anchored: bool = True, keyed: bool = True) -> list[Difference]:
+    given = outside.anchors if outside and anchored else ()
+    public = signing.public_key(outside.key) if outside and keyed else None
+    return list(verify(home, given, public, partial(accounted, archive=Archive(home.archive))).differences)
+
+
+def view(name: str, *changes: tuple[str, str]) -> str:
+    body = VIEWS[name][1]
+    for old, new in changes:
+        assert old in body
+        body = body.replace(old, new)
+    return f"CREATE OR REPLACE VIEW {name} AS {body}"
+
+
+def commented(name: str) -> str:
+    return f"COMMENT ON VIEW {name} IS '{VIEWS[name][0]}'"
+
+
+def falsified_exports(home: Home) -> None:
+    """The view falsified in warehouse and release, and everything published by it, as every later run would."""
+    statements = [view("kpi_values", ("v.value,", "v.value * 1.1 AS value,")), commented("kpi_values")]
+    with duckdb.connect(str(home.warehouse)) as con:
+        for statement in statements:
+            con.execute(statement)
+    edit(home, *statements)
+    with duckdb.connect(str(home.released_file), read_only=True) as con:
+        for name in EXPORTS:
+            (home.release / name).unlink()
+            export(con, name, home.release / name)
+    renew(home)
+
+
+def edited_export(name: str, old: str, new: str) -> Callable[[Home], None]:
+    def attack(home: Home) -> None:
+        text = (home.release / name).read_text()
+        assert old in text
+        overwrite(home.release / name, text.replace(old, new, 1))
+        renew(home)
+
+    return attack
+
+
+def edited_parquet(home: Home) -> None:
+    path = home.release / "kpi_values.parquet"
+    with duckdb.connect() as con:
+        con.execute(f"CREATE TABLE t AS FROM read_parquet('{path}')")
+        con.execute("UPDATE t SET reason = 'not our fault' WHERE value IS NULL")
+        path.unlink()
+        con.execute(f"COPY t TO '{path}' (FORMAT parquet, COMPRESSION zstd)")
+    renew(home)
+
+
+def replaced_file(home: Home, name: str, content: bytes | None) -> None:
+    if content is None:
+        (home.release / name).unlink()
+    else:
+        overwrite(home.release / name, content)
+
+
+def receipt(home: Home) -> Path:
+    return min(home.archive.glob("receipts/2*/*.json"))
+
+
+def changed_receipt(home: Home, **what: object) -> None:
+    path = receipt(home)
+    overwrite(path, json.dumps(json.loads(path.read_text()) | what))
+
+
+def foreign_receipt(home: Home) -> None:
+    path, number = receipt(home), "20260101T000000.000000-0badf00d"
+    overwrite(path.with_name(f"{number}.json"), json.dumps(json.loads(path.read_text()) | {"receipt_id": number}))
+
+
+def foreign_bytes(home: Home) -> None:
+    file = home.root / "other.csv"
+    file.write_text("never delivered\n")
+    Archive(home.archive).keep(file)
+    file.unlink()
+
+
+def damaged_bytes(home: Home) -> None:
+    path = min(home.archive.glob("sha256/*/*.zst"))
+    overwrite(path, path.read_bytes()[:-9] + b"x" * 9)
+
+
+def other_home(home: Home) -> None:
+    """The release of another home, whole and consistent in itself, signed by a key of its own."""
+    other = Home(home.root.parent / "other")
+    build(other, signed=True)
+    shutil.rmtree(home.release)
+    shutil.copytree(other.release, home.release)
+
+
+def signed_by_another(home: Home) -> None:
+    overwrite(
+        home.release / MANIFEST, (home.release / MANIFEST).read_text().replace('"calculated": ', '"calculated": 1')
+    )
+    other = keys.Key.of("signing", b"x" * 32)
+    manifest = json.loads((home.release / MANIFEST).read_text())
+    hashes = manifest["sha256"] | {MANIFEST: file_sha256(home.release / MANIFEST)}
+    overwrite(
+        home.release / STATEMENT, signing.envelope(other, hashes, {k: v for k, v in manifest.items() if k != "sha256"})
+    )
+
+
+def statement_of_before(home: Home) -> None:
+    """The signature is good, and of other files: what was signed is kept, the manifest is edited."""
+    path = home.release / MANIFEST
+    overwrite(path, path.read_text().replace('"broken_lineage": 0', '"broken_lineage": 7'))
+
+
+def other_type(home: Home) -> None:
+    path = home.release / STATEMENT
+    envelope = json.loads(path.read_text())
+    overwrite(path, json.dumps(envelope | {"payloadType": "application/json"}))
+
+
+def rewritten(home: Home, *statements: str) -> None:
+    """The perfect forgery: rows, seals, exports, ledger and manifest made to fit each other again, in warehouse and release."""
+    for file in (home.warehouse, home.released_file):
+        file.chmod(0o644)
+    with duckdb.connect(str(home.warehouse)) as con:
+        con.execute("SET TimeZone = 'UTC'")
+        for statement in statements:
+            con.execute(statement)
+        store = Store(con, home)
+        for what, one in all_sealed(store.tables.values()).items():
+            for first, rows, digest in list(recomputed(con, what, one)):
+                con.execute(
+                    "UPDATE audit.seal SET rows = ?, sha256 = ? WHERE what = ? AND first_seq = ?",
+                    [rows, digest, what, first],
+                )
+        exports = {}
+        for name in EXPORTS:
+            (home.release / name).unlink()
+            export(con, name, home.release / name)
+            exports[name] = file_sha256(home.release / name)
+        seals: dict[int, list[tuple[object, ...]]] = {}
+        for seq, *row in con.execute(f"SELECT seq, {', '.join(SEAL_COLUMNS)} FROM audit.seal").fetchall():
+            seals.setdefault(seq, []).append(tuple(row))
+        manifest = json.loads((home.release / MANIFEST).read_text())
+        previous, heads = NOTHING, {}
+        ledger = con.execute(
+            "SELECT seq, recorded_at, kind, subject, run_id, detail FROM audit.ledger ORDER BY seq"
+        ).fetchall()
+        for seq, at, kind, subject, run_id, detail in ledger:
+            entered = json.loads(detail)
+            if kind == "sealed":
+                entered["sha256"] = hash_of_seals(seals[seq])
+            if seq == manifest["seq"]:
+                entered["exports"] = exports
+            text = json.dumps(entered, ensure_ascii=False, sort_keys=True)
+            digest = ledger_hash(seq, at, kind, subject, run_id, text, previous)
+            con.execute(
+                "UPDATE audit.ledger SET detail = ?, prev_hash = ?, hash = ? WHERE seq = ?",
+                [text, previous, digest, seq],
+            )
+            previous = heads[seq] = digest
+        con.execute("CHECKPOINT")
+    shutil.copyfile(home.warehouse, home.released_file)
+    with duckdb.connect(str(home.released_file)) as con:
+        con.execute("DELETE FROM audit.ledger WHERE seq > ?", [manifest["seq"]])
+        at = con.execute("SELECT recorded_at FROM audit.ledger ORDER BY seq DESC LIMIT 1").fetchall()[0][0]
+    line = Anchor.of(manifest["seq"], heads[manifest["seq"]], at, file_sha256(home.released_file), None).line
+    overwrite(home.release / anchors.FILE, line + "\n")
+    renew(home, ledger_head=heads[manifest["seq"]])
+    with duckdb.connect(str(home.warehouse)) as con:  # and the row of the manifest, the last one
+        con.execute("SET TimeZone = 'UTC'")
+        seq, at, kind, subject, run_id, detail, before = con.execute(
+            "SELECT seq, recorded_at, kind, subject, run_id, detail, prev_hash FROM audit.ledger ORDER BY seq DESC LIMIT 1").fetchall()[0]  # fmt: skip
+        entered = json.loads(detail)
+        entered["sha256"][MANIFEST] = file_sha256(home.release / MANIFEST)
+        text = json.dumps(entered, ensure_ascii=False, sort_keys=True)
+        con.execute("UPDATE audit.ledger SET detail = ?, hash = ? WHERE seq = ?",
+                    [text, ledger_hash(seq, at, kind, subject, run_id, text, before), seq])  # fmt: skip
+
+
+RAISED = "UPDATE kpi.value SET value = 100, numerator = denominator, value_low = 100, value_high = 100 WHERE kpi_code = 'MGT02-1' AND sample_size > 9"
+SHOWN = "SELECT 1 AS kpi_code, 2 AS kato, 3 AS period_id, 4 AS gap WHERE false"
+# attack: (what is done, how it is named)
+ATTACKS: dict[str, tuple[Callable[[Home], object], Kind]] = {
+    "values of the view times 1.1": (
+        lambda h: edit(h, view("kpi_values", ("v.value,", "v.value * 1.1 AS value,")), commented("kpi_values")), Kind.VIEW_CHANGED),
+    "the same, and published by a later run": (falsified_exports, Kind.EXPORT_NOT_DERIVED),
+    "the same, against what was released": (falsified_exports, Kind.EXPORT_NOT_RELEASED),
+    "restricted values shown": (
+        lambda h: edit(h, "CREATE OR REPLACE VIEW public_values AS FROM kpi_values", commented("public_values")), Kind.VIEW_CHANGED),
+    "a place moved in the view of places": (
+        lambda h: edit(h, view("scorecard", ("r.rank,", "CASE r.kato WHEN '710000000' THEN 1 ELSE r.rank END AS rank,")), commented("scorecard")),
+        Kind.VIEW_CHANGED),
+    "a comment in SQL that is none": (
+        lambda h: edit(h, view("latest_values", ("value IS NOT NULL", "value IS NOT NULL /* as ever */ AND kato <> '710000000'")),
+                       commented("latest_values")), Kind.VIEW_CHANGED),
+    "gaps of lineage made blind": (lambda h: edit(h, f"CREATE OR REPLACE VIEW lineage_gaps AS {SHOWN}", commented("lineage_gaps")), Kind.VIEW_CHANGED),
+    "columns of a view under each other's names": (
+        lambda h: edit(h, view("latest_values", ("SELECT * FROM", "SELECT * REPLACE (value_low AS value) FROM")), commented("latest_values")),
+        Kind.VIEW_CHANGED),
+    "a table in place of a view": (
+        lambda h: edit(h, "CREATE TABLE t AS FROM kpi_values", "DROP VIEW kpi_values", "ALTER TABLE t RENAME TO kpi_values"), Kind.OBJECT_REPLACED),
+    "a view in place of a table": (
+        lambda h: edit(h, "ALTER TABLE kpi.rollup RENAME TO kept", "CREATE VIEW kpi.rollup AS SELECT * FROM kpi.kept"), Kind.OBJECT_REPLACED),
+    "a view taken out": (lambda h: edit(h, "DROP VIEW incidents"), Kind.OBJECT_MISSING),
+    "a schema planted": (lambda h: edit(h, "CREATE SCHEMA official"), Kind.OBJECT_PLANTED),
+    "a table planted": (lambda h: edit(h, "CREATE TABLE kpi.values_final AS SELECT 1 AS a"), Kind.OBJECT_PLANTED),
+    "a view planted": (lambda h: edit(h, "CREATE VIEW kpi_final AS SELECT * FROM kpi_values"), Kind.OBJECT_PLANTED),
+    "a macro in place of a function": (lambda h: edit(h, "CREATE MACRO round(a, b) AS 42"), Kind.OBJECT_PLANTED),
+    "a macro in place of DuckDB's own list of macros": (
+        lambda h: edit(h, "CREATE MACRO duckdb_functions() AS TABLE SELECT '' AS function_name, true AS internal WHERE false",
+                       "CREATE MACRO sum(a) AS 42"), Kind.OBJECT_PLANTED),
+    "macros in place of DuckDB's lists of views and tables": (
+        lambda h: edit(h, "CREATE MACRO duckdb_views() AS TABLE FROM system.main.duckdb_views()"), Kind.OBJECT_PLANTED),
+    "a type planted": (lambda h: edit(h, "CREATE TYPE kpi.state AS ENUM ('good')"), Kind.OBJECT_PLANTED),
+    "a sequence planted": (lambda h: edit(h, "CREATE SEQUENCE audit.numbers"), Kind.OBJECT_PLANTED),
+    "an index planted": (lambda h: edit(h, "CREATE INDEX quick ON kpi.computation (kpi_code)"), Kind.OBJECT_PLANTED),
+    "a column more": (lambda h: edit(h, "ALTER TABLE kpi.value ADD COLUMN official_value DOUBLE DEFAULT 100"), Kind.COLUMN_CHANGED),
+    "a column of another type": (lambda h: edit(h, "ALTER TABLE kpi.computation ALTER as_of_seq TYPE INTEGER"), Kind.COLUMN_CHANGED),
+    "a default": (lambda h: edit(h, "ALTER TABLE audit.incident ALTER closed_by SET DEFAULT 'nobody'"), Kind.COLUMN_CHANGED),
+    "gaps allowed": (lambda h: edit(h, "ALTER TABLE audit.delivery ALTER sha256 DROP NOT NULL"), Kind.COLUMN_CHANGED),
+    "a generated column": (
+        lambda h: edit(h, "ALTER TABLE registry.sphere RENAME TO s", "CREATE TABLE registry.sphere (code VARCHAR NOT NULL, number INTEGER NOT NULL, "
+                       "name_en VARCHAR NOT NULL, name_ru VARCHAR GENERATED ALWAYS AS (name_en), name_kk VARCHAR)", "DROP TABLE registry.s"),
+        Kind.COLUMN_CHANGED),
+    "columns in another order": (
+        lambda h: edit(h, "CREATE TABLE kpi.c AS SELECT seq, kpi_code, as_of_seq FROM kpi.computation", "DROP TABLE kpi.computation",
+                       "ALTER TABLE kpi.c RENAME TO computation"), Kind.COLUMN_CHANGED),
+    "a check": (
+        lambda h: edit(h, "CREATE TABLE kpi.c AS FROM kpi.computation", "DROP TABLE kpi.computation",
+                       "CREATE TABLE kpi.computation (kpi_code VARCHAR NOT NULL, as_of_seq BIGINT NOT NULL, seq BIGINT NOT NULL, CHECK (seq >= 0))",
+                       "INSERT INTO kpi.computation FROM kpi.c", "DROP TABLE kpi.c"), Kind.CONSTRAINT_CHANGED),
+    "the description of a column": (lambda h: edit(h, "COMMENT ON COLUMN kpi.value.value IS 'Official, approved'"), Kind.COMMENT_CHANGED),
+    "the description of a view's column": (lambda h: edit(h, "COMMENT ON COLUMN kpi_values.value IS 'in thousands'"), Kind.COMMENT_CHANGED),
+    "the description of a table": (lambda h: edit(h, "COMMENT ON TABLE audit.rejected_row IS NULL"), Kind.COMMENT_CHANGED),
+    "the description of a view": (lambda h: edit(h, "COMMENT ON VIEW refusals IS 'all accepted'"), Kind.COMMENT_CHANGED),
+    "an export edited": (edited_export("kpi_values.csv", ",calculated,", ",approved,"), Kind.EXPORT_NOT_DERIVED),
+    "roll-ups of the export edited": (edited_export("kpi_rollups.csv", "region,", "oblast,"), Kind.EXPORT_NOT_DERIVED),
+    "places of the export edited": (edited_export("scorecard.csv", "710000000", "750000000"), Kind.EXPORT_NOT_DERIVED),
+    "a passport edited": (edited_export("data_passport.csv", "VARCHAR", "DOUBLE"), Kind.EXPORT_NOT_DERIVED),
+    "the method in a passport edited": (edited_export("case_passports.csv", "proposal", "official"), Kind.EXPORT_NOT_RELEASED),
+    "Parquet edited": (edited_parquet, Kind.EXPORT_NOT_DERIVED),
+    "an empty text in place of nothing in an export": (edited_export("kpi_values.csv", ",,", ',"",'), Kind.EXPORT_NOT_DERIVED),
+    "counts of the manifest edited": (lambda h: renew(h, calculated=4000), Kind.MANIFEST_OTHERWISE),
+    "the manifest of another moment": (lambda h: renew(h, seq=2), Kind.MANIFEST_OTHERWISE),
+    "a manifest that is none": (lambda h: overwrite(h.release / MANIFEST, "{}"), Kind.MANIFEST_UNREADABLE),
+    "a file put beside the release": (lambda h: overwrite(h.release / "kpi_values_corrected.csv", "a"), Kind.FILE_FOREIGN),
+    "a file put beside the release and into its manifest": (
+        lambda h: (overwrite(h.release / "official.csv", "a"),
+                   overwrite(h.release / MANIFEST, (h.release / MANIFEST).read_text().replace(
+                       '"sha256": {', '"sha256": {"official.csv": "' + file_sha256(h.release / "official.csv") + '", '))),
+        Kind.SIGNATURE_OTHER_CONTENT),
+    "the printed anchor edited": (
+        lambda h: (overwrite(h.release / anchors.FILE, (h.release / anchors.FILE).read_text().replace("head ", "head 1")), renew(h)),
+        Kind.MANIFEST_OTHERWISE),
+    "the signature taken away": (lambda h: replaced_file(h, STATEMENT, None), Kind.SIGNATURE_MISSING),
+    "a signature that is none": (lambda h: replaced_file(h, STATEMENT, b"[]"), Kind.SIGNATURE_UNREADABLE),
+    "a signature under another type": (other_type, Kind.SIGNATURE_UNREADABLE),
+    "edited and signed by another key": (signed_by_another, Kind.SIGNATURE_OTHER_KEY),
+    "edited beside a good signature": (statement_of_before, Kind.SIGNATURE_OTHER_CONTENT),
+    "a definition edited": (
+        lambda h: edit(h, "UPDATE registry.kpi SET definition = replace(definition, 'closed_at <= due_at', 'closed_at < due_at')"), Kind.DEFINITION),
+    "a definition that is none": (lambda h: edit(h, "UPDATE registry.kpi SET definition = '{}' WHERE code = 'MGT02-1'"), Kind.DEFINITION),
+    "the name of a KPI edited": (lambda h: edit(h, "UPDATE registry.kpi SET name_ru = 'Иное'"), Kind.REGISTRY),
+    "a source of a KPI taken out": (lambda h: edit(h, "DELETE FROM registry.kpi_source"), Kind.REGISTRY),
+    "made to look like another version's": (lambda h: edit(h, "UPDATE registry.setting SET value = repeat('0', 64) WHERE name = 'schema'"), Kind.SETTING),
+    "a delivery's hash edited": (lambda h: edit(h, "UPDATE audit.delivery SET sha256 = repeat('0', 64)"), Kind.DELIVERY),
+    "a delivery taken out": (lambda h: edit(h, "DELETE FROM audit.delivery WHERE delivery_id = 2"), Kind.DELIVERY_GONE),
+    "a check result turned": (lambda h: edit(h, "UPDATE audit.check_result SET passed = true WHERE NOT passed"), Kind.ROWS_CHANGED),
+    "a check result of no delivery": (
+        lambda h: edit(h, "INSERT INTO audit.check_result SELECT * REPLACE (99 AS delivery_id) FROM audit.check_result LIMIT 1"), Kind.ROWS_UNSEALED),
+    "a rejected row of no delivery": (
+        lambda h: edit(h, "INSERT INTO audit.rejected_row SELECT * REPLACE (99 AS delivery_id) FROM audit.rejected_row LIMIT 1"), Kind.ROWS_UNSEALED),
+    "a score in no assessment": (
+        lambda h: edit(h, "INSERT INTO kpi.assessment_score SELECT * REPLACE (99 AS assessment_id) FROM kpi.assessment_score LIMIT 1"),
+        Kind.ROWS_UNSEALED),
+    "an incident taken out": (lambda h: edit(h, "DELETE FROM audit.incident WHERE incident_id = 1"), Kind.ROWS_GONE),
+    "who closed an incident edited": (lambda h: edit(h, "UPDATE audit.incident SET closed_by = 'the minister' WHERE incident_id = 1"), Kind.ROWS_CHANGED),
+    "an open incident said to be somebody's": (
+        lambda h: edit(h, "UPDATE audit.incident SET closed_by = 'settled', closing_reason = 'x' WHERE closed_seq IS NULL"), Kind.ROWS_UNSEALED),
+    "nothing in place of an empty text": (lambda h: edit(h, "UPDATE showcase.fct_appeal SET category = '' WHERE category IS NULL"), Kind.ROWS_CHANGED),
+    "a gap in place of false": (lambda h: edit(h, "UPDATE showcase.fct_appeal SET closed_at = NULL WHERE appeal_id = 'A2'"), Kind.ROWS_CHANGED),
+    "seals taken out with their rows": (
+        lambda h: edit(h, "DELETE FROM audit.seal WHERE what = 'incidents closed'", "UPDATE audit.incident SET closing_reason = 'x'"), Kind.SEAL),
+    "values put in that no seal covers": (
+        lambda h: edit(h, "INSERT INTO kpi.rollup SELECT * REPLACE (1 AS valid_from_seq) FROM kpi.rollup LIMIT 1"), Kind.ROWS_UNSEALED),
+    "who ran it edited": (lambda h: edit(h, "UPDATE audit.ledger SET run_id = 'night shift'"), Kind.LEDGER_ROW),
+    "a ledger row taken out": (lambda h: edit(h, "DELETE FROM audit.ledger WHERE seq = 5"), Kind.LEDGER_GAP),
+    "the last ledger rows dropped": (
+        lambda h: edit(h, "DELETE FROM audit.ledger WHERE seq > (SELECT max(seq) - 3 FROM audit.ledger)"), Kind.LEDGER_CUT),
+    "a value and everything that proves it rewritten": (lambda h: rewritten(h, RAISED), Kind.LEDGER_REWRITTEN),
+    "the release of another home": (other_home, Kind.LEDGER_REWRITTEN),
+    "the release of another home, against the warehouse": (other_home, Kind.WAREHOUSE),
+    "a log beside the release": (lambda h: overwrite(h.release / "qala.duckdb.wal", "log"), Kind.LOG_PLANTED),
+    "an archived file replaced": (damaged_bytes, Kind.BYTES),
+    "bytes put into the archive": (foreign_bytes, Kind.BYTES_FOREIGN),
+    "a receipt taken away": (lambda h: receipt(h).unlink(), Kind.RECEIPT_GONE),
+    "a receipt of other rows": (lambda h: changed_receipt(h, declared_rows=7), Kind.RECEIPT_CHANGED),
+    "a receipt of another moment": (lambda h: changed_receipt(h, received_at="2020-01-01T00:00:00+00:00"), Kind.RECEIPT_CHANGED),
+    "a receipt cut short": (lambda h: overwrite(receipt(h), receipt(h).read_text()[:20]), Kind.RECEIPT_CHANGED),
+    "a receipt made up": (foreign_receipt, Kind.RECEIPT_FOREIGN),
+}  # fmt: skip
+
+
+def test_nothing_differs_where_nobody_was(outside: Outside) -> None:
+    assert found(outside.home, outside) == []
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_an_attack_is_found_and_named(home: Home, outside: Outside, attack: str) -> None:
+    act, kind = ATTACKS[attack]
+    act(home)
+    assert kind in {d.kind for d in found(home, outside)}
+
+
+def test_every_kind_of_difference_is_found_somewhere() -> None:
+    elsewhere = {
+        Kind.FILE_MISSING, Kind.FILE_CHANGED, Kind.LEDGER_CHAIN, Kind.RELEASE_OTHER, Kind.VERSION, Kind.VALUE, Kind.BOUNDS, Kind.LINEAGE,
+    }  # fmt: skip
+    assert {kind for _, kind in ATTACKS.values()} | elsewhere == set(Kind)
+
+
+def test_who_has_everything_can_forge_everything_but_what_is_outside(home: Home, outside: Outside) -> None:
+    """Why anchors and keys exist: without either the forgery is perfect; each of them alone gives it away."""
+    rewritten(home, RAISED)
+    assert found(home) == []
+    assert {d.kind for d in found(home, outside, keyed=False)} >= {Kind.LEDGER_REWRITTEN}
+    assert {d.kind for d in found(home, outside, anchored=False)} >= {Kind.SIGNATURE_OTHER_CONTENT}

@@ -1,0 +1,140 @@
+"""A write-ahead log beside the warehouse: left by a run that was killed, or planted. DuckDB would apply either at the next opening.
+
+Before that happens it is applied to a copy, and the copy is held against its ledger as `qala verify` does. What a killed run committed is
+sealed and chained, and goes through; what somebody else wrote is not, and is refused with file and log left as they were found. What was
+recovered is written down beside the warehouse and entered in the ledger with the next release.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import shutil
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from warehouse.store import NOTHING, Home, Store, StoreError, ledger_head
+
+_NOTE = ".recovered.jsonl"  # in the home: what was recovered and is not in the ledger yet, a line each
+
+
+def log_of(file: Path) -> Path:
+    """Where DuckDB keeps the write-ahead log of a file."""
+    return file.with_name(f"{file.name}.wal")
+
+
+def refuse_log(file: Path) -> None:
+    """Raises StoreError if a log lies beside a file that was closed for good: opening would apply it."""
+    log = log_of(file)
+    if log.exists() or log.is_symlink():
+        raise StoreError(
+            f"{log} does not belong there, and whoever opens {file.name} would apply it; see: qala verify. "
+            "Take it away before anybody opens the release"
+        )
+
+
+def check_log(home: Home) -> None:
+    """Raises StoreError if there is a log beside the warehouse that no run of qala can have left. Neither is changed."""
+    log = log_of(home.warehouse)
+    if log.is_symlink():
+        raise StoreError(f"{log} is a link; qala leaves none. Take it away, and see where it led")
+    try:
+        now, size = log.stat(), home.warehouse.stat()
+    except FileNotFoundError:
+        return
+    _checked(home, _sha256(log), now.st_size, size.st_mtime_ns, size.st_size)
+
+
+@lru_cache(maxsize=8)
+def _checked(home: Home, sha256: str, *_stamps: int) -> None:
+    wrong = _wrong(home)
+    if wrong:
+        log = log_of(home.warehouse)
+        raise StoreError(
+            f"{log} is no log that a run of qala left: with it, {wrong}. Neither it nor {home.warehouse.name} was changed. "
+            "Restore both from a backup; or move the log away, and the warehouse is as it was before the log, which a run then goes on from"
+        )
+
+
+def _wrong(home: Home) -> str:
+    """What the log would make wrong, tried on a copy in the home, where there is room for it."""
+    from warehouse.audit.derived import planted
+    from warehouse.audit.verify import recorded
+    from warehouse.release import copied
+    from warehouse.views import falsified
+
+    with tempfile.TemporaryDirectory(dir=home.root, prefix=".recovering-") as folder:
+        file = Path(folder) / home.warehouse.name
+        copied(home.warehouse, file)
+        file.chmod(0o600)
+        try:
+            before = _head(file)
+            shutil.copyfile(log_of(home.warehouse), log_of(file))
+            with duckdb.connect(str(file)) as con:
+                known = con.execute(_LEDGER).fetchone()
+                if not known or not known[0]:
+                    return "" if before[0] == 0 else "the ledger is gone"
+                store = Store(con, home)
+                if found := planted(con, store.tables):
+                    return f"there is {', '.join(found)}, which qala never made"
+                con.execute("SET TimeZone = 'UTC'")
+                held = con.execute("SELECT hash FROM audit.ledger WHERE seq = ?", [before[0]]).fetchone()
+                if before[0] and (held is None or held[0] != before[1]):
+                    return f"ledger row {before[0]} is no longer what it was"
+                if found := falsified(con) if _same_version(store) else []:
+                    return f"there is {', '.join(found)}"
+                differing = recorded(store)
+                return differing[0].message if differing else ""
+        except duckdb.Error as error:
+            return f"the warehouse cannot be opened ({str(error).splitlines()[0]})"
+
+
+_LEDGER = "SELECT count(*) FROM system.main.duckdb_tables() WHERE schema_name = 'audit' AND table_name = 'ledger'"
+
+
+def _head(file: Path) -> tuple[int, str]:
+    with duckdb.connect(str(file)) as con:
+        known = con.execute(_LEDGER).fetchone()
+        return ledger_head(con) if known and known[0] else (0, NOTHING)
+
+
+def _same_version(store: Store) -> bool:
+    row = store.con.execute("SELECT value FROM registry.setting WHERE name = 'schema'").fetchone()
+    return row is not None and row[0] == store.fingerprint
+
+
+def note_log(home: Home) -> dict[str, Any] | None:
+    """What is to be said of the log beside the warehouse, if there is one, before it is applied."""
+    log = log_of(home.warehouse)
+    if not log.is_file():
+        return None
+    at = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+    return {"bytes": log.stat().st_size, "sha256": _sha256(log), "found_at": at}
+
+
+def keep_note(home: Home, note: dict[str, Any]) -> None:
+    """Write down that a log was applied, until the ledger has it."""
+    with (home.root / _NOTE).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(note) + "\n")
+
+
+def enter_notes(store: Store) -> None:
+    """Enter in the ledger which logs were applied since; to be called in a transaction, and `forget_notes` after it."""
+    path = store.home.root / _NOTE
+    if path.exists():
+        found = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        store.record([("recovered", store.home.warehouse.name, one) for one in found])
+
+
+def forget_notes(home: Home) -> None:
+    (home.root / _NOTE).unlink(missing_ok=True)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
