@@ -15,6 +15,7 @@ from connectors.intake import sources_of
 from connectors.simulator.generate import NOTES, simulate
 from connectors.source_contract import STANDARD
 from pipelines import show
+from warehouse import keys
 from warehouse.audit.explain import status
 from warehouse.contracts import load_tables
 from warehouse.periods import parse_period
@@ -35,6 +36,8 @@ def play(folder: Path, *, seed: int, year: int, console: Console, run: Callable[
     folder.mkdir(parents=True)
     (folder / MARK).touch()
     home, tables = Home(folder), load_tables()
+    if keys.current(home, "pseudonym") is None:
+        keys.make(home, "pseudonym")  # of imaginary people, and gone with the folder
     archive, sources = Archive(home.archive), sources_of(home, tables)
     files = rows = 0
     corrections: list[Declared] = []

@@ -23,6 +23,7 @@ ALLOWED = {
         "warehouse.usual",
         "warehouse.sql",
         "warehouse.periods",
+        "warehouse.keys",
         "warehouse.load",
         "warehouse.identifiers",
         "warehouse.names",
