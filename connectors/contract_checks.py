@@ -11,7 +11,7 @@ import duckdb
 from connectors.cells import Cell
 from connectors.limits import is_word
 from kpi_definitions.documents import Document, Fault, Where
-from warehouse.contracts import Table
+from warehouse.contracts import IDENTIFIERS, Table
 from warehouse.rules import Rule
 from warehouse.sql import literal, quoted
 
@@ -32,15 +32,19 @@ KNOWN = {
     "cutBy",
     "earlierRows",
     "archive",
+    "personalHeaders",
+    "fileNames",
 }
-KNOWN_OF_COLUMNS = {"codes", "trueValues", "falseValues", "placeholders", "realValues"}
+KNOWN_OF_COLUMNS = {"codes", "trueValues", "falseValues", "placeholders", "realValues", "identifier", "freeText"}
 _SYSTEM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _CHOICES = {
     "format": ("csv",),
     "otherHeaders": ("refuse", "ignore"),
     "rounding": ("half-up",),
     "archive": ("plain", "encrypted", "refused"),
+    "fileNames": ("masked", "kept"),
 }
+_CHOICES_OF_COLUMNS = {"identifier": IDENTIFIERS, "freeText": ("drop", "scrub")}
 
 # JDK letters, strptime's, how many digits they take when nothing stands between them, and what they tell
 _FIELDS = {
@@ -97,7 +101,7 @@ def settings_faults(document: Document, settings: Mapping[str, Any]) -> Iterator
     elif group and group == decimal:
         said = "" if "decimalSeparator" in settings else " (which is '.' unless it is given)"
         yield fault(f"decimalSeparator and groupSeparator are both {group!r}{said}", "one of them is another")
-    for key in ("missingValues", "placeholders"):
+    for key in ("missingValues", "placeholders", "personalHeaders"):
         value = settings.get(key, [])
         if not isinstance(value, list) or not all(is_word(v) for v in value):
             yield fault(
@@ -114,6 +118,9 @@ def column_faults(document: Document, where: Where, name: str, own: Mapping[str,
 
     for key in sorted(set(own) - KNOWN_OF_COLUMNS, key=str):
         yield fault(f"unknown property {key!r}", f"known are {', '.join(sorted(KNOWN_OF_COLUMNS))}")
+    for key, choices in _CHOICES_OF_COLUMNS.items():
+        if key in own and own[key] not in choices:
+            yield fault(f"{key} {own[key]!r} is not known", f"write {' or '.join(choices)}")
     codes = own.get("codes", {})
     if not isinstance(codes, dict) or not all(isinstance(v, str | int | float) for v in (*codes, *codes.values())):
         yield fault(

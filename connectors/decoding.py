@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from connectors.heading import StructureError
+from connectors.personal import harmless
 
 _BLOCK = 1 << 20
 _UTF32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
@@ -59,7 +60,7 @@ def decoded(path: Path, encoding: str, name: str) -> Path:
         ) from error
     except UnicodeError as error:
         raise StructureError(
-            f"{name}: the file is not {encoding} ({error}); save it in {encoding} with its byte order mark, or name in the contract "
+            f"{name}: the file is not {encoding} ({harmless(error)}); save it in {encoding} with its byte order mark, or name in the contract "
             "which bytes come first: utf-16-le or utf-16-be"
         ) from error
     if page and (other := page.implausible()):

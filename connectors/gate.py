@@ -15,12 +15,18 @@ from itertools import count
 
 import duckdb
 
+from connectors.classified import personal_columns
+from connectors.guard import guarded
+from connectors.kept import Kept
+from connectors.personal import harmless, register
+from connectors.pseudonyms import Pseudonyms, at_work
 from connectors.quarantine import CELLS, Condition, blamed, divided, emptied, spare_headers, spoilt_cells, without
 from connectors.readers import ROW_NUMBER, Readable, StructureError, mend
 from connectors.source_contract import SourceContract
 from connectors.zones import civil_time
 from warehouse.contracts import SNAPSHOT_COLUMN, Table
 from warehouse.identifiers import blank, normal, plain
+from warehouse.keys import Key, MissingKeyError
 from warehouse.load import settlements
 from warehouse.rules import DUPLICATE, Rule
 from warehouse.rules import REPEATED as REPEATED_KEY
@@ -50,9 +56,26 @@ class Incoming:
 
 
 def stage(
-    con: duckdb.DuckDBPyConnection, table: Table, incoming: list[Incoming], time_zone: str
+    con: duckdb.DuckDBPyConnection, table: Table, incoming: list[Incoming], time_zone: str, key: Key | None
 ) -> dict[int, StructureError]:
-    """Read, cast and try all deliveries; leaves the view `staged`. Returns those that cannot be read at all."""
+    """Read, cast and try all deliveries; leaves the view `staged`. Returns those that cannot be read at all.
+
+    `key`: of pseudonyms; None will do where no contract fills a personal column. Raises MissingKeyError.
+    """
+    if key is None and any(personal_columns(table, one.contract) for one in incoming):
+        raise MissingKeyError(f"{table.name} has personal columns, and there is no pseudonym key")
+    register(con)
+    with at_work(con, key, table) as pseudonyms:
+        return _stage(con, table, incoming, time_zone, pseudonyms)
+
+
+def _stage(
+    con: duckdb.DuckDBPyConnection,
+    table: Table,
+    incoming: list[Incoming],
+    time_zone: str,
+    pseudonyms: Pseudonyms | None,
+) -> dict[int, StructureError]:
     con.execute(f"SET TimeZone = {literal(time_zone)}")
     con.execute("SET disabled_optimizers = 'in_clause'")  # it would make a join of a long IN list: see _unjoined
     refused: dict[int, StructureError] = {}
@@ -63,12 +86,12 @@ def stage(
             group = queue.pop(0)
             name = f"stage_{len(parts)}"
             try:
-                con.execute(_unjoined(con, _stage_sql(name, table, group)))
+                con.execute(_unjoined(con, _stage_sql(name, table, group, pseudonyms)))
                 parts.append((name, group))
             except duckdb.Error as error:
                 # what DuckDB throws while it decodes Parquet is of no subclass
                 if not isinstance(error, _UNREADABLE) and type(error) is not duckdb.Error:
-                    raise
+                    raise type(error)(harmless(error)) from None  # it may quote a cell
                 con.execute(f"DROP TABLE IF EXISTS {name}")
                 queue = _isolate(table, group, error, refused) + queue
     finally:
@@ -113,16 +136,13 @@ def _isolate(
     if not one.readable.parquet and not one.readable.numbered:
         mend(one.readable, one.contract, spare_headers(table, one.contract))
         return [group]
-    reason = str(error).splitlines()[0]
-    for path in one.readable.files:  # where it lay while it was read tells nobody anything
-        reason = reason.replace(str(path), one.file_name)
     refused[one.delivery_id] = StructureError(
-        f"{one.file_name}: cannot be read ({reason}); deliver it again or mend contract {one.contract.id}"
+        f"{one.file_name}: cannot be read ({harmless(error)}); deliver it again or mend contract {one.contract.id}"
     )
     return []
 
 
-def _stage_sql(name: str, table: Table, group: list[Incoming]) -> str:
+def _stage_sql(name: str, table: Table, group: list[Incoming], pseudonyms: Pseudonyms | None) -> str:
     first = group[0]
     header, readable = first.readable.header, first.readable
     contract = first.contract
@@ -164,10 +184,14 @@ def _stage_sql(name: str, table: Table, group: list[Incoming]) -> str:
     typed: list[str] = []
     conditions: list[Condition] = []
     delivered: dict[str, str] = {}
+    kept_of = Kept(table, contract, header, needed)
+    _, persons = guarded(table, contract, pseudonyms, "")
     for column in table.columns:
         raw, sql = contract.typed(column.name, column.sql_type)
         given = contract.by_name.get(column.name)
-        delivered[column.name] = quoted(given.header) if given and given.header else raw
+        delivered[column.name] = kept_of.cell(column.name, quoted(given.header) if given and given.header else raw)
+        if column.name in persons:
+            conditions.append(persons[column.name])
         if spoilt and column.name in table.optional:
             sql = without(spoilt, column.name, sql)
         typed.append(f"{sql} AS {quoted('=' + column.name)}")
@@ -196,7 +220,6 @@ def _stage_sql(name: str, table: Table, group: list[Incoming]) -> str:
         if table.snapshot
         else ""
     )
-    record = "{" + ", ".join(f"{literal(h)}: {quoted(h)}" for h in needed) + "}"
     numbered = f", {ROW_NUMBER}" if readable.numbered else ""
     columns = ", ".join(f"{quoted('=' + c.name)} AS {quoted(c.name)}" for c in table.columns)
     # records that were numbered have been looked at one by one
@@ -208,6 +231,7 @@ def _stage_sql(name: str, table: Table, group: list[Incoming]) -> str:
     identified = f"""(SELECT *, {kato} AS {_KATO}, {", ".join(typed)}
             FROM (SELECT *{made} FROM (SELECT CAST({places} AS INTEGER) AS {_PLACE}, {scope} AS {_FOR}{period_end}, {", ".join(texts)}
                   FROM {source}{shown})))"""
+    identified, _ = guarded(table, contract, pseudonyms, identified)
     if table.identifiers:
         plainly = ", ".join(f"{plain(quoted('=' + n))} AS {_plain(n)}" for n in table.identifiers)
         normally = ", ".join(
@@ -218,8 +242,8 @@ def _stage_sql(name: str, table: Table, group: list[Incoming]) -> str:
     kept = ", ".join(f"{without(_EMPTIED, n, quoted('=' + n))} AS {quoted('=' + n)}" for n in cells)
     listed = f"(SELECT *, {emptied(cells, delivered, spoilt)} AS {_EMPTIED} FROM {identified})"
     return f"""CREATE TEMP TABLE {name} AS
-SELECT {_PLACE} AS place, {_KATO} AS kato, {columns},{snapshot}
-       {_BROKEN} AS broken, {_EMPTIED} AS emptied, CASE WHEN {_BROKEN} IS NOT NULL THEN CAST(to_json({record}) AS VARCHAR) END AS raw{numbered}
+SELECT {_PLACE} AS place, CASE WHEN {_BROKEN} IS NULL OR {_registered(_KATO)} THEN {_KATO} END AS kato, {columns},{snapshot}
+       {_BROKEN} AS broken, {_EMPTIED} AS emptied, CASE WHEN {_BROKEN} IS NOT NULL THEN CAST(to_json({kept_of.record()}) AS VARCHAR) END AS raw{numbered}
 FROM (SELECT *, CASE
 {whens}
        END AS {_BROKEN}
@@ -286,9 +310,12 @@ def _over_typed(predicate: str, table: Table) -> str:
 
 def _in_scope(kato: str) -> str:
     """A settlement stands for itself, two digits for their region, KZ for the country; the settlement must be registered."""
+    return f"CASE WHEN length({_FOR}) = 9 THEN {kato} = {_FOR} ELSE ({_FOR} = 'KZ' OR starts_with({kato}, {_FOR})) AND {_registered(kato)} END"
+
+
+def _registered(kato: str) -> str:
     # a code list as a type is looked up by hash; IN compares with one after the other
-    registered = f"TRY_CAST({kato} AS ENUM ({', '.join(map(literal, settlements()))})) IS NOT NULL"
-    return f"CASE WHEN length({_FOR}) = 9 THEN {kato} = {_FOR} ELSE ({_FOR} = 'KZ' OR starts_with({kato}, {_FOR})) AND {registered} END"
+    return f"TRY_CAST({kato} AS ENUM ({', '.join(map(literal, settlements()))})) IS NOT NULL"
 
 
 def _unite(

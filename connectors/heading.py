@@ -8,9 +8,10 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from connectors.safe_names import safe_header
 from connectors.source_contract import SourceContract
 
 HEADER_LETTERS = 1 << 20  # what is read of a file to find its header; our proposal, as the next
@@ -74,11 +75,12 @@ def check_header(header: tuple[str, ...], contract: SourceContract, name: str, p
     if len(header) > HEADER_CELLS:
         raise StructureError(f"{name}: it has {len(header):,} columns, of at most {HEADER_CELLS:,}")
     wanted = {*contract.headers}
-    known = wanted | {c.header for c in contract.columns}
+    known = wanted | {c.header for c in contract.columns if c.header} | {*contract.personal_headers}
     missing = [h for h in contract.headers if h not in found]
     other = [h for h in header if h not in known] if contract.other_headers == "refuse" else []
     twice = sorted(h for h, times in found.items() if times > 1 and h in known)
-    problems = [f"{what} {listed(names)}" for what, names in (("lacks", missing), ("has unknown", other), ("repeats", twice)) if names]  # fmt: skip
+    told = (("lacks", listed(missing)), ("has unknown", _unknown(header, other, known)), ("repeats", listed(twice)))
+    problems = [f"{what} {names}" for what, names in told if names]
     if not problems:
         return
     one_line = _letters_of_one_line(path) if path else 0
@@ -92,6 +94,13 @@ def check_header(header: tuple[str, ...], contract: SourceContract, name: str, p
         f"{name}: the header {' and '.join(problems)}{hint}; deliver it with the columns of contract {contract.id} "
         "or mend the contract"
     )
+
+
+def _unknown(header: tuple[str, ...], other: list[str], known: Collection[str]) -> str:
+    """Names that nobody declared; of a file without a header they are data."""
+    places = {h: n for n, h in reversed(list(enumerate(header, 1)))}
+    shown = [safe_header(places[h], h, known) for h in other[:_NAMES]]
+    return listed([*shown, *other[_NAMES:]])
 
 
 def _letters_of_one_line(path: Path) -> int:

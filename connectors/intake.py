@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,17 +12,22 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
-from connectors import gate
+from connectors import gate, guard
 from connectors.archive import Archive, ArchiveError
+from connectors.classified import personal_columns
 from connectors.corrections import Declared, apply, read_corrections, retake
 from connectors.declared import hold
 from connectors.heading import listed
 from connectors.history import look_back
 from connectors.judge import judge
 from connectors.members import of_the_machine
+from connectors.personal import harmless
 from connectors.profile import profile as profile_of
+from connectors.pseudonyms import InForce, pseudonyms_of
 from connectors.quarantine import spare_headers
 from connectors.readers import Readable, StructureError, unpack
+from connectors.safe_names import named_safely
+from connectors.scratch import scratch
 from connectors.source_contract import SHIPPED, STANDARD, SourceContract, load_sources, standard
 from connectors.twins import twins
 from warehouse.contracts import Table
@@ -43,6 +47,7 @@ from warehouse.load import (
     register,
     same_bytes,
 )
+from warehouse.rules import FOUND_PERSONAL
 from warehouse.usual import counted_columns
 from warehouse.withdrawals import enter_withdrawal
 
@@ -86,7 +91,7 @@ def register_pending(store: Store, archive: Archive, progress: Progress = lambda
         progress(told)
     enter_withdrawals(store, archive, progress)
     pending = archive.pending()
-    new = register(store, pending)
+    new = register(store, named_safely(pending, lambda: sources_of(store.home, store.tables)))
     for receipt_id in decided(store, pending):  # a run ended between its decision and putting the receipt away
         archive.settle(receipt_id)
     return new
@@ -95,7 +100,8 @@ def register_pending(store: Store, archive: Archive, progress: Progress = lambda
 def enter_withdrawals(store: Store, archive: Archive, progress: Progress = lambda _: None) -> None:
     """Enter in the ledger which receipts were taken back: their deliveries wait no longer."""
     for one in archive.withdrawn():
-        entered = enter_withdrawal(store, one.receipt, one.by, one.reason, one.account)
+        (receipt,) = named_safely([one.receipt], lambda: sources_of(store.home, store.tables))
+        entered = enter_withdrawal(store, receipt, one.by, one.reason, one.account)
         archive.withdrawal_entered(one.receipt.receipt_id)
         progress(
             f"receipt {one.receipt.receipt_id} was taken back too late by {one.by}: delivery {entered.delivery_id} is {entered.decided} already; "
@@ -114,16 +120,17 @@ def take_in(store: Store, archive: Archive, table: Table, sources: Mapping[tuple
     waiting = [d for d in received(store, table.name) if d.reread_of is not None]
     waiting = sorted({*waiting, *received(store, table.name, months)}, key=lambda d: d.delivery_id)
     started, whole, done = time.monotonic(), sum(d.bytes for d in waiting), 0
+    key = pseudonyms_of(store, table, waiting, sources)
     # the folder goes when nobody writes into it any more
-    with tempfile.TemporaryDirectory(prefix="qala-") as scratch, _pool() as pool:
+    with scratch(store.home.scratch) as place, _pool() as pool:
 
         def open_up(batch: list[Delivery]) -> _Opened:
-            return _open(pool, Path(scratch), archive, table, sources, batch)
+            return _open(pool, place, archive, table, sources, batch)
 
         # while a batch is gated, judged and loaded, the next one's files are unpacked
         for opened in _one_ahead(map(open_up, _batches(waiting, lambda: _batch_bytes(store, table)))):
             batch = opened.batch
-            outcomes, findings, corrected = _take_batch(store, archive, table, opened, corrections)
+            outcomes, findings, corrected = _take_batch(store, archive, table, opened, corrections, key)
             shutil.rmtree(opened.folder)
             report.outcomes += outcomes
             report.findings += findings
@@ -238,15 +245,15 @@ def _open(pool: ThreadPoolExecutor, scratch: Path, archive: Archive, table: Tabl
             if of_the_machine(error) or isinstance(error, MissingKeyError):
                 raise
             return StructureError(
-                f"{one.file_name}: it cannot be read ({type(error).__name__}: {error}); deliver it as contract "
+                f"{one.file_name}: it cannot be read ({type(error).__name__}: {harmless(error)}); deliver it as contract "
                 f"{contracts[one.delivery_id].id} says, or mend the contract"
             )
 
     return _Opened(batch, folder, contracts, {one.delivery_id: pool.submit(unpacked, one) for one in batch})
 
 
-def _take_batch(store: Store, archive: Archive, table: Table, opened: _Opened,
-                corrections: Sequence[Declared]) -> tuple[list[Outcome], list[Finding], list[Corrected]]:  # fmt: skip
+def _take_batch(store: Store, archive: Archive, table: Table, opened: _Opened, corrections: Sequence[Declared],
+                key: InForce | None) -> tuple[list[Outcome], list[Finding], list[Corrected]]:  # fmt: skip
     batch, contracts = opened.batch, opened.contracts
     repeated = same_bytes(store, batch, {d: (c.id, c.version) for d, c in contracts.items()})
     refusals: dict[int, str] = {}
@@ -271,7 +278,8 @@ def _take_batch(store: Store, archive: Archive, table: Table, opened: _Opened,
             )
         )
     refusals |= {
-        delivery_id: str(error) for delivery_id, error in gate.stage(store.con, table, incoming, TIME_ZONE).items()
+        delivery_id: str(error)
+        for delivery_id, error in gate.stage(store.con, table, incoming, TIME_ZONE, key.key if key else None).items()
     }
     judged = [i for i in incoming if i.delivery_id not in refusals]
     chosen = {i.delivery_id for i in judged}
@@ -287,11 +295,15 @@ def _take_batch(store: Store, archive: Archive, table: Table, opened: _Opened,
         profile, broken = profile_of(store.con, table, judged)
         findings += judge(table, profile, broken)
         failed_whole = {f.delivery_id for f in findings if f.severity == "error" and not f.passed}
-        told, gaps = look_back(
+        looked, gaps = look_back(
             store.con, table, judged, counted_columns(table.name, store.home.catalogues), failed_whole
         )
-        findings += told
+        findings += looked
         findings += twins(store.con, table, judged)
+        findings += guard.told(store.con, table, gate.STAGED, [i.delivery_id for i in judged])
+        findings += (
+            key.mixed(table, [i.delivery_id for i in judged if personal_columns(table, i.contract)]) if key else ()
+        )
         counts = {
             int(r["delivery_id"]): (int(r["received"]), int(r["accepted"]), int(r["rejected"]))
             for r in profile.to_dict("records")
@@ -313,6 +325,8 @@ def _take_batch(store: Store, archive: Archive, table: Table, opened: _Opened,
         for finding in findings
         if finding.delivery_id == first
     ]
+    replaced = {f.delivery_id for f in findings if f.rule == FOUND_PERSONAL}
+    replaced |= {i.delivery_id for i in judged if personal_columns(table, i.contract)}
     outcomes = []
     for one in batch:
         contract, counted = contracts[one.delivery_id], counts.get(one.delivery_id, (0, 0, 0))
@@ -333,7 +347,10 @@ def _take_batch(store: Store, archive: Archive, table: Table, opened: _Opened,
             )
         else:
             unmapped = ",".join(contract.unmapped(table)) or None
-            outcomes.append(Outcome(one.delivery_id, "loaded", None, *common, *counted, contract.cut, unmapped))
+            made_by = key.key.id if key and one.delivery_id in replaced else None
+            outcomes.append(
+                Outcome(one.delivery_id, "loaded", None, *common, *counted, contract.cut, unmapped, made_by)
+            )
     load(store, table, relation, batch, outcomes, findings, corrected, gate.REPEATED if judged else None, gaps)
     store.con.execute("DROP VIEW IF EXISTS corrected")
     gate.clear(store.con)

@@ -14,12 +14,14 @@ import struct
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from connectors.heading import HEADER_LETTERS, StructureError, listed
+from connectors.personal import harmless
+from connectors.safe_names import safe_name
 from connectors.source_contract import SourceContract
 
 MAGIC = (b"PK\x03\x04", b"PK\x05\x06")  # the second: an archive of nothing
@@ -41,7 +43,7 @@ def of_the_machine(error: BaseException) -> bool:
 
 @dataclass(frozen=True)
 class Unpacked:
-    """The members that are the extract, in order of their names, and the names of those left out."""
+    """The members that are the extract, in order of their names, and the names of those left out as they may be shown."""
 
     files: list[tuple[str, Path]]
     left_out: tuple[str, ...]
@@ -55,7 +57,7 @@ def unpacked(whole: Path, scratch: Path, file_name: str, contract: SourceContrac
         twice = sorted(n for n, times in Counter(i.filename for i in named).items() if times > 1)
         if twice:
             raise StructureError(
-                f"{file_name}: the archive has two members named {listed(twice)}; which of them is meant? pack each once"
+                f"{file_name}: the archive has two members named {_listed(twice)}; which of them is meant? pack each once"
             )
         chosen = _chosen(bundle, named, contract, file_name)
         limit = min(max(RATIO * whole.stat().st_size, ANYHOW), UNPACKED)
@@ -63,8 +65,12 @@ def unpacked(whole: Path, scratch: Path, file_name: str, contract: SourceContrac
         for index, info in enumerate(chosen):
             target = scratch / f"member{index}"
             limit -= _copy(bundle, info, target, limit, file_name)
-            files.append((f"{file_name}/{info.filename}", target))
-    return Unpacked(files, tuple(i.filename for i in named if i not in chosen))
+            files.append((f"{file_name}/{safe_name(info.filename)}", target))
+    return Unpacked(files, tuple(safe_name(i.filename) for i in named if i not in chosen))
+
+
+def _listed(names: Iterable[str]) -> str:
+    return listed(map(safe_name, names))
 
 
 @contextmanager
@@ -94,7 +100,9 @@ def _opened(whole: Path, file_name: str) -> Iterator[zipfile.ZipFile]:
         # RuntimeError: encrypted, or packed by a method that Python does not know; ValueError: names and times that are none
         if of_the_machine(error) or isinstance(error, StructureError):
             raise
-        raise StructureError(f"{file_name}: the zip archive cannot be unpacked ({error}); deliver it again") from error
+        raise StructureError(
+            f"{file_name}: the zip archive cannot be unpacked ({harmless(error)}); deliver it again"
+        ) from error
 
 
 def _said(whole: Path) -> tuple[int, int]:
@@ -136,7 +144,7 @@ def _chosen(
             records = [r for r in heads[info.filename] if r]
             if info not in fitting and 3 * sum(len(r) in widths for r in records) > 2 * len(records):
                 raise StructureError(
-                    f"{file_name}: {info.filename} has records as wide as the extract's, and no header of contract {contract.id}; "
+                    f"{file_name}: {safe_name(info.filename)} has records as wide as the extract's, and no header of contract {contract.id}; "
                     "give it the header, or take it out of the archive"
                 )
         return fitting
@@ -146,9 +154,9 @@ def _chosen(
     if texts:
         raise StructureError(
             f"{file_name}: no member of the archive has a column of contract {contract.id}, neither "
-            f"{listed(i.filename for i in texts)}; put the extract into it with its header"
+            f"{_listed(i.filename for i in texts)}; put the extract into it with its header"
         )
-    inside = f"; it holds {listed(i.filename for i in named)}" if named else ""
+    inside = f"; it holds {_listed(i.filename for i in named)}" if named else ""
     raise StructureError(
         f"{file_name}: the archive holds no CSV file{inside}; put the extract into it, and no archive or Parquet file"
     )

@@ -7,7 +7,6 @@ a zip archive one after the other. Nothing is cast or judged here.
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,9 @@ import pyarrow.parquet as pq
 
 from connectors.archive import Archive
 from connectors.readers import StructureError, as_received, records
+from connectors.scratch import scratch
 from connectors.source_contract import SourceContract
+from warehouse.load import Home
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,8 @@ def originals(
     """
     wanted, last = set(row_numbers), max(row_numbers, default=0)
     found: dict[int, Original] = {}
-    with tempfile.TemporaryDirectory(prefix="qala-") as scratch:
-        readable = as_received(archive, sha256, contract, Path(scratch), file_name)
+    with scratch(Home(archive.root.parent).scratch) as place:
+        readable = as_received(archive, sha256, contract, place, file_name)
         every = _of_parquet(readable.files[0], wanted) if readable.parquet else _of_text(readable.files, contract)
         for one in every:
             if one.row_no in wanted:

@@ -25,6 +25,8 @@ from connectors.archive import Archive, ArchiveError
 from connectors.decoding import decoded, holds_nul
 from connectors.heading import StructureError as StructureError
 from connectors.heading import check_header, header_of
+from connectors.kept import of_bytes, of_record
+from connectors.personal import harmless
 from connectors.source_contract import SourceContract
 from warehouse.identifiers import BLANKS
 
@@ -38,7 +40,7 @@ NO_HEADERS: Mapping[str, tuple[str, ...]] = {}
 
 @dataclass(frozen=True)
 class BadRecord:
-    """A record that could not be split into the contract's columns."""
+    """A record that could not be split into the contract's columns. `raw`: what is kept of it (kept.py)."""
 
     row_no: int
     rule: str
@@ -99,8 +101,9 @@ def as_received(archive: Archive, sha256: str, contract: SourceContract, scratch
         except (pa.ArrowException, OSError) as error:
             if members.of_the_machine(error):
                 raise
-            said = str(error).replace(str(whole), file_name)
-            raise StructureError(f"{file_name}: the Parquet file cannot be read ({said}); deliver it again") from error
+            raise StructureError(
+                f"{file_name}: the Parquet file cannot be read ({harmless(error)}); deliver it again"
+            ) from None
         check_header(tuple(schema.names), contract, file_name)
         return Readable([whole], tuple(schema.names), parquet=True, types=tuple(map(str, schema.types)))
     if magic in members.MAGIC:
@@ -172,10 +175,10 @@ def mend(readable: Readable, contract: SourceContract, spare: Mapping[str, tuple
                 spoilt = {n for n, cell in enumerate(record) if _foreign(cell)}
                 whole = len(record) == width
                 if "\0" in raw:
-                    readable.bad.append(BadRecord(row_no, "encoding", _shown(_as_latin(raw) if _foreign(raw) else raw)))
+                    readable.bad.append(BadRecord(row_no, "encoding", of_record(raw, "the letter NUL stands in it")))
                 elif whole and all(readable.header[n] in spare or readable.header[n] not in taken for n in spoilt):
                     cells = [
-                        {"column_name": column, "rule": "encoding", "raw": _as_latin(record[n])[:RAW]}
+                        {"column_name": column, "rule": "encoding", "raw": of_bytes(record[n])}
                         for n in sorted(spoilt)
                         for column in spare.get(readable.header[n], ())
                     ]
@@ -184,24 +187,21 @@ def mend(readable: Readable, contract: SourceContract, spare: Mapping[str, tuple
                     told = json.dumps(cells).encode().hex() if cells else ""
                     writer.writerow([*record, row_no, told])
                 elif _foreign(raw):
-                    readable.bad.append(BadRecord(row_no, "encoding", _shown(_as_latin(raw))))
+                    readable.bad.append(
+                        BadRecord(row_no, "encoding", of_record(raw, "bytes that are not of the encoding"))
+                    )
                 else:
-                    readable.bad.append(BadRecord(row_no, "columns", raw.rstrip("\r\n")[:RAW]))
+                    many = f"{len(record):,} cells" if record else "quotes that do not close"
+                    readable.bad.append(
+                        BadRecord(row_no, "columns", of_record(raw, f"{many}, the header has {width:,}"))
+                    )
         clean.replace(path)
     readable.numbered = True
-
-
-def _shown(raw: str) -> str:
-    return raw.rstrip("\r\n").replace("\0", "\\x00")[:RAW]
 
 
 def _foreign(text: str) -> bool:
     """Whether a text holds bytes that are not of the encoding."""
     return any("\udc80" <= c <= "\udcff" for c in text)
-
-
-def _as_latin(text: str) -> str:
-    return text.encode("utf-8", "surrogateescape").decode("latin-1")
 
 
 def records(path: Path, contract: SourceContract) -> Iterator[tuple[list[str], str]]:

@@ -55,6 +55,13 @@ class SourceColumn:
     codes: Mapping[str, str]
     cell: Cell = _ANY
     sources: tuple[str, ...] = ()  # headers that `logic` names
+    identifier: str = ""  # its kind, where the source gives another than the table's contract says
+    scrubbed: bool = False  # free text that is taken, without what gives a person away
+
+    @property
+    def fed_by(self) -> tuple[str, ...]:
+        """The headers it is made of."""
+        return self.sources if self.logic is not None else (self.header or self.name,)
 
 
 @dataclass(frozen=True)
@@ -81,6 +88,8 @@ class SourceContract:
     numerals: Numerals = _PLAIN
     placeholders: tuple[str, ...] = ()  # of every column, beside those of `missing`
     archive: str = ""  # encrypted, plain or refused; not said: what it carries decides (connectors/deliver.py)
+    personal_headers: tuple[str, ...] = ()  # that the file may have, and of which nothing is taken
+    names_kept: bool = False  # names of its files are shown as they are given, but for what gives a person away
     native: frozenset[str] = frozenset()  # headers whose cells are numbers, no texts: Parquet
     civil: Civil = field(default=lambda instant: f"timezone('{CIVIL_TIME}', {instant})", compare=False, repr=False)
 
@@ -89,8 +98,13 @@ class SourceContract:
         return {c.name: c for c in self.columns}
 
     def unmapped(self, table: Table) -> tuple[str, ...]:
-        """Columns of the table that the contract does not fill: they are not mapped, or by a logic that is no more than NULL."""
-        given = {c.name for c in self.columns if not _NOTHING.fullmatch(c.logic or "")}
+        """Columns of the table that the contract does not fill: not mapped, or by a logic that is no more than NULL, or free text not taken."""
+        texts = {c.name for c in table.columns if c.free_text}
+        given = {
+            c.name
+            for c in self.columns
+            if not _NOTHING.fullmatch(c.logic or "") and (c.scrubbed or c.name not in texts)
+        }
         return tuple(c.name for c in table.columns if c.name not in given)
 
     def over(self, header: Sequence[str], types: Sequence[str], civil: Civil) -> SourceContract:
@@ -277,7 +291,16 @@ def parse_source(document: Document, tables: Mapping[str, Table]) -> SourceContr
         if codes and prop["name"] in of:
             faults += code_faults(document, where, table, prop["name"], cell, codes)
         columns.append(
-            SourceColumn(prop["name"], header, logic, codes, cell, tuple(map(str, named)) if logic is not None else ())
+            SourceColumn(
+                prop["name"],
+                header,
+                logic,
+                codes,
+                cell,
+                tuple(map(str, named)) if logic is not None else (),
+                extra.get("identifier", ""),
+                extra.get("freeText") == "scrub",
+            )
         )
     given = {c.name for c in columns}
     cut = table.cut
@@ -308,7 +331,8 @@ def parse_source(document: Document, tables: Mapping[str, Table]) -> SourceContr
             identity, version, settings["system"], name, tuple(columns), tuple(dict.fromkeys(headers)),
             settings.get("format", "csv"), settings.get("encoding", "utf-8"), settings.get("delimiter", ","), settings.get("quote", '"'),
             numerals.decimal, numerals.group, texts(settings.get("missingValues", [""])), settings.get("otherHeaders", "refuse"), cut, document,
-            numerals, texts(settings.get("placeholders")), settings.get("archive", ""))  # fmt: skip
+            numerals, texts(settings.get("placeholders")), settings.get("archive", ""), texts(settings.get("personalHeaders")),
+            settings.get("fileNames") == "kept")  # fmt: skip
         hash((contract.id, contract.version))
     except TypeError:
         raise DocumentError([document.fault(("id",), "id and version are texts", "write them in quotes")]) from None

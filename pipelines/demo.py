@@ -36,7 +36,7 @@ def play(folder: Path, *, seed: int, year: int, console: Console, run: Callable[
     folder.mkdir(parents=True)
     (folder / MARK).touch()
     home, tables = Home(folder), load_tables()
-    for purpose in ("pseudonym", "archive"):
+    for purpose in ("pseudonym", "archive"):  # of imaginary people, and gone with the folder
         if not current(home, purpose):
             make(home, purpose)
     archive, sources = Archive(home.archive), sources_of(home, tables)

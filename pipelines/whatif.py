@@ -62,6 +62,7 @@ def what_if(home: Home, catalogues: Path | None = None) -> dict[str, Any]:
             (copy.contracts, home.contracts),
             (copy.corrections, home.corrections),
             (copy.catalogues, catalogues or home.catalogues),
+            (copy.root / "keys", home.root / "keys"),
         ):
             if theirs.exists():
                 mine.symlink_to(theirs.resolve())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from tests.support import empty
 from warehouse.audit.reperform import reperform
 from warehouse.store import Home, Store, writing
 
+# nobody's key: homes of tests are many, and most are asked for one sooner or later
+os.environ["QALA_PSEUDONYM_KEY"] = base64.b64encode(b"a key for tests and nobody else.").decode()
 os.environ["COLUMNS"] = (
     "200"  # rich reads it once, when the command line is imported: tables are as wide in every worker
 )

@@ -17,6 +17,7 @@ from connectors.readers import Readable, StructureError, unpack
 from connectors.source_contract import SourceContract, parse_source, standard
 from kpi_definitions.documents import read
 from warehouse.contracts import Table
+from warehouse.keys import current
 from warehouse.load import Home, Store, writing
 from warehouse.periods import parse_period
 
@@ -235,7 +236,9 @@ class Bench:
             for number, (content, used) in enumerate(zip(contents, chosen, strict=True), 1)
         ]
         gate.clear(self.store.con)
-        return gate.stage(self.store.con, self.table(table), incoming, self.time_zone)
+        return gate.stage(
+            self.store.con, self.table(table), incoming, self.time_zone, current(self.store.home, "pseudonym")
+        )
 
     def accepted(self, columns: str = "row_no") -> list[Any]:
         """Accepted rows in order of delivery and record; single values if one column is asked for."""

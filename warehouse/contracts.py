@@ -46,6 +46,9 @@ SYSTEM_COLUMNS: Mapping[str, tuple[str, str]] = {
 }
 SNAPSHOT_COLUMN = ("snapshot_date", "DATE", "First day after the period whose end state this row describes")
 SEVERITIES = ("error", "warning")
+PERSONAL = "personal"  # classification of columns that hold a person's identifier: what stands in them is a pseudonym
+# kinds of identifiers, by which each is brought to one form; none: numbers of things, never of persons
+IDENTIFIERS = ("iin", "phone", "email", "other", "none")
 _RESERVED = ("broken", "emptied", "raw", "file_index")  # names the first gate needs for itself
 # what is written into SQL as it stands
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -65,6 +68,13 @@ class Column:
     unit: str | None
     classification: str
     rules: tuple[Rule, ...]
+    identifier: str = "other"  # of a personal column or an identifier: its kind
+    domain: str = ""  # of pseudonyms: those of one domain can be joined
+    free_text: bool = False  # what people write: not taken unless the source's contract has it scrubbed
+
+    @property
+    def personal(self) -> bool:
+        return self.classification == PERSONAL
 
 
 @dataclass(frozen=True)
@@ -276,6 +286,9 @@ def parse_table(document: Document) -> Table:
                 unit=custom(prop).get("unit"),
                 classification=prop.get("classification", "open"),
                 rules=tuple(implied_rules(prop, sql_type)),
+                identifier=custom(prop).get("identifier", "other"),
+                domain=custom(prop).get("pseudonymDomain", _domain(body["name"], prop)),
+                free_text=custom(prop).get("freeText", False),
             )
         )
     key = tuple(
@@ -377,6 +390,12 @@ def parse_table(document: Document) -> Table:
     )
 
 
+def _domain(table: str, prop: Mapping[str, Any]) -> str:
+    """The domain of a column's pseudonyms: that of what it refers to, else its own."""
+    referred = [str(relation.get("to", "")) for relation in prop.get("relationships") or []]
+    return referred[0] if referred else f"{table}.{prop['name']}"
+
+
 def _unwritable(document: Document, body: Mapping[str, Any]) -> Iterator[Fault]:
     """What a contract says that goes into SQL as it stands, and may not: names, types, numbers, patterns, columns of the profile."""
 
@@ -408,8 +427,17 @@ def _unwritable(document: Document, body: Mapping[str, Any]) -> Iterator[Fault]:
         for number, relation in enumerate(prop.get("relationships") or []):
             for part in str(relation.get("to", "")).split("."):
                 yield from named(part, (*where, "relationships", number, "to"))
+        own = custom(prop)
+        if own.get("identifier", "other") not in IDENTIFIERS:
+            message = f"{prop['name']}: identifier {own['identifier']!r} is of no known kind"
+            yield document.fault((*where, "customProperties"), message, f"write {', '.join(IDENTIFIERS)}")
+        if not isinstance(own.get("pseudonymDomain", ""), str) or not isinstance(own.get("freeText", False), bool):
+            message = f"{prop['name']}: pseudonymDomain is a word, freeText true or false"
+            yield document.fault(
+                (*where, "customProperties"), message, "write pseudonymDomain: residents, freeText: true"
+            )
         for words in ("placeholders", "realValues"):
-            given = custom(prop).get(words, [])
+            given = own.get(words, [])
             if not isinstance(given, list) or not all(isinstance(w, str | int | float | dt.date) for w in given):
                 message = f"{prop['name']}: {words} {given!r} is no list of words"
                 yield document.fault((*where, "customProperties"), message, f"write {words}: ['1900-01-01', н/д]")

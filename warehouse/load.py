@@ -173,6 +173,7 @@ class Outcome:
     rejected: int = 0
     cut: Cut | None = None  # as its contract declares it; None: as the table's does
     unmapped: str | None = None  # columns of the table that the contract does not map, with commas between them
+    pseudonym_key: str | None = None  # id of the key its pseudonyms were made by
 
 
 def register(store: Store, receipts: Sequence[Receipt]) -> int:
@@ -339,7 +340,7 @@ def load(
         seqs = dict(zip([o.delivery_id for o in outcomes], store.record([(
             o.state, by_id[o.delivery_id].receipt_id,
             {"delivery_id": o.delivery_id, "received": o.received, "accepted": o.accepted, "rejected": o.rejected, "reason": o.reason,
-             "contract": o.contract_id},
+             "contract": o.contract_id, **({"pseudonym_key": o.pseudonym_key} if o.pseudonym_key else {})},
         ) for o in outcomes]), strict=True))  # fmt: skip
         now = dt.datetime.now(dt.UTC)
         turns = turns_of(table, [by_id[o.delivery_id] for o in outcomes if o.state == "loaded"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import difflib
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from warehouse.store import REGISTRY_FILES
 
@@ -19,6 +19,14 @@ def registered() -> list[Named]:
     """Every registered settlement and its names in English, Russian and Kazakh, without opening the warehouse."""
     with (REGISTRY_FILES / "settlements.csv").open(encoding="utf-8", newline="") as handle:
         return [(row["kato"], (row["name_en"], row["name_ru"], row["name_kk"])) for row in csv.DictReader(handle)]
+
+
+def places() -> Iterator[str]:
+    """Every name of a settlement or region, in three languages."""
+    for file in ("settlements.csv", "regions.csv"):
+        with (REGISTRY_FILES / file).open(encoding="utf-8", newline="") as handle:
+            for row in csv.DictReader(handle):
+                yield from (row["name_en"], row["name_ru"], row["name_kk"])
 
 
 def folded(name: str) -> str:

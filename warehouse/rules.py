@@ -40,6 +40,8 @@ DAYS, DAYS_SHARE, KEY_REUSED, OTHER_SYSTEM, BYTES_ELSEWHERE = (
     "key.other-system",
     "bytes.elsewhere",
 )
+# rules on personal data (docs/personal-data.md)
+IDENTIFIES, FOUND_PERSONAL, OTHER_KEY = "personal.identifier", "personal.found", "personal.key"
 # columns of the profile named after a column of the table
 PROFILE_OF = ("null_percent__", "age_days__", "unmatched_percent__")
 # the eight quality criteria of the law (Decree No. 830 of 2026), and the incident kind a failing ODCS dimension opens
@@ -117,6 +119,24 @@ def form_rule(name: str) -> Rule:
     )
 
 
+def identifier_rule(name: str, kind: str) -> Rule:
+    """What a cell of a personal column must be, as delivered: what stands in the warehouse is its pseudonym."""
+    told = {
+        "iin": "has twelve digits and a valid check digit",
+        "phone": "has the digits of a phone number",
+        "email": "is an e-mail address",
+    }.get(kind, "has letters or digits to be seen")
+    return Rule(
+        f"{name}.identifier",
+        f"{name} as delivered {told}, or as its source's contract says; a pseudonym takes its place",
+        "conformity",
+        "error",
+        predicate="",
+        criterion="accuracy",
+        column=name,
+    )
+
+
 def implied_rules(prop: Mapping[str, Any], sql_type: str) -> Iterator[Rule]:
     """What type, obligation, form, range, length and pattern of a column demand of its cell in each row."""
     name, col = prop["name"], quoted(prop["name"])
@@ -136,6 +156,8 @@ def implied_rules(prop: Mapping[str, Any], sql_type: str) -> Iterator[Rule]:
             f"{name}.required", f"{name} is not empty", "completeness", "error",
             predicate=f"{col} IS NOT NULL", criterion="completeness", column=name,
         )  # fmt: skip
+    if prop.get("classification") == "personal":
+        yield identifier_rule(name, str(custom(prop).get("identifier", "other")))
     if is_identifier(prop, sql_type):
         yield form_rule(name)
     bounds = [(">=", "minimum"), (">", "exclusiveMinimum"), ("<=", "maximum"), ("<", "exclusiveMaximum")]
@@ -280,6 +302,22 @@ def common_rules(key: Iterable[str], identifiers: Iterable[str] = ()) -> Iterato
             "uniqueness",
             "warning",
             criterion="uniqueness",
+        ),
+        Rule(
+            IDENTIFIES,
+            "No identifier of a thing is a person's number or address; such a row is rejected where no key is there for a pseudonym",
+            "conformity",
+            "error",
+            predicate="",
+        ),
+        Rule(
+            FOUND_PERSONAL,
+            "No column that is not classed personal holds a person's number or address; what is found does not get in",
+            "conformity",
+            "warning",
+        ),
+        Rule(
+            OTHER_KEY, "All pseudonyms of a table are made by one key, as others do not match", "consistency", "warning"
         ),
         Rule(
             "structure",

@@ -91,6 +91,11 @@ class Home:
         return self.root / "archive"
 
     @property
+    def scratch(self) -> Path:
+        """Extracts in clear text while they are read (connectors/scratch.py)."""
+        return self.root / "scratch"
+
+    @property
     def inbox(self) -> Path:
         return self.root / "inbox"
 
