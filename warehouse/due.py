@@ -20,6 +20,7 @@ from warehouse.cells import REGISTER
 from warehouse.periods import month_id
 from warehouse.store import Home, Store, StoreError, looking
 from warehouse.succession import refuse_lost, released_head
+from warehouse.upgrade import refuse_due
 
 _ALMATY = dt.timezone(dt.timedelta(hours=5))
 
@@ -60,6 +61,7 @@ def due_home(home: Home, catalogue: Catalogues) -> Due:
     if not home.warehouse.exists():
         return Due()
     with looking(home) as store:
+        refuse_due(store.con, home.warehouse)
         try:
             return due(store, catalogue, released_head(home)[0])
         except duckdb.Error as error:  # made by another version: who opens it for writing says so
