@@ -92,13 +92,20 @@ class Assessment:
 
 
 def assess(
-    store: Store, catalogue: Catalogue, year: int, *, freeze: bool = False, reason: str | None = None
+    store: Store,
+    catalogue: Catalogue,
+    year: int,
+    *,
+    freeze: bool = False,
+    reason: str | None = None,
+    rules: AssessmentRules | None = None,
 ) -> Assessment:
     """Assess every settlement for a year by one catalogue: replaces the draft, or makes the next frozen version.
 
+    `rules`: those of a former assessment that is made again; None: those in force.
     Raises StoreError if no rules are in force for the year, or a frozen assessment is made again without a reason.
     """
-    rules = catalogue.rules_of(year)
+    rules = rules or catalogue.rules_of(year)
     if rules is None:
         raise StoreError(
             f"catalogue {catalogue.head.id} has no assessment rules for {year}; add them under its assessment/ folder"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from pipelines.cli.common import HomeOption, JsonOption, app, fail, home_of, out, print_json
 from warehouse.store import StoreError
@@ -69,4 +71,53 @@ def upgrade(
         out.print(f"step {step.number}: {step.what}; {step.instead}", highlight=False, soft_wrap=True, markup=False)
     out.print(f"{len(steps)} steps are due" if steps else "nothing to do: no step is due", highlight=False)
     if steps:
+        raise typer.Exit(1)
+
+
+@app.command()
+def rebuild(
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", help="Warehouse file whose ledger is followed; left out: the warehouse's own, else the release's"
+        ),
+    ] = None,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Put it in place even if it says something else than the old one")
+    ] = False,
+    home: HomeOption = None,
+) -> None:
+    """Make the warehouse anew from archive, receipts, contracts, definitions and the old ledger; 1 if it says something else than the old one."""
+    from connectors.archive import ArchiveError
+    from kpi_definitions.documents import DocumentError
+    from pipelines.rebuild import rebuild as make_anew
+
+    place = home_of(home)
+    try:
+        with out.status("reading the old ledger") as spinner:
+            done = make_anew(place, source=source, accept=accept, say=lambda text: spinner.update(Text(text)))
+    except (StoreError, DocumentError, ArchiveError) as error:
+        raise fail(error) from None
+    for text in done.told:
+        out.print(text, highlight=False, soft_wrap=True, markup=False)
+    out.print(
+        f"{done.deliveries:,} deliveries done again, by the ledger of {done.source} up to {done.head[0]}:{done.head[1]}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    out.print(
+        f"content before {done.before.sha256}\ncontent after  {done.after.sha256}", highlight=False, soft_wrap=True
+    )
+    for name, (before, after) in done.differing.items():
+        out.print(
+            f"[red]{name}[/red] differs: {before:,} rows before, {after:,} after", highlight=False, soft_wrap=True
+        )
+    if not done.in_place:
+        raise fail(
+            "what was made says something else, so the warehouse stays as it was; if that is right: qala rebuild --accept"
+        )
+    if done.kept:
+        out.print(f"the old warehouse is kept as {done.kept}", highlight=False, soft_wrap=True)
+    out.print("the warehouse is in place, the release is still the old one; next: qala run", highlight=False)
+    if done.differing:
         raise typer.Exit(1)
