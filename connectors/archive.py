@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -138,12 +138,18 @@ class Archive:
             target.parent.mkdir(parents=True, exist_ok=True)
             source.replace(target)
 
-    def wait_again(self) -> int:
-        """Have every receipt ever decided on wait again, in its order of arrival: the warehouse that knew them is gone. Returns how many there are."""
-        decided = sorted((self.root / "receipts").glob("[0-9]*-[0-9]*/*.json"))
-        self.pending_folder.mkdir(parents=True, exist_ok=True)
-        for receipt in decided:
-            receipt.replace(self.pending_folder / receipt.name)
+    def wait_again(self, but: Collection[str] = ()) -> int:
+        """Have every receipt ever decided on wait again, in its order of arrival: the warehouse that knew them is gone. Returns how many there are.
+
+        `but`: ids of those that a warehouse still knows.
+        """
+        decided = sorted(p for p in (self.root / "receipts").glob("[0-9]*-[0-9]*/*.json") if p.stem not in but)
+        for folder in (self.pending_folder, self.withdrawn_folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        for receipt in decided:  # one that was taken back is entered as that again, and not loaded
+            receipt.replace(
+                (self.withdrawn_folder if receipts.taken_back(receipt) else self.pending_folder) / receipt.name
+            )
         return len(decided)
 
     def path(self, sha256: str) -> Path:

@@ -142,6 +142,14 @@ def withdrawn(folder: Path) -> list[Withdrawn]:
     return found
 
 
+def taken_back(path: Path) -> bool:
+    """Whether a receipt says that it was taken back; of a damaged one it cannot be told."""
+    try:
+        return bool(_note(path))
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
 def _note(path: Path) -> dict[str, Any]:
     note: Any = json.loads(path.read_text(encoding="utf-8")).get(NOTE)
     if not isinstance(note, dict) or not all(isinstance(note.get(k), str) for k in ("by", "reason")):

@@ -93,13 +93,21 @@ class Assessment:
 
 
 def assess(
-    store: Store, catalogue: Catalogue, year: int, *, freeze: bool = False, reason: str | None = None, by: str = ""
+    store: Store,
+    catalogue: Catalogue,
+    year: int,
+    *,
+    freeze: bool = False,
+    reason: str | None = None,
+    by: str = "",
+    rules: AssessmentRules | None = None,
 ) -> Assessment:
     """Assess every settlement for a year by one catalogue: replaces the draft, or makes the next frozen version, of which the ledger says who made it.
 
+    `rules`: those of a former assessment that is made again; None: those in force.
     Raises StoreError if no rules are in force for the year, or a frozen assessment is made again without a reason.
     """
-    rules = catalogue.rules_of(year)
+    rules = rules or catalogue.rules_of(year)
     if rules is None:
         raise StoreError(
             f"catalogue {catalogue.head.id} has no assessment rules for {year}; add them under its assessment/ folder"

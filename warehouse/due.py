@@ -19,7 +19,8 @@ from kpi_definitions.compiler import columns_of, fingerprint
 from warehouse.cells import REGISTER
 from warehouse.periods import month_id
 from warehouse.store import Home, Store, StoreError, looking
-from warehouse.succession import refuse_lost, released_head
+from warehouse.succession import refuse_lost, released_here
+from warehouse.upgrade import refuse_due
 
 _ALMATY = dt.timezone(dt.timedelta(hours=5))
 
@@ -60,8 +61,9 @@ def due_home(home: Home, catalogue: Catalogues) -> Due:
     if not home.warehouse.exists():
         return Due()
     with looking(home) as store:
+        refuse_due(store.con, home.warehouse)
         try:
-            return due(store, catalogue, released_head(home)[0])
+            return due(store, catalogue, released_here(home, store.con))
         except duckdb.Error as error:  # made by another version: who opens it for writing says so
             raise StoreError(f"{home.warehouse} cannot be read ({str(error).splitlines()[0]})") from error
 

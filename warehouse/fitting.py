@@ -6,24 +6,85 @@ refused with table, column and what to do.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import duckdb
 
 from warehouse.contracts import SNAPSHOT_COLUMN, SYSTEM_COLUMNS
+from warehouse.fixed_tables import FIXED
+from warehouse.seal import REGISTRIES
 from warehouse.store import Store, StoreError
 
+_SQL = {
+    "text": "VARCHAR", "int": "INTEGER", "long": "BIGINT", "bool": "BOOLEAN", "date": "DATE", "timestamp": "TIMESTAMP",
+    "instant": "TIMESTAMP WITH TIME ZONE", "exact": "DECIMAL(38,6)", "double": "DOUBLE",
+}  # fmt: skip
+# fixed table → column → (SQL type, whether it may be empty)
+_WANTED = {
+    table: {
+        name: (_SQL[kind.rstrip("!")], not kind.endswith("!"))
+        for name, kind, *_ in (text.split(" ", 2) for text in columns)
+    }
+    for table, (_, columns) in FIXED.items()
+}
 
-def refuse_older(store: Store, fixed: Mapping[str, list[str]]) -> None:
-    """A file whose fixed tables have other columns was made by another qala: it is neither guessed at nor half changed."""
-    rows = store.con.execute(
-        "SELECT schema_name || '.' || table_name, list(column_name) FROM duckdb_columns() GROUP BY ALL"
-    ).fetchall()
-    for name, columns in rows:
-        if name in fixed and set(columns) != set(fixed[name]):
-            differing = ", ".join(sorted(set(columns) ^ set(fixed[name])))
+
+def refuse_older(store: Store) -> None:
+    """A file that an older qala made has to be asked for to be changed (upgrade.py); one of a newer qala is not touched. Raises StoreError."""
+    from warehouse import upgrade
+
+    upgrade.refuse_due(store.con, store.home.warehouse)
+    for name, columns in _fixed(store.con).items():
+        extra = sorted({c for c, *_ in columns} - set(_WANTED[name]))
+        changed = [c for c, kind, _ in columns if c in _WANTED[name] and kind != _WANTED[name][c][0]]
+        if extra or changed:
             raise StoreError(
-                f"{store.home.warehouse} was made by another version of qala ({name} differs in {differing}); "
-                "set it aside, or use that version"
+                f"{store.home.warehouse} was made by a newer version of qala ({name} differs in {', '.join([*extra, *changed])}); use that version"
             )
+
+
+def add_fixed_columns(store: Store) -> None:
+    """Add what the fixed tables lack, empty: no seal changes by it."""
+    for name, columns in _fixed(store.con).items():
+        has = {c for c, *_ in columns}
+        for column, (kind, _) in _WANTED[name].items():
+            if column not in has:
+                store.con.execute(f"ALTER TABLE {name} ADD COLUMN {column} {kind}")
+
+
+def fit_fixed(store: Store) -> None:
+    """Give the fixed tables their columns of today, in their order. What is filled anew at every change of the schema is simply made anew.
+
+    Raises StoreError if rows that are there lack what must not be empty: that takes a step of upgrade_steps.py.
+    """
+    con = store.con
+    for name, columns in _fixed(con).items():
+        if columns == [(c, *rest) for c, rest in _WANTED[name].items()]:
+            continue
+        if name.removeprefix("registry.") in REGISTRIES:
+            con.execute(f"DROP TABLE {name}")
+            continue
+        table, has = name.partition(".")[2], {c for c, *_ in columns}
+        if lacking := [c for c, (_, optional) in _WANTED[name].items() if c not in has and not optional]:
+            raise StoreError(
+                f"{name} of {store.home.warehouse} has no {', '.join(lacking)}, which no row may lack, and no step gives it to them; "
+                "use the version of qala that made it"
+            )
+        layout = ", ".join(
+            f"{c} {kind}{'' if optional else ' NOT NULL'}" for c, (kind, optional) in _WANTED[name].items()
+        )
+        con.execute(f"CREATE TABLE {name}__new ({layout}); INSERT INTO {name}__new BY NAME SELECT * FROM {name}")
+        con.execute(f"DROP TABLE {name}; ALTER TABLE {name}__new RENAME TO {table}")
+
+
+def _fixed(con: duckdb.DuckDBPyConnection) -> dict[str, list[tuple[str, str, bool]]]:
+    """Of every fixed table that is there (name, type, may be empty) of its columns, in their order."""
+    found: dict[str, list[tuple[str, str, bool]]] = {}
+    for name, *column in con.execute(
+        "SELECT schema_name || '.' || table_name, column_name, data_type, is_nullable FROM duckdb_columns() WHERE NOT internal "
+        "ORDER BY 1, column_index"
+    ).fetchall():
+        if name in _WANTED:
+            found.setdefault(name, []).append((column[0], column[1], column[2]))
+    return found
 
 
 def add_columns(store: Store) -> None:

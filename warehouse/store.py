@@ -33,6 +33,7 @@ from warehouse.periods import add_months, month_id
 from warehouse.rules import CRITERIA
 from warehouse.seal import CATALOGUE, REGISTRIES, seal
 from warehouse.sql import literal
+from warehouse.upgrade_steps import LATEST
 
 REGISTRY_FILES = Path(__file__).parent / "registries"
 FIRST_YEAR, LAST_YEAR = 2000, 2040  # of the registry of periods
@@ -44,6 +45,7 @@ BESIDE_MIB, LEAST_MIB = 800, 256
 _FEW, _PLAIN = 200, frozenset({type(None), bool, int, str, dt.date, dt.datetime})
 NOTHING = "0" * 64  # the hash before the first ledger row
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+Entries = Sequence[tuple[str, str, Mapping[str, Any]]]  # ledger entries as (kind, subject, detail)
 
 
 def settlements() -> dict[str, str]:
@@ -146,7 +148,7 @@ class Store:
         self._newest = self._newest or ledger_head(self.con)
         return self._newest[0]
 
-    def record(self, entries: Sequence[tuple[str, str, Mapping[str, Any]]]) -> list[int]:
+    def record(self, entries: Entries) -> list[int]:
         """Append (kind, subject, detail) rows to the ledger; to be called inside `transaction`. Returns their sequences."""
         seq, previous = self._newest or ledger_head(self.con)
         now = dt.datetime.now(dt.UTC)
@@ -252,8 +254,10 @@ def writing(home: Home, run_id: str | None = None, *, sealed: bool = False) -> I
 
 
 @contextmanager
-def opened(home: Home, run_id: str | None = None, *, sealed: bool = False) -> Iterator[Store]:
-    """As `writing`, for a caller that holds the lock itself."""
+def opened(
+    home: Home, run_id: str | None = None, *, sealed: bool = False, fit: bool = True, first: Entries = ()
+) -> Iterator[Store]:
+    """As `writing`, for a caller that holds the lock itself. `fit`: False leaves the tables as they are; `first`: a new ledger's first entries."""
     config: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
@@ -274,7 +278,8 @@ def opened(home: Home, run_id: str | None = None, *, sealed: bool = False) -> It
         con.execute("SET TimeZone = 'UTC'")
         succession.refuse_older(home, con)
         store = Store(con, home, run_id)
-        _fit(store)
+        if fit:
+            _fit(store, first)
         if sealed:
             _no_objects_of_its_own(store, home.warehouse)
             # two limits may be set, of the run and of the process that computes: the smaller holds
@@ -379,7 +384,7 @@ def _fingerprint(tables: Mapping[str, Table]) -> str:
     return fixed_tables.fingerprint([*map(repr, tables.values()), repr(VIEWS), duckdb.__version__])
 
 
-def _fit(store: Store) -> None:
+def _fit(store: Store, entries: Entries = ()) -> None:
     """Create or extend tables when the contracts differ from what the file was made for."""
     wanted, con = store.fingerprint, store.con
     known = con.execute(
@@ -396,7 +401,8 @@ def _fit(store: Store) -> None:
     )  # SQLAlchemy: a third of a second that those who only read need not pay
 
     with store.transaction():
-        fitting.refuse_older(store, fixed_tables.fixed_columns())
+        fitting.refuse_older(store)
+        fitting.fit_fixed(store)
         fitting.add_columns(store)
         meta = schema.metadata(store.tables.values())
         con.execute("; ".join((*schema.ddl(meta), *schema.descriptions(meta))))
@@ -404,7 +410,9 @@ def _fit(store: Store) -> None:
         _fill_registries(store)
         con.execute("DELETE FROM registry.setting")
         con.execute("INSERT INTO registry.setting VALUES ('schema', ?)", [wanted])
-        (first,) = store.record([("schema", "warehouse", {"sha256": wanted})])
+        if entries and store.head == 0:
+            store.record(entries)
+        (first,) = store.record([("schema", "warehouse", {"sha256": wanted, "number": LATEST})])
         seal(store, first, {}, REGISTRIES)
 
 

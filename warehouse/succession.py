@@ -49,7 +49,7 @@ def _head_of(file: Path, _mtime: int, _size: int) -> tuple[int, str]:
     except duckdb.Error as error:
         raise StoreError(
             f"{file} cannot be read ({str(error).splitlines()[0]}), and {file.with_name(MANIFEST)} does not tell of which warehouse it is; "
-            f"restore them from a backup, or set the folder aside: qala run {SWITCH}"
+            f"restore them from a backup (qala restore), or set the folder aside: qala run {SWITCH}"
         ) from error
     return (int(row[0]), str(row[1])) if row else _NEVER
 
@@ -70,15 +70,36 @@ def refuse_older(home: Home, con: duckdb.DuckDBPyConnection) -> None:
     ).fetchone()
     held = con.execute("SELECT hash FROM audit.ledger WHERE seq = ?", [seq]).fetchone() if known and known[0] else None
     if held is None or held[0] != digest:
+        if known and known[0] and _of_former(con, seq, digest):
+            return
         what = "is older than" if held is None else "is not the warehouse of"
         raise StoreError(f"{home.warehouse} {what} the release of ledger sequence {seq} beside it, and {_remedy(home)}")
 
 
+def released_here(home: Home, con: duckdb.DuckDBPyConnection) -> int:
+    """How far the open warehouse's own ledger is published. Of one that was made anew and not published since, its last computation is not."""
+    seq, digest = released_head(home)
+    if not seq or not _of_former(con, seq, digest):
+        return seq
+    row = con.execute("SELECT max(as_of_seq) FROM kpi.computation").fetchone()
+    return int(row[0]) if row and row[0] is not None else 0
+
+
+def _of_former(con: duckdb.DuckDBPyConnection, seq: int, digest: str) -> bool:
+    """Whether a release was made of the warehouse from which the open one was made anew (`qala rebuild`)."""
+    row = con.execute("SELECT detail FROM audit.ledger WHERE kind = 'rebuilt' ORDER BY seq LIMIT 1").fetchone()
+    if row is None:
+        return False
+    said = json.loads(row[0])
+    return [seq, digest] in [*said["releases"], said["head"]]
+
+
 def _remedy(home: Home) -> str:
     return (
-        f"going on would put another release in the place of {home.released_file}. Restore it from a backup; or copy the release there, which is "
-        f"the whole warehouse as it was published, and then run: qala run {SWITCH}   (it also takes in again what came after). "
-        f"Without either, qala run {SWITCH} makes a new warehouse from the archive: values get new ledger sequences, frozen assessments are gone"
+        f"going on would put another release in the place of {home.released_file}. "
+        "From a backup: qala restore FOLDER --home NEW, which takes in all that was received before it. "
+        "Without one: qala rebuild, which follows the ledger of the release and takes in again what came after. "
+        f"Without either, qala run {SWITCH} makes a new warehouse from the receipts alone: frozen assessments and closed incidents are gone"
     )
 
 

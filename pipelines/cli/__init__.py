@@ -1,6 +1,6 @@
 """`qala`: deliver extracts, run months, ask for numbers. Thin: what it says comes from the packages below."""
 
-from pipelines.cli import running, auditing, evidence, keys, lineage, methods  # noqa: F401, I001  each adds its commands, in the order of --help
+from pipelines.cli import running, auditing, evidence, keys, lineage, methods, recovery  # noqa: F401, I001  each adds its commands, in the order of --help
 from pipelines.cli.common import app
 
 __all__ = ["app"]
