@@ -24,6 +24,7 @@ import zstandard
 from connectors import receipts
 from connectors.files import free, sweep, write_whole
 from warehouse.load import Receipt
+from warehouse.moments import at
 
 __all__ = ["Archive", "ArchiveError", "Receipt"]
 
@@ -61,6 +62,7 @@ class Archive:
         digest = hashlib.sha256(f"{sha256} {table} {system} {scope} {period}".encode()).hexdigest()[:8]
         now = dt.datetime.now(dt.UTC)
         number = f"{receipts.next_moment(self.root / 'receipts', now)}-{digest}"
+        at("receipt.numbered")
         return Receipt(number, table, system, scope, period, file.name, sha256, size, now.isoformat(), declared_rows)
 
     def enter(self, receipt: Receipt) -> None:
@@ -110,6 +112,7 @@ class Archive:
         note = {"by": who.strip(), "reason": reason.strip(), "at": dt.datetime.now(dt.UTC).isoformat()}
         content = json.loads(source.read_text(encoding="utf-8")) | {receipts.NOTE: note}
         write_whole(target, json.dumps(content, ensure_ascii=False, indent=1).encode())
+        at("withdrawal.noted")
         source.unlink()
         return known[receipt_id]
 
@@ -125,7 +128,9 @@ class Archive:
         target = self.root / "receipts" / f"{source.name[:4]}-{source.name[4:6]}" / source.name
         if source.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
+            at("receipt.settling")
             source.replace(target)
+            at("receipt.settled")
 
     def wait_again(self) -> int:
         """Have every receipt ever decided on wait again, in its order of arrival: the warehouse that knew them is gone. Returns how many there are."""
@@ -191,6 +196,7 @@ class Archive:
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".incoming-", delete=False) as packed:
             temporary = Path(packed.name)
             try:
+                at("archive.begun")
                 with (
                     file.open("rb") as source,
                     zstandard.ZstdCompressor(level=3).stream_writer(packed, closefd=False) as writer,
@@ -200,10 +206,12 @@ class Archive:
                         size += len(block)
                         writer.write(block)
                 packed.flush()
+                at("archive.written")
                 os.fsync(packed.fileno())
             except BaseException:
                 temporary.unlink()
                 raise
+        at("archive.synced")
         target = self.path(digest.hexdigest())
         if target.exists():
             temporary.unlink()
@@ -211,4 +219,5 @@ class Archive:
             target.parent.mkdir(exist_ok=True)
             temporary.chmod(0o444)
             temporary.replace(target)
+        at("archive.kept")
         return digest.hexdigest(), size

@@ -7,6 +7,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from warehouse.moments import at
+
 _OLD = 86_400  # seconds from which on what a process left half-written is nobody's any more
 
 
@@ -16,11 +18,14 @@ def write_whole(path: Path, content: bytes) -> None:
         try:
             handle.write(content)
             handle.flush()
+            at("file.written")
             os.fsync(handle.fileno())
         except BaseException:
             Path(handle.name).unlink()
             raise
+    at("file.synced")
     Path(handle.name).replace(path)
+    at("file.renamed")
 
 
 def free(path: Path) -> Path:

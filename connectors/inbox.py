@@ -28,6 +28,7 @@ from connectors.manifest import MANIFEST, ManifestError, UnfinishedError
 from connectors.members import of_the_machine
 from connectors.source_contract import STANDARD, SourceContract
 from warehouse.contracts import Table
+from warehouse.moments import at
 
 PATIENCE = 300  # seconds that a manifest which ends too early may stay as it is; our proposal
 LOCK_SECONDS = 20
@@ -124,8 +125,10 @@ class _Inbox:
         folder.mkdir(parents=True)
         # the manifest first: who goes on after a crash reads there what else belongs to the drop
         moved = path.replace(folder / path.name)
+        at("inbox.manifest-moved")
         for file in files:
             file.replace(folder / file.name)
+        at("inbox.files-moved")
         return self._safely(moved, self._go_on)
 
     def _go_on(self, path: Path) -> Drop:
@@ -141,13 +144,17 @@ class _Inbox:
             reserved = [self.archive.reserve(d.file, table=d.table, system=d.system, scope=d.scope, period=d.period,
                                              declared_rows=d.rows) for d in declared]  # fmt: skip
             write_whole(plan, json.dumps([asdict(r) for r in reserved], ensure_ascii=False, indent=1).encode())
+            at("inbox.numbered")
         try:
             receipts = tuple(Receipt(**one) for one in json.loads(plan.read_text(encoding="utf-8")))
             for receipt in receipts:
                 self.archive.enter(receipt)
+                at("inbox.entered-one")
+            at("inbox.entered")
             target = free(self.root / "done" / receipts[0].receipt_id)
             target.parent.mkdir(exist_ok=True)
             folder.replace(target)
+            at("inbox.done")
         except Exception as problem:  # some of it may have been entered: it can no longer be refused
             return Drop(path, (), f"{path.name}: cannot be finished ({problem}); it stays in {folder}", waits=True)
         return Drop(path, receipts, None)
@@ -190,8 +197,10 @@ class _Inbox:
         begun = path.parent != self.root
         files = [p for p in path.parent.iterdir() if p != path] if begun else self._named_in(path, content)
         guessed = [] if files else self._nobodys(path)
+        at("inbox.refusing")
         for file in (*files, *guessed, path):
             file.replace(folder / file.name)
+        at("inbox.refused")
         told = f"{path.name}: {reason}"
         if guessed:
             told += f"; with it go the files that no manifest names: {listed(f.name for f in guessed)}"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from warehouse import apart
 from warehouse.contracts import load_tables
+from warehouse.moments import at
 from warehouse.periods import add_months, month_id, parse_period
 from warehouse.store import Home
 
@@ -91,6 +92,7 @@ def run_months(
     try:
         with dg.DagsterInstance.get() as instance:
             for first, last in blocks(months):
+                at("run.begun")
                 result = job.execute_in_process(
                     instance=instance,
                     run_config=quiet,
@@ -102,6 +104,7 @@ def run_months(
                     f"{e.step_key}: {_cause(e.step_failure_data.error)}" for e in result.all_events if e.is_step_failure
                 ]
                 results.append(RunResult(first, last, result.run_id, result.success, tuple(failures)))
+                at("run.done")
     finally:
         resources.listeners.remove(say)
     return results

@@ -24,6 +24,7 @@ ALLOWED = {
         "warehouse.sql",
         "warehouse.periods",
         "warehouse.load",
+        "warehouse.moments",
         "warehouse.identifiers",
         "warehouse.names",
         "warehouse.withdrawals",

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import duckdb
 
+from warehouse.moments import at
 from warehouse.sql import literal
 from warehouse.store import Home, Store, StoreError, ledger_head, locked, opened
 from warehouse.succession import MANIFEST
@@ -79,22 +80,30 @@ def publish(home: Home, missing: Callable[[Iterable[str]], Sequence[str]], run_i
                     "qala": store.code_version,
                 }
                 (seq,) = store.record([("released", "release", entry)])
+                at("release.committing")
+            at("release.committed")
             _, head = ledger_head(store.con)
             store.con.execute("CHECKPOINT")
+        at("release.checkpointed")
         fresh = folder / f".{home.released_file.name}.new"
         fresh.unlink(missing_ok=True)
         with ThreadPoolExecutor(1) as pool:
             whole = pool.submit(_copied, home.warehouse, fresh)  # the large file, while the small ones are written
             staged = _export(home.warehouse, folder)
+            at("release.exported")
             digests = [whole.result(), *map(_settled, staged)]
+        at("release.copied")
     staged = [fresh, *staged]
     size = fresh.stat().st_size
     manifest = folder / f".{MANIFEST}.new"
     hashes = {p.name.removeprefix(".").removesuffix(".new"): digest for p, digest in zip(staged, digests, strict=True)}
     manifest.write_text(json.dumps({"seq": seq, "ledger_head": head, **entry, "sha256": hashes}, indent=1) + "\n")
     _settled(manifest)
+    at("release.manifest")
     for path in (*staged, manifest):
         path.replace(folder / path.name.removeprefix(".").removesuffix(".new"))
+        at("release.renamed")
+    at("release.done")
     return Release(seq, home.released_file, size, int(row[0]), int(row[1]), head, broken)
 
 

@@ -28,6 +28,7 @@ from kpi_definitions.compiler import columns_of
 from warehouse import fixed_tables
 from warehouse.contracts import Table, load_tables
 from warehouse.locks import harden, share_mib
+from warehouse.moments import at
 from warehouse.passport import case_passports, data_passport, standards
 from warehouse.periods import add_months, month_id
 from warehouse.rules import CRITERIA
@@ -150,6 +151,7 @@ class Store:
         columns = ["seq", "recorded_at", "kind", "subject", "run_id", "detail", "prev_hash", "hash"]
         self.insert("audit.ledger", columns, rows)
         self._newest = seq, previous
+        at("ledger.recorded")
         return [int(row[0]) for row in rows]
 
     @cached_property
@@ -392,6 +394,8 @@ def _fit(store: Store) -> None:
         con.execute("INSERT INTO registry.setting VALUES ('schema', ?)", [wanted])
         (first,) = store.record([("schema", "warehouse", {"sha256": wanted})])
         seal(store, first, {}, REGISTRIES)
+        at("schema.committing")
+    at("schema.committed")
 
 
 def _rules(store: Store) -> list[tuple[Any, ...]]:
@@ -498,3 +502,5 @@ def register_catalogue(store: Store, catalogue: Catalogues, hashes: Mapping[tupl
              hashes[k.code, k.version], h.id, h.version, h.status, seq)
             for k, seq in zip(new, seqs, strict=True) for h in [catalogue.of(k.code).head]])  # fmt: skip
         seal(store, first, {}, CATALOGUE)
+        at("catalogue.committing")
+    at("catalogue.committed")

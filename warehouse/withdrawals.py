@@ -6,6 +6,7 @@ import datetime as dt
 from dataclasses import dataclass
 
 from warehouse.load import Receipt
+from warehouse.moments import at
 from warehouse.seal import SEALED, seal
 from warehouse.store import Store
 
@@ -47,4 +48,6 @@ def enter_withdrawal(store: Store, receipt: Receipt, who: str, reason: str) -> E
                 [said, seq, dt.datetime.now(dt.UTC), delivery_id],
             )
             seal(store, seq, {"deliveries decided": SEALED["deliveries decided"]})
+        at("withdrawal.committing")
+    at("withdrawal.committed")
     return Entered(delivery_id, None)
