@@ -122,6 +122,8 @@ class Archive:
 
     def withdrawal_entered(self, receipt_id: str) -> None:
         """Put a receipt away whose withdrawal is in the ledger."""
+        # who took it back may have been stopped before this: it would be loaded, against what the ledger says
+        (self.pending_folder / f"{receipt_id}.json").unlink(missing_ok=True)
         self._put_away(self.withdrawn_folder / f"{receipt_id}.json")
 
     def _put_away(self, source: Path) -> None:
