@@ -197,17 +197,20 @@ class _Inbox:
         begun = path.parent != self.root
         files = [p for p in path.parent.iterdir() if p != path] if begun else self._named_in(path, content)
         guessed = [] if files else self._nobodys(path)
-        at("inbox.refusing")
-        for file in (*files, *guessed, path):
-            file.replace(folder / file.name)
-        at("inbox.refused")
         told = f"{path.name}: {reason}"
         if guessed:
             told += f"; with it go the files that no manifest names: {listed(f.name for f in guessed)}"
             (folder / _GUESSED).write_text(json.dumps([f.name for f in guessed]), encoding="utf-8")
+        # the reason first, the manifest last: whoever is stopped in between leaves none without the other
+        named = {file.name for file in (*files, *guessed, path)}
+        note = next(n for n in (_REASON, *(f"REASON-{i}.txt" for i in range(2, len(named) + 3))) if n not in named)
+        (folder / note).write_text(told + "\n", encoding="utf-8", errors="backslashreplace")
+        at("inbox.refusing")
+        for file in (*files, *guessed, path):
+            file.replace(folder / file.name)
+        at("inbox.refused")
         if begun:
             path.parent.rmdir()
-        free(folder / _REASON).write_text(told + "\n", encoding="utf-8", errors="backslashreplace")
         return Drop(path, (), told)
 
     def _named_in(self, path: Path, content: bytes) -> list[Path]:

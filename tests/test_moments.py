@@ -130,7 +130,9 @@ def check(home: Home, prepared: Prepared) -> None:
     assert Archive(home.archive).pending() == []
     assert not [*home.inbox.glob("*.*"), *home.inbox.glob("taking/*")]
     assert len([*home.inbox.glob("done/*/*.csv")]) == 2
-    assert len([*home.inbox.glob("refused/*/REASON.txt")]) == 1
+    refused = [path.parent for path in home.inbox.glob("refused/*/b.manifest.json")]
+    assert len(refused) == 1
+    assert "999999999" in (refused[0] / "REASON.txt").read_text()
 
 
 def kill_at(prepared: Prepared, folder: Path, wanted: list[str]) -> None:

@@ -11,8 +11,9 @@ import datetime as dt
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -38,12 +39,14 @@ from warehouse.sql import literal
 REGISTRY_FILES = Path(__file__).parent / "registries"
 FIRST_YEAR, LAST_YEAR = 2000, 2040  # of the registry of periods
 LOCK_SECONDS = 600
+HELD_SECONDS = 20.0  # that a program which looks into the warehouse itself may take, before a run fails by it
 MEMORY_LIMIT = "QALA_MEMORY_LIMIT"  # of a run that writes: 1GB, 800MiB
 # of it, what all else takes beside DuckDB's limit, both processes together; and what DuckDB has at least
 BESIDE_MIB, LEAST_MIB = 800, 256
 # rows that are cheaper handed over as lists; of others than these types, and of NaN, DuckDB 1.5 does not make the same: 1E+2 becomes 1
 _FEW, _PLAIN = 200, frozenset({type(None), bool, int, str, dt.date, dt.datetime})
 NOTHING = "0" * 64  # the hash before the first ledger row
+_ANEW = "move it away and publish it anew from the warehouse: qala run MONTH, of any month; or restore it from a backup"
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
@@ -189,7 +192,8 @@ class Store:
             yield
         except BaseException:
             self._newest = None
-            self.con.execute("ROLLBACK")
+            with suppress(duckdb.Error):  # after a fatal error there is nothing to roll back: what went wrong is to be told, not this
+                self.con.execute("ROLLBACK")
             raise
         newest, self._newest = self._newest, None  # should this fail, it is to be read again
         self.con.execute("COMMIT")
@@ -256,7 +260,7 @@ def opened(home: Home, run_id: str | None = None, *, sealed: bool = False) -> It
     from warehouse import succession
 
     succession.refuse_lost(home)
-    con = _connected(home.warehouse, config=config)
+    con = _connected(home.warehouse, HELD_SECONDS, config=config)
     try:
         con.execute("SET TimeZone = 'UTC'")
         succession.refuse_older(home, con)
@@ -286,14 +290,27 @@ def looking(home: Home) -> Iterator[Store]:
             con.close()
 
 
-def _connected(file: Path, **how: Any) -> duckdb.DuckDBPyConnection:
-    try:
-        return duckdb.connect(str(file), **how)
-    except duckdb.Error as error:
-        said = str(error).splitlines()[0]
-        if "lock" in said.lower() or "different configuration" in said:
-            raise BusyError(f"{file} is held by another process or connection ({said}); close it there") from error
-        raise StoreError(f"{file} cannot be opened ({said}); restore it from a backup") from error
+def _connected(
+    file: Path, seconds: float = 0, remedy: str = "restore it from a backup", **how: Any
+) -> duckdb.DuckDBPyConnection:
+    """Open a file, waiting so many seconds for whoever holds it: that passes, and nothing else is tried again."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return duckdb.connect(str(file), **how)
+        except duckdb.Error as error:
+            said = str(error).splitlines()[0]
+            held = "lock" in said.lower()
+            if held and time.monotonic() < until:
+                time.sleep(0.2)
+                continue
+            if held or "different configuration" in said:
+                raise BusyError(f"{file} is held by another process or connection ({said}); close it there") from error
+            if "Permission denied" in said or "Read-only" in said:
+                raise StoreError(
+                    f"{file} cannot be opened ({said}); give this user the right, or act as its owner"
+                ) from error
+            raise StoreError(f"{file} cannot be opened ({said}); {remedy}") from error
 
 
 def _left_for_duckdb(limit: str) -> int:
@@ -315,7 +332,7 @@ def reading(home: Home, *, threads: int | None = None, hardened: bool = True) ->
     """
     if not home.released_file.exists():
         raise StoreError(f"nothing has been released in {home.root} yet; run: qala run   (or: qala demo)")
-    con = duckdb.connect(str(home.released_file), read_only=True)
+    con = _connected(home.released_file, remedy=_ANEW, read_only=True)
     try:
         # a file that this process has open already is the same database, with the same settings
         locked_already = con.execute("SELECT current_setting('lock_configuration')").fetchall()[0][0]
