@@ -26,6 +26,7 @@ from connectors import receipts, vault
 from connectors.files import free, put_in_place, sweep, write_whole
 from warehouse.keys import Key, MissingKeyError, by_id
 from warehouse.load import Home, Receipt
+from warehouse.moments import at
 from warehouse.who import ACCOUNT, account
 
 __all__ = ["Archive", "ArchiveError", "Receipt"]
@@ -67,6 +68,7 @@ class Archive:
         digest = hashlib.sha256(f"{sha256} {table} {system} {scope} {period}".encode()).hexdigest()[:8]
         now = dt.datetime.now(dt.UTC)
         number = f"{receipts.next_moment(self.root / 'receipts', now)}-{digest}"
+        at("receipt.numbered")
         return Receipt(number, table, system, scope, period, file.name, sha256, size, now.isoformat(), declared_rows)
 
     def enter(self, receipt: Receipt) -> None:
@@ -121,6 +123,7 @@ class Archive:
         }
         content = json.loads(source.read_text(encoding="utf-8")) | {receipts.NOTE: note}
         write_whole(target, json.dumps(content, ensure_ascii=False, indent=1).encode())
+        at("withdrawal.noted")
         source.unlink()
         return known[receipt_id]
 
@@ -130,13 +133,17 @@ class Archive:
 
     def withdrawal_entered(self, receipt_id: str) -> None:
         """Put a receipt away whose withdrawal is in the ledger."""
+        # who took it back may have been stopped before this: it would be loaded, against what the ledger says
+        (self.pending_folder / f"{receipt_id}.json").unlink(missing_ok=True)
         self._put_away(self.withdrawn_folder / f"{receipt_id}.json")
 
     def _put_away(self, source: Path) -> None:
         target = self.root / "receipts" / f"{source.name[:4]}-{source.name[4:6]}" / source.name
         if source.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
+            at("receipt.settling")
             source.replace(target)
+            at("receipt.settled")
 
     def wait_again(self, but: Collection[str] = ()) -> int:
         """Have every receipt ever decided on wait again, in its order of arrival: the warehouse that knew them is gone. Returns how many there are.
@@ -264,6 +271,7 @@ class Archive:
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".incoming-", delete=False) as packed:
             temporary = Path(packed.name)
             try:
+                at("archive.begun")
                 sealed = vault.Encrypting(packed.file, key) if key else None
                 into = cast(BinaryIO, sealed or packed)
                 with zstandard.ZstdCompressor(level=3).stream_writer(into, closefd=False) as writer:
@@ -274,10 +282,12 @@ class Archive:
                 if sealed:
                     sealed.finish(digest.hexdigest())
                 packed.flush()
+                at("archive.written")
                 os.fsync(packed.fileno())
             except BaseException:
                 temporary.unlink()
                 raise
+        at("archive.synced")
         return temporary, digest.hexdigest(), size
 
     def _place(self, temporary: Path, sha256: str, *, encrypted: bool) -> None:
@@ -289,6 +299,7 @@ class Archive:
         if encrypted and clear.exists():
             note.touch()  # who is stopped after the next line has told what is still to be done
         put_in_place(temporary, target)
+        at("archive.kept")
         if self.encrypted(sha256):  # perhaps by another process, just now
             clear.unlink(missing_ok=True)
         note.unlink(missing_ok=True)

@@ -7,6 +7,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from warehouse.moments import at
+
 MODE = 0o640
 _OLD = 86_400  # seconds from which on what a process left half-written is nobody's any more
 
@@ -17,12 +19,15 @@ def write_whole(path: Path, content: bytes) -> None:
         try:
             handle.write(content)
             handle.flush()
+            at("file.written")
             os.fsync(handle.fileno())
         except BaseException:
             Path(handle.name).unlink()
             raise
     Path(handle.name).chmod(MODE)
+    at("file.synced")
     put_in_place(Path(handle.name), path)
+    at("file.renamed")
 
 
 def put_in_place(written: Path, path: Path) -> None:

@@ -30,6 +30,7 @@ from connectors.members import of_the_machine
 from connectors.source_contract import STANDARD, SourceContract
 from warehouse.contracts import Table
 from warehouse.keys import Key, MissingKeyError
+from warehouse.moments import at
 
 PATIENCE = 300  # seconds that a manifest which ends too early may stay as it is; our proposal
 LOCK_SECONDS = 20
@@ -128,8 +129,10 @@ class _Inbox:
         folder.mkdir(parents=True)
         # the manifest first: who goes on after a crash reads there what else belongs to the drop
         moved = path.replace(folder / path.name)
+        at("inbox.manifest-moved")
         for file in files:
             file.replace(folder / file.name)
+        at("inbox.files-moved")
         return self._safely(moved, self._go_on)
 
     def _go_on(self, path: Path) -> Drop:
@@ -147,14 +150,18 @@ class _Inbox:
             reserved = [self.archive.reserve(d.file, table=d.table, system=d.system, scope=d.scope, period=d.period,
                                              declared_rows=d.rows, key=key) for d, key in zip(declared, keys, strict=True)]  # fmt: skip
             write_whole(plan, json.dumps([asdict(r) for r in reserved], ensure_ascii=False, indent=1).encode())
+            at("inbox.numbered")
         try:
             receipts = tuple(Receipt(**one) for one in json.loads(plan.read_text(encoding="utf-8")))
             for receipt in receipts:
                 self.archive.enter(receipt)
+                at("inbox.entered-one")
+            at("inbox.entered")
             self._clear(path, receipts)
             target = free(self.root / "done" / receipts[0].receipt_id)
             target.parent.mkdir(exist_ok=True)
             folder.replace(target)
+            at("inbox.done")
         except Exception as problem:  # some of it may have been entered: it can no longer be refused
             return Drop(path, (), f"{path.name}: cannot be finished ({problem}); it stays in {folder}", waits=True)
         return Drop(path, receipts, None)
@@ -203,15 +210,20 @@ class _Inbox:
         begun = path.parent != self.root
         files = [p for p in path.parent.iterdir() if p != path] if begun else self._named_in(path, content)
         guessed = [] if files else self._nobodys(path)
-        for file in (*files, *guessed, path):
-            file.replace(folder / file.name)
         told = f"{path.name}: {reason}"
         if guessed:
             told += f"; with it go the files that no manifest names: {listed(f.name for f in guessed)}"
             (folder / _GUESSED).write_text(json.dumps([f.name for f in guessed]), encoding="utf-8")
+        # the reason first, the manifest last: whoever is stopped in between leaves none without the other
+        named = {file.name for file in (*files, *guessed, path)}
+        note = next(n for n in (_REASON, *(f"REASON-{i}.txt" for i in range(2, len(named) + 3))) if n not in named)
+        (folder / note).write_text(told + "\n", encoding="utf-8", errors="backslashreplace")
+        at("inbox.refusing")
+        for file in (*files, *guessed, path):
+            file.replace(folder / file.name)
+        at("inbox.refused")
         if begun:
             path.parent.rmdir()
-        free(folder / _REASON).write_text(told + "\n", encoding="utf-8", errors="backslashreplace")
         return Drop(path, (), told)
 
     def _named_in(self, path: Path, content: bytes) -> list[Path]:

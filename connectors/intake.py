@@ -151,8 +151,8 @@ def take_in(store: Store, archive: Archive, table: Table, sources: Mapping[tuple
 def take_again(store: Store, archive: Archive, table: Table, sources: Mapping[tuple[str, str], SourceContract],
                batch: list[Delivery], corrections: Sequence[Declared]) -> list[Outcome]:  # fmt: skip
     """Decide on just these waiting deliveries of a table, in one batch, with corrections as given: what was done before is done again."""
-    with tempfile.TemporaryDirectory(prefix="qala-") as scratch, _pool() as pool:
-        opened = _open(pool, Path(scratch), archive, table, sources, batch)
+    with scratch(store.home.scratch) as place, _pool() as pool:
+        opened = _open(pool, place, archive, table, sources, batch)
         return _take_batch(store, archive, table, opened, corrections)[0]
 
 

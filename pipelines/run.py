@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 
 from warehouse import apart
 from warehouse.contracts import load_tables
+from warehouse.moments import at
 from warehouse.periods import add_months, month_id, parse_period
 from warehouse.store import Home
 
 if TYPE_CHECKING:
     from dagster import AssetKey
+    from dagster._core.execution.plan.objects import StepFailureData
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,7 @@ def run_months(
     try:
         with dg.DagsterInstance.get() as instance:
             for first, last in blocks(months):
+                at("run.begun")
                 result = job.execute_in_process(
                     instance=instance,
                     run_config=quiet,
@@ -99,16 +102,20 @@ def run_months(
                     tags={"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last},
                 )
                 failures = [
-                    f"{e.step_key}: {_cause(e.step_failure_data.error)}" for e in result.all_events if e.is_step_failure
+                    f"{e.step_key}: {_said(e.step_failure_data)}" for e in result.all_events if e.is_step_failure
                 ]
                 results.append(RunResult(first, last, result.run_id, result.success, tuple(failures)))
+                at("run.done")
     finally:
         resources.listeners.remove(say)
     return results
 
 
-def _cause(error: object) -> str:
-    """The innermost message of a Dagster error."""
+def _said(failed: StepFailureData) -> str:
+    """What a step said of its failure (trouble.py), else the innermost message of Dagster's error."""
+    if failed.user_failure_data and failed.user_failure_data.description:
+        return str(failed.user_failure_data.description)
+    error: object = failed.error
     while getattr(error, "cause", None) is not None:
         error = error.cause  # type: ignore[attr-defined]
     return str(getattr(error, "message", error)).strip()

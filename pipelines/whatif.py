@@ -66,8 +66,11 @@ def what_if(home: Home, catalogues: Path | None = None) -> dict[str, Any]:
         ):
             if theirs.exists():
                 mine.symlink_to(theirs.resolve())
-        with opened(copy) as store:
-            return _run(store, _Untouched(home.archive), load(copy.catalogues))
+        try:
+            with opened(copy) as store:
+                return _run(store, _Untouched(home.archive), load(copy.catalogues))
+        except StoreError as error:  # what is wrong with the copy is wrong with the warehouse
+            raise StoreError(str(error).replace(str(copy.root), str(home.root))) from error
 
 
 def _run(store: Store, archive: Archive, catalogues: Catalogues) -> dict[str, Any]:

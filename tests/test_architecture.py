@@ -25,6 +25,7 @@ ALLOWED = {
         "warehouse.periods",
         "warehouse.keys",
         "warehouse.load",
+        "warehouse.moments",
         "warehouse.identifiers",
         "warehouse.names",
         "warehouse.who",

@@ -19,6 +19,7 @@ import numpy as np
 
 from kpi_definitions.catalogue import Catalogue
 from kpi_definitions.model import AssessmentRules, Category, Scale
+from warehouse.moments import at
 from warehouse.seal import SEALED, seal
 from warehouse.store import Store, StoreError
 from warehouse.who import ACCOUNT, account, named
@@ -139,6 +140,8 @@ def assess(
         for table, columns, rows in made.parts():
             store.insert(f"kpi.{table}", ["assessment_id", *columns], [(number, *row) for row in rows])
         seal(store, seq, {name: one for name, one in SEALED.items() if name.startswith("assessment")})
+        at("assess.committing")
+    at("assess.committed")
     return Assessment(number, year, "frozen" if freeze else "draft", version, ranked, len(made.places) - ranked)
 
 

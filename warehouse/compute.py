@@ -22,6 +22,7 @@ from warehouse.failing import ASKED, DATA_ERRORS, FAILED, measure_apart
 from warehouse.load import as_of
 from warehouse.locks import only_reads
 from warehouse.lost import standing
+from warehouse.moments import at
 from warehouse.periods import closing_in
 from warehouse.rollup import roll_up
 from warehouse.seal import SEALED, seal
@@ -448,7 +449,9 @@ SELECT n.kpi_code, kato, period_id, period_start, {", ".join(VALUE_COLUMNS)},
 FROM news n JOIN done d USING (kpi_code) ORDER BY ALL""",
             [head, dt.datetime.now(dt.UTC), store.run_id],
         )
+        at("compute.values")
         rolled, rolled_again = roll_up(store, compiled, VALUE, head)
+        at("compute.roll-ups")
         store.insert(
             "kpi.computation", ["kpi_code", "as_of_seq", "seq"], [(code, head, seq) for code, seq in done.items()]
         )
@@ -460,6 +463,8 @@ FROM news n JOIN done d USING (kpi_code) ORDER BY ALL""",
             "computations": bool(done),
         }
         seal(store, head + 1, {name: SEALED[name] for name, some in what.items() if some})
+        at("compute.committing")
+    at("compute.committed")
     hashes = dict(con.execute("SELECT seq, hash FROM audit.ledger WHERE seq > ?", [head]).fetchall())
     return [
         Report(code, sum(states[code].values()), written[code], restated[code], states[code], elsewhere.get(code, ()), failures.get(code, {}),

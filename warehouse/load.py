@@ -16,6 +16,7 @@ import duckdb
 
 from warehouse.assertions import Cut, overlap
 from warehouse.contracts import Table
+from warehouse.moments import at
 from warehouse.periods import parse_period
 from warehouse.quality import FAILS, journal
 from warehouse.replace import load_turn, turns_of
@@ -238,6 +239,8 @@ def register(store: Store, receipts: Sequence[Receipt]) -> int:
             rows,
         )
         seal(store, seqs[0], {"deliveries received": SEALED["deliveries received"]})
+        at("register.committing")
+    at("register.committed")
     return len(new)
 
 
@@ -419,6 +422,8 @@ def load(
             {**{name: SEALED[name] for name, some in what.items() if some}, left: of_table(table.name)[left]},
             rows=written,
         )
+        at("load.committing")
+    at("load.committed")
 
 
 # the temporary table `batch`: deliveries being decided on, with what warehouse/assertions.py asks of a delivery

@@ -18,6 +18,7 @@ from pathlib import Path
 import duckdb
 
 from warehouse import anchors, keys, recovery
+from warehouse.moments import at
 from warehouse.sql import literal
 from warehouse.store import (
     Home,
@@ -91,6 +92,7 @@ def publish(home: Home, missing: Callable[[Iterable[str]], Sequence[str]], run_i
             for path in staged:  # under a name nobody looks for yet
                 export(store.con, _final(path), path)
             hashes = {_final(path): _settled(path) for path in staged}
+            at("release.exported")
             entry = {
                 "values": row[0],
                 "calculated": row[1],
@@ -103,13 +105,17 @@ def publish(home: Home, missing: Callable[[Iterable[str]], Sequence[str]], run_i
             with store.transaction():
                 recovery.enter_notes(store)
                 (seq,) = store.record([("released", "release", entry)])
+                at("release.committing")
+            at("release.committed")
             _, head = ledger_head(store.con)
-            at = store.con.execute("SELECT recorded_at FROM audit.ledger WHERE seq = ?", [seq]).fetchall()[0][0]
+            when = store.con.execute("SELECT recorded_at FROM audit.ledger WHERE seq = ?", [seq]).fetchall()[0][0]
             store.con.execute("CHECKPOINT")
+            at("release.checkpointed")
             recovery.forget_notes(home)
         whole = _fresh(folder, home.released_file.name)
         hashes[home.released_file.name] = copied(home.warehouse, whole)
-        anchor = anchors.Anchor.of(seq, head, at, hashes[home.released_file.name], key)
+        at("release.copied")
+        anchor = anchors.Anchor.of(seq, head, when, hashes[home.released_file.name], key)
         entry.pop("exports")
         manifest = {"seq": seq, "ledger_head": head, **entry, "sha256": hashes}
         staged += [whole, _written(folder, anchors.FILE, anchor.line + "\n")]
@@ -124,11 +130,14 @@ def publish(home: Home, missing: Callable[[Iterable[str]], Sequence[str]], run_i
             about[STATEMENT] = _settled(last[0])
         else:
             (folder / STATEMENT).unlink(missing_ok=True)
+        at("release.manifest")
         for path in (*staged, *last):  # the manifest last: until then it tells of files that are no longer there
             path.replace(folder / _final(path))
+            at("release.renamed")
         with opened(home, run_id) as store, store.transaction():
             about[home.released_file.name] = hashes[home.released_file.name]
             store.record([("manifest", str(seq), {"sha256": about, "key": anchor.key})])
+    at("release.done")
     return Release(
         seq, home.released_file, home.released_file.stat().st_size, int(row[0]), int(row[1]), head, broken, anchor
     )

@@ -11,8 +11,9 @@ import datetime as dt
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -28,6 +29,7 @@ from kpi_definitions.compiler import columns_of
 from warehouse import fixed_tables
 from warehouse.contracts import Table, load_tables
 from warehouse.locks import harden, share_mib
+from warehouse.moments import at
 from warehouse.passport import case_passports, data_passport, standards
 from warehouse.periods import add_months, month_id
 from warehouse.rules import CRITERIA
@@ -38,12 +40,14 @@ from warehouse.upgrade_steps import LATEST
 REGISTRY_FILES = Path(__file__).parent / "registries"
 FIRST_YEAR, LAST_YEAR = 2000, 2040  # of the registry of periods
 LOCK_SECONDS = 600
+HELD_SECONDS = 20.0  # that a program which looks into the warehouse itself may take, before a run fails by it
 MEMORY_LIMIT = "QALA_MEMORY_LIMIT"  # of a run that writes: 1GB, 800MiB
 # of it, what all else takes beside DuckDB's limit, both processes together; and what DuckDB has at least
 BESIDE_MIB, LEAST_MIB = 800, 256
 # rows that are cheaper handed over as lists; of others than these types, and of NaN, DuckDB 1.5 does not make the same: 1E+2 becomes 1
 _FEW, _PLAIN = 200, frozenset({type(None), bool, int, str, dt.date, dt.datetime})
 NOTHING = "0" * 64  # the hash before the first ledger row
+_ANEW = "move it away and publish it anew from the warehouse: qala run MONTH, of any month; or restore it from a backup"
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 Entries = Sequence[tuple[str, str, Mapping[str, Any]]]  # ledger entries as (kind, subject, detail)
 
@@ -162,6 +166,7 @@ class Store:
         columns = ["seq", "recorded_at", "kind", "subject", "run_id", "detail", "prev_hash", "hash"]
         self.insert("audit.ledger", columns, rows)
         self._newest = seq, previous
+        at("ledger.recorded")
         return [int(row[0]) for row in rows]
 
     @cached_property
@@ -199,7 +204,10 @@ class Store:
             yield
         except BaseException:
             self._newest = None
-            self.con.execute("ROLLBACK")
+            with suppress(
+                duckdb.Error
+            ):  # after a fatal error there is nothing to roll back: what went wrong is to be told, not this
+                self.con.execute("ROLLBACK")
             raise
         newest, self._newest = self._newest, None  # should this fail, it is to be read again
         self.con.execute("COMMIT")
@@ -271,7 +279,7 @@ def opened(
     succession.refuse_lost(home)
     recovery.check_log(home)
     log = recovery.note_log(home)
-    con = _connected(home.warehouse, config=config)
+    con = _connected(home.warehouse, HELD_SECONDS, config=config)
     try:
         if log:
             recovery.keep_note(home, log)
@@ -305,14 +313,27 @@ def looking(home: Home) -> Iterator[Store]:
             con.close()
 
 
-def _connected(file: Path, **how: Any) -> duckdb.DuckDBPyConnection:
-    try:
-        return duckdb.connect(str(file), **how)
-    except duckdb.Error as error:
-        said = str(error).splitlines()[0]
-        if "lock" in said.lower() or "different configuration" in said:
-            raise BusyError(f"{file} is held by another process or connection ({said}); close it there") from error
-        raise StoreError(f"{file} cannot be opened ({said}); restore it from a backup") from error
+def _connected(
+    file: Path, seconds: float = 0, remedy: str = "restore it from a backup", **how: Any
+) -> duckdb.DuckDBPyConnection:
+    """Open a file, waiting so many seconds for whoever holds it: that passes, and nothing else is tried again."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return duckdb.connect(str(file), **how)
+        except duckdb.Error as error:
+            said = str(error).splitlines()[0]
+            held = "lock" in said.lower()
+            if held and time.monotonic() < until:
+                time.sleep(0.2)
+                continue
+            if held or "different configuration" in said:
+                raise BusyError(f"{file} is held by another process or connection ({said}); close it there") from error
+            if "Permission denied" in said or "Read-only" in said:
+                raise StoreError(
+                    f"{file} cannot be opened ({said}); give this user the right, or act as its owner"
+                ) from error
+            raise StoreError(f"{file} cannot be opened ({said}); {remedy}") from error
 
 
 def _left_for_duckdb(limit: str) -> int:
@@ -338,7 +359,7 @@ def reading(home: Home, *, threads: int | None = None, hardened: bool = True) ->
     from warehouse.views import all_views, make_own
 
     refuse_log(home.released_file)
-    con = duckdb.connect(str(home.released_file), read_only=True)
+    con = _connected(home.released_file, remedy=_ANEW, read_only=True)
     try:
         # a file that this process has open already is the same database, with the same settings
         locked_already = con.execute("SELECT current_setting('lock_configuration')").fetchall()[0][0]
@@ -414,6 +435,8 @@ def _fit(store: Store, entries: Entries = ()) -> None:
             store.record(entries)
         (first,) = store.record([("schema", "warehouse", {"sha256": wanted, "number": LATEST})])
         seal(store, first, {}, REGISTRIES)
+        at("schema.committing")
+    at("schema.committed")
 
 
 def _rules(store: Store) -> list[tuple[Any, ...]]:
@@ -520,3 +543,5 @@ def register_catalogue(store: Store, catalogue: Catalogues, hashes: Mapping[tupl
              hashes[k.code, k.version], h.id, h.version, h.status, seq)
             for k, seq in zip(new, seqs, strict=True) for h in [catalogue.of(k.code).head]])  # fmt: skip
         seal(store, first, {}, CATALOGUE)
+        at("catalogue.committing")
+    at("catalogue.committed")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from warehouse.load import Receipt
+from warehouse.moments import at
 from warehouse.seal import SEALED, seal
 from warehouse.store import Store
 from warehouse.who import ACCOUNT, shown
@@ -51,4 +52,6 @@ def enter_withdrawal(
                 [said, seq, dt.datetime.now(dt.UTC), delivery_id],
             )
             seal(store, seq, {"deliveries decided": SEALED["deliveries decided"]})
+        at("withdrawal.committing")
+    at("withdrawal.committed")
     return Entered(delivery_id, None)

@@ -5,6 +5,7 @@ import dagster as dg
 from kpi_definitions.catalogue import Catalogues
 from pipelines.assets.kpi import asset_key
 from pipelines.resources import POOL, Qala, months, single_run, tell
+from pipelines.trouble import plainly
 from warehouse.assessment import assess
 from warehouse.store import writing
 
@@ -24,6 +25,7 @@ def assessment_asset(catalogue: Catalogues) -> dg.AssetsDefinition:
         backfill_policy=single_run,
         pool=POOL,
     )
+    @plainly
     def assessment(context: dg.AssetExecutionContext, qala: Qala) -> dg.MaterializeResult[None]:
         years = sorted({int(month[:4]) for month in context.partition_keys})
         lines = []

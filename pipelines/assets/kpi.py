@@ -9,6 +9,7 @@ from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.compiler import columns_of, compile_kpi, fingerprint
 from kpi_definitions.model import Grain, Kpi
 from pipelines.resources import POOL, Qala, groups, months, single_run, tell
+from pipelines.trouble import plainly
 from warehouse import apart
 from warehouse.compute import Report
 from warehouse.contracts import Table
@@ -29,6 +30,7 @@ def kpi_assets(catalogue: Catalogues, tables: Mapping[str, Table]) -> dg.AssetsD
         can_subset=True,
         pool=POOL,
     )
+    @plainly
     def kpis(context: dg.AssetExecutionContext, qala: Qala) -> Iterator[dg.MaterializeResult[None]]:
         codes = {key.path[-1].replace("_", "-"): key for key in context.selected_asset_keys}
         months_asked = [str(key) for key in context.partition_keys]

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from pipelines.resources import POOL, Qala, tell
+from pipelines.trouble import plainly
 from warehouse.release import publish
 
 CHECK = "lineage_complete"
@@ -25,6 +26,7 @@ CHECK = "lineage_complete"
     ],
     pool=POOL,
 )
+@plainly
 def release(
     context: dg.AssetExecutionContext, qala: Qala
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:

@@ -8,6 +8,7 @@ import dagster as dg
 
 from connectors.intake import take_in
 from pipelines.resources import POOL, Qala, months, single_run, tell
+from pipelines.trouble import plainly
 from warehouse import apart
 from warehouse.contracts import SNAPSHOT_COLUMN, SYSTEM_COLUMNS, Table
 from warehouse.load import Delivery, Finding, standing
@@ -49,6 +50,7 @@ def showcase_asset(table: Table, group: str) -> dg.AssetsDefinition:
         backfill_policy=single_run,
         pool=POOL,
     )
+    @plainly
     def load(
         context: dg.AssetExecutionContext, qala: Qala
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:

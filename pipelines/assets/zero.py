@@ -8,6 +8,7 @@ import dagster as dg
 from connectors.intake import register_pending
 from connectors.source_contract import SourceContract
 from pipelines.resources import POOL, Qala, months, single_run, tell
+from pipelines.trouble import plainly
 from warehouse.contracts import Table
 from warehouse.load import received
 
@@ -34,6 +35,7 @@ def zero_assets(
     @dg.multi_asset(
         specs=specs, name="zero_level", partitions_def=months, backfill_policy=single_run, can_subset=True, pool=POOL
     )
+    @plainly
     def zero(context: dg.AssetExecutionContext, qala: Qala) -> Iterator[dg.MaterializeResult[None]]:
         with qala.writing(context.run_id) as store:
             new = register_pending(store, qala.archive, lambda text: tell(context, text))

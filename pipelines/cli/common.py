@@ -1,22 +1,98 @@
-"""What all commands share."""
+"""What all commands share: options, how things are said, and how a command ends: 0 done, 1 an error, 2 wrong usage, 130 Ctrl-C, 143 SIGTERM."""
 
 from __future__ import annotations
 
+import datetime as dt
+import os
+import signal
 import sys
+import tempfile
+import traceback
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+from typer.core import TyperGroup
 
+from pipelines.trouble import told
 from warehouse.modes import private
 from warehouse.store import Home
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+_USAGE = typer.BadParameter.__mro__[
+    2
+]  # ClickException: that of click, or of the copy that newer versions of typer bring along
+DEBUG = "QALA_DEBUG"  # 1: an error ends in its traceback
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM: what Ctrl-C does, with another exit code."""
+
+
+class Commands(TyperGroup):
+    """The commands, and the one place where what goes wrong becomes a sentence."""
+
+    def invoke(self, ctx: typer.Context) -> Any:
+        former = signal.signal(signal.SIGTERM, _terminate) if _is_main_thread() else None
+        try:
+            return super().invoke(ctx)
+        except (typer.Exit, typer.Abort, _USAGE):
+            raise
+        except BaseException as error:
+            if os.environ.get(DEBUG, "") not in ("", "0"):
+                raise
+            raise _ended(error) from None
+        finally:
+            if former is not None:
+                signal.signal(signal.SIGTERM, former)
+
+
+def _ended(error: BaseException) -> BaseException:
+    """The exit that an error comes to, when it has been said."""
+    if isinstance(error, KeyboardInterrupt) or type(error).__name__ == "DagsterExecutionInterruptedError":
+        err.print("stopped: nothing is half done; the next qala run goes on from here", highlight=False)
+        return typer.Exit(143 if isinstance(error, _Terminated) else 130)
+    if isinstance(error, SystemExit | BrokenPipeError) or not isinstance(error, Exception):
+        return error
+    if (said := told(error)) is not None:
+        return fail(said)
+    line = next(iter(str(error).splitlines()), "")
+    return fail(f"{type(error).__name__}: {line}; this is a fault of qala, please report it: {_kept(error)}")
+
+
+def _kept(error: BaseException) -> str:
+    """Where the traceback is now, or the traceback."""
+    text = "".join(traceback.format_exception(error))
+    name = f"qala-error-{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S}-{os.getpid()}.txt"
+    for folder in (_home.root / "errors" if _home and _home.root.is_dir() else None, Path(tempfile.gettempdir())):
+        if folder is None:
+            continue
+        try:
+            folder.mkdir(mode=0o750, exist_ok=True)
+            with os.fdopen(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(text)
+        except OSError:
+            continue
+        return f"the traceback is in {folder / name}"
+    return text
+
+
+def _terminate(*_: object) -> None:
+    raise _Terminated
+
+
+def _is_main_thread() -> bool:
+    import threading
+
+    return threading.current_thread() is threading.main_thread()
+
+
+app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   help="KPI pipeline of a smart city: extracts in, KPI values out, every number explained.")  # fmt: skip
 out = Console()
 err = Console(stderr=True)
+_home: Home | None = None  # of the command at work
 
 
 @app.callback()
@@ -37,7 +113,13 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Plain data instead of 
 
 
 def home_of(folder: Path | None) -> Home:
-    return Home(folder.resolve()) if folder else Home.default()
+    """Where the command works. Raises typer.Exit if that is no folder."""
+    global _home
+    place = Home(folder.resolve()) if folder else Home.default()
+    if place.root.exists() and not place.root.is_dir():
+        raise fail(f"{place.root} is no folder; name the home's folder with --home or QALA_HOME")
+    _home = place
+    return place
 
 
 def fail(message: object) -> typer.Exit:
