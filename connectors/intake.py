@@ -153,7 +153,7 @@ def take_again(store: Store, archive: Archive, table: Table, sources: Mapping[tu
     """Decide on just these waiting deliveries of a table, in one batch, with corrections as given: what was done before is done again."""
     with scratch(store.home.scratch) as place, _pool() as pool:
         opened = _open(pool, place, archive, table, sources, batch)
-        return _take_batch(store, archive, table, opened, corrections)[0]
+        return _take_batch(store, archive, table, opened, corrections, pseudonyms_of(store, table, batch, sources))[0]
 
 
 @contextmanager

@@ -51,7 +51,7 @@ def check_log(home: Home) -> None:
 
 
 @lru_cache(maxsize=8)
-def _checked(home: Home, sha256: str, *_stamps: int) -> None:
+def _checked(home: Home, _sha256: str, *_stamps: int) -> None:
     wrong = _wrong(home)
     if wrong:
         log = log_of(home.warehouse)
