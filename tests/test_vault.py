@@ -442,6 +442,10 @@ def test_rotation_brings_everything_to_the_key_in_force_and_what_should_be_encry
     open_ = take(archive, b"open", table="fct_crash").sha256
     second = keys.make(archive.home, "archive")
     mine = take(archive, b"mine", second, table="dim_business").sha256
+    told = json.loads(cli(archive.home, "keys", "--json").output)
+    assert [(k["id"], k["files"]) for k in told["keys"]] == [(first.id, 3), (second.id, 1)]
+    assert (told["files_of_keys_not_here"], told["files_in_the_clear"]) == ({}, 1)
+    assert "1 archived files with personal data lie in the clear" in cli(archive.home, "keys").output
     done = cli(archive.home, "keys", "rotate", "archive")
     assert done.exit_code == 0, done.output
     assert f"4 files encrypted with key {second.id}; 1 were before" in done.output
@@ -466,6 +470,7 @@ def test_rotation_leaves_what_it_cannot_read_and_tells_it(archive: Archive) -> N
     overwrite(path, path.read_bytes()[:-1])
     before = path.read_bytes()
     keys.make(archive.home, "archive")
+    assert json.loads(cli(archive.home, "keys", "--json").output)["files_of_keys_not_here"] == {lost.id: 1}
     done = cli(archive.home, "keys", "rotate", "archive")
     assert done.exit_code == 1
     said = " ".join(done.output.split())
@@ -589,6 +594,11 @@ def test_a_pack_hands_out_personal_data_only_to_who_asks_for_it(tmp_path: Path) 
     assert handed.read_text() == votes
     readme = (tmp_path / "pack" / "README.md").read_text()
     assert readme.count(f"`{handed.name[:12]}…`") == 2
+    secrets = [k.secret for p in keys.PURPOSES for k in keys.keys(home, p)]
+    for path in (p for p in home.root.rglob("*") if p.is_file() and p.parent.name != "keys"):
+        whole = path.read_bytes()
+        assert not [s for s in secrets if s in whole or s.hex().encode() in whole or base64.b64encode(s) in whole], path
+        assert not path.is_relative_to(home.archive) or CANARY not in whole
     keys.file_of(home, "archive").unlink()
     failed = cli(home, *words, "--files", "--with-personal")
     assert failed.exit_code == 1
