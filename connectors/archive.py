@@ -235,34 +235,30 @@ class Archive:
 
     def encrypt(self, sha256: str, key: Key) -> None:
         """Encrypt content with a key, in place of its copy in the clear or of another key. Raises ArchiveError, MissingKeyError if it cannot be read."""
-        with self.open(sha256) as stream:
-            temporary, found, _ = self._packed(stream, key)
-        if found != sha256:
-            temporary.unlink()
-            raise ArchiveError(
-                f"{self.path(sha256)} holds other bytes than were received; have the file delivered again"
-            )
-        self._place(temporary, sha256, encrypted=True)
+        with self.open(sha256) as stream, self._packed(stream, key) as (temporary, found, _):
+            if found != sha256:
+                raise ArchiveError(
+                    f"{self.path(sha256)} holds other bytes than were received; have the file delivered again"
+                )
+            self._place(temporary, sha256, encrypted=True)
 
     def _keep(self, file: Path, key: Key | None = None) -> tuple[str, int]:
-        with file.open("rb") as source:
-            temporary, sha256, size = self._packed(source, key)
-        # what was once encrypted stays so; what is there and is what it should be stays; else this copy mends it
-        held = self.encrypted(sha256) if key else self.path(sha256).exists()
-        if held and not self._wrong(sha256):
-            temporary.unlink()
-        elif key is None and self.encrypted(sha256):
-            temporary.unlink()
-            raise ArchiveError(
-                f"the archived copy of these bytes is encrypted and damaged ({self.path(sha256)}), and this delivery is not of an extract with personal "
-                "data; deliver the file once more as what it was then"
-            )
-        else:
+        with file.open("rb") as source, self._packed(source, key) as (temporary, sha256, size):
+            # what was once encrypted stays so; what is there and is what it should be stays; else this copy mends it
+            held = self.encrypted(sha256) if key else self.path(sha256).exists()
+            if held and not self._wrong(sha256):
+                return sha256, size
+            if key is None and self.encrypted(sha256):
+                raise ArchiveError(
+                    f"the archived copy of these bytes is encrypted and damaged ({self.path(sha256)}), and this delivery is not of an extract with "
+                    "personal data; deliver the file once more as what it was then"
+                )
             self._place(temporary, sha256, encrypted=key is not None)
         return sha256, size
 
-    def _packed(self, source: BinaryIO, key: Key | None) -> tuple[Path, str, int]:
-        """Bytes packed, and encrypted if there is a key, under a name of the moment: that, their SHA-256, how many they are."""
+    @contextmanager
+    def _packed(self, source: BinaryIO, key: Key | None) -> Iterator[tuple[Path, str, int]]:
+        """Bytes packed, and encrypted if there is a key, under a name of the moment, open until done with: that, their SHA-256, how many they are."""
         digest, size = hashlib.sha256(), 0
         folder = self.root / "sha256"
         folder.mkdir(parents=True, exist_ok=True)
@@ -284,11 +280,10 @@ class Archive:
                 packed.flush()
                 at("archive.written")
                 os.fsync(packed.fileno())
-            except BaseException:
-                temporary.unlink()
-                raise
-        at("archive.synced")
-        return temporary, digest.hexdigest(), size
+                at("archive.synced")
+                yield temporary, digest.hexdigest(), size
+            finally:
+                temporary.unlink(missing_ok=True)  # it has its place by now, or is wanted by nobody
 
     def _place(self, temporary: Path, sha256: str, *, encrypted: bool) -> None:
         """Put packed content in its place; once it is there encrypted, no copy in the clear is left, whenever this is stopped."""

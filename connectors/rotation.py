@@ -6,6 +6,7 @@ meanwhile. What cannot be read stays as it is and is told.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -23,7 +24,7 @@ class Rotated:
 
     encrypted: int = 0  # with the key in force, now
     before: int = 0  # and before that
-    left: dict[str, int] = field(default_factory=dict)
+    left: Counter[str] = field(default_factory=Counter)
     failed: list[str] = field(default_factory=list)
 
 
@@ -46,9 +47,17 @@ def rotate(
         except (ArchiveError, MissingKeyError) as error:
             found.failed.append(str(error))
             if held:
-                found.left[held] = found.left.get(held, 0) + 1
+                found.left[held] += 1
         progress(number, len(todo))
     return found
+
+
+def standing(
+    archive: Archive, tables: Mapping[str, Table], sources: Mapping[tuple[str, str], SourceContract]
+) -> tuple[Counter[str], int]:
+    """How many archived files each key id is needed for, and how many lie in the clear that by the contracts should not."""
+    contents, wanted = archive.contents(), _wanted(archive, tables, sources)
+    return Counter(held for _, held in contents if held), sum(held is None and s in wanted for s, held in contents)
 
 
 def _wanted(

@@ -20,6 +20,7 @@ from tests.support import ALMATY, ASTANA, AYAGOZ, LATER, SEMEY, Extract, changed
 from warehouse.assessment import Item, Node, _nodes, _places, _weights, assess
 from warehouse.compute import compute
 from warehouse.store import Store, StoreError
+from warehouse.who import account
 
 CODES = ("ECO01-1", "MGT01-2", "MGT02-1", "MGT02-2", "TRL02-2")
 LISTS = only(load_catalogue(), *CODES)
@@ -537,13 +538,13 @@ def test_the_scorecard_shows_the_newest_version(store: Store) -> None:
 def test_an_assessment_is_recorded_with_its_rules(store: Store) -> None:
     put(store, {"MGT01-2": 40})
     catalogue, head = of_codes("MGT01-2"), store.head
-    made = assess(store, catalogue, 2026, freeze=True, reason="the first")
+    made = assess(store, catalogue, 2026, freeze=True, reason="the first", by="The commission")
     row = store.con.execute("SELECT kind, subject, detail FROM audit.ledger WHERE seq = ?", [head + 1]).fetchone()
     assert row is not None
     assert row[:2] == ("assessed", "2026")
     assert json.loads(row[2]) == {
         "assessment": made.assessment_id, "catalogue": "qala-proposal", "version": 1, "as_of": head, "rules": "test 1", "ranked": 1,
-        "reason": "the first"}  # fmt: skip
+        "reason": "the first", "by": "The commission", "account": account()}  # fmt: skip
     kept = store.con.execute(
         "SELECT catalogue_version, rules_version, rules, as_of_seq, made_at <= now() FROM kpi.assessment"
     ).fetchall()

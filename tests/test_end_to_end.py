@@ -20,7 +20,7 @@ from kpi_definitions.catalogue import load as load_catalogue
 from kpi_definitions.model import Grain
 from pipelines.cli import app
 from pipelines.run import blocks, run_months
-from warehouse import apart
+from warehouse import apart, keys
 from warehouse.contracts import load_tables
 from warehouse.periods import parse_period
 from warehouse.release import EXPORTS, publish
@@ -43,6 +43,7 @@ def year(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, list[Extract]]
     """A home after half a year was run, and after a corrected extract was run; the extracts delivered."""
     home = Home(tmp_path_factory.mktemp("year") / "home")
     tables = load_tables()
+    keys.make(home, "archive")
     archive, sources = Archive(home.archive), sources_of(home, tables)
     extracts = [e for e in simulate(tables, home.root / "extracts", settlements=CITIES, scale=0.05)
                 if parse_period(e.period).closing_month in MONTHS]  # fmt: skip
@@ -155,10 +156,13 @@ def test_every_current_row_leads_to_a_loaded_delivery_and_its_archived_bytes(
         for place in ("showcase", "history"):
             assert one(released, f"""SELECT count(*) FROM {place}.{table} ANTI JOIN
                 (SELECT delivery_id FROM audit.delivery WHERE state = 'loaded') USING (delivery_id)""") == 0  # fmt: skip
-    archive = Archive(year[0].archive)
-    for (sha256,) in released.execute("SELECT DISTINCT sha256 FROM audit.delivery").fetchall():
+    archive, tables = Archive(year[0].archive), load_tables()
+    delivered = released.execute("SELECT DISTINCT sha256, table_name FROM audit.delivery").fetchall()
+    for sha256, table in delivered:
         with archive.open(sha256) as stream:
             assert stream.read(1)
+        assert archive.encrypted(sha256) is any(c.classification == "personal" for c in tables[table].columns)
+    assert 0 < sum(archive.encrypted(sha256) for sha256, _ in delivered) < len(delivered)
 
 
 def test_the_ledger_has_no_gaps(released: duckdb.DuckDBPyConnection) -> None:
@@ -262,7 +266,7 @@ def test_kpis_do_not_change_when_the_archive_is_garbled_and_then_deleted(
     with reading(year[0]) as store:
         published = [store.con.execute(query).fetchall() for query in queries]
     assert all(published)
-    for path in home.archive.rglob("*.zst"):
+    for path in home.archive.rglob("*.zst*"):
         path.chmod(0o644)
         path.write_bytes(b"garbage" + path.read_bytes()[7:])
     assert recomputed() == published

@@ -11,6 +11,12 @@ from warehouse import keys
 from warehouse.store import Home
 
 
+@pytest.fixture(autouse=True)
+def no_key_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for purpose in keys.PURPOSES:
+        monkeypatch.delenv(keys.variable(purpose), raising=False)
+
+
 def test_a_new_key_is_in_force_and_the_former_one_is_kept(tmp_path: Path) -> None:
     home = Home(tmp_path)
     assert keys.current(home, "pseudonym") is None

@@ -30,6 +30,7 @@ from warehouse.load import Finding
 from warehouse.quality import close_incident
 from warehouse.rules import CRITERIA, Rule
 from warehouse.store import Store, StoreError, settlements
+from warehouse.who import account
 
 KPI = "MGT02-1"
 CATALOGUE = only(load_catalogue(), KPI)
@@ -757,10 +758,12 @@ def test_an_incident_closed_by_hand(counter: Counter, store: Store) -> None:
         (1, store.head - 1, "Aigerim", "confirmed by the contact centre"), (2, None, None, None)]  # fmt: skip
     ((at,),) = journal(store, "closed_at", "incident_id = 1")
     assert before <= at <= dt.datetime.now(dt.UTC)
-    entry = query(
+    (entry,) = query(
         store, "SELECT kind, subject, detail FROM audit.ledger WHERE kind <> 'sealed' ORDER BY seq DESC LIMIT 1"
     )
-    assert entry == [("incident-closed", "1", '{"by": "Aigerim", "reason": "confirmed by the contact centre"}')]
+    assert entry[:2] == ("incident-closed", "1")
+    said = {"by": "Aigerim", "account": account(), "reason": "confirmed by the contact centre"}
+    assert json.loads(entry[2]) == said
     # a later good delivery finds nothing to close there
     counter.bring(store, GOOD)
     assert journal(store, "closed_by") == [("Aigerim",), (None,)]

@@ -22,13 +22,18 @@ from connectors import vault
 from connectors.archive import Archive, Receipt
 from connectors.deliver import Declared, DeliveryError, deliver
 from connectors.inbox import collect
+from connectors.intake import register_pending, take_in
 from connectors.source_contract import parse_source
 from connectors.vault import FRAME, HEAD, TAG, Decrypting, Encrypting, SealError
+from kpi_definitions.catalogue import load as load_catalogue
 from kpi_definitions.documents import DocumentError, read
 from pipelines.cli import app
+from tests.support import LATER, only
 from warehouse import keys
+from warehouse.compute import compute
 from warehouse.contracts import load_tables
 from warehouse.keys import Key, MissingKeyError
+from warehouse.release import publish
 from warehouse.store import Home, writing
 from warehouse.who import account, shown
 
@@ -133,6 +138,12 @@ def test_another_key_does_not_open_it_and_a_missing_one_is_named() -> None:
 
 
 # ---- in the archive
+
+
+@pytest.fixture(autouse=True)
+def no_key_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for purpose in keys.PURPOSES:
+        monkeypatch.delenv(keys.variable(purpose), raising=False)
 
 
 @pytest.fixture
@@ -431,6 +442,10 @@ def test_rotation_brings_everything_to_the_key_in_force_and_what_should_be_encry
     open_ = take(archive, b"open", table="fct_crash").sha256
     second = keys.make(archive.home, "archive")
     mine = take(archive, b"mine", second, table="dim_business").sha256
+    told = json.loads(cli(archive.home, "keys", "--json").output)
+    assert [(k["id"], k["files"]) for k in told["keys"]] == [(first.id, 3), (second.id, 1)]
+    assert (told["files_of_keys_not_here"], told["files_in_the_clear"]) == ({}, 1)
+    assert "1 archived files with personal data lie in the clear" in cli(archive.home, "keys").output
     done = cli(archive.home, "keys", "rotate", "archive")
     assert done.exit_code == 0, done.output
     assert f"4 files encrypted with key {second.id}; 1 were before" in done.output
@@ -455,6 +470,7 @@ def test_rotation_leaves_what_it_cannot_read_and_tells_it(archive: Archive) -> N
     overwrite(path, path.read_bytes()[:-1])
     before = path.read_bytes()
     keys.make(archive.home, "archive")
+    assert json.loads(cli(archive.home, "keys", "--json").output)["files_of_keys_not_here"] == {lost.id: 1}
     done = cli(archive.home, "keys", "rotate", "archive")
     assert done.exit_code == 1
     said = " ".join(done.output.split())
@@ -542,3 +558,48 @@ def test_who_made_a_key_is_in_its_file_and_in_the_ledger(archive: Archive) -> No
         assert json.loads(detail) == {"purpose": "archive", "id": key.id, "account": account()}
     assert cli(archive.home, "keys", "new", "other").exit_code == 1
     assert cli(archive.home, "keys", "rotate", "signing").exit_code == 1
+
+
+# ---- handed out
+
+
+def test_a_pack_hands_out_personal_data_only_to_who_asks_for_it(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    keys.make(home, "archive")
+    keys.make(home, "pseudonym")
+    archive = Archive(home.archive)
+    name = CANARY.decode()
+    votes = text([{"vote_id": f"V{n}", "voted_at": "2026-01-05 08:00:00", "consultation_id": "C1", "participant_hash": name, "is_verified": "true"}
+                  for n in range(60)])  # fmt: skip
+    with writing(home) as store:
+        file = tmp_path / "votes.csv"
+        file.write_text(votes)
+        deliver(archive, Declared(file, "fct_participation", ASTANA, "2026"), TABLES, {})
+        register_pending(store, archive)
+        take_in(store, archive, store.tables["fct_participation"], {})
+        compute(store, only(load_catalogue(), "MGT04-2"), ["2026-12"], today=LATER)
+    publish(home, lambda _: [])
+    words = ["evidence", "MGT04-2", ASTANA, "2026", "--to", str(tmp_path / "pack")]
+    refused = cli(home, *words, "--files")
+    assert refused.exit_code == 1
+    assert "votes.csv (fct_participation, standard)" in " ".join(refused.output.split())
+    assert "--with-personal" in refused.output
+    assert not (tmp_path / "pack").exists()
+    assert cli(home, *words).exit_code == 0
+    assert not (tmp_path / "pack" / "files").exists()
+    given = cli(home, *words, "--files", "--with-personal")
+    assert given.exit_code == 0
+    assert "personal data in the clear: votes.csv" in " ".join(given.output.split())
+    (handed,) = (tmp_path / "pack" / "files").iterdir()
+    assert handed.read_text() == votes
+    readme = (tmp_path / "pack" / "README.md").read_text()
+    assert readme.count(f"`{handed.name[:12]}…`") == 2
+    secrets = [k.secret for p in keys.PURPOSES for k in keys.keys(home, p)]
+    for path in (p for p in home.root.rglob("*") if p.is_file() and p.parent.name != "keys"):
+        whole = path.read_bytes()
+        assert not [s for s in secrets if s in whole or s.hex().encode() in whole or base64.b64encode(s) in whole], path
+        assert not path.is_relative_to(home.archive) or CANARY not in whole
+    keys.file_of(home, "archive").unlink()
+    failed = cli(home, *words, "--files", "--with-personal")
+    assert failed.exit_code == 1
+    assert "archive key" in failed.output

@@ -57,6 +57,19 @@ def test_whose_rights_were_taken_on_stands_beside_it(monkeypatch: pytest.MonkeyP
     assert who.named("") == who.account()["user"]
 
 
+def test_whom_the_kernel_saw_sign_in_stands_there_whatever_the_environment_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note = tmp_path / "loginuid"
+    monkeypatch.setattr(who, "_LOGIN", note)
+    monkeypatch.setenv("SUDO_USER", "aigerim")
+    for content, login in (("4294967295", None), (str(os.getuid()), None), ("", None), ("4000123", "4000123")):
+        note.write_text(content)
+        assert who.account().get("login_user") == login
+    assert who.shown(who.account()).endswith(" for 4000123")
+    assert who.named("") == "4000123"
+
+
 def test_a_user_without_a_name_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "getuid", lambda: 4_000_123)
     assert who.account()["user"] == "4000123"

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from kpi_definitions.documents import DocumentError
-from pipelines.cli.common import HomeOption, JsonOption, app, fail, home_of, out, print_json
+from pipelines.cli.common import HomeOption, JsonOption, app, err, fail, home_of, out, print_json
 from warehouse.keys import PURPOSES, Key, Purpose
 from warehouse.store import Home, StoreError
 
@@ -20,15 +20,23 @@ PurposeArgument = Annotated[str, typer.Argument(help="pseudonym, archive or sign
 
 @commands.callback(invoke_without_command=True)
 def keys(context: typer.Context, as_json: JsonOption = False, home: HomeOption = None) -> None:
-    """Which keys there are: purpose, id, whether it is in force, where it comes from; of signatures the public key. Never a secret."""
+    """Which keys there are: purpose, id, whether it is in force, where it comes from; what needs them. Never a secret.
+
+    Of signatures the public key; of the archive how many files each is needed for, and how many should be encrypted and are not.
+    """
     if context.invoked_subcommand is not None:
         return
+    from connectors.archive import Archive
+    from connectors.intake import sources_of
+    from connectors.rotation import standing
     from warehouse import keys as known
+    from warehouse.contracts import load_tables
 
-    place = home_of(home)
+    place, tables = home_of(home), load_tables()
     try:
         found = {purpose: known.keys(place, purpose) for purpose in PURPOSES}
-    except StoreError as error:
+        files, clear = standing(Archive(place.archive), tables, sources_of(place, tables))
+    except (StoreError, DocumentError, OSError) as error:
         raise fail(error) from None
     rows = [
         {
@@ -37,20 +45,30 @@ def keys(context: typer.Context, as_json: JsonOption = False, home: HomeOption =
             "in_force": key is every[-1],
             "from": _origin(place, key, last=key is every[-1]),
             **({"public_key": _public(key)} if purpose == "signing" else {}),
+            **({"files": files[key.id]} if purpose == "archive" else {}),
         }
         for purpose, every in found.items()
         for key in every
     ]
     if as_json:
-        print_json({"keys": rows})
+        gone = {key_id: n for key_id, n in files.items() if key_id not in {k.id for k in found["archive"]}}
+        print_json({"keys": rows, "files_of_keys_not_here": gone, "files_in_the_clear": clear})
         return
     for row in rows:
         state = "in force" if row["in_force"] else "former"
-        out.print(f"{row['purpose']:<9}  {row['id']}  {state:<8}  {row['from']}", highlight=False, soft_wrap=True)
+        needed = f"   {row['files']:,} files" if "files" in row else ""
+        out.print(
+            f"{row['purpose']:<9}  {row['id']}  {state:<8}  {row['from']}{needed}", highlight=False, soft_wrap=True
+        )
         if row.get("public_key"):
             out.print(str(row["public_key"]).rstrip(), highlight=False, soft_wrap=True, markup=False)
     for purpose in (p for p in PURPOSES if not found[p]):
         out.print(f"{purpose:<9}  none   (qala keys new {purpose})", highlight=False)
+    for key_id, number in files.items():
+        if key_id not in {k.id for k in found["archive"]}:
+            err.print(f"{number:,} archived files need the archive key {key_id}, which is not here", highlight=False)
+    if clear:
+        err.print(f"{clear:,} archived files with personal data lie in the clear; run: qala keys rotate archive", highlight=False)  # fmt: skip
 
 
 @commands.command()
@@ -67,6 +85,8 @@ def new(purpose: PurposeArgument, home: HomeOption = None) -> None:
     except (StoreError, OSError) as error:
         raise fail(error) from None
     out.print(f"{chosen} key {key.id} is in force: {known.file_of(place, chosen)}", highlight=False, soft_wrap=True)
+    if chosen == "signing":
+        out.print(f"give this to whoever verifies:\n{_public(key).rstrip()}", highlight=False, markup=False)
     out.print("keep a copy of that file, apart from the home and its backups: docs/keys.md", highlight=False)
     try:
         with locked(place, seconds=2), opened(place) as store:
