@@ -47,11 +47,11 @@ def check_log(home: Home) -> None:
         now, size = log.stat(), home.warehouse.stat()
     except FileNotFoundError:
         return
-    _checked(home, _sha256(log), now.st_size, size.st_mtime_ns, size.st_size)
+    _checked(home, _digest(log), now.st_size, size.st_mtime_ns, size.st_size)
 
 
 @lru_cache(maxsize=8)
-def _checked(home: Home, sha256: str, *_stamps: int) -> None:
+def _checked(home: Home, _sha256: str, *_stamps: int) -> None:
     wrong = _wrong(home)
     if wrong:
         log = log_of(home.warehouse)
@@ -114,7 +114,7 @@ def note_log(home: Home) -> dict[str, Any] | None:
     if not log.is_file():
         return None
     at = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-    return {"bytes": log.stat().st_size, "sha256": _sha256(log), "found_at": at}
+    return {"bytes": log.stat().st_size, "sha256": _digest(log), "found_at": at}
 
 
 def keep_note(home: Home, note: dict[str, Any]) -> None:
@@ -135,6 +135,6 @@ def forget_notes(home: Home) -> None:
     (home.root / _NOTE).unlink(missing_ok=True)
 
 
-def _sha256(path: Path) -> str:
+def _digest(path: Path) -> str:
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -129,7 +129,9 @@ def publish(home: Home, missing: Callable[[Iterable[str]], Sequence[str]], run_i
         with opened(home, run_id) as store, store.transaction():
             about[home.released_file.name] = hashes[home.released_file.name]
             store.record([("manifest", str(seq), {"sha256": about, "key": anchor.key})])
-    return Release(seq, home.released_file, home.released_file.stat().st_size, int(row[0]), int(row[1]), head, broken, anchor)
+    return Release(
+        seq, home.released_file, home.released_file.stat().st_size, int(row[0]), int(row[1]), head, broken, anchor
+    )
 
 
 def _refuse_foreign(store: Store) -> None:

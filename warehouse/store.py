@@ -337,7 +337,9 @@ def reading(home: Home, *, threads: int | None = None, hardened: bool = True) ->
             harden(con, read_only=True, threads=threads)
         store = Store(con, home)
         _no_objects_of_its_own(store, home.released_file)
-        make_own(con, all_views(store.tables))  # what a view says follows from the code, not from whoever could write the file
+        make_own(
+            con, all_views(store.tables)
+        )  # what a view says follows from the code, not from whoever could write the file
         yield store
     except (duckdb.CatalogException, duckdb.BinderException) as error:
         raise StoreError(
@@ -381,7 +383,11 @@ def _fit(store: Store) -> None:
         found = con.execute("SELECT value FROM registry.setting WHERE name = 'schema'").fetchone()
         if found and found[0] == wanted:
             return
-    from warehouse import fitting, schema, views  # SQLAlchemy: a third of a second that those who only read need not pay
+    from warehouse import (  # SQLAlchemy: a third of a second that those who only read need not pay
+        fitting,
+        schema,
+        views,
+    )
 
     with store.transaction():
         fitting.refuse_older(store, fixed_tables.fixed_columns())

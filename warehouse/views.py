@@ -216,9 +216,14 @@ def falsified(con: duckdb.DuckDBPyConnection) -> list[str]:
     there = {name: sql for _, name, sql in con.execute(_VIEWS).fetchall()}
     tables = con.execute(_TABLES).fetchall()
     wanted = all_views({name for schema, name, _ in tables if schema == "showcase"})
-    schemas = "; ".join(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}" for schema in dict.fromkeys(t[0] for t in tables))
+    schemas = "; ".join(
+        f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}" for schema in dict.fromkeys(t[0] for t in tables)
+    )
     try:
-        spelled = [{name: sql for _, name, sql in one} for one in _written(f"{schemas}; {''.join(sql for _, _, sql in tables)}", wanted)]
+        spelled = [
+            {name: sql for _, name, sql in one}
+            for one in _written(f"{schemas}; {''.join(sql for _, _, sql in tables)}", wanted)
+        ]
     except duckdb.Error as error:
         return [f"tables that the views do not fit ({str(error).splitlines()[0]})"]
     stand = {name for schema, name, _ in tables if schema == "main"}

@@ -46,10 +46,14 @@ def explain(
 def verify(
     head: Annotated[
         list[str] | None,
-        typer.Option("--head", help="Kept elsewhere: SEQUENCE:HASH, a line that qala anchor wrote, or a file of such; may be given again"),
+        typer.Option(
+            "--head",
+            help="Kept elsewhere: SEQUENCE:HASH, a line that qala anchor wrote, or a file of such; may be given again",
+        ),
     ] = None,
     key: Annotated[
-        Path | None, typer.Option("--key", help="Public key (PEM, or base64 of 32 bytes) from elsewhere: signatures are checked")
+        Path | None,
+        typer.Option("--key", help="Public key (PEM, or base64 of 32 bytes) from elsewhere: signatures are checked"),
     ] = None,
     as_json: JsonOption = False,
     home: HomeOption = None,
@@ -90,7 +94,8 @@ def anchor(
         Path | None, typer.Option("--to", help="Append the line to this file; left out: it is printed")
     ] = None,
     public_key: Annotated[
-        Path | None, typer.Option("--public-key", help="Write the public key of signatures to this file, for who verifies")
+        Path | None,
+        typer.Option("--public-key", help="Write the public key of signatures to this file, for who verifies"),
     ] = None,
     home: HomeOption = None,
 ) -> None:
@@ -103,7 +108,9 @@ def anchor(
         if public_key:
             key = keys.needed(place, "signing", "a public key belongs to a signing key")
             public_key.write_text(signing.public_pem(key), encoding="ascii")
-            out.print(f"public key written to {public_key}; give it to who verifies: qala verify --key", highlight=False)
+            out.print(
+                f"public key written to {public_key}; give it to who verifies: qala verify --key", highlight=False
+            )
         if to:
             with to.open("a", encoding="utf-8") as file:
                 file.write(line + "\n")

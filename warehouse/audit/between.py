@@ -56,7 +56,13 @@ def between_home(home: Home, anchors: Sequence[Anchor]) -> list[Between]:
 
 def between(store: Store, first: int, last: int) -> Between:
     """What was entered after ledger row `first`, up to `last`; titles without anything are left out."""
-    columns = {"span": "seq", "decided": "loaded_seq", "begun": "valid_from_seq", "opened": "opened_seq", "closed": "closed_seq"}
+    columns = {
+        "span": "seq",
+        "decided": "loaded_seq",
+        "begun": "valid_from_seq",
+        "opened": "opened_seq",
+        "closed": "closed_seq",
+    }
     spans = {name: f"{column} > {int(first)} AND {column} <= {int(last)}" for name, column in columns.items()}
     told = {}
     for title, sql in _TOLD.items():

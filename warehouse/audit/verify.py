@@ -76,11 +76,12 @@ def verify(
         con = duckdb.connect(str(home.released_file), read_only=True)
     except duckdb.Error as error:
         why = f"the released file cannot be opened ({str(error).splitlines()[0]})"
-        return Verified((*found, Difference("release", why, Kind.FILE_CHANGED)), {n: why for n in later if n != 3} | unchecked, None)
+        return Verified(
+            (*found, Difference("release", why, Kind.FILE_CHANGED)), {n: why for n in later if n != 3} | unchecked, None
+        )
     try:
         store = Store(con, home)
-        planted = [d for d in derived.schema_differences(store) if d.message.startswith("function ")]
-        if planted:
+        if planted := derived.functions(con):
             why = "not asked: functions planted in the file may answer in place of DuckDB's own"
             return Verified((*found, *planted), {n: why for n in later if n not in (3, 6)} | unchecked, None)
         con.execute("SET TimeZone = 'UTC'")
@@ -164,9 +165,11 @@ def _beside(
             unchecked[12] = "not asked"
             return
         if later is None:
-            unchecked[12] = "what came after the release is known to the warehouse alone, and it cannot be looked at: nothing was called foreign"
+            unchecked[12] = (
+                "what came after the release is known to the warehouse alone, and it cannot be looked at: nothing was called foreign"
+            )
         for kind, message in archive(store, later):
-            yield Difference("archive", message, Kind(kind))
+            yield Difference("archive", message, Kind[kind])
 
 
 def _continued(store: Store, warehouse: Store, unchecked: dict[int, str]) -> Iterator[Difference]:
@@ -201,11 +204,15 @@ def _ledger(store: Store) -> Iterator[Difference]:
                 yield Difference("ledger", f"rows {expected} to {seq - 1} are missing", Kind.LEDGER_GAP)
             if prev_hash != previous:
                 broken += 1
-                yield Difference("ledger", f"row {seq} ({kind} {subject}) does not follow the row before it", Kind.LEDGER_CHAIN)
+                yield Difference(
+                    "ledger", f"row {seq} ({kind} {subject}) does not follow the row before it", Kind.LEDGER_CHAIN
+                )
             at = epoch + dt.timedelta(microseconds=micros)
             if ledger_hash(seq, at, kind, subject, run_id, detail, prev_hash) != digest:
                 broken += 1
-                yield Difference("ledger", f"row {seq} ({kind} {subject}) was changed: its hash differs", Kind.LEDGER_ROW)
+                yield Difference(
+                    "ledger", f"row {seq} ({kind} {subject}) was changed: its hash differs", Kind.LEDGER_ROW
+                )
             previous, expected = digest, seq + 1
 
 
@@ -235,7 +242,9 @@ SELECT seq, subject FROM audit.ledger WHERE kind = 'received' AND subject NOT IN
         SHOWN
     )
     for seq, subject in lost:
-        yield Difference("deliveries", f"receipt {subject} (ledger row {seq}) has no delivery any more", Kind.DELIVERY_GONE)
+        yield Difference(
+            "deliveries", f"receipt {subject} (ledger row {seq}) has no delivery any more", Kind.DELIVERY_GONE
+        )
 
 
 def _definitions(store: Store) -> Iterator[Difference]:
