@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import hashlib
 import json
 import shutil
 import subprocess
@@ -682,3 +683,49 @@ def test_the_manifest_is_put_in_place_after_its_files(home: Home, monkeypatch: p
     publish(home, Archive(home.archive).missing)
     assert put[-2:] == [STATEMENT, MANIFEST]
     assert set(put[:-2]) == {*EXPORTS, "qala.duckdb", anchors.FILE}
+
+
+# ---- what docs/auditing.md shows with standard tools
+
+
+def test_the_chain_is_checked_in_duckdb_alone_as_the_guide_says(home: Home) -> None:
+    guide = (ROOT / "docs" / "auditing.md").read_text()
+    statements = [s for s in guide.split("```")[1::2] if s.strip().startswith("SELECT count(*) FROM audit.ledger")]
+    (both,) = statements
+    with duckdb.connect(str(home.released_file), read_only=True) as con:
+        assert [con.execute(one).fetchall() for one in both.split(";") if one.strip()] == [[(0,)], [(0,)]]
+    edit(
+        home,
+        "UPDATE audit.ledger SET run_id = 'x' WHERE seq = 2",
+        "UPDATE audit.ledger SET prev_hash = '0' WHERE seq = 4",
+    )
+    with duckdb.connect(str(home.released_file), read_only=True) as con:
+        assert [con.execute(one).fetchall() for one in both.split(";") if one.strip()] == [[(2,)], [(1,)]]
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="no openssl here")
+def test_the_signature_is_checked_by_openssl_as_the_guide_says(outside: Outside, tmp_path: Path) -> None:
+    envelope = json.loads((outside.home.release / STATEMENT).read_text())
+    body = base64.b64decode(envelope["payload"])
+    (tmp_path / "signed").write_bytes(b"DSSEv1 28 application/vnd.in-toto+json %d %b" % (len(body), body))
+    (tmp_path / "payload.sig").write_bytes(base64.b64decode(envelope["signatures"][0]["sig"]))
+    check = [
+        "openssl",
+        "pkeyutl",
+        "-verify",
+        "-pubin",
+        "-inkey",
+        str(outside.key),
+        "-rawin",
+        "-in",
+        "signed",
+        "-sigfile",
+        "payload.sig",
+    ]
+    assert subprocess.run(check, check=False, cwd=tmp_path, capture_output=True).returncode == 0  # noqa: S603
+    (tmp_path / "signed").write_bytes(b"DSSEv1 28 application/vnd.in-toto+json %d %b " % (len(body), body))
+    assert subprocess.run(check, check=False, cwd=tmp_path, capture_output=True).returncode == 1  # noqa: S603
+    der = subprocess.run(
+        ["openssl", "pkey", "-pubin", "-in", str(outside.key), "-outform", "DER"], check=True, capture_output=True
+    ).stdout  # noqa: S603, S607
+    assert envelope["signatures"][0]["keyid"] == hashlib.sha256(der).hexdigest()
