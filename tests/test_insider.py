@@ -24,17 +24,19 @@ from typer.testing import CliRunner
 
 from connectors.accounted import accounted
 from connectors.archive import Archive
+from connectors.deliver import Declared, deliver
+from connectors.intake import register_pending, take_in
 from pipelines.cli import app
-from tests.released import build, edit, overwrite, renew
+from tests.released import MONTH, ROWS, SETTLEMENT, build, edit, overwrite, renew
 from warehouse import anchors, keys, signing
 from warehouse.anchors import Anchor
 from warehouse.audit.between import between_home
 from warehouse.audit.differences import Difference, Kind
 from warehouse.audit.verify import verify
-from warehouse.recovery import log_of
+from warehouse.recovery import enter_notes, log_of
 from warehouse.release import EXPORTS, MANIFEST, STATEMENT, export, file_sha256, lineage_gaps, publish
 from warehouse.seal import SEAL_COLUMNS, all_sealed, digests, hash_of_seals, recomputed
-from warehouse.store import NOTHING, Home, Store, StoreError, ledger_hash, looking, reading, writing
+from warehouse.store import NOTHING, Home, Store, StoreError, ledger_hash, locked, looking, reading, writing
 from warehouse.views import VIEWS
 
 ROOT = Path(__file__).parent.parent
@@ -241,6 +243,16 @@ def rewritten(home: Home, *statements: str) -> None:
                     [text, ledger_hash(seq, at, kind, subject, run_id, text, before), seq])  # fmt: skip
 
 
+def relinked(home: Home) -> None:
+    """The link of one row to the one before it changed, and its own hash made to fit."""
+    with duckdb.connect(str(home.released_file), read_only=True) as con:
+        con.execute("SET TimeZone = 'UTC'")
+        query = "SELECT seq, recorded_at, kind, subject, run_id, detail FROM audit.ledger ORDER BY seq DESC LIMIT 1"
+        row = con.execute(query).fetchall()[0]
+    digest = ledger_hash(*row, NOTHING)
+    edit(home, f"UPDATE audit.ledger SET prev_hash = '{NOTHING}', hash = '{digest}' WHERE seq = {row[0]}")
+
+
 RAISED = "UPDATE kpi.value SET value = 100, numerator = denominator, value_low = 100, value_high = 100 WHERE kpi_code = 'MGT02-1' AND sample_size > 9"
 SHOWN = "SELECT 1 AS kpi_code, 2 AS kato, 3 AS period_id, 4 AS gap WHERE false"
 # attack: (what is done, how it is named)
@@ -348,6 +360,8 @@ ATTACKS: dict[str, tuple[Callable[[Home], object], Kind]] = {
     "values put in that no seal covers": (
         lambda h: edit(h, "INSERT INTO kpi.rollup SELECT * REPLACE (1 AS valid_from_seq) FROM kpi.rollup LIMIT 1"), Kind.ROWS_UNSEALED),
     "who ran it edited": (lambda h: edit(h, "UPDATE audit.ledger SET run_id = 'night shift'"), Kind.LEDGER_ROW),
+    "a ledger row that follows another": (
+        relinked, Kind.LEDGER_CHAIN),
     "a ledger row taken out": (lambda h: edit(h, "DELETE FROM audit.ledger WHERE seq = 5"), Kind.LEDGER_GAP),
     "the last ledger rows dropped": (
         lambda h: edit(h, "DELETE FROM audit.ledger WHERE seq > (SELECT max(seq) - 3 FROM audit.ledger)"), Kind.LEDGER_CUT),
@@ -378,7 +392,7 @@ def test_an_attack_is_found_and_named(home: Home, outside: Outside, attack: str)
 
 def test_every_kind_of_difference_is_found_somewhere() -> None:
     elsewhere = {
-        Kind.FILE_MISSING, Kind.FILE_CHANGED, Kind.LEDGER_CHAIN, Kind.RELEASE_OTHER, Kind.VERSION, Kind.VALUE, Kind.BOUNDS, Kind.LINEAGE,
+        Kind.FILE_MISSING, Kind.FILE_CHANGED, Kind.RELEASE_OTHER, Kind.VERSION, Kind.VALUE, Kind.BOUNDS, Kind.LINEAGE,
     }  # fmt: skip
     assert {kind for _, kind in ATTACKS.values()} | elsewhere == set(Kind)
 
@@ -500,7 +514,9 @@ def test_a_planted_log_that_is_none_changes_nothing(home: Home) -> None:
     log_of(home.warehouse).write_bytes(b"not a log" * 100)  # DuckDB takes it for one that was cut at its first entry
     with writing(home) as store:
         assert store.con.execute("FROM audit.ledger ORDER BY seq").fetchall()[: len(before)] == before
-    assert not log_of(home.warehouse).exists()
+    with writing(home) as store, store.transaction():
+        enter_notes(store)
+        assert store.con.execute("SELECT count(*) FROM audit.ledger WHERE kind = 'recovered'").fetchone() == (1,)
     log_of(home.warehouse).symlink_to(home.root / "appeals.csv")
     with pytest.raises(StoreError, match="is a link"), writing(home):
         pass
@@ -645,6 +661,59 @@ def test_gaps_count_in_a_seal() -> None:
             assert len({here, there, nowhere}) == 3, empty
 
 
+def test_what_is_sealed_tells_types_and_borders_apart() -> None:
+    with duckdb.connect() as con:
+
+        def digest(rows: str, names: str = "n, v") -> str:
+            ((_, _, found),) = digests(con, f"SELECT 0 AS grp, * FROM (VALUES {rows}) t({names}) ORDER BY n")
+            return found
+
+        alike = ["(1, 'ab'), (2, 'c')", "(1, 'a'), (2, 'bc')", "(1, 'abc'), (2, '')", "(1, 'c'), (2, 'ab')"]
+        assert len({digest(rows) for rows in alike}) == len(alike)
+        zeros = ["0::BIGINT", "0::DOUBLE", "TIMESTAMP '1970-01-01'", "0::DECIMAL(38, 6)", "0::DECIMAL(38, 2)",
+                 "DATE '1970-01-01'"]  # fmt: skip
+        assert len({digest(f"(1, {zero})") for zero in zeros}) == len(zeros)
+        assert digest("(1, 0)") != digest("(1, 0)", "n, w")
+    seals = [("values", 1, 1, 3, "a"), ("values", 2, 2, 3, "b")]
+    assert hash_of_seals(seals) == hash_of_seals(seals[::-1]) != hash_of_seals(seals[:1])
+
+
+def test_what_came_after_the_release_is_not_called_foreign(home: Home) -> None:
+    """Delivered and loaded, or waiting, and not yet published: the warehouse and its receipt know it."""
+    archive, file = Archive(home.archive), home.root / "later.csv"
+    for day, decided in ((7, True), (8, False)):
+        file.write_text(ROWS.replace("2026-01-05", f"2026-01-0{day}"))
+        with writing(home) as store:
+            deliver(archive, Declared(file, "fct_appeal", SETTLEMENT, MONTH), store.tables, {})
+            if decided:
+                register_pending(store, archive)
+                take_in(store, archive, store.tables["fct_appeal"], {})
+    assert found(home) == []
+    with locked(home):
+        busy = verify(home, archive=partial(accounted, archive=archive))
+    assert busy.differences == ()
+    assert {12, 13} <= set(busy.unchecked)
+
+
+def test_a_signature_of_the_same_key_for_another_purpose_is_none(home: Home, outside: Outside) -> None:
+    key = keys.needed(home, "signing", "test")
+    path = home.release / STATEMENT
+    envelope = json.loads(path.read_text())
+    for kind, body in (
+        ("application/json", base64.b64decode(envelope["payload"])),
+        (
+            signing.PAYLOAD,
+            b'{"_type": "https://in-toto.io/Statement/v1", "predicateType": "https://slsa.dev/provenance/v1", "subject": []}',
+        ),
+        (signing.PAYLOAD, b"no JSON"),
+    ):
+        signatures = [{"keyid": "", "sig": signing.signature(key, kind, body)}]
+        content = {"payload": base64.b64encode(body).decode(), "payloadType": kind, "signatures": signatures}
+        overwrite(path, json.dumps(content))
+        with pytest.raises(signing.SignatureError):
+            signing.opened_envelope(path.read_text(), signing.public_key(outside.key))
+
+
 def test_every_part_of_a_ledger_row_counts_in_its_hash() -> None:
     at = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
     row: dict[str, Any] = {
@@ -725,7 +794,6 @@ def test_the_signature_is_checked_by_openssl_as_the_guide_says(outside: Outside,
     assert subprocess.run(check, check=False, cwd=tmp_path, capture_output=True).returncode == 0  # noqa: S603
     (tmp_path / "signed").write_bytes(b"DSSEv1 28 application/vnd.in-toto+json %d %b " % (len(body), body))
     assert subprocess.run(check, check=False, cwd=tmp_path, capture_output=True).returncode == 1  # noqa: S603
-    der = subprocess.run(
-        ["openssl", "pkey", "-pubin", "-in", str(outside.key), "-outform", "DER"], check=True, capture_output=True
-    ).stdout  # noqa: S603, S607
+    command = ["openssl", "pkey", "-pubin", "-in", str(outside.key), "-outform", "DER"]
+    der = subprocess.run(command, check=True, capture_output=True).stdout  # noqa: S603
     assert envelope["signatures"][0]["keyid"] == hashlib.sha256(der).hexdigest()

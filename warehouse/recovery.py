@@ -118,8 +118,11 @@ def note_log(home: Home) -> dict[str, Any] | None:
 
 
 def keep_note(home: Home, note: dict[str, Any]) -> None:
-    """Write down that a log was applied, until the ledger has it."""
-    with (home.root / _NOTE).open("a", encoding="utf-8") as file:
+    """Write down that a log was applied, until the ledger has it; once, as one without anything in it stays where it is."""
+    path = home.root / _NOTE
+    if path.exists() and note["sha256"] in path.read_text(encoding="utf-8"):
+        return
+    with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(note) + "\n")
 
 
