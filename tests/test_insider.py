@@ -522,6 +522,14 @@ def test_a_planted_log_that_is_none_changes_nothing(home: Home) -> None:
         pass
 
 
+def test_a_log_without_a_warehouse_becomes_none(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    log_of(home.warehouse).write_bytes(b"log")
+    with pytest.raises(StoreError, match="without a warehouse"), writing(home):
+        pass
+    assert not home.warehouse.exists()
+
+
 def test_the_log_of_a_killed_run_goes_through_and_is_entered_with_the_next_release(home: Home) -> None:
     killed_in_a_run(home)
     digest, size = file_sha256(log_of(home.warehouse)), log_of(home.warehouse).stat().st_size

@@ -43,18 +43,27 @@ def check_log(home: Home) -> None:
     log = log_of(home.warehouse)
     if log.is_symlink():
         raise StoreError(f"{log} is a link; qala leaves none. Take it away, and see where it led")
-    try:
-        now, size = log.stat(), home.warehouse.stat()
-    except FileNotFoundError:
+    if not log.exists():
         return
+    if not home.warehouse.exists():
+        raise StoreError(
+            f"{log} lies there without a warehouse, and would become one; take it away, or restore both from a backup"
+        )
+    now, size = log.stat(), home.warehouse.stat()
     _checked(home, _digest(log), now.st_size, size.st_mtime_ns, size.st_size)
 
 
 @lru_cache(maxsize=8)
 def _checked(home: Home, _sha256: str, *_stamps: int) -> None:
-    wrong = _wrong(home)
+    log = log_of(home.warehouse)
+    try:
+        wrong = _wrong(home)
+    except OSError as error:
+        raise StoreError(
+            f"{log} was left by a run that was stopped, and must be tried on a copy before it is applied, which cannot be made in {home.root} "
+            f"({error.strerror or error}); make room there, or let who may write there run qala"
+        ) from error
     if wrong:
-        log = log_of(home.warehouse)
         raise StoreError(
             f"{log} is no log that a run of qala left: with it, {wrong}. Neither it nor {home.warehouse.name} was changed. "
             "Restore both from a backup; or move the log away, and the warehouse is as it was before the log, which a run then goes on from"
