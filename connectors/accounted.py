@@ -39,7 +39,7 @@ def accounted(store: Store, later: Store | None, *, archive: Archive) -> Iterato
     """
     known = _Known(store)
     for text in archive.damaged(sorted(known.contents)):
-        yield "bytes-otherwise", text
+        yield "BYTES", text
     since = _Known(later) if later else None
     yield from _receipts(archive, known, since)
     if since is not None:
@@ -65,26 +65,26 @@ def _receipts(archive: Archive, known: _Known, later: _Known | None) -> Iterator
     for path in sorted((archive.root / "receipts").glob("*/*")):
         if path.suffix != ".json":
             if path.parent.name != "damaged" and not path.name.startswith("."):
-                yield "receipt-foreign", f"{path} is no receipt"
+                yield "RECEIPT_FOREIGN", f"{path} is no receipt"
             continue
         if path.parent.name == "damaged":
             continue  # what it would say was never taken in
         if path.is_symlink() or not path.is_file():
-            yield "receipt-foreign", f"{path} is a link or no file: receipts are files"
+            yield "RECEIPT_FOREIGN", f"{path} is a link or no file: receipts are files"
             continue
         found[path.stem] = path
     for receipt_id, entered in known.deliveries.items():
-        path = found.get(receipt_id)
-        if path is None:
-            yield "receipt-gone", f"the receipt {receipt_id} of {entered[4]} is gone"
-        elif differing := _differing(path, entered):
-            yield "receipt-otherwise", f"receipt {receipt_id} says another {', '.join(differing)} than the ledger"
+        where = found.get(receipt_id)
+        if where is None:
+            yield "RECEIPT_GONE", f"the receipt {receipt_id} of {entered[4]} is gone"
+        elif differing := _differing(where, entered):
+            yield "RECEIPT_CHANGED", f"receipt {receipt_id} says another {', '.join(differing)} than the ledger"
     if later is None:
         return
     entered_ever = {*known.deliveries, *known.withdrawn, *later.deliveries, *later.withdrawn}
     for receipt_id, path in found.items():
         if path.parent.name not in ("pending", "withdrawn") and receipt_id not in entered_ever:
-            yield "receipt-foreign", f"receipt {receipt_id} was put away as decided on, and the ledger does not know it"
+            yield "RECEIPT_FOREIGN", f"receipt {receipt_id} was put away as decided on, and the ledger does not know it"
 
 
 def _differing(path: Path, entered: tuple[Any, ...]) -> list[str]:
@@ -115,12 +115,12 @@ def _foreign_bytes(archive: Archive, known: set[str]) -> Iterator[Told]:
         if path.name.startswith("."):
             continue  # being written, or left by who was killed: swept away
         if path.is_symlink() or not path.is_file():
-            yield "bytes-foreign", f"{path} is a link or no file: the archive keeps files"
+            yield "BYTES_FOREIGN", f"{path} is a link or no file: the archive keeps files"
         elif not _CONTENT.fullmatch(name) or name[:2] != path.parent.name:
-            yield "bytes-foreign", f"{path} has no name that the archive gives"
+            yield "BYTES_FOREIGN", f"{path} has no name that the archive gives"
         elif name not in known and name not in waiting and not _is_correction(archive, name):
             yield (
-                "bytes-foreign",
+                "BYTES_FOREIGN",
                 f"{path} is named by no receipt, delivery or correction; deliver its file, or take it away",
             )
 

@@ -34,6 +34,7 @@ from warehouse.moments import at
 
 PATIENCE = 300  # seconds that a manifest which ends too early may stay as it is; our proposal
 LOCK_SECONDS = 20
+_FOLDERS = ("taking", "done", "refused")
 _SLACK = 2  # seconds by which a file may be younger than the manifest that was to be written after it
 _RECEIPTS = ".receipts.json"
 _GUESSED = ".guessed.json"
@@ -84,6 +85,16 @@ class _Inbox:
     sources: Mapping[tuple[str, str], SourceContract]
 
     def collect(self) -> list[Drop]:
+        for name in _FOLDERS:
+            if (place := self.root / name).is_symlink():
+                return [
+                    Drop(
+                        place,
+                        (),
+                        f"{place} is a link: links are not followed; nothing is taken in while it is there",
+                        waits=True,
+                    )
+                ]
         begun = [p for p in sorted(self.root.glob("taking/*")) if p.is_dir() and not p.is_symlink()]
         drops = [self._safely(p, self._go_on) for folder in begun for p in _manifests(folder)]
         drops += [self._safely(p, self._begin) for p in _manifests(self.root)]
@@ -274,10 +285,12 @@ def _like(folder: Path, name: str) -> Path | None:
 
 def _not_a_file(path: Path) -> str:
     """Why what lies under a name is not read, else nothing."""
-    mode = path.lstat().st_mode
-    if stat.S_ISLNK(mode):
+    found = path.lstat()
+    if stat.S_ISLNK(found.st_mode):
         return "is a link: links are not followed; put the file itself into the inbox"
-    return "" if stat.S_ISREG(mode) else "is no file; put a file into the inbox"
+    if stat.S_ISREG(found.st_mode) and found.st_nlink > 1:
+        return "has another name elsewhere (a hard link), and may be anybody's; put a copy into the inbox"
+    return "" if stat.S_ISREG(found.st_mode) else "is no file; put a file into the inbox"
 
 
 def _beginning(path: Path) -> bytes:

@@ -64,7 +64,9 @@ class Document:
 
 
 def read(path: Path) -> Document:
-    """Read one YAML file. Raises DocumentError on bad syntax or a repeated key."""
+    """Read one YAML file. Raises DocumentError on bad syntax, a repeated key, or a link: what it leads to could be any file."""
+    if path.is_symlink():
+        raise DocumentError([Fault(path, 1, "is a link: links are not followed", "put the file itself there")])
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:

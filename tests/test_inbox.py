@@ -211,6 +211,31 @@ def test_a_manifest_that_is_a_link_or_no_file_is_refused(box: Box, tmp_path: Pat
     assert secret.exists()
 
 
+def test_a_file_with_another_name_elsewhere_is_not_read(box: Box, tmp_path: Path) -> None:
+    secret = tmp_path / "secret.csv"
+    secret.write_text("secret")
+    os.link(secret, box.path / "a.csv")
+    box.manifest(GOOD)
+    (drop,) = box.collect()
+    assert "hard link" in (drop.error or "")
+    assert not (box.home.archive / "sha256").exists(), "nothing was read"
+    assert secret.read_text() == "secret"
+
+
+@pytest.mark.parametrize("name", ["taking", "done", "refused"])
+def test_nothing_is_moved_through_a_link_in_place_of_a_folder_of_the_inbox(box: Box, tmp_path: Path, name: str) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "x").mkdir(parents=True)
+    (elsewhere / "x" / "x.manifest.json").write_text("{}")
+    (box.path / name).symlink_to(elsewhere)
+    box.manifest(GOOD)
+    (drop,) = box.collect()
+    assert drop.waits
+    assert "is a link" in (drop.error or "")
+    assert sorted(p.name for p in elsewhere.rglob("*")) == ["x", "x.manifest.json"]
+    assert box.pending() == []
+
+
 def test_a_pipe_in_place_of_a_file_is_refused(box: Box) -> None:
     os.mkfifo(box.path / "a.csv")
     box.manifest(GOOD)

@@ -5,27 +5,41 @@ An attack renews whatever it can renew (manifest, hashes, modes). It has no anch
 
 from __future__ import annotations
 
+import base64
+import datetime as dt
+import hashlib
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
+from typer.testing import CliRunner
 
 from connectors.accounted import accounted
 from connectors.archive import Archive
-from tests.released import build, edit, overwrite, renew
+from connectors.deliver import Declared, deliver
+from connectors.intake import register_pending, take_in
+from pipelines.cli import app
+from tests.released import MONTH, ROWS, SETTLEMENT, build, edit, overwrite, renew
 from warehouse import anchors, keys, signing
 from warehouse.anchors import Anchor
+from warehouse.audit.between import between_home
 from warehouse.audit.differences import Difference, Kind
 from warehouse.audit.verify import verify
-from warehouse.release import EXPORTS, MANIFEST, STATEMENT, export, file_sha256
-from warehouse.seal import SEAL_COLUMNS, all_sealed, hash_of_seals, recomputed
-from warehouse.store import NOTHING, Home, Store, ledger_hash
+from warehouse.recovery import enter_notes, log_of
+from warehouse.release import EXPORTS, MANIFEST, STATEMENT, export, file_sha256, lineage_gaps, publish
+from warehouse.seal import SEAL_COLUMNS, all_sealed, digests, hash_of_seals, recomputed
+from warehouse.store import NOTHING, Home, Store, StoreError, ledger_hash, locked, looking, reading, writing
 from warehouse.views import VIEWS
+
+ROOT = Path(__file__).parent.parent
 
 
 @dataclass(frozen=True)
@@ -229,6 +243,16 @@ def rewritten(home: Home, *statements: str) -> None:
                     [text, ledger_hash(seq, at, kind, subject, run_id, text, before), seq])  # fmt: skip
 
 
+def relinked(home: Home) -> None:
+    """The link of one row to the one before it changed, and its own hash made to fit."""
+    with duckdb.connect(str(home.released_file), read_only=True) as con:
+        con.execute("SET TimeZone = 'UTC'")
+        query = "SELECT seq, recorded_at, kind, subject, run_id, detail FROM audit.ledger ORDER BY seq DESC LIMIT 1"
+        row = con.execute(query).fetchall()[0]
+    digest = ledger_hash(*row, NOTHING)
+    edit(home, f"UPDATE audit.ledger SET prev_hash = '{NOTHING}', hash = '{digest}' WHERE seq = {row[0]}")
+
+
 RAISED = "UPDATE kpi.value SET value = 100, numerator = denominator, value_low = 100, value_high = 100 WHERE kpi_code = 'MGT02-1' AND sample_size > 9"
 SHOWN = "SELECT 1 AS kpi_code, 2 AS kato, 3 AS period_id, 4 AS gap WHERE false"
 # attack: (what is done, how it is named)
@@ -285,7 +309,7 @@ ATTACKS: dict[str, tuple[Callable[[Home], object], Kind]] = {
     "the description of a view's column": (lambda h: edit(h, "COMMENT ON COLUMN kpi_values.value IS 'in thousands'"), Kind.COMMENT_CHANGED),
     "the description of a table": (lambda h: edit(h, "COMMENT ON TABLE audit.rejected_row IS NULL"), Kind.COMMENT_CHANGED),
     "the description of a view": (lambda h: edit(h, "COMMENT ON VIEW refusals IS 'all accepted'"), Kind.COMMENT_CHANGED),
-    "an export edited": (edited_export("kpi_values.csv", ",calculated,", ",approved,"), Kind.EXPORT_NOT_DERIVED),
+    "an export edited": (edited_export("kpi_values.csv", ",not calculable,", ",calculated,"), Kind.EXPORT_NOT_DERIVED),
     "roll-ups of the export edited": (edited_export("kpi_rollups.csv", "region,", "oblast,"), Kind.EXPORT_NOT_DERIVED),
     "places of the export edited": (edited_export("scorecard.csv", "710000000", "750000000"), Kind.EXPORT_NOT_DERIVED),
     "a passport edited": (edited_export("data_passport.csv", "VARCHAR", "DOUBLE"), Kind.EXPORT_NOT_DERIVED),
@@ -336,6 +360,8 @@ ATTACKS: dict[str, tuple[Callable[[Home], object], Kind]] = {
     "values put in that no seal covers": (
         lambda h: edit(h, "INSERT INTO kpi.rollup SELECT * REPLACE (1 AS valid_from_seq) FROM kpi.rollup LIMIT 1"), Kind.ROWS_UNSEALED),
     "who ran it edited": (lambda h: edit(h, "UPDATE audit.ledger SET run_id = 'night shift'"), Kind.LEDGER_ROW),
+    "a ledger row that follows another": (
+        relinked, Kind.LEDGER_CHAIN),
     "a ledger row taken out": (lambda h: edit(h, "DELETE FROM audit.ledger WHERE seq = 5"), Kind.LEDGER_GAP),
     "the last ledger rows dropped": (
         lambda h: edit(h, "DELETE FROM audit.ledger WHERE seq > (SELECT max(seq) - 3 FROM audit.ledger)"), Kind.LEDGER_CUT),
@@ -366,7 +392,7 @@ def test_an_attack_is_found_and_named(home: Home, outside: Outside, attack: str)
 
 def test_every_kind_of_difference_is_found_somewhere() -> None:
     elsewhere = {
-        Kind.FILE_MISSING, Kind.FILE_CHANGED, Kind.LEDGER_CHAIN, Kind.RELEASE_OTHER, Kind.VERSION, Kind.VALUE, Kind.BOUNDS, Kind.LINEAGE,
+        Kind.FILE_MISSING, Kind.FILE_CHANGED, Kind.RELEASE_OTHER, Kind.VERSION, Kind.VALUE, Kind.BOUNDS, Kind.LINEAGE,
     }  # fmt: skip
     assert {kind for _, kind in ATTACKS.values()} | elsewhere == set(Kind)
 
@@ -377,3 +403,405 @@ def test_who_has_everything_can_forge_everything_but_what_is_outside(home: Home,
     assert found(home) == []
     assert {d.kind for d in found(home, outside, keyed=False)} >= {Kind.LEDGER_REWRITTEN}
     assert {d.kind for d in found(home, outside, anchored=False)} >= {Kind.SIGNATURE_OTHER_CONTENT}
+
+
+def test_what_is_read_follows_from_the_code_whatever_the_views_of_the_file_say(home: Home) -> None:
+    with reading(home) as store:
+        before = store.con.execute("SELECT kpi_code, kato, value FROM latest_values ORDER BY ALL").fetchall()
+    edit(home, view("kpi_values", ("v.value,", "v.value * 1.1 AS value,")))
+    with reading(home) as store:
+        assert store.con.execute("SELECT kpi_code, kato, value FROM latest_values ORDER BY ALL").fetchall() == before
+    assert any(value is not None for *_, value in before)
+
+
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        (view("kpi_values", ("v.value,", "v.value * 1.1 AS value,")), "another view kpi_values"),
+        (f"CREATE OR REPLACE VIEW lineage_gaps AS {SHOWN}", "another view lineage_gaps"),
+        ("DROP VIEW scorecard", "no view scorecard"),
+        ("DROP VIEW incidents; CREATE TABLE incidents AS SELECT 1 AS a", "table incidents in place of a view"),
+        ("CREATE SCHEMA planted", "schema planted"),
+        ("CREATE TABLE kpi.official (a INTEGER)", "table kpi.official"),
+        ("CREATE VIEW official AS FROM kpi_values", "view main.official"),
+        ("CREATE MACRO duckdb_views() AS TABLE FROM system.main.duckdb_views()", "function main.duckdb_views"),
+        ("CREATE SEQUENCE s", "sequence main.s"),
+        ("CREATE TYPE t AS ENUM ('a')", "type main.t"),
+        ("CREATE INDEX i ON kpi.value (kato)", "index kpi.i"),
+    ],
+)
+def test_what_is_falsified_in_the_warehouse_is_not_published(home: Home, statement: str, named: str) -> None:
+    before = {path.name: file_sha256(path) for path in home.release.iterdir()}
+    with duckdb.connect(str(home.warehouse)) as con:
+        con.execute(statement)
+    with pytest.raises(StoreError, match=f"not released, because .* holds what qala never made: .*{named}"):
+        publish(home, Archive(home.archive).missing)
+    assert {path.name: file_sha256(path) for path in home.release.iterdir()} == before
+
+
+def test_blind_lineage_gaps_do_not_let_an_unsound_value_out(home: Home) -> None:
+    """The release asks its own view; who could blind that of the file has blinded nothing."""
+    with duckdb.connect(str(home.warehouse)) as con:
+        con.execute("UPDATE kpi.value SET valid_from_seq = 1 WHERE value IS NOT NULL AND valid_to_seq IS NULL")
+        con.execute(f"CREATE OR REPLACE VIEW lineage_gaps AS {SHOWN}")
+        assert con.execute("FROM lineage_gaps").fetchall() == []
+    with writing(home) as store:
+        assert lineage_gaps(store)
+
+
+# ---- a write-ahead log beside the warehouse
+
+
+def log_left(home: Home, *statements: str) -> None:
+    """Write to a home's warehouse and die before the log is put into the file."""
+    code = f"""
+import os, sys, duckdb
+con = duckdb.connect(sys.argv[1])
+con.execute("SET TimeZone = 'UTC'")
+for statement in {statements!r}:
+    con.execute(statement)
+os._exit(9)
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(home.warehouse)], check=False)  # noqa: S603
+    assert done.returncode == 9
+    assert log_of(home.warehouse).stat().st_size > 0
+
+
+def killed_in_a_run(home: Home) -> None:
+    code = """
+import os, sys
+from pathlib import Path
+from warehouse.store import Home, writing
+with writing(Home(Path(sys.argv[1]))) as store:
+    with store.transaction():
+        store.record([("test", "before the kill", {})])
+    os._exit(9)
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(home.root)], check=False, cwd=ROOT)  # noqa: S603
+    assert done.returncode == 9
+    assert log_of(home.warehouse).stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        (RAISED, r"values, ledger row .*computed MGT02-1.*: changed since"),
+        (view("kpi_values", ("v.value,", "v.value * 1.1 AS value,")), "another view kpi_values"),
+        ("CREATE MACRO sum(a) AS 42", "function main.sum"),
+        ("CREATE TABLE kpi.official (a INTEGER)", "table kpi.official"),
+        ("DELETE FROM audit.ledger WHERE seq > 9", "ledger row [0-9]+ is no longer what it was"),
+        ("DELETE FROM audit.incident", "incidents"),
+        ("UPDATE audit.delivery SET sha256 = repeat('0', 64)", "what was received is recorded otherwise"),
+        ("DROP SCHEMA audit CASCADE", "the ledger is gone"),
+        ("UPDATE registry.settlement SET item7_group = 'district'", "registry.settlement is not what was entered"),
+    ],
+)
+@pytest.mark.parametrize("opening", [writing, looking])
+def test_a_planted_log_is_not_applied(home: Home, statement: str, said: str, opening: Any) -> None:
+    log_left(home, statement)
+    files = (home.warehouse, log_of(home.warehouse))
+    before = [file_sha256(path) for path in files]
+    with pytest.raises(StoreError, match=f"no log that a run of qala left: with it, .*{said}"), opening(home):
+        pass
+    assert [file_sha256(path) for path in files] == before
+    assert not list(home.root.glob(".recovering-*"))
+    assert Kind.WAREHOUSE in {d.kind for d in found(home)}
+
+
+def test_a_planted_log_that_is_none_changes_nothing(home: Home) -> None:
+    with reading(home) as store:
+        before = store.con.execute("FROM audit.ledger ORDER BY seq").fetchall()
+    log_of(home.warehouse).write_bytes(b"not a log" * 100)  # DuckDB takes it for one that was cut at its first entry
+    with writing(home) as store:
+        assert store.con.execute("FROM audit.ledger ORDER BY seq").fetchall()[: len(before)] == before
+    with writing(home) as store, store.transaction():
+        enter_notes(store)
+        assert store.con.execute("SELECT count(*) FROM audit.ledger WHERE kind = 'recovered'").fetchone() == (1,)
+    log_of(home.warehouse).symlink_to(home.root / "appeals.csv")
+    with pytest.raises(StoreError, match="is a link"), writing(home):
+        pass
+
+
+def test_a_log_without_a_warehouse_becomes_none(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    log_of(home.warehouse).write_bytes(b"log")
+    with pytest.raises(StoreError, match="without a warehouse"), writing(home):
+        pass
+    assert not home.warehouse.exists()
+
+
+def test_the_log_of_a_killed_run_goes_through_and_is_entered_with_the_next_release(home: Home) -> None:
+    killed_in_a_run(home)
+    digest, size = file_sha256(log_of(home.warehouse)), log_of(home.warehouse).stat().st_size
+    with looking(home) as store:
+        assert store.con.execute("SELECT kind FROM audit.ledger ORDER BY seq DESC LIMIT 1").fetchone() == ("test",)
+    with writing(home) as store:
+        assert store.con.execute("SELECT kind FROM audit.ledger ORDER BY seq DESC LIMIT 1").fetchone() == ("test",)
+    publish(home, Archive(home.archive).missing)
+    with reading(home) as store:
+        rows = store.con.execute("SELECT detail FROM audit.ledger WHERE kind = 'recovered'").fetchall()
+    entered = [json.loads(detail) for (detail,) in rows]
+    assert [(one["bytes"], one["sha256"]) for one in entered] == [(size, digest)]
+    publish(home, Archive(home.archive).missing)
+    with reading(home) as store:
+        assert store.con.execute("SELECT count(*) FROM audit.ledger WHERE kind = 'recovered'").fetchone() == (1,)
+
+
+def test_a_log_beside_the_release_is_applied_by_nobody(home: Home) -> None:
+    overwrite(log_of(home.released_file), b"log")
+    with pytest.raises(StoreError, match="does not belong there"), reading(home):
+        pass
+    with pytest.raises(StoreError, match="does not belong there"):
+        publish(home, Archive(home.archive).missing)
+
+
+# ---- anchors
+
+
+def test_two_anchors_tell_what_happened_between(outside: Outside) -> None:
+    first, second = outside.anchors
+    told = between_home(outside.home, [second, first])
+    assert [(one.first, one.last) for one in told] == [(first.seq, second.seq)]
+    (one,) = told
+    assert dict(one.told["deliveries"]) == {"fct_appeal loaded": "1 deliveries, 42 rows accepted, 1 rejected"}
+    assert dict(one.told["ledger rows"])["released"] == f"1 rows, the last {second.seq}"
+    assert set(dict(one.told["values"])) == {"MGT02-1", "MGT02-2"}
+    assert "incidents closed" in one.told
+    assert len(one.told["assessments"]) == 3
+
+
+def test_an_anchor_of_another_file_is_named(outside: Outside) -> None:
+    for one in outside.anchors:
+        other = replace(one, file="0" * 64)
+        public = signing.public_key(outside.key)
+        kinds = {d.kind for d in verify(outside.home, [other], public).differences}
+        assert kinds == {Kind.RELEASE_OTHER, Kind.SIGNATURE_OTHER_KEY}
+
+
+def test_an_anchor_is_read_as_it_was_printed_mailed_or_typed(outside: Outside, tmp_path: Path) -> None:
+    first, second = outside.anchors
+    file = tmp_path / "anchors.txt"
+    file.write_text(f"{first.line}\n\n{second.line}\n")
+    assert anchors.read(str(file)) == [first, second]
+    assert anchors.read(first.line.replace(" ", "\t ").replace("\n", "")) == [first]
+    assert anchors.read(f"{first.seq}:{first.head}") == [Anchor(first.seq, first.head)]
+    for wrong in ("", "12", "12:abc", first.line[:-3] + "!", f"{first.line} and more", str(tmp_path / "none")):
+        with pytest.raises(StoreError, match="anchor"):
+            anchors.read(wrong)
+
+
+def test_the_command_line_anchors_and_verifies(outside: Outside, tmp_path: Path) -> None:
+    cli, home, file = CliRunner(), str(outside.home.root), tmp_path / "anchors.txt"
+    key = tmp_path / "key.pem"
+    assert cli.invoke(app, ["anchor", "--home", home, "--to", str(file), "--public-key", str(key)]).exit_code == 0
+    assert file.read_text() == outside.anchors[1].line + "\n"
+    assert key.read_text() == outside.key.read_text()
+    done = cli.invoke(
+        app,
+        ["verify", "--home", home, "--head", str(file), "--head", outside.anchors[0].line, "--key", str(key), "--json"],
+    )
+    answer = json.loads(done.output)
+    assert done.exit_code == 0, answer
+    assert {one["number"]: one["held"] for one in answer["established"]} == dict.fromkeys(range(1, 14), True)
+    assert answer["between"][0]["after"] == outside.anchors[0].seq
+    assert cli.invoke(app, ["anchor", "--home", home]).output.strip() == outside.anchors[1].line
+    other = tmp_path / "other.pem"
+    other.write_text(signing.public_pem(keys.Key.of("signing", b"y" * 32)))
+    done = cli.invoke(app, ["verify", "--home", home, "--key", str(other)])
+    assert (done.exit_code, "signature-other-key" in done.output.replace("\n", "")) == (1, True)
+    done = cli.invoke(app, ["verify", "--home", home, "--key", str(file)])
+    assert (done.exit_code, "no Ed25519 public key" in done.output.replace("\n", " ")) == (1, True)
+
+
+def test_a_public_key_is_read_as_pem_or_as_base64(outside: Outside, tmp_path: Path) -> None:
+    public = signing.public_key(outside.key)
+    bare = tmp_path / "key.txt"
+    bare.write_bytes(base64.b64encode(public.public_bytes_raw()) + b"\n")
+    assert signing.key_id(signing.public_key(bare)) == signing.key_id(public)
+
+
+def test_what_is_signed_binds_the_type() -> None:
+    """The example of the protocol: secure-systems-lab/dsse, protocol.md."""
+    assert (
+        signing.encoded("http://example.com/HelloWorld", b"hello world")
+        == b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
+    )
+    key = keys.Key.of("signing", b"z" * 32)
+    public = signing.private_key(key).public_key()
+    signature = signing.signature(key, "a", b"content")
+    assert signing.signed_by(public, "a", b"content", signature)
+    assert signing.signed_by(public, "a", b"content", signature.replace("+", "-").replace("/", "_"))
+    assert not signing.signed_by(public, "b", b"content", signature)
+    assert not signing.signed_by(public, "a", b"content ", signature)
+
+
+def test_a_release_of_another_version_is_said_to_be_that(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Store, "fingerprint", "f" * 64)
+    found_now = verify(home)
+    assert {d.kind for d in found_now.differences} == {Kind.VERSION}
+    assert {6, 7} <= set(found_now.unchecked)
+
+
+# ---- changes in the code that no test noticed once (each is a mutation that must be seen)
+
+
+def test_gaps_count_in_a_seal() -> None:
+    """A gap and what stands where there is none (0, an empty text, false) are two things, for every kind of column, and so is where it is."""
+    with duckdb.connect() as con:
+
+        def digest(rows: str) -> str:
+            ((_, _, found),) = digests(con, f"SELECT 0 AS grp, * FROM (VALUES {rows}) t(n, v) ORDER BY n")
+            return found
+
+        for empty in (
+            "0",
+            "0.0::DOUBLE",
+            "0.00::DECIMAL(38, 6)",
+            "''",
+            "false",
+            "DATE '1970-01-01'",
+            "TIMESTAMP '1970-01-01'",
+        ):
+            kind = f"CAST(NULL AS {con.execute(f'SELECT typeof({empty})').fetchall()[0][0]})"
+            here, there, nowhere = (
+                digest(f"(1, {a}), (2, {b}), (3, {empty})") for a, b in ((kind, empty), (empty, kind), (empty, empty))
+            )
+            assert len({here, there, nowhere}) == 3, empty
+
+
+def test_what_is_sealed_tells_types_and_borders_apart() -> None:
+    with duckdb.connect() as con:
+
+        def digest(rows: str, names: str = "n, v") -> str:
+            ((_, _, found),) = digests(con, f"SELECT 0 AS grp, * FROM (VALUES {rows}) t({names}) ORDER BY n")
+            return found
+
+        alike = ["(1, 'ab'), (2, 'c')", "(1, 'a'), (2, 'bc')", "(1, 'abc'), (2, '')", "(1, 'c'), (2, 'ab')"]
+        assert len({digest(rows) for rows in alike}) == len(alike)
+        zeros = ["0::BIGINT", "0::DOUBLE", "TIMESTAMP '1970-01-01'", "0::DECIMAL(38, 6)", "0::DECIMAL(38, 2)",
+                 "DATE '1970-01-01'"]  # fmt: skip
+        assert len({digest(f"(1, {zero})") for zero in zeros}) == len(zeros)
+        assert digest("(1, 0)") != digest("(1, 0)", "n, w")
+    seals = [("values", 1, 1, 3, "a"), ("values", 2, 2, 3, "b")]
+    assert hash_of_seals(seals) == hash_of_seals(seals[::-1]) != hash_of_seals(seals[:1])
+
+
+def test_what_came_after_the_release_is_not_called_foreign(home: Home) -> None:
+    """Delivered and loaded, or waiting, and not yet published: the warehouse and its receipt know it."""
+    archive, file = Archive(home.archive), home.root / "later.csv"
+    for day, decided in ((7, True), (8, False)):
+        file.write_text(ROWS.replace("2026-01-05", f"2026-01-0{day}"))
+        with writing(home) as store:
+            deliver(archive, Declared(file, "fct_appeal", SETTLEMENT, MONTH), store.tables, {})
+            if decided:
+                register_pending(store, archive)
+                take_in(store, archive, store.tables["fct_appeal"], {})
+    assert found(home) == []
+    with locked(home):
+        busy = verify(home, archive=partial(accounted, archive=archive))
+    assert busy.differences == ()
+    assert {12, 13} <= set(busy.unchecked)
+
+
+def test_a_signature_of_the_same_key_for_another_purpose_is_none(home: Home, outside: Outside) -> None:
+    key = keys.needed(home, "signing", "test")
+    path = home.release / STATEMENT
+    envelope = json.loads(path.read_text())
+    for kind, body in (
+        ("application/json", base64.b64decode(envelope["payload"])),
+        (
+            signing.PAYLOAD,
+            b'{"_type": "https://in-toto.io/Statement/v1", "predicateType": "https://slsa.dev/provenance/v1", "subject": []}',
+        ),
+        (signing.PAYLOAD, b"no JSON"),
+    ):
+        signatures = [{"keyid": "", "sig": signing.signature(key, kind, body)}]
+        content = {"payload": base64.b64encode(body).decode(), "payloadType": kind, "signatures": signatures}
+        overwrite(path, json.dumps(content))
+        with pytest.raises(signing.SignatureError):
+            signing.opened_envelope(path.read_text(), signing.public_key(outside.key))
+
+
+def test_every_part_of_a_ledger_row_counts_in_its_hash() -> None:
+    at = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    row: dict[str, Any] = {
+        "seq": 1,
+        "at": at,
+        "kind": "k",
+        "subject": "s",
+        "run_id": "r",
+        "detail": "{}",
+        "previous": NOTHING,
+    }
+    other = {
+        "seq": 2,
+        "at": at + dt.timedelta(microseconds=1),
+        "kind": "l",
+        "subject": "t",
+        "run_id": None,
+        "detail": "{ }",
+        "previous": "1" * 64,
+    }
+    hashes = {ledger_hash(**row), *(ledger_hash(**row | {name: value}) for name, value in other.items())}
+    assert len(hashes) == 1 + len(row)
+
+
+def test_the_manifest_is_put_in_place_after_its_files(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who reads the manifest finds the files it names: it comes last, its signature just before it."""
+    put: list[str] = []
+    replace_file = Path.replace
+
+    def noted(self: Path, target: Path) -> Path:
+        if Path(target).parent == home.release:
+            put.append(Path(target).name)
+        return replace_file(self, target)
+
+    monkeypatch.setattr(Path, "replace", noted)
+    publish(home, Archive(home.archive).missing)
+    assert put[-2:] == [STATEMENT, MANIFEST]
+    assert set(put[:-2]) == {*EXPORTS, "qala.duckdb", anchors.FILE}
+
+
+# ---- what docs/auditing.md shows with standard tools
+
+
+def test_the_chain_is_checked_in_duckdb_alone_as_the_guide_says(home: Home) -> None:
+    guide = (ROOT / "docs" / "auditing.md").read_text()
+    statements = [s for s in guide.split("```")[1::2] if s.strip().startswith("SELECT count(*) FROM audit.ledger")]
+    (both,) = statements
+    with duckdb.connect(str(home.released_file), read_only=True) as con:
+        assert [con.execute(one).fetchall() for one in both.split(";") if one.strip()] == [[(0,)], [(0,)]]
+    edit(
+        home,
+        "UPDATE audit.ledger SET run_id = 'x' WHERE seq = 2",
+        "UPDATE audit.ledger SET prev_hash = '0' WHERE seq = 4",
+    )
+    with duckdb.connect(str(home.released_file), read_only=True) as con:
+        assert [con.execute(one).fetchall() for one in both.split(";") if one.strip()] == [[(2,)], [(1,)]]
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="no openssl here")
+def test_the_signature_is_checked_by_openssl_as_the_guide_says(outside: Outside, tmp_path: Path) -> None:
+    envelope = json.loads((outside.home.release / STATEMENT).read_text())
+    body = base64.b64decode(envelope["payload"])
+    (tmp_path / "signed").write_bytes(b"DSSEv1 28 application/vnd.in-toto+json %d %b" % (len(body), body))
+    (tmp_path / "payload.sig").write_bytes(base64.b64decode(envelope["signatures"][0]["sig"]))
+    check = [
+        "openssl",
+        "pkeyutl",
+        "-verify",
+        "-pubin",
+        "-inkey",
+        str(outside.key),
+        "-rawin",
+        "-in",
+        "signed",
+        "-sigfile",
+        "payload.sig",
+    ]
+    assert subprocess.run(check, check=False, cwd=tmp_path, capture_output=True).returncode == 0  # noqa: S603
+    (tmp_path / "signed").write_bytes(b"DSSEv1 28 application/vnd.in-toto+json %d %b " % (len(body), body))
+    assert subprocess.run(check, check=False, cwd=tmp_path, capture_output=True).returncode == 1  # noqa: S603
+    command = ["openssl", "pkey", "-pubin", "-in", str(outside.key), "-outform", "DER"]
+    der = subprocess.run(command, check=True, capture_output=True).stdout  # noqa: S603
+    assert envelope["signatures"][0]["keyid"] == hashlib.sha256(der).hexdigest()

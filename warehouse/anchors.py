@@ -77,15 +77,15 @@ def of_release(home: Home) -> Anchor:
 
 def read(given: str) -> list[Anchor]:
     """Anchors of SEQUENCE:HASH, of a line as `qala anchor` prints it, or of a file of such lines. Raises StoreError."""
-    path = Path(given)
+    path, text = Path(given), given
     try:
-        known = len(given) < 1000 and path.is_file()
-        text = path.read_text(encoding="utf-8") if known else given
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{path} cannot be read as a file of anchors ({error})") from None
+        if not any(shape.fullmatch(" ".join(given.split())) for shape in (_LINE, _BARE)) and path.is_file():
+            text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:  # too long for a name, or no text
+        raise StoreError(f"{given[:200]!r} is no anchor, and no file of anchors ({error})") from None
     found = [_read(line, given) for line in text.splitlines() if line.strip()]
     if not found:
-        raise StoreError(f"there is no anchor in {given!r}")
+        raise StoreError(f"there is no anchor in {given[:200]!r}")
     return found
 
 
@@ -96,5 +96,5 @@ def _read(line: str, given: str) -> Anchor:
         parts: dict[str, Any] = {name: value or "" for name, value in match.groupdict().items()}
         return Anchor(**parts | {"seq": int(parts["seq"])})
     raise StoreError(
-        f"{given!r} is no ledger head: write SEQUENCE:HASH as qala verify printed it, or a line or a file that qala anchor wrote"
+        f"{given[:200]!r} is no ledger head, and no anchor: write SEQUENCE:HASH as qala verify printed it, or a line or a file that qala anchor wrote"
     )

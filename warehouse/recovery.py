@@ -43,18 +43,27 @@ def check_log(home: Home) -> None:
     log = log_of(home.warehouse)
     if log.is_symlink():
         raise StoreError(f"{log} is a link; qala leaves none. Take it away, and see where it led")
-    try:
-        now, size = log.stat(), home.warehouse.stat()
-    except FileNotFoundError:
+    if not log.exists():
         return
-    _checked(home, _sha256(log), now.st_size, size.st_mtime_ns, size.st_size)
+    if not home.warehouse.exists():
+        raise StoreError(
+            f"{log} lies there without a warehouse, and would become one; take it away, or restore both from a backup"
+        )
+    now, size = log.stat(), home.warehouse.stat()
+    _checked(home, _digest(log), now.st_size, size.st_mtime_ns, size.st_size)
 
 
 @lru_cache(maxsize=8)
 def _checked(home: Home, _sha256: str, *_stamps: int) -> None:
-    wrong = _wrong(home)
+    log = log_of(home.warehouse)
+    try:
+        wrong = _wrong(home)
+    except OSError as error:
+        raise StoreError(
+            f"{log} was left by a run that was stopped, and must be tried on a copy before it is applied, which cannot be made in {home.root} "
+            f"({error.strerror or error}); make room there, or let who may write there run qala"
+        ) from error
     if wrong:
-        log = log_of(home.warehouse)
         raise StoreError(
             f"{log} is no log that a run of qala left: with it, {wrong}. Neither it nor {home.warehouse.name} was changed. "
             "Restore both from a backup; or move the log away, and the warehouse is as it was before the log, which a run then goes on from"
@@ -114,12 +123,15 @@ def note_log(home: Home) -> dict[str, Any] | None:
     if not log.is_file():
         return None
     at = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-    return {"bytes": log.stat().st_size, "sha256": _sha256(log), "found_at": at}
+    return {"bytes": log.stat().st_size, "sha256": _digest(log), "found_at": at}
 
 
 def keep_note(home: Home, note: dict[str, Any]) -> None:
-    """Write down that a log was applied, until the ledger has it."""
-    with (home.root / _NOTE).open("a", encoding="utf-8") as file:
+    """Write down that a log was applied, until the ledger has it; once, as one without anything in it stays where it is."""
+    path = home.root / _NOTE
+    if path.exists() and note["sha256"] in path.read_text(encoding="utf-8"):
+        return
+    with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(note) + "\n")
 
 
@@ -135,6 +147,6 @@ def forget_notes(home: Home) -> None:
     (home.root / _NOTE).unlink(missing_ok=True)
 
 
-def _sha256(path: Path) -> str:
+def _digest(path: Path) -> str:
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -415,11 +415,11 @@ def _fit(store: Store, entries: Entries = ()) -> None:
         found = con.execute("SELECT value FROM registry.setting WHERE name = 'schema'").fetchone()
         if found and found[0] == wanted:
             return
-    from warehouse import (
+    from warehouse import (  # SQLAlchemy: a third of a second that those who only read need not pay
         fitting,
         schema,
         views,
-    )  # SQLAlchemy: a third of a second that those who only read need not pay
+    )
 
     with store.transaction():
         fitting.refuse_older(store)

@@ -5,8 +5,10 @@ Nothing here opens the released file, except through a connection that is given.
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from warehouse import anchors
@@ -97,7 +99,7 @@ def against_ledger(store: Store, manifest: Manifest) -> Iterator[Difference]:
     ).fetchall()
     if not rows:
         return  # said with the ledger: its last rows were dropped
-    kind, detail, _ = rows[0]
+    kind, detail, micros = rows[0]
     if kind != "released":
         said = f"{MANIFEST} names ledger row {manifest['seq']}, which is no release but {kind!r}"
         yield Difference("release", said, Kind.MANIFEST_OTHERWISE)
@@ -123,19 +125,21 @@ def against_ledger(store: Store, manifest: Manifest) -> Iterator[Difference]:
     if newest:
         said = f"the released file has {len(newest)} ledger rows after the one it was released with"
         yield Difference("release", said, Kind.MANIFEST_OTHERWISE)
-    yield from _printed(store, manifest)
+    yield from _printed(store, manifest, dt.datetime.fromtimestamp(0, dt.UTC) + dt.timedelta(microseconds=micros))
 
 
-def _printed(store: Store, manifest: Manifest) -> Iterator[Difference]:
+def _printed(store: Store, manifest: Manifest, at: dt.datetime) -> Iterator[Difference]:
     path = store.home.release / anchors.FILE
+    if not path.is_file():
+        return  # said with the files
     try:
-        (line,) = anchors.read(str(path)) if path.is_file() else ()
+        (line,) = anchors.read(str(path))
     except (StoreError, ValueError):
-        if path.exists():
-            yield Difference("release", f"{anchors.FILE} is no anchor", Kind.MANIFEST_OTHERWISE)
+        yield Difference("release", f"{anchors.FILE} is no anchor", Kind.MANIFEST_OTHERWISE)
         return
-    said = (line.seq, line.head, line.file)
-    if said != (manifest["seq"], manifest["ledger_head"], manifest["sha256"].get(store.home.released_file.name)):
+    file = manifest["sha256"].get(store.home.released_file.name, "")
+    released = Anchor.of(manifest["seq"], manifest["ledger_head"], at, file, None)
+    if replace(line, key="", signature="") != released:
         yield Difference("release", f"{anchors.FILE} says otherwise than {MANIFEST}", Kind.MANIFEST_OTHERWISE)
 
 
