@@ -13,7 +13,7 @@ import duckdb
 
 from connectors.classified import personal_columns
 from connectors.personal import MASK, net, scrub, tells
-from connectors.pseudonyms import MARK, Pseudonyms, normal_form
+from connectors.pseudonyms import DIGITS, MARK, Pseudonyms, normal_form
 from connectors.source_contract import SourceContract
 from warehouse.contracts import Column, Table
 from warehouse.identifiers import normal
@@ -54,7 +54,7 @@ def guarded(
         elif name in table.identifiers:
             made.append(f"{tells(value)} AS {form}")
             if pseudonyms:
-                instead = f"{literal(MARK)} || {pseudonyms.of(name, normal(value))}"
+                instead = f"{literal(MARK)} || left({pseudonyms.of(name, normal(value))}, {DIGITS})"
                 replaced.append(f"CASE WHEN {form} THEN {instead} ELSE {value} END AS {value}")
             else:
                 broken[name] = (IDENTIFIES, form)

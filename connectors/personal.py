@@ -81,11 +81,17 @@ def _found(run: str, sure: bool) -> Iterator[tuple[int, int]]:
                 break
             if size >= 10 and _is_number([g[2] for g in groups[at : end + 1]], plus, sure):
                 best = end + 1
-        if not best and len(groups[at][2]) >= _LONGEST:
+        if not best and _glued(groups[at][2], sure):
             best = at + 1
         if best:
             yield groups[at][0], groups[best - 1][1]
         at = best or at + 1
+
+
+def _glued(digits: str, sure: bool) -> bool:
+    """Whether digits without a break hold more than a number of ours has, or somebody's number among others."""
+    parts = [] if sure else [digits[n : n + 12] for n in range(len(digits) - 11)]
+    return len(digits) >= _LONGEST or any(checked(part) and born(part) for part in parts)
 
 
 def scrubbed(text: str, sure: bool = False) -> str:
@@ -158,32 +164,38 @@ def register(con: duckdb.DuckDBPyConnection) -> None:
     def applied(of: Callable[[str], str]) -> Callable[[Any], Any]:
         return lambda texts: pa.array([None if t is None else of(t) for t in texts.to_pylist()], pa.string())
 
-    known = con.execute("SELECT 1 FROM duckdb_functions() WHERE function_name = ? LIMIT 1", [_SCRUBBED]).fetchall()
-    if not known:
+    try:
+        con.execute(f"SELECT {_SCRUBBED}('')")  # to ask for the list of functions takes a hundred times as long
+    except duckdb.CatalogException:
         for name, of in ((_SCRUBBED, scrubbed), (_NETTED, partial(scrubbed, sure=True)), (_SHAPED, shaped)):
             con.create_function(name, applied(of), ["VARCHAR"], "VARCHAR", type="arrow")  # type: ignore[call-overload]
 
 
-def may_tell(text: str) -> str:
+def _may_tell(text: str, look: str) -> str:
     """Whether a text may hold what gives a person away; few do. SQL."""
-    number = f"(strlen({text}) >= 10 AND regexp_matches({text}, {literal(_LOOK)}))"
+    number = f"(strlen({text}) >= 10 AND regexp_matches({text}, {literal(look)}))"
     other = f"(strlen({text}) > length({text}) AND regexp_matches({text}, {literal(_OTHER_DIGITS)}))"
     return f"(contains({text}, '@') OR contains({text}, '＠') OR {number} OR {other})"
 
 
 def scrub(text: str) -> str:
-    """As `scrubbed`: for what people write, and what is kept of rejected rows. SQL."""
-    return f"CASE WHEN {may_tell(text)} THEN {_SCRUBBED}({text}) ELSE {text} END"
+    """As `scrubbed`: for what people write. SQL."""
+    return f"CASE WHEN {_may_tell(text, _LOOK + '|[0-9]{13}')} THEN {_SCRUBBED}({text}) ELSE {text} END"
+
+
+def scrub_few(text: str) -> str:
+    """As `scrubbed`, where few rows are asked for it: nothing is compiled for all. SQL."""
+    return f"{_SCRUBBED}({text})"
 
 
 def net(text: str) -> str:
     """As `scrubbed` where it is sure: for texts that are codes and names of things. SQL."""
-    return f"CASE WHEN {may_tell(text)} THEN {_NETTED}({text}) ELSE {text} END"
+    return f"CASE WHEN {_may_tell(text, _LOOK)} THEN {_NETTED}({text}) ELSE {text} END"
 
 
 def tells(text: str) -> str:
     """Whether `net` would change a text. SQL."""
-    return f"CASE WHEN {may_tell(text)} THEN {_NETTED}({text}) <> {text} ELSE FALSE END"
+    return f"CASE WHEN {_may_tell(text, _LOOK)} THEN {_NETTED}({text}) <> {text} ELSE FALSE END"
 
 
 def masked(text: str) -> str:

@@ -77,29 +77,41 @@ class Person:
         return [self.iin, self.phone, self.mail, self.name]
 
 
-def needles(people: Iterable[Person]) -> dict[bytes, str]:
-    """What is searched for: everything of them as it was written, without its separators, and its plain hashes."""
-    found: dict[bytes, str] = {}
-    for person in people:
-        for what in person.told():
-            texts = {what, what.casefold(), what.upper()}
-            digits = re.sub("[^0-9]", "", what)
-            if len(digits) > 9:
-                texts |= {
-                    digits,
-                    digits[1:] if len(digits) == 11 else digits,
-                    f"8{digits[1:]}",
-                    f"{digits[:6]} {digits[6:]}",
+class Search:
+    """Looks for people in bytes: as they were written, in other encodings, without separators, and by their plain hashes."""
+
+    def __init__(self, people: Iterable[Person]):
+        self.words, self.numbers, self.hashes = dict[bytes, str](), dict[bytes, str](), dict[bytes, str]()
+        for what in (w for person in people for w in person.told()):
+            digits = re.sub("[^0-9]", "", what) if "@" not in what else ""
+            if digits:
+                self.numbers |= {digits[-10:].encode(): what, digits.encode(): what}
+            else:
+                self.words |= {
+                    form.encode(encoding): what
+                    for form in (what, what.upper(), what.casefold())
+                    for encoding in ("utf-8", "cp1251")
                 }
-            for form in texts:
-                for encoding in ("utf-8", "utf-16-le", "cp1251"):
-                    try:
-                        found[form.encode(encoding)] = what
-                    except UnicodeEncodeError:
-                        continue
-                for algorithm in ("md5", "sha1", "sha256"):
-                    found[hashlib.new(algorithm, form.encode()).hexdigest().encode()] = f"{algorithm} of {what}"
-    return found
+            for form in {what, digits, what.casefold(), f"8{digits[1:]}"} - {""}:
+                self.hashes |= {
+                    hashlib.new(a, form.encode()).hexdigest().encode(): f"{a} of {what}"
+                    for a in ("md5", "sha1", "sha256")
+                }
+        self._words = re.compile(b"|".join(map(re.escape, sorted(self.words, key=len, reverse=True))))
+
+    def __call__(self, content: bytes) -> set[str]:
+        found = set[str]()
+        for layer in (content, content.replace(b"\0", b"")) if b"\0" in content else (content,):
+            found |= {self.words[m] for m in self._words.findall(layer)}
+            for run in re.findall(rb"[0-9](?:[ ()-]{0,2}[0-9]){9,}", layer):
+                found |= self._within(re.sub(rb"[^0-9]", b"", run), self.numbers, (10, 12))
+            for run in set(re.findall(rb"[0-9a-f]{32,}", layer)):
+                found |= self._within(run, self.hashes, (32, 40, 64))
+        return found
+
+    @staticmethod
+    def _within(run: bytes, known: dict[bytes, str], sizes: Iterable[int]) -> set[str]:
+        return {known[w] for size in sizes for n in range(len(run) - size + 1) if (w := run[n : n + size]) in known}
 
 
 def layers(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -122,15 +134,14 @@ def layers(path: Path) -> Iterator[tuple[str, bytes]]:
                 yield name, repr(con.execute(f'SELECT * FROM "{schema}"."{name}"').fetchall()).encode()
 
 
-def hits(places: Iterable[Path], wanted: dict[bytes, str]) -> list[str]:
+def hits(places: Iterable[Path], search: Search) -> list[str]:
     """Where anything is found, as `file (layer): what`."""
-    pattern = re.compile(b"|".join(map(re.escape, sorted(wanted, key=len, reverse=True))))
-    found = []
-    for path in places:
-        names = [("name", str(path).encode())]
-        for layer, content in (*names, *layers(path)):
-            found += sorted({f"{path} ({layer}): {wanted[m]}" for m in set(pattern.findall(content))})
-    return found
+    return [
+        f"{path} ({layer}): {what}"
+        for path in places
+        for layer, content in (("name", str(path).encode()), *layers(path))
+        for what in sorted(search(content))
+    ]
 
 
 def files(*folders: Path) -> list[Path]:
@@ -300,13 +311,13 @@ def test_nobody_gets_out_of_the_archive(
     captured = capfd.readouterr()
     note = tmp_path / "said.txt"
     note.write_text("\n".join([*said, captured.out, captured.err, caplog.text]), encoding="utf-8")
-    wanted = needles(planted.people)
+    search = Search(planted.people)
     everything = [p for p in files(home.root) if home.archive not in p.parents]
     assert {"warehouse.duckdb", "qala.duckdb", "kpi_values.parquet", "lineage.ndjson"} <= {p.name for p in everything}
     assert any("dagster" in p.parts for p in everything)
-    assert hits([*everything, note], wanted) == []
+    assert hits([*everything, note], search) == []
     # the search finds what is there
-    inside = hits(files(home.archive), wanted)
+    inside = hits(files(home.archive), search)
     assert all(
         any(what in hit for hit in inside)
         for person in planted.people[:40]

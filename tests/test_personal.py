@@ -144,8 +144,8 @@ def test_pseudonyms_of_two_columns_do_not_match_and_the_connection_forgets_the_k
 def test_without_a_key_nothing_is_read_and_nothing_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("QALA_PSEUDONYM_KEY")
     desk = Desk(tmp_path)
-    content = text([case(1, IIN)]).replace("who", "person_hash").replace("\n", ",,\n", 2)
-    desk.deliver("fct_social_case", content.replace("opened_at,,", "opened_at,decided_at,decision"))
+    header = "case_id,person_hash,service_group,initiation,opened_at,decided_at,decision"
+    desk.deliver(f"{header}\nC1,{IIN},BENEFIT,PROACTIVE,2026-01-05 10:00:00,,\n", "fct_social_case")
     with desk.open() as store:
         with pytest.raises(MissingKeyError, match=r"person_hash hold personal data.*qala keys new pseudonym"):
             desk.take(store)
@@ -166,7 +166,9 @@ def test_a_new_key_is_told_until_what_stands_is_read_again(tmp_path: Path, monke
     with desk.open() as store:
         for month in ("2026-01", "2026-02"):
             desk.deliver(
-                "fct_social_case", f"{header}\nC{month},{IIN},BENEFIT,PROACTIVE,{month}-05 10:00:00,,\n", period=month
+                f"{header}\nC{month},{IIN},BENEFIT,PROACTIVE,{month}-05 10:00:00,,\n",
+                "fct_social_case",
+                period=month,
             )
             report = desk.take(store)
             told = [f.observed for f in report.findings if f.rule == "personal.key"]
@@ -226,7 +228,7 @@ def test_a_shape_has_no_letters_and_an_error_no_cells() -> None:
     assert shaped(f"Иванов 12 кв, {IIN}") == f"xxxxxx 12 xx, {MASK}"
     said = f"Conversion Error: Could not convert string 'O'Brien {IIN}' to INT32 when casting\nsecond line"
     assert harmless(said) == "Conversion Error: Could not convert string … to INT32 when casting"
-    assert harmless(f"Type INT64 with value {IIN} can't be cast") == "Type INT64 with value …"
+    assert harmless(f"Type INT64 with value {IIN} can't be cast") == f"Type INT64 with value {MASK} can…"
 
 
 def test_a_text_column_is_never_taken_with_a_person_in_it_unseen(tmp_path: Path) -> None:
@@ -234,7 +236,7 @@ def test_a_text_column_is_never_taken_with_a_person_in_it_unseen(tmp_path: Path)
     rows = [appeal(n) for n in range(30)]
     rows[1] |= {"category": f"позвонить 8 701 999 00 17 или {OTHER}"}
     rows[2] |= {"appeal_id": IIN}
-    desk.deliver("fct_appeal", text(rows))
+    desk.deliver(text(rows), table="fct_appeal")
     with desk.open() as store:
         report = desk.take(store)
         (found,) = [f for f in report.findings if f.rule == "personal.found"]
@@ -245,7 +247,7 @@ def test_a_text_column_is_never_taken_with_a_person_in_it_unseen(tmp_path: Path)
         (one,) = query(store, "SELECT appeal_id FROM showcase.fct_appeal WHERE appeal_id LIKE 'pseudonym-%'")
         key = keys.needed(desk.home, "pseudonym", "")
         assert one[0].endswith(
-            hmac.new(key.derived("domain fct_appeal.appeal_id"), IIN.encode(), hashlib.sha256).hexdigest()
+            hmac.new(key.derived("domain fct_appeal.appeal_id"), IIN.encode(), hashlib.sha256).hexdigest()[:40]
         )
 
 
@@ -254,7 +256,7 @@ def test_an_identifier_that_is_a_person_is_rejected_where_there_is_no_key(
 ) -> None:
     monkeypatch.delenv("QALA_PSEUDONYM_KEY")
     desk = Desk(tmp_path)
-    desk.deliver("fct_appeal", text([*(appeal(n) for n in range(30)), appeal(1) | {"appeal_id": IIN}]))
+    desk.deliver(text([*(appeal(n) for n in range(30)), appeal(1) | {"appeal_id": IIN}]), table="fct_appeal")
     with desk.open() as store:
         desk.take(store)
         rows = query(store, "SELECT rule, raw FROM audit.rejected_row")
@@ -325,7 +327,7 @@ def test_a_name_in_a_header_is_shown_if_somebody_declared_it_or_nearly() -> None
 
 def test_the_warehouse_knows_a_file_by_its_safe_name_and_the_receipt_by_its_own(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
-    receipt = desk.deliver("fct_appeal", text([appeal(1)]), name=f"Иванов {IIN}.csv")
+    receipt = desk.deliver(text([appeal(1)]), name=f"Иванов {IIN}.csv", table="fct_appeal")
     assert receipt.file_name == f"Иванов {IIN}.csv"
     with desk.open() as store:
         desk.take(store)
