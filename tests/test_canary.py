@@ -18,7 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
-from intake_support import ASTANA, appeal, contract_text, text
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from intake_support import ASTANA, Desk, appeal, contract_text, text
 from typer.testing import CliRunner
 
 from connectors.archive import Archive
@@ -167,9 +169,9 @@ class Planted:
         self.home, self.outbox, self.people = Home(root / "home"), root / "outbox", list[Person]()
         self.outbox.mkdir(parents=True)
         self.home.contracts.mkdir(parents=True)
-        settings = {"otherHeaders": "ignore", "personalHeaders": "[ФИО, Телефон]"}
-        self._contract("social", contract_text("social", "fct_social_case", CASES, settings=settings))
-        self._contract("calls", contract_text("calls", "fct_appeal", APPEALS, settings=settings))
+        said = {"otherHeaders": "ignore", "personalHeaders": "[ФИО, Телефон]"}
+        self._contract("social", contract_text("social", "fct_social_case", CASES, settings=said))
+        self._contract("calls", contract_text("calls", "fct_appeal", APPEALS, settings=said))
 
     def _contract(self, name: str, content: str) -> None:
         (self.home.contracts / f"{name}.odcs.yaml").write_text(content, encoding="utf-8")
@@ -324,3 +326,38 @@ def test_nobody_gets_out_of_the_archive(
         for what in (person.iin, person.phone, person.name)
     )
     assert not list(home.scratch.iterdir())
+
+
+GOOD = ("C{n}", "", "BENEFIT", "PROACTIVE", "2026-01-05 10:00:00", "", "")
+NAMES_HIDDEN = (1, 2, 3, 4, 5, 6)  # columns in which a name never passes for what they hold: not the identifier
+
+
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_nobody_gets_out_wherever_people_stand(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
+    planted = Planted(tmp_path_factory.mktemp("somewhere"))
+    lines = []
+    for n in range(data.draw(st.integers(1, 12))):
+        row = [cell.format(n=n) for cell in GOOD]
+        one = planted.somebody()
+        for place in data.draw(st.sets(st.integers(0, 6), max_size=4)):
+            what = data.draw(st.sampled_from(one.told() if place in NAMES_HIDDEN else one.told()[:3]))
+            around = data.draw(
+                st.sampled_from(["{}", " {} ", "тел {}", '"{}"', "{};", "{}\udcff" if place in NAMES_HIDDEN else "{}"])
+            )
+            row[place] = around.format(what)
+        cut = data.draw(st.sampled_from([7, 7, 7, 5, 8]))
+        lines.append(",".join([*row, one.name][:cut]))
+    body = "\n".join(["Номер,ИИН,Услуга,Начало,Открыто,ФИО,Телефон", *lines]) + "\n"
+    name = f"{data.draw(st.sampled_from(planted.people[-1].told()))}.csv"
+    planted.deliver("fct_social_case", "social", body.encode("utf-8", "surrogateescape"), name=name.replace("/", ""))
+    desk = Desk(planted.home.root)
+    with desk.open() as store:
+        report = desk.take(store)
+    said = planted.home.root / "said.txt"
+    said.write_text("\n".join(str(o.reason) for o in report.outcomes), encoding="utf-8")
+    assert (
+        hits([p for p in files(planted.home.root) if planted.home.archive not in p.parents], Search(planted.people))
+        == []
+    )
