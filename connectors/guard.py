@@ -45,9 +45,9 @@ def guarded(
             broken[name] = (f"{name}.identifier", f"({_given(name)} IS NOT NULL AND {value} IS NULL)")
             made.append(f"{value} AS {_given(name)}")
         elif name in unmapped:
-            if column.free_text:
+            if column.free_text or (source and source.free_text):
                 replaced.append(f"CAST(NULL AS VARCHAR) AS {value}")
-        elif column.free_text:
+        elif source and source.free_text:
             replaced.append(f"{scrub(value)} AS {value}")
         elif kind == "none":
             continue

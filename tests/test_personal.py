@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -20,9 +21,11 @@ from hypothesis import strategies as st
 from intake_support import Bench, Desk, appeal, contract_text, query, text
 
 from connectors import personal, scratch
+from connectors.classified import carries_personal
 from connectors.personal import MASK, WITHHELD, checked, harmless, scrubbed, shaped
 from connectors.safe_names import safe_header, safe_name
 from connectors.source_contract import SourceContract
+from kpi_definitions.documents import DocumentError
 from warehouse import keys
 from warehouse.keys import Key, MissingKeyError
 
@@ -262,6 +265,34 @@ def test_an_identifier_that_is_a_person_is_rejected_where_there_is_no_key(
         rows = query(store, "SELECT rule, raw FROM audit.rejected_row")
         assert [rule for rule, _ in rows] == ["personal.identifier"]
         assert IIN not in rows[0][1]
+
+
+@pytest.mark.parametrize(("said", "left"), [("", None), ("drop", None), ("scrub", f"звонить Ивану {MASK}")])
+def test_what_people_write_is_dropped_unless_the_contract_has_it_scrubbed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, said: str, left: str | None
+) -> None:
+    table = bench.table("fct_appeal")
+    columns = tuple(replace(c, free_text=c.name == "category") for c in table.columns)
+    monkeypatch.setitem(bench.store.tables, "fct_appeal", replace(table, columns=columns))
+    own = f", customProperties: [{{property: freeText, value: {said}}}]" if said else ""
+    properties = "".join(f"      - {{name: {n}{own if n == 'category' else ''}}}\n" for n in appeal(1))
+    contract = bench.contract(contract_text(f"texts{said}", "fct_appeal", properties))
+    bench.stage(text([appeal(1, category="звонить Ивану 8 701 999 00 17"), appeal(2, status="?")]), contract=contract)
+    assert bench.accepted("category") == [left]
+    assert ("category" in contract.unmapped(bench.table("fct_appeal"))) == (left is None)
+    assert carries_personal(bench.table("fct_appeal"), contract)
+    if left is None:
+        assert f'"category":"{WITHHELD}"' in bench.raw(2)
+
+
+def test_a_contract_cannot_say_what_means_nothing(bench: Bench) -> None:
+    wrong = "      - {name: case_id, customProperties: [{property: identifier, value: passport}, {property: freeText, value: maybe}]}\n"
+    with pytest.raises(DocumentError) as error:
+        bench.contract(
+            contract_text("wrong", "fct_social_case", wrong, settings={"fileNames": "shown", "personalHeaders": "ФИО"})
+        )
+    for what in ("identifier 'passport'", "freeText 'maybe'", "fileNames 'shown'", "personalHeaders 'ФИО' is no list"):
+        assert what in str(error.value)
 
 
 # --- what is kept of rejected rows ---
