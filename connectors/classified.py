@@ -14,8 +14,10 @@ def personal_columns(table: Table, contract: SourceContract) -> tuple[str, ...]:
 
 def personal_headers(table: Table, contract: SourceContract) -> frozenset[str]:
     """Headers of the extract whose cells are never shown: a personal column or dropped free text is made of them, or none at all."""
-    hidden = {c.name for c in table.columns if c.personal or c.free_text}
-    fed = {header for c in contract.columns if c.name in hidden and not c.scrubbed for header in c.fed_by}
+    hidden = {c.name for c in table.columns if c.personal or c.free_text} | {
+        c.name for c in contract.columns if c.free_text
+    }
+    fed = {header for c in contract.columns if c.name in hidden and c.free_text != "scrub" for header in c.fed_by}
     return frozenset({*fed, *contract.personal_headers})
 
 
@@ -25,5 +27,5 @@ def carries_personal(table: Table, contract: SourceContract) -> bool:
     What people write carries it too, taken or not; so does what a contract declares of headers that it does not take.
     """
     texts = {c.name for c in table.columns if c.free_text}
-    written = any(c.name in texts for c in contract.columns)
+    written = any(c.free_text or c.name in texts for c in contract.columns)
     return bool(personal_columns(table, contract) or contract.personal_headers or written)

@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import duckdb
 from pydantic import BaseModel, Field, ValidationError
 
 from connectors.archive import Archive
+from connectors.personal import scrubbed
 from connectors.reread import again, newest
-from kpi_definitions.documents import Document, DocumentError, Fault, read
+from kpi_definitions.documents import Document, DocumentError, Fault, Where, read
 from warehouse.contracts import Table
 from warehouse.load import Corrected, Finding, Receipt, Store, register, settlements
 from warehouse.sql import literal, quoted
@@ -114,6 +115,14 @@ def _faults(one: Declared, tables: Mapping[str, Table]) -> Iterable[Fault]:
             ("table",), f"there is no table {correction.table!r}", f"there are {', '.join(sorted(tables))}"
         )
         return
+    for where, text in _texts(correction.model_dump(mode="json")):
+        if scrubbed(text) != text:
+            yield document.fault(
+                where,
+                f"{'.'.join(map(str, where))} holds a person's number or address",
+                "write what stands in the warehouse, or what names nobody",
+            )
+    personal = {c.name for c in table.columns if c.personal}
     key = [c for c in table.identity if c != "kato"]
     con = duckdb.connect()
     for number, entry in enumerate(correction.rows):
@@ -125,7 +134,13 @@ def _faults(one: Declared, tables: Mapping[str, Table]) -> Iterable[Fault]:
             for column, value in getattr(entry, part).items():
                 where = ("rows", number, part, column)
                 sql_type = table.business_columns.get(column)
-                if sql_type is None:
+                if column in personal and part != "key":
+                    yield document.fault(
+                        where,
+                        f"{column} holds pseudonyms, which nobody puts right by hand",
+                        "have the source mend it, deliver it again",
+                    )
+                elif sql_type is None:
                     yield document.fault(
                         where, f"{table.name} has no column {column!r}", f"it has {', '.join(table.business_columns)}"
                     )
@@ -141,6 +156,18 @@ def _faults(one: Declared, tables: Mapping[str, Table]) -> Iterable[Fault]:
                 ):
                     yield document.fault(where, f"{value!r} is no {sql_type}", f"write a {sql_type}")
     con.close()
+
+
+def _texts(value: Any, where: Where = ()) -> Iterator[tuple[Where, str]]:
+    """Every text of a document, with its place."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _texts(inner, (*where, name))
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _texts(inner, (*where, number))
+    elif isinstance(value, str):
+        yield where, value
 
 
 def retake(store: Store, archive: Archive, table: Table, declared: Sequence[Declared]) -> int:

@@ -33,6 +33,11 @@ from warehouse.rules import REPEATED as REPEATED_KEY
 from warehouse.sql import literal, quoted
 
 _UNREADABLE = (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.IOException)
+_NEVER_QUOTES = (
+    duckdb.BinderException,
+    duckdb.CatalogException,
+    duckdb.ParserException,
+)  # a cell: they come before any is read
 _LONGEST = 16 << 20  # bytes of one record; the buffers too, which are sixteen times that unless one says so
 STAGED = "staged"  # view: delivery_id, row_no, kato, the table's columns, broken, emptied, raw
 READ = "read_rows"  # view: the same, and of which staged table (part) each row is which (rid)
@@ -91,7 +96,9 @@ def _stage(
             except duckdb.Error as error:
                 # what DuckDB throws while it decodes Parquet is of no subclass
                 if not isinstance(error, _UNREADABLE) and type(error) is not duckdb.Error:
-                    raise type(error)(harmless(error)) from None  # it may quote a cell
+                    if isinstance(error, _NEVER_QUOTES):
+                        raise
+                    raise type(error)(harmless(error)) from None
                 con.execute(f"DROP TABLE IF EXISTS {name}")
                 queue = _isolate(table, group, error, refused) + queue
     finally:

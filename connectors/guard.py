@@ -13,7 +13,7 @@ import duckdb
 
 from connectors.classified import personal_columns
 from connectors.personal import MASK, net, scrub, tells
-from connectors.pseudonyms import MARK, Pseudonyms, normal_form
+from connectors.pseudonyms import DIGITS, MARK, Pseudonyms, normal_form
 from connectors.source_contract import SourceContract
 from warehouse.contracts import Column, Table
 from warehouse.identifiers import normal
@@ -45,16 +45,16 @@ def guarded(
             broken[name] = (f"{name}.identifier", f"({_given(name)} IS NOT NULL AND {value} IS NULL)")
             made.append(f"{value} AS {_given(name)}")
         elif name in unmapped:
-            if column.free_text:
+            if column.free_text or (source and source.free_text):
                 replaced.append(f"CAST(NULL AS VARCHAR) AS {value}")
-        elif column.free_text:
+        elif source and source.free_text:
             replaced.append(f"{scrub(value)} AS {value}")
         elif kind == "none":
             continue
         elif name in table.identifiers:
             made.append(f"{tells(value)} AS {form}")
             if pseudonyms:
-                instead = f"{literal(MARK)} || {pseudonyms.of(name, normal(value))}"
+                instead = f"{literal(MARK)} || left({pseudonyms.of(name, normal(value))}, {DIGITS})"
                 replaced.append(f"CASE WHEN {form} THEN {instead} ELSE {value} END AS {value}")
             else:
                 broken[name] = (IDENTIFIES, form)

@@ -27,6 +27,8 @@ from connectors.files import free, write_whole
 from connectors.heading import listed
 from connectors.manifest import MANIFEST, ManifestError, UnfinishedError
 from connectors.members import of_the_machine
+from connectors.personal import scrubbed
+from connectors.safe_names import safe_name
 from connectors.source_contract import STANDARD, SourceContract
 from warehouse.contracts import Table
 from warehouse.keys import Key, MissingKeyError
@@ -53,11 +55,15 @@ class Drop:
     receipts: tuple[Receipt, ...]
     error: str | None
     waits: bool = False
+    names: tuple[str, ...] = ()  # of its files
 
     @property
     def told(self) -> str:
-        """In a line, for people; names of files may hold bytes that are no letters."""
+        """In a line, for people and logs: names of files as they may be shown; they may hold bytes that are no letters."""
         text = self.error or f"{self.manifest.name}: {len(self.receipts)} deliveries taken in"
+        for name in sorted({self.manifest.name, *self.names}, key=len, reverse=True):
+            text = text.replace(name, safe_name(name))
+        text = scrubbed(text, sure=True)
         return text.encode("utf-8", "backslashreplace").decode()
 
 
@@ -235,7 +241,7 @@ class _Inbox:
         at("inbox.refused")
         if begun:
             path.parent.rmdir()
-        return Drop(path, (), told)
+        return Drop(path, (), told, names=tuple(f.name for f in (*files, *guessed)))
 
     def _named_in(self, path: Path, content: bytes) -> list[Path]:
         """The data files of the inbox that a manifest names and no other does."""

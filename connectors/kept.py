@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from connectors.cells import MOMENTS
 from connectors.classified import carries_personal, personal_headers
-from connectors.personal import WITHHELD, masked, scrub
+from connectors.personal import WITHHELD, masked, scrub_few
 from connectors.source_contract import SourceColumn, SourceContract
 from warehouse.contracts import Table
 from warehouse.sql import literal, quoted
@@ -55,13 +55,13 @@ class Kept:
         value, kind = quoted("=" + source.name), column.sql_type.upper()
         if source.name in self._table.codes:
             codes = ", ".join(map(literal, self._table.codes[source.name]))
-            return f"CASE WHEN {value} IN ({codes}) THEN {scrub(x)} ELSE {self._text(x)} END"
+            return f"CASE WHEN {value} IN ({codes}) THEN {scrub_few(x)} ELSE {self._text(x)} END"
         if kind == "VARCHAR":
             return self._text(x)
-        return f"CASE WHEN {value} IS NULL THEN {masked(x)} ELSE {x if kind in MOMENTS else scrub(x)} END"
+        return f"CASE WHEN {value} IS NULL THEN {masked(x)} ELSE {x if kind in MOMENTS else scrub_few(x)} END"
 
     def _text(self, x: str) -> str:
-        return masked(x) if self._doubtful else scrub(x)
+        return masked(x) if self._doubtful else scrub_few(x)
 
 
 def of_record(text: str, what: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import duckdb
@@ -29,7 +30,7 @@ _LONGEST = 20  # digits without a break: no number of ours has so many, but two 
 _GROUP = 8  # digits of one group, where several make one number: a settlement's code has nine
 _MOST = 19
 _LETTER = re.compile(r"[^\W\d_]")
-_SCRUBBED, _NETTED = "qala_scrubbed", "qala_netted"
+_SCRUBBED, _NETTED, _SHAPED = "qala_scrubbed", "qala_netted", "qala_shaped"
 
 
 def checked(digits: str) -> bool:
@@ -80,11 +81,17 @@ def _found(run: str, sure: bool) -> Iterator[tuple[int, int]]:
                 break
             if size >= 10 and _is_number([g[2] for g in groups[at : end + 1]], plus, sure):
                 best = end + 1
-        if not best and len(groups[at][2]) >= _LONGEST:
+        if not best and _glued(groups[at][2], sure):
             best = at + 1
         if best:
             yield groups[at][0], groups[best - 1][1]
         at = best or at + 1
+
+
+def _glued(digits: str, sure: bool) -> bool:
+    """Whether digits without a break hold more than a number of ours has, or somebody's number among others."""
+    parts = [] if sure else [digits[n : n + 12] for n in range(len(digits) - 11)]
+    return len(digits) >= _LONGEST or any(checked(part) and born(part) for part in parts)
 
 
 def scrubbed(text: str, sure: bool = False) -> str:
@@ -131,59 +138,66 @@ def harmless(error: BaseException | str) -> str:
 
 # --- SQL ---
 
-# as one regular expression of RE2: what may hold something, never narrower than the grammar above
-_SEPARATORS = r"[\p{Z}\p{Cf}\t-\r.()/_\x{2010}-\x{2015}\x{2212}-]{0,3}"
-
-
-def _digits_of(first: str, more: str) -> str:
-    return rf"{first}(?:{_SEPARATORS}\p{{Nd}}){{{more}}}"
-
-
-_NUMBERS = (("[0-9\\p{Nd}]", "11"), ("[78]", "10"), ("7", "9"), ("[2-6]", "14,15"))  # first digit, how many more
+# as one regular expression of RE2: what may hold something, never narrower than the grammar above. Plain classes: those of Unicode take
+# a hundred times as long to compile, and a pass has dozens
+_SEPARATORS = "[^0-9A-Za-z]{0,3}"
+_NUMBERS = (
+    ("[0-9]", "11"),
+    ("[78]", "10"),
+    ("7", "9"),
+    ("[2-6]", "14,15"),
+    (r"[+][(]?[0-9]", "9"),
+)  # first digit, how many more
 _LOOK = "|".join(
     (
-        rf"(?:^|\P{{Nd}})(?:{'|'.join(_digits_of(*n) for n in _NUMBERS)})(?:\P{{Nd}}|$)",
-        _digits_of(r"[+＋][(]?\p{Nd}", "9"),
-        rf"\p{{Nd}}{{{_LONGEST}}}",
+        *(rf"(?:^|[^0-9]){first}(?:{_SEPARATORS}[0-9]){{{more}}}(?:[^0-9]|$)" for first, more in _NUMBERS[:4]),
+        rf"{_NUMBERS[4][0]}(?:{_SEPARATORS}[0-9]){{{_NUMBERS[4][1]}}}",
+        rf"[0-9]{{{_LONGEST}}}",
     )
 )
+_OTHER_DIGITS = r"[\x{660}-\x{669}\x{6F0}-\x{6F9}\x{FF0B}\x{FF10}-\x{FF19}]"
 
 
 def register(con: duckdb.DuckDBPyConnection) -> None:
     """Make the grammar known to a connection, for `scrub`, `net` and `masked`; it stays for as long as the connection."""
 
-    def applied(sure: bool) -> Callable[[Any], Any]:
-        return lambda texts: pa.array(
-            [None if t is None else scrubbed(t, sure) for t in texts.to_pylist()], pa.string()
-        )
+    def applied(of: Callable[[str], str]) -> Callable[[Any], Any]:
+        return lambda texts: pa.array([None if t is None else of(t) for t in texts.to_pylist()], pa.string())
 
-    known = con.execute("SELECT 1 FROM duckdb_functions() WHERE function_name = ? LIMIT 1", [_SCRUBBED]).fetchall()
-    if not known:
-        for name, sure in ((_SCRUBBED, False), (_NETTED, True)):
-            con.create_function(name, applied(sure), ["VARCHAR"], "VARCHAR", type="arrow")  # type: ignore[call-overload]
+    try:
+        con.execute(f"SELECT {_SCRUBBED}('')")  # to ask for the list of functions takes a hundred times as long
+    except duckdb.CatalogException:
+        for name, of in ((_SCRUBBED, scrubbed), (_NETTED, partial(scrubbed, sure=True)), (_SHAPED, shaped)):
+            con.create_function(name, applied(of), ["VARCHAR"], "VARCHAR", type="arrow")  # type: ignore[call-overload]
 
 
-def may_tell(text: str) -> str:
+def _may_tell(text: str, look: str) -> str:
     """Whether a text may hold what gives a person away; few do. SQL."""
-    number = f"(strlen({text}) >= 10 AND regexp_matches({text}, {literal(_LOOK)}))"
-    return f"(contains({text}, '@') OR contains({text}, '＠') OR {number})"
+    number = f"(strlen({text}) >= 10 AND regexp_matches({text}, {literal(look)}))"
+    other = f"(strlen({text}) > length({text}) AND regexp_matches({text}, {literal(_OTHER_DIGITS)}))"
+    return f"(contains({text}, '@') OR contains({text}, '＠') OR {number} OR {other})"
 
 
 def scrub(text: str) -> str:
-    """As `scrubbed`: for what people write, and what is kept of rejected rows. SQL."""
-    return f"CASE WHEN {may_tell(text)} THEN {_SCRUBBED}({text}) ELSE {text} END"
+    """As `scrubbed`: for what people write. SQL."""
+    return f"CASE WHEN {_may_tell(text, _LOOK + '|[0-9]{13}')} THEN {_SCRUBBED}({text}) ELSE {text} END"
+
+
+def scrub_few(text: str) -> str:
+    """As `scrubbed`, where few rows are asked for it: nothing is compiled for all. SQL."""
+    return f"{_SCRUBBED}({text})"
 
 
 def net(text: str) -> str:
     """As `scrubbed` where it is sure: for texts that are codes and names of things. SQL."""
-    return f"CASE WHEN {may_tell(text)} THEN {_NETTED}({text}) ELSE {text} END"
+    return f"CASE WHEN {_may_tell(text, _LOOK)} THEN {_NETTED}({text}) ELSE {text} END"
 
 
 def tells(text: str) -> str:
     """Whether `net` would change a text. SQL."""
-    return f"CASE WHEN {may_tell(text)} THEN {_NETTED}({text}) <> {text} ELSE FALSE END"
+    return f"CASE WHEN {_may_tell(text, _LOOK)} THEN {_NETTED}({text}) <> {text} ELSE FALSE END"
 
 
 def masked(text: str) -> str:
-    """As `shaped`. SQL."""
-    return scrub(f"regexp_replace({text}, '[\\p{{L}}\\p{{M}}]', 'x', 'g')")
+    """As `shaped`: for what is kept of rejected rows. SQL."""
+    return f"{_SHAPED}({text})"

@@ -25,7 +25,8 @@ from warehouse.load import Delivery, Finding, Store
 from warehouse.rules import OTHER_KEY
 from warehouse.sql import literal
 
-MARK = "pseudonym-"  # begins the pseudonym of an identifier that no contract classes personal
+# the pseudonym of an identifier that no contract classes personal: what it begins with, and how many digits: most may have 64 letters
+MARK, DIGITS = "pseudonym-", 40
 _BLOCK = 64  # bytes, of SHA-256
 _SEPARATORS = r"[\p{Z}\p{Cf}\t-\r.()/_\x{2010}-\x{2015}\x{2212}-]"
 _WEIGHTS = (range(1, 12), (3, 4, 5, 6, 7, 8, 9, 10, 11, 1, 2))
@@ -134,7 +135,7 @@ def _without(text: str, separators: str) -> str:
 def _iin(text: str, native: bool) -> str:
     digits = f"CASE WHEN regexp_full_match({text}, '[0-9]{{12}}') THEN {text} ELSE {_without(text, _SEPARATORS)} END"
     if native:
-        digits = f"lpad({digits}, greatest(length({digits}), 12), '0')"
+        digits = f"lpad({digits}, greatest(length({digits}), 12)::INTEGER, '0')"
     first, second = (_rest("x", weights) for weights in _WEIGHTS)
     last = "(ascii(x[12]) - 48)"
     valid = f"CASE WHEN {first} < 10 THEN {first} = {last} ELSE {second} = {last} END"

@@ -191,10 +191,12 @@ def mend(readable: Readable, contract: SourceContract, spare: Mapping[str, tuple
                         BadRecord(row_no, "encoding", of_record(raw, "bytes that are not of the encoding"))
                     )
                 else:
-                    many = f"{len(record):,} cells" if record else "quotes that do not close"
-                    readable.bad.append(
-                        BadRecord(row_no, "columns", of_record(raw, f"{many}, the header has {width:,}"))
+                    many = (
+                        f"{len(record):,} cells, the header has {width:,}"
+                        if record
+                        else "its cells cannot be told apart"
                     )
+                    readable.bad.append(BadRecord(row_no, "columns", of_record(raw, many)))
         clean.replace(path)
     readable.numbered = True
 

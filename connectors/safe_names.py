@@ -28,7 +28,8 @@ _CAMEL = re.compile(r"(?<=[^\W\d_A-ZА-ЯЁӘҒҚҢӨҰҮҺІ])(?=[A-ZА-ЯЁӘ�
 _STAMP = re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])([01]\d|2[0-3])[0-5]\d([0-5]\d)?")
 # what files are called by; in English, Russian and Kazakh
 _WORDS = """
-csv tsv txt zip parquet json xlsx xls gz manifest readme part parts file files data dataset extract extracts export exports import report reports
+csv tsv txt dat pdf doc docx jpg png zip parquet json xlsx xls gz manifest readme description schema photo former folder letter письмо хат
+part parts file files data dataset extract extracts export exports import report reports
 final new old copy corrected correction corrections version ver draft test tests sample demo example temp full complete partial changes delta
 snapshot register list table all total annual year yearly quarter quarterly month monthly week weekly day daily hour hourly from and the for with
 without header headers system systems city cities region regions district districts akimat kazakhstan kz en ru kk kaz rus eng utf win first second

@@ -56,7 +56,7 @@ class SourceColumn:
     cell: Cell = _ANY
     sources: tuple[str, ...] = ()  # headers that `logic` names
     identifier: str = ""  # its kind, where the source gives another than the table's contract says
-    scrubbed: bool = False  # free text that is taken, without what gives a person away
+    free_text: str = ""  # what people write: drop, or scrub if it is taken without what gives a person away
 
     @property
     def fed_by(self) -> tuple[str, ...]:
@@ -99,11 +99,11 @@ class SourceContract:
 
     def unmapped(self, table: Table) -> tuple[str, ...]:
         """Columns of the table that the contract does not fill: not mapped, or by a logic that is no more than NULL, or free text not taken."""
-        texts = {c.name for c in table.columns if c.free_text}
+        texts = {c.name for c in table.columns if c.free_text} | {c.name for c in self.columns if c.free_text}
         given = {
             c.name
             for c in self.columns
-            if not _NOTHING.fullmatch(c.logic or "") and (c.scrubbed or c.name not in texts)
+            if not _NOTHING.fullmatch(c.logic or "") and (c.free_text == "scrub" or c.name not in texts)
         }
         return tuple(c.name for c in table.columns if c.name not in given)
 
@@ -299,7 +299,7 @@ def parse_source(document: Document, tables: Mapping[str, Table]) -> SourceContr
                 cell,
                 tuple(map(str, named)) if logic is not None else (),
                 extra.get("identifier", ""),
-                extra.get("freeText") == "scrub",
+                extra.get("freeText", ""),
             )
         )
     given = {c.name for c in columns}

@@ -238,7 +238,7 @@ FIXED: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "period_start date! First day of the period",
             "period_end date! First day after the period",
             "closing_month text! Last month of the period: the Dagster partition",
-            "file_name text! Name of the file as delivered",
+            "file_name text! Name of the file as it may be shown: words of the trade and short numbers; as given it is in the receipt, in the archive",
             "sha256 text! SHA-256 of the bytes as delivered",
             "bytes long! Size of the file",
             "declared_rows long Rows according to the manifest",
@@ -261,7 +261,7 @@ FIXED: Mapping[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
     "audit.rejected_row": (
-        "Rows that broke a rule, as text; and cells that could not be read of rows that were loaded without them",
+        "Rows that broke a rule, and cells that could not be read of rows that were loaded without them, as far as they may be shown",
         (
             "delivery_id long! Delivery",
             "row_no long! Record number in the file, from 1",
@@ -269,7 +269,8 @@ FIXED: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "rule text! First rule the row, or the cell, broke",
             "kato text Settlement of the row, as far as it can be told",
             "moments text Those dates and times of the row that can be read, as JSON: column to ISO text; they tell which periods it concerns",
-            "raw text! The record as delivered: JSON of header and text, or the line itself if it could not be split",
+            "raw text! What may be shown of it: JSON of header and text without personal columns and what gives a person away, letters as x where a cell "
+            "may stand in another's place; of a record that cannot be split its length (docs/adr/0022); the record itself: qala rows, from the archive",
         ),
     ),
     "audit.check_result": (

@@ -57,6 +57,7 @@ def deliver(
     from connectors.deliver import Declared, DeliveryError
     from connectors.deliver import deliver as take
     from connectors.intake import sources_of
+    from connectors.safe_names import safe_name
     from warehouse.contracts import load_tables
     from warehouse.periods import parse_period
 
@@ -80,7 +81,7 @@ def deliver(
     except OSError as error:
         raise fail(f"{file} cannot be archived in {place.archive} ({error}); nothing was taken in") from None
     out.print(
-        f"received {receipt.file_name}: {receipt.bytes:,} bytes, SHA-256 {receipt.sha256}",
+        f"received {safe_name(receipt.file_name)}: {receipt.bytes:,} bytes, SHA-256 {receipt.sha256}",
         highlight=False,
         soft_wrap=True,
         markup=False,
@@ -95,6 +96,7 @@ def deliver(
 def _take_back(place: Home, receipt_id: str, by: str, reason: str) -> None:
     """Take a receipt back while no run may be reading it."""
     from connectors.archive import Archive, ArchiveError
+    from connectors.safe_names import safe_name
     from warehouse.store import locked
     from warehouse.who import named
 
@@ -104,7 +106,7 @@ def _take_back(place: Home, receipt_id: str, by: str, reason: str) -> None:
     except (ArchiveError, StoreError) as error:
         raise fail(error) from None
     out.print(
-        f"receipt {receipt.receipt_id} ({receipt.file_name}, {receipt.table} {receipt.scope} {receipt.period}) is taken back: "
+        f"receipt {receipt.receipt_id} ({safe_name(receipt.file_name)}, {receipt.table} {receipt.scope} {receipt.period}) is taken back: "
         "nothing of it will be loaded, the next run enters that in the ledger",
         highlight=False,
         soft_wrap=True,
