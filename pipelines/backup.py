@@ -1,4 +1,4 @@
-"""`qala backup` and `qala restore`: everything an installation cannot do without, in a folder elsewhere.
+"""`qala backup`: everything an installation cannot do without, in a folder elsewhere. How it comes back is in restore.py.
 
 A backup is a manifest, `backup-<time>.json`: which file of the home has which bytes, by SHA-256. The bytes lie in `objects/`, once, however many
 backups hold them, so what was there before is not copied again. The manifest is written last: without it there is no backup, with it
@@ -16,7 +16,6 @@ import datetime as dt
 import hashlib
 import json
 import os
-import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -148,42 +147,6 @@ def damaged(backup: Backup, say: Say = lambda _: None) -> list[str]:
         if number % 1000 == 0:
             say(f"{number:,} of {len(backup.files):,} files read")
     return found
-
-
-def restore(backup: Backup, home: Home, say: Say = lambda _: None) -> None:
-    """Put a backup where there is no home yet. It is there whole or not at all. Raises BackupError."""
-    if home.root.exists() and (not home.root.is_dir() or any(home.root.iterdir())):
-        raise BackupError(
-            f"{home.root} is not empty: a backup is restored beside what there is; name a new folder with --home"
-        )
-    if wrong := damaged(backup, say):
-        more = f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
-        raise BackupError(
-            f"nothing is restored, as {len(wrong)} files of {backup.manifest} are not as they were kept: {'; '.join(wrong[:5])}{more}; "
-            "take an older backup, or put these files back"
-        )
-    beside = home.root.with_name(f".{home.root.name}.restoring")
-    try:
-        home.root.parent.mkdir(parents=True, exist_ok=True)
-        if beside.exists():  # half restored before
-            shutil.rmtree(beside)
-        beside.mkdir(mode=0o750)
-        for path, kept in sorted(backup.files.items()):
-            target = beside / _inside(path)
-            target.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if path.startswith(f"{KEYS}/") else 0o750)
-            copied(object_of(backup.folder, kept.sha256), target)
-            target.chmod(kept.mode)
-            if target.stat().st_size != kept.bytes:
-                raise BackupError(f"{path} could not be written whole to {target}")
-            with target.open("rb") as handle:
-                os.fsync(handle.fileno())
-        if home.root.exists():
-            home.root.rmdir()
-        beside.replace(home.root)
-    except OSError as error:
-        raise BackupError(
-            f"the backup could not be restored ({error.strerror or error}: {error.filename or home.root}); make room or mend the rights, and begin again"
-        ) from error
 
 
 def object_of(folder: Path, sha256: str) -> Path:
@@ -363,10 +326,3 @@ def _finished(to: Path, home: Home, head: tuple[int, str] | None, taking: _Takin
 
 def _digest(said: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def _inside(path: str) -> str:
-    """A manifest that somebody else wrote leads nowhere else."""
-    if Path(path).is_absolute() or ".." in Path(path).parts:
-        raise BackupError(f"the backup names a file outside the home ({path}); it was not written by qala backup")
-    return path

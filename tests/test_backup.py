@@ -17,8 +17,9 @@ from typer.testing import CliRunner
 from connectors.intake import register_pending, take_in
 from kpi_definitions.catalogue import load
 from pipelines import backup as module
-from pipelines.backup import BackupError, back_up, backups, damaged, object_of, read_backup, restore
+from pipelines.backup import BackupError, back_up, backups, damaged, object_of, read_backup
 from pipelines.cli import app
+from pipelines.restore import restore
 from tests.intake_support import ALMATY, Desk, appeals, query
 from tests.support import LATER, only
 from warehouse import keys
@@ -225,9 +226,9 @@ def test_killed_in_the_middle_there_is_none_and_the_next_one_is_whole(desk: Desk
         "def say(text):\n    if text.startswith(sys.argv[3]): os.kill(os.getpid(), signal.SIGKILL)\n"
         "back_up(Home(Path(sys.argv[1])), Path(sys.argv[2]), say=say)"
     )
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603
         [sys.executable, "-c", code, str(desk.root), str(tmp_path / "kept"), heard], check=False, cwd=ROOT
-    )  # noqa: S603
+    )
     assert done.returncode == -signal.SIGKILL
     with pytest.raises(BackupError, match=r"no finished backup \(one was begun"):
         read_backup(tmp_path / "kept")
@@ -243,18 +244,18 @@ def test_without_room_there_is_none_and_a_sentence(desk: Desk, tmp_path: Path, l
         "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2); app(sys.argv[2:])"
     )
     command = ["backup", str(tmp_path / "kept"), "--home", str(desk.root)]
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603
         [sys.executable, "-c", code, str(limit), *command], check=False, cwd=ROOT, capture_output=True, text=True
-    )  # noqa: S603
+    )
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "make room" in done.stderr
     assert backups(tmp_path / "kept") == []
     assert damaged(back_up(desk.home, tmp_path / "kept")) == []
     command = ["restore", str(tmp_path / "kept"), "--home", str(tmp_path / "again")]
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603
         [sys.executable, "-c", code, str(limit), *command], check=False, cwd=ROOT, capture_output=True, text=True
-    )  # noqa: S603
+    )
     assert (done.returncode, "Traceback" in done.stderr, "make room" in done.stderr) == (1, False, True)
     assert not (tmp_path / "again").exists()
 
@@ -296,6 +297,29 @@ def test_it_is_not_restored_over_anything_and_leads_nowhere_else(desk: Desk, tmp
             restore(read_backup(done.manifest), Home(tmp_path / "again"))
         del content["files"][path]
         content["files"].pop("../outside", None)
+
+
+def test_one_file_comes_back_and_what_lay_there_stays(desk: Desk, tmp_path: Path) -> None:
+    back_up(desk.home, tmp_path / "kept")
+    (sha256,) = {s for (s,) in _asked(desk, "SELECT sha256 FROM audit.delivery")}
+    packed = desk.archive.path(sha256)
+    packed.chmod(0o600)
+    packed.write_bytes(b"rotten")
+    assert desk.archive.damaged([sha256])
+    path = str(packed.relative_to(desk.root))
+    result = CliRunner().invoke(app, ["restore", str(tmp_path / "kept"), "--only", path, "--home", str(desk.root)])
+    assert result.exit_code == 0, result.output
+    assert desk.archive.damaged([sha256]) == []
+    assert [p.read_bytes() for p in packed.parent.glob(f".{packed.name}.before-restore-*")] == [b"rotten"]
+    result = CliRunner().invoke(
+        app, ["restore", str(tmp_path / "kept"), "--only", f"x/{packed.name}", "--home", str(desk.root)]
+    )
+    assert (result.exit_code, f"it has {path}" in result.output) == (1, True)
+
+
+def _asked(desk: Desk, sql: str) -> list[tuple[str, ...]]:
+    with looking(desk.home) as store:
+        return query(store, sql)
 
 
 def test_links_are_not_followed_and_the_home_holds_no_backup_of_itself(desk: Desk, tmp_path: Path) -> None:

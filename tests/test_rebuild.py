@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from connectors import reread
 from connectors.intake import register_pending, take_in
 from kpi_definitions.catalogue import load
 from pipelines.cli import app
-from pipelines.rebuild import rebuild
+from pipelines.rebuild import Rebuilt, rebuild
 from tests.intake_support import Desk, appeal, contract_text, query, text
 from tests.support import LATER, only
 from warehouse.assessment import assess

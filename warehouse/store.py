@@ -296,7 +296,9 @@ def _connected(file: Path, **how: Any) -> duckdb.DuckDBPyConnection:
         said = str(error).splitlines()[0]
         if "lock" in said.lower() or "different configuration" in said:
             raise BusyError(f"{file} is held by another process or connection ({said}); close it there") from error
-        raise StoreError(f"{file} cannot be opened ({said}); restore it from a backup") from error
+        raise StoreError(
+            f"{file} cannot be opened ({said}); restore it from a backup (qala restore), or make it anew: qala rebuild"
+        ) from error
 
 
 def _left_for_duckdb(limit: str) -> int:

@@ -181,17 +181,35 @@ def restore(
     source: Annotated[
         Path, typer.Argument(metavar="FROM", help="Folder of backups (the newest is taken), or the manifest of one")
     ],
+    only: Annotated[
+        str | None,
+        typer.Option(
+            "--only",
+            metavar="PATH",
+            help="Put just this file back into a home that is there: archive/sha256/ab/….zst, warehouse.duckdb",
+        ),
+    ] = None,
     home: HomeOption = None,
 ) -> None:
     """Have a backup back as a home that is not there yet; its bytes are checked before, and the release verified after."""
     from pipelines.backup import read_backup
-    from pipelines.backup import restore as have_back
     from pipelines.cli.auditing import verify
+    from pipelines.restore import restore as have_back
+    from pipelines.restore import restore_file
 
     place = home_of(home)
     try:
         with out.status("reading the backup") as spinner:
             found = read_backup(source)
+            if only is not None:
+                aside = restore_file(found, place, only)
+                out.print(
+                    f"{only} is back, as of {found.made_at}"
+                    + (f"; what lay there is now {aside.name}" if aside else ""),
+                    highlight=False,
+                    soft_wrap=True,
+                )
+                return
             have_back(found, place, lambda text: spinner.update(Text(text)))
     except StoreError as error:
         raise fail(error) from None
