@@ -168,8 +168,9 @@ class _Taking:
         """The release as one publication: read again, if another took its place meanwhile."""
         for _ in range(5):
             try:
-                wanted = json.loads((self.home.release / MANIFEST).read_text(encoding="utf-8"))["sha256"]
-                found = {f"release/{name}": self._take(self.home.release / name) for name in (*wanted, MANIFEST)}
+                said = (self.home.release / MANIFEST).read_bytes()
+                wanted = {**json.loads(said)["sha256"], MANIFEST: hashlib.sha256(said).hexdigest()}
+                found = {f"release/{name}": self._take(self.home.release / name) for name in wanted}
             except FileNotFoundError:
                 if not self.home.release.exists():
                     return
