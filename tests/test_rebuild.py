@@ -30,7 +30,7 @@ from warehouse.audit.verify import recorded, release_files
 from warehouse.compute import compute
 from warehouse.content import Content, content
 from warehouse.due import due_home
-from warehouse.former import kept_heads, rebuilt_entry
+from warehouse.former import anchored_before, kept_heads, rebuilt_entry
 from warehouse.load import Store
 from warehouse.quality import close_incident
 from warehouse.release import publish
@@ -194,6 +194,14 @@ def test_the_ledger_begins_with_the_old_head_which_can_be_held_against_what_is_k
     with anew.desk.archive.open(said["ledger_sha256"]) as stream:
         lines = stream.read().splitlines()
     assert kept_heads(lines, head) == anew.ledger
+    with duckdb.connect(str(anew.desk.home.warehouse), read_only=True) as con:
+        for seq in (1, 5, head[0]):
+            found = anchored_before(con, anew.desk.archive.open, (seq, anew.ledger[seq]))
+            assert found is not None
+            assert (found[0], f"rebuilt from head {head[0]}:{head[1]}" in found[1]) == (True, True)
+        assert (anchored_before(con, anew.desk.archive.open, (5, anew.ledger[6])) or (None,))[0] is False
+    with reading(anew.desk.home, hardened=False) as store:
+        assert anchored_before(store.con, anew.desk.archive.open, head) is None, "the release was not made of it yet"
     changed = [line.replace(b"C. Person", b"D. Person") for line in lines]
     for wrong in (changed, lines[:-1]):
         with pytest.raises(StoreError, match="kept ledger"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import zipfile
 from dataclasses import replace
@@ -17,6 +18,7 @@ from connectors.deliver import Declared, deliver
 from connectors.intake import register_pending, take_in
 from kpi_definitions.catalogue import load
 from pipelines.cli import app
+from tests.intake_support import query
 from tests.support import LATER, only
 from warehouse import fitting, upgrade_steps
 from warehouse.assessment import assess
@@ -25,7 +27,8 @@ from warehouse.compute import compute
 from warehouse.content import content
 from warehouse.contracts import load_tables
 from warehouse.release import publish
-from warehouse.store import Home, StoreError, looking, reading, writing
+from warehouse.seal import SEALED, of_table, seal
+from warehouse.store import Home, StoreError, locked, looking, opened, reading, writing
 from warehouse.upgrade import due, upgrade
 
 FIRST = Path(__file__).parent / "schemas" / "1.zip"
@@ -242,6 +245,50 @@ def test_columns_that_may_be_empty_come_by_themselves_and_change_no_seal(
         con.execute("DELETE FROM registry.setting WHERE name = 'schema'")
     with pytest.raises(StoreError, match=r"audit\.rejected_row .* has no must, which no row may lack"), writing(old):
         pass
+
+
+@pytest.mark.slow
+def test_a_million_rows_and_a_hundred_thousand_values(old: Home) -> None:
+    """Beside what the old version wrote, as much more as it would have written and sealed."""
+    received, decided = SEALED["deliveries received"], SEALED["deliveries decided"]
+    sealed = {
+        "deliveries received": replace(received, rows=received.rows.replace(", reread_of", "")),
+        "deliveries decided": replace(
+            decided, rows=decided.rows.replace(" unmapped,", "").replace(", kind, cut_by, order_seq", "")
+        ),
+        "values": SEALED["values"],
+        "showcase.fct_appeal": of_table("fct_appeal")["showcase.fct_appeal"],
+    }
+    declared = "{'sha256': sha256, 'table': table_name, 'system': system, 'scope': scope, 'period': period_id, 'file': file_name, 'bytes': bytes}"
+    with locked(old), opened(old, fit=False) as store, store.transaction():
+        detail = json.loads(query(store, f"SELECT to_json({declared}) FROM audit.delivery WHERE delivery_id = 1")[0][0])
+        counted = {"received": 1_000_000, "accepted": 1_000_000, "rejected": 0, "delivery_id": 99}
+        first, seq, computed = store.record(
+            [("received", "big", detail), ("loaded", "big", counted), ("computed", "MGT02-1", {})]
+        )
+        store.con.execute(f"""
+INSERT INTO audit.delivery SELECT * REPLACE (99 AS delivery_id, 'big' AS receipt_id, {first} AS registered_seq, {seq} AS loaded_seq,
+    1000000 AS received_rows, 1000000 AS accepted_rows, 0 AS rejected_rows) FROM audit.delivery WHERE delivery_id = 1;
+INSERT INTO showcase.fct_appeal SELECT * REPLACE ('m' || i AS appeal_id, 99 AS delivery_id, i AS row_no, {seq} AS valid_from_seq)
+FROM (FROM showcase.fct_appeal LIMIT 1), range(1, 1000001) r(i);
+INSERT INTO kpi.value SELECT * REPLACE ('2010-01' AS period_id, DATE '2010-01-01' AS period_start, i::VARCHAR AS kato, {computed} AS valid_from_seq)
+FROM (FROM kpi.value WHERE value IS NOT NULL AND valid_to_seq IS NULL LIMIT 1), range(100000) r(i)""")
+        seal(store, first, sealed)
+    before = ask(
+        old,
+        "SELECT count(*), sum(hash(kpi_code, kato, period_id, value, state, reason, numerator, denominator)) FROM kpi.value",
+    )
+    upgrade(old)
+    assert before[0][0] > 100_000
+    assert (
+        ask(
+            old,
+            "SELECT count(*), sum(hash(kpi_code, kato, period_id, value, state, reason, numerator, denominator)) FROM kpi.value",
+        )
+        == before
+    )
+    assert ask(old, "SELECT count(*) FROM showcase.fct_appeal WHERE delivery_id = 99") == [(1_000_000,)]
+    assert differences(old) == []
 
 
 def test_steps_are_numbered_in_order_and_say_what_is_not_as_today() -> None:
