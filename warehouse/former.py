@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import duckdb
 
@@ -131,6 +132,32 @@ def kept_heads(lines: Iterable[bytes], head: tuple[int, str]) -> dict[int, str]:
     if found.get(head[0]) != head[1]:
         raise StoreError(f"the kept ledger of the former warehouse does not end in {head[0]}:{head[1]}")
     return found
+
+
+def anchored_before(
+    con: duckdb.DuckDBPyConnection, kept: Callable[[str], AbstractContextManager[BinaryIO]], anchor: tuple[int, str]
+) -> tuple[bool, str] | None:
+    """Whether a head that was written down is of a ledger before the open one was made anew, and what to say; None: it was never made anew.
+
+    `kept`: opens archived bytes by their SHA-256. Raises StoreError if a kept ledger is not the chain whose head was entered.
+    """
+    said = rebuilt_entry(con)
+    if said is None:
+        return None
+    while said is not None:
+        head, sha256 = (int(said["head"][0]), str(said["head"][1])), str(said["ledger_sha256"])
+        with kept(sha256) as stream:
+            lines = stream.read().splitlines()
+        if kept_heads(lines, head).get(anchor[0]) == anchor[1]:
+            return True, (
+                f"the ledger was rebuilt from head {head[0]}:{head[1]}; the anchored head {anchor[0]} is row {anchor[0]} of the former ledger, "
+                f"which the archive keeps as {sha256}"
+            )
+        entries = (json.loads(line) for line in lines)
+        said = next((json.loads(row[5]) for row in entries if row[2] == REBUILT), None)
+    return False, (
+        f"the ledger was rebuilt from head {head[0]}:{head[1]}; the anchored head {anchor[0]}:{anchor[1]} is in no ledger before it"
+    )
 
 
 def _ledger(con: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:

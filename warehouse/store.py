@@ -47,6 +47,7 @@ BESIDE_MIB, LEAST_MIB = 800, 256
 # rows that are cheaper handed over as lists; of others than these types, and of NaN, DuckDB 1.5 does not make the same: 1E+2 becomes 1
 _FEW, _PLAIN = 200, frozenset({type(None), bool, int, str, dt.date, dt.datetime})
 NOTHING = "0" * 64  # the hash before the first ledger row
+_FROM_BACKUP = "restore it from a backup (qala restore), or make it anew: qala rebuild"
 _ANEW = "move it away and publish it anew from the warehouse: qala run MONTH, of any month; or restore it from a backup"
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 Entries = Sequence[tuple[str, str, Mapping[str, Any]]]  # ledger entries as (kind, subject, detail)
@@ -313,9 +314,7 @@ def looking(home: Home) -> Iterator[Store]:
             con.close()
 
 
-def _connected(
-    file: Path, seconds: float = 0, remedy: str = "restore it from a backup", **how: Any
-) -> duckdb.DuckDBPyConnection:
+def _connected(file: Path, seconds: float = 0, remedy: str = _FROM_BACKUP, **how: Any) -> duckdb.DuckDBPyConnection:
     """Open a file, waiting so many seconds for whoever holds it: that passes, and nothing else is tried again."""
     until = time.monotonic() + seconds
     while True:

@@ -121,3 +121,105 @@ def rebuild(
     out.print("the warehouse is in place, the release is still the old one; next: qala run", highlight=False)
     if done.differing:
         raise typer.Exit(1)
+
+
+@app.command()
+def backup(
+    to: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder on another disk: backups of a home stand side by side in it, and share what did not change"
+        ),
+    ],
+    check: Annotated[
+        bool, typer.Option("--check", help="Only read the newest backup there, every byte; 1 if anything is damaged")
+    ] = False,
+    with_keys: Annotated[
+        bool, typer.Option("--with-keys", help="The keys too: whoever has the backup can then read what they protect")
+    ] = False,
+    wait: Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait for a run that is writing")] = 3600.0,
+    home: HomeOption = None,
+) -> None:
+    """Keep warehouse, release, archive, receipts and what people configured, while runs go on; what was kept before is not copied again."""
+    from pipelines.backup import back_up, damaged, read_backup
+
+    try:
+        with out.status("reading the backup" if check else "keeping the release") as spinner:
+
+            def say(text: str) -> None:
+                spinner.update(Text(text))
+
+            done = read_backup(to) if check else back_up(home_of(home), to, with_keys=with_keys, wait=wait, say=say)
+            wrong = damaged(done, say) if check else []
+    except StoreError as error:
+        raise fail(error) from None
+    for text in wrong:
+        out.print(text, style="red", highlight=False, soft_wrap=True, markup=False)
+    head = f"ledger head {done.head[0]}:{done.head[1]}" if done.head else "no warehouse yet"
+    out.print(
+        f"{done.manifest}: {len(done.files):,} files, {done.bytes:,} bytes, {head}", highlight=False, soft_wrap=True
+    )
+    if check:
+        out.print(f"{len(wrong)} files are damaged or missing", highlight=False)
+        if wrong:
+            raise typer.Exit(1)
+        return
+    out.print(f"{done.copied_bytes:,} bytes copied, the others were there", highlight=False)
+    if done.left_out:
+        out.print(f"left out: {', '.join(done.left_out)}", highlight=False, soft_wrap=True)
+    if "keys" in done.left_out:
+        out.print(
+            "[bold red]THE KEYS ARE NOT IN THE BACKUP[/bold red]: without them encrypted files of the archive can never be read again, and persons get other "
+            "pseudonyms. Keep the folder keys/ elsewhere, apart from the backup (or --with-keys)",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+@app.command()
+def restore(
+    source: Annotated[
+        Path, typer.Argument(metavar="FROM", help="Folder of backups (the newest is taken), or the manifest of one")
+    ],
+    only: Annotated[
+        str | None,
+        typer.Option(
+            "--only",
+            metavar="PATH",
+            help="Put just this file back into a home that is there: archive/sha256/ab/….zst, warehouse.duckdb",
+        ),
+    ] = None,
+    home: HomeOption = None,
+) -> None:
+    """Have a backup back as a home that is not there yet; its bytes are checked before, and the release verified after."""
+    from pipelines.backup import read_backup
+    from pipelines.cli.auditing import verify
+    from pipelines.restore import restore as have_back
+    from pipelines.restore import restore_file
+
+    place = home_of(home)
+    try:
+        with out.status("reading the backup") as spinner:
+            found = read_backup(source)
+            if only is not None:
+                aside = restore_file(found, place, only)
+                out.print(
+                    f"{only} is back, as of {found.made_at}"
+                    + (f"; what lay there is now {aside.name}" if aside else ""),
+                    highlight=False,
+                    soft_wrap=True,
+                )
+                return
+            have_back(found, place, lambda text: spinner.update(Text(text)))
+    except StoreError as error:
+        raise fail(error) from None
+    out.print(f"{place.root}: {len(found.files):,} files of {found.made_at}", highlight=False, soft_wrap=True)
+    if "keys" in found.left_out:
+        out.print(
+            "the keys were not in the backup: put the folder keys/ back before anything is run",
+            highlight=False,
+            soft_wrap=True,
+        )
+    if place.released_file.exists():
+        verify(home=place.root)
+    out.print("next: qala run", highlight=False)
