@@ -23,6 +23,7 @@ import zstandard
 
 from connectors import receipts
 from connectors.files import free, sweep, write_whole
+from warehouse.leftovers import hold
 from warehouse.load import Receipt
 from warehouse.moments import at
 
@@ -186,17 +187,23 @@ class Archive:
                 found.append(str(error))
         return found
 
+    def sweep(self) -> None:
+        """Remove what killed processes left half-written."""
+        sweep(self.root / "sha256", ".incoming-*")
+        for folder in (self.pending_folder, self.withdrawn_folder, self.pending_folder.parent / "damaged"):
+            sweep(folder, ".tmp*")
+
     def _keep(self, file: Path) -> tuple[str, int]:
         digest, size = hashlib.sha256(), 0
         folder = self.root / "sha256"
         folder.mkdir(parents=True, exist_ok=True)
         if not self._swept:
-            sweep(folder, ".incoming-*")
-            sweep(self.pending_folder, ".tmp*")
+            self.sweep()
             self._swept = True
         # hashed and packed in one pass over the bytes; the name is known only at the end
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".incoming-", delete=False) as packed:
             temporary = Path(packed.name)
+            hold(packed.fileno())
             try:
                 at("archive.begun")
                 with (

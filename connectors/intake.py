@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -27,6 +26,7 @@ from connectors.readers import Readable, StructureError, unpack
 from connectors.source_contract import SHIPPED, STANDARD, SourceContract, load_sources, standard
 from connectors.twins import twins
 from warehouse.contracts import Table
+from warehouse.leftovers import scratch
 from warehouse.load import (
     Corrected,
     Delivery,
@@ -79,6 +79,7 @@ def sources_of(home: Home, tables: Mapping[str, Table]) -> dict[tuple[str, str],
 
 def register_pending(store: Store, archive: Archive, progress: Progress = lambda _: None) -> int:
     """Enter every pending receipt as a delivery, and what was taken back as withdrawn. Returns how many were new."""
+    archive.sweep()
     for told in archive.set_aside():
         progress(told)
     enter_withdrawals(store, archive, progress)
@@ -112,10 +113,10 @@ def take_in(store: Store, archive: Archive, table: Table, sources: Mapping[tuple
     waiting = sorted({*waiting, *received(store, table.name, months)}, key=lambda d: d.delivery_id)
     started, whole, done = time.monotonic(), sum(d.bytes for d in waiting), 0
     # the folder goes when nobody writes into it any more
-    with tempfile.TemporaryDirectory(prefix="qala-") as scratch, _pool() as pool:
+    with scratch() as place, _pool() as pool:
 
         def open_up(batch: list[Delivery]) -> _Opened:
-            return _open(pool, Path(scratch), archive, table, sources, batch)
+            return _open(pool, place, archive, table, sources, batch)
 
         # while a batch is gated, judged and loaded, the next one's files are unpacked
         for opened in _one_ahead(map(open_up, _batches(waiting, lambda: _batch_bytes(store, table)))):

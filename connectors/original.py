@@ -7,7 +7,6 @@ a zip archive one after the other. Nothing is cast or judged here.
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import pyarrow.parquet as pq
 from connectors.archive import Archive
 from connectors.readers import StructureError, as_received, records
 from connectors.source_contract import SourceContract
+from warehouse.leftovers import scratch
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ def originals(
     """
     wanted, last = set(row_numbers), max(row_numbers, default=0)
     found: dict[int, Original] = {}
-    with tempfile.TemporaryDirectory(prefix="qala-") as scratch:
-        readable = as_received(archive, sha256, contract, Path(scratch), file_name)
+    with scratch() as folder:
+        readable = as_received(archive, sha256, contract, folder, file_name)
         every = _of_parquet(readable.files[0], wanted) if readable.parquet else _of_text(readable.files, contract)
         for one in every:
             if one.row_no in wanted:

@@ -24,6 +24,7 @@ ALLOWED = {
         "warehouse.sql",
         "warehouse.periods",
         "warehouse.load",
+        "warehouse.leftovers",
         "warehouse.moments",
         "warehouse.identifiers",
         "warehouse.names",

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,9 +57,10 @@ print(times)
 """
 
 
-def spawn(*command: str, **more: str) -> subprocess.Popen[str]:
+def spawn(*command: str, way: Sequence[str] = (), **more: str) -> subprocess.Popen[str]:
+    """Python in a process of its own, with more in its environment; `way`: what it is started by."""
     return subprocess.Popen(  # noqa: S603
-        [sys.executable, *command],
+        [*way, sys.executable, *command],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"} | more,
         stdin=subprocess.PIPE,

@@ -97,6 +97,7 @@ def publish(home: Home, missing: Callable[[Iterable[str]], Sequence[str]], run_i
     size = fresh.stat().st_size
     manifest = folder / f".{MANIFEST}.new"
     hashes = {p.name.removeprefix(".").removesuffix(".new"): digest for p, digest in zip(staged, digests, strict=True)}
+    manifest.unlink(missing_ok=True)  # whoever was stopped here left one that cannot be written any more
     manifest.write_text(json.dumps({"seq": seq, "ledger_head": head, **entry, "sha256": hashes}, indent=1) + "\n")
     _settled(manifest)
     at("release.manifest")

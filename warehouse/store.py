@@ -11,6 +11,7 @@ import datetime as dt
 import hashlib
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -260,6 +261,8 @@ def opened(home: Home, run_id: str | None = None, *, sealed: bool = False) -> It
     from warehouse import succession
 
     succession.refuse_lost(home)
+    # what a killed process could not hold in memory: nobody else writes while this process does
+    shutil.rmtree(home.warehouse.with_name(f"{home.warehouse.name}.tmp"), ignore_errors=True)
     con = _connected(home.warehouse, HELD_SECONDS, config=config)
     try:
         con.execute("SET TimeZone = 'UTC'")
