@@ -101,7 +101,9 @@ def run_months(
                     raise_on_error=False,
                     tags={"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last},
                 )
-                failures = [f"{e.step_key}: {_said(e.step_failure_data)}" for e in result.all_events if e.is_step_failure]
+                failures = [
+                    f"{e.step_key}: {_said(e.step_failure_data)}" for e in result.all_events if e.is_step_failure
+                ]
                 results.append(RunResult(first, last, result.run_id, result.success, tuple(failures)))
                 at("run.done")
     finally:

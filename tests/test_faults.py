@@ -23,7 +23,7 @@ import pytest
 from test_moments import PLAY, Prepared, check, prepared, reader, spawn  # noqa: F401  the fixture
 
 from connectors import receipts
-from connectors.archive import Archive, ArchiveError
+from connectors.archive import Archive
 from pipelines.trouble import told
 from tests import whole
 from warehouse import leftovers, store
@@ -55,7 +55,11 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[float], Path]]:
     def make(mib: float) -> Path:
         place = tmp_path / "disk"
         place.mkdir()
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={int(mib * 1024)}k", "tmpfs", str(place)], capture_output=True, text=True)  # noqa: S603, S607
+        done = subprocess.run(  # noqa: S603
+            ["mount", "-t", "tmpfs", "-o", f"size={int(mib * 1024)}k", "tmpfs", str(place)],  # noqa: S607
+            capture_output=True,
+            text=True,
+        )
         if done.returncode:
             pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
         mounted.append(place)
@@ -73,7 +77,12 @@ def size_of(folder: Path) -> float:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("room", SIZES)
-def test_a_disk_that_is_full_at_any_moment(prepared: Prepared, tmp_path: Path, small_disk: Callable[[float], Path], room: float) -> None:  # noqa: F811
+def test_a_disk_that_is_full_at_any_moment(
+    prepared: Prepared,  # noqa: F811
+    tmp_path: Path,
+    small_disk: Callable[[float], Path],
+    room: float,
+) -> None:
     disk = small_disk(size_of(prepared.root) + room)
     home = prepared.copy(disk / "home")
     with reader(home):
@@ -105,7 +114,9 @@ def test_files_that_may_not_grow(prepared: Prepared, tmp_path: Path, limit: floa
 def test_memory_that_is_short(prepared: Prepared, tmp_path: Path) -> None:  # noqa: F811
     home = prepared.copy(tmp_path / "home")
     for mib in (250, 400, 600):
-        code = f"import resource\nimport tests.whole\nresource.setrlimit(resource.RLIMIT_DATA, ({mib << 20},) * 2)\n{TELL}"
+        code = (
+            f"import resource\nimport tests.whole\nresource.setrlimit(resource.RLIMIT_DATA, ({mib << 20},) * 2)\n{TELL}"
+        )
         child = spawn("-c", code, str(home.root))
         _, said = child.communicate()
         assert child.returncode <= 1, said
@@ -126,7 +137,13 @@ def test_two_runs_at_once_take_turns(prepared: Prepared, tmp_path: Path) -> None
 @pytest.mark.slow
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize("times", [1, 2])
-def test_a_run_stopped_at_the_command_line(prepared: Prepared, tmp_path: Path, sent: signal.Signals, code: int, times: int) -> None:  # noqa: F811
+def test_a_run_stopped_at_the_command_line(
+    prepared: Prepared,  # noqa: F811
+    tmp_path: Path,
+    sent: signal.Signals,
+    code: int,
+    times: int,
+) -> None:
     """At some moment of taking in, computing or publishing; one sentence, and the exit code that says so."""
     for wait in ("deliveries,", "KPIs:", "release"):
         home = prepared.copy(tmp_path / wait.strip(":,"))
@@ -177,7 +194,9 @@ except BaseException as error:
     check(home, prepared)
 
 
-def test_a_warehouse_that_somebody_looks_into_is_waited_for_and_then_named(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_warehouse_that_somebody_looks_into_is_waited_for_and_then_named(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with writing(home):
         pass
     hold = "import duckdb, sys, time; con = duckdb.connect(sys.argv[1]); print('held', flush=True); time.sleep(float(sys.argv[2]))"
@@ -191,7 +210,7 @@ def test_a_warehouse_that_somebody_looks_into_is_waited_for_and_then_named(home:
     assert child.stdout is not None
     child.stdout.readline()
     monkeypatch.setattr(store, "HELD_SECONDS", 0.3)
-    with pytest.raises(BusyError, match="held by another process.*close it there"), writing(home):
+    with pytest.raises(BusyError, match=r"held by another process.*close it there"), writing(home):
         pass
     child.kill()
     child.communicate()
@@ -262,7 +281,9 @@ def test_a_home_that_may_only_be_read(read_only: Home, tmp_path: Path, name: str
     file = tmp_path / "extract.csv"
     file.write_text(whole.accidents(1, 1))
     given = {"deliver": [str(file), "-t", "fct_crash", "-p", "2025", "-s", "710000000"], "assess": ["2025"]}
-    code, said = as_user(f"from pipelines.cli import app; app({[name, *given.get(name, [])]!r})", QALA_HOME=str(read_only.root))
+    code, said = as_user(
+        f"from pipelines.cli import app; app({[name, *given.get(name, [])]!r})", QALA_HOME=str(read_only.root)
+    )
     assert code in (0, 1), said
     assert "Traceback" not in said
     assert "fault of qala" not in said
@@ -271,7 +292,9 @@ def test_a_home_that_may_only_be_read(read_only: Home, tmp_path: Path, name: str
         assert "Permission denied" in said or "not permitted" in said
 
 
-def test_an_archived_file_that_may_not_be_read_ends_the_run_by_its_name_and_refuses_nothing(home: Home, tmp_path: Path) -> None:
+def test_an_archived_file_that_may_not_be_read_ends_the_run_by_its_name_and_refuses_nothing(
+    home: Home, tmp_path: Path
+) -> None:
     archive = Archive(home.archive)
     whole.receive(archive, tmp_path / "outbox", whole.accidents(1, 5))
     path = archive.path(archive.pending()[0].sha256)
@@ -301,7 +324,9 @@ def test_a_publication_stopped_before_its_last_step_is_done_by_the_next(prepared
 
 
 @pytest.mark.parametrize("harm", ["gone", "cut", "other bytes"])
-def test_an_archived_file_gone_or_damaged_before_its_load_is_named_and_delivered_again(home: Home, tmp_path: Path, harm: str) -> None:
+def test_an_archived_file_gone_or_damaged_before_its_load_is_named_and_delivered_again(
+    home: Home, tmp_path: Path, harm: str
+) -> None:
     """Never loaded as something else; the others are."""
     archive = Archive(home.archive)
     whole.receive(archive, tmp_path / "outbox", whole.accidents(1, 5))
@@ -311,7 +336,9 @@ def test_an_archived_file_gone_or_damaged_before_its_load_is_named_and_delivered
     if harm == "gone":
         lost.unlink()
     else:
-        lost.write_bytes(lost.read_bytes()[:40] if harm == "cut" else archive.path(archive.pending()[1].sha256).read_bytes())
+        lost.write_bytes(
+            lost.read_bytes()[:40] if harm == "cut" else archive.path(archive.pending()[1].sha256).read_bytes()
+        )
     with whole.unjudged():
         whole.play(home)
     with writing(home) as opened:
@@ -335,7 +362,9 @@ def test_a_clock_that_is_set_back_changes_no_order(home: Home, tmp_path: Path, m
         assert opened.con.execute("SELECT count(*) FROM showcase.fct_crash").fetchone() == (3,), "the later one holds"
 
 
-def test_what_a_killed_run_unpacked_goes_and_what_a_living_one_is_at_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_killed_run_unpacked_goes_and_what_a_living_one_is_at_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     code = "import os, signal, sys, tempfile, time; tempfile.tempdir = sys.argv[1]; from warehouse import leftovers\n" \
            "with leftovers.scratch() as place:\n    (place / 'extract').write_text('rows'); print(place, flush=True); time.sleep(60)"  # fmt: skip
@@ -387,12 +416,16 @@ def test_what_is_told_of_a_refused_parquet_file_has_no_path_of_this_machine(home
     good = file.read_bytes()
     archive, outbox = Archive(home.archive), tmp_path / "outbox"
     outbox.mkdir()
-    for n, content in enumerate((good[:40] + good[-8:], good[:-8] + b"\xff\xff\xff\x7fPAR1", b"PAR1" + b"\0" * 50 + b"PAR1", good)):
+    for n, content in enumerate(
+        (good[:40] + good[-8:], good[:-8] + b"\xff\xff\xff\x7fPAR1", b"PAR1" + b"\0" * 50 + b"PAR1", good)
+    ):
         (outbox / f"{n}.parquet").write_bytes(content)
         archive.receive(outbox / f"{n}.parquet", table="fct_crash", system="standard", scope="710000000", period="2025")
     with whole.unjudged():
         whole.play(home)
     with writing(home) as opened:
-        reasons = [r[0] for r in opened.con.execute("SELECT reason FROM audit.delivery ORDER BY delivery_id").fetchall()]
+        reasons = [
+            r[0] for r in opened.con.execute("SELECT reason FROM audit.delivery ORDER BY delivery_id").fetchall()
+        ]
     assert len([r for r in reasons if r]) == 4
-    assert not [r for r in reasons if re.search(r"qala-|/tmp", r)], reasons  # noqa: S108
+    assert not [r for r in reasons if re.search(r"qala-|/tmp", r)], reasons

@@ -22,12 +22,18 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from intake_support import ALMATY, ASTANA, contract_text
 from test_load_history import OCCURRED, Extract, Model
 from typer.testing import CliRunner
 
-from connectors import intake
 from connectors.archive import Archive
 from connectors.reread import request
 from kpi_definitions.catalogue import Catalogues, load
@@ -50,7 +56,11 @@ KEYS = ("k1", "k2", "feb", "mar")
 # by system: complete extracts by the standard format and by a contract that is mended, and extracts of changes
 SYSTEMS = ("standard", "mended", "changes")
 # moments of intake and computation; what is after them, test_moments.py tries
-ENDS = [n for n in moments.NAMES if n.partition(".")[0] in ("archive", "receipt", "file", "register", "load", "compute", "withdrawal", "ledger")]
+ENDS = [
+    n
+    for n in moments.NAMES
+    if n.partition(".")[0] in ("archive", "receipt", "file", "register", "load", "compute", "withdrawal", "ledger")
+]
 
 
 class EndedError(BaseException):
@@ -66,7 +76,9 @@ def catalogue() -> Catalogues:
 
 def contract(system: str, add: int = 0, version: str = "1.0.0") -> str:
     """Of a system's extracts of crashes; `add`: what it makes of the number of deaths."""
-    columns = "".join(f"      - {{name: {n}, physicalName: {n}}}\n" for n in ("kato", "crash_id", "occurred_at", "district_id"))
+    columns = "".join(
+        f"      - {{name: {n}, physicalName: {n}}}\n" for n in ("kato", "crash_id", "occurred_at", "district_id")
+    )
     columns += f"      - {{name: deaths_30d, transformSourceObjects: [deaths_30d], transformLogic: 'CAST(deaths_30d AS INTEGER) + {add}'}}\n"
     columns += "      - {name: injured, physicalName: injured}\n"
     kind = {"delivery": "changes" if system == "changes" else "complete"}
@@ -146,11 +158,19 @@ class Machine(RuleBasedStateMachine):
 
     @rule(data=st.data(), system=st.sampled_from(SYSTEMS), scope=st.sampled_from(list(KATOS)), period=st.sampled_from(PERIODS),
           broken=st.sampled_from([0, 0, 0, 1]), readable=st.sampled_from([True] * 5 + [False]), end=st.none() | st.sampled_from(ENDS[:10]))  # fmt: skip
-    def deliver(self, data: st.DataObject, system: str, scope: str, period: str, broken: int, readable: bool, end: str | None) -> None:
+    def deliver(
+        self, data: st.DataObject, system: str, scope: str, period: str, broken: int, readable: bool, end: str | None
+    ) -> None:
         span = parse_period(period)
         told = [k for k in KEYS if day(k) < span.end]
-        rows = data.draw(st.dictionaries(st.tuples(st.sampled_from(KATOS[scope]), st.sampled_from(told)), st.integers(0, 3), max_size=4))
-        if rows and not any(day(key) >= span.start for _, key in rows):  # none of its own days: it would be refused as another month's
+        rows = data.draw(
+            st.dictionaries(
+                st.tuples(st.sampled_from(KATOS[scope]), st.sampled_from(told)), st.integers(0, 3), max_size=4
+            )
+        )
+        if rows and not any(
+            day(key) >= span.start for _, key in rows
+        ):  # none of its own days: it would be refused as another month's
             rows |= {(KATOS[scope][0], own): 1 for own in told if day(own) >= span.start}
         self.bring(CRASH, Extract(rows, scope, period, system), broken if rows else 0, readable, end)
 
@@ -304,8 +324,8 @@ class Machine(RuleBasedStateMachine):
                 "JOIN audit.delivery d USING (delivery_id) ORDER BY ALL"
             ).fetchall()
             assert register == self.models[REGISTER].rows()
-            values = dict(((kato, month), value) for kato, month, value in store.con.execute(
-                "SELECT kato, period_id, value FROM kpi.value WHERE valid_to_seq IS NULL").fetchall())  # fmt: skip
+            values = {(kato, month): value for kato, month, value in store.con.execute(
+                "SELECT kato, period_id, value FROM kpi.value WHERE valid_to_seq IS NULL").fetchall()}  # fmt: skip
         self.check_values(values)
 
     def check_values(self, values: dict[tuple[str, str], float | None]) -> None:
@@ -366,7 +386,13 @@ def content(table: str, told: Extract, broken: int) -> str:
         columns = load_tables()[REGISTER].columns
         names, rows = [c.name for c in columns], []
         for (kato, key), value in told.rows.items():
-            cells = {"system_id": key, "name": str(value), "mio_code": "m", "origin": "OWN", "commissioned_at": "2020-01-01"}
+            cells = {
+                "system_id": key,
+                "name": str(value),
+                "mio_code": "m",
+                "origin": "OWN",
+                "commissioned_at": "2020-01-01",
+            }
             rows.append((kato, *(cells.get(name, "") for name in names)))
     return "".join(",".join(cells) + "\n" for cells in [("kato", *names), *rows])
 

@@ -83,7 +83,12 @@ def finish(home: Home) -> None:
     """What the next run does: if anything waits or is due, all of it."""
     archive = Archive(home.archive)
     waits = archive.pending() or archive.withdrawn() or (home.inbox.exists() and any(home.inbox.glob("*.json")))
-    if waits or any(home.inbox.glob("taking/*")) or due_home(home, catalogue()).months or not home.released_file.exists():
+    if (
+        waits
+        or any(home.inbox.glob("taking/*"))
+        or due_home(home, catalogue()).months
+        or not home.released_file.exists()
+    ):
         play(home)
 
 
@@ -126,7 +131,9 @@ def says(home: Home) -> dict[str, Counter[tuple[Any, ...]]]:
     return found
 
 
-def receive(archive: Archive, folder: Path, content: str, table: str = "fct_crash", scope: str = ASTANA, period: str = str(YEAR)) -> str:
+def receive(
+    archive: Archive, folder: Path, content: str, table: str = "fct_crash", scope: str = ASTANA, period: str = str(YEAR)
+) -> str:
     """Deliver bytes as a file. Returns the receipt's number."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{len(list(folder.iterdir()))}.csv"
@@ -141,10 +148,14 @@ def prepare(root: Path) -> Home:
     receive(archive, outbox, accidents(1, 40))
     receive(archive, outbox, accidents(1000, 30), scope=ALMATY)
     for scope, people in ((ASTANA, 5000), (ALMATY, 7000)):
-        receive(archive, outbox, f"as_of_date,population,count_source\n2026-01-01,{people},x\n", "dim_population", scope)
+        receive(
+            archive, outbox, f"as_of_date,population,count_source\n2026-01-01,{people},x\n", "dim_population", scope
+        )
     with unjudged():
         play(home)
-    receive(archive, outbox, accidents(1, 34, deaths_30d="1") + "C9,cut")  # a correction, with a record that cannot be split
+    receive(
+        archive, outbox, accidents(1, 34, deaths_30d="1") + "C9,cut"
+    )  # a correction, with a record that cannot be split
     receive(archive, outbox, accidents(1000, 30), scope=ALMATY)  # the same bytes
     receive(archive, outbox, "nonsense", scope=ALMATY, period="2025-12")
     receive(archive, outbox, accidents(200, 20, occurred_at="2025-12-03 10:00:00"), period="2025-12")

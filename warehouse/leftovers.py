@@ -21,7 +21,10 @@ except ImportError:  # Windows: what is left there goes when it is old
 
 SCRATCH = "qala-"  # names of folders in the system's temporary folder begin with it
 _HELD = ".held"
-_YOUNG, _OLD = 60, 86_400  # seconds: it may be made just now, and not be held yet; from here on it is nobody's in any case
+_YOUNG, _OLD = (
+    60,
+    86_400,
+)  # seconds: it may be made just now, and not be held yet; from here on it is nobody's in any case
 
 
 def hold(descriptor: int) -> None:
@@ -51,7 +54,12 @@ def scratch() -> Iterator[Path]:
     """A temporary folder of this process; what killed ones of this user left of theirs goes first, as extracts may lie there."""
     for path in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*"):
         with suppress(OSError):  # another process was sooner, or it is another user's
-            if path.is_dir() and not path.is_symlink() and path.stat().st_uid == os.getuid() and abandoned(path, path / _HELD):
+            if (
+                path.is_dir()
+                and not path.is_symlink()
+                and path.stat().st_uid == os.getuid()
+                and abandoned(path, path / _HELD)
+            ):
                 shutil.rmtree(path)
     with tempfile.TemporaryDirectory(prefix=SCRATCH) as folder, (Path(folder) / _HELD).open("wb") as marker:
         hold(marker.fileno())

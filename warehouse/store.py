@@ -193,7 +193,8 @@ class Store:
             yield
         except BaseException:
             self._newest = None
-            with suppress(duckdb.Error):  # after a fatal error there is nothing to roll back: what went wrong is to be told, not this
+            # after a fatal error there is nothing to roll back: what went wrong is to be told, not this
+            with suppress(duckdb.Error):
                 self.con.execute("ROLLBACK")
             raise
         newest, self._newest = self._newest, None  # should this fail, it is to be read again
