@@ -25,6 +25,7 @@ import zstandard
 from connectors import receipts, vault
 from connectors.files import free, put_in_place, sweep, write_whole
 from warehouse.keys import Key, MissingKeyError, by_id
+from warehouse.leftovers import hold
 from warehouse.load import Home, Receipt
 from warehouse.moments import at
 from warehouse.who import ACCOUNT, account
@@ -242,6 +243,18 @@ class Archive:
                 )
             self._place(temporary, sha256, encrypted=True)
 
+    def sweep(self) -> None:
+        """What killed processes left half-written goes, and what they did not come to is done."""
+        contents = self.root / "sha256"
+        sweep(contents, ".incoming-*")
+        for folder in (self.pending_folder, self.withdrawn_folder, self.pending_folder.parent / "damaged"):
+            sweep(folder, ".tmp*")
+        for note in contents.glob(f"{_CLEARING}*"):
+            sha256 = note.name.removeprefix(_CLEARING)
+            if self.encrypted(sha256):
+                self._path(sha256, _PLAIN).unlink(missing_ok=True)
+                note.unlink(missing_ok=True)
+
     def _keep(self, file: Path, key: Key | None = None) -> tuple[str, int]:
         with file.open("rb") as source, self._packed(source, key) as (temporary, sha256, size):
             # what was once encrypted stays so; what is there and is what it should be stays; else this copy mends it
@@ -262,10 +275,13 @@ class Archive:
         digest, size = hashlib.sha256(), 0
         folder = self.root / "sha256"
         folder.mkdir(parents=True, exist_ok=True)
-        self._tidy(folder)
+        if not self._swept:
+            self.sweep()
+            self._swept = True
         # hashed, packed and encrypted in one pass over the bytes; the name is known only at the end
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".incoming-", delete=False) as packed:
             temporary = Path(packed.name)
+            hold(packed.fileno())
             try:
                 at("archive.begun")
                 sealed = vault.Encrypting(packed.file, key) if key else None
@@ -298,16 +314,3 @@ class Archive:
         if self.encrypted(sha256):  # perhaps by another process, just now
             clear.unlink(missing_ok=True)
         note.unlink(missing_ok=True)
-
-    def _tidy(self, folder: Path) -> None:
-        """Once: what killed processes left half-written goes, and what they did not come to."""
-        if self._swept:
-            return
-        self._swept = True
-        sweep(folder, ".incoming-*")
-        sweep(self.pending_folder, ".tmp*")
-        for note in folder.glob(f"{_CLEARING}*"):
-            sha256 = note.name.removeprefix(_CLEARING)
-            if self.encrypted(sha256):
-                self._path(sha256, _PLAIN).unlink(missing_ok=True)
-                note.unlink(missing_ok=True)

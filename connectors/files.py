@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 import tempfile
-import time
 from pathlib import Path
 
+from warehouse.leftovers import abandoned, hold
 from warehouse.moments import at
 
 MODE = 0o640
-_OLD = 86_400  # seconds from which on what a process left half-written is nobody's any more
 
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write so that a reader sees the whole file or none."""
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".tmp", delete=False) as handle:
+        hold(handle.fileno())
         try:
             handle.write(content)
             handle.flush()
@@ -50,11 +50,10 @@ def free(path: Path) -> Path:
 
 
 def sweep(folder: Path, pattern: str) -> None:
-    """Remove what processes that were killed left half-written in a folder, a day ago or longer."""
-    oldest = time.time() - _OLD
+    """Remove what processes that were killed left half-written in a folder, and nobody holds."""
     for path in folder.glob(pattern):
         try:
-            if path.is_file() and path.stat().st_mtime < oldest:
+            if path.is_file() and abandoned(path):
                 path.unlink()
-        except FileNotFoundError:
-            continue  # another process was sooner
+        except OSError:
+            continue  # another process was sooner, or it is another user's

@@ -27,12 +27,12 @@ from connectors.pseudonyms import InForce, pseudonyms_of
 from connectors.quarantine import spare_headers
 from connectors.readers import Readable, StructureError, unpack
 from connectors.safe_names import named_safely
-from connectors.scratch import scratch
 from connectors.source_contract import SHIPPED, STANDARD, SourceContract, load_sources, standard
 from connectors.twins import twins
 from warehouse.contracts import Table
 from warehouse.keys import MissingKeyError
 from warehouse.keys import enter as enter_keys
+from warehouse.leftovers import scratch
 from warehouse.load import (
     Corrected,
     Delivery,
@@ -87,6 +87,7 @@ def sources_of(home: Home, tables: Mapping[str, Table]) -> dict[tuple[str, str],
 def register_pending(store: Store, archive: Archive, progress: Progress = lambda _: None) -> int:
     """Enter every pending receipt as a delivery, and what was taken back as withdrawn. Returns how many were new."""
     enter_keys(store)
+    archive.sweep()
     for told in archive.set_aside():
         progress(told)
     enter_withdrawals(store, archive, progress)

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 
 from connectors.archive import Archive
 from connectors.readers import StructureError, as_received, records
-from connectors.scratch import scratch
 from connectors.source_contract import SourceContract
+from warehouse.leftovers import scratch
 from warehouse.load import Home
 
 

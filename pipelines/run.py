@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from dagster._core.execution.plan.objects import StepFailureData
 
 
+_INTERRUPTED = "DagsterExecutionInterruptedError"
+
+
 @dataclass(frozen=True)
 class RunResult:
     """One Dagster run over consecutive months."""
@@ -77,7 +80,10 @@ def run_months(
     tables: Collection[str] | None = None,
     codes: Collection[str] | None = None,
 ) -> list[RunResult]:
-    """Run the job over the months, one run for each block of consecutive ones; `tables`: those with something new, `codes`: KPIs due (None: all)."""
+    """Run the job over the months, one run for each block of consecutive ones; `tables`: those with something new, `codes`: KPIs due (None: all).
+
+    Raises KeyboardInterrupt if it was interrupted.
+    """
     prepare(home)
     apart.warm("connectors.judge:get_ready")  # the process that judges and computes starts while Dagster is imported
     import dagster as dg
@@ -87,7 +93,8 @@ def run_months(
 
     job = defs.resolve_job_def("city_kpis")
     chosen = None if tables is None else selection(tables, load_tables(), codes)
-    quiet = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
+    # who runs it is told by the caller, in a sentence; tracebacks are in the run's log
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     resources.listeners.append(say)
     results = []
     try:
@@ -101,9 +108,10 @@ def run_months(
                     raise_on_error=False,
                     tags={"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last},
                 )
-                failures = [
-                    f"{e.step_key}: {_said(e.step_failure_data)}" for e in result.all_events if e.is_step_failure
-                ]
+                failed = [(e.step_key, e.step_failure_data) for e in result.all_events if e.is_step_failure]
+                if any(data.error and data.error.cls_name == _INTERRUPTED for _, data in failed):
+                    raise KeyboardInterrupt  # Dagster has written down that the run ended
+                failures = [f"{key}: {_said(data)}" for key, data in failed]
                 results.append(RunResult(first, last, result.run_id, result.success, tuple(failures)))
                 at("run.done")
     finally:
@@ -118,4 +126,4 @@ def _said(failed: StepFailureData) -> str:
     error: object = failed.error
     while getattr(error, "cause", None) is not None:
         error = error.cause  # type: ignore[attr-defined]
-    return str(getattr(error, "message", error)).strip()
+    return f"{str(getattr(error, 'message', error)).strip()}; the traceback is in the run's log: qala ui"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import getpass
 import inspect
 import os
 import sqlite3
@@ -109,8 +110,6 @@ def _of_database(error: Exception, line: str) -> str | None:
 
 
 def _user() -> str:
-    import getpass
-
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # of no name

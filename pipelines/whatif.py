@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import tempfile
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from kpi_definitions.catalogue import Catalogues, load
 from warehouse.assessment import make
 from warehouse.compute import compute
 from warehouse.due import due, running_month
+from warehouse.leftovers import scratch
 from warehouse.store import Home, Store, StoreError, locked, opened
 
 
@@ -31,6 +31,9 @@ class _Untouched(Archive):
     def set_aside(self) -> list[str]:
         """A receipt that cannot be read lies where it lies."""
         return []
+
+    def sweep(self) -> None:
+        """Nor is anything taken away."""
 
     def withdrawal_entered(self, receipt_id: str) -> None:
         """And those taken back wait for the real run's ledger."""
@@ -47,8 +50,8 @@ def what_if(home: Home, catalogues: Path | None = None) -> dict[str, Any]:
     """
     if not home.warehouse.exists():
         raise StoreError(f"there is no warehouse in {home.root} yet; run: qala run")
-    with tempfile.TemporaryDirectory(prefix="qala-diff-") as scratch:
-        copy = Home(Path(scratch))
+    with scratch() as folder:
+        copy = Home(folder)
         try:
             with locked(home):
                 for path in (home.warehouse, home.warehouse.with_name(home.warehouse.name + ".wal")):
@@ -56,7 +59,7 @@ def what_if(home: Home, catalogues: Path | None = None) -> dict[str, Any]:
                         shutil.copyfile(path, copy.root / path.name)
         except OSError as error:
             raise StoreError(
-                f"the warehouse cannot be copied to {scratch} ({error}); set TMPDIR to a disk with more room"
+                f"the warehouse cannot be copied to {folder} ({error}); set TMPDIR to a disk with more room"
             ) from error
         for mine, theirs in (
             (copy.contracts, home.contracts),

@@ -25,6 +25,7 @@ ALLOWED = {
         "warehouse.periods",
         "warehouse.keys",
         "warehouse.load",
+        "warehouse.leftovers",
         "warehouse.moments",
         "warehouse.identifiers",
         "warehouse.names",

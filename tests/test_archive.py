@@ -18,6 +18,7 @@ from connectors.archive import Archive, ArchiveError, Receipt
 from connectors.readers import unpack
 from connectors.source_contract import standard
 from warehouse.contracts import load_tables
+from warehouse.leftovers import hold
 
 
 @pytest.fixture
@@ -122,19 +123,24 @@ def test_order_of_arrival_does_not_depend_on_a_clock_that_is_set_back(
     assert receipts[4].receipt_id.startswith("20260106T01")
 
 
-def test_what_killed_processes_left_is_swept_away_a_day_later(archive: Archive) -> None:
+def test_what_killed_processes_left_is_swept_away_and_never_what_another_is_at(archive: Archive) -> None:
     receive(archive, b"1")
-    places = [archive.root / "sha256" / ".incoming-abc", archive.pending_folder / ".tmpabc"]
-    young = archive.root / "sha256" / ".incoming-young"
-    for path in (*places, young):
+    left = [archive.root / "sha256" / ".incoming-abc", archive.pending_folder / ".tmpabc"]
+    held, young = archive.root / "sha256" / ".incoming-held", archive.root / "sha256" / ".incoming-young"
+    for path in (*left, held, young):
         path.write_bytes(b"half")
-    for path in places:
-        os.utime(path, (time.time() - 90_000,) * 2)
-    receive(archive, b"2")
-    assert all(path.exists() for path in places), "looked for once"
-    receive(Archive(archive.root), b"2")
-    assert [path.exists() for path in places] == [False, False]
-    assert young.exists()
+    for path in (*left, held):
+        os.utime(path, (time.time() - 120,) * 2)
+    with held.open("rb") as handle:
+        hold(handle.fileno())
+        receive(archive, b"2")
+        assert all(path.exists() for path in left), "looked for once"
+        Archive(archive.root).sweep()
+        assert [path.exists() for path in left] == [False, False]
+        assert held.exists()
+        assert young.exists()
+    Archive(archive.root).sweep()
+    assert not held.exists()
 
 
 DAMAGE = {

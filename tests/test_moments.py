@@ -13,9 +13,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ import pytest
 
 from connectors.archive import Archive
 from tests import whole
-from warehouse import moments
+from warehouse import apart, moments
 from warehouse.store import Home, writing
 
 ROOT = Path(__file__).parent.parent
@@ -57,9 +58,10 @@ print(times)
 """
 
 
-def spawn(*command: str, **more: str) -> subprocess.Popen[str]:
+def spawn(*command: str, way: Sequence[str] = (), **more: str) -> subprocess.Popen[str]:
+    """Python in a process of its own, with more in its environment; `way`: what it is started by."""
     return subprocess.Popen(  # noqa: S603
-        [sys.executable, *command],
+        [*way, sys.executable, *command],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"} | more,
         stdin=subprocess.PIPE,
@@ -230,6 +232,33 @@ def test_runs_killed_from_outside_at_random(prepared: Prepared, tmp_path: Path) 
                 kills += 1
             check(home, prepared)
         shutil.rmtree(home.root)
+
+
+@pytest.mark.slow
+def test_the_worker_killed_at_random_while_it_computes(prepared: Prepared, tmp_path: Path) -> None:
+    """The caller is told so and goes on; what was half computed is undone."""
+    chance, told = random.Random(21), 0  # noqa: S311
+    for number in range(30):
+        home = prepared.copy(tmp_path / str(number))
+        apart.call("tests.whole:catalogue")  # it is there, and has read what it needs
+        worker = apart._worker
+        assert worker is not None
+        killing = threading.Timer(chance.random() * 0.8, worker.process.kill)
+        killing.start()
+        try:
+            apart.call("tests.whole:compute_home", home)
+        except apart.LimitError as error:
+            assert "killed from outside" in str(error)
+            told += 1
+        killing.cancel()
+        if number % 5 == 0:
+            check(home, prepared)
+        else:
+            with writing(home) as store:
+                rows = store.con.execute("SELECT count(*) FROM kpi.value WHERE valid_to_seq IS NULL").fetchone()
+                assert rows == (sum(prepared.expected["kpi.value"].values()),)
+        shutil.rmtree(home.root)
+    assert told > 0
 
 
 DELIVER = """

@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from intake_support import Bench, Desk, appeal, contract_text, query, text
 
-from connectors import personal, scratch
+from connectors import personal
 from connectors.classified import carries_personal
 from connectors.personal import MASK, WITHHELD, checked, harmless, scrubbed, shaped
 from connectors.safe_names import safe_header, safe_name
@@ -28,6 +28,7 @@ from connectors.source_contract import SourceContract
 from kpi_definitions.documents import DocumentError
 from warehouse import keys
 from warehouse.keys import Key, MissingKeyError
+from warehouse.leftovers import scratch
 
 
 def valid(eleven: str) -> str:
@@ -370,19 +371,21 @@ def test_the_warehouse_knows_a_file_by_its_safe_name_and_the_receipt_by_its_own(
 
 
 def test_what_a_killed_process_left_in_clear_text_is_swept(tmp_path: Path) -> None:
-    code = f"from connectors.scratch import scratch\nfrom pathlib import Path\nimport time\nwith scratch(Path({str(tmp_path)!r})) as p:\n" \
+    code = f"from warehouse.leftovers import scratch\nfrom pathlib import Path\nimport time\nwith scratch(Path({str(tmp_path)!r})) as p:\n" \
            " (p / 'clear').write_text('x'); print('ready', flush=True); time.sleep(60)\n"  # fmt: skip
     process = subprocess.Popen(  # noqa: S603
         [sys.executable, "-c", code], stdout=subprocess.PIPE, env={**os.environ}
     )
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
-    (left,) = (p for p in tmp_path.glob("reading-*") if p.is_dir())
+    (left,) = (p for p in tmp_path.glob("qala-*") if p.is_dir())
     assert (tmp_path.stat().st_mode & 0o777, left.stat().st_mode & 0o777) == (0o700, 0o700)
-    with scratch.scratch(tmp_path):
+    os.utime(left, (0, 0))  # what is young may be about to be held
+    with scratch(tmp_path):
         assert left.exists()  # somebody reads it
     process.send_signal(signal.SIGKILL)
     process.wait()
-    with scratch.scratch(tmp_path) as mine:
-        assert [p for p in tmp_path.iterdir() if p.is_dir()] == [mine]
+    os.utime(left, (0, 0))
+    with scratch(tmp_path) as mine:
+        assert list(tmp_path.iterdir()) == [mine]
     assert list(tmp_path.iterdir()) == []

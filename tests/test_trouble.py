@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 import typer.main
+from filelock import Timeout
 from typer.testing import CliRunner
 
 from connectors.archive import Archive
 from pipelines.cli import app
+from pipelines.trouble import told
 from tests import whole
-from warehouse.store import Home
+from warehouse.store import Home, StoreError
 
-ROOT = Path(__file__).parent.parent
 NAMES = list(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
 ELSEWHERE = {
     "ui",
@@ -29,10 +33,7 @@ ELSEWHERE = {
 GIVEN = {
     "kpi": "SAF04-1", "settlement": "710000000", "period": "2025", "year": "2025", "file": "extract.csv", "ours": "", "theirs": "", "area": "",
 }  # fmt: skip
-OPTIONS = {
-    "deliver": ["--table", "fct_crash", "--period", "2025", "--settlement", "710000000"],
-    "verify": [],
-}
+OPTIONS = {"deliver": ["--table", "fct_crash", "--period", "2025", "--settlement", "710000000"]}
 
 
 def words(name: str, folder: Path) -> list[str]:
@@ -151,3 +152,119 @@ def test_every_command_ends_in_a_sentence(
         fine(name, *invoke(name, home.root, tmp_path)) for name in asked(*LONG, *(HEAVY if harm in QUICK[1:] else ()))
     ]
     assert [wrong for wrong in ended if wrong] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "harm", ["no home", "half a warehouse", "half a release", "a scrawled warehouse", "a contract of no text"]
+)
+@pytest.mark.parametrize("name", sorted(LONG))
+def test_commands_that_start_dagster_end_in_a_sentence(released: Home, tmp_path: Path, harm: str, name: str) -> None:
+    home = Home(shutil.copytree(released.root, tmp_path / "home"))
+    HARM[harm](home)
+    if home.root.is_dir():
+        whole.receive(Archive(home.archive), tmp_path / "outbox", whole.accidents(1, 2))
+    code, said = invoke(name, home.root, tmp_path)
+    assert fine(name, code, said) is None
+
+
+TOLD = [
+    (OSError(errno.ENOSPC, "No space left on device", "/a/b"), "/a/b: there is no room left on the disk; make room"),
+    (PermissionError(errno.EACCES, "Permission denied", "/a/b"), "/a/b: it is not permitted to user"),
+    (OSError(errno.EROFS, "Read-only file system", "/a"), "mount it for writing"),
+    (FileNotFoundError(errno.ENOENT, "No such file", "/a"), "/a: there is no such file or folder"),
+    (OSError(errno.EMFILE, "Too many open files"), "ulimit -n"),
+    (MemoryError(), "not enough memory"),
+    (duckdb.OutOfMemoryException("Out of Memory Error: failed"), "QALA_MEMORY_LIMIT"),
+    (duckdb.IOException("IO Error: Could not write: No space left on device"), "make room"),
+    (duckdb.IOException("IO Error: The file is not a valid DuckDB database file"), "restore it from a backup"),
+    (duckdb.FatalException("FATAL Error: broken"), "its connection was dropped"),
+    (
+        duckdb.InvalidInputException("database has been invalidated because of a previous fatal error"),
+        "its connection was dropped",
+    ),
+    (sqlite3.OperationalError("attempt to write a readonly database"), "not permitted"),
+    (sqlite3.OperationalError("database or disk is full"), "make room"),
+    (Timeout("/a/.lock"), "has held /a/.lock for too long"),
+    (StoreError("as it says"), "as it says"),
+    (KeyError("x"), None),
+    (duckdb.BinderException("Binder Error: no column x"), None),
+    (BrokenPipeError(errno.EPIPE, "Broken pipe"), None),
+]
+
+
+@pytest.mark.parametrize(("error", "said"), TOLD, ids=[f"{type(e).__name__}-{n}" for n, (e, _) in enumerate(TOLD)])
+def test_what_is_told_of_an_error(error: Exception, said: str | None) -> None:
+    found = told(error)
+    assert found == said if said is None else said in str(found)
+    wrapped = RuntimeError("in between")
+    wrapped.__cause__ = error
+    assert told(wrapped) == found
+
+
+def test_a_fault_of_the_program_is_a_line_and_a_file_with_the_traceback(
+    released: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home(shutil.copytree(released.root, tmp_path / "home"))
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise ZeroDivisionError("of our own")
+
+    monkeypatch.setattr("warehouse.audit.explain.explain", broken)
+    code, said = invoke("explain", home.root, tmp_path)
+    assert code == 1
+    assert "ZeroDivisionError: of our own; this is a fault of qala" in said
+    assert "Traceback" not in said
+    (kept,) = (home.root / "errors").iterdir()
+    assert str(kept) in said
+    assert "in broken" in kept.read_text()
+    assert kept.stat().st_mode & 0o777 == 0o600
+    monkeypatch.setenv("QALA_DEBUG", "1")
+    monkeypatch.setenv("QALA_HOME", str(home.root))
+    assert isinstance(CliRunner().invoke(app, words("explain", tmp_path)).exception, ZeroDivisionError)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code"), [(["explain"], 2), (["no-such-command"], 2), (["rows", "A", "B", "C", "--limit", "0"], 2)]
+)
+def test_wrong_usage_is_told_as_such(wrong: list[str], code: int) -> None:
+    assert CliRunner().invoke(app, wrong).exit_code == code
+
+
+@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (SystemExit(7), 7)])
+def test_whoever_stops_a_command_is_told_so(
+    released: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int
+) -> None:
+    def stopped(*_: Any, **__: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr("warehouse.audit.explain.explain", stopped)
+    found, said = invoke("explain", released.root, tmp_path)
+    assert found == code
+    assert ("stopped: nothing is half done" in said) == (code == 130)
+
+
+def test_a_step_of_dagster_fails_by_its_sentence_and_a_fault_of_the_program_by_its_traceback() -> None:
+    import dagster as dg
+
+    from pipelines.run import _said
+    from pipelines.trouble import plainly
+
+    def job_of(error: Exception) -> dg.ExecuteInProcessResult:
+        @dg.op
+        @plainly
+        def step(context):  # type: ignore[no-untyped-def]
+            raise error
+
+        @dg.job
+        def job() -> None:
+            step()
+
+        return job.execute_in_process(raise_on_error=False)
+
+    (failed,) = [e for e in job_of(OSError(errno.ENOSPC, "No space", "/a/b")).all_events if e.is_step_failure]
+    assert _said(failed.step_failure_data).startswith("/a/b: there is no room left on the disk")
+    assert failed.step_failure_data.error.cause is None
+    (failed,) = [e for e in job_of(ZeroDivisionError("ours")).all_events if e.is_step_failure]
+    assert "ours" in _said(failed.step_failure_data)
+    assert failed.step_failure_data.error.cause is not None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -56,20 +56,33 @@ def catalogue() -> Catalogues:
 
 def play(home: Home, months: tuple[str, ...] = MONTHS) -> None:
     """Collect, register, load, compute, assess, publish."""
-    archive, tables = Archive(home.archive), load_tables()
-    archive.set_aside()
+    archive = Archive(home.archive)
     if home.inbox.exists():
-        collect(home.inbox, archive, tables, {})
+        collect(home.inbox, archive, load_tables(), {})
+    take_in_and_compute(home, TABLES, months, catalogue())
     with writing(home) as store:
-        intake.register_pending(store, archive)
-        for name in TABLES:
-            intake.take_in(store, archive, store.tables[name], {}, months)
-    with writing(home) as store:
-        compute(store, catalogue(), months, today=LATER)
         for one in catalogue().lists:
             if one.rules_of(YEAR) is not None:
                 assess(store, one, YEAR)
     publish(home, archive.missing)
+
+
+def take_in_and_compute(home: Home, tables: Sequence[str], months: Sequence[str], kpis: Catalogues) -> None:
+    """As the assets zero, showcase and kpi do."""
+    archive = Archive(home.archive)
+    with writing(home) as store:
+        intake.register_pending(store, archive)
+        sources = intake.sources_of(home, store.tables)
+        for name in tables:
+            intake.take_in(store, archive, store.tables[name], sources, months)
+    with writing(home) as store:
+        compute(store, kpis, months, today=LATER)
+
+
+def compute_home(home: Home) -> None:
+    """In the process apart, as the asset of KPIs has it."""
+    with writing(home, sealed=True) as store:
+        compute(store, catalogue(), MONTHS, today=LATER)
 
 
 def finish(home: Home) -> None:

@@ -11,6 +11,7 @@ import datetime as dt
 import hashlib
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -99,7 +100,7 @@ class Home:
 
     @property
     def scratch(self) -> Path:
-        """Extracts in clear text while they are read (connectors/scratch.py)."""
+        """Extracts in clear text while they are read (warehouse/leftovers.py)."""
         return self.root / "scratch"
 
     @property
@@ -205,9 +206,8 @@ class Store:
             yield
         except BaseException:
             self._newest = None
-            with suppress(
-                duckdb.Error
-            ):  # after a fatal error there is nothing to roll back: what went wrong is to be told, not this
+            # after a fatal error there is nothing to roll back: what went wrong is to be told, not this
+            with suppress(duckdb.Error):
                 self.con.execute("ROLLBACK")
             raise
         newest, self._newest = self._newest, None  # should this fail, it is to be read again
@@ -278,6 +278,8 @@ def opened(
 
     modes.close(home)
     succession.refuse_lost(home)
+    # what a killed process could not hold in memory: nobody else writes while this process does
+    shutil.rmtree(home.warehouse.with_name(f"{home.warehouse.name}.tmp"), ignore_errors=True)
     recovery.check_log(home)
     log = recovery.note_log(home)
     con = _connected(home.warehouse, HELD_SECONDS, config=config)

@@ -20,7 +20,7 @@ from pipelines.trouble import told
 from warehouse.modes import private
 from warehouse.store import Home
 
-_USAGE = typer.BadParameter.__mro__[
+_USAGE: type[Exception] = typer.BadParameter.__mro__[
     2
 ]  # ClickException: that of click, or of the copy that newer versions of typer bring along
 DEBUG = "QALA_DEBUG"  # 1: an error ends in its traceback
@@ -33,7 +33,7 @@ class _Terminated(KeyboardInterrupt):
 class Commands(TyperGroup):
     """The commands, and the one place where what goes wrong becomes a sentence."""
 
-    def invoke(self, ctx: typer.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         former = signal.signal(signal.SIGTERM, _terminate) if _is_main_thread() else None
         try:
             return super().invoke(ctx)
