@@ -7,7 +7,7 @@ gets a pseudonym too, so that it stays itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import duckdb
 
@@ -76,31 +76,32 @@ def _texts(table: Table) -> list[Column]:
     return [c for c in table.columns if c.sql_type.upper() == "VARCHAR" and (c.personal or c.name not in table.codes)]
 
 
-def told(con: duckdb.DuckDBPyConnection, table: Table, staged: str, deliveries: Sequence[int]) -> list[Finding]:
-    """Which columns held what gives a person away, and how many cells: a finding for each delivery of `staged` that had any."""
+def told(con: duckdb.DuckDBPyConnection, table: Table, staged: str, deliveries: Iterable[int]) -> list[Finding]:
+    """A finding for each delivery of `staged`: which columns held what gives a person away, and how many cells."""
     texts = [c.name for c in _texts(table) if not c.personal and not c.free_text]
-    if not texts or not deliveries:
-        return []
-    marks = {
-        n: f"starts_with({quoted(n)}, {literal(MARK)})"
+    marks = [
+        f"starts_with({quoted(n)}, {literal(MARK)})"
         if n in table.identifiers
         else f"contains({quoted(n)}, {literal(MASK)})"
         for n in texts
-    }
-    counts = ", ".join(f"count_if({mark})" for mark in marks.values())
-    rows = con.execute(
-        f"SELECT delivery_id, {counts} FROM {staged} WHERE broken IS NULL AND ({' OR '.join(marks.values())}) GROUP BY 1 ORDER BY 1"
-    ).fetchall()
+    ]
+    found: dict[int, list[int]] = {}
+    if texts:
+        counts = ", ".join(f"count_if({mark})" for mark in marks)
+        sql = f"SELECT delivery_id, {counts} FROM {staged} WHERE broken IS NULL AND ({' OR '.join(marks)}) GROUP BY 1"
+        found = {delivery_id: numbers for delivery_id, *numbers in con.execute(sql).fetchall()}
     rule = next(r for r in table.delivery_rules if r.id == FOUND_PERSONAL)
     findings = []
-    for delivery_id, *found in rows:
-        if delivery_id not in deliveries:
-            continue
-        cells = ", ".join(f"{n} of {name}" for name, n in zip(texts, found, strict=True) if n)
-        observed = f"cells with a person's number or address: {cells}; what stood there did not get in"
+    for one in deliveries:
+        cells = ", ".join(f"{n} of {name}" for name, n in zip(texts, found.get(one, ()), strict=False) if n)
+        observed = (
+            f"cells with a person's number or address: {cells}; what stood there did not get in"
+            if cells
+            else "nothing of the kind"
+        )
         findings.append(
             Finding(
-                delivery_id, FOUND_PERSONAL, "warning", rule.dimension, False, observed, rule.description, sum(found)
+                one, rule.id, "warning", rule.dimension, not cells, observed, rule.description, sum(found.get(one, ()))
             )
         )
     return findings

@@ -23,7 +23,7 @@ from connectors.judge import judge
 from connectors.members import of_the_machine
 from connectors.personal import harmless
 from connectors.profile import profile as profile_of
-from connectors.pseudonyms import InForce, pseudonyms_of
+from connectors.pseudonyms import InForce, mixed, pseudonyms_of
 from connectors.quarantine import spare_headers
 from connectors.readers import Readable, StructureError, unpack
 from connectors.safe_names import named_safely
@@ -310,9 +310,7 @@ def _take_batch(store: Store, archive: Archive, table: Table, opened: _Opened, c
         findings += looked
         findings += twins(store.con, table, judged)
         findings += guard.told(store.con, table, gate.STAGED, [i.delivery_id for i in judged])
-        findings += (
-            key.mixed(table, [i.delivery_id for i in judged if personal_columns(table, i.contract)]) if key else ()
-        )
+        findings += mixed(key, table, {i.delivery_id: bool(personal_columns(table, i.contract)) for i in judged})
         counts = {
             int(r["delivery_id"]): (int(r["received"]), int(r["accepted"]), int(r["rejected"]))
             for r in profile.to_dict("records")
@@ -334,7 +332,7 @@ def _take_batch(store: Store, archive: Archive, table: Table, opened: _Opened, c
         for finding in findings
         if finding.delivery_id == first
     ]
-    replaced = {f.delivery_id for f in findings if f.rule == FOUND_PERSONAL}
+    replaced = {f.delivery_id for f in findings if f.rule == FOUND_PERSONAL and not f.passed}
     replaced |= {i.delivery_id for i in judged if personal_columns(table, i.contract)}
     outcomes = []
     for one in batch:

@@ -7,12 +7,9 @@ a name is not shown at all, or by its shape (`shaped`). What is done with which 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import duckdb
-import pyarrow as pa
 
 from warehouse.sql import literal
 
@@ -160,15 +157,16 @@ _OTHER_DIGITS = r"[\x{660}-\x{669}\x{6F0}-\x{6F9}\x{FF0B}\x{FF10}-\x{FF19}]"
 
 def register(con: duckdb.DuckDBPyConnection) -> None:
     """Make the grammar known to a connection, for `scrub`, `net` and `masked`; it stays for as long as the connection."""
-
-    def applied(of: Callable[[str], str]) -> Callable[[Any], Any]:
-        return lambda texts: pa.array([None if t is None else of(t) for t in texts.to_pylist()], pa.string())
-
     try:
         con.execute(f"SELECT {_SCRUBBED}('')")  # to ask for the list of functions takes a hundred times as long
     except duckdb.CatalogException:
-        for name, of in ((_SCRUBBED, scrubbed), (_NETTED, partial(scrubbed, sure=True)), (_SHAPED, shaped)):
-            con.create_function(name, applied(of), ["VARCHAR"], "VARCHAR", type="arrow")  # type: ignore[call-overload]
+        for name, of in (
+            (_SCRUBBED, lambda t: scrubbed(t)),
+            (_NETTED, lambda t: scrubbed(t, sure=True)),
+            (_SHAPED, shaped),
+        ):
+            # row by row: what is handed over as Arrow is freed while DuckDB 1.5.6 still reads long texts of it inside structs
+            con.create_function(name, of, ["VARCHAR"], "VARCHAR")
 
 
 def _may_tell(text: str, look: str) -> str:

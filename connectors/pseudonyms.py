@@ -40,25 +40,43 @@ class InForce:
     store: Store
     read_again: frozenset[int]  # deliveries whose rows are about to be made anew
 
-    def mixed(self, table: Table, deliveries: Iterable[int]) -> list[Finding]:
-        """A finding for each of the deliveries if rows that stand in their table have pseudonyms by other keys: these do not match."""
+    def others(self, table: Table) -> list[str]:
+        """Ids of the other keys by which pseudonyms of rows that stand were made."""
         rows = self.store.con.execute(
             "SELECT d.delivery_id, l.detail->>'$.pseudonym_key' AS made_by FROM audit.delivery d JOIN audit.ledger l ON l.seq = d.loaded_seq "
             "WHERE d.table_name = ? AND d.state = 'loaded' AND made_by IS NOT NULL AND made_by <> ?", [table.name, self.key.id]
         ).fetchall()  # fmt: skip
-        others = {delivery_id: made_by for delivery_id, made_by in rows if delivery_id not in self.read_again}
-        if not others:
+        made = {delivery_id: made_by for delivery_id, made_by in rows if delivery_id not in self.read_again}
+        if not made:
             return []
-        held = f"SELECT DISTINCT delivery_id FROM showcase.{table.name} WHERE delivery_id IN ({', '.join(map(str, others))})"
-        standing = sorted({others[d] for (d,) in self.store.con.execute(held).fetchall()})
-        if not standing:
-            return []
-        rule = next(r for r in table.delivery_rules if r.id == OTHER_KEY)
-        observed = (
-            f"made by key {self.key.id}; rows that stand were made by {', '.join(standing)}, and one person counts twice over both: "
-            f"qala reread --table {table.name} makes them anew"
+        held = (
+            f"SELECT DISTINCT delivery_id FROM showcase.{table.name} WHERE delivery_id IN ({', '.join(map(str, made))})"
         )
-        return [Finding(d, OTHER_KEY, "warning", rule.dimension, False, observed, rule.description) for d in deliveries]
+        return sorted({made[d] for (d,) in self.store.con.execute(held).fetchall()})
+
+
+def mixed(key: InForce | None, table: Table, deliveries: Mapping[int, bool]) -> list[Finding]:
+    """A finding for each delivery (and whether it has pseudonyms): rows that stand have some by other keys, which do not match."""
+    others = key.others(table) if key and any(deliveries.values()) else []
+    rule = next(r for r in table.delivery_rules if r.id == OTHER_KEY)
+    observed = (
+        f"made by key {key.key.id}; rows that stand were made by {', '.join(others)}, and one person counts twice over both: "
+        f"qala reread --table {table.name} makes them anew"
+        if key and others
+        else ""
+    )
+    return [
+        Finding(
+            one,
+            rule.id,
+            "warning",
+            rule.dimension,
+            not (observed and has),
+            observed if has and observed else "one key",
+            rule.description,
+        )
+        for one, has in deliveries.items()
+    ]
 
 
 def pseudonyms_of(
