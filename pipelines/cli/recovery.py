@@ -105,9 +105,8 @@ def rebuild(
         highlight=False,
         soft_wrap=True,
     )
-    out.print(
-        f"content before {done.before.sha256}\ncontent after  {done.after.sha256}", highlight=False, soft_wrap=True
-    )
+    was = done.before.sha256 if done.before else "not to be read"
+    out.print(f"content before {was}\ncontent after  {done.after.sha256}", highlight=False, soft_wrap=True)
     for name, (before, after) in done.differing.items():
         out.print(
             f"[red]{name}[/red] differs: {before:,} rows before, {after:,} after", highlight=False, soft_wrap=True
