@@ -295,7 +295,7 @@ INSERT INTO audit.delivery SELECT * REPLACE (99 AS delivery_id, 'big' AS receipt
     1000000 AS received_rows, 1000000 AS accepted_rows, 0 AS rejected_rows) FROM audit.delivery WHERE delivery_id = 1;
 INSERT INTO showcase.fct_appeal SELECT s.* REPLACE ('m' || i AS appeal_id, 99 AS delivery_id, i AS row_no, {seq} AS valid_from_seq)
 FROM (FROM showcase.fct_appeal LIMIT 1) s, range(1, 1000001) r(i);
-INSERT INTO kpi.value SELECT s.* REPLACE ('2010-01' AS period_id, DATE '2010-01-01' AS period_start, i::VARCHAR AS kato, {computed} AS valid_from_seq)
+INSERT INTO kpi.value SELECT s.* REPLACE ('2010-' || i AS period_id, DATE '2010-01-01' AS period_start, {computed} AS valid_from_seq)
 FROM (FROM kpi.value WHERE value IS NOT NULL AND valid_to_seq IS NULL LIMIT 1) s, range(100000) r(i)""")
         seal(store, first, sealed)
     before = ask(
