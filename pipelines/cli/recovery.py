@@ -212,7 +212,11 @@ def restore(
             have_back(found, place, lambda text: spinner.update(Text(text)))
     except StoreError as error:
         raise fail(error) from None
-    out.print(f"{place.root}: {len(found.files):,} files of {found.made_at}", highlight=False, soft_wrap=True)
+    out.print(
+        f"{place.root}: {len(found.files):,} files of {found.home}, as of {found.made_at}",
+        highlight=False,
+        soft_wrap=True,
+    )
     if "keys" in found.left_out:
         out.print(
             "the keys were not in the backup: put the folder keys/ back before anything is run",
