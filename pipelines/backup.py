@@ -61,6 +61,7 @@ class Backup:
 
     manifest: Path
     made_at: str
+    home: str  # of what home it is
     head: tuple[int, str] | None  # of the ledger; None: there was no warehouse yet
     files: Mapping[str, Kept]
     left_out: Sequence[str]
@@ -125,7 +126,7 @@ def read_backup(place: Path) -> Backup:
             raise ValueError("its content is not what its own SHA-256 says, or of another format")
         head = (int(said["ledger_head"][0]), str(said["ledger_head"][1])) if said["ledger_head"] else None
         files = {path: Kept(*values) for path, values in said["files"].items()}
-        return Backup(place, said["made_at"], head, files, said["left_out"])
+        return Backup(place, said["made_at"], said["home"], head, files, said["left_out"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BackupError(f"{place} is damaged ({error}); take an older backup of the same folder") from None
 
@@ -242,8 +243,13 @@ class _Taking:
             ]
             for file in sorted(files):
                 path = Path(where) / file
-                if not file.startswith(".") and path.is_file() and not path.is_symlink():
+                if file.startswith(".") or path.is_symlink() or not path.is_file():
+                    continue
+                try:
                     self.files[str(path.relative_to(self.home.root))] = self._take(path)
+                except FileNotFoundError:
+                    if name == "archive":  # nothing ever goes from there
+                        raise
 
     def _take(self, file: Path) -> Kept:
         """Keep a file; if it is as it was in the newest backup, it is not read."""
@@ -310,7 +316,7 @@ def _finished(to: Path, home: Home, head: tuple[int, str] | None, taking: _Takin
     left_out = sorted(p.name for p in home.root.iterdir() if p.name not in known and not p.name.startswith("."))
     now = dt.datetime.now(dt.UTC)
     said: dict[str, Any] = {
-        "format": FORMAT, "made_at": now.isoformat(), "ledger_head": head, "left_out": left_out,
+        "format": FORMAT, "made_at": now.isoformat(), "home": str(home.root), "ledger_head": head, "left_out": left_out,
         "files": {path: [k.sha256, k.bytes, k.mode, k.mtime_ns] for path, k in sorted(taking.files.items())},
     }  # fmt: skip
     said = json.loads(json.dumps(said))
@@ -322,7 +328,7 @@ def _finished(to: Path, home: Home, head: tuple[int, str] | None, taking: _Takin
         os.fsync(handle.fileno())
     half.chmod(0o400)
     half.replace(manifest)
-    return Backup(manifest, said["made_at"], head, taking.files, left_out, taking.copied)
+    return Backup(manifest, said["made_at"], said["home"], head, taking.files, left_out, taking.copied)
 
 
 def _digest(said: Mapping[str, Any]) -> str:

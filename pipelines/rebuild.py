@@ -7,39 +7,23 @@ middle it leaves the old one as it was, and begins from the beginning the next t
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 import shutil
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
-from connectors import receipts
-from connectors.archive import Archive, ArchiveError, Receipt
-from connectors.corrections import Declared, read_corrections
-from connectors.intake import sources_of, take_again
-from connectors.source_contract import SourceContract, standard
-from kpi_definitions.catalogue import load as load_catalogues
-from kpi_definitions.model import AssessmentRules
-from warehouse.assessment import assess
-from warehouse.compute import compute
+from connectors.archive import Archive
+from pipelines.redo import Work
 from warehouse.content import Content, content
-from warehouse.contracts import load_tables
-from warehouse.former import DECISIONS, REBUILT, Entry, Former, events, write_ledger
-from warehouse.load import received, register
-from warehouse.quality import close_incident
-from warehouse.sound import refuse_faulty
-from warehouse.store import BusyError, Home, Store, StoreError, locked, opened
+from warehouse.former import Former, events, write_ledger
+from warehouse.store import BusyError, Home, StoreError, locked, opened
 from warehouse.succession import released_head
-from warehouse.withdrawals import enter_withdrawal
 
 FOLDER = ".rebuild"
-TOLD = 20  # deliveries named of those that could not be read as they were
 Say = Callable[[str], None]
 
 
@@ -62,7 +46,7 @@ class Rebuilt:
     source: Path  # the file whose ledger was followed
     head: tuple[int, str]  # of that ledger
     deliveries: int
-    before: Content
+    before: Content | None  # None: the old file's rows cannot be read any more
     after: Content
     told: tuple[str, ...]  # what could not be done as it was done then
     kept: Path | None  # the old warehouse, if it was there and gave its place
@@ -71,7 +55,7 @@ class Rebuilt:
     @property
     def differing(self) -> dict[str, tuple[int, int]]:
         """Tables that say something else, with their rows before and after."""
-        return self.before.differing(self.after)
+        return self.before.differing(self.after) if self.before else {}
 
 
 def rebuild(home: Home, *, source: Path | None = None, accept: bool = False, say: Say = lambda _: None) -> Rebuilt:
@@ -80,7 +64,7 @@ def rebuild(home: Home, *, source: Path | None = None, accept: bool = False, say
     `source`: a warehouse file whose ledger is followed; None: the warehouse itself or, if that is gone, damaged or older, the release.
     """
     beside = _Beside(home.root)
-    with locked(home):
+    with locked(home), _in_words():
         file = _source(home, source, say)
         shutil.rmtree(home.root / FOLDER, ignore_errors=True)
         (home.root / FOLDER).mkdir(parents=True)
@@ -98,17 +82,43 @@ def rebuild(home: Home, *, source: Path | None = None, accept: bool = False, say
                 "releases": former.releases[-100:],
                 "ledger_sha256": archive.keep(ledger),
             }
-            work = _Work(beside, former, archive, entry, say)
+            work = Work(beside, former, archive, entry, say)
             work.do(list(events(con)))
             say("comparing what both say")
-            before = content(con)
+            before = _content_of(con, work.told)
         finally:
             con.close()
         after = work.close(before)
         told = tuple(work.told)
-        fits = accept or not before.differing(after)
+        fits = accept or before is None or not before.differing(after)
         kept = _put_in_place(home, beside, former.head[0], archive) if fits else None
     return Rebuilt(file, former.head, len(former.deliveries), before, after, told, kept, fits)
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    """What disk and engine do not allow is a sentence; whatever it is, the old warehouse is as it was."""
+    try:
+        yield
+    except duckdb.Error as error:
+        raise StoreError(
+            f"the warehouse could not be made anew ({type(error).__name__}: {str(error).splitlines()[0]}); the old one is as it was"
+        ) from error
+    except OSError as error:
+        raise StoreError(
+            f"the warehouse could not be made anew ({error.strerror or error}: {error.filename}); the old one is as it was; "
+            "make room or mend the rights, and begin again"
+        ) from error
+
+
+def _content_of(con: duckdb.DuckDBPyConnection, told: list[str]) -> Content | None:
+    try:
+        return content(con)
+    except duckdb.Error as error:
+        told.append(
+            f"the rows of the old file cannot be read any more ({str(error).splitlines()[0]}): nothing was compared"
+        )
+        return None
 
 
 def _source(home: Home, given: Path | None, say: Say) -> Path:
@@ -121,16 +131,14 @@ def _source(home: Home, given: Path | None, say: Say) -> Path:
     if home.warehouse.exists():
         try:
             with opened(home, fit=False) as store:  # a log that a killed run left is taken in
-                if store.con.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'ledger'").fetchall()[0][
-                    0
-                ]:
+                if store.con.execute("FROM duckdb_tables() WHERE table_name = 'ledger'").fetchall():
                     store.con.execute("CHECKPOINT")
                     return home.warehouse
             why = "it is empty"
         except BusyError:
             raise
-        except StoreError as error:
-            why = str(error).partition(";")[0]
+        except (StoreError, duckdb.Error) as error:
+            why = str(error).partition(";")[0].splitlines()[0]
     if not home.released_file.exists():
         raise StoreError(
             f"{home.warehouse} cannot be followed ({why}) and there is no release; name a warehouse file of a backup: qala rebuild --from FILE, "
@@ -148,227 +156,6 @@ def _refuse_behind(home: Home, file: Path, former: Former) -> None:
             f"the ledger of {file} does not know the release of sequence {seq} in {home.release}: it is older, or of another warehouse; "
             f"follow the release itself: qala rebuild --from {home.released_file}"
         )
-
-
-class _Work:
-    """Doing again what a ledger tells, in a warehouse beside."""
-
-    def __init__(self, home: Home, former: Former, archive: Archive, entry: Mapping[str, Any], say: Say):
-        self.home, self.former, self.archive, self.say = home, former, archive, say
-        self.first = [(REBUILT, f"from {former.head[0]}:{former.head[1]}", entry)]
-        self.tables = load_tables()
-        self.sources = sources_of(home, self.tables)
-        self.catalogue = load_catalogues(home.catalogues)
-        refuse_faulty(self.catalogue)
-        self.by_receipt = {str(d["receipt_id"]): d for d in former.deliveries.values()}
-        self.told: list[str] = []
-        self.corrections = home.root / FOLDER / "corrections"
-        self._open, self._sealed = ExitStack(), False
-        self._store: Store | None = None
-        self._numbers: dict[str, int] = {}  # receipt → delivery here
-
-    @contextmanager
-    def store(self, *, sealed: bool = False) -> Iterator[Store]:
-        """The new warehouse, left open from one to the next of a kind."""
-        if self._store is None or self._sealed != sealed:
-            self._open.close()
-            self._store = self._open.enter_context(opened(self.home, sealed=sealed, first=self.first))
-            self._sealed = sealed
-        try:
-            yield self._store
-        except BaseException:
-            self._open.close()
-            raise
-
-    def do(self, done: Sequence[Sequence[Entry]]) -> None:
-        self._look_ahead()
-        whole, decided = len(self.former.deliveries), 0
-        for group in done:
-            kind = group[0].kind
-            if kind in DECISIONS:
-                self._decide(group)
-                decided += len(group)
-                self.say(f"{decided:,} of {whole:,} deliveries, to ledger sequence {group[-1].seq}")
-            elif kind == "received":
-                with self.store() as store:
-                    register(store, [self._receipt(e.subject) for e in group])
-                    self._numbers = dict(
-                        store.con.execute("SELECT receipt_id, delivery_id FROM audit.delivery").fetchall()
-                    )
-            elif kind == "computed":
-                self._compute(group)
-            elif kind in _ONE_BY_ONE:
-                for entry in group:
-                    _ONE_BY_ONE[kind](self, entry)
-
-    def _look_ahead(self) -> None:
-        """Say what is known beforehand not to be as it was."""
-        one_of = {str(d["sha256"]): d for d in self.former.deliveries.values()}
-        for sha256 in self.archive.missing(one_of):
-            self.told.append(
-                f"the bytes of {_named(one_of[sha256])} are gone (SHA-256 {sha256}): deliver the file again"
-            )
-        other = Counter[tuple[str, str, str, str]]()
-        for one in self.former.deliveries.values():
-            contract = self._contract(str(one["system"]), str(one["table_name"]))
-            then, now = str(one["contract_version"]), contract.version if contract else "none"
-            if one["state"] in ("loaded", "refused") and one["contract_version"] is not None and then != now:
-                other[str(one["system"]), str(one["table_name"]), then, now] += 1
-        for (system, table, then, now), count in sorted(other.items()):
-            self.told.append(
-                f"{count} deliveries of {table} by system {system} were read by version {then} of its contract, which is not here: they are read by {now}"
-            )
-        defined = {(k.code, k.version) for k in self.catalogue.kpis}
-        for code, version in sorted(set(self.former.definitions) - defined):
-            self.told.append(
-                f"{code} version {version} is not defined here any more: what it published is not made again"
-            )
-
-    def _contract(self, system: str, table: str) -> SourceContract | None:
-        found = self.sources.get((system, table))
-        if found is None and system == "standard" and table in self.tables:
-            return standard(self.tables[table])
-        return found
-
-    def _receipt(self, receipt_id: str) -> Receipt:
-        """As the old warehouse has it; what that does not know, from the receipt itself."""
-        row = self.by_receipt.get(receipt_id)
-        if row is None:
-            raise StoreError(
-                f"the old ledger received {receipt_id}, of which the old warehouse has no delivery: see qala verify; take it from a backup"
-            )
-        has = {**row, "table": row["table_name"], "period": row["period_id"]}
-        has["received_at"] = row["received_at"].astimezone(dt.UTC).isoformat()
-        if (again := row.get("reread_of")) is not None:
-            has["reread_of"] = self._numbers[str(self.former.deliveries[again]["receipt_id"])]
-        place, more = receipts.place_of(self.archive.root / "receipts", receipt_id), dict[str, Any]()
-        if place is not None:
-            try:
-                more = asdict(receipts.read(place))
-            except ValueError as error:
-                self.told.append(
-                    f"receipt {receipt_id} is damaged ({error}); what the old warehouse says of it is taken"
-                )
-        known: dict[str, Any] = {f.name: has.get(f.name, more.get(f.name)) for f in fields(Receipt) if f.name in {*has, *more}}  # fmt: skip
-        return Receipt(**known)
-
-    def _decide(self, group: Sequence[Entry]) -> None:
-        old = [self.former.deliveries[e.detail["delivery_id"]] for e in group]
-        name = str(old[0]["table_name"])
-        if name not in self.tables:
-            raise StoreError(
-                f"the old warehouse has deliveries of {name}, which no contract describes any more; put {name}.odcs.yaml back"
-            )
-        wanted = {self._numbers[str(d["receipt_id"])]: d for d in old}
-        with self.store() as store:
-            batch = [d for d in received(store, name) if d.delivery_id in wanted]
-            outcomes = take_again(
-                store,
-                self.archive,
-                self.tables[name],
-                self.sources,
-                batch,
-                self._declared([d["delivery_id"] for d in old]),
-            )
-        for outcome in outcomes:
-            was = wanted[outcome.delivery_id]
-            then = (was["state"], was["accepted_rows"], was["rejected_rows"])
-            if then != (outcome.state, outcome.accepted, outcome.rejected):
-                why = f": {outcome.reason}" if outcome.reason else ""
-                self.told.append(
-                    f"{_named(was)} was {_counted(*then)} and is now {_counted(outcome.state, outcome.accepted, outcome.rejected)}{why}"
-                )
-
-    def _declared(self, deliveries: Sequence[int]) -> list[Declared]:
-        """The corrections that were in force when these deliveries were decided on, from the archive."""
-        files = {name: sha256 for d in deliveries for name, sha256 in self.former.corrections.get(d, {}).items()}
-        if not files:
-            return []
-        shutil.rmtree(self.corrections, ignore_errors=True)
-        self.corrections.mkdir()
-        for name, sha256 in files.items():
-            try:
-                with self.archive.open(sha256) as stream:
-                    (self.corrections / f"{name}.yaml").write_bytes(stream.read())
-            except ArchiveError as error:
-                self.told.append(f"correction {name} cannot be applied as it was: {error}")
-        return read_corrections(self.corrections, self.tables)
-
-    def _compute(self, group: Sequence[Entry]) -> None:
-        codes = [e.subject for e in group if e.subject in set(self.catalogue.codes)]
-        detail = group[0].detail
-        if codes:
-            with self.store(sealed=True) as store:
-                compute(
-                    store, self.catalogue, detail["months"], codes=codes, today=dt.date.fromisoformat(detail["today"])
-                )
-
-    def _assess(self, entry: Entry) -> None:
-        found = [one for one in self.catalogue.lists if one.head.id == entry.detail["catalogue"]]
-        if not found:
-            self.told.append(
-                f"the assessment of {entry.subject} by {entry.detail['catalogue']} is not made again: that list is not here any more"
-            )
-            return
-        rules = self.former.rules.get(entry.detail["assessment"])
-        with self.store(sealed=True) as store:
-            assess(store, found[0], int(entry.subject), freeze=bool(entry.detail["version"]), reason=entry.detail.get("reason"),
-                   rules=AssessmentRules.model_validate_json(rules) if rules else None)  # fmt: skip
-
-    def _withdraw(self, entry: Entry) -> None:
-        by = str(entry.detail["by"])
-        detail = entry.detail
-        if entry.subject in self.by_receipt:
-            receipt = self._receipt(entry.subject)
-        else:  # taken back before a run had registered it
-            receipt = Receipt(
-                entry.subject, detail["table"], detail["system"], detail["scope"], detail["period"],
-                detail["file"], detail["sha256"], detail["bytes"], "",
-            )  # fmt: skip
-        with self.store() as store:
-            enter_withdrawal(store, receipt, by, str(detail["reason"]).removeprefix(f"taken back by {by}: "))
-
-    def _close_incident(self, entry: Entry) -> None:
-        delivery, rule, _ = self.former.incidents[int(entry.subject)]
-        number = self._numbers[str(self.former.deliveries[delivery]["receipt_id"])]
-        with self.store() as store:
-            row = store.con.execute(
-                "SELECT min(incident_id) FROM audit.incident WHERE (delivery_id, rule) = (?, ?) AND closed_seq IS NULL",
-                [number, rule],
-            ).fetchone()
-            if row is None or row[0] is None:
-                self.told.append(
-                    f"the incident {rule} of {_named(self.former.deliveries[delivery])}, closed by {entry.detail['by']}, was not opened"
-                )
-                return
-            close_incident(store, row[0], str(entry.detail["by"]), str(entry.detail["reason"]))
-
-    def close(self, before: Content) -> Content:
-        """What the new warehouse says, entered in its ledger beside what the old one said. It is closed, and on the disk."""
-        with self.store() as store:
-            after = content(store.con)
-            said = {"before": before.sha256, "after": after.sha256, "told": self.told[:TOLD]}
-            differing = {name: list(rows) for name, rows in before.differing(after).items()}
-            with store.transaction():
-                store.record([("rebuild-compared", "content", {**said, "differing": differing})])
-            store.con.execute("CHECKPOINT")
-        self._open.close()
-        return after
-
-
-_ONE_BY_ONE: Mapping[str, Callable[[_Work, Entry], None]] = {
-    "assessed": _Work._assess,
-    "withdrawn": _Work._withdraw,
-    "incident-closed": _Work._close_incident,
-}
-
-
-def _named(delivery: Mapping[str, Any]) -> str:
-    return f"delivery {delivery['delivery_id']} ({delivery['table_name']} {delivery['scope']} {delivery['period_id']}, receipt {delivery['receipt_id']})"
-
-
-def _counted(state: str, accepted: int | None, rejected: int | None) -> str:
-    return f"{state} with {accepted or 0:,} rows and {rejected or 0:,} rejected"
 
 
 def _put_in_place(home: Home, beside: Home, seq: int, archive: Archive) -> Path | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -204,9 +206,29 @@ def test_a_step_that_fails_leaves_nothing_behind(old: Home, monkeypatch: pytest.
     said = content(duckdb.connect(str(old.warehouse)))
     broken = replace(upgrade_steps.STEPS[1], before=("SELECT error('disk')",))
     monkeypatch.setattr("warehouse.upgrade.STEPS", (broken,))
-    with pytest.raises(duckdb.Error):
+    with pytest.raises(
+        StoreError, match=r"the upgrade stopped \(InvalidInputException: .*disk.*begin again: qala upgrade"
+    ):
         upgrade(old)
     assert content(duckdb.connect(str(old.warehouse))) == said
+
+
+@pytest.mark.parametrize("limit", [1_000_000, 9_000_000])
+def test_without_room_it_stops_with_a_sentence_and_goes_on_when_there_is(old: Home, limit: int) -> None:
+    code = (
+        "import resource, sys; from pipelines.cli import app\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2); app(sys.argv[2:])"
+    )
+    said = content(duckdb.connect(str(old.warehouse))).current["showcase.fct_appeal"]
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-B", "-c", code, str(limit), "upgrade", "--home", str(old.root)],
+        check=False, capture_output=True, text=True, cwd=Path(__file__).parents[1],
+    )  # fmt: skip
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False), done.stderr
+    assert "the upgrade stopped" in done.stderr
+    assert [step.number for step in upgrade(old)][-1:] == [4]
+    assert content(duckdb.connect(str(old.warehouse))).current["showcase.fct_appeal"] == said
+    assert differences(old) == []
 
 
 def test_a_file_of_a_newer_version_is_left_alone(old: Home) -> None:
@@ -271,10 +293,10 @@ def test_a_million_rows_and_a_hundred_thousand_values(old: Home) -> None:
         store.con.execute(f"""
 INSERT INTO audit.delivery SELECT * REPLACE (99 AS delivery_id, 'big' AS receipt_id, {first} AS registered_seq, {seq} AS loaded_seq,
     1000000 AS received_rows, 1000000 AS accepted_rows, 0 AS rejected_rows) FROM audit.delivery WHERE delivery_id = 1;
-INSERT INTO showcase.fct_appeal SELECT * REPLACE ('m' || i AS appeal_id, 99 AS delivery_id, i AS row_no, {seq} AS valid_from_seq)
-FROM (FROM showcase.fct_appeal LIMIT 1), range(1, 1000001) r(i);
-INSERT INTO kpi.value SELECT * REPLACE ('2010-01' AS period_id, DATE '2010-01-01' AS period_start, i::VARCHAR AS kato, {computed} AS valid_from_seq)
-FROM (FROM kpi.value WHERE value IS NOT NULL AND valid_to_seq IS NULL LIMIT 1), range(100000) r(i)""")
+INSERT INTO showcase.fct_appeal SELECT s.* REPLACE ('m' || i AS appeal_id, 99 AS delivery_id, i AS row_no, {seq} AS valid_from_seq)
+FROM (FROM showcase.fct_appeal LIMIT 1) s, range(1, 1000001) r(i);
+INSERT INTO kpi.value SELECT s.* REPLACE ('2010-' || i AS period_id, DATE '2010-01-01' AS period_start, {computed} AS valid_from_seq)
+FROM (FROM kpi.value WHERE value IS NOT NULL AND valid_to_seq IS NULL LIMIT 1) s, range(100000) r(i)""")
         seal(store, first, sealed)
     before = ask(
         old,

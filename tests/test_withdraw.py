@@ -158,3 +158,13 @@ def test_a_delivery_without_its_words_is_refused(desk: Desk) -> None:
     result = CliRunner().invoke(app, ["deliver", "--home", str(desk.root), "-t", "fct_appeal"])
     assert result.exit_code == 1
     assert "lacks FILE, --period, --settlement" in result.output
+
+
+def test_what_was_taken_back_stays_so_when_a_warehouse_is_made_anew_from_receipts(desk: Desk) -> None:
+    good, bad = desk.deliver(appeals(2)), desk.deliver(appeals(2, first=10), period="2026-02")
+    desk.archive.withdraw(bad.receipt_id, *WHO)
+    with desk.open() as store:
+        desk.take(store)
+    assert desk.archive.wait_again() == 2
+    assert [r.receipt_id for r in desk.archive.pending()] == [good.receipt_id]
+    assert [one.receipt.receipt_id for one in desk.archive.withdrawn()] == [bad.receipt_id]

@@ -56,19 +56,32 @@ def upgrade(home: Home, say: Callable[[str], None] = lambda _: None) -> list[Ste
     if not home.warehouse.exists():
         raise StoreError(f"{home.warehouse} does not exist: there is nothing to upgrade")
     with locked(home):
+        try:
+            return _upgrade(home, say)
+        except duckdb.Error as error:
+            why = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        except OSError as error:
+            why = f"{error.strerror or error}: {error.filename}"
+        raise StoreError(
+            f"the upgrade stopped ({why}): steps told as taken are, nothing of another is; make room, and begin again: qala upgrade. "
+            f"The warehouse as it was before is beside it, if it says so: {home.warehouse.name}.before-upgrade-N"
+        )
+
+
+def _upgrade(home: Home, say: Callable[[str], None]) -> list[Step]:
+    with opened(home, fit=False) as store:
+        steps = due(store.con)
+        store.con.execute("CHECKPOINT")
+    if steps:
+        copy = home.warehouse.with_name(f"{home.warehouse.name}.before-upgrade-{steps[0].number}")
+        keep_copy(home.warehouse, copy)
+        say(f"the warehouse as it was is kept as {copy}")
         with opened(home, fit=False) as store:
-            steps = due(store.con)
-            store.con.execute("CHECKPOINT")
-        if steps:
-            copy = home.warehouse.with_name(f"{home.warehouse.name}.before-upgrade-{steps[0].number}")
-            keep_copy(home.warehouse, copy)
-            say(f"the warehouse as it was is kept as {copy}")
-            with opened(home, fit=False) as store:
-                for step in steps:
-                    _take(store, step)
-                    say(f"step {step.number}: {step.what}")
-        with opened(home) as store:
-            store.con.execute("CHECKPOINT")
+            for step in steps:
+                _take(store, step)
+                say(f"step {step.number}: {step.what}")
+    with opened(home) as store:
+        store.con.execute("CHECKPOINT")
     return steps
 
 

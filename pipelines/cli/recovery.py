@@ -105,9 +105,8 @@ def rebuild(
         highlight=False,
         soft_wrap=True,
     )
-    out.print(
-        f"content before {done.before.sha256}\ncontent after  {done.after.sha256}", highlight=False, soft_wrap=True
-    )
+    was = done.before.sha256 if done.before else "not to be read"
+    out.print(f"content before {was}\ncontent after  {done.after.sha256}", highlight=False, soft_wrap=True)
     for name, (before, after) in done.differing.items():
         out.print(
             f"[red]{name}[/red] differs: {before:,} rows before, {after:,} after", highlight=False, soft_wrap=True
@@ -213,7 +212,11 @@ def restore(
             have_back(found, place, lambda text: spinner.update(Text(text)))
     except StoreError as error:
         raise fail(error) from None
-    out.print(f"{place.root}: {len(found.files):,} files of {found.made_at}", highlight=False, soft_wrap=True)
+    out.print(
+        f"{place.root}: {len(found.files):,} files of {found.home}, as of {found.made_at}",
+        highlight=False,
+        soft_wrap=True,
+    )
     if "keys" in found.left_out:
         out.print(
             "the keys were not in the backup: put the folder keys/ back before anything is run",
