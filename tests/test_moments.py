@@ -248,8 +248,7 @@ def test_the_worker_killed_at_random_while_it_computes(prepared: Prepared, tmp_p
         try:
             apart.call("tests.whole:compute_home", home)
         except apart.LimitError as error:
-            assert "killed from outside" in str(error)
-            told += 1
+            told += "killed from outside" in str(error)
         killing.cancel()
         if number % 5 == 0:
             check(home, prepared)
