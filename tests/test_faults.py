@@ -187,9 +187,12 @@ except BaseException as error:
     child = spawn("-c", code, str(home.root))
     said, wrong = child.communicate()
     assert "True" not in said, (said, wrong)
-    with writing(home) as opened:
-        opened.con.execute("SELECT 1")  # nobody holds it
-    check(home, prepared)
+    assert "KeyboardInterrupt" in said, (said, wrong)
+    with writing(home) as opened:  # nobody holds it
+        assert opened.con.execute("SELECT count(*) FROM audit.delivery WHERE state = 'received'").fetchone() == (0,)
+    with whole.unjudged():
+        whole.finish(home)
+    assert whole.says(home)["showcase.fct_crash"] == prepared.expected["showcase.fct_crash"]
 
 
 def test_a_warehouse_that_somebody_looks_into_is_waited_for_and_then_named(
