@@ -60,6 +60,7 @@ _OF_DATABASE = {
     "database is locked": "another process of Dagster holds the file; wait for it, or end it",
     "unable to open": "the file cannot be opened; look at its owner and mode, and at those of its folder",
 }
+_NO_THREAD = "can't start new thread"  # for want of memory, says Python
 _DAMAGED = "the file is damaged; restore it from a backup"
 _FATAL = (
     "the database engine met a fatal error ({said}); its connection was dropped, and what was not committed is undone. Run again; if it comes "
@@ -90,7 +91,7 @@ def _of(error: BaseException) -> str | None:
         where = [str(name) for name in (error.filename, error.filename2) if name is not None]
         said = _OF_SYSTEM[error.errno].format(user=f"user {_user()}")
         return f"{' to '.join(where) or error.strerror or line}: {said}"
-    if isinstance(error, MemoryError | duckdb.OutOfMemoryException):
+    if isinstance(error, MemoryError | duckdb.OutOfMemoryException) or _NO_THREAD in line:
         return _MEMORY.format(said=line)
     if isinstance(error, duckdb.Error | sqlite3.Error):
         return _of_database(error, line)

@@ -175,6 +175,7 @@ TOLD = [
     (FileNotFoundError(errno.ENOENT, "No such file", "/a"), "/a: there is no such file or folder"),
     (OSError(errno.EMFILE, "Too many open files"), "ulimit -n"),
     (MemoryError(), "not enough memory"),
+    (RuntimeError("can't start new thread"), "not enough memory"),
     (duckdb.OutOfMemoryException("Out of Memory Error: failed"), "QALA_MEMORY_LIMIT"),
     (duckdb.IOException("IO Error: Could not write: No space left on device"), "make room"),
     (duckdb.IOException("IO Error: The file is not a valid DuckDB database file"), "restore it from a backup"),

@@ -1,4 +1,4 @@
-"""What all commands share: options, how things are said, and how a command ends: 0 done, 1 an error, 2 wrong usage, 130 Ctrl-C, 143 SIGTERM."""
+"""What all commands share: options, how things are said, and how a command ends: 0 done, 1 an error, 2 wrong usage, 130 Ctrl-C or SIGTERM."""
 
 from __future__ import annotations
 
@@ -26,15 +26,11 @@ _USAGE: type[Exception] = typer.BadParameter.__mro__[
 DEBUG = "QALA_DEBUG"  # 1: an error ends in its traceback
 
 
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM: what Ctrl-C does, with another exit code."""
-
-
 class Commands(TyperGroup):
     """The commands, and the one place where what goes wrong becomes a sentence."""
 
     def invoke(self, ctx: Any) -> Any:
-        former = signal.signal(signal.SIGTERM, _terminate) if _is_main_thread() else None
+        former = signal.signal(signal.SIGTERM, signal.default_int_handler) if _is_main_thread() else None
         try:
             return super().invoke(ctx)
         except (typer.Exit, typer.Abort, _USAGE):
@@ -52,7 +48,7 @@ def _ended(error: BaseException) -> BaseException:
     """The exit that an error comes to, when it has been said."""
     if isinstance(error, KeyboardInterrupt) or type(error).__name__ == "DagsterExecutionInterruptedError":
         err.print("stopped: nothing is half done; the next qala run goes on from here", highlight=False)
-        return typer.Exit(143 if isinstance(error, _Terminated) else 130)
+        return typer.Exit(130)
     if isinstance(error, SystemExit | BrokenPipeError) or not isinstance(error, Exception):
         return error
     if (said := told(error)) is not None:
@@ -76,10 +72,6 @@ def _kept(error: BaseException) -> str:
             continue
         return f"the traceback is in {folder / name}"
     return text
-
-
-def _terminate(*_: object) -> None:
-    raise _Terminated
 
 
 def _is_main_thread() -> bool:
