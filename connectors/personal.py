@@ -99,6 +99,8 @@ def scrubbed(text: str, sure: bool = False) -> str:
     """
     if "@" in text or "＠" in text:
         text = _MAIL.sub(MASK, text)
+    if len(text) < 10:
+        return text
 
     def without(match: re.Match[str]) -> str:
         run, parts, last = match[0], list[str](), 0
