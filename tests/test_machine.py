@@ -417,7 +417,7 @@ def play(examples: int) -> None:
         Machine,
         settings=settings(
             max_examples=examples,
-            stateful_step_count=8,
+            stateful_step_count=6,
             deadline=None,
             suppress_health_check=list(HealthCheck),
             phases=[Phase.generate, *([Phase.shrink] if os.environ.get("QALA_TEST_SHRINK") else [])],
