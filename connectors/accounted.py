@@ -19,6 +19,8 @@ import yaml
 
 from connectors.archive import Archive
 from connectors.corrections import Correction
+from connectors.personal import MASK
+from warehouse.former import rebuilt_entry
 from warehouse.load import Store
 from warehouse.periods import parse_period
 
@@ -58,6 +60,8 @@ class _Known:
             "SELECT sha256 FROM audit.delivery UNION SELECT sha256 FROM audit.correction").fetchall()}  # fmt: skip
         self.withdrawn: dict[str, str] = dict(store.con.execute(
             "SELECT subject, TRY(detail->>'$.sha256') FROM audit.ledger WHERE kind = 'withdrawn'").fetchall())  # fmt: skip
+        if former := rebuilt_entry(store.con):  # the ledger before this one
+            self.contents.add(str(former["ledger_sha256"]))
 
 
 def _receipts(archive: Archive, known: _Known, later: _Known | None) -> Iterator[Told]:
@@ -97,7 +101,12 @@ def _differing(path: Path, entered: tuple[Any, ...]) -> list[str]:
         given[-2] = dt.datetime.fromisoformat(given[-2])
     except (OSError, ValueError, TypeError, AttributeError):
         return ["content (it cannot be read)"]
-    kept = (table, system, scope, period, *more, received_at, rows)
+    name, *more = more
+    if re.fullmatch(
+        ".+".join(map(re.escape, str(name).split(MASK))), str(given[4])
+    ):  # the ledger has it as it may be shown
+        name = given[4]
+    kept = (table, system, scope, period, name, *more, received_at, rows)
     return [name for name, one, other in zip(_SAID, given, kept, strict=True) if one != other]
 
 

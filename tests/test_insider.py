@@ -35,8 +35,9 @@ from warehouse.audit.differences import Difference, Kind
 from warehouse.audit.verify import verify
 from warehouse.recovery import enter_notes, log_of
 from warehouse.release import EXPORTS, MANIFEST, STATEMENT, export, file_sha256, lineage_gaps, publish
-from warehouse.seal import SEAL_COLUMNS, all_sealed, digests, hash_of_seals, recomputed
+from warehouse.seal import SEAL_COLUMNS, SEALED, all_sealed, digests, hash_of_seals, recomputed
 from warehouse.store import NOTHING, Home, Store, StoreError, ledger_hash, locked, looking, reading, writing
+from warehouse.upgrade_steps import LATEST
 from warehouse.views import VIEWS
 
 ROOT = Path(__file__).parent.parent
@@ -254,6 +255,25 @@ def relinked(home: Home) -> None:
 
 
 RAISED = "UPDATE kpi.value SET value = 100, numerator = denominator, value_low = 100, value_high = 100 WHERE kpi_code = 'MGT02-1' AND sample_size > 9"
+
+
+def sealed_again(home: Home, *, as_upgrade: bool = False) -> None:
+    """Values raised, and sealed over again by a ledger row of today: chain, seals and release are in order, and every anchored head is there."""
+    home.warehouse.chmod(0o644)
+    with duckdb.connect(str(home.warehouse)) as con:
+        con.execute("SET TimeZone = 'UTC'")
+        con.execute(RAISED)
+        store = Store(con, home)
+        rows = [("values", first, first, *rest) for first, *rest in recomputed(con, "values", SEALED["values"])]
+        with store.transaction():
+            step = {"number": LATEST, "resealed": ["values"]}
+            by = store.record([("upgraded", f"schema {LATEST}", step)]) if as_upgrade else [store.head]
+            detail = {"sha256": hash_of_seals(rows), "resealed_by": by[0]}
+            (seq,) = store.record([("sealed", f"{len(rows)} seals", detail)])
+            store.insert("audit.seal", ["seq", *SEAL_COLUMNS], [(seq, *row) for row in rows])
+    publish(home, Archive(home.archive).missing)
+
+
 SHOWN = "SELECT 1 AS kpi_code, 2 AS kato, 3 AS period_id, 4 AS gap WHERE false"
 # attack: (what is done, how it is named)
 ATTACKS: dict[str, tuple[Callable[[Home], object], Kind]] = {
@@ -277,6 +297,8 @@ ATTACKS: dict[str, tuple[Callable[[Home], object], Kind]] = {
         lambda h: edit(h, "CREATE TABLE t AS FROM kpi_values", "DROP VIEW kpi_values", "ALTER TABLE t RENAME TO kpi_values"), Kind.OBJECT_REPLACED),
     "a view in place of a table": (
         lambda h: edit(h, "ALTER TABLE kpi.rollup RENAME TO kept", "CREATE VIEW kpi.rollup AS SELECT * FROM kpi.kept"), Kind.OBJECT_REPLACED),
+    "values sealed over again": (sealed_again, Kind.SEAL),
+    "values sealed over again, as if by an upgrade": (lambda h: sealed_again(h, as_upgrade=True), Kind.SEAL),
     "a view taken out": (lambda h: edit(h, "DROP VIEW incidents"), Kind.OBJECT_MISSING),
     "a schema planted": (lambda h: edit(h, "CREATE SCHEMA official"), Kind.OBJECT_PLANTED),
     "a table planted": (lambda h: edit(h, "CREATE TABLE kpi.values_final AS SELECT 1 AS a"), Kind.OBJECT_PLANTED),

@@ -98,7 +98,8 @@ def verify(
     try:
         given = [one for text in head or () for one in anchors.read(text)]
         public = public_key(key) if key else None
-        found = ask(place, given, public, partial(accounted, archive=Archive(place.archive)))
+        archive = Archive(place.archive)
+        found = ask(place, given, public, partial(accounted, archive=archive), archive.open)
         told = between.between_home(place, given) if len(given) > 1 and found.head else []
     except StoreError as error:
         raise fail(error) from None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 Manifest = dict[str, Any]
+Former = Callable[
+    [tuple[int, str]], tuple[bool, str] | None
+]  # (sequence, hash) → whether it is of a former ledger, and what to say
 
 
 def manifest_of(home: Home) -> tuple[Manifest | None, list[Difference]]:
@@ -144,14 +147,22 @@ def _printed(store: Store, manifest: Manifest, at: dt.datetime) -> Iterator[Diff
 
 
 def anchored(
-    store: Store, manifest: Manifest, given: Sequence[Anchor], public: Ed25519PublicKey | None
+    store: Store, manifest: Manifest, given: Sequence[Anchor], public: Ed25519PublicKey | None, former: Former | None
 ) -> Iterator[Difference]:
-    """Heads and released files that were kept elsewhere against the ledger, and against the release if they are of it."""
+    """Heads and released files that were kept elsewhere against the ledger, and against the release if they are of it.
+
+    `former`: whether a head is of the ledger before this one, if that was made anew, and what to say.
+    """
     heads = {0: ""} | dict(store.con.execute("SELECT seq, hash FROM audit.ledger").fetchall())
     last = max(heads)
     ours = Anchor(manifest["seq"], manifest["ledger_head"])
     for what, one in ((MANIFEST, ours), *(("the anchored head", one) for one in given)):
-        if one.seq not in heads:
+        elsewhere = former((one.seq, one.head)) if former and heads.get(one.seq) != one.head else None
+        if elsewhere and elsewhere[0]:
+            continue  # told as what it is by the command
+        if elsewhere:
+            yield Difference("ledger", elsewhere[1], Kind.LEDGER_REWRITTEN)
+        elif one.seq not in heads:
             said = f"{what} names row {one.seq}; the ledger ends at {last}: its last rows were dropped"
             yield Difference("ledger", said, Kind.LEDGER_CUT)
         elif heads[one.seq] != one.head:

@@ -21,8 +21,9 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractContextManager, ExitStack, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import duckdb
 from pydantic import ValidationError
@@ -33,6 +34,7 @@ from warehouse.anchors import Anchor
 from warehouse.audit import derived, published
 from warehouse.audit.differences import ESTABLISHED, SHOWN, Difference, Kind, Verified
 from warehouse.compute import VALUE
+from warehouse.former import anchored_before, rebuilt_entry
 from warehouse.release import file_sha256, lineage_gaps
 from warehouse.seal import CATALOGUE, REGISTRIES, SEAL_COLUMNS, all_sealed, hash_of_seals, of_registry, recomputed
 from warehouse.store import NOTHING, BusyError, Home, Store, StoreError, ledger_hash, ledger_head, looking
@@ -54,8 +56,10 @@ def verify(
     anchors: Sequence[Anchor] = (),
     public: Ed25519PublicKey | None = None,
     archive: Callable[[Store, Store | None], Iterable[tuple[str, str]]] | None = None,
+    kept: Callable[[str], AbstractContextManager[BinaryIO]] | None = None,
 ) -> Verified:
-    """Everything in ESTABLISHED. `archive` tells (kind, what differs) of archive and receipts, from the release and, if it can be read, the warehouse.
+    """Everything in ESTABLISHED. `archive` tells (kind, what differs) of archive and receipts, from the release and, if it can be read, the warehouse;
+    `kept` opens archived bytes by their SHA-256: a ledger that was made anew keeps the one before it there.
 
     Raises StoreError if nothing was released. A file that a planted log or planted functions make unsafe to ask is not asked further.
     """
@@ -86,7 +90,13 @@ def verify(
             return Verified((*found, *planted), {n: why for n in later if n not in (3, 6)} | unchecked, None)
         con.execute("SET TimeZone = 'UTC'")
         found += _asked(2, published.against_ledger(store, manifest))
-        found += _asked(5, published.anchored(store, manifest, anchors, public))
+        found += _asked(5, published.anchored(store, manifest, anchors, public, _former(store, kept)))
+        if rebuilt := rebuilt_entry(store.con):
+            seq, digest = rebuilt["head"]
+            unchecked.setdefault(
+                5,
+                f"the warehouse was made anew: its ledger follows {seq}:{digest}, which the archive keeps, and heads before are of that",
+            )
         found += recorded(store)
         if _another_version(store):
             said = f"the release was made by {manifest.get('qala', 'another version of qala')}, DuckDB {manifest.get('duckdb', '?')}: {_OTHER}"
@@ -102,6 +112,10 @@ def verify(
         return Verified(tuple(found), unchecked, head)
     finally:
         con.close()
+
+
+def _former(store: Store, kept: Callable[[str], AbstractContextManager[BinaryIO]] | None) -> published.Former | None:
+    return partial(anchored_before, store.con, kept) if kept else None
 
 
 _OTHER = "schema, views and exports follow from its code, not from this one's; verify it with that version"
@@ -291,11 +305,15 @@ def _seals(store: Store) -> Iterator[Difference]:
         store.con.execute("SELECT seq, TRY(detail->>'$.sha256') FROM audit.ledger WHERE kind = 'sealed'").fetchall()
     )
     found: dict[int, list[tuple[Any, ...]]] = {}
+    anew = _sealed_anew(store)
     for seq, *row in store.con.execute(
         f"SELECT seq, {', '.join(SEAL_COLUMNS)} FROM audit.seal ORDER BY seq"
     ).fetchall():
         found.setdefault(seq, []).append(tuple(row))
         what, first, last, rows, digest = row
+        if first in sealed.get(what, {}) and not what.startswith("registry.") and what not in anew.get(seq, ()):
+            said = f"{what} of ledger row {first} were sealed a second time, at ledger row {seq}, by no upgrade"
+            yield Difference("seals", said, Kind.SEAL)
         sealed.setdefault(what, {})[first] = (last, rows, digest)  # of a registry the newest stands last
     for seq in sorted({*entered, *found}):
         if seq not in found or entered.get(seq) != hash_of_seals(found[seq]):
@@ -322,6 +340,23 @@ def _seals(store: Store) -> Iterator[Difference]:
             yield _rows(store, what, first, last, wanted, 0)
     for what in sealed:
         yield Difference("seals", f"there are seals of {what}, which this version of qala does not know", Kind.SEAL)
+
+
+def _sealed_anew(store: Store) -> dict[int, tuple[str, ...]]:
+    """Ledger rows that seal kinds of rows over again, as steps of an upgrade do: a step is taken once, and right before."""
+    number, found, step = 0, dict[int, tuple[str, ...]](), -1
+    kinds: tuple[str, ...] = ()
+    for seq, kind, by, new, resealed in store.con.execute(
+        "SELECT seq, kind, TRY(CAST(detail->>'$.resealed_by' AS BIGINT)), TRY(CAST(detail->>'$.number' AS INTEGER)), "
+        "TRY(CAST(detail->'$.resealed' AS VARCHAR[])) FROM audit.ledger WHERE kind IN ('schema', 'upgraded', 'sealed') ORDER BY seq"
+    ).fetchall():
+        if kind == "sealed":
+            if seq - 1 == step == by:
+                found[seq] = kinds
+            continue
+        step, kinds = (seq, tuple(resealed or ())) if kind == "upgraded" and (new or 0) > number else (-1, ())
+        number = max(number, new or 0)
+    return found
 
 
 def _rows(store: Store, what: str, first: int, last: int, wanted: int, rows: int) -> Difference:
