@@ -12,24 +12,31 @@ import duckdb
 from benchmarks.contender import Answer
 from benchmarks.feeds import ALL, FEEDS, files, months
 from connectors.archive import Archive
+from connectors.classified import carries_personal
+from connectors.source_contract import standard
+from warehouse.contracts import load_tables
+from warehouse.keys import current, make
 from warehouse.store import Home, writing
 
 CATALOGUES = Path(__file__).parent / "catalogues"
 
 
 def prepare(home: Path) -> None:
-    """A home as it is before its first month comes, with its tables."""
+    """A home as it is before its first month comes, with its tables and keys: meters and fares carry personal data."""
     shutil.copytree(CATALOGUES, home / "catalogues")
+    for purpose in ("pseudonym", "archive"):
+        make(Home(home), purpose)
     with writing(Home(home)):
         pass
 
 
 def deliver(data: Path, home: Path, span: range = ALL) -> None:
     """What `qala deliver` does with each file, ahead of the run: archive it, hashed and packed."""
-    archive = Archive(home / "archive")
+    archive, tables, key = Archive(home / "archive"), load_tables(), current(Home(home), "archive")
     for feed in FEEDS:
+        secret = key if carries_personal(tables[feed.table], standard(tables[feed.table])) else None
         for month, path in zip(months(span), files(data, feed, span), strict=True):
-            archive.receive(path, table=feed.table, system="standard", scope="KZ", period=month)
+            archive.receive(path, table=feed.table, system="standard", scope="KZ", period=month, key=secret)
 
 
 def start(_: Path, home: Path, span: range = ALL) -> Callable[[], None]:

@@ -30,7 +30,7 @@ from connectors.safe_names import named_safely
 from connectors.source_contract import SHIPPED, STANDARD, SourceContract, load_sources, standard
 from connectors.twins import twins
 from warehouse.contracts import Table
-from warehouse.keys import MissingKeyError
+from warehouse.keys import MissingKeyError, by_id
 from warehouse.keys import enter as enter_keys
 from warehouse.leftovers import scratch
 from warehouse.load import (
@@ -150,11 +150,17 @@ def take_in(store: Store, archive: Archive, table: Table, sources: Mapping[tuple
 
 
 def take_again(store: Store, archive: Archive, table: Table, sources: Mapping[tuple[str, str], SourceContract],
-               batch: list[Delivery], corrections: Sequence[Declared]) -> list[Outcome]:  # fmt: skip
-    """Decide on just these waiting deliveries of a table, in one batch, with corrections as given: what was done before is done again."""
+               batch: list[Delivery], corrections: Sequence[Declared], key_id: str | None = None) -> list[Outcome]:  # fmt: skip
+    """Decide on just these waiting deliveries of a table, in one batch, with corrections as given: what was done before is done again.
+
+    `key_id`: the key their pseudonyms were made by. Raises MissingKeyError if it is not here any more.
+    """
     with scratch(store.home.scratch) as place, _pool() as pool:
         opened = _open(pool, place, archive, table, sources, batch)
-        return _take_batch(store, archive, table, opened, corrections, pseudonyms_of(store, table, batch, sources))[0]
+        key = pseudonyms_of(store, table, batch, sources)
+        if key and key_id:
+            key = replace(key, key=by_id(store.home, "pseudonym", key_id))
+        return _take_batch(store, archive, table, opened, corrections, key)[0]
 
 
 @contextmanager

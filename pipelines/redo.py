@@ -30,6 +30,7 @@ from warehouse.load import received, register
 from warehouse.quality import close_incident
 from warehouse.sound import refuse_faulty
 from warehouse.store import Home, Store, StoreError, opened
+from warehouse.who import ACCOUNT, done_before
 from warehouse.withdrawals import enter_withdrawal
 
 TOLD = 20  # of what could not be done as it was, entered in the ledger
@@ -77,7 +78,7 @@ class Work:
                 decided += len(group)
                 self.say(f"{decided:,} of {whole:,} deliveries, to ledger sequence {group[-1].seq}")
             elif kind == "received":
-                with self.store() as store:
+                with self.store() as store, done_before(group[0].detail.get(ACCOUNT)):
                     register(store, [self._receipt(e.subject) for e in group])
                     self._numbers = dict(
                         store.con.execute("SELECT receipt_id, delivery_id FROM audit.delivery").fetchall()
@@ -86,7 +87,8 @@ class Work:
                 self._compute(group)
             elif kind in _ONE_BY_ONE:
                 for entry in group:
-                    _ONE_BY_ONE[kind](self, entry)
+                    with done_before(entry.detail.get(ACCOUNT)):
+                        _ONE_BY_ONE[kind](self, entry)
 
     def _look_ahead(self) -> None:
         """Say what is known beforehand not to be as it was."""
@@ -156,6 +158,7 @@ class Work:
                 self.sources,
                 batch,
                 self._declared([d["delivery_id"] for d in old]),
+                next((e.detail["pseudonym_key"] for e in group if e.detail.get("pseudonym_key")), None),
             )
         for outcome in outcomes:
             was = wanted[outcome.delivery_id]
@@ -199,7 +202,7 @@ class Work:
             return
         rules = self.former.rules.get(entry.detail["assessment"])
         with self.store(sealed=True) as store:
-            assess(store, found[0], int(entry.subject), freeze=bool(entry.detail["version"]), reason=entry.detail.get("reason"),
+            assess(store, found[0], int(entry.subject), freeze=bool(entry.detail["version"]), reason=entry.detail.get("reason"), by=entry.detail.get("by", ""),
                    rules=AssessmentRules.model_validate_json(rules) if rules else None)  # fmt: skip
 
     def _withdraw(self, entry: Entry) -> None:

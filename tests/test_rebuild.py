@@ -35,6 +35,7 @@ from warehouse.load import Store
 from warehouse.quality import close_incident
 from warehouse.release import publish
 from warehouse.store import StoreError, reading, writing
+from warehouse.who import account, shown
 
 CATALOGUE = load()
 KPIS = only(CATALOGUE, "MGT02-1", "MGT02-2").codes
@@ -75,7 +76,12 @@ def _sources(desk: Desk, store: Store) -> Any:
 @pytest.fixture(scope="module")
 def lived_in(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     """A home in which about everything has happened that people and runs do, then published, then gone on with."""
-    desk = Desk(tmp_path_factory.mktemp("rebuild") / "home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SUDO_USER", "anna")
+        return _live_in(Desk(tmp_path_factory.mktemp("rebuild") / "home"))
+
+
+def _live_in(desk: Desk) -> Desk:
     desk.add_contract(contract_text("crm", "fct_appeal", COLUMNS))
     for number in (1, 2, 3):
         desk.deliver(month(number), period=f"2025-{number:02}")
@@ -137,6 +143,8 @@ def state(desk: Desk) -> dict[str, bytes]:
 ASKED = {
     "deliveries": "SELECT receipt_id, delivery_id, state, accepted_rows, rejected_rows, reread_of, reason FROM audit.delivery ORDER BY ALL",
     "closed by hand": "SELECT rule, closed_by, closing_reason FROM audit.incident WHERE closed_by = 'C. Person'",
+    "by whose account": "SELECT kind, subject, detail->>'$.account.user', detail->>'$.account.sudo_user' FROM audit.ledger "
+    "WHERE detail->'$.account' IS NOT NULL AND kind <> 'key' ORDER BY ALL",
     "frozen": "SELECT year, version, rules FROM kpi.assessment WHERE status = 'frozen'",
     "published, restated or not": "SELECT kpi_code, kato, period_id, value, state, reason FROM kpi.value ORDER BY ALL",
     "corrections": "SELECT correction_id, outcome, was, becomes FROM audit.correction ORDER BY ALL",
@@ -176,7 +184,11 @@ def test_it_says_the_same_whatever_was_done_to_it(anew: Anew) -> None:
     with duckdb.connect(str(anew.desk.home.warehouse), read_only=True) as con:
         assert _asked(con) == anew.asked
         again = content(con)
+        (rebuilt_by,), *_ = con.execute(
+            "SELECT detail->>'$.account.again' FROM audit.ledger WHERE kind = 'incident-closed'"
+        ).fetchall()
     assert (again.sha256, again.history_sha256) == (anew.said.sha256, anew.said.history_sha256)
+    assert rebuilt_by == shown(account())
     assert again.former
     assert anew.done.kept is not None
     assert anew.done.kept.exists()

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 _LOGIN = Path("/proc/self/loginuid")
 _NOBODY_SIGNED_IN = 2**32 - 1  # a service, or a container
+_former: ContextVar[dict[str, Any] | None] = ContextVar("former", default=None)
 ACCOUNT = "account"  # key of it in a ledger row's detail
 
 
@@ -18,6 +22,8 @@ def account() -> dict[str, Any]:
     It says whose account it was, no more: who may become that user acts under its name. `sudo_user` is what the environment says, `login_user`
     is whom the kernel saw sign in (Linux with its audit), which nobody but root can change.
     """
+    if (former := _former.get()) is not None:
+        return former
     uid = os.getuid()
     found: dict[str, Any] = {"user": _name(uid), "uid": uid, "host": platform.node()}
     if sudo := os.environ.get("SUDO_USER"):
@@ -26,6 +32,16 @@ def account() -> dict[str, Any]:
     if login is not None and login != uid:
         found["login_user"] = _name(login)
     return found
+
+
+@contextmanager
+def done_before(by: Mapping[str, Any] | None) -> Iterator[None]:
+    """What is recorded within was decided before, by that account, and is only done again; `again` says by whom. None: nobody wrote it down."""
+    token = _former.set({**(by or {"user": "not recorded", "host": "-"}), "again": shown(account())})
+    try:
+        yield
+    finally:
+        _former.reset(token)
 
 
 def shown(found: dict[str, Any]) -> str:
