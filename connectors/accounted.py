@@ -31,7 +31,7 @@ _DELIVERIES = (
 _SAID = ("table", "system", "scope", "period", "file_name", "sha256", "bytes", "received_at", "declared_rows")
 _CONTENT = re.compile("[0-9a-f]{64}")
 _SMALL = 1 << 20  # bytes of a correction
-Told = tuple[str, str]  # kind of difference, as verify names it; what to say
+Told = tuple[str, str]  # kind of difference, as verify names it, or nothing for what is only told; what to say
 
 
 def accounted(store: Store, later: Store | None, *, archive: Archive) -> Iterator[Told]:
@@ -119,6 +119,12 @@ def _foreign_bytes(archive: Archive, known: set[str]) -> Iterator[Told]:
     for plan in (archive.root.parent / "inbox").glob("taking/*/.receipts.json"):
         with suppress(OSError):
             waiting |= set(_CONTENT.findall(plan.read_text(encoding="utf-8", errors="replace")))
+    begun = archive.begun() - known - waiting
+    if begun:
+        yield (
+            "",
+            f"{len(begun)} contents of the archive are of deliveries that were begun and never acknowledged: {', '.join(sorted(begun)[:3])}",
+        )
     for path in sorted((archive.root / "sha256").glob("*/*")):
         name = path.name.partition(".")[0]
         if path.name.startswith("."):
@@ -127,7 +133,7 @@ def _foreign_bytes(archive: Archive, known: set[str]) -> Iterator[Told]:
             yield "BYTES_FOREIGN", f"{path} is a link or no file: the archive keeps files"
         elif not _CONTENT.fullmatch(name) or name[:2] != path.parent.name:
             yield "BYTES_FOREIGN", f"{path} has no name that the archive gives"
-        elif name not in known and name not in waiting and not _is_correction(archive, name):
+        elif name not in known | waiting | begun and not _is_correction(archive, name):
             yield (
                 "BYTES_FOREIGN",
                 f"{path} is named by no receipt, delivery or correction; deliver its file, or take it away",

@@ -34,6 +34,7 @@ __all__ = ["Archive", "ArchiveError", "Receipt"]
 
 _BLOCK = 1 << 20
 _PLAIN, _ENCRYPTED = ".zst", ".zst.enc"
+_BEGUN = ".begun-"  # before the SHA-256 of content whose receipt is not written yet
 _CLEARING = ".clearing-"  # before the SHA-256 of content whose copy in the clear is to go
 _MODE = 0o440  # of content: nobody may write it
 
@@ -78,10 +79,13 @@ class Archive:
             self.pending_folder.mkdir(parents=True, exist_ok=True)
             content = json.dumps(asdict(receipt), ensure_ascii=False, indent=1).encode()
             write_whole(self.pending_folder / f"{receipt.receipt_id}.json", content)
+        self._note(receipt.sha256).unlink(missing_ok=True)
 
     def keep(self, file: Path) -> str:
         """Keep a file's bytes without a receipt: it is no extract. Returns its SHA-256."""
-        return self._keep(file)[0]
+        sha256 = self._keep(file)[0]
+        self._note(sha256).unlink(missing_ok=True)
+        return sha256
 
     def pending(self) -> list[Receipt]:
         """Receipts not yet decided on, in order of arrival. Those that cannot be read are left out: see `set_aside`."""
@@ -266,8 +270,17 @@ class Archive:
                     f"the archived copy of these bytes is encrypted and damaged ({self.path(sha256)}), and this delivery is not of an extract with "
                     "personal data; deliver the file once more as what it was then"
                 )
+            # who is stopped before the receipt is written leaves content that no receipt names: it was begun, and nobody's word was given for it
+            self._note(sha256).touch()
             self._place(temporary, sha256, encrypted=key is not None)
         return sha256, size
+
+    def _note(self, sha256: str) -> Path:
+        return self.root / "sha256" / f"{_BEGUN}{sha256}"
+
+    def begun(self) -> set[str]:
+        """SHA-256 of content whose delivery was begun and never acknowledged: whoever delivers it again ends that."""
+        return {p.name.removeprefix(_BEGUN) for p in (self.root / "sha256").glob(f"{_BEGUN}*")}
 
     @contextmanager
     def _packed(self, source: BinaryIO, key: Key | None) -> Iterator[tuple[Path, str, int]]:

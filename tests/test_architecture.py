@@ -19,6 +19,7 @@ ALLOWED = {
         "warehouse.apart",
         "warehouse.assertions",
         "warehouse.contracts",
+        "warehouse.former",
         "warehouse.rules",
         "warehouse.usual",
         "warehouse.sql",

@@ -23,7 +23,7 @@ from pipelines.restore import restore
 from tests.intake_support import ALMATY, Desk, appeals, query
 from tests.support import LATER, only
 from warehouse import keys
-from warehouse.audit.verify import recorded, release_files
+from warehouse.audit.verify import recorded, verify
 from warehouse.compute import compute
 from warehouse.content import Content, content
 from warehouse.release import publish
@@ -81,7 +81,7 @@ def test_what_comes_back_is_what_was_and_runs_on(desk: Desk, tmp_path: Path) -> 
             for one in (desk, again)
         )
         assert here == there, name
-    assert release_files(again.home) == []
+    assert verify(again.home).differences == ()
     with reading(again.home, hardened=False) as store:
         assert recorded(store) == []
     assert said(again) == said(desk)
@@ -155,7 +155,7 @@ def test_a_release_published_meanwhile_is_kept_as_one(
     done = back_up(desk.home, tmp_path / "kept")
     restore(done, Home(tmp_path / "again"))
     assert seen
-    assert release_files(Home(tmp_path / "again")) == []
+    assert verify(Home(tmp_path / "again")).differences == ()
 
 
 @pytest.mark.slow

@@ -31,6 +31,7 @@ from connectors.personal import checked
 from kpi_definitions.documents import DocumentError
 from pipelines.cli import app
 from pipelines.run import run_months
+from warehouse import keys
 from warehouse.contracts import load_tables
 from warehouse.store import Home, writing
 
@@ -169,6 +170,7 @@ class Planted:
         self.home, self.outbox, self.people = Home(root / "home"), root / "outbox", list[Person]()
         self.outbox.mkdir(parents=True)
         self.home.contracts.mkdir(parents=True)
+        keys.make(self.home, "archive")
         said = {"otherHeaders": "ignore", "personalHeaders": "[ФИО, Телефон]"}
         self._contract("social", contract_text("social", "fct_social_case", CASES, settings=said))
         self._contract("calls", contract_text("calls", "fct_appeal", APPEALS, settings=said))
@@ -318,8 +320,16 @@ def test_nobody_gets_out_of_the_archive(
     assert {"warehouse.duckdb", "qala.duckdb", "kpi_values.parquet", "lineage.ndjson"} <= {p.name for p in everything}
     assert any("dagster" in p.parts for p in everything)
     assert hits([*everything, note], search) == []
+    encrypted = [p for p in files(home.archive / "sha256") if p.suffix == ".enc"]
+    assert len(encrypted) > 3
+    assert hits(encrypted, search) == []
     # the search finds what is there
-    inside = hits(files(home.archive), search)
+    archive, opened = Archive(home.archive), tmp_path / "opened"
+    opened.mkdir()
+    for sha256, _ in archive.contents():
+        with archive.open(sha256) as stream:
+            (opened / sha256).write_bytes(stream.read())
+    inside = hits(files(opened, home.archive / "receipts"), search)
     assert all(
         any(what in hit for hit in inside)
         for person in planted.people[:40]

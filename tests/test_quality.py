@@ -274,6 +274,9 @@ def test_every_kind_of_rule_has_its_criterion_and_its_kind_of_incident(tmp_path:
         "has-rows": ("completeness", "coverage"),
         "rejected-share": ("truthfulness", "accuracy"),
         "fresh": ("currency", "timeliness"),
+        "personal.found": ("truthfulness", "consistency"),
+        "personal.identifier": ("truthfulness", "consistency"),
+        "personal.key": ("truthfulness", "integrity"),
         "days-known": ("accuracy", "completeness"),  # said so in the contract
     }
     assert {r.criterion for r in table.all_rules} == set(CRITERIA)
@@ -490,7 +493,7 @@ def test_a_history_is_not_late_however_it_is_cut(desk: Counter, store: Store) ->
 def test_without_an_agreed_time_timeliness_is_not_judged(desk: Counter, store: Store) -> None:
     delivery = desk.bring(store, "trip_id,district_id\nT1,\n", "fct_trip", at="2030-01-01T00:00:00+00:00")
     assert {c for c, (result, _) in judged(store, delivery).items() if result == "not judged"} == {
-        "timeliness", "currency", "truthfulness", "interrelation"}  # fmt: skip
+        "timeliness", "currency", "interrelation"}  # fmt: skip
     assert failing(store, delivery) == {}
 
 

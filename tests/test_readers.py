@@ -34,6 +34,7 @@ from intake_support import (
 )
 
 from connectors import heading, members
+from connectors.cells import WORDS
 from connectors.readers import StructureError, records
 from connectors.source_contract import SHIPPED, SourceContract, parse_source, standard
 from kpi_definitions.documents import DocumentError, read
@@ -807,7 +808,7 @@ def test_a_large_cut_file_among_others_loses_nothing(bench: Bench, size: int) ->
     assert bench.stage(*[crashes(2)] * 6, cut, *[crashes(2)] * 6, table="fct_crash") == {}
     assert bench.counts() == {n: (rows, 1) if n == 7 else (2, 0) for n in range(1, 14)}
     assert bench.broken() == [(rows + 1, "columns")]
-    assert bench.raw(rows + 1) == "«withheld» its cells cannot be told apart; 30 letters"
+    assert bench.raw(rows + 1) == "«withheld» its cells cannot be told apart; 31 letters"
 
 
 @pytest.mark.usefixtures("one_thread")
@@ -859,7 +860,7 @@ CELL = st.text(
         st.characters(exclude_categories=["Cs"], exclude_characters="\0"),
     ),
     max_size=12,
-)  # a record with NUL is quarantined
+).filter(lambda text: text.strip(BLANKS).casefold() not in WORDS)  # a record with NUL is quarantined
 
 
 @settings(max_examples=25, deadline=None)

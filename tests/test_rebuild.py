@@ -26,7 +26,7 @@ from pipelines.rebuild import Rebuilt, rebuild
 from tests.intake_support import Desk, appeal, contract_text, query, text
 from tests.support import LATER, only
 from warehouse.assessment import assess
-from warehouse.audit.verify import recorded, release_files
+from warehouse.audit.verify import recorded, verify
 from warehouse.compute import compute
 from warehouse.content import Content, content
 from warehouse.due import due_home
@@ -226,7 +226,7 @@ def test_the_release_stays_until_the_next_run_publishes(anew: Anew, tmp_path: Pa
         assert query(store, "SELECT kind FROM audit.ledger WHERE seq = 1") == [("schema",)], "the old one"
     assert due_home(desk.home, only(CATALOGUE, *KPIS)).unreleased == ("2025-08",), "else nothing would publish it"
     publish(desk.home, desk.archive.missing)
-    assert release_files(desk.home) == []
+    assert verify(desk.home).differences == ()
     with reading(desk.home, hardened=False) as store:
         assert recorded(store) == []
     assert due_home(desk.home, only(CATALOGUE, *KPIS)).unreleased == ()

@@ -24,13 +24,13 @@ from tests.intake_support import query
 from tests.support import LATER, only
 from warehouse import fitting, upgrade_steps
 from warehouse.assessment import assess
-from warehouse.audit.verify import recorded, release_files
+from warehouse.audit.verify import verify
 from warehouse.compute import compute
 from warehouse.content import content
 from warehouse.contracts import load_tables
 from warehouse.release import publish
 from warehouse.seal import SEALED, of_table, seal
-from warehouse.store import Home, StoreError, locked, looking, opened, reading, writing
+from warehouse.store import Home, StoreError, locked, looking, opened, writing
 from warehouse.upgrade import due, upgrade
 
 FIRST = Path(__file__).parent / "schemas" / "1.zip"
@@ -58,10 +58,7 @@ def ask(home: Home, sql: str) -> list[tuple[Any, ...]]:
 
 def differences(home: Home) -> list[str]:
     publish(home, lambda _: [])
-    found = release_files(home)
-    with reading(home, hardened=False) as store:
-        found += recorded(store)
-    return [f"{one.subject}: {one.message}" for one in found]
+    return [f"{one.subject}: {one.message}" for one in verify(home).differences]
 
 
 # what the first version had of them, in its order

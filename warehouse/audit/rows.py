@@ -77,8 +77,10 @@ def behind(store: Store, one: Number, *, every: bool = False, columns: bool = Fa
     found = []
     for name in one.compiled.tables:
         table = store.tables[name]
-        read = {c for t, c in columns_of(one.compiled.kpi) if t == name}
-        reads = [c for c in table.business_columns if (columns or c in read) and c not in table.identity]
+        read = [c for t, c in columns_of(one.compiled.kpi) if t == name]
+        reads = [
+            c for c in dict.fromkeys((*read, *(table.business_columns if columns else ()))) if c not in table.identity
+        ]
         wanted = (*PLACE, "valid_from_seq", *table.identity, *reads)
         source = as_of(name, one.seq)
         selects = [

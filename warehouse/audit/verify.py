@@ -183,7 +183,10 @@ def _beside(
                 "what came after the release is known to the warehouse alone, and it cannot be looked at: nothing was called foreign"
             )
         for kind, message in archive(store, later):
-            yield Difference("archive", message, Kind[kind])
+            if kind:
+                yield Difference("archive", message, Kind[kind])
+            else:
+                unchecked.setdefault(12, message)
 
 
 def _continued(store: Store, warehouse: Store, unchecked: dict[int, str]) -> Iterator[Difference]:
