@@ -7,6 +7,7 @@ assessments. What cannot be done as it was done then is told, not guessed. Does 
 from __future__ import annotations
 
 import datetime as dt
+import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,7 +31,7 @@ from warehouse.load import received, register
 from warehouse.quality import close_incident
 from warehouse.sound import refuse_faulty
 from warehouse.store import Home, Store, StoreError, opened
-from warehouse.who import ACCOUNT, done_before
+from warehouse.who import ACCOUNT, account, done_before
 from warehouse.withdrawals import enter_withdrawal
 
 TOLD = 20  # of what could not be done as it was, entered in the ledger
@@ -215,8 +216,9 @@ class Work:
                 entry.subject, detail["table"], detail["system"], detail["scope"], detail["period"],
                 detail["file"], detail["sha256"], detail["bytes"], "",
             )  # fmt: skip
+        reason = re.sub(rf"^taken back by {re.escape(by)}( \([^)]*\))?: ", "", str(detail["reason"]))
         with self.store() as store:
-            enter_withdrawal(store, receipt, by, str(detail["reason"]).removeprefix(f"taken back by {by}: "))
+            enter_withdrawal(store, receipt, by, reason, account() if detail.get(ACCOUNT) else None)
 
     def _close_incident(self, entry: Entry) -> None:
         delivery, rule, _ = self.former.incidents[int(entry.subject)]

@@ -144,7 +144,7 @@ ASKED = {
     "deliveries": "SELECT receipt_id, delivery_id, state, accepted_rows, rejected_rows, reread_of, reason FROM audit.delivery ORDER BY ALL",
     "closed by hand": "SELECT rule, closed_by, closing_reason FROM audit.incident WHERE closed_by = 'C. Person'",
     "by whose account": "SELECT kind, subject, detail->>'$.account.user', detail->>'$.account.sudo_user' FROM audit.ledger "
-    "WHERE detail->'$.account' IS NOT NULL AND kind <> 'key' ORDER BY ALL",
+    "WHERE (detail->'$.account') IS NOT NULL AND kind <> 'key' ORDER BY ALL",
     "frozen": "SELECT year, version, rules FROM kpi.assessment WHERE status = 'frozen'",
     "published, restated or not": "SELECT kpi_code, kato, period_id, value, state, reason FROM kpi.value ORDER BY ALL",
     "corrections": "SELECT correction_id, outcome, was, becomes FROM audit.correction ORDER BY ALL",
