@@ -35,8 +35,8 @@ def receive(archive: Archive, content: bytes, name: str = "a.csv", **declared: A
 
 
 def stored(archive: Archive) -> list[Path]:
-    """Every file under the content folder, half-written ones too."""
-    return sorted(p for p in (archive.root / "sha256").rglob("*") if p.is_file())
+    """Every file under the content folder, half-written ones too, but for notes of what was begun."""
+    return sorted(p for p in (archive.root / "sha256").rglob("*") if p.is_file() and not p.name.startswith(".begun-"))
 
 
 def damage(path: Path, content: bytes) -> None:
@@ -276,6 +276,7 @@ def test_on_a_full_disk_no_half_file_and_no_receipt_are_left(
     assert archive.pending() == [whole]
     assert len(list(archive.pending_folder.iterdir())) == 1
     assert len(stored(archive)) == 1 + after
+    assert len(archive.begun()) == after  # nobody's word was given for it
     assert len(calls) == 1 + after
 
 

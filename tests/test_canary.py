@@ -125,7 +125,7 @@ def layers(path: Path) -> Iterator[tuple[str, bytes]]:
         yield "zst", zstandard.ZstdDecompressor().stream_reader(io.BytesIO(content)).read()
     if content[:2] == b"\x1f\x8b":
         yield "gz", gzip.decompress(content)
-    if content[:4] == b"PK\x03\x04":
+    if zipfile.is_zipfile(path):
         with zipfile.ZipFile(io.BytesIO(content)) as bundle:
             yield from ((name, bundle.read(name)) for name in bundle.namelist())
     if content[:4] == b"PAR1":

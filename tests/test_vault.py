@@ -214,7 +214,7 @@ def test_who_is_stopped_between_encrypting_and_removing_the_clear_copy_goes_on_l
     assert archive.encrypted(sha256)
     take(Archive(archive.root), b"anything else")
     assert f"{sha256}.zst" not in files(archive)
-    assert not [name for name in files(archive) if name.startswith(".")]
+    assert [name for name in files(archive) if name.startswith(".")] == [f".begun-{sha256}"]  # it has no receipt
     assert content(archive, sha256) == CANARY
 
 
