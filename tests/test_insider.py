@@ -405,6 +405,16 @@ def test_nothing_differs_where_nobody_was(outside: Outside) -> None:
     assert found(outside.home, outside) == []
 
 
+def test_an_anchor_from_before_there_was_a_key_needs_no_signature(outside: Outside) -> None:
+    """It is what whoever verifies kept themselves; one signed by another key is not."""
+    given = tuple(replace(one, key="", signature="") for one in outside.anchors)
+    assert found(outside.home, replace(outside, anchors=given)) == []
+    when = dt.datetime.fromisoformat(given[1].at)
+    other = Anchor.of(given[1].seq, given[1].head, when, given[1].file, keys.Key.of("signing", b"x" * 32))
+    kinds = {d.kind for d in found(outside.home, replace(outside, anchors=(given[0], other)))}
+    assert kinds == {Kind.SIGNATURE_OTHER_KEY}
+
+
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_an_attack_is_found_and_named(home: Home, outside: Outside, attack: str) -> None:
     act, kind = ATTACKS[attack]

@@ -10,6 +10,7 @@ import typer
 from kpi_definitions.documents import DocumentError
 from pipelines.cli.common import HomeOption, JsonOption, app, err, fail, home_of, out, print_json
 from warehouse.keys import PURPOSES, Key, Purpose
+from warehouse.signing import public_pem
 from warehouse.store import Home, StoreError
 
 commands = typer.Typer(help="Keys of pseudonyms, of archived personal data, and of signatures (docs/keys.md).")
@@ -44,7 +45,7 @@ def keys(context: typer.Context, as_json: JsonOption = False, home: HomeOption =
             "id": key.id,
             "in_force": key is every[-1],
             "from": _origin(place, key, last=key is every[-1]),
-            **({"public_key": _public(key)} if purpose == "signing" else {}),
+            **({"public_key": public_pem(key)} if purpose == "signing" else {}),
             **({"files": files[key.id]} if purpose == "archive" else {}),
         }
         for purpose, every in found.items()
@@ -86,7 +87,7 @@ def new(purpose: PurposeArgument, home: HomeOption = None) -> None:
         raise fail(error) from None
     out.print(f"{chosen} key {key.id} is in force: {known.file_of(place, chosen)}", highlight=False, soft_wrap=True)
     if chosen == "signing":
-        out.print(f"give this to whoever verifies:\n{_public(key).rstrip()}", highlight=False, markup=False)
+        out.print(f"give this to whoever verifies:\n{public_pem(key).rstrip()}", highlight=False, markup=False)
     out.print("keep a copy of that file, apart from the home and its backups: docs/keys.md", highlight=False)
     try:
         with locked(place, seconds=2), opened(place) as store:
@@ -144,12 +145,3 @@ def _origin(home: Home, key: Key, *, last: bool) -> str:
 
     given = os.environ.get(known.variable(key.purpose))
     return f"environment {known.variable(key.purpose)}" if given and last else str(known.file_of(home, key.purpose))
-
-
-def _public(key: Key) -> str:
-    """PEM of the key by which signatures are checked: Ed25519."""
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-    public = Ed25519PrivateKey.from_private_bytes(key.derived("ed25519")).public_key()
-    return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
