@@ -17,10 +17,10 @@ from typing import Any
 
 import yaml
 
-from connectors.archive import Archive
+from connectors.archive import Archive, ArchiveError
 from connectors.corrections import Correction
 from connectors.personal import MASK
-from warehouse.former import rebuilt_entry
+from warehouse.former import former_ledgers, rebuilt_entry
 from warehouse.load import Store
 from warehouse.periods import parse_period
 
@@ -39,10 +39,10 @@ def accounted(store: Store, later: Store | None, *, archive: Archive) -> Iterato
 
     `later`: the warehouse beside it, which knows what came since; without it nothing is called foreign, as it may be just that.
     """
-    known = _Known(store)
+    known = _Known(store, archive)
     for text in archive.damaged(sorted(known.contents)):
         yield "BYTES", text
-    since = _Known(later) if later else None
+    since = _Known(later, archive) if later else None
     yield from _receipts(archive, known, since)
     if since is not None:
         yield from _foreign_bytes(
@@ -53,15 +53,17 @@ def accounted(store: Store, later: Store | None, *, archive: Archive) -> Iterato
 class _Known:
     """What a ledger knows of the archive."""
 
-    def __init__(self, store: Store):
+    def __init__(self, store: Store, archive: Archive):
         rows = store.con.execute(_DELIVERIES).fetchall()
         self.deliveries = {str(row[0]): row[1:] for row in rows}
         self.contents = {str(row[0]) for row in store.con.execute(
             "SELECT sha256 FROM audit.delivery UNION SELECT sha256 FROM audit.correction").fetchall()}  # fmt: skip
         self.withdrawn: dict[str, str] = dict(store.con.execute(
             "SELECT subject, TRY(detail->>'$.sha256') FROM audit.ledger WHERE kind = 'withdrawn'").fetchall())  # fmt: skip
-        if former := rebuilt_entry(store.con):  # the ledger before this one
-            self.contents.add(str(former["ledger_sha256"]))
+        with suppress(ArchiveError):  # told as bytes that are gone
+            self.contents |= {sha256 for _, sha256, _ in former_ledgers(store.con, archive.open)}
+        if newest := rebuilt_entry(store.con):
+            self.contents.add(str(newest["ledger_sha256"]))
 
 
 def _receipts(archive: Archive, known: _Known, later: _Known | None) -> Iterator[Told]:

@@ -20,6 +20,7 @@ from connectors.archive import Archive
 from pipelines.redo import Work
 from warehouse.content import Content, content
 from warehouse.former import Former, events, write_ledger
+from warehouse.release import file_sha256
 from warehouse.store import BusyError, Home, StoreError, locked, opened
 from warehouse.succession import released_head
 
@@ -80,7 +81,7 @@ def rebuild(home: Home, *, source: Path | None = None, accept: bool = False, say
                 "head": list(former.head),
                 "source": file.name,
                 "releases": former.releases[-100:],
-                "ledger_sha256": archive.keep(ledger),
+                "ledger_sha256": file_sha256(ledger),
             }
             work = Work(beside, former, archive, entry, say)
             work.do(list(events(con)))
@@ -91,6 +92,8 @@ def rebuild(home: Home, *, source: Path | None = None, accept: bool = False, say
         after = work.close(before)
         told = tuple(work.told)
         fits = accept or before is None or not before.differing(after)
+        if fits:  # what is only tried leaves nothing in the archive
+            archive.keep(ledger)
         kept = _put_in_place(home, beside, former.head[0], archive) if fits else None
     return Rebuilt(file, former.head, len(former.deliveries), before, after, told, kept, fits)
 

@@ -141,23 +141,33 @@ def anchored_before(
 
     `kept`: opens archived bytes by their SHA-256. Raises StoreError if a kept ledger is not the chain whose head was entered.
     """
-    said = rebuilt_entry(con)
-    if said is None:
+    newest = rebuilt_entry(con)
+    if newest is None:
         return None
-    while said is not None:
-        head, sha256 = (int(said["head"][0]), str(said["head"][1])), str(said["ledger_sha256"])
-        with kept(sha256) as stream:
-            lines = stream.read().splitlines()
+    for head, sha256, lines in former_ledgers(con, kept):
         if kept_heads(lines, head).get(anchor[0]) == anchor[1]:
             return True, (
                 f"the ledger was rebuilt from head {head[0]}:{head[1]}; the anchored head {anchor[0]} is row {anchor[0]} of the former ledger, "
                 f"which the archive keeps as {sha256}"
             )
+    seq, digest = newest["head"]
+    return False, (
+        f"the ledger was rebuilt from head {seq}:{digest}; the anchored head {anchor[0]}:{anchor[1]} is in no ledger before it"
+    )
+
+
+def former_ledgers(
+    con: duckdb.DuckDBPyConnection, kept: Callable[[str], AbstractContextManager[BinaryIO]]
+) -> Iterator[tuple[tuple[int, str], str, list[bytes]]]:
+    """(head, SHA-256 of what is kept, its lines) of each ledger before the open one, the newest first."""
+    said = rebuilt_entry(con)
+    while said is not None:
+        head, sha256 = (int(said["head"][0]), str(said["head"][1])), str(said["ledger_sha256"])
+        with kept(sha256) as stream:
+            lines = stream.read().splitlines()
+        yield head, sha256, lines
         entries = (json.loads(line) for line in lines)
         said = next((json.loads(row[5]) for row in entries if row[2] == REBUILT), None)
-    return False, (
-        f"the ledger was rebuilt from head {head[0]}:{head[1]}; the anchored head {anchor[0]}:{anchor[1]} is in no ledger before it"
-    )
 
 
 def _ledger(con: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
