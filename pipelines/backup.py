@@ -27,10 +27,10 @@ from typing import Any
 import duckdb
 
 from connectors import receipts
-from warehouse.release import STATEMENT, file_sha256
+from warehouse.copies import copied, file_sha256
+from warehouse.release import STATEMENT
 from warehouse.store import Home, StoreError, ledger_head, locked, opened
 from warehouse.succession import MANIFEST
-from warehouse.upgrade import copied
 
 FORMAT = 1
 OBJECTS = "objects"

@@ -12,9 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipelines.backup import KEYS, Backup, BackupError, damaged, object_of
-from warehouse.release import file_sha256
+from warehouse.copies import copied, file_sha256
 from warehouse.store import Home, locked
-from warehouse.upgrade import copied
 
 
 def restore(backup: Backup, home: Home, say: Callable[[str], None] = lambda _: None) -> None:

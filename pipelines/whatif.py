@@ -6,8 +6,6 @@ is written; the copy needs as much free disk as the warehouse. A frozen assessme
 
 from __future__ import annotations
 
-import hashlib
-import shutil
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from connectors.intake import register_pending, sources_of, take_in
 from kpi_definitions.catalogue import Catalogues, load
 from warehouse.assessment import make
 from warehouse.compute import compute
+from warehouse.copies import copied, file_sha256
 from warehouse.due import due, running_month
 from warehouse.leftovers import scratch
 from warehouse.store import Home, Store, StoreError, locked, opened
@@ -39,8 +38,7 @@ class _Untouched(Archive):
         """And those taken back wait for the real run's ledger."""
 
     def keep(self, file: Path) -> str:
-        with file.open("rb") as handle:
-            return hashlib.file_digest(handle, "sha256").hexdigest()
+        return file_sha256(file)
 
 
 def what_if(home: Home, catalogues: Path | None = None) -> dict[str, Any]:
@@ -56,7 +54,7 @@ def what_if(home: Home, catalogues: Path | None = None) -> dict[str, Any]:
             with locked(home):
                 for path in (home.warehouse, home.warehouse.with_name(home.warehouse.name + ".wal")):
                     if path.exists():
-                        shutil.copyfile(path, copy.root / path.name)
+                        copied(path, copy.root / path.name)
         except OSError as error:
             raise StoreError(
                 f"the warehouse cannot be copied to {folder} ({error}); set TMPDIR to a disk with more room"

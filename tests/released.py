@@ -18,8 +18,9 @@ from tests.support import LATER, only
 from warehouse import keys
 from warehouse.assessment import assess
 from warehouse.compute import compute
+from warehouse.copies import file_sha256
 from warehouse.quality import close_incident
-from warehouse.release import MANIFEST, Release, file_sha256, publish
+from warehouse.release import MANIFEST, Release, publish
 from warehouse.store import Home, writing
 
 ROWS = """\

@@ -33,8 +33,9 @@ from warehouse.anchors import Anchor
 from warehouse.audit.between import between_home
 from warehouse.audit.differences import Difference, Kind
 from warehouse.audit.verify import verify
+from warehouse.copies import file_sha256
 from warehouse.recovery import enter_notes, log_of
-from warehouse.release import EXPORTS, MANIFEST, STATEMENT, export, file_sha256, lineage_gaps, publish
+from warehouse.release import EXPORTS, MANIFEST, STATEMENT, export, lineage_gaps, publish
 from warehouse.seal import SEAL_COLUMNS, SEALED, all_sealed, digests, hash_of_seals, recomputed
 from warehouse.store import NOTHING, Home, Store, StoreError, ledger_hash, locked, looking, reading, writing
 from warehouse.upgrade_steps import LATEST
@@ -536,7 +537,7 @@ def test_a_planted_log_is_not_applied(home: Home, statement: str, said: str, ope
     with pytest.raises(StoreError, match=f"no log that a run of qala left: with it, .*{said}"), opening(home):
         pass
     assert [file_sha256(path) for path in files] == before
-    assert not list(home.root.glob(".recovering-*"))
+    assert not list(home.scratch.iterdir())
     assert Kind.WAREHOUSE in {d.kind for d in found(home)}
 
 

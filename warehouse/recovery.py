@@ -8,16 +8,16 @@ recovered is written down beside the warehouse and entered in the ledger with th
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import json
 import shutil
-import tempfile
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from warehouse.copies import copied, file_sha256
+from warehouse.leftovers import scratch
 from warehouse.store import NOTHING, Home, Store, StoreError, ledger_head
 
 _NOTE = ".recovered.jsonl"  # in the home: what was recovered and is not in the ledger yet, a line each
@@ -50,7 +50,7 @@ def check_log(home: Home) -> None:
             f"{log} lies there without a warehouse, and would become one; take it away, or restore both from a backup"
         )
     now, size = log.stat(), home.warehouse.stat()
-    _checked(home, _digest(log), now.st_size, size.st_mtime_ns, size.st_size)
+    _checked(home, file_sha256(log), now.st_size, size.st_mtime_ns, size.st_size)
 
 
 @lru_cache(maxsize=8)
@@ -74,11 +74,10 @@ def _wrong(home: Home) -> str:
     """What the log would make wrong, tried on a copy in the home, where there is room for it."""
     from warehouse.audit.derived import planted
     from warehouse.audit.verify import recorded
-    from warehouse.release import copied
     from warehouse.views import falsified
 
-    with tempfile.TemporaryDirectory(dir=home.root, prefix=".recovering-") as folder:
-        file = Path(folder) / home.warehouse.name
+    with scratch(home.scratch) as folder:
+        file = folder / home.warehouse.name
         copied(home.warehouse, file)
         file.chmod(0o600)
         try:
@@ -123,7 +122,7 @@ def note_log(home: Home) -> dict[str, Any] | None:
     if not log.is_file():
         return None
     at = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-    return {"bytes": log.stat().st_size, "sha256": _digest(log), "found_at": at}
+    return {"bytes": log.stat().st_size, "sha256": file_sha256(log), "found_at": at}
 
 
 def keep_note(home: Home, note: dict[str, Any]) -> None:
@@ -145,8 +144,3 @@ def enter_notes(store: Store) -> None:
 
 def forget_notes(home: Home) -> None:
     (home.root / _NOTE).unlink(missing_ok=True)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()

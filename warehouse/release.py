@@ -7,10 +7,8 @@ it, no write-ahead log lies beside it, readers of the former release keep what t
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from pathlib import Path
 import duckdb
 
 from warehouse import anchors, keys, recovery
+from warehouse.copies import copied, file_sha256
 from warehouse.moments import at
 from warehouse.sql import literal
 from warehouse.store import (
@@ -113,7 +112,8 @@ def publish(home: Home, missing: Callable[[Iterable[str]], Sequence[str]], run_i
             at("release.checkpointed")
             recovery.forget_notes(home)
         whole = _fresh(folder, home.released_file.name)
-        hashes[home.released_file.name] = copied(home.warehouse, whole)
+        copied(home.warehouse, whole)
+        hashes[home.released_file.name] = _settled(whole)
         at("release.copied")
         anchor = anchors.Anchor.of(seq, head, when, hashes[home.released_file.name], key)
         entry.pop("exports")
@@ -179,17 +179,6 @@ def _written(folder: Path, name: str, text: str) -> Path:
     return path
 
 
-def copied(source: Path, target: Path) -> str:
-    """SHA-256 of a copy that shares its blocks with the source until either changes, where the file system can (XFS, Btrfs): done in no time."""
-    try:
-        with source.open("rb") as held, target.open("wb") as made:
-            while os.copy_file_range(held.fileno(), made.fileno(), 1 << 40):
-                pass
-    except (AttributeError, OSError):  # not Linux, or a file system that does not know the call
-        shutil.copyfile(source, target)
-    return _settled(target)
-
-
 # values over rows of deliveries whose bytes are gone: still computed from the warehouse, but their source cannot be shown
 _BYTES_LOST = """
 WITH lost AS (SELECT delivery_id FROM audit.delivery WHERE sha256 IN ({lost})),
@@ -214,8 +203,3 @@ def _settled(path: Path) -> str:
     with path.open("rb") as handle:
         os.fsync(handle.fileno())
     return digest
-
-
-def file_sha256(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()

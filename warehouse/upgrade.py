@@ -6,8 +6,6 @@ is told by the columns it has. Rows that get values by a step are sealed anew, i
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import Any
 import duckdb
 
 from warehouse import fitting
+from warehouse.copies import keep_copy
 from warehouse.seal import SEAL_COLUMNS, all_sealed, hash_of_seals, recomputed
 from warehouse.store import Home, Store, StoreError, locked, opened
 from warehouse.upgrade_steps import LATEST, STEPS, Step
@@ -83,34 +82,6 @@ def _upgrade(home: Home, say: Callable[[str], None]) -> list[Step]:
     with opened(home) as store:
         store.con.execute("CHECKPOINT")
     return steps
-
-
-def keep_copy(source: Path, target: Path) -> None:
-    """A copy that is there whole or not at all, and shares its blocks with the source where the file system can."""
-    fresh = target.with_name(f".{target.name}.new")
-    fresh.unlink(missing_ok=True)
-    try:
-        copied(source, fresh)
-        with fresh.open("rb") as handle:
-            os.fsync(handle.fileno())
-    except BaseException:
-        fresh.unlink(missing_ok=True)
-        raise
-    fresh.replace(target)
-
-
-def copied(source: Path, target: Path) -> None:
-    """Copy bytes within the kernel where it can, which may be done in no time."""
-    with source.open("rb") as held, target.open("wb") as made:
-        try:
-            while os.copy_file_range(held.fileno(), made.fileno(), 1 << 30):
-                pass
-            return
-        except (AttributeError, OSError):  # not Linux, or from one file system to another that does not know the call
-            held.seek(0)
-            made.seek(0)
-            made.truncate()
-            shutil.copyfileobj(held, made, 1 << 20)
 
 
 def _take(store: Store, step: Step) -> None:

@@ -17,7 +17,8 @@ import duckdb
 from warehouse import fixed_tables
 from warehouse.audit.differences import Difference, Kind, first_of_each
 from warehouse.contracts import Table, load_tables
-from warehouse.release import EXPORTS, export, file_sha256
+from warehouse.copies import file_sha256
+from warehouse.release import EXPORTS, export
 from warehouse.sql import literal
 from warehouse.store import Store
 from warehouse.views import all_views, make, make_own
