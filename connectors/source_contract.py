@@ -21,7 +21,8 @@ from connectors.transform import Transform, TransformError, converted, transform
 from kpi_definitions.documents import Document, DocumentError, Fault, read
 from kpi_definitions.expressions import TRANSFORM, TRANSFORM_FUNCTIONS, ExpressionError, check, parse
 from warehouse.assertions import Cut, cut_of
-from warehouse.contracts import Table, schema_faults
+from warehouse.contracts import Table
+from warehouse.odcs import schema_faults
 from warehouse.rules import custom
 from warehouse.sql import literal, quoted
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
@@ -34,6 +34,7 @@ class Catalogue:
     assessments: tuple[AssessmentRules, ...]  # by first year
     documents: Mapping[str, Document]  # by initiative code, for faults found later
     folder: Path
+    texts: tuple[Document, ...] = ()  # every document that was read
 
     @cached_property
     def kpis(self) -> tuple[Kpi, ...]:
@@ -167,7 +168,13 @@ def load_one(folder: Path) -> Catalogue:
 @lru_cache(maxsize=16)
 def _load_one(folder: Path, _: tuple[tuple[Path, int, int], ...]) -> Catalogue:
     faults: list[Fault] = []
-    head = _parse(read(folder / "catalogue.yaml"), CatalogueHead, faults)
+    head, head_text = None, None
+    try:
+        head_text = read(folder / "catalogue.yaml")
+    except DocumentError as error:
+        faults += error.faults
+    else:
+        head = _parse(head_text, CatalogueHead, faults)
     documents: dict[str, Document] = {}
     initiatives: list[Initiative] = []
     for path in sorted((folder / "spheres").glob("*/*.yaml")):
@@ -203,21 +210,47 @@ def _load_one(folder: Path, _: tuple[tuple[Path, int, int], ...]) -> Catalogue:
         spheres = {sphere.code for sphere in head.spheres}
         for initiative in initiatives:
             faults += _check_initiative(documents[initiative.code], initiative, spheres)
-    rules: list[AssessmentRules] = []
+    rules: list[tuple[AssessmentRules, Document]] = []
     for path in sorted((folder / "assessment").glob("*.yaml")):
-        document = read(path)
+        try:
+            document = read(path)
+        except DocumentError as error:
+            faults += error.faults
+            continue
         found = _parse(document, AssessmentRules, faults)
         if found is not None:
-            rules.append(found)
-            faults += _check_rules(document, found, initiatives)
-    if faults or head is None:
+            rules.append((found, document))
+    if head is not None:
+        faults += _check_assessments(rules, head, initiatives)
+    if faults or head is None or head_text is None:
         raise DocumentError(faults)
-    return Catalogue(head, tuple(initiatives), tuple(sorted(rules, key=lambda r: r.valid_from)), documents, folder)
+    by_year = tuple(sorted((one for one, _ in rules), key=lambda r: r.valid_from))
+    texts = (head_text, *documents.values(), *(document for _, document in rules))
+    return Catalogue(head, tuple(initiatives), by_year, documents, folder, texts)
 
 
-def _check_rules(document: Document, rules: AssessmentRules, initiatives: Iterable[Initiative]) -> Iterator[Fault]:
-    """Scales and weights must name what exists, and point the way the KPI does."""
-    kpis = {kpi.code: kpi for i in initiatives for kpi in i.kpis}
+def _check_assessments(
+    rules: Sequence[tuple[AssessmentRules, Document]], head: CatalogueHead, initiatives: Sequence[Initiative]
+) -> Iterator[Fault]:
+    """Every version of the rules for the years it governs: until the next one's first, and while the list is in force."""
+    ordered = sorted(rules, key=lambda r: r[0].valid_from)
+    end = dt.date.max.year if head.valid_to is None else (head.valid_to - dt.timedelta(1)).year + 1
+    for number, (one, document) in enumerate(ordered):
+        later = [r.valid_from for r, _ in ordered[number + 1 :]]
+        years = range(max(one.valid_from, head.valid_from.year), min([end, *later]))
+        yield from _check_rules(document, one, initiatives, years)
+
+
+def _check_rules(
+    document: Document, rules: AssessmentRules, initiatives: Iterable[Initiative], years: range
+) -> Iterator[Fault]:
+    """Scales and weights must name what exists, and point the way the KPI does in the years that the rules govern.
+
+    A KPI that is in force in none of these years needs no scale: rules that were used are never edited for a KPI that came later.
+    """
+    versions = [kpi for i in initiatives for kpi in i.kpis]
+    kpis = {kpi.code: kpi for kpi in versions}  # of those in force then, else of all, the newest
+    judged = {kpi.code: kpi for kpi in versions if kpi.in_force_between(years.start, years.stop)}
     known = {
         "spheres": {i.sphere for i in initiatives},
         "initiatives": {i.code for i in initiatives},
@@ -232,7 +265,7 @@ def _check_rules(document: Document, rules: AssessmentRules, initiatives: Iterab
         if code not in kpis:
             yield document.fault(("scales", code), f"no KPI {code!r}", "mend the code or take it out")
             continue
-        kpi = kpis[code]
+        kpi = judged.get(code, kpis[code])
         for category in kpi.categories:
             scale = rules.scale(code, category)
             if scale is None:
@@ -245,8 +278,14 @@ def _check_rules(document: Document, rules: AssessmentRules, initiatives: Iterab
                     f"{code}: {kpi.direction} is better, but the goal lies on the other side",
                     "swap floor and goal",
                 )
-    for code in sorted(set(kpis) - set(rules.scales)):
-        yield document.fault(("scales",), f"{code} has no scale", "give floor and goal")
+    for code in sorted(set(judged) - set(rules.scales)):
+        until = "on" if years.stop == dt.date.max.year else f"to {years.stop - 1}"
+        yield document.fault(
+            ("scales",),
+            f"{code} has no scale",
+            f"it is in force in years that these rules govern ({years.start} {until}): give floor and goal; if these rules were used, "
+            f"leave them as they are and write the next version beside them, valid from {max(judged[code].valid_from.year, years.start)}",
+        )
 
 
 @dataclass(frozen=True)

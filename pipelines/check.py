@@ -19,7 +19,8 @@ from kpi_definitions.expressions import ExpressionError
 from kpi_definitions.model import AssessmentRules, CatalogueHead, Initiative
 from kpi_definitions.strict import added
 from warehouse import schema
-from warehouse.contracts import SHOWCASE, Table, load_tables, odcs_schema, reference_faults, schema_faults
+from warehouse.contracts import SHOWCASE, Table, load_tables, reference_faults
+from warehouse.odcs import odcs_schema, schema_faults
 from warehouse.sound import faults_of
 from warehouse.store import Home
 

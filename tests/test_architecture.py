@@ -30,6 +30,7 @@ ALLOWED = {
         "warehouse.moments",
         "warehouse.identifiers",
         "warehouse.names",
+        "warehouse.odcs",
         "warehouse.who",
         "warehouse.withdrawals",
         "kpi_definitions.documents",

@@ -12,7 +12,8 @@ from connectors.intake import register_pending, take_in
 from connectors.source_contract import load_sources
 from kpi_definitions.catalogue import load as load_catalogue
 from warehouse.compute import compute, evaluate
-from warehouse.contracts import load_tables, schema_faults
+from warehouse.contracts import load_tables
+from warehouse.odcs import schema_faults
 from warehouse.periods import parse_period
 from warehouse.store import Home, writing
 
