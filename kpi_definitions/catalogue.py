@@ -36,6 +36,9 @@ class Catalogue:
     documents: Mapping[str, Document]  # by initiative code, for faults found later
     folder: Path
     texts: tuple[Document, ...] = ()  # every document that was read
+    unread: frozenset[str] = (
+        frozenset()
+    )  # initiatives whose documents are at fault: of a list that is only looked at (`sound_part`)
 
     @cached_property
     def kpis(self) -> tuple[Kpi, ...]:
@@ -162,12 +165,21 @@ def units() -> dict[str, dict[str, Any]]:
 
 def load_one(folder: Path) -> Catalogue:
     """Read and validate one catalogue folder; once a process, unless a file of it changes. Raises DocumentError with every fault found."""
+    one, faults = sound_part(folder)
+    if faults or one is None:
+        raise DocumentError(faults)
+    return one
+
+
+def sound_part(folder: Path) -> tuple[Catalogue | None, list[Fault]]:
+    """What can be read of one catalogue folder, None if not even its head, and every fault of the rest."""
     files = ((path, path.stat()) for path in sorted(folder.rglob("*.yaml")))
-    return _load_one(folder, tuple((path, stat.st_mtime_ns, stat.st_size) for path, stat in files))
+    one, faults = _sound_part(folder, tuple((path, stat.st_mtime_ns, stat.st_size) for path, stat in files))
+    return one, list(faults)
 
 
 @lru_cache(maxsize=16)
-def _load_one(folder: Path, _: tuple[tuple[Path, int, int], ...]) -> Catalogue:
+def _sound_part(folder: Path, _: tuple[tuple[Path, int, int], ...]) -> tuple[Catalogue | None, tuple[Fault, ...]]:
     faults: list[Fault] = []
     head, head_text = None, None
     try:
@@ -178,14 +190,17 @@ def _load_one(folder: Path, _: tuple[tuple[Path, int, int], ...]) -> Catalogue:
         head = _parse(head_text, CatalogueHead, faults)
     documents: dict[str, Document] = {}
     initiatives: list[Initiative] = []
+    unread: set[str] = set()
     for path in sorted((folder / "spheres").glob("*/*.yaml")):
         try:
             document = read(path)
         except DocumentError as error:
             faults += error.faults
+            unread.add(path.stem)
             continue
         initiative = _parse(document, Initiative, faults)
         if initiative is None:
+            unread.add(path.stem)
             continue
         if initiative.code in documents:
             faults.append(
@@ -222,12 +237,12 @@ def _load_one(folder: Path, _: tuple[tuple[Path, int, int], ...]) -> Catalogue:
         if found is not None:
             rules.append((found, document))
     if head is not None:
-        faults += assessment_faults(rules, head, initiatives)
-    if faults or head is None or head_text is None:
-        raise DocumentError(faults)
+        faults += assessment_faults(rules, head, initiatives, unread)
+    if head is None or head_text is None:
+        return None, tuple(faults)
     by_year = tuple(sorted((one for one, _ in rules), key=lambda r: r.valid_from))
     texts = (head_text, *documents.values(), *(document for _, document in rules))
-    return Catalogue(head, tuple(initiatives), by_year, documents, folder, texts)
+    return Catalogue(head, tuple(initiatives), by_year, documents, folder, texts, frozenset(unread)), tuple(faults)
 
 
 @dataclass(frozen=True)
@@ -299,7 +314,7 @@ def changed_without_version(one: Catalogue) -> list[Fault]:
 def _vanished(one: Catalogue, recorded: Iterable[str]) -> Iterator[Fault]:
     """Versions that are recorded and no longer there: most often their number was raised in place."""
     present = {f"{kpi.code}@{kpi.version}" for kpi in one.kpis}
-    for label in sorted(set(recorded) - present):
+    for label in sorted(label for label in set(recorded) - present if label.partition("-")[0] not in one.unread):
         remedy = "put it back and end it with valid_to: values computed with it must stay explainable"
         message = f"{label.replace('@', ' version ')} is recorded here and no longer defined"
         yield Fault(one.folder / FINGERPRINTS, 1, message, remedy)

@@ -68,19 +68,25 @@ def initiative_faults(
 
 
 def assessment_faults(
-    rules: Sequence[tuple[AssessmentRules, Document]], head: CatalogueHead, initiatives: Sequence[Initiative]
+    rules: Sequence[tuple[AssessmentRules, Document]],
+    head: CatalogueHead,
+    initiatives: Sequence[Initiative],
+    unread: Collection[str],
 ) -> Iterator[Fault]:
-    """Every version of the rules for the years it governs: until the next one's first, and while the list is in force."""
+    """Every version of the rules for the years it governs: until the next one's first, and while the list is in force.
+
+    `unread`: initiatives whose own documents are at fault: nothing is said about them.
+    """
     ordered = sorted(rules, key=lambda r: r[0].valid_from)
     end = dt.date.max.year if head.valid_to is None else (head.valid_to - dt.timedelta(1)).year + 1
     for number, (one, document) in enumerate(ordered):
         later = [r.valid_from for r, _ in ordered[number + 1 :]]
         years = range(max(one.valid_from, head.valid_from.year), min([end, *later]))
-        yield from _check_rules(document, one, initiatives, years)
+        yield from _check_rules(document, one, initiatives, years, unread)
 
 
 def _check_rules(
-    document: Document, rules: AssessmentRules, initiatives: Iterable[Initiative], years: range
+    document: Document, rules: AssessmentRules, initiatives: Iterable[Initiative], years: range, unread: Collection[str]
 ) -> Iterator[Fault]:
     """Scales and weights must name what exists, and point the way the KPI does in the years that the rules govern.
 
@@ -90,16 +96,18 @@ def _check_rules(
     kpis = {kpi.code: kpi for kpi in versions}  # of those in force then, else of all, the newest
     judged = {kpi.code: kpi for kpi in versions if kpi.in_force_between(years.start, years.stop)}
     known = {
-        "spheres": {i.sphere for i in initiatives},
+        "spheres": {i.sphere for i in initiatives} if not unread else set(rules.weights.spheres),
         "initiatives": {i.code for i in initiatives},
         "kpis": set(kpis),
     }
     for level, codes in known.items():
-        for code in sorted(set(getattr(rules.weights, level)) - codes):
+        for code in sorted(c for c in set(getattr(rules.weights, level)) - codes if c.partition("-")[0] not in unread):
             yield document.fault(
                 ("weights", level, code), f"no {level.rstrip('s')} {code!r}", "mend the code or take it out"
             )
     for code in rules.scales:
+        if code not in kpis and code.partition("-")[0] in unread:
+            continue
         if code not in kpis:
             yield document.fault(("scales", code), f"no KPI {code!r}", "mend the code or take it out")
             continue

@@ -27,7 +27,7 @@ class Text(Strict):
     ru: str = Field(min_length=1, description="Russian")
     kk: str | None = Field(
         None,
-        description="Kazakh; `qala check` asks for it where it is published. Not checked by a native speaker: say so in unchecked_languages of catalogue.yaml",
+        description="Kazakh: for all names of a list or for none (`qala check`); not checked by a native speaker: see unchecked_languages",
     )
 
 

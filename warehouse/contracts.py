@@ -172,6 +172,14 @@ def _shipped() -> dict[str, Table]:
 
 
 def _read_tables(folder: Path) -> dict[str, Table]:
+    tables, faults = sound_tables(folder)
+    if faults:
+        raise DocumentError(faults)
+    return tables
+
+
+def sound_tables(folder: Path) -> tuple[dict[str, Table], list[Fault]]:
+    """The showcase contracts of a folder that can be read, by table name, and every fault of the others."""
     faults: list[Fault] = []
     tables: dict[str, Table] = {}
     for path in sorted(folder.glob("*.odcs.yaml")):
@@ -181,10 +189,8 @@ def _read_tables(folder: Path) -> dict[str, Table]:
             faults += error.faults
             continue
         tables[table.name] = table
-    if faults:
-        raise DocumentError(faults)
     referred = {(one.table, one.target) for table in tables.values() for one in table.references}
-    return {name: _with_form(table, referred) for name, table in tables.items()}
+    return {name: _with_form(table, referred) for name, table in tables.items()}, faults
 
 
 def _with_form(table: Table, referred: Collection[tuple[str, str]]) -> Table:
