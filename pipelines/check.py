@@ -142,28 +142,30 @@ def _catalogue_faults(
 
 
 def _labels_of_a_list(one: Catalogue) -> Iterator[Fault]:
-    """Names in Kazakh and descriptions of KPIs that are missing: a list whose own head has a Kazakh name has one for everything, and one that
-    describes a KPI describes all. The one place that asks for them: the model lets a list do without.
+    """Names in Kazakh and descriptions of KPIs that are missing, of a list whose own head has a Kazakh name: it is published with all labels.
+
+    The one place that asks for them: the model lets a list do without.
     """
+    if not one.head.name.kk:
+        return
     head = one.texts[0]
     named: list[tuple[Document, Where, str, Text]] = [
         (head, ("spheres", n, "name"), f"sphere {s.code}", s.name) for n, s in enumerate(one.head.spheres)
     ]
-    described = any(kpi.description for kpi in one.kpis)
     for initiative in one.initiatives:
         document = one.documents[initiative.code]
         named.append((document, ("name",), f"initiative {initiative.code}", initiative.name))
         for n, kpi in enumerate(initiative.kpis):
             named.append((document, ("kpis", n, "name"), f"{kpi.code} version {kpi.version}", kpi.name))
-            if described and kpi.description is None:
+            if kpi.description is None:
                 message = f"{kpi.code} version {kpi.version} has no description"
                 yield document.fault(("kpis", n), message, "say in words what is counted: description: {en: …, ru: …}")
-    for document, where, what, name in named if one.head.name.kk else ():
+    for document, where, what, name in named:
         if not name.kk:
             remedy = (
                 "write kk: …; until a native speaker has checked it, kk stands in unchecked_languages of catalogue.yaml"
             )
-            yield document.fault(where, f"{what} has no Kazakh name, as the others of list {one.head.id} have", remedy)
+            yield document.fault(where, f"{what} has no Kazakh name, as list {one.head.id} has for the others", remedy)
 
 
 def _golden(home: Home, shipped: Path) -> list[Path]:
