@@ -15,7 +15,7 @@ from connectors.archive import Archive
 from connectors.classified import carries_personal
 from connectors.source_contract import standard
 from warehouse.contracts import load_tables
-from warehouse.keys import current, make
+from warehouse.home.keys import current, make
 from warehouse.store import Home, writing
 
 CATALOGUES = Path(__file__).parent / "catalogues"

@@ -24,11 +24,11 @@ import zstandard
 
 from connectors import receipts, vault
 from connectors.files import free, put_in_place, sweep, write_whole
-from warehouse.keys import Key, MissingKeyError, by_id
-from warehouse.leftovers import hold
+from warehouse.home.account import ACCOUNT, account
+from warehouse.home.keys import Key, MissingKeyError, by_id
+from warehouse.home.scratch import hold
 from warehouse.load import Home, Receipt
 from warehouse.moments import at
-from warehouse.who import ACCOUNT, account
 
 __all__ = ["Archive", "ArchiveError", "Receipt"]
 

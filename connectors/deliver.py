@@ -16,9 +16,9 @@ from connectors.classified import carries_personal
 from connectors.heading import listed
 from connectors.source_contract import STANDARD, SourceContract, standard
 from warehouse.contracts import Table
-from warehouse.keys import Key, MissingKeyError, needed
+from warehouse.home.keys import Key, MissingKeyError, needed
+from warehouse.home.settlement_names import named, nearest, registered
 from warehouse.load import FIRST_YEAR, LAST_YEAR, settlements, territory
-from warehouse.names import named, nearest, registered
 from warehouse.periods import parse_period
 
 _LONGEST = 60  # letters of what is declared, in a message

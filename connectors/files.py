@@ -6,7 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from warehouse.leftovers import abandoned, hold
+from warehouse.home.scratch import abandoned, hold
 from warehouse.moments import at
 
 MODE = 0o640

@@ -25,8 +25,8 @@ from connectors.readers import ROW_NUMBER, Readable, StructureError, mend
 from connectors.source_contract import SourceContract
 from connectors.zones import civil_time
 from warehouse.contracts import SNAPSHOT_COLUMN, Table
+from warehouse.home.keys import Key, MissingKeyError
 from warehouse.identifiers import blank, normal, plain
-from warehouse.keys import Key, MissingKeyError
 from warehouse.load import settlements
 from warehouse.rules import DUPLICATE, Rule
 from warehouse.rules import REPEATED as REPEATED_KEY

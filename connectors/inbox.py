@@ -31,7 +31,7 @@ from connectors.personal import scrubbed
 from connectors.safe_names import safe_name
 from connectors.source_contract import STANDARD, SourceContract
 from warehouse.contracts import Table
-from warehouse.keys import Key, MissingKeyError
+from warehouse.home.keys import Key, MissingKeyError
 from warehouse.moments import at
 
 PATIENCE = 300  # seconds that a manifest which ends too early may stay as it is; our proposal

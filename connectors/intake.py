@@ -30,9 +30,9 @@ from connectors.safe_names import named_safely
 from connectors.source_contract import SHIPPED, STANDARD, SourceContract, load_sources, standard
 from connectors.twins import twins
 from warehouse.contracts import Table
-from warehouse.keys import MissingKeyError, by_id
-from warehouse.keys import enter as enter_keys
-from warehouse.leftovers import scratch
+from warehouse.home.keys import MissingKeyError, by_id
+from warehouse.home.keys import enter as enter_keys
+from warehouse.home.scratch import scratch
 from warehouse.load import (
     Corrected,
     Delivery,

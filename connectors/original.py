@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from connectors.archive import Archive
 from connectors.readers import StructureError, as_received, records
 from connectors.source_contract import SourceContract
-from warehouse.leftovers import scratch
+from warehouse.home.scratch import scratch
 from warehouse.load import Home
 
 

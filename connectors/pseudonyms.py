@@ -19,8 +19,8 @@ from connectors.cells import stripped
 from connectors.classified import personal_columns
 from connectors.source_contract import SourceContract, standard
 from warehouse.contracts import IDENTIFIERS, Table
+from warehouse.home.keys import Key, current, needed
 from warehouse.identifiers import normal
-from warehouse.keys import Key, current, needed
 from warehouse.load import Delivery, Finding, Store
 from warehouse.rules import OTHER_KEY
 from warehouse.sql import literal

@@ -17,9 +17,9 @@ from typing import Any, get_type_hints
 from filelock import FileLock
 from pydantic import ConfigDict, ValidationError, create_model
 
+from warehouse.home.account import ACCOUNT
 from warehouse.load import FIRST_YEAR, LAST_YEAR, Receipt
 from warehouse.periods import parse_period
-from warehouse.who import ACCOUNT
 
 NOTE = "withdrawn"  # key of what is said in a receipt that was taken back
 _MOMENT = "%Y%m%dT%H%M%S.%f"

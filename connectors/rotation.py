@@ -15,7 +15,7 @@ from connectors.archive import Archive, ArchiveError
 from connectors.deliver import encrypts
 from connectors.source_contract import SourceContract
 from warehouse.contracts import Table
-from warehouse.keys import Key, MissingKeyError
+from warehouse.home.keys import Key, MissingKeyError
 
 
 @dataclass

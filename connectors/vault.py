@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Callable
 from typing import IO, TYPE_CHECKING
 
-from warehouse.keys import Key
+from warehouse.home.keys import Key
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM

@@ -27,7 +27,7 @@ from typing import Any
 import duckdb
 
 from connectors import receipts
-from warehouse.copies import copied, file_sha256
+from warehouse.home.copies import copied, file_sha256
 from warehouse.release import STATEMENT
 from warehouse.store import Home, StoreError, ledger_head, locked, opened
 from warehouse.succession import MANIFEST

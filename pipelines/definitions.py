@@ -15,7 +15,7 @@ from pipelines.assets.zero import zero_assets
 from pipelines.automation import inbox_sensor, job, monthly_schedule
 from pipelines.resources import Qala, groups
 from warehouse.contracts import load_tables
-from warehouse.modes import private
+from warehouse.home.file_modes import private
 from warehouse.store import Home
 
 private()  # a code location has no command line that would have set the umask

@@ -17,7 +17,7 @@ from connectors.source_contract import STANDARD
 from pipelines import show
 from warehouse.audit.explain import status
 from warehouse.contracts import load_tables
-from warehouse.keys import current, make
+from warehouse.home.keys import current, make
 from warehouse.periods import parse_period
 from warehouse.store import Home, reading
 

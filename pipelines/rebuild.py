@@ -19,8 +19,8 @@ import duckdb
 from connectors.archive import Archive
 from pipelines.redo import Work
 from warehouse.content import Content, content
-from warehouse.copies import file_sha256
 from warehouse.former import Former, events, write_ledger
+from warehouse.home.copies import file_sha256
 from warehouse.store import BusyError, Home, StoreError, locked, opened
 from warehouse.succession import released_head
 

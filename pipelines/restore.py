@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipelines.backup import KEYS, Backup, BackupError, damaged, object_of
-from warehouse.copies import copied, file_sha256
+from warehouse.home.copies import copied, file_sha256
 from warehouse.store import Home, locked
 
 

@@ -13,8 +13,8 @@ from rich.syntax import Syntax
 from rich.table import Table
 
 from kpi_definitions.catalogue import Catalogue, Counterpart
+from warehouse.home.account import ACCOUNT, shown
 from warehouse.store import Store
-from warehouse.who import ACCOUNT, shown
 
 if TYPE_CHECKING:
     from warehouse.audit.reperform import Result

@@ -15,9 +15,9 @@ from connectors.intake import register_pending, sources_of, take_in
 from kpi_definitions.catalogue import Catalogues, load
 from warehouse.assessment import make
 from warehouse.compute import compute
-from warehouse.copies import copied, file_sha256
 from warehouse.due import due, running_month
-from warehouse.leftovers import scratch
+from warehouse.home.copies import copied, file_sha256
+from warehouse.home.scratch import scratch
 from warehouse.store import Home, Store, StoreError, locked, opened
 
 

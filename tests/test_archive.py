@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from intake_support import ASTANA, Desk, appeals, query
 
 from connectors import archive as archive_module
 from connectors.archive import Archive, ArchiveError, Receipt
 from connectors.readers import unpack
 from connectors.source_contract import standard
+from tests.intake_support import ASTANA, Desk, appeals, query
 from warehouse.contracts import load_tables
-from warehouse.leftovers import hold
+from warehouse.home.scratch import hold
 
 
 @pytest.fixture

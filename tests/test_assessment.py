@@ -19,8 +19,8 @@ from kpi_definitions.model import AssessmentRules, Category, GroupScales, Scale,
 from tests.support import ALMATY, ASTANA, AYAGOZ, LATER, SEMEY, Extract, changed, deliver, only
 from warehouse.assessment import Item, Node, _nodes, _places, _weights, assess
 from warehouse.compute import compute
+from warehouse.home.account import account
 from warehouse.store import Store, StoreError
-from warehouse.who import account
 
 CODES = ("ECO01-1", "MGT01-2", "MGT02-1", "MGT02-2", "TRL02-2")
 LISTS = only(load_catalogue(), *CODES)

@@ -22,10 +22,10 @@ from pipelines.cli import app
 from pipelines.restore import restore
 from tests.intake_support import ALMATY, Desk, appeals, query
 from tests.support import LATER, only
-from warehouse import keys
 from warehouse.audit.verify import recorded, verify
 from warehouse.compute import compute
 from warehouse.content import Content, content
+from warehouse.home import keys
 from warehouse.release import publish
 from warehouse.store import Home, locked, looking, reading, writing
 

@@ -20,7 +20,6 @@ import pytest
 import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from intake_support import ASTANA, Desk, appeal, contract_text, text
 from typer.testing import CliRunner
 
 from connectors.archive import Archive
@@ -31,8 +30,9 @@ from connectors.personal import checked
 from kpi_definitions.documents import DocumentError
 from pipelines.cli import app
 from pipelines.run import run_months
-from warehouse import keys
+from tests.intake_support import ASTANA, Desk, appeal, contract_text, text
 from warehouse.contracts import load_tables
+from warehouse.home import keys
 from warehouse.store import Home, writing
 
 MONTHS = ["2026-01"]

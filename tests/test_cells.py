@@ -10,13 +10,13 @@ from typing import Any
 
 import duckdb
 import pytest
-from intake_support import contract_text
 
 from connectors.cells import Cell, Numerals
 from connectors.limits import cells
 from connectors.source_contract import SourceContract, parse_source, standard
 from connectors.zones import civil_time
 from kpi_definitions.documents import DocumentError, read
+from tests.intake_support import contract_text
 from warehouse.contracts import load_tables, parse_table
 from warehouse.sql import quoted
 

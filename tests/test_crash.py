@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from intake_support import ALMATY, ASTANA, Desk, contents, crash, crashes, query, states, text
 
 from connectors import intake
 from connectors.archive import Archive
 from kpi_definitions.catalogue import Catalogues, load
 from kpi_definitions.model import Grain
+from tests.intake_support import ALMATY, ASTANA, Desk, contents, crash, crashes, query, states, text
 from tests.support import changed, only
 from warehouse.compute import compute
 from warehouse.due import due, due_home

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from intake_support import ALMATY, ASTANA, Desk, appeal, appeals, contract_text, query, text
 
 from connectors.deliver import Declared, deliver
 from connectors.reread import request
 from connectors.source_contract import load_sources
+from tests.intake_support import ALMATY, ASTANA, Desk, appeal, appeals, contract_text, query, text
 from warehouse.load import Store
 from warehouse.store import territory
 

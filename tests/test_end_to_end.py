@@ -20,8 +20,9 @@ from kpi_definitions.catalogue import load as load_catalogue
 from kpi_definitions.model import Grain
 from pipelines.cli import app
 from pipelines.run import blocks, run_months
-from warehouse import apart, keys
+from warehouse import apart
 from warehouse.contracts import load_tables
+from warehouse.home import keys
 from warehouse.periods import parse_period
 from warehouse.release import EXPORTS, publish
 from warehouse.store import Home, reading, territory, writing

@@ -25,7 +25,8 @@ from connectors import receipts
 from connectors.archive import Archive
 from pipelines.trouble import told
 from tests import whole
-from warehouse import leftovers, store
+from warehouse import store
+from warehouse.home import scratch
 from warehouse.store import BusyError, Home, StoreError, writing
 
 ROOT = Path(__file__).parent.parent
@@ -377,7 +378,7 @@ def test_what_a_killed_run_unpacked_goes_and_what_a_living_one_is_at_stays(
         os.utime(place, (time.time() - 120,) * 2)
     other = tmp_path / "qala-of-an-older-version"
     other.mkdir()
-    with leftovers.scratch() as mine:
+    with scratch.scratch() as mine:
         assert [place.exists() for place in places] == [False, True]
         assert mine.is_dir()
         assert other.is_dir()

@@ -13,7 +13,13 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from intake_support import (
+
+from connectors import gate
+from connectors.personal import shaped
+from connectors.profile import profile as profile_of
+from connectors.source_contract import SHIPPED, SourceContract, parse_source
+from kpi_definitions.documents import DocumentError, read
+from tests.intake_support import (
     AKTAU,
     ALMATY,
     APPEAL_COLUMNS,
@@ -30,12 +36,6 @@ from intake_support import (
     query,
     text,
 )
-
-from connectors import gate
-from connectors.personal import shaped
-from connectors.profile import profile as profile_of
-from connectors.source_contract import SHIPPED, SourceContract, parse_source
-from kpi_definitions.documents import DocumentError, read
 from warehouse.contracts import parse_table
 
 EXAMPLES = Path(__file__).parent.parent / "examples"

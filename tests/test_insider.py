@@ -28,12 +28,13 @@ from connectors.deliver import Declared, deliver
 from connectors.intake import register_pending, take_in
 from pipelines.cli import app
 from tests.released import MONTH, ROWS, SETTLEMENT, build, edit, overwrite, renew
-from warehouse import anchors, keys, signing
+from warehouse import anchors, signing
 from warehouse.anchors import Anchor
 from warehouse.audit.between import between_home
 from warehouse.audit.differences import Difference, Kind
 from warehouse.audit.verify import verify
-from warehouse.copies import file_sha256
+from warehouse.home import keys
+from warehouse.home.copies import file_sha256
 from warehouse.recovery import enter_notes, log_of
 from warehouse.release import EXPORTS, MANIFEST, STATEMENT, export, lineage_gaps, publish
 from warehouse.seal import SEAL_COLUMNS, SEALED, all_sealed, digests, hash_of_seals, recomputed

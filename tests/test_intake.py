@@ -13,7 +13,13 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from intake_support import (
+
+from connectors import intake
+from connectors.intake import Report, _batches, sources_of, take_in
+from connectors.judge import judge
+from connectors.source_contract import SHIPPED, parse_source
+from kpi_definitions.documents import DocumentError, read
+from tests.intake_support import (
     ALMATY,
     APPEAL_COLUMNS,
     ASTANA,
@@ -29,12 +35,6 @@ from intake_support import (
     states,
     text,
 )
-
-from connectors import intake
-from connectors.intake import Report, _batches, sources_of, take_in
-from connectors.judge import judge
-from connectors.source_contract import SHIPPED, parse_source
-from kpi_definitions.documents import DocumentError, read
 from warehouse.contracts import Table
 from warehouse.load import Delivery, Store, settlements
 from warehouse.rules import Rule

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from warehouse import keys
+from warehouse.home import keys
 from warehouse.store import Home
 
 

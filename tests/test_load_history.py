@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from intake_support import AKTAU, ALMATY, ASTANA, ZHANAOZEN, Desk, query
 
 from connectors.quarantine import CELLS
+from tests.intake_support import AKTAU, ALMATY, ASTANA, ZHANAOZEN, Desk, query
 from tests.support import Receipt
 from warehouse.load import Delivery, Outcome, Store, as_of, decided, load, received, register, same_bytes
 from warehouse.periods import parse_period

@@ -30,7 +30,6 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from intake_support import ALMATY, ASTANA, contract_text
 from test_load_history import OCCURRED, Extract, Model
 from typer.testing import CliRunner
 
@@ -42,6 +41,7 @@ from pipelines import redo
 from pipelines.cli import app
 from pipelines.rebuild import rebuild
 from tests import whole
+from tests.intake_support import ALMATY, ASTANA, contract_text
 from tests.support import changed, only
 from warehouse import moments
 from warehouse.contracts import load_tables

@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from intake_support import ASTANA, appeals
 
 from connectors.archive import Archive
 from connectors.inbox import collect
-from warehouse import keys, modes
+from tests.intake_support import ASTANA, appeals
 from warehouse.contracts import load_tables
+from warehouse.home import file_modes, keys
 from warehouse.store import Home, writing
 
 ROOT = Path(__file__).parent.parent
@@ -122,7 +122,7 @@ def test_rights_are_only_taken_away_and_links_are_not_followed(tmp_path: Path) -
     home.warehouse.chmod(0o600)
     home.root.chmod(0o700)
     home.inbox.symlink_to(outside)
-    modes.close(home)
+    file_modes.close(home)
     assert (mode(home.warehouse), mode(home.root), mode(outside)) == (0o600, 0o700, 0o777)
 
 

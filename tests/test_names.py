@@ -8,7 +8,7 @@ import pytest
 
 from connectors.deliver import Declared, DeliveryError, check
 from warehouse.contracts import load_tables
-from warehouse.names import named, nearest, registered
+from warehouse.home.settlement_names import named, nearest, registered
 
 EVERY = registered()
 

@@ -18,7 +18,6 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from intake_support import Bench, Desk, appeal, contract_text, query, text
 
 from connectors import personal
 from connectors.classified import carries_personal
@@ -26,9 +25,10 @@ from connectors.personal import MASK, WITHHELD, checked, harmless, scrubbed, sha
 from connectors.safe_names import safe_header, safe_name
 from connectors.source_contract import SourceContract
 from kpi_definitions.documents import DocumentError
-from warehouse import keys
-from warehouse.keys import Key, MissingKeyError
-from warehouse.leftovers import scratch
+from tests.intake_support import Bench, Desk, appeal, contract_text, query, text
+from warehouse.home import keys
+from warehouse.home.keys import Key, MissingKeyError
+from warehouse.home.scratch import scratch
 
 
 def valid(eleven: str) -> str:
@@ -371,7 +371,7 @@ def test_the_warehouse_knows_a_file_by_its_safe_name_and_the_receipt_by_its_own(
 
 
 def test_what_a_killed_process_left_in_clear_text_is_swept(tmp_path: Path) -> None:
-    code = f"from warehouse.leftovers import scratch\nfrom pathlib import Path\nimport time\nwith scratch(Path({str(tmp_path)!r})) as p:\n" \
+    code = f"from warehouse.home.scratch import scratch\nfrom pathlib import Path\nimport time\nwith scratch(Path({str(tmp_path)!r})) as p:\n" \
            " (p / 'clear').write_text('x'); print('ready', flush=True); time.sleep(60)\n"  # fmt: skip
     process = subprocess.Popen(  # noqa: S603
         [sys.executable, "-c", code], stdout=subprocess.PIPE, env={**os.environ}

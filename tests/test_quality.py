@@ -16,21 +16,21 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from intake_support import ALMATY, ASTANA, Desk, query, states, text
 
 from connectors import intake, judge
 from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.catalogue import load as load_catalogue
 from kpi_definitions.documents import DocumentError, read
 from kpi_definitions.model import Grain
+from tests.intake_support import ALMATY, ASTANA, Desk, query, states, text
 from tests.support import AYAGOZ, LATER, SEMEY, Extract, cell, changed, compute_one, deliver, empty, exact, only
 from warehouse.compute import Report, compute
 from warehouse.contracts import SHOWCASE, Table, load_tables, parse_table, reference_faults
+from warehouse.home.account import account
 from warehouse.load import Finding
 from warehouse.quality import close_incident
 from warehouse.rules import CRITERIA, Rule
 from warehouse.store import Store, StoreError, settlements
-from warehouse.who import account
 
 KPI = "MGT02-1"
 CATALOGUE = only(load_catalogue(), KPI)

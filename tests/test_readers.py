@@ -19,7 +19,13 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from intake_support import (
+
+from connectors import heading, members
+from connectors.cells import WORDS
+from connectors.readers import StructureError, records
+from connectors.source_contract import SHIPPED, SourceContract, parse_source, standard
+from kpi_definitions.documents import DocumentError, read
+from tests.intake_support import (
     APPEAL_COLUMNS,
     ASTANA,
     CRASH_COLUMNS,
@@ -32,12 +38,6 @@ from intake_support import (
     crashes,
     text,
 )
-
-from connectors import heading, members
-from connectors.cells import WORDS
-from connectors.readers import StructureError, records
-from connectors.source_contract import SHIPPED, SourceContract, parse_source, standard
-from kpi_definitions.documents import DocumentError, read
 
 THREE_COLUMNS = """      - {name: crash_id, physicalName: id}
       - {name: occurred_at, physicalName: when}

@@ -31,11 +31,11 @@ from warehouse.compute import compute
 from warehouse.content import Content, content
 from warehouse.due import due_home
 from warehouse.former import anchored_before, kept_heads, rebuilt_entry
+from warehouse.home.account import account, shown
 from warehouse.load import Store
 from warehouse.quality import close_incident
 from warehouse.release import publish
 from warehouse.store import StoreError, reading, writing
-from warehouse.who import account, shown
 
 CATALOGUE = load()
 KPIS = only(CATALOGUE, "MGT02-1", "MGT02-2").codes

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from warehouse.copies import copied, file_sha256
+from warehouse.home.copies import copied, file_sha256
 
 CONTENT = os.urandom(3 << 20)
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from intake_support import Desk, appeals, query, states
 
 from connectors import intake
+from tests.intake_support import Desk, appeals, query, states
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from intake_support import ASTANA, Desk, appeal, query, text
 
 from connectors import twins as looked_for
 from connectors.intake import Report
+from tests.intake_support import ASTANA, Desk, appeal, query, text
 from warehouse.load import Store
 
 

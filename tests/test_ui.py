@@ -19,7 +19,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pipelines.cli import app, running
-from warehouse.who import account, shown
+from warehouse.home.account import account, shown
 
 ROOT = Path(__file__).parent.parent
 

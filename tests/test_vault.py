@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from intake_support import ASTANA, Desk, contract_text, query, states, text
 from typer.testing import CliRunner
 
 from connectors import vault
@@ -28,14 +27,15 @@ from connectors.vault import FRAME, HEAD, TAG, Decrypting, Encrypting, SealError
 from kpi_definitions.catalogue import load as load_catalogue
 from kpi_definitions.documents import DocumentError, read
 from pipelines.cli import app
+from tests.intake_support import ASTANA, Desk, contract_text, query, states, text
 from tests.support import LATER, only
-from warehouse import keys
 from warehouse.compute import compute
 from warehouse.contracts import load_tables
-from warehouse.keys import Key, MissingKeyError
+from warehouse.home import keys
+from warehouse.home.account import account, shown
+from warehouse.home.keys import Key, MissingKeyError
 from warehouse.release import publish
 from warehouse.store import Home, writing
-from warehouse.who import account, shown
 
 ROOT = Path(__file__).parent.parent
 KEY = Key.of("archive", b"k" * 32)
@@ -485,7 +485,7 @@ import os, signal, sys
 from pathlib import Path
 from connectors.archive import Archive
 from connectors.rotation import rotate
-from warehouse.keys import current
+from warehouse.home.keys import current
 from warehouse.contracts import load_tables
 home, at, moment = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 count = [0]

@@ -16,7 +16,7 @@ from pipelines.cli import app
 from tests.released import ROWS, build, edit
 from warehouse.audit.verify import recorded
 from warehouse.contracts import load_tables
-from warehouse.copies import file_sha256
+from warehouse.home.copies import file_sha256
 from warehouse.release import MANIFEST, publish
 from warehouse.seal import CATALOGUE, REGISTRIES, all_sealed
 from warehouse.store import Home, Store, StoreError, ledger_head

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from intake_support import ASTANA, Desk, appeals, query
 from typer.testing import CliRunner
 
 from connectors.intake import register_pending
@@ -18,8 +17,9 @@ from connectors.receipts import withdrawn
 from connectors.reread import request
 from kpi_definitions.catalogue import load as load_catalogue
 from pipelines.cli import app
-from warehouse import who
+from tests.intake_support import ASTANA, Desk, appeals, query
 from warehouse.assessment import assess
+from warehouse.home import account
 from warehouse.store import Home, Store, writing
 from warehouse.succession import enter_start
 
@@ -39,7 +39,7 @@ def test_the_account_is_that_of_the_real_user_whatever_the_environment_says(monk
     for name in ("USER", "LOGNAME", "USERNAME", "LNAME"):
         monkeypatch.setenv(name, "somebody-else")
     assert getpass.getuser() == "somebody-else", "which is why it is not asked"
-    found = who.account()
+    found = account.account()
     assert found["uid"] == os.getuid()
     assert found["user"] != "somebody-else"
     assert found["host"] == platform.node()
@@ -47,32 +47,32 @@ def test_the_account_is_that_of_the_real_user_whatever_the_environment_says(monk
 
 def test_whose_rights_were_taken_on_stands_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUDO_USER", "aigerim")
-    found = who.account()
+    found = account.account()
     assert found["sudo_user"] == "aigerim"
-    assert who.shown(found).endswith(" for aigerim")
-    assert who.named("") == "aigerim"
-    assert who.named(" A. Analyst ") == "A. Analyst"
+    assert account.shown(found).endswith(" for aigerim")
+    assert account.named("") == "aigerim"
+    assert account.named(" A. Analyst ") == "A. Analyst"
     monkeypatch.delenv("SUDO_USER")
-    assert "sudo_user" not in who.account()
-    assert who.named("") == who.account()["user"]
+    assert "sudo_user" not in account.account()
+    assert account.named("") == account.account()["user"]
 
 
 def test_whom_the_kernel_saw_sign_in_stands_there_whatever_the_environment_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     note = tmp_path / "loginuid"
-    monkeypatch.setattr(who, "_LOGIN", note)
+    monkeypatch.setattr(account, "_LOGIN", note)
     monkeypatch.setenv("SUDO_USER", "aigerim")
     for content, login in (("4294967295", None), (str(os.getuid()), None), ("", None), ("4000123", "4000123")):
         note.write_text(content)
-        assert who.account().get("login_user") == login
-    assert who.shown(who.account()).endswith(" for 4000123")
-    assert who.named("") == "4000123"
+        assert account.account().get("login_user") == login
+    assert account.shown(account.account()).endswith(" for 4000123")
+    assert account.named("") == "4000123"
 
 
 def test_a_user_without_a_name_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "getuid", lambda: 4_000_123)
-    assert who.account()["user"] == "4000123"
+    assert account.account()["user"] == "4000123"
 
 
 def cli(home: Home, *words: str) -> str:
@@ -94,15 +94,15 @@ def test_closing_an_incident(desk: Desk, given: str) -> None:
     cli(desk.home, "incidents", "--close", str(number), "--reason", "known", *(["--by", given] if given else []))
     with desk.open() as store:
         found = detail(store, "incident-closed")
-        assert found["by"] == (given or who.named(""))
-        assert found["account"] == who.account()
+        assert found["by"] == (given or account.named(""))
+        assert found["account"] == account.account()
         from rich.console import Console
 
         from pipelines import show
 
         console = Console(record=True, width=300)
         show.incidents(console, store, closed=True)
-        assert who.shown(who.account()) in console.export_text()
+        assert account.shown(account.account()) in console.export_text()
 
 
 def test_taking_a_receipt_back_is_entered_as_whoever_did_it_and_not_as_who_runs(
@@ -111,14 +111,14 @@ def test_taking_a_receipt_back_is_entered_as_whoever_did_it_and_not_as_who_runs(
     receipt = desk.deliver(appeals(5))
     monkeypatch.setenv("SUDO_USER", "bolat")
     cli(desk.home, "deliver", "--withdraw", receipt.receipt_id, "--reason", "wrong city")
-    mine = who.account()
+    mine = account.account()
     assert [(w.by, w.account) for w in withdrawn(desk.archive.withdrawn_folder)] == [("bolat", mine)]
     monkeypatch.delenv("SUDO_USER")
     with desk.open() as store:
         register_pending(store, desk.archive)
         found = detail(store, "withdrawn")
         assert (found["by"], found["account"]) == ("bolat", mine)
-        assert found["reason"] == f"taken back by bolat ({who.shown(mine)}): wrong city"
+        assert found["reason"] == f"taken back by bolat ({account.shown(mine)}): wrong city"
 
 
 def test_freezing_an_assessment_and_not_drafting_one(desk: Desk) -> None:
@@ -128,7 +128,7 @@ def test_freezing_an_assessment_and_not_drafting_one(desk: Desk) -> None:
         assert "account" not in detail(store, "assessed")
         assess(store, catalogue, 2025, freeze=True, by="The commission")
         found = detail(store, "assessed")
-        assert (found["by"], found["account"]) == ("The commission", who.account())
+        assert (found["by"], found["account"]) == ("The commission", account.account())
 
 
 def test_reading_again_and_starting_anew(desk: Desk) -> None:
@@ -138,11 +138,11 @@ def test_reading_again_and_starting_anew(desk: Desk) -> None:
         assert "account" not in detail(store, "received"), "who delivered is not who runs"
         request(store, store.tables, system=None, table="fct_appeal", period=None)
         found = detail(store, "received")
-        assert (found["reread_of"], found["account"]) == (1, who.account())
+        assert (found["reread_of"], found["account"]) == (1, account.account())
     enter_start(desk.home, desk.home.root / "release-set-aside-1", 3)
     with writing(desk.home) as store:
         assert detail(store, "started-anew") == {
             "release": "release-set-aside-1",
             "receipts": 3,
-            "account": who.account(),
+            "account": account.account(),
         }

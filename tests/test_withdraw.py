@@ -5,17 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from intake_support import Desk, appeals, query, states
 from typer.testing import CliRunner
 
 from connectors import intake
 from connectors.archive import ArchiveError
 from pipelines.cli import app
+from tests.intake_support import Desk, appeals, query, states
 from warehouse.audit.verify import recorded
+from warehouse.home.account import account, shown
 from warehouse.load import Store
 from warehouse.release import publish
 from warehouse.store import locked, reading
-from warehouse.who import account, shown
 
 WHO = ("A. Person", "sent for the wrong city")
 

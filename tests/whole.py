@@ -17,12 +17,12 @@ from typing import Any
 
 import duckdb
 import pytest
-from intake_support import ALMATY, ASTANA, crashes
 
 from connectors import intake
 from connectors.archive import Archive
 from connectors.inbox import collect
 from kpi_definitions.catalogue import Catalogues, load
+from tests.intake_support import ALMATY, ASTANA, crashes
 from tests.support import only
 from warehouse.assessment import assess
 from warehouse.compute import compute

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from warehouse.keys import Key
+from warehouse.home.keys import Key
 from warehouse.store import Home, StoreError
 from warehouse.succession import released_head
 

@@ -16,6 +16,7 @@ import duckdb
 
 from warehouse.assertions import Cut, overlap
 from warehouse.contracts import Table
+from warehouse.home.account import ACCOUNT, account
 from warehouse.moments import at
 from warehouse.periods import parse_period
 from warehouse.quality import FAILS, journal
@@ -23,7 +24,6 @@ from warehouse.replace import load_turn, turns_of
 from warehouse.seal import SEALED, of_table, seal
 from warehouse.sql import literal, quoted
 from warehouse.store import FIRST_YEAR, LAST_YEAR, Home, Store, StoreError, settlements, territory, time_zones, writing
-from warehouse.who import ACCOUNT, account
 
 __all__ = [
     "FIRST_YEAR",

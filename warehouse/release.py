@@ -15,8 +15,9 @@ from pathlib import Path
 
 import duckdb
 
-from warehouse import anchors, keys, recovery
-from warehouse.copies import copied, file_sha256
+from warehouse import anchors, recovery
+from warehouse.home import keys
+from warehouse.home.copies import copied, file_sha256
 from warehouse.moments import at
 from warehouse.sql import literal
 from warehouse.store import (

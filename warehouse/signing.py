@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from warehouse.keys import Key
+from warehouse.home.keys import Key
 from warehouse.store import StoreError
 
 if TYPE_CHECKING:

@@ -100,7 +100,7 @@ class Home:
 
     @property
     def scratch(self) -> Path:
-        """Extracts in clear text while they are read (warehouse/leftovers.py)."""
+        """Extracts in clear text while they are read (warehouse/home/scratch.py)."""
         return self.root / "scratch"
 
     @property
@@ -274,9 +274,10 @@ def opened(
     }
     if limit := os.environ.get(MEMORY_LIMIT):
         config["memory_limit"] = f"{_left_for_duckdb(limit)}MiB"
-    from warehouse import modes, recovery, succession
+    from warehouse import recovery, succession
+    from warehouse.home import file_modes
 
-    modes.close(home)
+    file_modes.close(home)
     succession.refuse_lost(home)
     # what a killed process could not hold in memory: nobody else writes while this process does
     shutil.rmtree(home.warehouse.with_name(f"{home.warehouse.name}.tmp"), ignore_errors=True)

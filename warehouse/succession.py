@@ -13,8 +13,8 @@ from pathlib import Path
 
 import duckdb
 
+from warehouse.home.account import ACCOUNT, account
 from warehouse.store import NOTHING, Home, StoreError
-from warehouse.who import ACCOUNT, account
 
 MANIFEST = "release.json"
 SWITCH = "--start-anew"

@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 
 from warehouse import fitting
-from warehouse.copies import keep_copy
+from warehouse.home.copies import keep_copy
 from warehouse.seal import SEAL_COLUMNS, all_sealed, hash_of_seals, recomputed
 from warehouse.store import Home, Store, StoreError, locked, opened
 from warehouse.upgrade_steps import LATEST, STEPS, Step

@@ -6,11 +6,11 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
+from warehouse.home.account import ACCOUNT, shown
 from warehouse.load import Receipt
 from warehouse.moments import at
 from warehouse.seal import SEALED, seal
 from warehouse.store import Store
-from warehouse.who import ACCOUNT, shown
 
 
 @dataclass(frozen=True)

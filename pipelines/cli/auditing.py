@@ -123,7 +123,8 @@ def anchor(
     home: HomeOption = None,
 ) -> None:
     """The anchor of the release: one line to print, to mail, to keep where nobody who writes this home can reach it."""
-    from warehouse import anchors, keys, signing
+    from warehouse import anchors, signing
+    from warehouse.home import keys
 
     place = home_of(home)
     try:
@@ -197,9 +198,9 @@ def incidents(
 ) -> None:
     """The journal of data quality incidents; the next run computes what a closed one concerns."""
     from pipelines import show
+    from warehouse.home.account import named
     from warehouse.quality import close_incident
     from warehouse.store import reading, writing
-    from warehouse.who import named
 
     place = home_of(home)
     try:

@@ -17,7 +17,7 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from pipelines.trouble import told
-from warehouse.modes import private
+from warehouse.home.file_modes import private
 from warehouse.store import Home
 
 _USAGE: type[Exception] = typer.BadParameter.__mro__[

@@ -9,7 +9,7 @@ import typer
 
 from kpi_definitions.documents import DocumentError
 from pipelines.cli.common import HomeOption, JsonOption, app, err, fail, home_of, out, print_json
-from warehouse.keys import PURPOSES, Key, Purpose
+from warehouse.home.keys import PURPOSES, Key, Purpose
 from warehouse.signing import public_pem
 from warehouse.store import Home, StoreError
 
@@ -30,8 +30,8 @@ def keys(context: typer.Context, as_json: JsonOption = False, home: HomeOption =
     from connectors.archive import Archive
     from connectors.intake import sources_of
     from connectors.rotation import standing
-    from warehouse import keys as known
     from warehouse.contracts import load_tables
+    from warehouse.home import keys as known
 
     place, tables = home_of(home), load_tables()
     try:
@@ -75,7 +75,7 @@ def keys(context: typer.Context, as_json: JsonOption = False, home: HomeOption =
 @commands.command()
 def new(purpose: PurposeArgument, home: HomeOption = None) -> None:
     """Make a key, in force from now on; former ones stay for what was made with them."""
-    from warehouse import keys as known
+    from warehouse.home import keys as known
     from warehouse.store import locked, opened
 
     chosen, place = _purpose(purpose), home_of(home)
@@ -103,9 +103,9 @@ def rotate(purpose: PurposeArgument, home: HomeOption = None) -> None:
     from connectors.intake import sources_of
     from connectors.rotation import rotate as encrypt
     from warehouse.contracts import load_tables
-    from warehouse.keys import enter, needed
+    from warehouse.home.account import ACCOUNT, account
+    from warehouse.home.keys import enter, needed
     from warehouse.store import writing
-    from warehouse.who import ACCOUNT, account
 
     if _purpose(purpose) != "archive":
         raise fail(f"{purpose} keys are not rotated by a command: what they made cannot be made again in place; see docs/keys.md")  # fmt: skip
@@ -141,7 +141,7 @@ def _purpose(given: str) -> Purpose:
 
 def _origin(home: Home, key: Key, *, last: bool) -> str:
     """Where a key comes from: that of the environment is in force before those of the file."""
-    from warehouse import keys as known
+    from warehouse.home import keys as known
 
     given = os.environ.get(known.variable(key.purpose))
     return f"environment {known.variable(key.purpose)}" if given and last else str(known.file_of(home, key.purpose))

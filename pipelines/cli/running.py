@@ -97,8 +97,8 @@ def _take_back(place: Home, receipt_id: str, by: str, reason: str) -> None:
     """Take a receipt back while no run may be reading it."""
     from connectors.archive import Archive, ArchiveError
     from connectors.safe_names import safe_name
+    from warehouse.home.account import named
     from warehouse.store import locked
-    from warehouse.who import named
 
     try:
         with locked(place, seconds=2):
@@ -330,7 +330,7 @@ def ui(
 ) -> None:
     """Open the Dagster UI with its daemon (schedule, sensor, back-fills) on http://localhost:PORT; --read-only without daemon."""
     from pipelines.run import prepare
-    from warehouse.who import account, shown
+    from warehouse.home.account import account, shown
 
     place = home_of(home)
     prepare(place)

@@ -17,7 +17,7 @@ import duckdb
 from warehouse import fixed_tables
 from warehouse.audit.differences import Difference, Kind, first_of_each
 from warehouse.contracts import Table, load_tables
-from warehouse.copies import file_sha256
+from warehouse.home.copies import file_sha256
 from warehouse.release import EXPORTS, export
 from warehouse.sql import literal
 from warehouse.store import Store

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from warehouse import anchors
 from warehouse.anchors import Anchor
 from warehouse.audit.differences import Difference, Kind
-from warehouse.copies import file_sha256
+from warehouse.home.copies import file_sha256
 from warehouse.release import EXPORTS, STATEMENT
 from warehouse.store import Home, Store, StoreError
 from warehouse.succession import MANIFEST

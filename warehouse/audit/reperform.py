@@ -19,11 +19,11 @@ from warehouse.audit.explain import find_area, find_settlement
 from warehouse.audit.standing import WORDS
 from warehouse.cells import CELL
 from warehouse.compute import VALUE, VALUE_COLUMNS, Specified, specify, work_out
+from warehouse.home.account import account, shown
 from warehouse.rollup import SAME, held, lay_out, sum_up
 from warehouse.sql import literal
 from warehouse.store import Home, Store, ledger_head, reading
 from warehouse.views import YEAR_VALUES
-from warehouse.who import account, shown
 
 _ASSESSMENT_KEYS = {
     "assessment_item": ("kato", "kpi_code"),

@@ -34,8 +34,8 @@ from warehouse.anchors import Anchor
 from warehouse.audit import derived, published
 from warehouse.audit.differences import ESTABLISHED, SHOWN, Difference, Kind, Verified
 from warehouse.compute import VALUE
-from warehouse.copies import file_sha256
 from warehouse.former import anchored_before, rebuilt_entry
+from warehouse.home.copies import file_sha256
 from warehouse.release import lineage_gaps
 from warehouse.seal import CATALOGUE, REGISTRIES, SEAL_COLUMNS, all_sealed, hash_of_seals, of_registry, recomputed
 from warehouse.store import NOTHING, BusyError, Home, Store, StoreError, ledger_hash, ledger_head, looking

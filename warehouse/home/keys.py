@@ -20,8 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
+from warehouse.home.account import ACCOUNT, account, shown
 from warehouse.store import Home, Store, StoreError
-from warehouse.who import ACCOUNT, account, shown
 
 Purpose = Literal["pseudonym", "archive", "signing"]
 PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
