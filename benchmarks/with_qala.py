@@ -14,9 +14,9 @@ from benchmarks.feeds import ALL, FEEDS, files, months
 from connectors.archive import Archive
 from connectors.classified import carries_personal
 from connectors.source_contract import standard
-from warehouse.contracts import load_tables
 from warehouse.home.keys import current, make
 from warehouse.store import Home, writing
+from warehouse.tables.contracts import load_tables
 
 CATALOGUES = Path(__file__).parent / "catalogues"
 

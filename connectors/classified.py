@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from connectors.source_contract import SourceContract
-from warehouse.contracts import Table
+from warehouse.tables.contracts import Table
 
 
 def personal_columns(table: Table, contract: SourceContract) -> tuple[str, ...]:

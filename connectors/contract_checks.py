@@ -11,9 +11,9 @@ import duckdb
 from connectors.cells import Cell
 from connectors.limits import is_word
 from kpi_definitions.documents import Document, Fault, Where
-from warehouse.contracts import IDENTIFIERS, Table
-from warehouse.rules import Rule
 from warehouse.sql import literal, quoted
+from warehouse.tables.contracts import IDENTIFIERS, Table
+from warehouse.tables.rules import Rule
 
 STANDARD = "standard"  # system code of the exchange format
 KNOWN = {

@@ -22,9 +22,9 @@ from connectors.archive import Archive
 from connectors.personal import scrubbed
 from connectors.reread import again, newest
 from kpi_definitions.documents import Document, DocumentError, Fault, Where, read
-from warehouse.contracts import Table
 from warehouse.load import Corrected, Finding, Receipt, Store, register, settlements
 from warehouse.sql import literal, quoted
+from warehouse.tables.contracts import Table
 
 Cell = str | int | float | bool | dt.datetime | dt.date | None
 

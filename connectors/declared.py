@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 
 import duckdb
 
-from warehouse.assertions import Asserts, Cut, overlap, takes
-from warehouse.contracts import Table
 from warehouse.load import Delivery, Finding
-from warehouse.rules import BYTES_ELSEWHERE, DAYS, DAYS_SHARE, KEY_REUSED, OTHER_SYSTEM
 from warehouse.sql import literal, quoted
+from warehouse.tables.assertions import Asserts, Cut, overlap, takes
+from warehouse.tables.contracts import Table
+from warehouse.tables.rules import BYTES_ELSEWHERE, DAYS, DAYS_SHARE, KEY_REUSED, OTHER_SYSTEM
 
 LEAST_IN_DAYS = 5  # per cent of the rows of an extract that must lie in its own days, where rows of earlier days come again; our proposal
 _TOLD = 5  # keys named in a finding

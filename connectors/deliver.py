@@ -15,11 +15,11 @@ from connectors.archive import Archive, Receipt
 from connectors.classified import carries_personal
 from connectors.heading import listed
 from connectors.source_contract import STANDARD, SourceContract, standard
-from warehouse.contracts import Table
 from warehouse.home.keys import Key, MissingKeyError, needed
 from warehouse.home.settlement_names import named, nearest, registered
 from warehouse.load import FIRST_YEAR, LAST_YEAR, settlements, territory
 from warehouse.periods import parse_period
+from warehouse.tables.contracts import Table
 
 _LONGEST = 60  # letters of what is declared, in a message
 

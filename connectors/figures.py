@@ -9,9 +9,9 @@ from __future__ import annotations
 import duckdb
 
 from connectors.gate import STAGED
-from warehouse.contracts import Table
 from warehouse.sql import literal, quoted
-from warehouse.usual import JUMP, Figure
+from warehouse.tables.contracts import Table
+from warehouse.tables.usual import JUMP, Figure
 
 _NAMED = 5
 LEAST = 20  # a figure that small may well double

@@ -24,13 +24,13 @@ from connectors.quarantine import CELLS, Condition, blamed, divided, emptied, sp
 from connectors.readers import ROW_NUMBER, Readable, StructureError, mend
 from connectors.source_contract import SourceContract
 from connectors.zones import civil_time
-from warehouse.contracts import SNAPSHOT_COLUMN, Table
 from warehouse.home.keys import Key, MissingKeyError
-from warehouse.identifiers import blank, normal, plain
 from warehouse.load import settlements
-from warehouse.rules import DUPLICATE, Rule
-from warehouse.rules import REPEATED as REPEATED_KEY
 from warehouse.sql import literal, quoted
+from warehouse.tables.contracts import SNAPSHOT_COLUMN, Table
+from warehouse.tables.identifiers import blank, normal, plain
+from warehouse.tables.rules import DUPLICATE, Rule
+from warehouse.tables.rules import REPEATED as REPEATED_KEY
 
 _UNREADABLE = (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.IOException)
 _NEVER_QUOTES = (

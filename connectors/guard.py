@@ -15,11 +15,11 @@ from connectors.classified import personal_columns
 from connectors.personal import MASK, net, scrub, tells
 from connectors.pseudonyms import DIGITS, MARK, Pseudonyms, normal_form
 from connectors.source_contract import SourceContract
-from warehouse.contracts import Column, Table
-from warehouse.identifiers import normal
 from warehouse.load import Finding
-from warehouse.rules import FOUND_PERSONAL, IDENTIFIES
 from warehouse.sql import literal, quoted
+from warehouse.tables.contracts import Column, Table
+from warehouse.tables.identifiers import normal
+from warehouse.tables.rules import FOUND_PERSONAL, IDENTIFIES
 
 Condition = tuple[str, str]
 

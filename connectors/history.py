@@ -1,4 +1,4 @@
-"""Deliveries held against what came before them, by rules every table has by itself (bounds: warehouse/usual.py).
+"""Deliveries held against what came before them, by rules every table has by itself (bounds: warehouse/tables/usual.py).
 
 A share of rows that went missing breaks no rule on rows: a correction cut short, a column nobody fills any more, a month that
 ends on the 20th, a sensor that fell silent, a population in thousands. So each delivery is held against earlier ones of the
@@ -21,11 +21,11 @@ import duckdb
 from connectors.figures import leaps
 from connectors.gate import STAGED, Incoming
 from connectors.silence import silences
-from warehouse.assertions import Asserts
-from warehouse.contracts import Table
 from warehouse.load import Finding, Gaps
 from warehouse.sql import literal, quoted
-from warehouse.usual import GAPS, JUMP, KEPT, UNITS, VOLUME, WHOLE
+from warehouse.tables.assertions import Asserts
+from warehouse.tables.contracts import Table
+from warehouse.tables.usual import GAPS, JUMP, KEPT, UNITS, VOLUME, WHOLE
 
 LAST = 12  # earlier deliveries that tell what is usual
 ENOUGH, MANY = 3, 20  # of them, and their median of rows, before a volume is judged

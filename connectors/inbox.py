@@ -30,9 +30,9 @@ from connectors.members import of_the_machine
 from connectors.personal import scrubbed
 from connectors.safe_names import safe_name
 from connectors.source_contract import STANDARD, SourceContract
-from warehouse.contracts import Table
 from warehouse.home.keys import Key, MissingKeyError
 from warehouse.moments import at
+from warehouse.tables.contracts import Table
 
 PATIENCE = 300  # seconds that a manifest which ends too early may stay as it is; our proposal
 LOCK_SECONDS = 20

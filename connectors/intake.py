@@ -29,7 +29,6 @@ from connectors.readers import Readable, StructureError, unpack
 from connectors.safe_names import named_safely
 from connectors.source_contract import SHIPPED, STANDARD, SourceContract, load_sources, standard
 from connectors.twins import twins
-from warehouse.contracts import Table
 from warehouse.home.keys import MissingKeyError, by_id
 from warehouse.home.keys import enter as enter_keys
 from warehouse.home.scratch import scratch
@@ -47,8 +46,9 @@ from warehouse.load import (
     register,
     same_bytes,
 )
-from warehouse.rules import FOUND_PERSONAL
-from warehouse.usual import counted_columns
+from warehouse.tables.contracts import Table
+from warehouse.tables.rules import FOUND_PERSONAL
+from warehouse.tables.usual import counted_columns
 from warehouse.withdrawals import enter_withdrawal
 
 TIME_ZONE = "Asia/Almaty"  # national civil time: timestamps with an offset are brought to it

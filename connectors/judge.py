@@ -21,9 +21,9 @@ from typing import Any
 import pandas as pd
 
 from warehouse.apart import DEFAULT_SECONDS, call
-from warehouse.contracts import Table
 from warehouse.load import Finding
-from warehouse.rules import DUPLICATE, Rule
+from warehouse.tables.contracts import Table
+from warehouse.tables.rules import DUPLICATE, Rule
 
 # what Great Expectations imports for expectations about distributions: a quarter of its time, and 640 modules
 _RARELY_USED = ("scipy.stats", "altair")

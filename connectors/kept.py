@@ -15,8 +15,8 @@ from connectors.cells import MOMENTS
 from connectors.classified import carries_personal, personal_headers
 from connectors.personal import WITHHELD, masked, scrub_few
 from connectors.source_contract import SourceColumn, SourceContract
-from warehouse.contracts import Table
 from warehouse.sql import literal, quoted
+from warehouse.tables.contracts import Table
 
 
 class Kept:

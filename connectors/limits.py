@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from connectors.cells import EARLIEST, INTEGERS, LATEST, MOMENTS, Cell
-from warehouse.contracts import Table
-from warehouse.rules import custom
+from warehouse.tables.contracts import Table
+from warehouse.tables.rules import custom
 
 
 def cells(table: Table) -> dict[str, Cell]:

@@ -11,9 +11,9 @@ import duckdb
 import pandas as pd
 
 from connectors.gate import STAGED, Incoming
-from warehouse.contracts import Table
-from warehouse.rules import DUPLICATE, REPEATED, Reference
 from warehouse.sql import literal, quoted
+from warehouse.tables.contracts import Table
+from warehouse.tables.rules import DUPLICATE, REPEATED, Reference
 
 
 def profile(

@@ -18,12 +18,12 @@ import duckdb
 from connectors.cells import stripped
 from connectors.classified import personal_columns
 from connectors.source_contract import SourceContract, standard
-from warehouse.contracts import IDENTIFIERS, Table
 from warehouse.home.keys import Key, current, needed
-from warehouse.identifiers import normal
 from warehouse.load import Delivery, Finding, Store
-from warehouse.rules import OTHER_KEY
 from warehouse.sql import literal
+from warehouse.tables.contracts import IDENTIFIERS, Table
+from warehouse.tables.identifiers import normal
+from warehouse.tables.rules import OTHER_KEY
 
 # the pseudonym of an identifier that no contract classes personal: what it begins with, and how many digits: most may have 64 letters
 MARK, DIGITS = "pseudonym-", 40

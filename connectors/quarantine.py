@@ -13,9 +13,9 @@ from sqlglot import exp
 
 from connectors.readers import RAW
 from connectors.source_contract import SourceContract
-from warehouse.contracts import Table
-from warehouse.rules import Rule
 from warehouse.sql import literal
+from warehouse.tables.contracts import Table
+from warehouse.tables.rules import Rule
 
 Condition = tuple[str, str]  # a rule's id, and SQL that is true of a row that breaks it
 CELLS = "STRUCT(column_name VARCHAR, rule VARCHAR, raw VARCHAR)[]"

@@ -28,7 +28,7 @@ from connectors.heading import check_header, header_of
 from connectors.kept import of_bytes, of_record
 from connectors.personal import harmless
 from connectors.source_contract import SourceContract
-from warehouse.identifiers import BLANKS
+from warehouse.tables.identifiers import BLANKS
 
 _BLOCK = 1 << 20
 _MENDED_AT_ONCE = 8 << 20  # bytes

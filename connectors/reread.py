@@ -8,10 +8,10 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 
-from warehouse.contracts import Table
 from warehouse.load import Receipt, Store, register
 from warehouse.periods import parse_period
 from warehouse.sql import literal
+from warehouse.tables.contracts import Table
 
 _MARK = "+"  # between the receipt of the first reading and what it is read again for
 _NEWEST = """SELECT delivery_id, receipt_id, table_name, system, scope, period_id, file_name, sha256, bytes, declared_rows FROM audit.delivery

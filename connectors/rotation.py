@@ -14,8 +14,8 @@ from connectors import receipts
 from connectors.archive import Archive, ArchiveError
 from connectors.deliver import encrypts
 from connectors.source_contract import SourceContract
-from warehouse.contracts import Table
 from warehouse.home.keys import Key, MissingKeyError
+from warehouse.tables.contracts import Table
 
 
 @dataclass

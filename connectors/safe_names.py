@@ -17,9 +17,9 @@ from functools import cache
 from connectors.personal import MASK, scrubbed, shape
 from connectors.source_contract import STANDARD, SourceContract
 from kpi_definitions.documents import DocumentError
-from warehouse.contracts import load_tables
 from warehouse.home.settlement_names import folded, places
 from warehouse.load import Receipt, settlements
+from warehouse.tables.contracts import load_tables
 
 _LIKE = 0.8  # how near a header must be to a declared one to be a mistyped name; our proposal, as the next
 _DIGITS = 8  # of a number that is shown: a date, a count

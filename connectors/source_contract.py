@@ -20,10 +20,10 @@ from connectors.limits import cells, texts
 from connectors.transform import Transform, TransformError, converted, transform
 from kpi_definitions.documents import Document, DocumentError, Fault, read
 from kpi_definitions.expressions import TRANSFORM, TRANSFORM_FUNCTIONS, ExpressionError, check, parse
-from warehouse.assertions import Cut, cut_of
-from warehouse.contracts import Table, schema_faults
-from warehouse.rules import custom
 from warehouse.sql import literal, quoted
+from warehouse.tables.assertions import Cut, cut_of
+from warehouse.tables.contracts import Table, schema_faults
+from warehouse.tables.rules import custom
 
 __all__ = [
     "CIVIL_TIME",

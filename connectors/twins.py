@@ -16,11 +16,11 @@ from dataclasses import dataclass
 import duckdb
 
 from connectors.gate import STAGED, Incoming
-from warehouse.contracts import Table
-from warehouse.identifiers import folded, has_zeros, upper, without_zeros
 from warehouse.load import Finding
-from warehouse.rules import TWINS
 from warehouse.sql import literal, quoted
+from warehouse.tables.contracts import Table
+from warehouse.tables.identifiers import folded, has_zeros, upper, without_zeros
+from warehouse.tables.rules import TWINS
 
 SHOWN = 3  # examples in a finding
 _NUMBER = 32  # letters; what is longer is no number that could have lost its zeros

@@ -18,10 +18,10 @@ from kpi_definitions.documents import DocumentError, Fault, read
 from kpi_definitions.expressions import ExpressionError
 from kpi_definitions.model import AssessmentRules, CatalogueHead, Initiative
 from kpi_definitions.strict import added
-from warehouse import schema
-from warehouse.contracts import SHOWCASE, Table, load_tables, odcs_schema, reference_faults, schema_faults
 from warehouse.sound import faults_of
 from warehouse.store import Home
+from warehouse.tables import ddl
+from warehouse.tables.contracts import SHOWCASE, Table, load_tables, odcs_schema, reference_faults, schema_faults
 
 _CELLS = (
     "(SELECT '' AS kato, '' AS period_id, TIMESTAMP '2000-01-01' AS period_start, TIMESTAMP '2000-02-01' AS period_end, "
@@ -117,7 +117,7 @@ def _label_faults(table: Table) -> Iterator[Fault]:
 def _not_bound(catalogue: catalogues.Catalogues, tables: Mapping[str, Table]) -> Iterator[Fault]:
     """Let DuckDB bind every KPI that compiles to empty tables: types are checked by who will run it, and what is added up is exact."""
     con = duckdb.connect()
-    con.execute("; ".join(schema.ddl(schema.metadata(tables.values()))))
+    con.execute("; ".join(ddl.ddl(ddl.metadata(tables.values()))))
     columns = {name: table.business_columns for name, table in tables.items()}
     for kpi in catalogue.kpis:
         try:

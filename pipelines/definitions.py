@@ -14,9 +14,9 @@ from pipelines.assets.showcase import showcase_asset
 from pipelines.assets.zero import zero_assets
 from pipelines.automation import inbox_sensor, job, monthly_schedule
 from pipelines.resources import Qala, groups
-from warehouse.contracts import load_tables
 from warehouse.home.file_modes import private
 from warehouse.store import Home
+from warehouse.tables.contracts import load_tables
 
 private()  # a code location has no command line that would have set the umask
 tables = load_tables()

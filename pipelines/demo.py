@@ -16,10 +16,10 @@ from connectors.simulator.generate import NOTES, simulate
 from connectors.source_contract import STANDARD
 from pipelines import show
 from warehouse.audit.explain import status
-from warehouse.contracts import load_tables
 from warehouse.home.keys import current, make
 from warehouse.periods import parse_period
 from warehouse.store import Home, reading
+from warehouse.tables.contracts import load_tables
 
 MARK = ".qala-demo"
 

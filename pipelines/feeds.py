@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from connectors.source_contract import SHIPPED, load_sources
 from kpi_definitions import catalogue as catalogues
 from kpi_definitions.compiler import columns_of
-from warehouse.contracts import load_tables
 from warehouse.store import Home
+from warehouse.tables.contracts import load_tables
 
 
 def feeds(home: Home) -> Iterator[str]:

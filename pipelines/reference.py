@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from kpi_definitions.catalogue import Catalogues, units
-from warehouse.contracts import Table
-from warehouse.passport import calculation, case_passports, standards
-from warehouse.rules import CRITERIA
+from warehouse.tables.contracts import Table
+from warehouse.tables.passports import calculation, case_passports, standards
+from warehouse.tables.rules import CRITERIA
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
 _MADE = "<!-- made by `qala docs` from contracts and definitions: do not edit -->\n"

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from warehouse import apart
-from warehouse.contracts import load_tables
 from warehouse.moments import at
 from warehouse.periods import add_months, month_id, parse_period
 from warehouse.store import Home
+from warehouse.tables.contracts import load_tables
 
 if TYPE_CHECKING:
     from dagster import AssetKey

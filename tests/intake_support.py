@@ -16,10 +16,10 @@ from connectors.quarantine import spare_headers
 from connectors.readers import Readable, StructureError, unpack
 from connectors.source_contract import SourceContract, parse_source, standard
 from kpi_definitions.documents import read
-from warehouse.contracts import Table
 from warehouse.home.keys import current
 from warehouse.load import Home, Store, writing
 from warehouse.periods import parse_period
+from warehouse.tables.contracts import Table
 
 ASTANA, ALMATY, AKTAU, ZHANAOZEN = "710000000", "750000000", "471010000", "471810000"
 

@@ -20,12 +20,12 @@ from connectors.quarantine import CELLS
 from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.model import Initiative, Kpi
 from warehouse.compute import Report, compute
-from warehouse.contracts import Column, Table
 from warehouse.load import Outcome, load, received, register
 from warehouse.periods import Period, parse_period
 from warehouse.seal import CATALOGUE, REGISTRIES
 from warehouse.sql import quoted
 from warehouse.store import Home, Store, writing
+from warehouse.tables.contracts import Column, Table
 
 ASTANA, ALMATY, SEMEY, AYAGOZ = "710000000", "750000000", "101010000", "103620100"  # 2 republican, regional, district
 LATER = dt.date(2035, 1, 1)  # a day on which no late-data window of the test periods is open

@@ -17,8 +17,8 @@ from connectors.archive import Archive, ArchiveError, Receipt
 from connectors.readers import unpack
 from connectors.source_contract import standard
 from tests.intake_support import ASTANA, Desk, appeals, query
-from warehouse.contracts import load_tables
 from warehouse.home.scratch import hold
+from warehouse.tables.contracts import load_tables
 
 
 @pytest.fixture

@@ -31,9 +31,9 @@ from kpi_definitions.documents import DocumentError
 from pipelines.cli import app
 from pipelines.run import run_months
 from tests.intake_support import ASTANA, Desk, appeal, contract_text, text
-from warehouse.contracts import load_tables
 from warehouse.home import keys
 from warehouse.store import Home, writing
+from warehouse.tables.contracts import load_tables
 
 MONTHS = ["2026-01"]
 

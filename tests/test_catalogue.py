@@ -20,7 +20,7 @@ from kpi_definitions.catalogue import (
 from kpi_definitions.compiler import ExpressionError, compile_kpi, fingerprint
 from kpi_definitions.documents import DocumentError, Fault
 from kpi_definitions.model import Kpi
-from warehouse.contracts import load_tables
+from warehouse.tables.contracts import load_tables
 
 TABLES = {name: table.business_columns for name, table in load_tables().items()}
 

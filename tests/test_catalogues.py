@@ -28,8 +28,8 @@ from pipelines.cli import app
 from tests.support import ALMATY, ASTANA, LATER, SEMEY, Extract, cell, changed, deliver, only
 from warehouse.assessment import assess
 from warehouse.compute import compute
-from warehouse.contracts import load_tables
 from warehouse.store import Home, Store, StoreError, writing
+from warehouse.tables.contracts import load_tables
 
 AT = dt.datetime
 FROM = dt.date(2026, 1, 1)  # the made-up list's first day of effect

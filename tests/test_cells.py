@@ -17,8 +17,8 @@ from connectors.source_contract import SourceContract, parse_source, standard
 from connectors.zones import civil_time
 from kpi_definitions.documents import DocumentError, read
 from tests.intake_support import contract_text
-from warehouse.contracts import load_tables, parse_table
 from warehouse.sql import quoted
+from warehouse.tables.contracts import load_tables, parse_table
 
 GAP, BROKEN = "gap", "broken"
 ALMATY, AKTAU, KYZYLORDA, KOSTANAY = "750000000", "471010000", "431010000", "391010000"

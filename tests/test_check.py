@@ -11,8 +11,8 @@ from kpi_definitions import catalogue as catalogues
 from kpi_definitions.documents import DocumentError, read
 from kpi_definitions.model import AssessmentRules, CatalogueHead, Initiative
 from pipelines.check import all_faults
-from warehouse.contracts import SHOWCASE, load_tables, odcs_schema, parse_table, schema_faults
 from warehouse.store import Home
+from warehouse.tables.contracts import SHOWCASE, load_tables, odcs_schema, parse_table, schema_faults
 
 APPEAL = (SHOWCASE / "fct_appeal.odcs.yaml").read_text(encoding="utf-8")
 SOURCE = (Path(__file__).parent.parent / "examples" / "boston-311" / "boston_311.odcs.yaml").read_text(encoding="utf-8")

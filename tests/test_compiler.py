@@ -14,7 +14,7 @@ import pytest
 from kpi_definitions.catalogue import load as load_catalogue
 from kpi_definitions.compiler import ExpressionError, compile_kpi, fingerprint, fuse
 from kpi_definitions.model import Category, Coverage, Grain, Kpi
-from warehouse.contracts import load_tables
+from warehouse.tables.contracts import load_tables
 
 CATALOGUE = load_catalogue()
 TABLES = {name: table.business_columns for name, table in load_tables().items()}

@@ -247,7 +247,7 @@ def test_a_mistake_is_named_with_file_and_line(home: Home, what: str) -> None:
 
 
 def test_the_example_is_right(home: Home) -> None:
-    from warehouse.contracts import load_tables
+    from warehouse.tables.contracts import load_tables
 
     (found,) = read_corrections(EXAMPLE.parent, load_tables())
     assert found.correction.applies

@@ -15,9 +15,9 @@ from pipelines.automation import inbox_sensor, monthly_schedule
 from pipelines.definitions import defs
 from pipelines.resources import Qala
 from tests.support import Extract, deliver
-from warehouse.contracts import load_tables
-from warehouse.rules import CRITERIA
 from warehouse.store import locked, writing
+from warehouse.tables.contracts import load_tables
+from warehouse.tables.rules import CRITERIA
 
 GRAPH = defs.resolve_asset_graph()
 

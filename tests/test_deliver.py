@@ -13,8 +13,8 @@ from connectors.archive import Archive
 from connectors.inbox import collect
 from connectors.intake import sources_of
 from pipelines.cli import app
-from warehouse.contracts import load_tables
 from warehouse.store import Home
+from warehouse.tables.contracts import load_tables
 
 cli = CliRunner()
 HEADER = "appeal_id,registered_at,due_at,first_answer_at,closed_at,status,category,channel,is_emergency\n"

@@ -21,11 +21,11 @@ from kpi_definitions.model import Grain
 from pipelines.cli import app
 from pipelines.run import blocks, run_months
 from warehouse import apart
-from warehouse.contracts import load_tables
 from warehouse.home import keys
 from warehouse.periods import parse_period
 from warehouse.release import EXPORTS, publish
 from warehouse.store import Home, reading, territory, writing
+from warehouse.tables.contracts import load_tables
 
 CITIES = ("710000000", "551010000")  # Astana, whose appeals come as system ikomek109, and Pavlodar
 MONTHS = parse_period("2025-S1").months

@@ -15,8 +15,8 @@ from tests.support import ALMATY, ASTANA, LATER, Extract, cell, changed, deliver
 from tests.test_catalogues import write
 from warehouse.audit.reperform import reperform
 from warehouse.compute import compute, compute_home
-from warehouse.contracts import load_tables
 from warehouse.store import Home, Store, StoreError, writing
+from warehouse.tables.contracts import load_tables
 
 AT = dt.datetime
 CATALOGUE = load()

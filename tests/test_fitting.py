@@ -10,9 +10,9 @@ import pytest
 
 from tests.support import Extract, deliver
 from warehouse import store as module
-from warehouse.assertions import Asserts, Cut
-from warehouse.contracts import Column, Table, load_tables
 from warehouse.store import Home, StoreError, shipped_fingerprint, writing
+from warehouse.tables.assertions import Asserts, Cut
+from warehouse.tables.contracts import Column, Table, load_tables
 
 AT = dt.datetime
 Change = Callable[[dict[str, Column]], None]

@@ -36,7 +36,7 @@ from tests.intake_support import (
     query,
     text,
 )
-from warehouse.contracts import parse_table
+from warehouse.tables.contracts import parse_table
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 

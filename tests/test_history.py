@@ -15,10 +15,10 @@ from kpi_definitions.documents import DocumentError, Fault, read
 from tests.intake_support import ALMATY, ASTANA, Desk, crash, query, text
 from tests.support import LATER
 from warehouse.compute import compute
-from warehouse.contracts import SHOWCASE, parse_table
 from warehouse.load import Store
 from warehouse.quality import close_incident
-from warehouse.usual import GAPS, JUMP, KEPT, UNITS, VOLUME, WHOLE
+from warehouse.tables.contracts import SHOWCASE, parse_table
+from warehouse.tables.usual import GAPS, JUMP, KEPT, UNITS, VOLUME, WHOLE
 
 OURS = (KEPT, VOLUME, GAPS, WHOLE, UNITS, JUMP)
 

@@ -16,8 +16,8 @@ from filelock import FileLock
 from connectors import inbox as inbox_module
 from connectors.archive import Archive, Receipt
 from connectors.inbox import BusyError, Drop, collect
-from warehouse.contracts import load_tables
 from warehouse.store import Home
+from warehouse.tables.contracts import load_tables
 
 GOOD = {"file": "a.csv", "table": "fct_appeal", "settlement": "710000000", "period": "2026-01"}
 ROW = "appeal_id\nA1\n"

@@ -39,8 +39,8 @@ from warehouse.recovery import enter_notes, log_of
 from warehouse.release import EXPORTS, MANIFEST, STATEMENT, export, lineage_gaps, publish
 from warehouse.seal import SEAL_COLUMNS, SEALED, all_sealed, digests, hash_of_seals, recomputed
 from warehouse.store import NOTHING, Home, Store, StoreError, ledger_hash, locked, looking, reading, writing
+from warehouse.tables.views import VIEWS
 from warehouse.upgrade_steps import LATEST
-from warehouse.views import VIEWS
 
 ROOT = Path(__file__).parent.parent
 

@@ -35,9 +35,9 @@ from tests.intake_support import (
     states,
     text,
 )
-from warehouse.contracts import Table
 from warehouse.load import Delivery, Store, settlements
-from warehouse.rules import Rule
+from warehouse.tables.contracts import Table
+from warehouse.tables.rules import Rule
 
 
 @pytest.fixture(scope="module")

@@ -26,11 +26,11 @@ from kpi_definitions.model import Kpi
 from tests.support import ASTANA, LATER, Extract, deliver, only
 from warehouse import apart
 from warehouse.compute import compute
-from warehouse.contracts import SHOWCASE, load_tables, parse_table
 from warehouse.load import as_of
 from warehouse.locks import LockError, harden, only_reads
 from warehouse.release import publish
 from warehouse.store import Home, Store, StoreError, reading, writing
+from warehouse.tables.contracts import SHOWCASE, load_tables, parse_table
 
 ROOT = Path(__file__).parent.parent
 CATALOGUE, CONTRACTS = load_catalogue(), load_tables()

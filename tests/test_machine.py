@@ -44,10 +44,10 @@ from tests import whole
 from tests.intake_support import ALMATY, ASTANA, contract_text
 from tests.support import changed, only
 from warehouse import moments
-from warehouse.contracts import load_tables
 from warehouse.periods import parse_period
 from warehouse.release import publish
 from warehouse.store import Home, writing
+from warehouse.tables.contracts import load_tables
 
 CRASH, REGISTER = "fct_crash", "dim_information_system"
 PEOPLE = {ASTANA: 1000, ALMATY: 4000}

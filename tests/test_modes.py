@@ -14,9 +14,9 @@ import pytest
 from connectors.archive import Archive
 from connectors.inbox import collect
 from tests.intake_support import ASTANA, appeals
-from warehouse.contracts import load_tables
 from warehouse.home import file_modes, keys
 from warehouse.store import Home, writing
+from warehouse.tables.contracts import load_tables
 
 ROOT = Path(__file__).parent.parent
 QALA = "import os, sys; os.umask(int(sys.argv.pop(1), 8)); from pipelines.cli import app; app()"

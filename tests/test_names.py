@@ -7,8 +7,8 @@ import unicodedata
 import pytest
 
 from connectors.deliver import Declared, DeliveryError, check
-from warehouse.contracts import load_tables
 from warehouse.home.settlement_names import named, nearest, registered
+from warehouse.tables.contracts import load_tables
 
 EVERY = registered()
 

@@ -25,12 +25,12 @@ from kpi_definitions.model import Grain
 from tests.intake_support import ALMATY, ASTANA, Desk, query, states, text
 from tests.support import AYAGOZ, LATER, SEMEY, Extract, cell, changed, compute_one, deliver, empty, exact, only
 from warehouse.compute import Report, compute
-from warehouse.contracts import SHOWCASE, Table, load_tables, parse_table, reference_faults
 from warehouse.home.account import account
 from warehouse.load import Finding
 from warehouse.quality import close_incident
-from warehouse.rules import CRITERIA, Rule
 from warehouse.store import Store, StoreError, settlements
+from warehouse.tables.contracts import SHOWCASE, Table, load_tables, parse_table, reference_faults
+from warehouse.tables.rules import CRITERIA, Rule
 
 KPI = "MGT02-1"
 CATALOGUE = only(load_catalogue(), KPI)

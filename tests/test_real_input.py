@@ -12,9 +12,9 @@ from connectors.intake import register_pending, take_in
 from connectors.source_contract import load_sources
 from kpi_definitions.catalogue import load as load_catalogue
 from warehouse.compute import compute, evaluate
-from warehouse.contracts import load_tables, schema_faults
 from warehouse.periods import parse_period
 from warehouse.store import Home, writing
+from warehouse.tables.contracts import load_tables, schema_faults
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from kpi_definitions.catalogue import load as load_catalogue
 from pipelines.reference import FOLDER, pages
-from warehouse.contracts import load_tables
-from warehouse.fixed_tables import fixed_columns
-from warehouse.passport import case_passports, data_passport, standards
+from warehouse.tables.contracts import load_tables
+from warehouse.tables.passports import case_passports, data_passport, standards
+from warehouse.tables.system_tables import fixed_columns
 
 TABLES, CATALOGUE = load_tables(), load_catalogue()
 # the fields of Decree No. 830, as the decree spells them

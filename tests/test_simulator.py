@@ -15,8 +15,8 @@ import pytest
 from connectors.simulator.generate import NOTES, Extract, populations, simulate
 from connectors.simulator.recipe import MACROS, recipe_of
 from kpi_definitions.documents import DocumentError, read
-from warehouse.contracts import SHOWCASE, Table, load_tables, parse_table
 from warehouse.sql import quoted
+from warehouse.tables.contracts import SHOWCASE, Table, load_tables, parse_table
 
 TWO = ("710000000", "750000000")  # Astana delivers appeals, Almaty air values in a system's own format
 

@@ -15,8 +15,8 @@ from kpi_definitions.model import Kpi
 from kpi_definitions.strict import breaches
 from pipelines.check import all_faults
 from tests.test_catalogues import write
-from warehouse.contracts import load_tables
 from warehouse.store import Home
+from warehouse.tables.contracts import load_tables
 
 CATALOGUE, TABLES = load_catalogue(), load_tables()
 COLUMNS = {name: table.business_columns for name, table in TABLES.items()}

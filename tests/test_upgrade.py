@@ -27,10 +27,10 @@ from warehouse.assessment import assess
 from warehouse.audit.verify import verify
 from warehouse.compute import compute
 from warehouse.content import content
-from warehouse.contracts import load_tables
 from warehouse.release import publish
 from warehouse.seal import SEALED, of_table, seal
 from warehouse.store import Home, StoreError, locked, looking, opened, writing
+from warehouse.tables.contracts import load_tables
 from warehouse.upgrade import due, upgrade
 
 FIRST = Path(__file__).parent / "schemas" / "1.zip"

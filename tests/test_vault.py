@@ -30,12 +30,12 @@ from pipelines.cli import app
 from tests.intake_support import ASTANA, Desk, contract_text, query, states, text
 from tests.support import LATER, only
 from warehouse.compute import compute
-from warehouse.contracts import load_tables
 from warehouse.home import keys
 from warehouse.home.account import account, shown
 from warehouse.home.keys import Key, MissingKeyError
 from warehouse.release import publish
 from warehouse.store import Home, writing
+from warehouse.tables.contracts import load_tables
 
 ROOT = Path(__file__).parent.parent
 KEY = Key.of("archive", b"k" * 32)
@@ -486,7 +486,7 @@ from pathlib import Path
 from connectors.archive import Archive
 from connectors.rotation import rotate
 from warehouse.home.keys import current
-from warehouse.contracts import load_tables
+from warehouse.tables.contracts import load_tables
 home, at, moment = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 count = [0]
 genuine = getattr(os, moment) if moment == "fsync" else getattr(Path, moment)

@@ -15,11 +15,11 @@ from connectors.archive import Archive
 from pipelines.cli import app
 from tests.released import ROWS, build, edit
 from warehouse.audit.verify import recorded
-from warehouse.contracts import load_tables
 from warehouse.home.copies import file_sha256
 from warehouse.release import MANIFEST, publish
 from warehouse.seal import CATALOGUE, REGISTRIES, all_sealed
 from warehouse.store import Home, Store, StoreError, ledger_head
+from warehouse.tables.contracts import load_tables
 
 cli = CliRunner()
 

@@ -26,11 +26,11 @@ from tests.intake_support import ALMATY, ASTANA, crashes
 from tests.support import only
 from warehouse.assessment import assess
 from warehouse.compute import compute
-from warehouse.contracts import load_tables
 from warehouse.due import due_home
 from warehouse.periods import parse_period
 from warehouse.release import publish
 from warehouse.store import Home, writing
+from warehouse.tables.contracts import load_tables
 
 TABLES = ("dim_population", "fct_crash")
 YEAR = 2025

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from kpi_definitions.compiler import Compiled, spread_of
 from kpi_definitions.model import Kind, Kpi, Part
 from warehouse.cells import TARGETS
-from warehouse.contracts import Table
 from warehouse.load import as_of
 from warehouse.locks import only_reads
 from warehouse.lost import ask_for, find
 from warehouse.sql import literal
 from warehouse.store import Store
+from warehouse.tables.contracts import Table
 
 # how wide the bounds of `raw` may be, from what `spec` says of the KPI
 TOLERATED = "coalesce(x.tolerance, CASE WHEN x.unit = 'PT' THEN 1 ELSE 0.05 * abs(raw) END)"

@@ -17,7 +17,6 @@ from kpi_definitions.compiler import Compiled, Scan, compile_kpi, fuse
 from kpi_definitions.model import Kind, Kpi
 from warehouse import bounds, unmapped
 from warehouse.cells import REGISTER, ask
-from warehouse.contracts import load_tables
 from warehouse.failing import ASKED, DATA_ERRORS, FAILED, measure_apart
 from warehouse.load import as_of
 from warehouse.locks import only_reads
@@ -29,7 +28,8 @@ from warehouse.seal import SEALED, seal
 from warehouse.sound import refuse_faulty
 from warehouse.sql import literal, quoted
 from warehouse.store import Home, Store, register_catalogue, shipped_fingerprint, writing
-from warehouse.usual import JUMP
+from warehouse.tables.contracts import load_tables
+from warehouse.tables.usual import JUMP
 
 # a published value, to six decimals, from numerator n, denominator d and sample s
 VALUE = """round(CASE kind WHEN 'quantile' THEN n * scale

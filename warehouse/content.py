@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 import duckdb
 
-from warehouse.contracts import SYSTEM_COLUMNS
 from warehouse.seal import digests
 from warehouse.sql import quoted
+from warehouse.tables.contracts import SYSTEM_COLUMNS
 
 # columns that tell how and when a row came to be there, not what it says
 _HOW = frozenset({*SYSTEM_COLUMNS, "valid_to_seq"} - {"kato"})

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import duckdb
 
-from warehouse.contracts import SNAPSHOT_COLUMN, SYSTEM_COLUMNS
-from warehouse.fixed_tables import FIXED
 from warehouse.seal import REGISTRIES
 from warehouse.store import Store, StoreError
+from warehouse.tables.contracts import SNAPSHOT_COLUMN, SYSTEM_COLUMNS
+from warehouse.tables.system_tables import FIXED
 
 _SQL = {
     "text": "VARCHAR", "int": "INTEGER", "long": "BIGINT", "bool": "BOOLEAN", "date": "DATE", "timestamp": "TIMESTAMP",

@@ -14,8 +14,6 @@ from typing import Any
 
 import duckdb
 
-from warehouse.assertions import Cut, overlap
-from warehouse.contracts import Table
 from warehouse.home.account import ACCOUNT, account
 from warehouse.moments import at
 from warehouse.periods import parse_period
@@ -24,6 +22,8 @@ from warehouse.replace import load_turn, turns_of
 from warehouse.seal import SEALED, of_table, seal
 from warehouse.sql import literal, quoted
 from warehouse.store import FIRST_YEAR, LAST_YEAR, Home, Store, StoreError, settlements, territory, time_zones, writing
+from warehouse.tables.assertions import Cut, overlap
+from warehouse.tables.contracts import Table
 
 __all__ = [
     "FIRST_YEAR",
@@ -426,7 +426,7 @@ def load(
     at("load.committed")
 
 
-# the temporary table `batch`: deliveries being decided on, with what warehouse/assertions.py asks of a delivery
+# the temporary table `batch`: deliveries being decided on, with what warehouse/tables/assertions.py asks of a delivery
 _BATCH = {
     "delivery_id": "BIGINT", "seq": "BIGINT", "turn": "INTEGER", "state": "VARCHAR", "reason": "VARCHAR", "contract_id": "VARCHAR",
     "contract_version": "VARCHAR", "received": "BIGINT", "accepted": "BIGINT", "rejected": "BIGINT", "system": "VARCHAR", "scope": "VARCHAR",

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Sequence
 
 from kpi_definitions.compiler import GRAIN_UNIT, Compiled, Measure, Scan, sources_of
 from kpi_definitions.model import Kind
-from warehouse.assertions import covers
 from warehouse.load import as_of
 from warehouse.locks import only_reads
-from warehouse.rules import DAYS, DUPLICATE
 from warehouse.sql import literal
 from warehouse.store import Store
+from warehouse.tables.assertions import covers
+from warehouse.tables.rules import DAYS, DUPLICATE
 
 # rules by which a row belongs to another delivery, which has it or is missing itself; and by which it is there already
 ELSEWHERE = (DAYS, DUPLICATE)

@@ -10,10 +10,10 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable
 
-from warehouse.assertions import covers
 from warehouse.home.account import ACCOUNT, account
 from warehouse.seal import SEALED, seal
 from warehouse.store import Store, StoreError
+from warehouse.tables.assertions import covers
 
 TOLERANCE = 1.0  # per cent of a delivery's rows; our proposal
 # of audit.check_result f and its audit.delivery d

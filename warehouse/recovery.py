@@ -74,7 +74,7 @@ def _wrong(home: Home) -> str:
     """What the log would make wrong, tried on a copy in the home, where there is room for it."""
     from warehouse.audit.derived import planted
     from warehouse.audit.verify import recorded
-    from warehouse.views import falsified
+    from warehouse.tables.views import falsified
 
     with scratch(home.scratch) as folder:
         file = folder / home.warehouse.name

@@ -29,7 +29,7 @@ from warehouse.store import (
     opened,
 )
 from warehouse.succession import MANIFEST
-from warehouse.views import VIEWS, falsified
+from warehouse.tables.views import VIEWS, falsified
 
 STATEMENT = "release.intoto.json"  # the signed manifest, where there is a signing key
 

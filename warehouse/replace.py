@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from warehouse.assertions import overlap, same_slice, takes
-from warehouse.contracts import Table
 from warehouse.seal import seals_of_rows
 from warehouse.sql import literal, quoted
+from warehouse.tables.assertions import overlap, same_slice, takes
+from warehouse.tables.contracts import Table
 
 if TYPE_CHECKING:
     from warehouse.load import Delivery

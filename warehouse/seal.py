@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from warehouse.contracts import Table
 from warehouse.sql import literal
+from warehouse.tables.contracts import Table
 
 if TYPE_CHECKING:
     from warehouse.store import Store

@@ -27,15 +27,15 @@ from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.compiler import columns_of
-from warehouse import fixed_tables
-from warehouse.contracts import Table, load_tables
 from warehouse.locks import harden, share_mib
 from warehouse.moments import at
-from warehouse.passport import case_passports, data_passport, standards
 from warehouse.periods import add_months, month_id
-from warehouse.rules import CRITERIA
 from warehouse.seal import CATALOGUE, REGISTRIES, seal
 from warehouse.sql import literal
+from warehouse.tables import system_tables
+from warehouse.tables.contracts import Table, load_tables
+from warehouse.tables.passports import case_passports, data_passport, standards
+from warehouse.tables.rules import CRITERIA
 from warehouse.upgrade_steps import LATEST
 
 REGISTRY_FILES = Path(__file__).parent / "registries"
@@ -358,7 +358,7 @@ def reading(home: Home, *, threads: int | None = None, hardened: bool = True) ->
     if not home.released_file.exists():
         raise StoreError(f"nothing has been released in {home.root} yet; run: qala run   (or: qala demo)")
     from warehouse.recovery import refuse_log
-    from warehouse.views import all_views, make_own
+    from warehouse.tables.views import all_views, make_own
 
     refuse_log(home.released_file)
     con = _connected(home.released_file, remedy=_ANEW, read_only=True)
@@ -385,7 +385,7 @@ def reading(home: Home, *, threads: int | None = None, hardened: bool = True) ->
 
 def _no_objects_of_its_own(store: Store, file: Path) -> None:
     """A macro may stand in place of a function of DuckDB's, a view in place of a table: both would be read as if they were it."""
-    from warehouse.views import foreign
+    from warehouse.tables.views import foreign
 
     if found := foreign(store.con):
         raise StoreError(
@@ -401,10 +401,10 @@ def shipped_fingerprint() -> str:
 
 
 def _fingerprint(tables: Mapping[str, Table]) -> str:
-    from warehouse.views import VIEWS
+    from warehouse.tables.views import VIEWS
 
     # another DuckDB may spell the same view otherwise: it makes them anew
-    return fixed_tables.fingerprint([*map(repr, tables.values()), repr(VIEWS), duckdb.__version__])
+    return system_tables.fingerprint([*map(repr, tables.values()), repr(VIEWS), duckdb.__version__])
 
 
 def _fit(store: Store, entries: Entries = ()) -> None:
@@ -417,18 +417,15 @@ def _fit(store: Store, entries: Entries = ()) -> None:
         found = con.execute("SELECT value FROM registry.setting WHERE name = 'schema'").fetchone()
         if found and found[0] == wanted:
             return
-    from warehouse import (  # SQLAlchemy: a third of a second that those who only read need not pay
-        fitting,
-        schema,
-        views,
-    )
+    from warehouse import fitting
+    from warehouse.tables import ddl, views
 
     with store.transaction():
         fitting.refuse_older(store)
         fitting.fit_fixed(store)
         fitting.add_columns(store)
-        meta = schema.metadata(store.tables.values())
-        con.execute("; ".join((*schema.ddl(meta), *schema.descriptions(meta))))
+        meta = ddl.metadata(store.tables.values())
+        con.execute("; ".join((*ddl.ddl(meta), *ddl.descriptions(meta))))
         views.make(con, views.all_views(store.tables))
         _fill_registries(store)
         con.execute("DELETE FROM registry.setting")

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from warehouse.contracts import Table
 from warehouse.sql import literal
+from warehouse.tables.contracts import Table
 
 Tables = Mapping[str, Table]
 FIRST = 1  # the first schema that was ever used; a file that knows no number and has no step's columns is of it

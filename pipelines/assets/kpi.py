@@ -12,7 +12,7 @@ from pipelines.resources import POOL, Qala, groups, months, single_run, tell
 from pipelines.trouble import plainly
 from warehouse import apart
 from warehouse.compute import Report
-from warehouse.contracts import Table
+from warehouse.tables.contracts import Table
 
 
 def asset_key(catalogue: Catalogues, code: str) -> dg.AssetKey:

@@ -10,9 +10,9 @@ from connectors.intake import take_in
 from pipelines.resources import POOL, Qala, months, single_run, tell
 from pipelines.trouble import plainly
 from warehouse import apart
-from warehouse.contracts import SNAPSHOT_COLUMN, SYSTEM_COLUMNS, Table
 from warehouse.load import Delivery, Finding, standing
-from warehouse.rules import CRITERIA
+from warehouse.tables.contracts import SNAPSHOT_COLUMN, SYSTEM_COLUMNS, Table
+from warehouse.tables.rules import CRITERIA
 
 
 def showcase_asset(table: Table, group: str) -> dg.AssetsDefinition:

@@ -9,8 +9,8 @@ from connectors.intake import register_pending
 from connectors.source_contract import SourceContract
 from pipelines.resources import POOL, Qala, months, single_run, tell
 from pipelines.trouble import plainly
-from warehouse.contracts import Table
 from warehouse.load import received
+from warehouse.tables.contracts import Table
 
 
 def zero_assets(

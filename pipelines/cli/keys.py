@@ -30,8 +30,8 @@ def keys(context: typer.Context, as_json: JsonOption = False, home: HomeOption =
     from connectors.archive import Archive
     from connectors.intake import sources_of
     from connectors.rotation import standing
-    from warehouse.contracts import load_tables
     from warehouse.home import keys as known
+    from warehouse.tables.contracts import load_tables
 
     place, tables = home_of(home), load_tables()
     try:
@@ -102,10 +102,10 @@ def rotate(purpose: PurposeArgument, home: HomeOption = None) -> None:
     from connectors.archive import Archive
     from connectors.intake import sources_of
     from connectors.rotation import rotate as encrypt
-    from warehouse.contracts import load_tables
     from warehouse.home.account import ACCOUNT, account
     from warehouse.home.keys import enter, needed
     from warehouse.store import writing
+    from warehouse.tables.contracts import load_tables
 
     if _purpose(purpose) != "archive":
         raise fail(f"{purpose} keys are not rotated by a command: what they made cannot be made again in place; see docs/keys.md")  # fmt: skip

@@ -136,7 +136,7 @@ def docs() -> None:
     """Write the pages under docs/reference: data dictionary, KPIs with their case passports, standards."""
     from kpi_definitions.catalogue import load
     from pipelines.reference import write
-    from warehouse.contracts import load_tables
+    from warehouse.tables.contracts import load_tables
 
     try:
         for path in write(load(), load_tables()):

@@ -58,8 +58,8 @@ def deliver(
     from connectors.deliver import deliver as take
     from connectors.intake import sources_of
     from connectors.safe_names import safe_name
-    from warehouse.contracts import load_tables
     from warehouse.periods import parse_period
+    from warehouse.tables.contracts import load_tables
 
     place = home_of(home)
     if withdraw is not None:
@@ -140,10 +140,10 @@ def run(
     from kpi_definitions.catalogue import load
     from pipelines.todo import todo
     from warehouse import succession
-    from warehouse.contracts import load_tables
     from warehouse.due import running_month
     from warehouse.periods import parse_period
     from warehouse.sound import refuse_faulty
+    from warehouse.tables.contracts import load_tables
 
     place = home_of(home)
     archive, tables = Archive(place.archive), load_tables()
@@ -200,10 +200,10 @@ def reread(
 ) -> None:
     """Read deliveries in force again from the archive, by the contracts as they are now, and compute what changes."""
     from connectors.reread import request
-    from warehouse.contracts import load_tables
     from warehouse.due import running_month
     from warehouse.periods import add_months, month_id, parse_period
     from warehouse.store import writing
+    from warehouse.tables.contracts import load_tables
 
     place = home_of(home)
     if not place.warehouse.exists():

@@ -14,14 +14,14 @@ from typing import Any
 
 import duckdb
 
-from warehouse import fixed_tables
 from warehouse.audit.differences import Difference, Kind, first_of_each
-from warehouse.contracts import Table, load_tables
 from warehouse.home.copies import file_sha256
 from warehouse.release import EXPORTS, export
 from warehouse.sql import literal
 from warehouse.store import Store
-from warehouse.views import all_views, make, make_own
+from warehouse.tables import system_tables
+from warehouse.tables.contracts import Table, load_tables
+from warehouse.tables.views import all_views, make, make_own
 
 # (kind of object, query: its name, then facts about it). All of DuckDB's functions are named in full, and nothing else is called: a macro
 # planted in the file would go before them
@@ -59,7 +59,7 @@ def _shipped() -> Catalogue:
 
 
 def _derived(tables: Mapping[str, Table]) -> Catalogue:
-    from warehouse import schema
+    from warehouse.tables import ddl as schema
 
     meta = schema.metadata(tables.values())
     with tempfile.TemporaryDirectory(prefix="qala-verify-") as folder:
@@ -154,9 +154,9 @@ def _by_relation(one: Catalogue) -> dict[tuple[str, ...], dict[str, tuple[Any, .
 
 def planted(con: duckdb.DuckDBPyConnection, tables: Iterable[str]) -> list[str]:
     """Objects of an open file that this version of qala makes none of, by name alone: what can be asked at every release."""
-    known = {tuple(name.split(".")) for name in fixed_tables.FIXED}
+    known = {tuple(name.split(".")) for name in system_tables.FIXED}
     known |= {(place, name) for name in tables for place in ("showcase", "history")}
-    known |= {("main", name) for name in all_views(())} | {(name,) for name in (*fixed_tables.SCHEMAS, "main")}
+    known |= {("main", name) for name in all_views(())} | {(name,) for name in (*system_tables.SCHEMAS, "main")}
     found = ((kind, name) for kind, sql in _CATALOGUES.items() if kind not in ("column", "constraint")
              for name in sorted(_name(row[0]) for row in con.execute(sql).fetchall()))  # fmt: skip
     return [f"{kind} {'.'.join(name)}" for kind, name in found if name not in known]

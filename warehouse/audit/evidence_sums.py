@@ -21,7 +21,7 @@ from warehouse.load import as_of
 from warehouse.rollup import held
 from warehouse.sql import literal
 from warehouse.store import Store
-from warehouse.views import YEAR_VALUES
+from warehouse.tables.views import YEAR_VALUES
 
 _COUNT = "obs_status IN ('A', 'P', 'U', 'B', 'Q')"  # cells that a sum takes in
 _PLACES = 1e-6  # by which a sum of weights and scores in another order may differ

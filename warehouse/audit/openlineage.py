@@ -20,8 +20,8 @@ from urllib.parse import urlsplit
 from kpi_definitions.compiler import Compiled, compile_kpi, sources_of
 from kpi_definitions.model import Kind, Kpi
 from warehouse.load import as_of
-from warehouse.passport import calculation
 from warehouse.store import Store
+from warehouse.tables.passports import calculation
 
 if TYPE_CHECKING:
     from openlineage.client.event_v2 import InputDataset, Job, OutputDataset, RunEvent

@@ -23,7 +23,7 @@ from warehouse.home.account import account, shown
 from warehouse.rollup import SAME, held, lay_out, sum_up
 from warehouse.sql import literal
 from warehouse.store import Home, Store, ledger_head, reading
-from warehouse.views import YEAR_VALUES
+from warehouse.tables.views import YEAR_VALUES
 
 _ASSESSMENT_KEYS = {
     "assessment_item": ("kato", "kpi_code"),

@@ -21,8 +21,8 @@ from jsonschema import Draft201909Validator
 
 from kpi_definitions.documents import Document, DocumentError, Fault, Where, read
 from kpi_definitions.expressions import SCALAR, ExpressionError, check, check_pattern, parse
-from warehouse.assertions import Asserts, Cut, cut_of
-from warehouse.rules import (
+from warehouse.tables.assertions import Asserts, Cut, cut_of
+from warehouse.tables.rules import (
     CRITERIA,
     Reference,
     Rule,
@@ -34,9 +34,9 @@ from warehouse.rules import (
     qualities,
     rule_of,
 )
-from warehouse.usual import Usual, usual_of, usual_rules
+from warehouse.tables.usual import Usual, usual_of, usual_rules
 
-SHOWCASE = Path(__file__).parent / "showcase"
+SHOWCASE = Path(__file__).parents[1] / "showcase"
 SYSTEM_COLUMNS: Mapping[str, tuple[str, str]] = {
     "kato": ("VARCHAR", "Settlement, nine digits of the KATO classifier"),
     "delivery_id": ("BIGINT", "The delivery that last asserted this row: audit.delivery"),
@@ -140,7 +140,7 @@ class Table:
 
     @cached_property
     def identifiers(self) -> tuple[str, ...]:
-        """Text columns of the key, of references and referred to: compared in a normal form, see warehouse/identifiers.py."""
+        """Text columns of the key, of references and referred to: compared in a normal form, see warehouse/tables/identifiers.py."""
         return tuple(c.name for c in self.columns if any(r.id == f"{c.name}.form" for r in c.rules))
 
     @cached_property

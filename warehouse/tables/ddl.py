@@ -16,8 +16,8 @@ import sqlalchemy as sa
 from duckdb_engine import Dialect
 from sqlalchemy.schema import CreateTable, SetColumnComment, SetTableComment
 
-from warehouse.contracts import SNAPSHOT_COLUMN, SYSTEM_COLUMNS, Table
-from warehouse.fixed_tables import FIXED, SCHEMAS
+from warehouse.tables.contracts import SNAPSHOT_COLUMN, SYSTEM_COLUMNS, Table
+from warehouse.tables.system_tables import FIXED, SCHEMAS
 
 _TYPES: Mapping[str, sa.types.TypeEngine[Any]] = {
     "text": sa.Text(), "int": sa.Integer(), "long": sa.BigInteger(), "bool": sa.Boolean(), "date": sa.Date(),

@@ -11,7 +11,8 @@ These rules every table has by itself; its contract may set other bounds (custom
     maximumChange: [{column: population, ratio: 1.15}]   # of a figure against the one of the day before or after,
                                    # of the same key but for the date (`by: [...]`: summed by these columns; [] by settlement)
 
-and of a column by which a KPI counts: `oftenEmpty: true`, where it is no news that nobody filled it. What is done with them: connectors/history.py.
+and of a column by which a KPI counts: `oftenEmpty: true`, where it is no news that nobody filled it. What is done with them:
+connectors/history.py.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import Any
 from kpi_definitions.catalogue import load
 from kpi_definitions.compiler import sources_of
 from kpi_definitions.documents import Document, Fault
-from warehouse.rules import Rule, custom
+from warehouse.tables.rules import Rule, custom
 
 KEPT, VOLUME, GAPS, WHOLE, UNITS, JUMP = (
     "kept-rows",

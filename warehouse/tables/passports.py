@@ -17,7 +17,7 @@ from kpi_definitions import catalogue as catalogues
 from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.compiler import columns_of
 from kpi_definitions.model import Grain, Kpi, Part
-from warehouse.contracts import Column, Table
+from warehouse.tables.contracts import Column, Table
 
 SYSTEM, DATABASE = "SDU (qala)", "qala"
 STANDARDS = Path(catalogues.__file__).parent / "standards.csv"

@@ -1,6 +1,6 @@
 """The tables that no contract describes, column by column, as data: registries, audit, KPI values.
 
-What is made of them and of the contracts is in schema.py, which needs SQLAlchemy; this does not, as whoever opens a warehouse reads it.
+What is made of them and of the contracts is in ddl.py, which needs SQLAlchemy; this does not, as whoever opens a warehouse reads it.
 """
 
 from __future__ import annotations

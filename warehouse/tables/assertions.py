@@ -15,7 +15,7 @@ from kpi_definitions.documents import Document, Fault
 from warehouse.sql import literal, quoted
 
 if TYPE_CHECKING:
-    from warehouse.contracts import Table
+    from warehouse.tables.contracts import Table
 
 
 class Asserts(StrEnum):

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from warehouse.identifiers import well_formed
 from warehouse.sql import literal, quoted
+from warehouse.tables.identifiers import well_formed
 
 # rules that every table has, by names that other modules ask for
 REPEATED, DUPLICATE, TWINS = "key.unique", "key.duplicate", "key.twins"
@@ -107,7 +107,7 @@ def is_identifier(prop: Mapping[str, Any], sql_type: str) -> bool:
 
 
 def form_rule(name: str) -> Rule:
-    """What an identifier must look like: see warehouse/identifiers.py."""
+    """What an identifier must look like: see warehouse/tables/identifiers.py."""
     return Rule(
         f"{name}.form",
         f"{name} is an identifier as its system writes it: one alphabet in a word, nothing invisible, no trace of a spreadsheet",
