@@ -45,10 +45,10 @@ def start(_: Path, home: Path, span: range = ALL) -> Callable[[], None]:
     from pipelines.run import prepare as prepare_home
 
     prepare_home(Home(home))
-    from warehouse import apart
+    from warehouse.isolation import worker
 
-    apart.warm("connectors.judge:get_ready")
-    apart.warm("warehouse.compute:get_ready", Home(home))
+    worker.warm("connectors.judge:get_ready")
+    worker.warm("warehouse.compute:get_ready", Home(home))
     import dagster as dg
 
     from pipelines.assets.kpi import asset_key
@@ -59,7 +59,7 @@ def start(_: Path, home: Path, span: range = ALL) -> Callable[[], None]:
     wanted += [asset_key(catalogue, code) for code in catalogue.codes if code.startswith("BEN")]
     wanted += [dg.AssetKey("assessment"), dg.AssetKey("release")]  # the release waits for the drafts of the assessment
     instance = dg.DagsterInstance.get()
-    apart.call("builtins:len", "")  # waits until the process that judges and computes is ready
+    worker.call("builtins:len", "")  # waits until the process that judges and computes is ready
 
     def run() -> None:
         result = job.execute_in_process(

@@ -1,7 +1,7 @@
 """The second gate: Great Expectations judges deliveries by their profile, all pending ones of a table in one run.
 
 The frame has a row per delivery and the suite an expectation per delivery rule, so a failing row is a failing delivery.
-Importing Great Expectations takes seconds: that happens in the process of its own (warehouse/apart.py), while Dagster is
+Importing Great Expectations takes seconds: that happens in the process of its own (warehouse/isolation/worker.py), while Dagster is
 imported here.
 """
 
@@ -20,7 +20,7 @@ from typing import Any
 
 import pandas as pd
 
-from warehouse.apart import DEFAULT_SECONDS, call
+from warehouse.isolation.worker import DEFAULT_SECONDS, call
 from warehouse.load import Finding
 from warehouse.tables.contracts import Table
 from warehouse.tables.rules import DUPLICATE, Rule

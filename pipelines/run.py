@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from warehouse import apart
+from warehouse.isolation import worker
 from warehouse.moments import at
 from warehouse.periods import add_months, month_id, parse_period
 from warehouse.store import Home
@@ -85,7 +85,7 @@ def run_months(
     Raises KeyboardInterrupt if it was interrupted.
     """
     prepare(home)
-    apart.warm("connectors.judge:get_ready")  # the process that judges and computes starts while Dagster is imported
+    worker.warm("connectors.judge:get_ready")  # the process that judges and computes starts while Dagster is imported
     import dagster as dg
 
     from pipelines import resources

@@ -174,7 +174,7 @@ def _mapped(catalogue: Catalogues, mend: Callable[[Initiative], Initiative]) -> 
     return Catalogues(tuple(replace(c, initiatives=tuple(map(mend, c.initiatives))) for c in catalogue.lists))
 
 
-# ---- what a process of its own is asked to do (warehouse/apart.py)
+# ---- what a process of its own is asked to do (warehouse/isolation/worker.py)
 
 
 def in_transaction(home: Home, sql: str) -> list[Any]:

@@ -16,7 +16,7 @@ PACKAGES = ("pipelines", "connectors", "kpi_definitions", "warehouse")
 ALLOWED = {
     "pipelines": {"connectors", "kpi_definitions", "warehouse"},
     "connectors": {
-        "warehouse.apart",
+        "warehouse.isolation.worker",
         "warehouse.tables.assertions",
         "warehouse.tables.contracts",
         "warehouse.former",

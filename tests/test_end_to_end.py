@@ -20,8 +20,8 @@ from kpi_definitions.catalogue import load as load_catalogue
 from kpi_definitions.model import Grain
 from pipelines.cli import app
 from pipelines.run import blocks, run_months
-from warehouse import apart
 from warehouse.home import keys
+from warehouse.isolation import worker
 from warehouse.periods import parse_period
 from warehouse.release import EXPORTS, publish
 from warehouse.store import Home, reading, territory, writing
@@ -259,7 +259,7 @@ def test_kpis_do_not_change_when_the_archive_is_garbled_and_then_deleted(
         with writing(home) as store:
             for table in ("value", "computation", "rollup"):
                 store.con.execute(f"DELETE FROM kpi.{table}")
-        apart.call("warehouse.compute:compute_home", home, None, MONTHS, None)
+        worker.call("warehouse.compute:compute_home", home, None, MONTHS, None)
         publish(home, Archive(home.archive).missing)
         with reading(home) as store:
             return [store.con.execute(query).fetchall() for query in queries]

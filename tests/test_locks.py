@@ -24,10 +24,10 @@ from kpi_definitions.documents import Document, DocumentError, read
 from kpi_definitions.expressions import ExpressionError
 from kpi_definitions.model import Kpi
 from tests.support import ASTANA, LATER, Extract, deliver, only
-from warehouse import apart
 from warehouse.compute import compute
+from warehouse.isolation import worker as apart
+from warehouse.isolation.sandbox import LockError, harden, only_reads
 from warehouse.load import as_of
-from warehouse.locks import LockError, harden, only_reads
 from warehouse.release import publish
 from warehouse.store import Home, Store, StoreError, reading, writing
 from warehouse.tables.contracts import SHOWCASE, load_tables, parse_table

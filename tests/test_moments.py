@@ -26,7 +26,8 @@ import pytest
 
 from connectors.archive import Archive
 from tests import whole
-from warehouse import apart, moments
+from warehouse import moments
+from warehouse.isolation import worker as apart
 from warehouse.store import Home, writing
 
 ROOT = Path(__file__).parent.parent

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from kpi_definitions.compiler import Compiled, spread_of
 from kpi_definitions.model import Kind, Kpi, Part
 from warehouse.cells import TARGETS
+from warehouse.isolation.sandbox import only_reads
 from warehouse.load import as_of
-from warehouse.locks import only_reads
 from warehouse.lost import ask_for, find
 from warehouse.sql import literal
 from warehouse.store import Store

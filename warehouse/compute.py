@@ -18,8 +18,8 @@ from kpi_definitions.model import Kind, Kpi
 from warehouse import bounds, unmapped
 from warehouse.cells import REGISTER, ask
 from warehouse.failing import ASKED, DATA_ERRORS, FAILED, measure_apart
+from warehouse.isolation.sandbox import only_reads
 from warehouse.load import as_of
-from warehouse.locks import only_reads
 from warehouse.lost import standing
 from warehouse.moments import at
 from warehouse.periods import closing_in
@@ -101,7 +101,7 @@ def work_out(store: Store, specified: Sequence[Specified], today: dt.date, seq: 
 
 
 def compute_home(home: Home, run_id: str | None, months: Sequence[str], codes: Sequence[str] | None) -> list[Report]:
-    """`compute` on a home's warehouse and catalogues, sealed; at module level, so that a process of its own can be asked (apart.py).
+    """`compute` on a home's warehouse and catalogues, sealed; at module level, so that a process of its own can be asked (worker.py).
 
     Raises StoreError as well while a definition is at fault (sound.py).
     """

@@ -13,7 +13,7 @@ import duckdb
 
 from kpi_definitions.compiler import EXACT, Compiled, Scan
 from kpi_definitions.model import Kind
-from warehouse.locks import only_reads
+from warehouse.isolation.sandbox import only_reads
 from warehouse.sql import literal
 
 # what comes of data and expressions; memory, files and interrupts are the run's own troubles

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from kpi_definitions.compiler import Compiled
 from kpi_definitions.model import Kind
 from warehouse import bounds, suppression
+from warehouse.isolation.sandbox import only_reads
 from warehouse.load import as_of
-from warehouse.locks import only_reads
 from warehouse.sql import literal
 from warehouse.store import Store
 

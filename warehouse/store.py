@@ -27,7 +27,7 @@ from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.compiler import columns_of
-from warehouse.locks import harden, share_mib
+from warehouse.isolation.sandbox import harden, share_mib
 from warehouse.moments import at
 from warehouse.periods import add_months, month_id
 from warehouse.seal import CATALOGUE, REGISTRIES, seal

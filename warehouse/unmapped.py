@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kpi_definitions.compiler import Compiled, Measure, Scan, columns_of
+from warehouse.isolation.sandbox import only_reads
 from warehouse.load import as_of
-from warehouse.locks import only_reads
 from warehouse.lost import ask_for
 from warehouse.sql import literal
 from warehouse.store import Store

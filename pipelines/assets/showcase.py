@@ -9,7 +9,7 @@ import dagster as dg
 from connectors.intake import take_in
 from pipelines.resources import POOL, Qala, months, single_run, tell
 from pipelines.trouble import plainly
-from warehouse import apart
+from warehouse.isolation import worker
 from warehouse.load import Delivery, Finding, standing
 from warehouse.tables.contracts import SNAPSHOT_COLUMN, SYSTEM_COLUMNS, Table
 from warehouse.tables.rules import CRITERIA
@@ -58,7 +58,7 @@ def showcase_asset(table: Table, group: str) -> dg.AssetsDefinition:
             report = take_in(
                 store, qala.archive, table, qala.sources, context.partition_keys, lambda text: tell(context, text)
             )
-            apart.warm("warehouse.compute:get_ready", qala.home)  # while Dagster writes down what was found
+            worker.warm("warehouse.compute:get_ready", qala.home)  # while Dagster writes down what was found
             stand = standing(store, table.name, context.partition_keys)
             total = store.con.execute(f"SELECT count(*) FROM showcase.{table.name}").fetchone()
         refused = [o for o in report.outcomes if o.state == "refused"]

@@ -164,12 +164,12 @@ def reperform(
 ) -> None:
     """Make published numbers again from the rows, definitions and decisions of their time, and compare; 1 if one differs."""
     from pipelines import show
-    from warehouse import apart
     from warehouse.audit.explain import UnknownError
     from warehouse.audit.reperform import Result
+    from warehouse.isolation import worker
 
     try:
-        result: Result = apart.call(
+        result: Result = worker.call(
             "warehouse.audit.reperform:reperform_home",
             home_of(home),
             kpi.upper() if kpi else None,

@@ -78,7 +78,7 @@ class Result:
 def reperform_home(
     home: Home, code: str | None, area: str | None, period: str | None, earlier: bool, threads: int | None
 ) -> Result:
-    """`reperform` on a home's release, hardened; `area` by code or name. For a process of its own (apart.py). Raises UnknownError."""
+    """`reperform` on a home's release, hardened; `area` by code or name. For a process of its own (worker.py). Raises UnknownError."""
     with reading(home, threads=threads) as store:
         where = None
         if area is not None:

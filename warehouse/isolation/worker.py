@@ -21,7 +21,7 @@ from typing import Any
 
 import duckdb
 
-from warehouse.locks import MEMORY, memory_mib
+from warehouse.isolation.sandbox import MEMORY, memory_mib
 from warehouse.store import StoreError
 
 SECONDS, DEFAULT_SECONDS = "QALA_COMPUTE_SECONDS", 3600.0
@@ -40,7 +40,7 @@ class _Worker:
         self.pipe, theirs = Pipe()
         self.parent = os.getpid()
         # -P: it imports what this process would, and nothing that happens to lie in the current folder
-        command = [sys.executable, "-P", "-m", "warehouse.apart", str(theirs.fileno())]
+        command = [sys.executable, "-P", "-m", "warehouse.isolation.worker", str(theirs.fileno())]
         path = os.pathsep.join(p or str(os.getcwd()) for p in sys.path)  # noqa: PTH109
         self.process = subprocess.Popen(  # noqa: S603
             command,

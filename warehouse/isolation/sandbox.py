@@ -1,7 +1,7 @@
 """Locks under item 12(4) that DuckDB itself holds: what a statement reads, and what a connection can reach.
 
 The lock before these is the compiler's list (kpi_definitions/expressions.py), the one after them a process of its own
-(apart.py). Each must hold alone: nothing here trusts that a statement came from the compiler. Which locks there are, and what
+(worker.py). Each must hold alone: nothing here trusts that a statement came from the compiler. Which locks there are, and what
 each stops, does not belong here but in docs/adr/0015.
 """
 
@@ -41,7 +41,7 @@ def memory_mib() -> int:
 
 
 def share_mib() -> int:
-    """MiB that DuckDB is told it may take of `memory_mib`: four fifths; in a process held to a limit (apart.py) less.
+    """MiB that DuckDB is told it may take of `memory_mib`: four fifths; in a process held to a limit (worker.py) less.
 
     What Python and its libraries hold is not there: 400 MiB where deliveries were judged. And DuckDB 1.5 takes more than it is told
     before it spills: sorting, 645 MiB when told 400, and 1,459 when told 1,000.
