@@ -19,7 +19,7 @@ from benchmarks.feeds import months
 from benchmarks.with_qala import CATALOGUES
 from kpi_definitions.catalogue import load
 from warehouse.compute import compute, get_ready
-from warehouse.store import Home, writing
+from warehouse.store.store import Home, writing
 
 # shares of boardings, each with a condition of its own
 PAID = ("TRANSPORT_CARD", "BANK_CARD", "QR", "SMS", "CASH")

@@ -15,7 +15,7 @@ from connectors.archive import Archive
 from connectors.classified import carries_personal
 from connectors.source_contract import standard
 from warehouse.home.keys import current, make
-from warehouse.store import Home, writing
+from warehouse.store.store import Home, writing
 from warehouse.tables.contracts import load_tables
 
 CATALOGUES = Path(__file__).parent / "catalogues"

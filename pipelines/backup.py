@@ -29,8 +29,8 @@ import duckdb
 from connectors import receipts
 from warehouse.home.copies import copied, file_sha256
 from warehouse.release import STATEMENT
-from warehouse.store import Home, StoreError, ledger_head, locked, opened
-from warehouse.succession import MANIFEST
+from warehouse.store.store import Home, StoreError, ledger_head, locked, opened
+from warehouse.store.succession import MANIFEST
 
 FORMAT = 1
 OBJECTS = "objects"

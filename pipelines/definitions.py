@@ -15,7 +15,7 @@ from pipelines.assets.zero import zero_assets
 from pipelines.automation import inbox_sensor, job, monthly_schedule
 from pipelines.resources import Qala, groups
 from warehouse.home.file_modes import private
-from warehouse.store import Home
+from warehouse.store.store import Home
 from warehouse.tables.contracts import load_tables
 
 private()  # a code location has no command line that would have set the umask

@@ -18,7 +18,7 @@ from pipelines import show
 from warehouse.audit.explain import status
 from warehouse.home.keys import current, make
 from warehouse.periods import parse_period
-from warehouse.store import Home, reading
+from warehouse.store.store import Home, reading
 from warehouse.tables.contracts import load_tables
 
 MARK = ".qala-demo"

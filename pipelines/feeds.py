@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from connectors.source_contract import SHIPPED, load_sources
 from kpi_definitions import catalogue as catalogues
 from kpi_definitions.compiler import columns_of
-from warehouse.store import Home
+from warehouse.store.store import Home
 from warehouse.tables.contracts import load_tables
 
 

@@ -1,7 +1,7 @@
 """`qala rebuild`: the warehouse made anew, from archive, receipts, contracts, catalogues, corrections and what the old ledger says was done.
 
 The old file is read, never written. Everything is done again in the order of its ledger, in the same batches, with the decisions of people
-where they stood, in a file beside; that takes the old one's place when both say the same (warehouse/content.py). Killed in the
+where they stood, in a file beside; that takes the old one's place when both say the same (warehouse/store/content.py). Killed in the
 middle it leaves the old one as it was, and begins from the beginning the next time.
 """
 
@@ -18,11 +18,11 @@ import duckdb
 
 from connectors.archive import Archive
 from pipelines.redo import Work
-from warehouse.content import Content, content
-from warehouse.former import Former, events, write_ledger
 from warehouse.home.copies import file_sha256
-from warehouse.store import BusyError, Home, StoreError, locked, opened
-from warehouse.succession import released_head
+from warehouse.store.content import Content, content
+from warehouse.store.former_ledger import Former, events, write_ledger
+from warehouse.store.store import BusyError, Home, StoreError, locked, opened
+from warehouse.store.succession import released_head
 
 FOLDER = ".rebuild"
 Say = Callable[[str], None]

@@ -24,13 +24,13 @@ from kpi_definitions.catalogue import load as load_catalogues
 from kpi_definitions.model import AssessmentRules
 from warehouse.assessment import assess
 from warehouse.compute import compute
-from warehouse.content import Content, content
-from warehouse.former import DECISIONS, REBUILT, Entry, Former
 from warehouse.home.account import ACCOUNT, account, done_before
 from warehouse.load import received, register
 from warehouse.quality import close_incident
 from warehouse.sound import refuse_faulty
-from warehouse.store import Home, Store, StoreError, opened
+from warehouse.store.content import Content, content
+from warehouse.store.former_ledger import DECISIONS, REBUILT, Entry, Former
+from warehouse.store.store import Home, Store, StoreError, opened
 from warehouse.tables.contracts import load_tables
 from warehouse.withdrawals import enter_withdrawal
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pipelines.backup import KEYS, Backup, BackupError, damaged, object_of
 from warehouse.home.copies import copied, file_sha256
-from warehouse.store import Home, locked
+from warehouse.store.store import Home, locked
 
 
 def restore(backup: Backup, home: Home, say: Callable[[str], None] = lambda _: None) -> None:

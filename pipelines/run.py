@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from warehouse.isolation import worker
 from warehouse.moments import at
 from warehouse.periods import add_months, month_id, parse_period
-from warehouse.store import Home
+from warehouse.store.store import Home
 from warehouse.tables.contracts import load_tables
 
 if TYPE_CHECKING:

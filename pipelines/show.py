@@ -14,7 +14,7 @@ from rich.table import Table
 
 from kpi_definitions.catalogue import Catalogue, Counterpart
 from warehouse.home.account import ACCOUNT, shown
-from warehouse.store import Store
+from warehouse.store.store import Store
 
 if TYPE_CHECKING:
     from warehouse.audit.reperform import Result

@@ -15,7 +15,7 @@ from connectors.corrections import Declared
 from kpi_definitions.catalogue import Catalogues
 from warehouse.due import Due, due_home, running_month
 from warehouse.periods import add_months, month_id, parse_period
-from warehouse.store import BusyError, Home
+from warehouse.store.store import BusyError, Home
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from warehouse.compute import compute
 from warehouse.due import due, running_month
 from warehouse.home.copies import copied, file_sha256
 from warehouse.home.scratch import scratch
-from warehouse.store import Home, Store, StoreError, locked, opened
+from warehouse.store.store import Home, Store, StoreError, locked, opened
 
 
 class _Untouched(Archive):

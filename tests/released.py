@@ -21,7 +21,7 @@ from warehouse.home import keys
 from warehouse.home.copies import file_sha256
 from warehouse.quality import close_incident
 from warehouse.release import MANIFEST, Release, publish
-from warehouse.store import Home, writing
+from warehouse.store.store import Home, writing
 
 ROWS = """\
 appeal_id,registered_at,due_at,first_answer_at,closed_at,status,category,channel,is_emergency

@@ -22,9 +22,9 @@ from kpi_definitions.model import Initiative, Kpi
 from warehouse.compute import Report, compute
 from warehouse.load import Outcome, load, received, register
 from warehouse.periods import Period, parse_period
-from warehouse.seal import CATALOGUE, REGISTRIES
 from warehouse.sql import quoted
-from warehouse.store import Home, Store, writing
+from warehouse.store.seals import CATALOGUE, REGISTRIES
+from warehouse.store.store import Home, Store, writing
 from warehouse.tables.contracts import Column, Table
 
 ASTANA, ALMATY, SEMEY, AYAGOZ = "710000000", "750000000", "101010000", "103620100"  # 2 republican, regional, district

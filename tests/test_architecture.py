@@ -19,7 +19,7 @@ ALLOWED = {
         "warehouse.isolation.worker",
         "warehouse.tables.assertions",
         "warehouse.tables.contracts",
-        "warehouse.former",
+        "warehouse.store.former_ledger",
         "warehouse.tables.rules",
         "warehouse.tables.usual",
         "warehouse.sql",

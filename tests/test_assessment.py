@@ -20,7 +20,7 @@ from tests.support import ALMATY, ASTANA, AYAGOZ, LATER, SEMEY, Extract, changed
 from warehouse.assessment import Item, Node, _nodes, _places, _weights, assess
 from warehouse.compute import compute
 from warehouse.home.account import account
-from warehouse.store import Store, StoreError
+from warehouse.store.store import Store, StoreError
 
 CODES = ("ECO01-1", "MGT01-2", "MGT02-1", "MGT02-2", "TRL02-2")
 LISTS = only(load_catalogue(), *CODES)

@@ -24,10 +24,10 @@ from tests.intake_support import ALMATY, Desk, appeals, query
 from tests.support import LATER, only
 from warehouse.audit.verify import recorded, verify
 from warehouse.compute import compute
-from warehouse.content import Content, content
 from warehouse.home import keys
 from warehouse.release import publish
-from warehouse.store import Home, locked, looking, reading, writing
+from warehouse.store.content import Content, content
+from warehouse.store.store import Home, locked, looking, reading, writing
 
 CATALOGUE = only(load(), "MGT02-1")
 ROOT = Path(__file__).parents[1]
@@ -222,7 +222,7 @@ def test_damage_is_named_by_file_and_nothing_is_restored(
 @pytest.mark.parametrize("heard", ["the release is kept", "the warehouse is kept", "the archive is kept"])
 def test_killed_in_the_middle_there_is_none_and_the_next_one_is_whole(desk: Desk, tmp_path: Path, heard: str) -> None:
     code = (
-        "import os, signal, sys; from pathlib import Path; from warehouse.store import Home; from pipelines.backup import back_up\n"
+        "import os, signal, sys; from pathlib import Path; from warehouse.store.store import Home; from pipelines.backup import back_up\n"
         "def say(text):\n    if text.startswith(sys.argv[3]): os.kill(os.getpid(), signal.SIGKILL)\n"
         "back_up(Home(Path(sys.argv[1])), Path(sys.argv[2]), say=say)"
     )

@@ -16,7 +16,7 @@ from warehouse.audit.explain import explain
 from warehouse.audit.reperform import reperform
 from warehouse.audit.verify import _values
 from warehouse.compute import compute
-from warehouse.store import Store
+from warehouse.store.store import Store
 
 CODES = ("MGT02-1", "MGT02-2", "ECO01-1", "ECB03-1", "SAF03-2", "SAF04-1", "SAF04-2", "SOC02-1", "HCS02-1")
 CATALOGUE = only(load_catalogue(), *CODES)

@@ -32,7 +32,7 @@ from pipelines.cli import app
 from pipelines.run import run_months
 from tests.intake_support import ASTANA, Desk, appeal, contract_text, text
 from warehouse.home import keys
-from warehouse.store import Home, writing
+from warehouse.store.store import Home, writing
 from warehouse.tables.contracts import load_tables
 
 MONTHS = ["2026-01"]

@@ -28,7 +28,7 @@ from pipelines.cli import app
 from tests.support import ALMATY, ASTANA, LATER, SEMEY, Extract, cell, changed, deliver, only
 from warehouse.assessment import assess
 from warehouse.compute import compute
-from warehouse.store import Home, Store, StoreError, writing
+from warehouse.store.store import Home, Store, StoreError, writing
 from warehouse.tables.contracts import load_tables
 
 AT = dt.datetime

@@ -28,7 +28,7 @@ from tests.support import (
     exact,
 )
 from warehouse.compute import Report, compute, evaluate
-from warehouse.store import Home, Store, StoreError, writing
+from warehouse.store.store import Home, Store, StoreError, writing
 
 CATALOGUE = load_catalogue()
 APPEALS = CATALOGUE.latest("MGT02-1")

@@ -24,7 +24,7 @@ from warehouse.audit.reperform import reperform
 from warehouse.audit.verify import _seals
 from warehouse.compute import compute
 from warehouse.load import as_of
-from warehouse.store import Home, Store, writing
+from warehouse.store.store import Home, Store, writing
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "corrections" / "COR-2026-001.yaml"
 HEADER = "appeal_id,registered_at,due_at,first_answer_at,closed_at,status,category,channel,is_emergency\n"

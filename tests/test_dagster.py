@@ -15,7 +15,7 @@ from pipelines.automation import inbox_sensor, monthly_schedule
 from pipelines.definitions import defs
 from pipelines.resources import Qala
 from tests.support import Extract, deliver
-from warehouse.store import locked, writing
+from warehouse.store.store import locked, writing
 from warehouse.tables.contracts import load_tables
 from warehouse.tables.rules import CRITERIA
 

@@ -13,7 +13,7 @@ from connectors.archive import Archive
 from connectors.inbox import collect
 from connectors.intake import sources_of
 from pipelines.cli import app
-from warehouse.store import Home
+from warehouse.store.store import Home
 from warehouse.tables.contracts import load_tables
 
 cli = CliRunner()

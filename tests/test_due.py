@@ -15,7 +15,7 @@ from warehouse.compute import compute
 from warehouse.due import Due, due, due_home
 from warehouse.load import register
 from warehouse.quality import close_incident
-from warehouse.store import BusyError, Home, Store, locked, writing
+from warehouse.store.store import BusyError, Home, Store, locked, writing
 
 AT = dt.datetime
 CODES = ("MGT02-1", "MGT02-2", "ECO01-1", "TRL02-2")  # months of appeals, a year of air, months of trips

@@ -24,7 +24,7 @@ from warehouse.home import keys
 from warehouse.isolation import worker
 from warehouse.periods import parse_period
 from warehouse.release import EXPORTS, publish
-from warehouse.store import Home, reading, territory, writing
+from warehouse.store.store import Home, reading, territory, writing
 from warehouse.tables.contracts import load_tables
 
 CITIES = ("710000000", "551010000")  # Astana, whose appeals come as system ikomek109, and Pavlodar

@@ -31,7 +31,7 @@ from warehouse.audit.evidence_readme import SHOW
 from warehouse.audit.rows import number
 from warehouse.compute import compute
 from warehouse.release import publish
-from warehouse.store import Home, Store, writing
+from warehouse.store.store import Home, Store, writing
 
 cli = CliRunner()
 FACTS = "sha256sum", "--check", "--quiet", "SHA256SUMS"
@@ -93,7 +93,7 @@ def test_the_ledgers_hashes_are_those_of_python(store: Store, tmp_path: Path) ->
     assert recompute(pack)["ledger_intact"] is True
     # and raw text in place of JSON, as no row of ours has it
     table = pq.read_table(pack / "ledger.parquet").to_pylist()
-    from warehouse.store import NOTHING, ledger_hash
+    from warehouse.store.store import NOTHING, ledger_hash
 
     previous, rows = NOTHING, []
     for seq, text in enumerate([n * 2 + "x" for n in NASTY], 1):

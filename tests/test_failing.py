@@ -15,7 +15,7 @@ from tests.support import ALMATY, ASTANA, LATER, Extract, cell, changed, deliver
 from tests.test_catalogues import write
 from warehouse.audit.reperform import reperform
 from warehouse.compute import compute, compute_home
-from warehouse.store import Home, Store, StoreError, writing
+from warehouse.store.store import Home, Store, StoreError, writing
 from warehouse.tables.contracts import load_tables
 
 AT = dt.datetime

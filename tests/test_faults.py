@@ -25,9 +25,9 @@ from connectors import receipts
 from connectors.archive import Archive
 from pipelines.trouble import told
 from tests import whole
-from warehouse import store
 from warehouse.home import scratch
-from warehouse.store import BusyError, Home, StoreError, writing
+from warehouse.store import store
+from warehouse.store.store import BusyError, Home, StoreError, writing
 
 ROOT = Path(__file__).parent.parent
 SIZES = (0.1, 0.3, 0.5, 1, 2, 4, 8, 16, 24, 32)  # MiB of room that is left
@@ -175,7 +175,7 @@ import os, signal, sys, threading
 from pathlib import Path
 from pipelines import resources
 from pipelines.run import prepare, run_months
-from warehouse.store import Home
+from warehouse.store.store import Home
 home = Home(Path(sys.argv[1]))
 def stop(text):
     if "fct_crash:" in text:
@@ -319,7 +319,7 @@ def test_a_publication_stopped_before_its_last_step_is_done_by_the_next(prepared
     for path in left:
         path.write_text("{}")
         path.chmod(0o444)
-    code, said = as_user("import sys; from pathlib import Path; from warehouse.store import Home; from warehouse.release import publish; "
+    code, said = as_user("import sys; from pathlib import Path; from warehouse.store.store import Home; from warehouse.release import publish; "
                          "publish(Home(Path(sys.argv[1])), lambda _: [])", str(home.root))  # fmt: skip
     assert code == 0, said
     assert not [path for path in left if path.exists()]

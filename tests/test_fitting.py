@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from tests.support import Extract, deliver
-from warehouse import store as module
-from warehouse.store import Home, StoreError, shipped_fingerprint, writing
+from warehouse.store import store as module
+from warehouse.store.store import Home, StoreError, shipped_fingerprint, writing
 from warehouse.tables.assertions import Asserts, Cut
 from warehouse.tables.contracts import Column, Table, load_tables
 

@@ -19,7 +19,7 @@ from kpi_definitions.documents import read
 from tests.support import ASTANA, Extract, cell, compute_one, deliver, empty, exact, only
 from warehouse.compute import evaluate
 from warehouse.periods import parse_period
-from warehouse.store import Store
+from warehouse.store.store import Store
 
 GOLDEN = Path(__file__).parent / "golden"
 CATALOGUE = load_catalogue()

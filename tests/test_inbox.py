@@ -16,7 +16,7 @@ from filelock import FileLock
 from connectors import inbox as inbox_module
 from connectors.archive import Archive, Receipt
 from connectors.inbox import BusyError, Drop, collect
-from warehouse.store import Home
+from warehouse.store.store import Home
 from warehouse.tables.contracts import load_tables
 
 GOOD = {"file": "a.csv", "table": "fct_appeal", "settlement": "710000000", "period": "2026-01"}

@@ -35,12 +35,12 @@ from warehouse.audit.differences import Difference, Kind
 from warehouse.audit.verify import verify
 from warehouse.home import keys
 from warehouse.home.copies import file_sha256
-from warehouse.recovery import enter_notes, log_of
 from warehouse.release import EXPORTS, MANIFEST, STATEMENT, export, lineage_gaps, publish
-from warehouse.seal import SEAL_COLUMNS, SEALED, all_sealed, digests, hash_of_seals, recomputed
-from warehouse.store import NOTHING, Home, Store, StoreError, ledger_hash, locked, looking, reading, writing
+from warehouse.store.seals import SEAL_COLUMNS, SEALED, all_sealed, digests, hash_of_seals, recomputed
+from warehouse.store.store import NOTHING, Home, Store, StoreError, ledger_hash, locked, looking, reading, writing
+from warehouse.store.upgrade_steps import LATEST
+from warehouse.store.write_ahead_log import enter_notes, log_of
 from warehouse.tables.views import VIEWS
-from warehouse.upgrade_steps import LATEST
 
 ROOT = Path(__file__).parent.parent
 
@@ -505,7 +505,7 @@ def killed_in_a_run(home: Home) -> None:
     code = """
 import os, sys
 from pathlib import Path
-from warehouse.store import Home, writing
+from warehouse.store.store import Home, writing
 with writing(Home(Path(sys.argv[1]))) as store:
     with store.transaction():
         store.record([("test", "before the kill", {})])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from warehouse.home import keys
-from warehouse.store import Home
+from warehouse.store.store import Home
 
 
 @pytest.fixture(autouse=True)

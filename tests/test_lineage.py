@@ -35,7 +35,7 @@ from warehouse.audit import openlineage
 from warehouse.audit.openlineage import events
 from warehouse.compute import compute
 from warehouse.release import publish
-from warehouse.store import Home, Store, reading, writing
+from warehouse.store.store import Home, Store, reading, writing
 
 RUN = "0b2f4a52-5a43-4b7e-9f0c-6a8f0a1c2d3e"
 # a share, a quantile, a mean; events, events in a register, a stock, a figure looked up by date; one table and two

@@ -18,7 +18,7 @@ from tests.support import Receipt
 from warehouse.load import Delivery, Outcome, Store, as_of, decided, load, received, register, same_bytes
 from warehouse.periods import parse_period
 from warehouse.replace import turns_of
-from warehouse.seal import of_table, recomputed
+from warehouse.store.seals import of_table, recomputed
 
 Key = tuple[Any, ...]  # kato, business key[, snapshot date]
 Row = tuple[str, str, int]  # kato, business key, value

@@ -29,7 +29,7 @@ from warehouse.isolation import worker as apart
 from warehouse.isolation.sandbox import LockError, harden, only_reads
 from warehouse.load import as_of
 from warehouse.release import publish
-from warehouse.store import Home, Store, StoreError, reading, writing
+from warehouse.store.store import Home, Store, StoreError, reading, writing
 from warehouse.tables.contracts import SHOWCASE, load_tables, parse_table
 
 ROOT = Path(__file__).parent.parent
@@ -482,7 +482,7 @@ def test_the_worker_is_kept_and_ends_with_us() -> None:
 def test_the_worker_dies_with_its_parent_in_the_middle_of_a_statement(home: Home) -> None:
     before = contents(home)
     script = (
-        "import sys; from pathlib import Path; from warehouse import apart; from warehouse.store import Home; "
+        "import sys; from pathlib import Path; from warehouse import apart; from warehouse.store.store import Home; "
         "print(apart.call('os:getpid'), flush=True); "
         f"apart.call({SLEEPY!r}, Home(Path(sys.argv[1])), {ENDLESS!r})"
     )

@@ -46,7 +46,7 @@ from tests.support import changed, only
 from warehouse import moments
 from warehouse.periods import parse_period
 from warehouse.release import publish
-from warehouse.store import Home, writing
+from warehouse.store.store import Home, writing
 from warehouse.tables.contracts import load_tables
 
 CRASH, REGISTER = "fct_crash", "dim_information_system"

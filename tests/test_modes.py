@@ -15,7 +15,7 @@ from connectors.archive import Archive
 from connectors.inbox import collect
 from tests.intake_support import ASTANA, appeals
 from warehouse.home import file_modes, keys
-from warehouse.store import Home, writing
+from warehouse.store.store import Home, writing
 from warehouse.tables.contracts import load_tables
 
 ROOT = Path(__file__).parent.parent

@@ -28,7 +28,7 @@ from connectors.archive import Archive
 from tests import whole
 from warehouse import moments
 from warehouse.isolation import worker as apart
-from warehouse.store import Home, writing
+from warehouse.store.store import Home, writing
 
 ROOT = Path(__file__).parent.parent
 Said = dict[str, Counter[tuple[Any, ...]]]

@@ -24,7 +24,7 @@ from connectors.original import Original, originals
 from connectors.readers import StructureError
 from connectors.source_contract import SourceContract, standard
 from tests.intake_support import APPEAL_COLUMNS, Bench, appeal, appeals, query, text
-from warehouse.store import Home, writing
+from warehouse.store.store import Home, writing
 
 HEADER = ",".join(APPEAL_COLUMNS)
 TAIL = "2026-01-05 10:00:00,2026-01-20 10:00:00,,2026-01-07 18:00:00,CLOSED"

@@ -19,7 +19,7 @@ from tests.support import ALMATY, ASTANA, LATER, Extract, cell, compute_one, del
 from warehouse.compute import compute, evaluate
 from warehouse.load import as_of
 from warehouse.periods import Period, add_months, closing_in, parse_period
-from warehouse.store import Home, Store, writing
+from warehouse.store.store import Home, Store, writing
 
 CATALOGUE = only(load_catalogue(), "MGT02-1", "MGT02-2", "TRL02-2", "ECO01-1")
 APPEALS, MEDIAN, TRIPS, AIR = (CATALOGUE.latest(code) for code in ("MGT02-1", "MGT02-2", "TRL02-2", "ECO01-1"))

@@ -28,7 +28,7 @@ from warehouse.compute import Report, compute
 from warehouse.home.account import account
 from warehouse.load import Finding
 from warehouse.quality import close_incident
-from warehouse.store import Store, StoreError, settlements
+from warehouse.store.store import Store, StoreError, settlements
 from warehouse.tables.contracts import SHOWCASE, Table, load_tables, parse_table, reference_faults
 from warehouse.tables.rules import CRITERIA, Rule
 

@@ -13,7 +13,7 @@ from connectors.source_contract import load_sources
 from kpi_definitions.catalogue import load as load_catalogue
 from warehouse.compute import compute, evaluate
 from warehouse.periods import parse_period
-from warehouse.store import Home, writing
+from warehouse.store.store import Home, writing
 from warehouse.tables.contracts import load_tables, schema_faults
 
 EXAMPLES = Path(__file__).parent.parent / "examples"

@@ -28,14 +28,14 @@ from tests.support import LATER, only
 from warehouse.assessment import assess
 from warehouse.audit.verify import recorded, verify
 from warehouse.compute import compute
-from warehouse.content import Content, content
 from warehouse.due import due_home
-from warehouse.former import anchored_before, kept_heads, rebuilt_entry
 from warehouse.home.account import account, shown
 from warehouse.load import Store
 from warehouse.quality import close_incident
 from warehouse.release import publish
-from warehouse.store import StoreError, reading, writing
+from warehouse.store.content import Content, content
+from warehouse.store.former_ledger import anchored_before, kept_heads, rebuilt_entry
+from warehouse.store.store import StoreError, reading, writing
 
 CATALOGUE = load()
 KPIS = only(CATALOGUE, "MGT02-1", "MGT02-2").codes
@@ -345,7 +345,7 @@ def test_made_anew_twice_it_still_knows_its_release(desk: Desk) -> None:
 def test_killed_in_the_middle_it_leaves_the_old_one_and_begins_anew(desk: Desk) -> None:
     before = desk.home.warehouse.read_bytes()
     code = (
-        "import os, signal, sys; from pathlib import Path; from warehouse.store import Home; from pipelines import rebuild as m\n"
+        "import os, signal, sys; from pathlib import Path; from warehouse.store.store import Home; from pipelines import rebuild as m\n"
         "seen = []\n"
         "def say(text):\n    seen.append(text)\n    if len(seen) == 5: os.kill(os.getpid(), signal.SIGKILL)\n"
         "m.rebuild(Home(Path(sys.argv[1])), say=say)"

@@ -12,7 +12,7 @@ from kpi_definitions.catalogue import load as load_catalogue
 from kpi_definitions.documents import read
 from tests.support import ALMATY, ASTANA, LATER, SEMEY, Extract, cell, compute_one, deliver, exact, only
 from warehouse.compute import Report, compute
-from warehouse.store import Home, Store, settlements, writing
+from warehouse.store.store import Home, Store, settlements, writing
 from warehouse.tables.contracts import SHOWCASE, parse_table
 
 pytestmark = pytest.mark.usefixtures("made_again")

@@ -18,7 +18,7 @@ from warehouse.audit.explain import UnknownError, explain
 from warehouse.audit.reperform import Result, reperform
 from warehouse.compute import compute
 from warehouse.home.account import account
-from warehouse.store import Home, Store, ledger_head, opened, writing
+from warehouse.store.store import Home, Store, ledger_head, opened, writing
 
 CODES = ("MGT02-1", "SAF02-2", "HCS03-1", "SAF04-1")  # a share, and others by their own kinds and tables
 CATALOGUE = only(load_catalogue(), *CODES)

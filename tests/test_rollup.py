@@ -34,7 +34,7 @@ from tests.support import (
 from warehouse.audit.explain import UnknownError, explain, find_area
 from warehouse.compute import Report, compute, evaluate
 from warehouse.periods import parse_period
-from warehouse.store import Store
+from warehouse.store.store import Store
 
 pytestmark = pytest.mark.usefixtures("made_again")
 CATALOGUE = only(load_catalogue(), "MGT01-1", "MGT02-1", "MGT02-2", "SAF04-1", "ECO01-1", "INF03-2")

@@ -25,7 +25,7 @@ from warehouse.audit.explain import UnknownError
 from warehouse.audit.rows import FLAGS, Number, behind, counts, fetch, number
 from warehouse.compute import compute
 from warehouse.release import publish
-from warehouse.store import Home, Store, writing
+from warehouse.store.store import Home, Store, writing
 
 cli = CliRunner()
 

@@ -25,7 +25,7 @@ from warehouse.audit.explain import UnknownError
 from warehouse.audit.standing import is_standing, standing
 from warehouse.compute import compute
 from warehouse.release import publish
-from warehouse.store import Home, Store, reading, writing
+from warehouse.store.store import Home, Store, reading, writing
 
 cli = CliRunner()
 CODES = ("MGT01-2", "MGT02-1", "MGT02-2", "ECO01-1", "TRL02-2", "SAF04-1")  # the last has no scale

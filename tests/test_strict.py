@@ -15,7 +15,7 @@ from kpi_definitions.model import Kpi
 from kpi_definitions.strict import breaches
 from pipelines.check import all_faults
 from tests.test_catalogues import write
-from warehouse.store import Home
+from warehouse.store.store import Home
 from warehouse.tables.contracts import load_tables
 
 CATALOGUE, TABLES = load_catalogue(), load_tables()

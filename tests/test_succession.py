@@ -18,8 +18,8 @@ from pipelines.cli import app
 from tests.support import LATER, Extract, compute_one, deliver, only
 from warehouse.due import due_home
 from warehouse.release import publish
-from warehouse.store import Home, StoreError, writing
-from warehouse.succession import released_head, set_aside
+from warehouse.store.store import Home, StoreError, writing
+from warehouse.store.succession import released_head, set_aside
 
 CATALOGUE = only(load(), "MGT02-1")
 ROW = {"appeal_id": "1", "due_at": dt.datetime(2025, 1, 9), "closed_at": dt.datetime(2025, 1, 9)}  # noqa: DTZ001

@@ -20,7 +20,7 @@ from connectors.archive import Archive
 from pipelines.cli import app
 from pipelines.trouble import told
 from tests import whole
-from warehouse.store import Home, StoreError
+from warehouse.store.store import Home, StoreError
 
 NAMES = list(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
 ELSEWHERE = {

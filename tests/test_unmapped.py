@@ -16,7 +16,7 @@ from pipelines.feeds import feeds
 from tests.support import ALMATY, ASTANA, LATER, Extract, compute_one, deliver, only
 from warehouse import load as door
 from warehouse.compute import compute
-from warehouse.store import Home, Store
+from warehouse.store.store import Home, Store
 from warehouse.tables.contracts import load_tables
 
 CATALOGUE = only(load_catalogue(), "MGT02-1", "MGT02-2", "INF03-1", "INF03-2")

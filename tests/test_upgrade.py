@@ -22,16 +22,16 @@ from kpi_definitions.catalogue import load
 from pipelines.cli import app
 from tests.intake_support import query
 from tests.support import LATER, only
-from warehouse import fitting, upgrade_steps
 from warehouse.assessment import assess
 from warehouse.audit.verify import verify
 from warehouse.compute import compute
-from warehouse.content import content
 from warehouse.release import publish
-from warehouse.seal import SEALED, of_table, seal
-from warehouse.store import Home, StoreError, locked, looking, opened, writing
+from warehouse.store import fitting, upgrade_steps
+from warehouse.store.content import content
+from warehouse.store.seals import SEALED, of_table, seal
+from warehouse.store.store import Home, StoreError, locked, looking, opened, writing
+from warehouse.store.upgrade import due, upgrade
 from warehouse.tables.contracts import load_tables
-from warehouse.upgrade import due, upgrade
 
 FIRST = Path(__file__).parent / "schemas" / "1.zip"
 CATALOGUE = only(load(), "MGT02-1", "MGT02-2")
@@ -202,7 +202,7 @@ def test_stopped_between_two_steps_it_goes_on_with_the_next(
 def test_a_step_that_fails_leaves_nothing_behind(old: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     said = content(duckdb.connect(str(old.warehouse)))
     broken = replace(upgrade_steps.STEPS[1], before=("SELECT error('disk')",))
-    monkeypatch.setattr("warehouse.upgrade.STEPS", (broken,))
+    monkeypatch.setattr("warehouse.store.upgrade.STEPS", (broken,))
     with pytest.raises(
         StoreError, match=r"the upgrade stopped \(InvalidInputException: .*disk.*begin again: qala upgrade"
     ):

@@ -34,7 +34,7 @@ from warehouse.home import keys
 from warehouse.home.account import account, shown
 from warehouse.home.keys import Key, MissingKeyError
 from warehouse.release import publish
-from warehouse.store import Home, writing
+from warehouse.store.store import Home, writing
 from warehouse.tables.contracts import load_tables
 
 ROOT = Path(__file__).parent.parent

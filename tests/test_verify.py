@@ -17,8 +17,8 @@ from tests.released import ROWS, build, edit
 from warehouse.audit.verify import recorded
 from warehouse.home.copies import file_sha256
 from warehouse.release import MANIFEST, publish
-from warehouse.seal import CATALOGUE, REGISTRIES, all_sealed
-from warehouse.store import Home, Store, StoreError, ledger_head
+from warehouse.store.seals import CATALOGUE, REGISTRIES, all_sealed
+from warehouse.store.store import Home, Store, StoreError, ledger_head
 from warehouse.tables.contracts import load_tables
 
 cli = CliRunner()
@@ -147,7 +147,7 @@ def test_tampering_is_named(home: Home, what: str) -> None:
 
 def test_a_ledger_rewritten_from_end_to_end_is_found_by_a_head_kept_elsewhere(home: Home) -> None:
     """Who has the whole home may rewrite ledger, manifest and all: only a head kept elsewhere gives that away."""
-    from warehouse.store import NOTHING, ledger_hash
+    from warehouse.store.store import NOTHING, ledger_hash
 
     head = anchored(home)
     home.released_file.chmod(0o644)

@@ -22,7 +22,7 @@ from tests.support import only
 from tests.test_corrections import ASTANA, EXAMPLE, HEADER, ROWS
 from warehouse.assessment import assess
 from warehouse.compute import compute
-from warehouse.store import Home, StoreError, writing
+from warehouse.store.store import Home, StoreError, writing
 
 CODES = ("MGT02-1", "MGT02-2")
 MONTHS = ["2025-01", "2025-02"]

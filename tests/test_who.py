@@ -20,8 +20,8 @@ from pipelines.cli import app
 from tests.intake_support import ASTANA, Desk, appeals, query
 from warehouse.assessment import assess
 from warehouse.home import account
-from warehouse.store import Home, Store, writing
-from warehouse.succession import enter_start
+from warehouse.store.store import Home, Store, writing
+from warehouse.store.succession import enter_start
 
 
 @pytest.fixture

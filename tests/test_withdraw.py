@@ -15,7 +15,7 @@ from warehouse.audit.verify import recorded
 from warehouse.home.account import account, shown
 from warehouse.load import Store
 from warehouse.release import publish
-from warehouse.store import locked, reading
+from warehouse.store.store import locked, reading
 
 WHO = ("A. Person", "sent for the wrong city")
 

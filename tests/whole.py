@@ -29,7 +29,7 @@ from warehouse.compute import compute
 from warehouse.due import due_home
 from warehouse.periods import parse_period
 from warehouse.release import publish
-from warehouse.store import Home, writing
+from warehouse.store.store import Home, writing
 from warehouse.tables.contracts import load_tables
 
 TABLES = ("dim_population", "fct_crash")

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from warehouse.home.keys import Key
-from warehouse.store import Home, StoreError
-from warehouse.succession import released_head
+from warehouse.store.store import Home, StoreError
+from warehouse.store.succession import released_head
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey

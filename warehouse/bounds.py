@@ -18,7 +18,7 @@ from warehouse.isolation.sandbox import only_reads
 from warehouse.load import as_of
 from warehouse.lost import ask_for, find
 from warehouse.sql import literal
-from warehouse.store import Store
+from warehouse.store.store import Store
 from warehouse.tables.contracts import Table
 
 # how wide the bounds of `raw` may be, from what `spec` says of the KPI

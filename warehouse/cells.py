@@ -15,7 +15,7 @@ from kpi_definitions.compiler import GRAIN_UNIT, Compiled, Scan
 from warehouse.lost import moved
 from warehouse.periods import closing_in
 from warehouse.sql import literal
-from warehouse.store import Store
+from warehouse.store.store import Store
 
 TARGETS = "fct_kpi_target"  # item 11: whether the bounds of a value lie on both sides of one
 REGISTER = "dim_information_system"  # items 12 and 13: which systems exist, and since when they are integrated

@@ -24,10 +24,10 @@ from warehouse.lost import standing
 from warehouse.moments import at
 from warehouse.periods import closing_in
 from warehouse.rollup import roll_up
-from warehouse.seal import SEALED, seal
 from warehouse.sound import refuse_faulty
 from warehouse.sql import literal, quoted
-from warehouse.store import Home, Store, register_catalogue, shipped_fingerprint, writing
+from warehouse.store.seals import SEALED, seal
+from warehouse.store.store import Home, Store, register_catalogue, shipped_fingerprint, writing
 from warehouse.tables.contracts import load_tables
 from warehouse.tables.usual import JUMP
 

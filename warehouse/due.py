@@ -18,9 +18,9 @@ from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.compiler import columns_of, fingerprint
 from warehouse.cells import REGISTER
 from warehouse.periods import month_id
-from warehouse.store import Home, Store, StoreError, looking
-from warehouse.succession import refuse_lost, released_here
-from warehouse.upgrade import refuse_due
+from warehouse.store.store import Home, Store, StoreError, looking
+from warehouse.store.succession import refuse_lost, released_here
+from warehouse.store.upgrade import refuse_due
 
 _ALMATY = dt.timezone(dt.timedelta(hours=5))
 

@@ -19,9 +19,19 @@ from warehouse.moments import at
 from warehouse.periods import parse_period
 from warehouse.quality import FAILS, journal
 from warehouse.replace import load_turn, turns_of
-from warehouse.seal import SEALED, of_table, seal
 from warehouse.sql import literal, quoted
-from warehouse.store import FIRST_YEAR, LAST_YEAR, Home, Store, StoreError, settlements, territory, time_zones, writing
+from warehouse.store.seals import SEALED, of_table, seal
+from warehouse.store.store import (
+    FIRST_YEAR,
+    LAST_YEAR,
+    Home,
+    Store,
+    StoreError,
+    settlements,
+    territory,
+    time_zones,
+    writing,
+)
 from warehouse.tables.assertions import Cut, overlap
 from warehouse.tables.contracts import Table
 

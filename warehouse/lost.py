@@ -14,7 +14,7 @@ from kpi_definitions.model import Kind
 from warehouse.isolation.sandbox import only_reads
 from warehouse.load import as_of
 from warehouse.sql import literal
-from warehouse.store import Store
+from warehouse.store.store import Store
 from warehouse.tables.assertions import covers
 from warehouse.tables.rules import DAYS, DUPLICATE
 

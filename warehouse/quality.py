@@ -11,8 +11,8 @@ import datetime as dt
 from collections.abc import Iterable
 
 from warehouse.home.account import ACCOUNT, account
-from warehouse.seal import SEALED, seal
-from warehouse.store import Store, StoreError
+from warehouse.store.seals import SEALED, seal
+from warehouse.store.store import Store, StoreError
 from warehouse.tables.assertions import covers
 
 TOLERANCE = 1.0  # per cent of a delivery's rows; our proposal

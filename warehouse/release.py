@@ -15,12 +15,13 @@ from pathlib import Path
 
 import duckdb
 
-from warehouse import anchors, recovery
+from warehouse import anchors
 from warehouse.home import keys
 from warehouse.home.copies import copied, file_sha256
 from warehouse.moments import at
 from warehouse.sql import literal
-from warehouse.store import (
+from warehouse.store import write_ahead_log
+from warehouse.store.store import (
     Home,
     Store,
     StoreError,
@@ -28,7 +29,7 @@ from warehouse.store import (
     locked,
     opened,
 )
-from warehouse.succession import MANIFEST
+from warehouse.store.succession import MANIFEST
 from warehouse.tables.views import VIEWS, falsified
 
 STATEMENT = "release.intoto.json"  # the signed manifest, where there is a signing key
@@ -69,7 +70,7 @@ def publish(home: Home, missing: Callable[[Iterable[str]], Sequence[str]], run_i
     folder.mkdir(parents=True, exist_ok=True)
     key = keys.current(home, "signing")
     with locked(home):
-        recovery.refuse_log(home.released_file)
+        write_ahead_log.refuse_log(home.released_file)
         with opened(home, run_id) as store:
             _refuse_foreign(store)
             row = store.con.execute(
@@ -103,7 +104,7 @@ def publish(home: Home, missing: Callable[[Iterable[str]], Sequence[str]], run_i
                 "exports": dict(hashes),
             }
             with store.transaction():
-                recovery.enter_notes(store)
+                write_ahead_log.enter_notes(store)
                 (seq,) = store.record([("released", "release", entry)])
                 at("release.committing")
             at("release.committed")
@@ -111,7 +112,7 @@ def publish(home: Home, missing: Callable[[Iterable[str]], Sequence[str]], run_i
             when = store.con.execute("SELECT recorded_at FROM audit.ledger WHERE seq = ?", [seq]).fetchall()[0][0]
             store.con.execute("CHECKPOINT")
             at("release.checkpointed")
-            recovery.forget_notes(home)
+            write_ahead_log.forget_notes(home)
         whole = _fresh(folder, home.released_file.name)
         copied(home.warehouse, whole)
         hashes[home.released_file.name] = _settled(whole)

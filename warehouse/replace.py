@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from warehouse.seal import seals_of_rows
 from warehouse.sql import literal, quoted
+from warehouse.store.seals import seals_of_rows
 from warehouse.tables.assertions import overlap, same_slice, takes
 from warehouse.tables.contracts import Table
 

@@ -15,7 +15,7 @@ from warehouse import bounds, suppression
 from warehouse.isolation.sandbox import only_reads
 from warehouse.load import as_of
 from warehouse.sql import literal
-from warehouse.store import Store
+from warehouse.store.store import Store
 
 SAME = (
     "value",

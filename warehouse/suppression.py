@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from warehouse.store import Store
+from warehouse.store.store import Store
 
 REASON = "a suppressed cell in it could be worked out from it and other sums"
 _ORDER = ("country", "group", "region", "settlement")

@@ -14,7 +14,7 @@ from warehouse.isolation.sandbox import only_reads
 from warehouse.load import as_of
 from warehouse.lost import ask_for
 from warehouse.sql import literal
-from warehouse.store import Store
+from warehouse.store.store import Store
 
 
 def find(store: Store, compiled: Sequence[Compiled], seq: int | None) -> None:

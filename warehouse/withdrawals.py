@@ -9,8 +9,8 @@ from typing import Any
 from warehouse.home.account import ACCOUNT, shown
 from warehouse.load import Receipt
 from warehouse.moments import at
-from warehouse.seal import SEALED, seal
-from warehouse.store import Store
+from warehouse.store.seals import SEALED, seal
+from warehouse.store.store import Store
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from pipelines.cli.common import (
     out,
     print_json,
 )
-from warehouse.store import StoreError
+from warehouse.store.store import StoreError
 
 
 @app.command()
@@ -46,7 +46,7 @@ def explain(
     from warehouse.audit.explain import UnknownError
     from warehouse.audit.explain import explain as ask
     from warehouse.audit.standing import is_standing, standing
-    from warehouse.store import reading
+    from warehouse.store.store import reading
 
     code, shown = kpi.upper(), show.explanation
     try:
@@ -200,7 +200,7 @@ def incidents(
     from pipelines import show
     from warehouse.home.account import named
     from warehouse.quality import close_incident
-    from warehouse.store import reading, writing
+    from warehouse.store.store import reading, writing
 
     place = home_of(home)
     try:

@@ -20,7 +20,7 @@ from pipelines.cli.common import (
     out,
     print_json,
 )
-from warehouse.store import Home, Store, StoreError
+from warehouse.store.store import Home, Store, StoreError
 
 if TYPE_CHECKING:
     from connectors.archive import Archive
@@ -57,7 +57,7 @@ def rows(
     from warehouse.audit.rows import behind, counts, fetch, number
     from warehouse.release import FORMATS
     from warehouse.sql import literal
-    from warehouse.store import reading
+    from warehouse.store.store import reading
 
     if to is not None and (to.suffix not in FORMATS or not to.parent.is_dir()):
         raise fail(f"{to}: name a file in a folder that exists, ending in .csv or .parquet")
@@ -133,7 +133,7 @@ def evidence(
     from warehouse.audit.explain import UnknownError
     from warehouse.audit.rows import Number, number
     from warehouse.audit.standing import is_standing, standing
-    from warehouse.store import reading
+    from warehouse.store.store import reading
 
     place, code = home_of(home), kpi.upper()
     one: Number | Sum | dict[str, Any]

@@ -11,7 +11,7 @@ from kpi_definitions.documents import DocumentError
 from pipelines.cli.common import HomeOption, JsonOption, app, err, fail, home_of, out, print_json
 from warehouse.home.keys import PURPOSES, Key, Purpose
 from warehouse.signing import public_pem
-from warehouse.store import Home, StoreError
+from warehouse.store.store import Home, StoreError
 
 commands = typer.Typer(help="Keys of pseudonyms, of archived personal data, and of signatures (docs/keys.md).")
 app.add_typer(commands, name="keys")
@@ -76,7 +76,7 @@ def keys(context: typer.Context, as_json: JsonOption = False, home: HomeOption =
 def new(purpose: PurposeArgument, home: HomeOption = None) -> None:
     """Make a key, in force from now on; former ones stay for what was made with them."""
     from warehouse.home import keys as known
-    from warehouse.store import locked, opened
+    from warehouse.store.store import locked, opened
 
     chosen, place = _purpose(purpose), home_of(home)
     if os.environ.get(known.variable(chosen)):
@@ -104,7 +104,7 @@ def rotate(purpose: PurposeArgument, home: HomeOption = None) -> None:
     from connectors.rotation import rotate as encrypt
     from warehouse.home.account import ACCOUNT, account
     from warehouse.home.keys import enter, needed
-    from warehouse.store import writing
+    from warehouse.store.store import writing
     from warehouse.tables.contracts import load_tables
 
     if _purpose(purpose) != "archive":

@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from pipelines.cli.common import HomeOption, JsonOption, app, fail, home_of, out, print_json
-from warehouse.store import StoreError
+from warehouse.store.store import StoreError
 
 
 @app.command()
@@ -21,8 +21,8 @@ def content(
     """A hash of what the warehouse says (rows, values, assessments), whatever the way it came to say it; by table with --json."""
     from dataclasses import asdict
 
-    from warehouse.content import content as ask
-    from warehouse.store import looking, reading
+    from warehouse.store.content import content as ask
+    from warehouse.store.store import looking, reading
 
     place = home_of(home)
     try:
@@ -51,9 +51,9 @@ def upgrade(
     home: HomeOption = None,
 ) -> None:
     """Bring a warehouse that an older version of qala made up to this one, step by step; a copy of it is kept."""
-    from warehouse.store import looking
-    from warehouse.upgrade import due
-    from warehouse.upgrade import upgrade as bring_up
+    from warehouse.store.store import looking
+    from warehouse.store.upgrade import due
+    from warehouse.store.upgrade import upgrade as bring_up
 
     place = home_of(home)
     try:

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from kpi_definitions.documents import DocumentError
 from pipelines.cli.common import HomeOption, JsonOption, app, err, fail, home_of, out, print_json
-from warehouse.store import Home, StoreError
+from warehouse.store.store import Home, StoreError
 
 LOOPBACK = "127.0.0.1"
 
@@ -98,7 +98,7 @@ def _take_back(place: Home, receipt_id: str, by: str, reason: str) -> None:
     from connectors.archive import Archive, ArchiveError
     from connectors.safe_names import safe_name
     from warehouse.home.account import named
-    from warehouse.store import locked
+    from warehouse.store.store import locked
 
     try:
         with locked(place, seconds=2):
@@ -139,10 +139,10 @@ def run(
     from connectors.intake import sources_of
     from kpi_definitions.catalogue import load
     from pipelines.todo import todo
-    from warehouse import succession
     from warehouse.due import running_month
     from warehouse.periods import parse_period
     from warehouse.sound import refuse_faulty
+    from warehouse.store import succession
     from warehouse.tables.contracts import load_tables
 
     place = home_of(home)
@@ -202,7 +202,7 @@ def reread(
     from connectors.reread import request
     from warehouse.due import running_month
     from warehouse.periods import add_months, month_id, parse_period
-    from warehouse.store import writing
+    from warehouse.store.store import writing
     from warehouse.tables.contracts import load_tables
 
     place = home_of(home)
@@ -257,7 +257,7 @@ def status(as_json: JsonOption = False, home: HomeOption = None) -> None:
     from connectors.archive import Archive
     from pipelines import show
     from warehouse.audit.explain import status as ask
-    from warehouse.store import reading
+    from warehouse.store.store import reading
 
     place = home_of(home)
     waiting = len(Archive(place.archive).pending())
@@ -313,7 +313,7 @@ def _say_due(still: dict[str, list[str] | None], told: str) -> None:
 @app.command()
 def settlements() -> None:
     """The settlements of item 7 with their KATO codes."""
-    from warehouse.store import settlements as ask
+    from warehouse.store.store import settlements as ask
 
     for kato, name in ask().items():
         out.print(f"{kato}  {name}", highlight=False)

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from warehouse.anchors import Anchor
-from warehouse.store import Home, Store, reading
+from warehouse.store.store import Home, Store, reading
 
 # what is told of the ledger rows after {first}, up to {last}: title → SELECT of (what, in words)
 _TOLD = {

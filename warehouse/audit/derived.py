@@ -18,7 +18,7 @@ from warehouse.audit.differences import Difference, Kind, first_of_each
 from warehouse.home.copies import file_sha256
 from warehouse.release import EXPORTS, export
 from warehouse.sql import literal
-from warehouse.store import Store
+from warehouse.store.store import Store
 from warehouse.tables import system_tables
 from warehouse.tables.contracts import Table, load_tables
 from warehouse.tables.views import all_views, make, make_own

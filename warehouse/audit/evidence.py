@@ -28,7 +28,7 @@ from warehouse.compute import VALUE
 from warehouse.home.copies import file_sha256
 from warehouse.release import FORMATS
 from warehouse.sql import literal
-from warehouse.store import Store, ledger_head
+from warehouse.store.store import Store, ledger_head
 
 SUMS = "SHA256SUMS"
 PUBLISHED = ("A", "P", "U")  # states with a value

@@ -20,7 +20,7 @@ from warehouse.compute import VALUE
 from warehouse.load import as_of
 from warehouse.rollup import held
 from warehouse.sql import literal
-from warehouse.store import Store
+from warehouse.store.store import Store
 from warehouse.tables.views import YEAR_VALUES
 
 _COUNT = "obs_status IN ('A', 'P', 'U', 'B', 'Q')"  # cells that a sum takes in

@@ -18,7 +18,7 @@ from warehouse.load import as_of
 from warehouse.periods import Period, parse_period
 from warehouse.rollup import held, over_time
 from warehouse.sql import literal
-from warehouse.store import Store
+from warehouse.store.store import Store
 
 
 class UnknownError(LookupError):

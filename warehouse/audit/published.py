@@ -16,8 +16,8 @@ from warehouse.anchors import Anchor
 from warehouse.audit.differences import Difference, Kind
 from warehouse.home.copies import file_sha256
 from warehouse.release import EXPORTS, STATEMENT
-from warehouse.store import Home, Store, StoreError
-from warehouse.succession import MANIFEST
+from warehouse.store.store import Home, Store, StoreError
+from warehouse.store.succession import MANIFEST
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey

@@ -22,7 +22,7 @@ from warehouse.compute import VALUE, VALUE_COLUMNS, Specified, specify, work_out
 from warehouse.home.account import account, shown
 from warehouse.rollup import SAME, held, lay_out, sum_up
 from warehouse.sql import literal
-from warehouse.store import Home, Store, ledger_head, reading
+from warehouse.store.store import Home, Store, ledger_head, reading
 from warehouse.tables.views import YEAR_VALUES
 
 _ASSESSMENT_KEYS = {

@@ -17,7 +17,7 @@ from warehouse.audit.explain import UnknownError, explain
 from warehouse.compute import window
 from warehouse.load import as_of
 from warehouse.periods import Period, parse_period
-from warehouse.store import Store
+from warehouse.store.store import Store
 
 FLAGS = ("in_numerator", "in_denominator", "in_sample")
 PLACE = ("delivery_id", "row_no")  # which record of which delivered file a row comes from

@@ -10,7 +10,7 @@ What it establishes is numbered (ESTABLISHED in differences.py, and in the outpu
 6. schema, views and comments are what the code makes, and nothing else is there (derived.py);
 7. exports are what the tables give by the code's views;
 8. deliveries are what was entered;
-9. every row is sealed: each transaction seals the rows it wrote (warehouse/seal.py), and the seals stand in the ledger;
+9. every row is sealed: each transaction seals the rows it wrote (warehouse/store/seals.py), and the seals stand in the ledger;
 10. definitions, registries and settings are what was entered;
 11. values follow from their parts and can be walked back to deliveries;
 12. archive and receipts are what the ledger knows (connectors/accounted.py, asked by the command line);
@@ -34,12 +34,20 @@ from warehouse.anchors import Anchor
 from warehouse.audit import derived, published
 from warehouse.audit.differences import ESTABLISHED, SHOWN, Difference, Kind, Verified
 from warehouse.compute import VALUE
-from warehouse.former import anchored_before, rebuilt_entry
 from warehouse.home.copies import file_sha256
 from warehouse.release import lineage_gaps
-from warehouse.seal import CATALOGUE, REGISTRIES, SEAL_COLUMNS, all_sealed, hash_of_seals, of_registry, recomputed
-from warehouse.store import NOTHING, BusyError, Home, Store, StoreError, ledger_hash, ledger_head, looking
-from warehouse.succession import MANIFEST
+from warehouse.store.former_ledger import anchored_before, rebuilt_entry
+from warehouse.store.seals import (
+    CATALOGUE,
+    REGISTRIES,
+    SEAL_COLUMNS,
+    all_sealed,
+    hash_of_seals,
+    of_registry,
+    recomputed,
+)
+from warehouse.store.store import NOTHING, BusyError, Home, Store, StoreError, ledger_hash, ledger_head, looking
+from warehouse.store.succession import MANIFEST
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey

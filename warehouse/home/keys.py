@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from warehouse.home.account import ACCOUNT, account, shown
-from warehouse.store import Home, Store, StoreError
+from warehouse.store.store import Home, Store, StoreError
 
 Purpose = Literal["pseudonym", "archive", "signing"]
 PURPOSES: tuple[Purpose, ...] = get_args(Purpose)

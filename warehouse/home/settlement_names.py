@@ -7,7 +7,7 @@ import difflib
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 
-from warehouse.store import REGISTRY_FILES
+from warehouse.store.store import REGISTRY_FILES
 
 # Kazakh letters as who has none types them, and ё
 _PLAIN = str.maketrans("әғқңөұүһіё", "агкноуухие")

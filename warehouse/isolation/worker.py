@@ -22,7 +22,7 @@ from typing import Any
 import duckdb
 
 from warehouse.isolation.sandbox import MEMORY, memory_mib
-from warehouse.store import StoreError
+from warehouse.store.store import StoreError
 
 SECONDS, DEFAULT_SECONDS = "QALA_COMPUTE_SECONDS", 3600.0
 _one_at_a_time = threading.Lock()

@@ -216,7 +216,7 @@ FIXED: Mapping[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
     "audit.seal": (
-        "SHA-256 of what each transaction wrote (warehouse/seal.py); the ledger row `seq` has the hash of its seals",
+        "SHA-256 of what each transaction wrote (warehouse/store/seals.py); the ledger row `seq` has the hash of its seals",
         (
             "seq long! Ledger sequence of the sealing",
             "what text! Kind of rows",

@@ -14,7 +14,7 @@ from pathlib import Path
 import duckdb
 
 from warehouse.home.account import ACCOUNT, account
-from warehouse.store import NOTHING, Home, StoreError
+from warehouse.store.store import NOTHING, Home, StoreError
 
 MANIFEST = "release.json"
 SWITCH = "--start-anew"
@@ -32,7 +32,7 @@ def released_head(home: Home) -> tuple[int, str]:
         stat = home.released_file.stat()
     except OSError:
         return _NEVER
-    from warehouse.recovery import refuse_log
+    from warehouse.store.write_ahead_log import refuse_log
 
     refuse_log(home.released_file)
     return _head_of(home.released_file, stat.st_mtime_ns, stat.st_size)
@@ -105,7 +105,7 @@ def _remedy(home: Home) -> str:
 
 def enter_start(home: Home, aside: Path | None, waiting: int) -> None:
     """Enter in the ledger who had the warehouse go on without its release, where that is now, and how many receipts wait again."""
-    from warehouse.store import writing
+    from warehouse.store.store import writing
 
     with writing(home) as store, store.transaction():
         detail = {"release": aside.name if aside else None, "receipts": waiting, ACCOUNT: account()}

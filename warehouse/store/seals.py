@@ -24,7 +24,7 @@ from warehouse.sql import literal
 from warehouse.tables.contracts import Table
 
 if TYPE_CHECKING:
-    from warehouse.store import Store
+    from warehouse.store.store import Store
 
 _BATCH = 200_000  # rows of one Arrow batch
 _MUCH = 10_000  # rows from which threads pay

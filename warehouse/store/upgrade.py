@@ -13,11 +13,11 @@ from typing import Any
 
 import duckdb
 
-from warehouse import fitting
 from warehouse.home.copies import keep_copy
-from warehouse.seal import SEAL_COLUMNS, all_sealed, hash_of_seals, recomputed
-from warehouse.store import Home, Store, StoreError, locked, opened
-from warehouse.upgrade_steps import LATEST, STEPS, Step
+from warehouse.store import fitting
+from warehouse.store.seals import SEAL_COLUMNS, all_sealed, hash_of_seals, recomputed
+from warehouse.store.store import Home, Store, StoreError, locked, opened
+from warehouse.store.upgrade_steps import LATEST, STEPS, Step
 
 
 def due(con: duckdb.DuckDBPyConnection) -> list[Step]:

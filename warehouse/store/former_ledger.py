@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 import duckdb
 
-from warehouse.store import NOTHING, StoreError, ledger_hash, ledger_head
+from warehouse.store.store import NOTHING, StoreError, ledger_hash, ledger_head
 
 REBUILT = "rebuilt"
 DECISIONS = ("loaded", "refused", "duplicate")

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import duckdb
 
-from warehouse.seal import REGISTRIES
-from warehouse.store import Store, StoreError
+from warehouse.store.seals import REGISTRIES
+from warehouse.store.store import Store, StoreError
 from warehouse.tables.contracts import SNAPSHOT_COLUMN, SYSTEM_COLUMNS
 from warehouse.tables.system_tables import FIXED
 
@@ -29,7 +29,7 @@ _WANTED = {
 
 def refuse_older(store: Store) -> None:
     """A file that an older qala made has to be asked for to be changed (upgrade.py); one of a newer qala is not touched. Raises StoreError."""
-    from warehouse import upgrade
+    from warehouse.store import upgrade
 
     upgrade.refuse_due(store.con, store.home.warehouse)
     for name, columns in _fixed(store.con).items():

@@ -30,15 +30,15 @@ from kpi_definitions.compiler import columns_of
 from warehouse.isolation.sandbox import harden, share_mib
 from warehouse.moments import at
 from warehouse.periods import add_months, month_id
-from warehouse.seal import CATALOGUE, REGISTRIES, seal
 from warehouse.sql import literal
+from warehouse.store.seals import CATALOGUE, REGISTRIES, seal
+from warehouse.store.upgrade_steps import LATEST
 from warehouse.tables import system_tables
 from warehouse.tables.contracts import Table, load_tables
 from warehouse.tables.passports import case_passports, data_passport, standards
 from warehouse.tables.rules import CRITERIA
-from warehouse.upgrade_steps import LATEST
 
-REGISTRY_FILES = Path(__file__).parent / "registries"
+REGISTRY_FILES = Path(__file__).parents[1] / "registries"
 FIRST_YEAR, LAST_YEAR = 2000, 2040  # of the registry of periods
 LOCK_SECONDS = 600
 HELD_SECONDS = 20.0  # that a program which looks into the warehouse itself may take, before a run fails by it
@@ -274,19 +274,19 @@ def opened(
     }
     if limit := os.environ.get(MEMORY_LIMIT):
         config["memory_limit"] = f"{_left_for_duckdb(limit)}MiB"
-    from warehouse import recovery, succession
     from warehouse.home import file_modes
+    from warehouse.store import succession, write_ahead_log
 
     file_modes.close(home)
     succession.refuse_lost(home)
     # what a killed process could not hold in memory: nobody else writes while this process does
     shutil.rmtree(home.warehouse.with_name(f"{home.warehouse.name}.tmp"), ignore_errors=True)
-    recovery.check_log(home)
-    log = recovery.note_log(home)
+    write_ahead_log.check_log(home)
+    log = write_ahead_log.note_log(home)
     con = _connected(home.warehouse, HELD_SECONDS, config=config)
     try:
         if log:
-            recovery.keep_note(home, log)
+            write_ahead_log.keep_note(home, log)
         con.execute("SET TimeZone = 'UTC'")
         succession.refuse_older(home, con)
         store = Store(con, home, run_id)
@@ -305,10 +305,10 @@ def opened(
 @contextmanager
 def looking(home: Home) -> Iterator[Store]:
     """Open the warehouse itself for a moment, to read what no release tells. Raises BusyError if another process writes it just now."""
-    from warehouse import recovery, succession
+    from warehouse.store import succession, write_ahead_log
 
     with locked(home, 0):
-        recovery.check_log(home)
+        write_ahead_log.check_log(home)
         con = _connected(home.warehouse, read_only=True)
         try:
             succession.refuse_older(home, con)
@@ -357,7 +357,7 @@ def reading(home: Home, *, threads: int | None = None, hardened: bool = True) ->
     """
     if not home.released_file.exists():
         raise StoreError(f"nothing has been released in {home.root} yet; run: qala run   (or: qala demo)")
-    from warehouse.recovery import refuse_log
+    from warehouse.store.write_ahead_log import refuse_log
     from warehouse.tables.views import all_views, make_own
 
     refuse_log(home.released_file)
@@ -417,7 +417,7 @@ def _fit(store: Store, entries: Entries = ()) -> None:
         found = con.execute("SELECT value FROM registry.setting WHERE name = 'schema'").fetchone()
         if found and found[0] == wanted:
             return
-    from warehouse import fitting
+    from warehouse.store import fitting
     from warehouse.tables import ddl, views
 
     with store.transaction():

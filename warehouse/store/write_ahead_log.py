@@ -18,7 +18,7 @@ import duckdb
 
 from warehouse.home.copies import copied, file_sha256
 from warehouse.home.scratch import scratch
-from warehouse.store import NOTHING, Home, Store, StoreError, ledger_head
+from warehouse.store.store import NOTHING, Home, Store, StoreError, ledger_head
 
 _NOTE = ".recovered.jsonl"  # in the home: what was recovered and is not in the ledger yet, a line each
 
