@@ -20,7 +20,7 @@ import yaml
 from connectors.archive import Archive, ArchiveError
 from connectors.corrections import Correction
 from connectors.personal import MASK
-from warehouse.load import Store
+from warehouse.loading.load import Store
 from warehouse.periods import parse_period
 from warehouse.store.former_ledger import former_ledgers, rebuilt_entry
 

@@ -27,7 +27,7 @@ from connectors.files import free, put_in_place, sweep, write_whole
 from warehouse.home.account import ACCOUNT, account
 from warehouse.home.keys import Key, MissingKeyError, by_id
 from warehouse.home.scratch import hold
-from warehouse.load import Home, Receipt
+from warehouse.loading.load import Home, Receipt
 from warehouse.moments import at
 
 __all__ = ["Archive", "ArchiveError", "Receipt"]

@@ -22,7 +22,7 @@ from connectors.archive import Archive
 from connectors.personal import scrubbed
 from connectors.reread import again, newest
 from kpi_definitions.documents import Document, DocumentError, Fault, Where, read
-from warehouse.load import Corrected, Finding, Receipt, Store, register, settlements
+from warehouse.loading.load import Corrected, Finding, Receipt, Store, register, settlements
 from warehouse.sql import literal, quoted
 from warehouse.tables.contracts import Table
 

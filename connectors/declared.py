@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import duckdb
 
-from warehouse.load import Delivery, Finding
+from warehouse.loading.load import Delivery, Finding
 from warehouse.sql import literal, quoted
 from warehouse.tables.assertions import Asserts, Cut, overlap, takes
 from warehouse.tables.contracts import Table

@@ -17,7 +17,7 @@ from connectors.heading import listed
 from connectors.source_contract import STANDARD, SourceContract, standard
 from warehouse.home.keys import Key, MissingKeyError, needed
 from warehouse.home.settlement_names import named, nearest, registered
-from warehouse.load import FIRST_YEAR, LAST_YEAR, settlements, territory
+from warehouse.loading.load import FIRST_YEAR, LAST_YEAR, settlements, territory
 from warehouse.periods import parse_period
 from warehouse.tables.contracts import Table
 

@@ -25,7 +25,7 @@ from connectors.readers import ROW_NUMBER, Readable, StructureError, mend
 from connectors.source_contract import SourceContract
 from connectors.zones import civil_time
 from warehouse.home.keys import Key, MissingKeyError
-from warehouse.load import settlements
+from warehouse.loading.load import settlements
 from warehouse.sql import literal, quoted
 from warehouse.tables.contracts import SNAPSHOT_COLUMN, Table
 from warehouse.tables.identifiers import blank, normal, plain

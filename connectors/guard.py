@@ -15,7 +15,7 @@ from connectors.classified import personal_columns
 from connectors.personal import MASK, net, scrub, tells
 from connectors.pseudonyms import DIGITS, MARK, Pseudonyms, normal_form
 from connectors.source_contract import SourceContract
-from warehouse.load import Finding
+from warehouse.loading.load import Finding
 from warehouse.sql import literal, quoted
 from warehouse.tables.contracts import Column, Table
 from warehouse.tables.identifiers import normal

@@ -21,7 +21,7 @@ import duckdb
 from connectors.figures import leaps
 from connectors.gate import STAGED, Incoming
 from connectors.silence import silences
-from warehouse.load import Finding, Gaps
+from warehouse.loading.load import Finding, Gaps
 from warehouse.sql import literal, quoted
 from warehouse.tables.assertions import Asserts
 from warehouse.tables.contracts import Table

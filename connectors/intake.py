@@ -32,7 +32,7 @@ from connectors.twins import twins
 from warehouse.home.keys import MissingKeyError, by_id
 from warehouse.home.keys import enter as enter_keys
 from warehouse.home.scratch import scratch
-from warehouse.load import (
+from warehouse.loading.load import (
     Corrected,
     Delivery,
     Finding,
@@ -46,10 +46,10 @@ from warehouse.load import (
     register,
     same_bytes,
 )
+from warehouse.loading.withdrawals import enter_withdrawal
 from warehouse.tables.contracts import Table
 from warehouse.tables.rules import FOUND_PERSONAL
 from warehouse.tables.usual import counted_columns
-from warehouse.withdrawals import enter_withdrawal
 
 TIME_ZONE = "Asia/Almaty"  # national civil time: timestamps with an offset are brought to it
 BATCH_BYTES, BATCH_DELIVERIES = 1 << 27, 2000  # what is gated, judged and loaded at once

@@ -17,7 +17,7 @@ from connectors.archive import Archive
 from connectors.readers import StructureError, as_received, records
 from connectors.source_contract import SourceContract
 from warehouse.home.scratch import scratch
-from warehouse.load import Home
+from warehouse.loading.load import Home
 
 
 @dataclass(frozen=True)

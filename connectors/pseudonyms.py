@@ -19,7 +19,7 @@ from connectors.cells import stripped
 from connectors.classified import personal_columns
 from connectors.source_contract import SourceContract, standard
 from warehouse.home.keys import Key, current, needed
-from warehouse.load import Delivery, Finding, Store
+from warehouse.loading.load import Delivery, Finding, Store
 from warehouse.sql import literal
 from warehouse.tables.contracts import IDENTIFIERS, Table
 from warehouse.tables.identifiers import normal

@@ -18,7 +18,7 @@ from filelock import FileLock
 from pydantic import ConfigDict, ValidationError, create_model
 
 from warehouse.home.account import ACCOUNT
-from warehouse.load import FIRST_YEAR, LAST_YEAR, Receipt
+from warehouse.loading.load import FIRST_YEAR, LAST_YEAR, Receipt
 from warehouse.periods import parse_period
 
 NOTE = "withdrawn"  # key of what is said in a receipt that was taken back

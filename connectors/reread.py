@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 
-from warehouse.load import Receipt, Store, register
+from warehouse.loading.load import Receipt, Store, register
 from warehouse.periods import parse_period
 from warehouse.sql import literal
 from warehouse.tables.contracts import Table

@@ -18,7 +18,7 @@ from connectors.personal import MASK, scrubbed, shape
 from connectors.source_contract import STANDARD, SourceContract
 from kpi_definitions.documents import DocumentError
 from warehouse.home.settlement_names import folded, places
-from warehouse.load import Receipt, settlements
+from warehouse.loading.load import Receipt, settlements
 from warehouse.tables.contracts import load_tables
 
 _LIKE = 0.8  # how near a header must be to a declared one to be a mistyped name; our proposal, as the next

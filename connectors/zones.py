@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from functools import cache
 
 from connectors.cells import Civil
-from warehouse.load import time_zones
+from warehouse.loading.load import time_zones
 from warehouse.sql import literal
 
 COMMON = "Asia/Almaty"  # also of what is not registered, which the rule `scope` rejects

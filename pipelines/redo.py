@@ -25,14 +25,14 @@ from kpi_definitions.model import AssessmentRules
 from warehouse.assessment import assess
 from warehouse.compute import compute
 from warehouse.home.account import ACCOUNT, account, done_before
-from warehouse.load import received, register
-from warehouse.quality import close_incident
+from warehouse.loading.incidents import close_incident
+from warehouse.loading.load import received, register
+from warehouse.loading.withdrawals import enter_withdrawal
 from warehouse.sound import refuse_faulty
 from warehouse.store.content import Content, content
 from warehouse.store.former_ledger import DECISIONS, REBUILT, Entry, Former
 from warehouse.store.store import Home, Store, StoreError, opened
 from warehouse.tables.contracts import load_tables
-from warehouse.withdrawals import enter_withdrawal
 
 TOLD = 20  # of what could not be done as it was, entered in the ledger
 

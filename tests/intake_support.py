@@ -17,7 +17,7 @@ from connectors.readers import Readable, StructureError, unpack
 from connectors.source_contract import SourceContract, parse_source, standard
 from kpi_definitions.documents import read
 from warehouse.home.keys import current
-from warehouse.load import Home, Store, writing
+from warehouse.loading.load import Home, Store, writing
 from warehouse.periods import parse_period
 from warehouse.tables.contracts import Table
 

@@ -19,7 +19,7 @@ from warehouse.assessment import assess
 from warehouse.compute import compute
 from warehouse.home import keys
 from warehouse.home.copies import file_sha256
-from warehouse.quality import close_incident
+from warehouse.loading.incidents import close_incident
 from warehouse.release import MANIFEST, Release, publish
 from warehouse.store.store import Home, writing
 

@@ -1,6 +1,6 @@
 """Rows put straight through the loading door, so that KPIs can be tested without connectors.
 
-`deliver` makes up a receipt and an outcome for each `Extract` and calls `warehouse.load`; a row gives only the columns
+`deliver` makes up a receipt and an outcome for each `Extract` and calls `warehouse.loading.load`; a row gives only the columns
 that matter, what else the table requires is filled in. `compute_one` and `cell` run one KPI and read its current value.
 """
 
@@ -20,7 +20,7 @@ from connectors.quarantine import CELLS
 from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.model import Initiative, Kpi
 from warehouse.compute import Report, compute
-from warehouse.load import Outcome, load, received, register
+from warehouse.loading.load import Outcome, load, received, register
 from warehouse.periods import Period, parse_period
 from warehouse.sql import quoted
 from warehouse.store.seals import CATALOGUE, REGISTRIES

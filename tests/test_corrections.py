@@ -23,7 +23,7 @@ from warehouse.audit.explain import explain
 from warehouse.audit.reperform import reperform
 from warehouse.audit.verify import _seals
 from warehouse.compute import compute
-from warehouse.load import as_of
+from warehouse.loading.load import as_of
 from warehouse.store.store import Home, Store, writing
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "corrections" / "COR-2026-001.yaml"

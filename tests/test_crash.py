@@ -30,7 +30,7 @@ from tests.intake_support import ALMATY, ASTANA, Desk, contents, crash, crashes,
 from tests.support import changed, only
 from warehouse.compute import compute
 from warehouse.due import due, due_home
-from warehouse.load import Store, writing
+from warehouse.loading.load import Store, writing
 
 ROOT = Path(__file__).parent.parent
 INTAKE = """
@@ -38,7 +38,7 @@ import os, signal, sys
 from pathlib import Path
 from connectors import intake
 from connectors.archive import Archive
-from warehouse.load import Home, writing
+from warehouse.loading.load import Home, writing
 
 class Deadly:
     def __init__(self, con, fatal):

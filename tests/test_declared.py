@@ -11,7 +11,7 @@ from connectors.deliver import Declared, deliver
 from connectors.reread import request
 from connectors.source_contract import load_sources
 from tests.intake_support import ALMATY, ASTANA, Desk, appeal, appeals, contract_text, query, text
-from warehouse.load import Store
+from warehouse.loading.load import Store
 from warehouse.store.store import territory
 
 KEYS = "SELECT appeal_id, registered_at::DATE::VARCHAR, d.system FROM showcase.fct_appeal JOIN audit.delivery d USING (delivery_id) ORDER BY ALL"

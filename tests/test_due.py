@@ -13,8 +13,8 @@ from warehouse import due as module
 from warehouse.audit.explain import explain
 from warehouse.compute import compute
 from warehouse.due import Due, due, due_home
-from warehouse.load import register
-from warehouse.quality import close_incident
+from warehouse.loading.incidents import close_incident
+from warehouse.loading.load import register
 from warehouse.store.store import BusyError, Home, Store, locked, writing
 
 AT = dt.datetime

@@ -15,8 +15,8 @@ from kpi_definitions.documents import DocumentError, Fault, read
 from tests.intake_support import ALMATY, ASTANA, Desk, crash, query, text
 from tests.support import LATER
 from warehouse.compute import compute
-from warehouse.load import Store
-from warehouse.quality import close_incident
+from warehouse.loading.incidents import close_incident
+from warehouse.loading.load import Store
 from warehouse.tables.contracts import SHOWCASE, parse_table
 from warehouse.tables.usual import GAPS, JUMP, KEPT, UNITS, VOLUME, WHOLE
 

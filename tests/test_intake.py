@@ -35,7 +35,7 @@ from tests.intake_support import (
     states,
     text,
 )
-from warehouse.load import Delivery, Store, settlements
+from warehouse.loading.load import Delivery, Store, settlements
 from warehouse.tables.contracts import Table
 from warehouse.tables.rules import Rule
 

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from connectors.quarantine import CELLS
 from tests.intake_support import AKTAU, ALMATY, ASTANA, ZHANAOZEN, Desk, query
 from tests.support import Receipt
-from warehouse.load import Delivery, Outcome, Store, as_of, decided, load, received, register, same_bytes
+from warehouse.loading.load import Delivery, Outcome, Store, as_of, decided, load, received, register, same_bytes
+from warehouse.loading.replace import turns_of
 from warehouse.periods import parse_period
-from warehouse.replace import turns_of
 from warehouse.store.seals import of_table, recomputed
 
 Key = tuple[Any, ...]  # kato, business key[, snapshot date]
@@ -585,7 +585,7 @@ def test_a_failure_while_loading_leaves_no_trace(store: Store) -> None:
 
     outcome = Outcome(waiting.delivery_id, "loaded", None, "test", "1", 2, 2, 0)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("warehouse.load.journal", out_of_luck)
+        patch.setattr("warehouse.loading.load.journal", out_of_luck)
         with pytest.raises(RuntimeError, match="out of luck"):
             load(store, store.tables["fct_crash"], "broken_staged", [waiting], [outcome], [])
     assert [query(store, f"SELECT * FROM {table} ORDER BY ALL") for table in tables] == before

@@ -27,7 +27,7 @@ from tests.support import ASTANA, LATER, Extract, deliver, only
 from warehouse.compute import compute
 from warehouse.isolation import worker as apart
 from warehouse.isolation.sandbox import LockError, harden, only_reads
-from warehouse.load import as_of
+from warehouse.loading.load import as_of
 from warehouse.release import publish
 from warehouse.store.store import Home, Store, StoreError, reading, writing
 from warehouse.tables.contracts import SHOWCASE, load_tables, parse_table

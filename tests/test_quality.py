@@ -26,8 +26,8 @@ from tests.intake_support import ALMATY, ASTANA, Desk, query, states, text
 from tests.support import AYAGOZ, LATER, SEMEY, Extract, cell, changed, compute_one, deliver, empty, exact, only
 from warehouse.compute import Report, compute
 from warehouse.home.account import account
-from warehouse.load import Finding
-from warehouse.quality import close_incident
+from warehouse.loading.incidents import close_incident
+from warehouse.loading.load import Finding
 from warehouse.store.store import Store, StoreError, settlements
 from warehouse.tables.contracts import SHOWCASE, Table, load_tables, parse_table, reference_faults
 from warehouse.tables.rules import CRITERIA, Rule

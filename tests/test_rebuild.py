@@ -30,8 +30,8 @@ from warehouse.audit.verify import recorded, verify
 from warehouse.compute import compute
 from warehouse.due import due_home
 from warehouse.home.account import account, shown
-from warehouse.load import Store
-from warehouse.quality import close_incident
+from warehouse.loading.incidents import close_incident
+from warehouse.loading.load import Store
 from warehouse.release import publish
 from warehouse.store.content import Content, content
 from warehouse.store.former_ledger import anchored_before, kept_heads, rebuilt_entry

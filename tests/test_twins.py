@@ -9,7 +9,7 @@ import pytest
 from connectors import twins as looked_for
 from connectors.intake import Report
 from tests.intake_support import ASTANA, Desk, appeal, query, text
-from warehouse.load import Store
+from warehouse.loading.load import Store
 
 
 @pytest.fixture(scope="module")

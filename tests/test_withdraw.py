@@ -13,7 +13,7 @@ from pipelines.cli import app
 from tests.intake_support import Desk, appeals, query, states
 from warehouse.audit.verify import recorded
 from warehouse.home.account import account, shown
-from warehouse.load import Store
+from warehouse.loading.load import Store
 from warehouse.release import publish
 from warehouse.store.store import locked, reading
 

@@ -15,7 +15,7 @@ from kpi_definitions.compiler import Compiled, spread_of
 from kpi_definitions.model import Kind, Kpi, Part
 from warehouse.cells import TARGETS
 from warehouse.isolation.sandbox import only_reads
-from warehouse.load import as_of
+from warehouse.loading.load import as_of
 from warehouse.lost import ask_for, find
 from warehouse.sql import literal
 from warehouse.store.store import Store

@@ -19,7 +19,7 @@ from warehouse import bounds, unmapped
 from warehouse.cells import REGISTER, ask
 from warehouse.failing import ASKED, DATA_ERRORS, FAILED, measure_apart
 from warehouse.isolation.sandbox import only_reads
-from warehouse.load import as_of
+from warehouse.loading.load import as_of
 from warehouse.lost import standing
 from warehouse.moments import at
 from warehouse.periods import closing_in

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from kpi_definitions.compiler import GRAIN_UNIT, Compiled, Measure, Scan, sources_of
 from kpi_definitions.model import Kind
 from warehouse.isolation.sandbox import only_reads
-from warehouse.load import as_of
+from warehouse.loading.load import as_of
 from warehouse.sql import literal
 from warehouse.store.store import Store
 from warehouse.tables.assertions import covers

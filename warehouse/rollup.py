@@ -13,7 +13,7 @@ from kpi_definitions.compiler import Compiled
 from kpi_definitions.model import Kind
 from warehouse import bounds, suppression
 from warehouse.isolation.sandbox import only_reads
-from warehouse.load import as_of
+from warehouse.loading.load import as_of
 from warehouse.sql import literal
 from warehouse.store.store import Store
 

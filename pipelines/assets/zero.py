@@ -9,7 +9,7 @@ from connectors.intake import register_pending
 from connectors.source_contract import SourceContract
 from pipelines.resources import POOL, Qala, months, single_run, tell
 from pipelines.trouble import plainly
-from warehouse.load import received
+from warehouse.loading.load import received
 from warehouse.tables.contracts import Table
 
 

@@ -199,7 +199,7 @@ def incidents(
     """The journal of data quality incidents; the next run computes what a closed one concerns."""
     from pipelines import show
     from warehouse.home.account import named
-    from warehouse.quality import close_incident
+    from warehouse.loading.incidents import close_incident
     from warehouse.store.store import reading, writing
 
     place = home_of(home)

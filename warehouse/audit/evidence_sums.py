@@ -17,7 +17,7 @@ from kpi_definitions.model import AssessmentRules, Category, Kind, Kpi
 from warehouse.audit.evidence_readme import CHECK_EN, CHECK_RU
 from warehouse.audit.explain import explain
 from warehouse.compute import VALUE
-from warehouse.load import as_of
+from warehouse.loading.load import as_of
 from warehouse.rollup import held
 from warehouse.sql import literal
 from warehouse.store.store import Store

@@ -14,7 +14,7 @@ from kpi_definitions.model import Grain, Kind, Kpi
 from warehouse.compute import evaluate, window
 from warehouse.home.settlement_names import named, nearest
 from warehouse.isolation.sandbox import only_reads
-from warehouse.load import as_of
+from warehouse.loading.load import as_of
 from warehouse.periods import Period, parse_period
 from warehouse.rollup import held, over_time
 from warehouse.sql import literal

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import duckdb
 
-from warehouse.quality import FAILS, TOLERANCE, UNJUDGED
+from warehouse.loading.incidents import FAILS, TOLERANCE, UNJUDGED
 from warehouse.sql import literal, quoted
 
 # items of the order a system of the register is held against: (item, requirement en, ru, systems concerned, met)

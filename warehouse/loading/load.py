@@ -15,10 +15,10 @@ from typing import Any
 import duckdb
 
 from warehouse.home.account import ACCOUNT, account
+from warehouse.loading.incidents import FAILS, journal
+from warehouse.loading.replace import load_turn, turns_of
 from warehouse.moments import at
 from warehouse.periods import parse_period
-from warehouse.quality import FAILS, journal
-from warehouse.replace import load_turn, turns_of
 from warehouse.sql import literal, quoted
 from warehouse.store.seals import SEALED, of_table, seal
 from warehouse.store.store import (

@@ -20,7 +20,7 @@ from warehouse.tables.assertions import overlap, same_slice, takes
 from warehouse.tables.contracts import Table
 
 if TYPE_CHECKING:
-    from warehouse.load import Delivery
+    from warehouse.loading.load import Delivery
 
 
 def turns_of(table: Table, deliveries: Iterable[Delivery]) -> dict[int, int]:
