@@ -18,7 +18,7 @@ from benchmarks.__main__ import RESULTS
 from benchmarks.feeds import months
 from benchmarks.with_qala import CATALOGUES
 from kpi_definitions.catalogue import load
-from warehouse.compute import compute, get_ready
+from warehouse.kpi_values.compute import compute, get_ready
 from warehouse.store.store import Home, writing
 
 # shares of boardings, each with a condition of its own

@@ -48,7 +48,7 @@ def start(_: Path, home: Path, span: range = ALL) -> Callable[[], None]:
     from warehouse.isolation import worker
 
     worker.warm("connectors.judge:get_ready")
-    worker.warm("warehouse.compute:get_ready", Home(home))
+    worker.warm("warehouse.kpi_values.compute:get_ready", Home(home))
     import dagster as dg
 
     from pipelines.assets.kpi import asset_key

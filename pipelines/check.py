@@ -18,7 +18,7 @@ from kpi_definitions.documents import DocumentError, Fault, read
 from kpi_definitions.expressions import ExpressionError
 from kpi_definitions.model import AssessmentRules, CatalogueHead, Initiative
 from kpi_definitions.strict import added
-from warehouse.sound import faults_of
+from warehouse.kpi_values.sound import faults_of
 from warehouse.store.store import Home
 from warehouse.tables import ddl
 from warehouse.tables.contracts import SHOWCASE, Table, load_tables, odcs_schema, reference_faults, schema_faults

@@ -1,6 +1,6 @@
 """Which KPIs a source contract feeds, and which it cannot, as it does not map what they read: known before a row arrives.
 
-A KPI over a column that is not mapped is not calculable (warehouse/unmapped.py); that is no fault of the contract.
+A KPI over a column that is not mapped is not calculable (warehouse/kpi_values/unmapped.py); that is no fault of the contract.
 """
 
 from __future__ import annotations

@@ -22,13 +22,13 @@ from connectors.intake import sources_of, take_again
 from connectors.source_contract import SourceContract, standard
 from kpi_definitions.catalogue import load as load_catalogues
 from kpi_definitions.model import AssessmentRules
-from warehouse.assessment import assess
-from warehouse.compute import compute
 from warehouse.home.account import ACCOUNT, account, done_before
+from warehouse.kpi_values.assessment import assess
+from warehouse.kpi_values.compute import compute
+from warehouse.kpi_values.sound import refuse_faulty
 from warehouse.loading.incidents import close_incident
 from warehouse.loading.load import received, register
 from warehouse.loading.withdrawals import enter_withdrawal
-from warehouse.sound import refuse_faulty
 from warehouse.store.content import Content, content
 from warehouse.store.former_ledger import DECISIONS, REBUILT, Entry, Former
 from warehouse.store.store import Home, Store, StoreError, opened

@@ -13,7 +13,7 @@ from pathlib import Path
 from connectors.archive import Receipt
 from connectors.corrections import Declared
 from kpi_definitions.catalogue import Catalogues
-from warehouse.due import Due, due_home, running_month
+from warehouse.kpi_values.outstanding import Due, due_home, running_month
 from warehouse.periods import add_months, month_id, parse_period
 from warehouse.store.store import BusyError, Home
 

@@ -13,11 +13,11 @@ from typing import Any
 from connectors.archive import Archive
 from connectors.intake import register_pending, sources_of, take_in
 from kpi_definitions.catalogue import Catalogues, load
-from warehouse.assessment import make
-from warehouse.compute import compute
-from warehouse.due import due, running_month
 from warehouse.home.copies import copied, file_sha256
 from warehouse.home.scratch import scratch
+from warehouse.kpi_values.assessment import make
+from warehouse.kpi_values.compute import compute
+from warehouse.kpi_values.outstanding import due, running_month
 from warehouse.store.store import Home, Store, StoreError, locked, opened
 
 

@@ -15,10 +15,10 @@ from connectors.deliver import Declared, deliver
 from connectors.intake import register_pending, take_in
 from kpi_definitions.catalogue import load as load_catalogue
 from tests.support import LATER, only
-from warehouse.assessment import assess
-from warehouse.compute import compute
 from warehouse.home import keys
 from warehouse.home.copies import file_sha256
+from warehouse.kpi_values.assessment import assess
+from warehouse.kpi_values.compute import compute
 from warehouse.loading.incidents import close_incident
 from warehouse.release import MANIFEST, Release, publish
 from warehouse.store.store import Home, writing

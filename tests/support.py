@@ -19,7 +19,7 @@ from typing import Any
 from connectors.quarantine import CELLS
 from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.model import Initiative, Kpi
-from warehouse.compute import Report, compute
+from warehouse.kpi_values.compute import Report, compute
 from warehouse.loading.load import Outcome, load, received, register
 from warehouse.periods import Period, parse_period
 from warehouse.sql import quoted

@@ -23,8 +23,8 @@ from pipelines.restore import restore
 from tests.intake_support import ALMATY, Desk, appeals, query
 from tests.support import LATER, only
 from warehouse.audit.verify import recorded, verify
-from warehouse.compute import compute
 from warehouse.home import keys
+from warehouse.kpi_values.compute import compute
 from warehouse.release import publish
 from warehouse.store.content import Content, content
 from warehouse.store.store import Home, locked, looking, reading, writing

@@ -27,7 +27,7 @@ from tests.support import (
     deliver,
     exact,
 )
-from warehouse.compute import Report, compute, evaluate
+from warehouse.kpi_values.compute import Report, compute, evaluate
 from warehouse.store.store import Home, Store, StoreError, writing
 
 CATALOGUE = load_catalogue()

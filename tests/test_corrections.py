@@ -22,7 +22,7 @@ from tests.support import LATER, only
 from warehouse.audit.explain import explain
 from warehouse.audit.reperform import reperform
 from warehouse.audit.verify import _seals
-from warehouse.compute import compute
+from warehouse.kpi_values.compute import compute
 from warehouse.loading.load import as_of
 from warehouse.store.store import Home, Store, writing
 

@@ -28,8 +28,8 @@ from kpi_definitions.catalogue import Catalogues, load
 from kpi_definitions.model import Grain
 from tests.intake_support import ALMATY, ASTANA, Desk, contents, crash, crashes, query, states, text
 from tests.support import changed, only
-from warehouse.compute import compute
-from warehouse.due import due, due_home
+from warehouse.kpi_values.compute import compute
+from warehouse.kpi_values.outstanding import due, due_home
 from warehouse.loading.load import Store, writing
 
 ROOT = Path(__file__).parent.parent
@@ -66,7 +66,7 @@ with writing(home) as store:
 COMPUTE = """
 import datetime as dt
 from tests.test_crash import crashes_by_month
-from warehouse.compute import compute
+from warehouse.kpi_values.compute import compute
 
 with writing(home) as store:
     store.con = Deadly(store.con, int(sys.argv[2]))

@@ -9,10 +9,10 @@ import pytest
 
 from kpi_definitions.catalogue import load
 from tests.support import ALMATY, ASTANA, LATER, Extract, Receipt, changed, deliver, only
-from warehouse import due as module
 from warehouse.audit.explain import explain
-from warehouse.compute import compute
-from warehouse.due import Due, due, due_home
+from warehouse.kpi_values import outstanding as module
+from warehouse.kpi_values.compute import compute
+from warehouse.kpi_values.outstanding import Due, due, due_home
 from warehouse.loading.incidents import close_incident
 from warehouse.loading.load import register
 from warehouse.store.store import BusyError, Home, Store, locked, writing

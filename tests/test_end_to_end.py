@@ -259,7 +259,7 @@ def test_kpis_do_not_change_when_the_archive_is_garbled_and_then_deleted(
         with writing(home) as store:
             for table in ("value", "computation", "rollup"):
                 store.con.execute(f"DELETE FROM kpi.{table}")
-        worker.call("warehouse.compute:compute_home", home, None, MONTHS, None)
+        worker.call("warehouse.kpi_values.compute:compute_home", home, None, MONTHS, None)
         publish(home, Archive(home.archive).missing)
         with reading(home) as store:
             return [store.con.execute(query).fetchall() for query in queries]

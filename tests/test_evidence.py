@@ -29,7 +29,7 @@ from tests.test_golden import CATALOGUE, FEW_FAST, stand_up
 from warehouse.audit.evidence import EvidenceError, write
 from warehouse.audit.evidence_readme import SHOW
 from warehouse.audit.rows import number
-from warehouse.compute import compute
+from warehouse.kpi_values.compute import compute
 from warehouse.release import publish
 from warehouse.store.store import Home, Store, writing
 

@@ -14,7 +14,7 @@ from kpi_definitions.strict import breaches
 from tests.support import ALMATY, ASTANA, LATER, Extract, cell, changed, deliver
 from tests.test_catalogues import write
 from warehouse.audit.reperform import reperform
-from warehouse.compute import compute, compute_home
+from warehouse.kpi_values.compute import compute, compute_home
 from warehouse.store.store import Home, Store, StoreError, writing
 from warehouse.tables.contracts import load_tables
 

@@ -17,7 +17,7 @@ import pytest
 from kpi_definitions.catalogue import load as load_catalogue
 from kpi_definitions.documents import read
 from tests.support import ASTANA, Extract, cell, compute_one, deliver, empty, exact, only
-from warehouse.compute import evaluate
+from warehouse.kpi_values.compute import evaluate
 from warehouse.periods import parse_period
 from warehouse.store.store import Store
 

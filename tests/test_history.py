@@ -14,7 +14,7 @@ from kpi_definitions.catalogue import load as load_catalogue
 from kpi_definitions.documents import DocumentError, Fault, read
 from tests.intake_support import ALMATY, ASTANA, Desk, crash, query, text
 from tests.support import LATER
-from warehouse.compute import compute
+from warehouse.kpi_values.compute import compute
 from warehouse.loading.incidents import close_incident
 from warehouse.loading.load import Store
 from warehouse.tables.contracts import SHOWCASE, parse_table

@@ -33,7 +33,7 @@ from pipelines.cli import app
 from tests.support import ALMATY, ASTANA, LATER, SEMEY, only
 from warehouse.audit import openlineage
 from warehouse.audit.openlineage import events
-from warehouse.compute import compute
+from warehouse.kpi_values.compute import compute
 from warehouse.release import publish
 from warehouse.store.store import Home, Store, reading, writing
 

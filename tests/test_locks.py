@@ -24,9 +24,9 @@ from kpi_definitions.documents import Document, DocumentError, read
 from kpi_definitions.expressions import ExpressionError
 from kpi_definitions.model import Kpi
 from tests.support import ASTANA, LATER, Extract, deliver, only
-from warehouse.compute import compute
 from warehouse.isolation import worker as apart
 from warehouse.isolation.sandbox import LockError, harden, only_reads
+from warehouse.kpi_values.compute import compute
 from warehouse.loading.load import as_of
 from warehouse.release import publish
 from warehouse.store.store import Home, Store, StoreError, reading, writing
@@ -227,8 +227,8 @@ def test_a_statement_that_reads_anything_else_is_refused(place: str, rule: str, 
 
 def test_a_computation_asks_that_lock(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A compiler that lets anything through is caught by the next lock, in the scan, in a window, and in a quantile over an area."""
-    from warehouse import compute as module
-    from warehouse.rollup import _quantiles
+    from warehouse.kpi_values import compute as module
+    from warehouse.kpi_values.rollup import _quantiles
 
     store.con.execute("CREATE OR REPLACE TEMP TABLE target (kpi_code VARCHAR)")
     store.con.execute(
@@ -544,7 +544,7 @@ def test_kpis_are_computed_there_as_here(home: Home) -> None:
         here = store.con.execute(query, [ASTANA]).fetchall()
         store.con.execute("DELETE FROM kpi.value; DELETE FROM kpi.computation")
     reports = apart.call(
-        "warehouse.compute:compute_home", home, "run-1", ["2026-01"], ["MGT02-1", "MGT02-2"], memory=1024
+        "warehouse.kpi_values.compute:compute_home", home, "run-1", ["2026-01"], ["MGT02-1", "MGT02-2"], memory=1024
     )
     assert [r.kpi_code for r in reports] == ["MGT02-1", "MGT02-2"]
     with writing(home) as store:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from kpi_definitions.catalogue import load as load_catalogue
 from tests.support import ALMATY, ASTANA, LATER, Extract, cell, compute_one, deliver, empty, exact, only
-from warehouse.compute import compute, evaluate
+from warehouse.kpi_values.compute import compute, evaluate
 from warehouse.loading.load import as_of
 from warehouse.periods import Period, add_months, closing_in, parse_period
 from warehouse.store.store import Home, Store, writing

@@ -24,8 +24,8 @@ from kpi_definitions.documents import DocumentError, read
 from kpi_definitions.model import Grain
 from tests.intake_support import ALMATY, ASTANA, Desk, query, states, text
 from tests.support import AYAGOZ, LATER, SEMEY, Extract, cell, changed, compute_one, deliver, empty, exact, only
-from warehouse.compute import Report, compute
 from warehouse.home.account import account
+from warehouse.kpi_values.compute import Report, compute
 from warehouse.loading.incidents import close_incident
 from warehouse.loading.load import Finding
 from warehouse.store.store import Store, StoreError, settlements

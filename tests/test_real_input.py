@@ -11,7 +11,7 @@ from connectors.archive import Archive
 from connectors.intake import register_pending, take_in
 from connectors.source_contract import load_sources
 from kpi_definitions.catalogue import load as load_catalogue
-from warehouse.compute import compute, evaluate
+from warehouse.kpi_values.compute import compute, evaluate
 from warehouse.periods import parse_period
 from warehouse.store.store import Home, writing
 from warehouse.tables.contracts import load_tables, schema_faults

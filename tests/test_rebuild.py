@@ -25,11 +25,11 @@ from pipelines.cli import app
 from pipelines.rebuild import Rebuilt, rebuild
 from tests.intake_support import Desk, appeal, contract_text, query, text
 from tests.support import LATER, only
-from warehouse.assessment import assess
 from warehouse.audit.verify import recorded, verify
-from warehouse.compute import compute
-from warehouse.due import due_home
 from warehouse.home.account import account, shown
+from warehouse.kpi_values.assessment import assess
+from warehouse.kpi_values.compute import compute
+from warehouse.kpi_values.outstanding import due_home
 from warehouse.loading.incidents import close_incident
 from warehouse.loading.load import Store
 from warehouse.release import publish

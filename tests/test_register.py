@@ -11,7 +11,7 @@ import pytest
 from kpi_definitions.catalogue import load as load_catalogue
 from kpi_definitions.documents import read
 from tests.support import ALMATY, ASTANA, LATER, SEMEY, Extract, cell, compute_one, deliver, exact, only
-from warehouse.compute import Report, compute
+from warehouse.kpi_values.compute import Report, compute
 from warehouse.store.store import Home, Store, settlements, writing
 from warehouse.tables.contracts import SHOWCASE, parse_table
 

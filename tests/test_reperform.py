@@ -13,11 +13,11 @@ import pytest
 
 from kpi_definitions.catalogue import load as load_catalogue
 from tests.support import ALMATY, ASTANA, LATER, Extract, changed, deliver, only
-from warehouse.assessment import assess
 from warehouse.audit.explain import UnknownError, explain
 from warehouse.audit.reperform import Result, reperform
-from warehouse.compute import compute
 from warehouse.home.account import account
+from warehouse.kpi_values.assessment import assess
+from warehouse.kpi_values.compute import compute
 from warehouse.store.store import Home, Store, ledger_head, opened, writing
 
 CODES = ("MGT02-1", "SAF02-2", "HCS03-1", "SAF04-1")  # a share, and others by their own kinds and tables

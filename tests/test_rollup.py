@@ -32,7 +32,7 @@ from tests.support import (
     only,
 )
 from warehouse.audit.explain import UnknownError, explain, find_area
-from warehouse.compute import Report, compute, evaluate
+from warehouse.kpi_values.compute import Report, compute, evaluate
 from warehouse.periods import parse_period
 from warehouse.store.store import Store
 

@@ -23,7 +23,7 @@ from tests.support import ALMATY, ASTANA, LATER, Extract, changed, compute_one, 
 from tests.test_golden import CATALOGUE, FEW_FAST, stand_up
 from warehouse.audit.explain import UnknownError
 from warehouse.audit.rows import FLAGS, Number, behind, counts, fetch, number
-from warehouse.compute import compute
+from warehouse.kpi_values.compute import compute
 from warehouse.release import publish
 from warehouse.store.store import Home, Store, writing
 

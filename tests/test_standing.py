@@ -18,12 +18,12 @@ from pipelines.cli import app
 from tests.support import ALMATY, ASTANA, LATER, Extract, deliver, only
 from tests.test_assessment import REPUBLICAN, SHYMKENT, WEIGHTS, put, ruled
 from tests.test_evidence import recompute
-from warehouse.assessment import assess
 from warehouse.audit.evidence import write
 from warehouse.audit.evidence_sums import Sum, the_sum
 from warehouse.audit.explain import UnknownError
 from warehouse.audit.standing import is_standing, standing
-from warehouse.compute import compute
+from warehouse.kpi_values.assessment import assess
+from warehouse.kpi_values.compute import compute
 from warehouse.release import publish
 from warehouse.store.store import Home, Store, reading, writing
 

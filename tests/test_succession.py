@@ -16,7 +16,7 @@ from kpi_definitions.catalogue import load
 from pipelines import run as runs
 from pipelines.cli import app
 from tests.support import LATER, Extract, compute_one, deliver, only
-from warehouse.due import due_home
+from warehouse.kpi_values.outstanding import due_home
 from warehouse.release import publish
 from warehouse.store.store import Home, StoreError, writing
 from warehouse.store.succession import released_head, set_aside

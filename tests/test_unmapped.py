@@ -14,7 +14,7 @@ from kpi_definitions.catalogue import load as load_catalogue
 from kpi_definitions.documents import read
 from pipelines.feeds import feeds
 from tests.support import ALMATY, ASTANA, LATER, Extract, compute_one, deliver, only
-from warehouse.compute import compute
+from warehouse.kpi_values.compute import compute
 from warehouse.loading import load as door
 from warehouse.store.store import Home, Store
 from warehouse.tables.contracts import load_tables

@@ -22,9 +22,9 @@ from kpi_definitions.catalogue import load
 from pipelines.cli import app
 from tests.intake_support import query
 from tests.support import LATER, only
-from warehouse.assessment import assess
 from warehouse.audit.verify import verify
-from warehouse.compute import compute
+from warehouse.kpi_values.assessment import assess
+from warehouse.kpi_values.compute import compute
 from warehouse.release import publish
 from warehouse.store import fitting, upgrade_steps
 from warehouse.store.content import content

@@ -29,10 +29,10 @@ from kpi_definitions.documents import DocumentError, read
 from pipelines.cli import app
 from tests.intake_support import ASTANA, Desk, contract_text, query, states, text
 from tests.support import LATER, only
-from warehouse.compute import compute
 from warehouse.home import keys
 from warehouse.home.account import account, shown
 from warehouse.home.keys import Key, MissingKeyError
+from warehouse.kpi_values.compute import compute
 from warehouse.release import publish
 from warehouse.store.store import Home, writing
 from warehouse.tables.contracts import load_tables

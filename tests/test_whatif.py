@@ -20,8 +20,8 @@ from pipelines.cli import app
 from pipelines.whatif import what_if
 from tests.support import only
 from tests.test_corrections import ASTANA, EXAMPLE, HEADER, ROWS
-from warehouse.assessment import assess
-from warehouse.compute import compute
+from warehouse.kpi_values.assessment import assess
+from warehouse.kpi_values.compute import compute
 from warehouse.store.store import Home, StoreError, writing
 
 CODES = ("MGT02-1", "MGT02-2")

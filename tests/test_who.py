@@ -18,8 +18,8 @@ from connectors.reread import request
 from kpi_definitions.catalogue import load as load_catalogue
 from pipelines.cli import app
 from tests.intake_support import ASTANA, Desk, appeals, query
-from warehouse.assessment import assess
 from warehouse.home import account
+from warehouse.kpi_values.assessment import assess
 from warehouse.store.store import Home, Store, writing
 from warehouse.store.succession import enter_start
 

@@ -24,9 +24,9 @@ from connectors.inbox import collect
 from kpi_definitions.catalogue import Catalogues, load
 from tests.intake_support import ALMATY, ASTANA, crashes
 from tests.support import only
-from warehouse.assessment import assess
-from warehouse.compute import compute
-from warehouse.due import due_home
+from warehouse.kpi_values.assessment import assess
+from warehouse.kpi_values.compute import compute
+from warehouse.kpi_values.outstanding import due_home
 from warehouse.periods import parse_period
 from warehouse.release import publish
 from warehouse.store.store import Home, writing

@@ -6,7 +6,7 @@ from kpi_definitions.catalogue import Catalogues
 from pipelines.assets.kpi import asset_key
 from pipelines.resources import POOL, Qala, months, single_run, tell
 from pipelines.trouble import plainly
-from warehouse.assessment import assess
+from warehouse.kpi_values.assessment import assess
 from warehouse.store.store import writing
 
 

@@ -10,8 +10,8 @@ from kpi_definitions.compiler import columns_of, compile_kpi, fingerprint
 from kpi_definitions.model import Grain, Kpi
 from pipelines.resources import POOL, Qala, groups, months, single_run, tell
 from pipelines.trouble import plainly
-from warehouse.compute import Report
 from warehouse.isolation import worker
+from warehouse.kpi_values.compute import Report
 from warehouse.tables.contracts import Table
 
 
@@ -34,10 +34,10 @@ def kpi_assets(catalogue: Catalogues, tables: Mapping[str, Table]) -> dg.AssetsD
     def kpis(context: dg.AssetExecutionContext, qala: Qala) -> Iterator[dg.MaterializeResult[None]]:
         codes = {key.path[-1].replace("_", "-"): key for key in context.selected_asset_keys}
         months_asked = [str(key) for key in context.partition_keys]
-        worker.warm("warehouse.compute:get_ready", qala.home)  # while the warehouse is written out
+        worker.warm("warehouse.kpi_values.compute:get_ready", qala.home)  # while the warehouse is written out
         qala.let_go()
         reports: list[Report] = worker.call(
-            "warehouse.compute:compute_home", qala.home, context.run_id, months_asked, [*codes]
+            "warehouse.kpi_values.compute:compute_home", qala.home, context.run_id, months_asked, [*codes]
         )
         tell(context, f"{len(reports)} KPIs: {_done(reports)}")
         for report in reports:

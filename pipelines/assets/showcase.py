@@ -58,7 +58,7 @@ def showcase_asset(table: Table, group: str) -> dg.AssetsDefinition:
             report = take_in(
                 store, qala.archive, table, qala.sources, context.partition_keys, lambda text: tell(context, text)
             )
-            worker.warm("warehouse.compute:get_ready", qala.home)  # while Dagster writes down what was found
+            worker.warm("warehouse.kpi_values.compute:get_ready", qala.home)  # while Dagster writes down what was found
             stand = standing(store, table.name, context.partition_keys)
             total = store.con.execute(f"SELECT count(*) FROM showcase.{table.name}").fetchone()
         refused = [o for o in report.outcomes if o.state == "refused"]

@@ -47,7 +47,7 @@ def assess(
     from connectors.archive import Archive
     from kpi_definitions.catalogue import load
     from pipelines import show
-    from warehouse.assessment import assess as make
+    from warehouse.kpi_values.assessment import assess as make
     from warehouse.release import publish
     from warehouse.store.store import reading, writing
 

@@ -139,9 +139,9 @@ def run(
     from connectors.intake import sources_of
     from kpi_definitions.catalogue import load
     from pipelines.todo import todo
-    from warehouse.due import running_month
+    from warehouse.kpi_values.outstanding import running_month
+    from warehouse.kpi_values.sound import refuse_faulty
     from warehouse.periods import parse_period
-    from warehouse.sound import refuse_faulty
     from warehouse.store import succession
     from warehouse.tables.contracts import load_tables
 
@@ -200,7 +200,7 @@ def reread(
 ) -> None:
     """Read deliveries in force again from the archive, by the contracts as they are now, and compute what changes."""
     from connectors.reread import request
-    from warehouse.due import running_month
+    from warehouse.kpi_values.outstanding import running_month
     from warehouse.periods import add_months, month_id, parse_period
     from warehouse.store.store import writing
     from warehouse.tables.contracts import load_tables
@@ -292,7 +292,7 @@ def status(as_json: JsonOption = False, home: HomeOption = None) -> None:
 def _still_due(place: Home) -> tuple[dict[str, list[str] | None], str]:
     """Months that were loaded, or whose definitions are new, and not computed since, and those computed and not released; or why it cannot be told."""
     from kpi_definitions.catalogue import load
-    from warehouse.due import due_home
+    from warehouse.kpi_values.outstanding import due_home
 
     try:
         found = due_home(place, load(place.catalogues))

@@ -11,12 +11,12 @@ from typing import Any
 from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.compiler import Compiled, Measure, Scan, compile_kpi
 from kpi_definitions.model import Grain, Kind, Kpi
-from warehouse.compute import evaluate, window
 from warehouse.home.settlement_names import named, nearest
 from warehouse.isolation.sandbox import only_reads
+from warehouse.kpi_values.compute import evaluate, window
+from warehouse.kpi_values.rollup import held, over_time
 from warehouse.loading.load import as_of
 from warehouse.periods import Period, parse_period
-from warehouse.rollup import held, over_time
 from warehouse.sql import literal
 from warehouse.store.store import Store
 

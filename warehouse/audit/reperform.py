@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 from kpi_definitions.catalogue import Catalogue
 from kpi_definitions.compiler import compile_kpi
 from kpi_definitions.model import AssessmentRules, CatalogueHead, Initiative, Kpi
-from warehouse.assessment import make
 from warehouse.audit.explain import find_area, find_settlement
 from warehouse.audit.standing import WORDS
-from warehouse.cells import CELL
-from warehouse.compute import VALUE, VALUE_COLUMNS, Specified, specify, work_out
 from warehouse.home.account import account, shown
-from warehouse.rollup import SAME, held, lay_out, sum_up
+from warehouse.kpi_values.assessment import make
+from warehouse.kpi_values.compute import VALUE, VALUE_COLUMNS, Specified, specify, work_out
+from warehouse.kpi_values.due_cells import CELL
+from warehouse.kpi_values.rollup import SAME, held, lay_out, sum_up
 from warehouse.sql import literal
 from warehouse.store.store import Home, Store, ledger_head, reading
 from warehouse.tables.views import YEAR_VALUES

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kpi_definitions.model import AssessmentRules, Category
-from warehouse.assessment import DRAWS, SEED
 from warehouse.audit.explain import UnknownError, find_settlement
+from warehouse.kpi_values.assessment import DRAWS, SEED
 from warehouse.store.store import Store
 
 WORDS = ("LEVEL", "PLACE")  # what is asked for in the place of a KPI's code

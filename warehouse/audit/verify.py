@@ -33,8 +33,8 @@ from kpi_definitions.model import Kpi
 from warehouse.anchors import Anchor
 from warehouse.audit import derived, published
 from warehouse.audit.differences import ESTABLISHED, SHOWN, Difference, Kind, Verified
-from warehouse.compute import VALUE
 from warehouse.home.copies import file_sha256
+from warehouse.kpi_values.compute import VALUE
 from warehouse.release import lineage_gaps
 from warehouse.store.former_ledger import anchored_before, rebuilt_entry
 from warehouse.store.seals import (

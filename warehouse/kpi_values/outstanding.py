@@ -16,7 +16,7 @@ import duckdb
 
 from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.compiler import columns_of, fingerprint
-from warehouse.cells import REGISTER
+from warehouse.kpi_values.due_cells import REGISTER
 from warehouse.periods import month_id
 from warehouse.store.store import Home, Store, StoreError, looking
 from warehouse.store.succession import refuse_lost, released_here

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from kpi_definitions.compiler import Compiled, Measure, Scan, columns_of
 from warehouse.isolation.sandbox import only_reads
+from warehouse.kpi_values.rejected_rows import ask_for
 from warehouse.loading.load import as_of
-from warehouse.lost import ask_for
 from warehouse.sql import literal
 from warehouse.store.store import Store
 

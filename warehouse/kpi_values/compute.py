@@ -1,6 +1,6 @@
 """KPI values from the warehouse alone (item 12(4) of order No. 469/НҚ).
 
-Which settlements and periods are computed, cells.py tells. A value that comes out the same is left alone; a different one is
+Which settlements and periods are computed, due_cells.py tells. A value that comes out the same is left alone; a different one is
 written as a new row and the old one is closed.
 """
 
@@ -15,16 +15,16 @@ from functools import cache
 from kpi_definitions.catalogue import Catalogues, load
 from kpi_definitions.compiler import Compiled, Scan, compile_kpi, fuse
 from kpi_definitions.model import Kind, Kpi
-from warehouse import bounds, unmapped
-from warehouse.cells import REGISTER, ask
-from warehouse.failing import ASKED, DATA_ERRORS, FAILED, measure_apart
 from warehouse.isolation.sandbox import only_reads
+from warehouse.kpi_values import bounds, unmapped
+from warehouse.kpi_values.due_cells import REGISTER, ask
+from warehouse.kpi_values.failures import ASKED, DATA_ERRORS, FAILED, measure_apart
+from warehouse.kpi_values.rejected_rows import standing
+from warehouse.kpi_values.rollup import roll_up
+from warehouse.kpi_values.sound import refuse_faulty
 from warehouse.loading.load import as_of
-from warehouse.lost import standing
 from warehouse.moments import at
 from warehouse.periods import closing_in
-from warehouse.rollup import roll_up
-from warehouse.sound import refuse_faulty
 from warehouse.sql import literal, quoted
 from warehouse.store.seals import SEALED, seal
 from warehouse.store.store import Home, Store, register_catalogue, shipped_fingerprint, writing

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from kpi_definitions.compiler import Compiled
 from kpi_definitions.model import Kind
-from warehouse import bounds, suppression
 from warehouse.isolation.sandbox import only_reads
+from warehouse.kpi_values import bounds, suppression
 from warehouse.loading.load import as_of
 from warehouse.sql import literal
 from warehouse.store.store import Store

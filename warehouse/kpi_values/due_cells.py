@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.compiler import GRAIN_UNIT, Compiled, Scan
-from warehouse.lost import moved
+from warehouse.kpi_values.rejected_rows import moved
 from warehouse.periods import closing_in
 from warehouse.sql import literal
 from warehouse.store.store import Store

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 from kpi_definitions.compiler import Compiled, spread_of
 from kpi_definitions.model import Kind, Kpi, Part
-from warehouse.cells import TARGETS
 from warehouse.isolation.sandbox import only_reads
+from warehouse.kpi_values.due_cells import TARGETS
+from warehouse.kpi_values.rejected_rows import ask_for, find
 from warehouse.loading.load import as_of
-from warehouse.lost import ask_for, find
 from warehouse.sql import literal
 from warehouse.store.store import Store
 from warehouse.tables.contracts import Table
