@@ -28,7 +28,7 @@ import duckdb
 
 from connectors import receipts
 from warehouse.home.copies import copied, file_sha256
-from warehouse.release import STATEMENT
+from warehouse.release.release import STATEMENT
 from warehouse.store.store import Home, StoreError, ledger_head, locked, opened
 from warehouse.store.succession import MANIFEST
 

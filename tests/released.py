@@ -20,7 +20,7 @@ from warehouse.home.copies import file_sha256
 from warehouse.kpi_values.assessment import assess
 from warehouse.kpi_values.compute import compute
 from warehouse.loading.incidents import close_incident
-from warehouse.release import MANIFEST, Release, publish
+from warehouse.release.release import MANIFEST, Release, publish
 from warehouse.store.store import Home, writing
 
 ROWS = """\

@@ -25,7 +25,7 @@ from tests.support import LATER, only
 from warehouse.audit.verify import recorded, verify
 from warehouse.home import keys
 from warehouse.kpi_values.compute import compute
-from warehouse.release import publish
+from warehouse.release.release import publish
 from warehouse.store.content import Content, content
 from warehouse.store.store import Home, locked, looking, reading, writing
 

@@ -23,7 +23,7 @@ from pipelines.run import blocks, run_months
 from warehouse.home import keys
 from warehouse.isolation import worker
 from warehouse.periods import parse_period
-from warehouse.release import EXPORTS, publish
+from warehouse.release.release import EXPORTS, publish
 from warehouse.store.store import Home, reading, territory, writing
 from warehouse.tables.contracts import load_tables
 

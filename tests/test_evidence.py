@@ -30,7 +30,7 @@ from warehouse.audit.evidence import EvidenceError, write
 from warehouse.audit.evidence_readme import SHOW
 from warehouse.audit.rows import number
 from warehouse.kpi_values.compute import compute
-from warehouse.release import publish
+from warehouse.release.release import publish
 from warehouse.store.store import Home, Store, writing
 
 cli = CliRunner()

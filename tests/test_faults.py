@@ -319,7 +319,7 @@ def test_a_publication_stopped_before_its_last_step_is_done_by_the_next(prepared
     for path in left:
         path.write_text("{}")
         path.chmod(0o444)
-    code, said = as_user("import sys; from pathlib import Path; from warehouse.store.store import Home; from warehouse.release import publish; "
+    code, said = as_user("import sys; from pathlib import Path; from warehouse.store.store import Home; from warehouse.release.release import publish; "
                          "publish(Home(Path(sys.argv[1])), lambda _: [])", str(home.root))  # fmt: skip
     assert code == 0, said
     assert not [path for path in left if path.exists()]

@@ -28,14 +28,14 @@ from connectors.deliver import Declared, deliver
 from connectors.intake import register_pending, take_in
 from pipelines.cli import app
 from tests.released import MONTH, ROWS, SETTLEMENT, build, edit, overwrite, renew
-from warehouse import anchors, signing
-from warehouse.anchors import Anchor
 from warehouse.audit.between import between_home
 from warehouse.audit.differences import Difference, Kind
 from warehouse.audit.verify import verify
 from warehouse.home import keys
 from warehouse.home.copies import file_sha256
-from warehouse.release import EXPORTS, MANIFEST, STATEMENT, export, lineage_gaps, publish
+from warehouse.release import anchors, signing
+from warehouse.release.anchors import Anchor
+from warehouse.release.release import EXPORTS, MANIFEST, STATEMENT, export, lineage_gaps, publish
 from warehouse.store.seals import SEAL_COLUMNS, SEALED, all_sealed, digests, hash_of_seals, recomputed
 from warehouse.store.store import NOTHING, Home, Store, StoreError, ledger_hash, locked, looking, reading, writing
 from warehouse.store.upgrade_steps import LATEST

@@ -34,7 +34,7 @@ from tests.support import ALMATY, ASTANA, LATER, SEMEY, only
 from warehouse.audit import openlineage
 from warehouse.audit.openlineage import events
 from warehouse.kpi_values.compute import compute
-from warehouse.release import publish
+from warehouse.release.release import publish
 from warehouse.store.store import Home, Store, reading, writing
 
 RUN = "0b2f4a52-5a43-4b7e-9f0c-6a8f0a1c2d3e"

@@ -28,7 +28,7 @@ from warehouse.isolation import worker as apart
 from warehouse.isolation.sandbox import LockError, harden, only_reads
 from warehouse.kpi_values.compute import compute
 from warehouse.loading.load import as_of
-from warehouse.release import publish
+from warehouse.release.release import publish
 from warehouse.store.store import Home, Store, StoreError, reading, writing
 from warehouse.tables.contracts import SHOWCASE, load_tables, parse_table
 

@@ -45,7 +45,7 @@ from tests.intake_support import ALMATY, ASTANA, contract_text
 from tests.support import changed, only
 from warehouse import moments
 from warehouse.periods import parse_period
-from warehouse.release import publish
+from warehouse.release.release import publish
 from warehouse.store.store import Home, writing
 from warehouse.tables.contracts import load_tables
 

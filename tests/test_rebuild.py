@@ -32,7 +32,7 @@ from warehouse.kpi_values.compute import compute
 from warehouse.kpi_values.outstanding import due_home
 from warehouse.loading.incidents import close_incident
 from warehouse.loading.load import Store
-from warehouse.release import publish
+from warehouse.release.release import publish
 from warehouse.store.content import Content, content
 from warehouse.store.former_ledger import anchored_before, kept_heads, rebuilt_entry
 from warehouse.store.store import StoreError, reading, writing

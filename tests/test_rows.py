@@ -24,7 +24,7 @@ from tests.test_golden import CATALOGUE, FEW_FAST, stand_up
 from warehouse.audit.explain import UnknownError
 from warehouse.audit.rows import FLAGS, Number, behind, counts, fetch, number
 from warehouse.kpi_values.compute import compute
-from warehouse.release import publish
+from warehouse.release.release import publish
 from warehouse.store.store import Home, Store, writing
 
 cli = CliRunner()

@@ -24,7 +24,7 @@ from warehouse.audit.explain import UnknownError
 from warehouse.audit.standing import is_standing, standing
 from warehouse.kpi_values.assessment import assess
 from warehouse.kpi_values.compute import compute
-from warehouse.release import publish
+from warehouse.release.release import publish
 from warehouse.store.store import Home, Store, reading, writing
 
 cli = CliRunner()

@@ -17,7 +17,7 @@ from pipelines import run as runs
 from pipelines.cli import app
 from tests.support import LATER, Extract, compute_one, deliver, only
 from warehouse.kpi_values.outstanding import due_home
-from warehouse.release import publish
+from warehouse.release.release import publish
 from warehouse.store.store import Home, StoreError, writing
 from warehouse.store.succession import released_head, set_aside
 

@@ -25,7 +25,7 @@ from tests.support import LATER, only
 from warehouse.audit.verify import verify
 from warehouse.kpi_values.assessment import assess
 from warehouse.kpi_values.compute import compute
-from warehouse.release import publish
+from warehouse.release.release import publish
 from warehouse.store import fitting, upgrade_steps
 from warehouse.store.content import content
 from warehouse.store.seals import SEALED, of_table, seal

@@ -33,7 +33,7 @@ from warehouse.home import keys
 from warehouse.home.account import account, shown
 from warehouse.home.keys import Key, MissingKeyError
 from warehouse.kpi_values.compute import compute
-from warehouse.release import publish
+from warehouse.release.release import publish
 from warehouse.store.store import Home, writing
 from warehouse.tables.contracts import load_tables
 

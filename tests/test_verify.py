@@ -16,7 +16,7 @@ from pipelines.cli import app
 from tests.released import ROWS, build, edit
 from warehouse.audit.verify import recorded
 from warehouse.home.copies import file_sha256
-from warehouse.release import MANIFEST, publish
+from warehouse.release.release import MANIFEST, publish
 from warehouse.store.seals import CATALOGUE, REGISTRIES, all_sealed
 from warehouse.store.store import Home, Store, StoreError, ledger_head
 from warehouse.tables.contracts import load_tables

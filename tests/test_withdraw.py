@@ -14,7 +14,7 @@ from tests.intake_support import Desk, appeals, query, states
 from warehouse.audit.verify import recorded
 from warehouse.home.account import account, shown
 from warehouse.loading.load import Store
-from warehouse.release import publish
+from warehouse.release.release import publish
 from warehouse.store.store import locked, reading
 
 WHO = ("A. Person", "sent for the wrong city")

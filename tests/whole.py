@@ -28,7 +28,7 @@ from warehouse.kpi_values.assessment import assess
 from warehouse.kpi_values.compute import compute
 from warehouse.kpi_values.outstanding import due_home
 from warehouse.periods import parse_period
-from warehouse.release import publish
+from warehouse.release.release import publish
 from warehouse.store.store import Home, writing
 from warehouse.tables.contracts import load_tables
 

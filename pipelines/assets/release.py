@@ -6,7 +6,7 @@ import dagster as dg
 
 from pipelines.resources import POOL, Qala, tell
 from pipelines.trouble import plainly
-from warehouse.release import publish
+from warehouse.release.release import publish
 
 CHECK = "lineage_complete"
 

@@ -89,10 +89,10 @@ def verify(
     from connectors.accounted import accounted
     from connectors.archive import Archive
     from pipelines import show_verified
-    from warehouse import anchors
     from warehouse.audit import between
     from warehouse.audit.verify import verify as ask
-    from warehouse.signing import public_key
+    from warehouse.release import anchors
+    from warehouse.release.signing import public_key
 
     place = home_of(home)
     try:
@@ -123,8 +123,8 @@ def anchor(
     home: HomeOption = None,
 ) -> None:
     """The anchor of the release: one line to print, to mail, to keep where nobody who writes this home can reach it."""
-    from warehouse import anchors, signing
     from warehouse.home import keys
+    from warehouse.release import anchors, signing
 
     place = home_of(home)
     try:

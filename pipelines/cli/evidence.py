@@ -55,7 +55,7 @@ def rows(
     from pipelines import show
     from warehouse.audit.explain import UnknownError
     from warehouse.audit.rows import behind, counts, fetch, number
-    from warehouse.release import FORMATS
+    from warehouse.release.release import FORMATS
     from warehouse.sql import literal
     from warehouse.store.store import reading
 

@@ -10,7 +10,7 @@ import typer
 from kpi_definitions.documents import DocumentError
 from pipelines.cli.common import HomeOption, JsonOption, app, err, fail, home_of, out, print_json
 from warehouse.home.keys import PURPOSES, Key, Purpose
-from warehouse.signing import public_pem
+from warehouse.release.signing import public_pem
 from warehouse.store.store import Home, StoreError
 
 commands = typer.Typer(help="Keys of pseudonyms, of archived personal data, and of signatures (docs/keys.md).")

@@ -48,7 +48,7 @@ def assess(
     from kpi_definitions.catalogue import load
     from pipelines import show
     from warehouse.kpi_values.assessment import assess as make
-    from warehouse.release import publish
+    from warehouse.release.release import publish
     from warehouse.store.store import reading, writing
 
     place = home_of(home)

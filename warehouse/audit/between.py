@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from warehouse.anchors import Anchor
+from warehouse.release.anchors import Anchor
 from warehouse.store.store import Home, Store, reading
 
 # what is told of the ledger rows after {first}, up to {last}: title → SELECT of (what, in words)

@@ -16,7 +16,7 @@ import duckdb
 
 from warehouse.audit.differences import Difference, Kind, first_of_each
 from warehouse.home.copies import file_sha256
-from warehouse.release import EXPORTS, export
+from warehouse.release.release import EXPORTS, export
 from warehouse.sql import literal
 from warehouse.store.store import Store
 from warehouse.tables import system_tables

@@ -26,7 +26,7 @@ from warehouse.audit.explain import as_json
 from warehouse.audit.rows import Behind, Number, behind, counts
 from warehouse.home.copies import file_sha256
 from warehouse.kpi_values.compute import VALUE
-from warehouse.release import FORMATS
+from warehouse.release.release import FORMATS
 from warehouse.sql import literal
 from warehouse.store.store import Store, ledger_head
 

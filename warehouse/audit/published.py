@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from warehouse import anchors
-from warehouse.anchors import Anchor
 from warehouse.audit.differences import Difference, Kind
 from warehouse.home.copies import file_sha256
-from warehouse.release import EXPORTS, STATEMENT
+from warehouse.release import anchors
+from warehouse.release.anchors import Anchor
+from warehouse.release.release import EXPORTS, STATEMENT
 from warehouse.store.store import Home, Store, StoreError
 from warehouse.store.succession import MANIFEST
 
@@ -65,7 +65,7 @@ def release_files(home: Home, manifest: Manifest) -> Iterator[Difference]:
 
 def signature(home: Home, manifest: Manifest, public: Ed25519PublicKey) -> Iterator[Difference]:
     """The signed statement beside the manifest, and the anchor's signature, by a public key from elsewhere."""
-    from warehouse import signing
+    from warehouse.release import signing
 
     path = home.release / STATEMENT
     try:

@@ -4,7 +4,7 @@ What it establishes is numbered (ESTABLISHED in differences.py, and in the outpu
 
 1. the release's folder holds the files its manifest names, and no other (published.py);
 2. the manifest is what the ledger says was released;
-3. the manifest is signed by a key that is kept elsewhere, if it is given (warehouse/signing.py);
+3. the manifest is signed by a key that is kept elsewhere, if it is given (warehouse/release/signing.py);
 4. the ledger is a chain: each row is hashed with the one before it, so a row that was changed, taken out or put in breaks it;
 5. it contains what was anchored outside: who rewrites the whole chain, or drops its last rows, is found by that and by nothing else;
 6. schema, views and comments are what the code makes, and nothing else is there (derived.py);
@@ -30,12 +30,12 @@ from pydantic import ValidationError
 
 from kpi_definitions.compiler import fingerprint
 from kpi_definitions.model import Kpi
-from warehouse.anchors import Anchor
 from warehouse.audit import derived, published
 from warehouse.audit.differences import ESTABLISHED, SHOWN, Difference, Kind, Verified
 from warehouse.home.copies import file_sha256
 from warehouse.kpi_values.compute import VALUE
-from warehouse.release import lineage_gaps
+from warehouse.release.anchors import Anchor
+from warehouse.release.release import lineage_gaps
 from warehouse.store.former_ledger import anchored_before, rebuilt_entry
 from warehouse.store.seals import (
     CATALOGUE,

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import duckdb
 
-from warehouse import anchors
 from warehouse.home import keys
 from warehouse.home.copies import copied, file_sha256
 from warehouse.moments import at
+from warehouse.release import anchors
 from warehouse.sql import literal
 from warehouse.store import write_ahead_log
 from warehouse.store.store import (
@@ -125,7 +125,7 @@ def publish(home: Home, missing: Callable[[Iterable[str]], Sequence[str]], run_i
         last = [_written(folder, MANIFEST, json.dumps(manifest, indent=1) + "\n")]
         about = {MANIFEST: _settled(last[0])}
         if key:
-            from warehouse import signing
+            from warehouse.release import signing
 
             predicate = {name: manifest[name] for name in manifest if name != "sha256"}
             last.insert(0, _written(folder, STATEMENT, signing.envelope(key, {**hashes, **about}, predicate)))

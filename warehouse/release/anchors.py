@@ -45,7 +45,7 @@ class Anchor:
         bare = cls(seq, head, f"{at.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%SZ}", file)
         if key is None:
             return bare
-        from warehouse import signing
+        from warehouse.release import signing
 
         by = signing.key_id(signing.private_key(key).public_key())
         return cls(seq, head, bare.at, file, by, signing.signature(key, _KIND, bare.line.encode()))
@@ -56,7 +56,7 @@ class Anchor:
         return f"qala-anchor {self.at} head {self.seq}:{self.head} release {self.file}{signed}"
 
     def signed_by(self, public: Ed25519PublicKey) -> bool:
-        from warehouse import signing
+        from warehouse.release import signing
 
         bare = Anchor(self.seq, self.head, self.at, self.file)
         return signing.signed_by(public, _KIND, bare.line.encode(), self.signature)
