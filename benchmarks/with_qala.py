@@ -11,7 +11,7 @@ import duckdb
 
 from benchmarks.contender import Answer
 from benchmarks.feeds import ALL, FEEDS, files, months
-from connectors.archive import Archive
+from connectors.archive.archive import Archive
 from connectors.classified import carries_personal
 from connectors.source_contract import standard
 from warehouse.home.keys import current, make

@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from connectors.archive import Archive, ArchiveError
+from connectors.archive.archive import Archive, ArchiveError
 from connectors.corrections import Correction
 from connectors.personal import MASK
 from warehouse.loading.load import Store

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import duckdb
 from pydantic import BaseModel, Field, ValidationError
 
-from connectors.archive import Archive
+from connectors.archive.archive import Archive
 from connectors.personal import scrubbed
 from connectors.reread import again, newest
 from kpi_definitions.documents import Document, DocumentError, Fault, Where, read

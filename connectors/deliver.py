@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from connectors.archive import Archive, Receipt
+from connectors.archive.archive import Archive, Receipt
 from connectors.classified import carries_personal
 from connectors.heading import listed
 from connectors.source_contract import STANDARD, SourceContract, standard

@@ -21,9 +21,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from connectors import manifest
-from connectors.archive import Archive, Receipt
+from connectors.archive.archive import Archive, Receipt
+from connectors.archive.files import free, write_whole
 from connectors.deliver import Declared, DeliveryError, archive_key, check
-from connectors.files import free, write_whole
 from connectors.heading import listed
 from connectors.manifest import MANIFEST, ManifestError, UnfinishedError
 from connectors.members import of_the_machine

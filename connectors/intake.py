@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from connectors import gate, guard
-from connectors.archive import Archive, ArchiveError
+from connectors.archive.archive import Archive, ArchiveError
 from connectors.classified import personal_columns
 from connectors.corrections import Declared, apply, read_corrections, retake
 from connectors.declared import hold

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from connectors.archive import Archive
+from connectors.archive.archive import Archive
 from connectors.readers import StructureError, as_received, records
 from connectors.source_contract import SourceContract
 from warehouse.home.scratch import scratch

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from connectors import members
-from connectors.archive import Archive, ArchiveError
+from connectors.archive.archive import Archive, ArchiveError
 from connectors.decoding import decoded, holds_nul
 from connectors.heading import StructureError as StructureError
 from connectors.heading import check_header, header_of

@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from connectors import receipts
-from connectors.archive import Archive, ArchiveError
+from connectors.archive import receipts
+from connectors.archive.archive import Archive, ArchiveError
 from connectors.deliver import encrypts
 from connectors.source_contract import SourceContract
 from warehouse.home.keys import Key, MissingKeyError

@@ -26,7 +26,7 @@ from typing import Any
 
 import duckdb
 
-from connectors import receipts
+from connectors.archive import receipts
 from warehouse.home.copies import copied, file_sha256
 from warehouse.release.release import STATEMENT
 from warehouse.store.store import Home, StoreError, ledger_head, locked, opened

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from connectors.archive import Archive
+from connectors.archive.archive import Archive
 from connectors.deliver import Declared, deliver
 from connectors.intake import sources_of
 from connectors.simulator.generate import NOTES, simulate

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import duckdb
 
-from connectors.archive import Archive
+from connectors.archive.archive import Archive
 from pipelines.redo import Work
 from warehouse.home.copies import file_sha256
 from warehouse.store.content import Content, content

@@ -15,8 +15,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, fields
 from typing import Any
 
-from connectors import receipts
-from connectors.archive import Archive, ArchiveError, Receipt
+from connectors.archive import receipts
+from connectors.archive.archive import Archive, ArchiveError, Receipt
 from connectors.corrections import Declared, read_corrections
 from connectors.intake import sources_of, take_again
 from connectors.source_contract import SourceContract, standard

@@ -9,7 +9,7 @@ from pathlib import Path
 import dagster as dg
 from pydantic import PrivateAttr
 
-from connectors.archive import Archive
+from connectors.archive.archive import Archive
 from connectors.intake import sources_of
 from connectors.source_contract import SourceContract
 from kpi_definitions.catalogue import Catalogues

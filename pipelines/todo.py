@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from connectors.archive import Receipt
+from connectors.archive.archive import Receipt
 from connectors.corrections import Declared
 from kpi_definitions.catalogue import Catalogues
 from warehouse.kpi_values.outstanding import Due, due_home, running_month

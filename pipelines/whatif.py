@@ -10,7 +10,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
-from connectors.archive import Archive
+from connectors.archive.archive import Archive
 from connectors.intake import register_pending, sources_of, take_in
 from kpi_definitions.catalogue import Catalogues, load
 from warehouse.home.copies import copied, file_sha256

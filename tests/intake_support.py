@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from connectors import gate, intake
-from connectors.archive import Archive, Receipt
+from connectors.archive.archive import Archive, Receipt
 from connectors.quarantine import spare_headers
 from connectors.readers import Readable, StructureError, unpack
 from connectors.source_contract import SourceContract, parse_source, standard

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import duckdb
 
-from connectors.archive import Archive
+from connectors.archive.archive import Archive
 from connectors.deliver import Declared, deliver
 from connectors.intake import register_pending, take_in
 from kpi_definitions.catalogue import load as load_catalogue

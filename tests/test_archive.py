@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from connectors import archive as archive_module
-from connectors.archive import Archive, ArchiveError, Receipt
+from connectors.archive import archive as archive_module
+from connectors.archive.archive import Archive, ArchiveError, Receipt
 from connectors.readers import unpack
 from connectors.source_contract import standard
 from tests.intake_support import ASTANA, Desk, appeals, query

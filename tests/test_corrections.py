@@ -10,7 +10,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from connectors.archive import Archive
+from connectors.archive.archive import Archive
 from connectors.corrections import read_corrections
 from connectors.deliver import Declared, deliver
 from connectors.intake import Report, register_pending, take_in

@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 
 from connectors import intake
-from connectors.archive import Archive
+from connectors.archive.archive import Archive
 from kpi_definitions.catalogue import Catalogues, load
 from kpi_definitions.model import Grain
 from tests.intake_support import ALMATY, ASTANA, Desk, contents, crash, crashes, query, states, text
@@ -37,7 +37,7 @@ INTAKE = """
 import os, signal, sys
 from pathlib import Path
 from connectors import intake
-from connectors.archive import Archive
+from connectors.archive.archive import Archive
 from warehouse.loading.load import Home, writing
 
 class Deadly:
@@ -76,7 +76,7 @@ with writing(home) as store:
 RECEIVE = """
 import sys
 from pathlib import Path
-from connectors.archive import Archive
+from connectors.archive.archive import Archive
 archive = Archive(Path(sys.argv[1]))
 files = sorted(Path(sys.argv[2]).iterdir())
 print("ready", flush=True)

@@ -9,7 +9,7 @@ import dagster as dg
 import duckdb
 import pytest
 
-from connectors.archive import Archive
+from connectors.archive.archive import Archive
 from kpi_definitions.catalogue import load as load_catalogue
 from pipelines.automation import inbox_sensor, monthly_schedule
 from pipelines.definitions import defs

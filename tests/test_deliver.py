@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from connectors.archive import Archive
+from connectors.archive.archive import Archive
 from connectors.inbox import collect
 from connectors.intake import sources_of
 from pipelines.cli import app

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from connectors.archive import Archive
+from connectors.archive.archive import Archive
 from connectors.deliver import Declared
 from connectors.deliver import deliver as hand_over
 from connectors.intake import register_pending, take_in

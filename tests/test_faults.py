@@ -21,8 +21,8 @@ import duckdb
 import pytest
 from test_moments import PLAY, Prepared, check, prepared, reader, spawn  # noqa: F401  the fixture
 
-from connectors import receipts
-from connectors.archive import Archive
+from connectors.archive import receipts
+from connectors.archive.archive import Archive
 from pipelines.trouble import told
 from tests import whole
 from warehouse.home import scratch

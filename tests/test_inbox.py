@@ -14,7 +14,7 @@ import pytest
 from filelock import FileLock
 
 from connectors import inbox as inbox_module
-from connectors.archive import Archive, Receipt
+from connectors.archive.archive import Archive, Receipt
 from connectors.inbox import BusyError, Drop, collect
 from warehouse.store.store import Home
 from warehouse.tables.contracts import load_tables

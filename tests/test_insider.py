@@ -23,7 +23,7 @@ import pytest
 from typer.testing import CliRunner
 
 from connectors.accounted import accounted
-from connectors.archive import Archive
+from connectors.archive.archive import Archive
 from connectors.deliver import Declared, deliver
 from connectors.intake import register_pending, take_in
 from pipelines.cli import app

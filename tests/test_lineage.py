@@ -24,7 +24,7 @@ from openlineage.client.serde import Serde
 from prov.model import ProvActivity, ProvAgent, ProvDocument, ProvElement, ProvEntity, ProvRelation
 from typer.testing import CliRunner
 
-from connectors.archive import Archive
+from connectors.archive.archive import Archive
 from connectors.deliver import Declared, deliver
 from connectors.intake import register_pending, take_in
 from kpi_definitions.catalogue import load as load_catalogue

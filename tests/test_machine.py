@@ -33,7 +33,7 @@ from hypothesis.stateful import (
 from test_load_history import OCCURRED, Extract, Model
 from typer.testing import CliRunner
 
-from connectors.archive import Archive
+from connectors.archive.archive import Archive
 from connectors.reread import request
 from kpi_definitions.catalogue import Catalogues, load
 from kpi_definitions.model import Grain

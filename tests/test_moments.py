@@ -24,7 +24,7 @@ from typing import Any
 
 import pytest
 
-from connectors.archive import Archive
+from connectors.archive.archive import Archive
 from tests import whole
 from warehouse import moments
 from warehouse.isolation import worker as apart
@@ -202,7 +202,7 @@ def test_a_withdrawal_killed_in_the_middle_is_a_withdrawal(tmp_path: Path) -> No
     home = Home(tmp_path / "home")
     archive = Archive(home.archive)
     number = whole.receive(archive, tmp_path / "outbox", whole.accidents(1, 5))
-    code = "import sys; from pathlib import Path; from connectors.archive import Archive; " \
+    code = "import sys; from pathlib import Path; from connectors.archive.archive import Archive; " \
            "Archive(Path(sys.argv[1])).withdraw(sys.argv[2], 'A. Person', 'wrong')"  # fmt: skip
     child = spawn("-c", code, str(home.archive), number, QALA_TEST_KILL="withdrawal.noted")
     assert child.wait() == -signal.SIGKILL
@@ -264,7 +264,7 @@ def test_the_worker_killed_at_random_while_it_computes(prepared: Prepared, tmp_p
 DELIVER = """
 import sys
 from pathlib import Path
-from connectors.archive import Archive
+from connectors.archive.archive import Archive
 archive, files = Archive(Path(sys.argv[1])), sorted(Path(sys.argv[2]).iterdir())
 print("ready", flush=True)
 while True:

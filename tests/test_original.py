@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from connectors import readers
-from connectors.archive import ArchiveError
+from connectors.archive.archive import ArchiveError
 from connectors.original import Original, originals
 from connectors.readers import StructureError
 from connectors.source_contract import SourceContract, standard

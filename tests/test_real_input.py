@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.archive import Archive
+from connectors.archive.archive import Archive
 from connectors.intake import register_pending, take_in
 from connectors.source_contract import load_sources
 from kpi_definitions.catalogue import load as load_catalogue

@@ -11,7 +11,7 @@ import duckdb
 import pytest
 from typer.testing import CliRunner
 
-from connectors.archive import Archive
+from connectors.archive.archive import Archive
 from connectors.deliver import Declared
 from connectors.deliver import deliver as hand_over
 from connectors.intake import register_pending, take_in

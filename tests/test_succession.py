@@ -11,7 +11,7 @@ import duckdb
 import pytest
 from typer.testing import CliRunner
 
-from connectors.archive import Archive
+from connectors.archive.archive import Archive
 from kpi_definitions.catalogue import load
 from pipelines import run as runs
 from pipelines.cli import app

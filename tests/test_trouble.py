@@ -16,7 +16,7 @@ import typer.main
 from filelock import Timeout
 from typer.testing import CliRunner
 
-from connectors.archive import Archive
+from connectors.archive.archive import Archive
 from pipelines.cli import app
 from pipelines.trouble import told
 from tests import whole

@@ -15,7 +15,7 @@ import duckdb
 import pytest
 from typer.testing import CliRunner
 
-from connectors.archive import Archive
+from connectors.archive.archive import Archive
 from connectors.deliver import Declared, deliver
 from connectors.intake import register_pending, take_in
 from kpi_definitions.catalogue import load

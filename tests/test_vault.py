@@ -17,13 +17,13 @@ from typing import Any, cast
 import pytest
 from typer.testing import CliRunner
 
-from connectors import vault
-from connectors.archive import Archive, Receipt
+from connectors.archive import vault
+from connectors.archive.archive import Archive, Receipt
+from connectors.archive.vault import FRAME, HEAD, TAG, Decrypting, Encrypting, SealError
 from connectors.deliver import Declared, DeliveryError, deliver
 from connectors.inbox import collect
 from connectors.intake import register_pending, take_in
 from connectors.source_contract import parse_source
-from connectors.vault import FRAME, HEAD, TAG, Decrypting, Encrypting, SealError
 from kpi_definitions.catalogue import load as load_catalogue
 from kpi_definitions.documents import DocumentError, read
 from pipelines.cli import app
@@ -483,7 +483,7 @@ def test_rotation_leaves_what_it_cannot_read_and_tells_it(archive: Archive) -> N
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from connectors.archive import Archive
+from connectors.archive.archive import Archive
 from connectors.rotation import rotate
 from warehouse.home.keys import current
 from warehouse.tables.contracts import load_tables

@@ -11,7 +11,7 @@ import duckdb
 import pytest
 from typer.testing import CliRunner
 
-from connectors.archive import Archive
+from connectors.archive.archive import Archive
 from pipelines.cli import app
 from tests.released import ROWS, build, edit
 from warehouse.audit.verify import recorded

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from connectors.archive import Archive
+from connectors.archive.archive import Archive
 from connectors.deliver import Declared, deliver
 from connectors.intake import register_pending, take_in
 from kpi_definitions.catalogue import SHIPPED, load

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from connectors import intake
-from connectors.archive import ArchiveError
+from connectors.archive.archive import ArchiveError
 from pipelines.cli import app
 from tests.intake_support import Desk, appeals, query, states
 from warehouse.audit.verify import recorded

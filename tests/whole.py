@@ -19,7 +19,7 @@ import duckdb
 import pytest
 
 from connectors import intake
-from connectors.archive import Archive
+from connectors.archive.archive import Archive
 from connectors.inbox import collect
 from kpi_definitions.catalogue import Catalogues, load
 from tests.intake_support import ALMATY, ASTANA, crashes

@@ -87,7 +87,7 @@ def verify(
     from functools import partial
 
     from connectors.accounted import accounted
-    from connectors.archive import Archive
+    from connectors.archive.archive import Archive
     from pipelines import show_verified
     from warehouse.audit import between
     from warehouse.audit.verify import verify as ask

@@ -23,7 +23,7 @@ from pipelines.cli.common import (
 from warehouse.store.store import Home, Store, StoreError
 
 if TYPE_CHECKING:
-    from connectors.archive import Archive
+    from connectors.archive.archive import Archive
 
 KpiArgument = Annotated[str, typer.Argument(help="KPI code: MGT02-1")]
 NumberArgument = Annotated[
@@ -49,7 +49,7 @@ def rows(
     home: HomeOption = None,
 ) -> None:
     """The warehouse rows behind a number, each with the delivery and the record it comes from."""
-    from connectors.archive import ArchiveError
+    from connectors.archive.archive import ArchiveError
     from connectors.readers import StructureError
     from kpi_definitions.catalogue import load
     from pipelines import show
@@ -126,7 +126,7 @@ def evidence(
     home: HomeOption = None,
 ) -> None:
     """A pack with everything behind a number, a sum over a region or a year, a level or a place, which an auditor checks without qala."""
-    from connectors.archive import Archive, ArchiveError
+    from connectors.archive.archive import Archive, ArchiveError
     from kpi_definitions.catalogue import load
     from warehouse.audit.evidence import EvidenceError, write
     from warehouse.audit.evidence_sums import Sum, standing_label, the_sum
@@ -187,7 +187,7 @@ def _personal(place: Home, store: Store, archive: Archive, deliveries: list[dict
 
 def _add_sources(place: Home, store: Store, answer: list[dict[str, Any]]) -> None:
     """Put `source`, the record as received, and `source_header` into every row."""
-    from connectors.archive import Archive
+    from connectors.archive.archive import Archive
     from connectors.intake import sources_of
     from connectors.original import originals
     from connectors.source_contract import standard

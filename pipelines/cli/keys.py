@@ -27,7 +27,7 @@ def keys(context: typer.Context, as_json: JsonOption = False, home: HomeOption =
     """
     if context.invoked_subcommand is not None:
         return
-    from connectors.archive import Archive
+    from connectors.archive.archive import Archive
     from connectors.intake import sources_of
     from connectors.rotation import standing
     from warehouse.home import keys as known
@@ -99,7 +99,7 @@ def new(purpose: PurposeArgument, home: HomeOption = None) -> None:
 @commands.command()
 def rotate(purpose: PurposeArgument, home: HomeOption = None) -> None:
     """Encrypt the archive anew with the key in force, and what by the contracts should be encrypted and is not. Goes on where it was stopped."""
-    from connectors.archive import Archive
+    from connectors.archive.archive import Archive
     from connectors.intake import sources_of
     from connectors.rotation import rotate as encrypt
     from warehouse.home.account import ACCOUNT, account

@@ -44,7 +44,7 @@ def assess(
     home: HomeOption = None,
 ) -> None:
     """The annual assessment of a year from the warehouse as it stands: a draft, or a frozen version; then publish."""
-    from connectors.archive import Archive
+    from connectors.archive.archive import Archive
     from kpi_definitions.catalogue import load
     from pipelines import show
     from warehouse.kpi_values.assessment import assess as make

@@ -88,7 +88,7 @@ def rebuild(
     home: HomeOption = None,
 ) -> None:
     """Make the warehouse anew from archive, receipts, contracts, definitions and the old ledger; 1 if it says something else than the old one."""
-    from connectors.archive import ArchiveError
+    from connectors.archive.archive import ArchiveError
     from kpi_definitions.documents import DocumentError
     from pipelines.rebuild import rebuild as make_anew
 

@@ -53,7 +53,7 @@ def deliver(
     home: HomeOption = None,
 ) -> None:
     """Archive an extract; the next run takes it in. Works while a run goes on. Or take a receipt back (--withdraw)."""
-    from connectors.archive import Archive, ArchiveError
+    from connectors.archive.archive import Archive, ArchiveError
     from connectors.deliver import Declared, DeliveryError
     from connectors.deliver import deliver as take
     from connectors.intake import sources_of
@@ -95,7 +95,7 @@ def deliver(
 
 def _take_back(place: Home, receipt_id: str, by: str, reason: str) -> None:
     """Take a receipt back while no run may be reading it."""
-    from connectors.archive import Archive, ArchiveError
+    from connectors.archive.archive import Archive, ArchiveError
     from connectors.safe_names import safe_name
     from warehouse.home.account import named
     from warehouse.store.store import locked
@@ -133,7 +133,7 @@ def run(
     home: HomeOption = None,
 ) -> None:
     """Take in what waits, check, load, compute, publish: the Dagster job, in this process."""
-    from connectors.archive import Archive
+    from connectors.archive.archive import Archive
     from connectors.corrections import read_corrections
     from connectors.inbox import BusyError, collect
     from connectors.intake import sources_of
@@ -254,7 +254,7 @@ def _run(
 @app.command()
 def status(as_json: JsonOption = False, home: HomeOption = None) -> None:
     """How the released warehouse stands, and what waits."""
-    from connectors.archive import Archive
+    from connectors.archive.archive import Archive
     from pipelines import show
     from warehouse.audit.explain import status as ask
     from warehouse.store.store import reading

@@ -22,8 +22,8 @@ from typing import BinaryIO, cast
 
 import zstandard
 
-from connectors import receipts, vault
-from connectors.files import free, put_in_place, sweep, write_whole
+from connectors.archive import receipts, vault
+from connectors.archive.files import free, put_in_place, sweep, write_whole
 from warehouse.home.account import ACCOUNT, account
 from warehouse.home.keys import Key, MissingKeyError, by_id
 from warehouse.home.scratch import hold
