@@ -12,8 +12,8 @@ import duckdb
 from benchmarks.contender import Answer
 from benchmarks.feeds import ALL, FEEDS, files, months
 from connectors.archive.archive import Archive
-from connectors.classified import carries_personal
-from connectors.source_contract import standard
+from connectors.mapping.classified import carries_personal
+from connectors.mapping.source_contract import standard
 from warehouse.home.keys import current, make
 from warehouse.store.store import Home, writing
 from warehouse.tables.contracts import load_tables

@@ -15,15 +15,15 @@ from itertools import count
 
 import duckdb
 
-from connectors.classified import personal_columns
 from connectors.guard import guarded
 from connectors.kept import Kept
+from connectors.mapping.classified import personal_columns
+from connectors.mapping.source_contract import SourceContract
+from connectors.mapping.zones import civil_time
 from connectors.personal import harmless, register
 from connectors.pseudonyms import Pseudonyms, at_work
 from connectors.quarantine import CELLS, Condition, blamed, divided, emptied, spare_headers, spoilt_cells, without
 from connectors.readers import ROW_NUMBER, Readable, StructureError, mend
-from connectors.source_contract import SourceContract
-from connectors.zones import civil_time
 from warehouse.home.keys import Key, MissingKeyError
 from warehouse.loading.load import settlements
 from warehouse.sql import literal, quoted

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 
 import duckdb
 
-from connectors.classified import personal_columns
+from connectors.mapping.classified import personal_columns
+from connectors.mapping.source_contract import SourceContract
 from connectors.personal import MASK, net, scrub, tells
 from connectors.pseudonyms import DIGITS, MARK, Pseudonyms, normal_form
-from connectors.source_contract import SourceContract
 from warehouse.loading.load import Finding
 from warehouse.sql import literal, quoted
 from warehouse.tables.contracts import Column, Table

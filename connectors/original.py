@@ -14,8 +14,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from connectors.archive.archive import Archive
+from connectors.mapping.source_contract import SourceContract
 from connectors.readers import StructureError, as_received, records
-from connectors.source_contract import SourceContract
 from warehouse.home.scratch import scratch
 from warehouse.loading.load import Home
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import duckdb
 
-from connectors.cells import stripped
-from connectors.classified import personal_columns
-from connectors.source_contract import SourceContract, standard
+from connectors.mapping.cells import stripped
+from connectors.mapping.classified import personal_columns
+from connectors.mapping.source_contract import SourceContract, standard
 from warehouse.home.keys import Key, current, needed
 from warehouse.loading.load import Delivery, Finding, Store
 from warehouse.sql import literal

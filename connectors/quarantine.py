@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import sqlglot
 from sqlglot import exp
 
+from connectors.mapping.source_contract import SourceContract
 from connectors.readers import RAW
-from connectors.source_contract import SourceContract
 from warehouse.sql import literal
 from warehouse.tables.contracts import Table
 from warehouse.tables.rules import Rule

@@ -26,8 +26,8 @@ from connectors.decoding import decoded, holds_nul
 from connectors.heading import StructureError as StructureError
 from connectors.heading import check_header, header_of
 from connectors.kept import of_bytes, of_record
+from connectors.mapping.source_contract import SourceContract
 from connectors.personal import harmless
-from connectors.source_contract import SourceContract
 from warehouse.tables.identifiers import BLANKS
 
 _BLOCK = 1 << 20

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from connectors.archive import receipts
 from connectors.archive.archive import Archive, ArchiveError
 from connectors.deliver import encrypts
-from connectors.source_contract import SourceContract
+from connectors.mapping.source_contract import SourceContract
 from warehouse.home.keys import Key, MissingKeyError
 from warehouse.tables.contracts import Table
 

@@ -14,8 +14,8 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 
+from connectors.mapping.source_contract import STANDARD, SourceContract
 from connectors.personal import MASK, scrubbed, shape
-from connectors.source_contract import STANDARD, SourceContract
 from kpi_definitions.documents import DocumentError
 from warehouse.home.settlement_names import folded, places
 from warehouse.loading.load import Receipt, settlements

@@ -11,7 +11,7 @@ import duckdb
 
 from connectors import corrections
 from connectors.corrections import Correction, read_corrections
-from connectors.source_contract import SHIPPED, load_sources
+from connectors.mapping.source_contract import SHIPPED, load_sources
 from kpi_definitions import catalogue as catalogues
 from kpi_definitions.compiler import compile_kpi
 from kpi_definitions.documents import DocumentError, Fault, read

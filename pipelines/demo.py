@@ -12,8 +12,8 @@ from rich.console import Console
 from connectors.archive.archive import Archive
 from connectors.deliver import Declared, deliver
 from connectors.intake import sources_of
+from connectors.mapping.source_contract import STANDARD
 from connectors.simulator.generate import NOTES, simulate
-from connectors.source_contract import STANDARD
 from pipelines import show
 from warehouse.audit.explain import status
 from warehouse.home.keys import current, make

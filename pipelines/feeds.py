@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from connectors.source_contract import SHIPPED, load_sources
+from connectors.mapping.source_contract import SHIPPED, load_sources
 from kpi_definitions import catalogue as catalogues
 from kpi_definitions.compiler import columns_of
 from warehouse.store.store import Home

@@ -11,7 +11,7 @@ from pydantic import PrivateAttr
 
 from connectors.archive.archive import Archive
 from connectors.intake import sources_of
-from connectors.source_contract import SourceContract
+from connectors.mapping.source_contract import SourceContract
 from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.catalogue import load as load_catalogues
 from pipelines import event_log

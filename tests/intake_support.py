@@ -12,9 +12,9 @@ from typing import Any
 
 from connectors import gate, intake
 from connectors.archive.archive import Archive, Receipt
+from connectors.mapping.source_contract import SourceContract, parse_source, standard
 from connectors.quarantine import spare_headers
 from connectors.readers import Readable, StructureError, unpack
-from connectors.source_contract import SourceContract, parse_source, standard
 from kpi_definitions.documents import read
 from warehouse.home.keys import current
 from warehouse.loading.load import Home, Store, writing

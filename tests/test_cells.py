@@ -11,10 +11,10 @@ from typing import Any
 import duckdb
 import pytest
 
-from connectors.cells import Cell, Numerals
-from connectors.limits import cells
-from connectors.source_contract import SourceContract, parse_source, standard
-from connectors.zones import civil_time
+from connectors.mapping.cells import Cell, Numerals
+from connectors.mapping.limits import cells
+from connectors.mapping.source_contract import SourceContract, parse_source, standard
+from connectors.mapping.zones import civil_time
 from kpi_definitions.documents import DocumentError, read
 from tests.intake_support import contract_text
 from warehouse.sql import quoted

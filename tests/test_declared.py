@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from connectors.deliver import Declared, deliver
+from connectors.mapping.source_contract import load_sources
 from connectors.reread import request
-from connectors.source_contract import load_sources
 from tests.intake_support import ALMATY, ASTANA, Desk, appeal, appeals, contract_text, query, text
 from warehouse.loading.load import Store
 from warehouse.store.store import territory

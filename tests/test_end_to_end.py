@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 from connectors.archive.archive import Archive
 from connectors.deliver import Declared, deliver
 from connectors.intake import sources_of
+from connectors.mapping.source_contract import STANDARD
 from connectors.simulator.generate import NOTES, Extract, simulate
-from connectors.source_contract import STANDARD
 from kpi_definitions.catalogue import load as load_catalogue
 from kpi_definitions.model import Grain
 from pipelines.cli import app

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from connectors import intake
 from connectors.intake import Report, _batches, sources_of, take_in
 from connectors.judge import judge
-from connectors.source_contract import SHIPPED, parse_source
+from connectors.mapping.source_contract import SHIPPED, parse_source
 from kpi_definitions.documents import DocumentError, read
 from tests.intake_support import (
     ALMATY,

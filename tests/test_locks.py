@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from connectors.source_contract import SHIPPED, load_sources, parse_source
+from connectors.mapping.source_contract import SHIPPED, load_sources, parse_source
 from kpi_definitions.catalogue import load as load_catalogue
 from kpi_definitions.compiler import compile_kpi, fuse
 from kpi_definitions.documents import Document, DocumentError, read

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 
 from connectors import readers
 from connectors.archive.archive import ArchiveError
+from connectors.mapping.source_contract import SourceContract, standard
 from connectors.original import Original, originals
 from connectors.readers import StructureError
-from connectors.source_contract import SourceContract, standard
 from tests.intake_support import APPEAL_COLUMNS, Bench, appeal, appeals, query, text
 from warehouse.store.store import Home, writing
 

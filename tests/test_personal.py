@@ -20,10 +20,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors import personal
-from connectors.classified import carries_personal
+from connectors.mapping.classified import carries_personal
+from connectors.mapping.source_contract import SourceContract
 from connectors.personal import MASK, WITHHELD, checked, harmless, scrubbed, shaped
 from connectors.safe_names import safe_header, safe_name
-from connectors.source_contract import SourceContract
 from kpi_definitions.documents import DocumentError
 from tests.intake_support import Bench, Desk, appeal, contract_text, query, text
 from warehouse.home import keys

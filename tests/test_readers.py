@@ -21,9 +21,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from connectors import heading, members
-from connectors.cells import WORDS
+from connectors.mapping.cells import WORDS
+from connectors.mapping.source_contract import SHIPPED, SourceContract, parse_source, standard
 from connectors.readers import StructureError, records
-from connectors.source_contract import SHIPPED, SourceContract, parse_source, standard
 from kpi_definitions.documents import DocumentError, read
 from tests.intake_support import (
     APPEAL_COLUMNS,

@@ -9,7 +9,7 @@ import pytest
 
 from connectors.archive.archive import Archive
 from connectors.intake import register_pending, take_in
-from connectors.source_contract import load_sources
+from connectors.mapping.source_contract import load_sources
 from kpi_definitions.catalogue import load as load_catalogue
 from warehouse.kpi_values.compute import compute, evaluate
 from warehouse.periods import parse_period

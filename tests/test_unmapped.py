@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from connectors.source_contract import SourceContract, parse_source
+from connectors.mapping.source_contract import SourceContract, parse_source
 from kpi_definitions.catalogue import load as load_catalogue
 from kpi_definitions.documents import read
 from pipelines.feeds import feeds

@@ -23,7 +23,7 @@ from connectors.archive.vault import FRAME, HEAD, TAG, Decrypting, Encrypting, S
 from connectors.deliver import Declared, DeliveryError, deliver
 from connectors.inbox import collect
 from connectors.intake import register_pending, take_in
-from connectors.source_contract import parse_source
+from connectors.mapping.source_contract import parse_source
 from kpi_definitions.catalogue import load as load_catalogue
 from kpi_definitions.documents import DocumentError, read
 from pipelines.cli import app

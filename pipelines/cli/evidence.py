@@ -189,8 +189,8 @@ def _add_sources(place: Home, store: Store, answer: list[dict[str, Any]]) -> Non
     """Put `source`, the record as received, and `source_header` into every row."""
     from connectors.archive.archive import Archive
     from connectors.intake import sources_of
+    from connectors.mapping.source_contract import standard
     from connectors.original import originals
-    from connectors.source_contract import standard
 
     contracts = sources_of(place, store.tables)
     for one in answer:

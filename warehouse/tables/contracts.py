@@ -1,7 +1,7 @@
 """Showcase table contracts (ODCS v3.1) and the reading of any ODCS document.
 
 A contract's text becomes a `Table`: columns with SQL types and row rules, and the rules a whole delivery is judged by
-(`rules.py`). Source contracts are read by connectors/source_contract.py.
+(`rules.py`). Source contracts are read by connectors/mapping/source_contract.py.
 """
 
 from __future__ import annotations

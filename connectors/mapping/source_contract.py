@@ -14,10 +14,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from connectors.cells import MOMENTS, Cell, Civil, Numerals, stripped
-from connectors.contract_checks import STANDARD, code_faults, column_faults, settings_faults, strptime
-from connectors.limits import cells, texts
-from connectors.transform import Transform, TransformError, converted, transform
+from connectors.mapping.cells import MOMENTS, Cell, Civil, Numerals, stripped
+from connectors.mapping.contract_checks import STANDARD, code_faults, column_faults, settings_faults, strptime
+from connectors.mapping.limits import cells, texts
+from connectors.mapping.transform import Transform, TransformError, converted, transform
 from kpi_definitions.documents import Document, DocumentError, Fault, read
 from kpi_definitions.expressions import TRANSFORM, TRANSFORM_FUNCTIONS, ExpressionError, check, parse
 from warehouse.sql import literal, quoted
@@ -36,7 +36,7 @@ __all__ = [
     "standard",
 ]
 
-SHIPPED = Path(__file__).parent / "contracts"
+SHIPPED = Path(__file__).parents[1] / "contracts"
 CIVIL_TIME = "Asia/Almaty"  # of most settlements; of the others: zones.py
 _OWN = re.compile(r"=|__row_no$")  # how names begin that the first gate needs for itself (connectors/gate.py)
 _NOTHING = re.compile(r"NULL|(TRY_)?CAST\(NULL AS [^()]+(\([0-9, ]+\))?\)", re.IGNORECASE)
@@ -336,7 +336,7 @@ def parse_source(document: Document, tables: Mapping[str, Table]) -> SourceContr
         hash((contract.id, contract.version))
     except TypeError:
         raise DocumentError([document.fault(("id",), "id and version are texts", "write them in quotes")]) from None
-    from connectors.classified import carries_personal  # it knows contracts
+    from connectors.mapping.classified import carries_personal  # it knows contracts
 
     if contract.archive == "plain" and carries_personal(table, contract):
         message = "archive is plain, and the extract carries personal data"

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from functools import cache
 
-from connectors.cells import Civil
+from connectors.mapping.cells import Civil
 from warehouse.loading.load import time_zones
 from warehouse.sql import literal
 

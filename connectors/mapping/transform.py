@@ -15,7 +15,7 @@ from functools import lru_cache
 import duckdb
 from sqlglot import exp
 
-from connectors.cells import INTEGERS, MOMENTS, Cell, Civil, Numerals
+from connectors.mapping.cells import INTEGERS, MOMENTS, Cell, Civil, Numerals
 from kpi_definitions.expressions import parse
 from warehouse.sql import quoted
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from connectors.source_contract import SourceContract
+from connectors.mapping.source_contract import SourceContract
 from warehouse.tables.contracts import Table
 
 
