@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from connectors.archive.archive import Archive, Receipt
-from connectors.heading import listed
 from connectors.mapping.classified import carries_personal
 from connectors.mapping.source_contract import STANDARD, SourceContract, standard
+from connectors.readers.heading import listed
 from warehouse.home.keys import Key, MissingKeyError, needed
 from warehouse.home.settlement_names import named, nearest, registered
 from warehouse.loading.load import FIRST_YEAR, LAST_YEAR, settlements, territory

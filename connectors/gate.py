@@ -23,7 +23,7 @@ from connectors.mapping.zones import civil_time
 from connectors.personal import harmless, register
 from connectors.pseudonyms import Pseudonyms, at_work
 from connectors.quarantine import CELLS, Condition, blamed, divided, emptied, spare_headers, spoilt_cells, without
-from connectors.readers import ROW_NUMBER, Readable, StructureError, mend
+from connectors.readers.readers import ROW_NUMBER, Readable, StructureError, mend
 from warehouse.home.keys import Key, MissingKeyError
 from warehouse.loading.load import settlements
 from warehouse.sql import literal, quoted

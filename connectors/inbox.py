@@ -24,11 +24,11 @@ from connectors import manifest
 from connectors.archive.archive import Archive, Receipt
 from connectors.archive.files import free, write_whole
 from connectors.deliver import Declared, DeliveryError, archive_key, check
-from connectors.heading import listed
 from connectors.manifest import MANIFEST, ManifestError, UnfinishedError
 from connectors.mapping.source_contract import STANDARD, SourceContract
-from connectors.members import of_the_machine
 from connectors.personal import scrubbed
+from connectors.readers.heading import listed
+from connectors.readers.members import of_the_machine
 from connectors.safe_names import safe_name
 from warehouse.home.keys import Key, MissingKeyError
 from warehouse.moments import at

@@ -16,17 +16,17 @@ from connectors import gate, guard
 from connectors.archive.archive import Archive, ArchiveError
 from connectors.corrections import Declared, apply, read_corrections, retake
 from connectors.declared import hold
-from connectors.heading import listed
 from connectors.history import look_back
 from connectors.judge import judge
 from connectors.mapping.classified import personal_columns
 from connectors.mapping.source_contract import SHIPPED, STANDARD, SourceContract, load_sources, standard
-from connectors.members import of_the_machine
 from connectors.personal import harmless
 from connectors.profile import profile as profile_of
 from connectors.pseudonyms import InForce, mixed, pseudonyms_of
 from connectors.quarantine import spare_headers
-from connectors.readers import Readable, StructureError, unpack
+from connectors.readers.heading import listed
+from connectors.readers.members import of_the_machine
+from connectors.readers.readers import Readable, StructureError, unpack
 from connectors.safe_names import named_safely
 from connectors.twins import twins
 from warehouse.home.keys import MissingKeyError, by_id

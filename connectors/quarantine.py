@@ -12,7 +12,7 @@ import sqlglot
 from sqlglot import exp
 
 from connectors.mapping.source_contract import SourceContract
-from connectors.readers import RAW
+from connectors.readers.readers import RAW
 from warehouse.sql import literal
 from warehouse.tables.contracts import Table
 from warehouse.tables.rules import Rule

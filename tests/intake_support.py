@@ -14,7 +14,7 @@ from connectors import gate, intake
 from connectors.archive.archive import Archive, Receipt
 from connectors.mapping.source_contract import SourceContract, parse_source, standard
 from connectors.quarantine import spare_headers
-from connectors.readers import Readable, StructureError, unpack
+from connectors.readers.readers import Readable, StructureError, unpack
 from kpi_definitions.documents import read
 from warehouse.home.keys import current
 from warehouse.loading.load import Home, Store, writing

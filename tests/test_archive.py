@@ -15,7 +15,7 @@ import pytest
 from connectors.archive import archive as archive_module
 from connectors.archive.archive import Archive, ArchiveError, Receipt
 from connectors.mapping.source_contract import standard
-from connectors.readers import unpack
+from connectors.readers.readers import unpack
 from tests.intake_support import ASTANA, Desk, appeals, query
 from warehouse.home.scratch import hold
 from warehouse.tables.contracts import load_tables

@@ -18,11 +18,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connectors import readers
 from connectors.archive.archive import ArchiveError
 from connectors.mapping.source_contract import SourceContract, standard
-from connectors.original import Original, originals
-from connectors.readers import StructureError
+from connectors.readers import readers
+from connectors.readers.readers import StructureError
+from connectors.readers.source_records import Original, originals
 from tests.intake_support import APPEAL_COLUMNS, Bench, appeal, appeals, query, text
 from warehouse.store.store import Home, writing
 

@@ -20,10 +20,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from connectors import heading, members
 from connectors.mapping.cells import WORDS
 from connectors.mapping.source_contract import SHIPPED, SourceContract, parse_source, standard
-from connectors.readers import StructureError, records
+from connectors.readers import heading, members
+from connectors.readers.readers import StructureError, records
 from kpi_definitions.documents import DocumentError, read
 from tests.intake_support import (
     APPEAL_COLUMNS,

@@ -50,7 +50,7 @@ def rows(
 ) -> None:
     """The warehouse rows behind a number, each with the delivery and the record it comes from."""
     from connectors.archive.archive import ArchiveError
-    from connectors.readers import StructureError
+    from connectors.readers.readers import StructureError
     from kpi_definitions.catalogue import load
     from pipelines import show
     from warehouse.audit.explain import UnknownError
@@ -190,7 +190,7 @@ def _add_sources(place: Home, store: Store, answer: list[dict[str, Any]]) -> Non
     from connectors.archive.archive import Archive
     from connectors.intake import sources_of
     from connectors.mapping.source_contract import standard
-    from connectors.original import originals
+    from connectors.readers.source_records import originals
 
     contracts = sources_of(place, store.tables)
     for one in answer:

@@ -1,7 +1,7 @@
 """The warehouse rows behind a number: which of them the numerator, the denominator and the sample took in.
 
 The conditions are those the compiler put into the computation, the rows those that held at the ledger sequence at which the
-value was computed; so whoever adds them up gets the same digits. What the rows looked like before the gate: connectors/original.py.
+value was computed; so whoever adds them up gets the same digits. What the rows looked like before the gate: connectors/readers/source_records.py.
 """
 
 from __future__ import annotations

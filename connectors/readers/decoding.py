@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from connectors.heading import StructureError
 from connectors.personal import harmless
+from connectors.readers.heading import StructureError
 
 _BLOCK = 1 << 20
 _UTF32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from connectors.archive.archive import Archive
 from connectors.mapping.source_contract import SourceContract
-from connectors.readers import StructureError, as_received, records
+from connectors.readers.readers import StructureError, as_received, records
 from warehouse.home.scratch import scratch
 from warehouse.loading.load import Home
 

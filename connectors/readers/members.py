@@ -19,9 +19,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from connectors.heading import HEADER_LETTERS, StructureError, listed
 from connectors.mapping.source_contract import SourceContract
 from connectors.personal import harmless
+from connectors.readers.heading import HEADER_LETTERS, StructureError, listed
 from connectors.safe_names import safe_name
 
 MAGIC = (b"PK\x03\x04", b"PK\x05\x06")  # the second: an archive of nothing

@@ -20,14 +20,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from connectors import members
 from connectors.archive.archive import Archive, ArchiveError
-from connectors.decoding import decoded, holds_nul
-from connectors.heading import StructureError as StructureError
-from connectors.heading import check_header, header_of
 from connectors.kept import of_bytes, of_record
 from connectors.mapping.source_contract import SourceContract
 from connectors.personal import harmless
+from connectors.readers import members
+from connectors.readers.decoding import decoded, holds_nul
+from connectors.readers.heading import StructureError as StructureError
+from connectors.readers.heading import check_header, header_of
 from warehouse.tables.identifiers import BLANKS
 
 _BLOCK = 1 << 20
