@@ -15,13 +15,13 @@ from itertools import count
 
 import duckdb
 
-from connectors.guard import guarded
-from connectors.kept import Kept
 from connectors.mapping.classified import personal_columns
 from connectors.mapping.source_contract import SourceContract
 from connectors.mapping.zones import civil_time
-from connectors.personal import harmless, register
-from connectors.pseudonyms import Pseudonyms, at_work
+from connectors.personal_data.guard import guarded
+from connectors.personal_data.kept import Kept
+from connectors.personal_data.patterns import harmless, register
+from connectors.personal_data.pseudonyms import Pseudonyms, at_work
 from connectors.quarantine import CELLS, Condition, blamed, divided, emptied, spare_headers, spoilt_cells, without
 from connectors.readers.readers import ROW_NUMBER, Readable, StructureError, mend
 from warehouse.home.keys import Key, MissingKeyError

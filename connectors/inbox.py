@@ -26,10 +26,10 @@ from connectors.archive.files import free, write_whole
 from connectors.deliver import Declared, DeliveryError, archive_key, check
 from connectors.manifest import MANIFEST, ManifestError, UnfinishedError
 from connectors.mapping.source_contract import STANDARD, SourceContract
-from connectors.personal import scrubbed
+from connectors.personal_data.patterns import scrubbed
+from connectors.personal_data.safe_names import safe_name
 from connectors.readers.heading import listed
 from connectors.readers.members import of_the_machine
-from connectors.safe_names import safe_name
 from warehouse.home.keys import Key, MissingKeyError
 from warehouse.moments import at
 from warehouse.tables.contracts import Table

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
-from connectors import gate, guard
+from connectors import gate
 from connectors.archive.archive import Archive, ArchiveError
 from connectors.corrections import Declared, apply, read_corrections, retake
 from connectors.declared import hold
@@ -20,14 +20,15 @@ from connectors.history import look_back
 from connectors.judge import judge
 from connectors.mapping.classified import personal_columns
 from connectors.mapping.source_contract import SHIPPED, STANDARD, SourceContract, load_sources, standard
-from connectors.personal import harmless
+from connectors.personal_data import guard
+from connectors.personal_data.patterns import harmless
+from connectors.personal_data.pseudonyms import InForce, mixed, pseudonyms_of
+from connectors.personal_data.safe_names import named_safely
 from connectors.profile import profile as profile_of
-from connectors.pseudonyms import InForce, mixed, pseudonyms_of
 from connectors.quarantine import spare_headers
 from connectors.readers.heading import listed
 from connectors.readers.members import of_the_machine
 from connectors.readers.readers import Readable, StructureError, unpack
-from connectors.safe_names import named_safely
 from connectors.twins import twins
 from warehouse.home.keys import MissingKeyError, by_id
 from warehouse.home.keys import enter as enter_keys

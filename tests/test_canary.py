@@ -26,7 +26,7 @@ from connectors.archive.archive import Archive
 from connectors.corrections import read_corrections
 from connectors.deliver import Declared, deliver
 from connectors.intake import sources_of
-from connectors.personal import checked
+from connectors.personal_data.patterns import checked
 from kpi_definitions.documents import DocumentError
 from pipelines.cli import app
 from pipelines.run import run_months

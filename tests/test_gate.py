@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from connectors import gate
 from connectors.mapping.source_contract import SHIPPED, SourceContract, parse_source
-from connectors.personal import shaped
+from connectors.personal_data.patterns import shaped
 from connectors.profile import profile as profile_of
 from kpi_definitions.documents import DocumentError, read
 from tests.intake_support import (

@@ -19,11 +19,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors import personal
 from connectors.mapping.classified import carries_personal
 from connectors.mapping.source_contract import SourceContract
-from connectors.personal import MASK, WITHHELD, checked, harmless, scrubbed, shaped
-from connectors.safe_names import safe_header, safe_name
+from connectors.personal_data import patterns
+from connectors.personal_data.patterns import MASK, WITHHELD, checked, harmless, scrubbed, shaped
+from connectors.personal_data.safe_names import safe_header, safe_name
 from kpi_definitions.documents import DocumentError
 from tests.intake_support import Bench, Desk, appeal, contract_text, query, text
 from warehouse.home import keys
@@ -221,8 +221,8 @@ _pieces = st.sampled_from([IIN, OTHER, "8 701 999 00 17", "+7(701)9990017", "nob
 @given(st.lists(_pieces, max_size=7).map("".join))
 def test_what_duckdb_passes_over_holds_nothing(said: str) -> None:
     con = duckdb.connect()
-    personal.register(con)
-    found = con.execute(f"SELECT {personal.scrub('x')}, {personal.net('x')} FROM (SELECT ? AS x)", [said]).fetchone()
+    patterns.register(con)
+    found = con.execute(f"SELECT {patterns.scrub('x')}, {patterns.net('x')} FROM (SELECT ? AS x)", [said]).fetchone()
     assert found == (scrubbed(said), scrubbed(said, sure=True))
     assert IIN not in scrubbed(said)
     con.close()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from connectors.personal import harmless
+from connectors.personal_data.patterns import harmless
 from connectors.readers.heading import StructureError
 
 _BLOCK = 1 << 20

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from connectors.mapping.source_contract import SourceContract
-from connectors.safe_names import safe_header
+from connectors.personal_data.safe_names import safe_header
 
 HEADER_LETTERS = 1 << 20  # what is read of a file to find its header; our proposal, as the next
 HEADER_CELLS = 5_000

@@ -21,9 +21,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from connectors.archive.archive import Archive, ArchiveError
-from connectors.kept import of_bytes, of_record
 from connectors.mapping.source_contract import SourceContract
-from connectors.personal import harmless
+from connectors.personal_data.kept import of_bytes, of_record
+from connectors.personal_data.patterns import harmless
 from connectors.readers import members
 from connectors.readers.decoding import decoded, holds_nul
 from connectors.readers.heading import StructureError as StructureError

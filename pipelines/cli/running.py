@@ -57,7 +57,7 @@ def deliver(
     from connectors.deliver import Declared, DeliveryError
     from connectors.deliver import deliver as take
     from connectors.intake import sources_of
-    from connectors.safe_names import safe_name
+    from connectors.personal_data.safe_names import safe_name
     from warehouse.periods import parse_period
     from warehouse.tables.contracts import load_tables
 
@@ -96,7 +96,7 @@ def deliver(
 def _take_back(place: Home, receipt_id: str, by: str, reason: str) -> None:
     """Take a receipt back while no run may be reading it."""
     from connectors.archive.archive import Archive, ArchiveError
-    from connectors.safe_names import safe_name
+    from connectors.personal_data.safe_names import safe_name
     from warehouse.home.account import named
     from warehouse.store.store import locked
 

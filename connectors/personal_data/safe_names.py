@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import cache
 
 from connectors.mapping.source_contract import STANDARD, SourceContract
-from connectors.personal import MASK, scrubbed, shape
+from connectors.personal_data.patterns import MASK, scrubbed, shape
 from kpi_definitions.documents import DocumentError
 from warehouse.home.settlement_names import folded, places
 from warehouse.loading.load import Receipt, settlements
