@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import duckdb
 
-from connectors.gate import STAGED
+from connectors.row_gate.row_gate import STAGED
 from warehouse.sql import literal, quoted
 from warehouse.tables.contracts import Table
 from warehouse.tables.usual import JUMP, Figure

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
-from connectors import gate
 from connectors.archive.archive import Archive, ArchiveError
 from connectors.corrections import Declared, apply, read_corrections, retake
 from connectors.declared import hold
@@ -25,10 +24,11 @@ from connectors.personal_data.patterns import harmless
 from connectors.personal_data.pseudonyms import InForce, mixed, pseudonyms_of
 from connectors.personal_data.safe_names import named_safely
 from connectors.profile import profile as profile_of
-from connectors.quarantine import spare_headers
 from connectors.readers.heading import listed
 from connectors.readers.members import of_the_machine
 from connectors.readers.readers import Readable, StructureError, unpack
+from connectors.row_gate import row_gate
+from connectors.row_gate.quarantine import spare_headers
 from connectors.twins import twins
 from warehouse.home.keys import MissingKeyError, by_id
 from warehouse.home.keys import enter as enter_keys
@@ -273,8 +273,8 @@ def _take_batch(store: Store, archive: Archive, table: Table, opened: _Opened, c
     batch, contracts = opened.batch, opened.contracts
     repeated = same_bytes(store, batch, {d: (c.id, c.version) for d, c in contracts.items()})
     refusals: dict[int, str] = {}
-    incoming: list[gate.Incoming] = []
-    gate.clear(store.con)
+    incoming: list[row_gate.Incoming] = []
+    row_gate.clear(store.con)
     for one in batch:
         if one.delivery_id in repeated:
             continue
@@ -283,7 +283,7 @@ def _take_batch(store: Store, archive: Archive, table: Table, opened: _Opened, c
             refusals[one.delivery_id] = str(found)
             continue
         incoming.append(
-            gate.Incoming(
+            row_gate.Incoming(
                 one.delivery_id,
                 one.scope,
                 one.period_end.isoformat(),
@@ -295,16 +295,20 @@ def _take_batch(store: Store, archive: Archive, table: Table, opened: _Opened, c
         )
     refusals |= {
         delivery_id: str(error)
-        for delivery_id, error in gate.stage(store.con, table, incoming, TIME_ZONE, key.key if key else None).items()
+        for delivery_id, error in row_gate.stage(
+            store.con, table, incoming, TIME_ZONE, key.key if key else None
+        ).items()
     }
     judged = [i for i in incoming if i.delivery_id not in refusals]
     chosen = {i.delivery_id for i in judged}
     cuts = {one.delivery_id: contracts[one.delivery_id].cut for one in batch}
-    findings = hold(store.con, table, [d for d in batch if d.delivery_id in chosen], cuts, gate.READ, gate.REPEATED)
+    findings = hold(
+        store.con, table, [d for d in batch if d.delivery_id in chosen], cuts, row_gate.READ, row_gate.REPEATED
+    )
     findings += [Finding(d, "structure", "error", "conformity", False, reason, "Headers, encoding and format are those of the contract")
                 for d, reason in refusals.items()]  # fmt: skip
     counts: dict[int, tuple[int, int, int]] = {}
-    relation, corrected, gaps = gate.STAGED, list[Corrected](), list[Gaps]()
+    relation, corrected, gaps = row_gate.STAGED, list[Corrected](), list[Gaps]()
     findings += [Finding(i.delivery_id, MEMBERS, "warning", "conformity", True, f"left out: {listed(i.readable.left_out)}",
                          "What is in an archive beside the extract has none of its columns") for i in judged if i.readable.left_out]  # fmt: skip
     if judged:
@@ -316,13 +320,13 @@ def _take_batch(store: Store, archive: Archive, table: Table, opened: _Opened, c
         )
         findings += looked
         findings += twins(store.con, table, judged)
-        findings += guard.told(store.con, table, gate.STAGED, [i.delivery_id for i in judged])
+        findings += guard.told(store.con, table, row_gate.STAGED, [i.delivery_id for i in judged])
         findings += mixed(key, table, {i.delivery_id: bool(personal_columns(table, i.contract)) for i in judged})
         counts = {
             int(r["delivery_id"]): (int(r["received"]), int(r["accepted"]), int(r["rejected"]))
             for r in profile.to_dict("records")
         }
-        relation, corrected, failed = apply(store, archive, table, corrections, gate.STAGED)
+        relation, corrected, failed = apply(store, archive, table, corrections, row_gate.STAGED)
         findings += failed
     names = {d.delivery_id: d.file_name for d in batch}
     for finding in findings:
@@ -365,7 +369,7 @@ def _take_batch(store: Store, archive: Archive, table: Table, opened: _Opened, c
             outcomes.append(
                 Outcome(one.delivery_id, "loaded", None, *common, *counted, contract.cut, unmapped, made_by)
             )
-    load(store, table, relation, batch, outcomes, findings, corrected, gate.REPEATED if judged else None, gaps)
+    load(store, table, relation, batch, outcomes, findings, corrected, row_gate.REPEATED if judged else None, gaps)
     store.con.execute("DROP VIEW IF EXISTS corrected")
-    gate.clear(store.con)
+    row_gate.clear(store.con)
     return outcomes, findings, corrected

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import duckdb
 import pandas as pd
 
-from connectors.gate import STAGED, Incoming
+from connectors.row_gate.row_gate import STAGED, Incoming
 from warehouse.sql import literal, quoted
 from warehouse.tables.contracts import Table
 from warehouse.tables.rules import DUPLICATE, REPEATED, Reference

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import duckdb
 
-from connectors.gate import STAGED, Incoming
+from connectors.row_gate.row_gate import STAGED, Incoming
 from warehouse.loading.load import Finding
 from warehouse.sql import literal, quoted
 from warehouse.tables.contracts import Table

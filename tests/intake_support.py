@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from connectors import gate, intake
+from connectors import intake
 from connectors.archive.archive import Archive, Receipt
 from connectors.mapping.source_contract import SourceContract, parse_source, standard
-from connectors.quarantine import spare_headers
 from connectors.readers.readers import Readable, StructureError, unpack
+from connectors.row_gate import row_gate
+from connectors.row_gate.quarantine import spare_headers
 from kpi_definitions.documents import read
 from warehouse.home.keys import current
 from warehouse.loading.load import Home, Store, writing
@@ -224,7 +225,7 @@ class Bench:
         """Pass files through the first gate as deliveries 1, 2, …; the view `staged` is there afterwards."""
         chosen = contracts or [contract or standard(self.table(table))] * len(contents)
         incoming = [
-            gate.Incoming(
+            row_gate.Incoming(
                 number,
                 scopes[number - 1] if scopes else ASTANA,
                 parse_period(period).end.isoformat(),
@@ -235,8 +236,8 @@ class Bench:
             )
             for number, (content, used) in enumerate(zip(contents, chosen, strict=True), 1)
         ]
-        gate.clear(self.store.con)
-        return gate.stage(
+        row_gate.clear(self.store.con)
+        return row_gate.stage(
             self.store.con, self.table(table), incoming, self.time_zone, current(self.store.home, "pseudonym")
         )
 

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from connectors import gate
 from connectors.mapping.source_contract import SHIPPED, SourceContract, parse_source
 from connectors.personal_data.patterns import shaped
 from connectors.profile import profile as profile_of
+from connectors.row_gate import row_gate
 from kpi_definitions.documents import DocumentError, read
 from tests.intake_support import (
     AKTAU,
@@ -391,7 +391,7 @@ def test_the_same_key_in_another_settlement_or_delivery_is_another_matter(bench:
     content = text([crash(1, kato=AKTAU), crash(1, kato=ZHANAOZEN), crash(1, kato=AKTAU)])
     bench.stage(content, content, crashes(1), table="fct_crash", scopes=["47", "47", ASTANA])
     assert bench.accepted("delivery_id, row_no") == [(1, 1), (1, 2), (2, 1), (2, 2), (3, 1)]
-    repeated = query(bench.store, f"SELECT delivery_id, row_no FROM {gate.REPEATED} ORDER BY ALL")
+    repeated = query(bench.store, f"SELECT delivery_id, row_no FROM {row_gate.REPEATED} ORDER BY ALL")
     assert repeated == [(1, 1), (1, 2), (2, 1), (2, 2)]
 
 
@@ -750,7 +750,7 @@ def test_the_session_keeps_its_time_zone(bench: Bench) -> None:
 
 def test_the_gate_leaves_nothing_behind(bench: Bench) -> None:
     bench.stage(appeals(2), appeals(1) + "A9,cut", text([appeal(3)], APPEAL_COLUMNS[::-1]))
-    gate.clear(bench.store.con)
+    row_gate.clear(bench.store.con)
     left = "SELECT table_name FROM duckdb_tables() WHERE temporary UNION ALL SELECT view_name FROM duckdb_views() WHERE temporary AND NOT internal"
     assert query(bench.store, left) == []
 
@@ -873,25 +873,25 @@ def test_messy_files_against_the_reference(bench: Bench, batch: list[tuple[list[
     assert broken["rows"].sum() == profile["rejected"].sum()
 
 
-def judged(count: int) -> list[gate.Incoming]:
+def judged(count: int) -> list[row_gate.Incoming]:
     """Deliveries as the profile wants to know them: by number alone."""
     nothing: Any = None
-    return [gate.Incoming(n, ASTANA, "2026-02-01", "", nothing, None, nothing) for n in range(1, count + 1)]
+    return [row_gate.Incoming(n, ASTANA, "2026-02-01", "", nothing, None, nothing) for n in range(1, count + 1)]
 
 
 def test_a_reading_pass_with_a_join_is_refused(bench: Bench) -> None:
     """A row's number is its place in the scan; DuckDB turns `IN` over a query, or over five constants, into a join."""
     con = bench.store.con
     with pytest.raises(RuntimeError, match="lose the order of rows"):
-        gate._unjoined(
+        row_gate._unjoined(
             con, "CREATE TEMP TABLE x AS SELECT kato IN (SELECT kato FROM registry.region) FROM registry.settlement"
         )
     five = "CREATE TEMP TABLE x AS SELECT kato IN ('1', '2', '3', '4', '5') FROM registry.settlement"
     with pytest.raises(RuntimeError, match="lose the order of rows"):
-        gate._unjoined(con, five)
+        row_gate._unjoined(con, five)
     con.execute("SET disabled_optimizers = 'in_clause'")
     try:
-        assert gate._unjoined(con, five) == five
+        assert row_gate._unjoined(con, five) == five
     finally:
         con.execute("RESET disabled_optimizers")
 

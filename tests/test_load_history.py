@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from connectors.quarantine import CELLS
+from connectors.row_gate.quarantine import CELLS
 from tests.intake_support import AKTAU, ALMATY, ASTANA, ZHANAOZEN, Desk, query
 from tests.support import Receipt
 from warehouse.loading.load import Delivery, Outcome, Store, as_of, decided, load, received, register, same_bytes

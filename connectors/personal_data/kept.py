@@ -1,4 +1,4 @@
-"""What is kept of what is rejected, as it goes into `audit.rejected_row` and so into every release. SQL for the reading pass (gate.py).
+"""What is kept of what is rejected, as it goes into `audit.rejected_row` and so into every release. SQL for the reading pass (row_gate.py).
 
 Decided by what the contracts say of each column (docs/personal-data.md has the table). Of a personal column nothing is kept but that
 there was something; of headers that are not taken not even that. A cell that can be read is shown as it stands. One that cannot may hold

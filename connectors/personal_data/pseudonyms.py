@@ -1,4 +1,4 @@
-"""Pseudonyms: what stands in the warehouse in place of a person's identifier. SQL for the reading pass (gate.py).
+"""Pseudonyms: what stands in the warehouse in place of a person's identifier. SQL for the reading pass (row_gate.py).
 
 A value is brought to one form by its kind (`identifier` in the contracts) and replaced by HMAC-SHA-256 under the home's key, by 64
 hexadecimal digits: always, also what looks like a hash already, as a plain hash of a number is found by trying all numbers. Each column

@@ -22,8 +22,17 @@ from connectors.personal_data.guard import guarded
 from connectors.personal_data.kept import Kept
 from connectors.personal_data.patterns import harmless, register
 from connectors.personal_data.pseudonyms import Pseudonyms, at_work
-from connectors.quarantine import CELLS, Condition, blamed, divided, emptied, spare_headers, spoilt_cells, without
 from connectors.readers.readers import ROW_NUMBER, Readable, StructureError, mend
+from connectors.row_gate.quarantine import (
+    CELLS,
+    Condition,
+    blamed,
+    divided,
+    emptied,
+    spare_headers,
+    spoilt_cells,
+    without,
+)
 from warehouse.home.keys import Key, MissingKeyError
 from warehouse.loading.load import settlements
 from warehouse.sql import literal, quoted

@@ -1,6 +1,6 @@
 """Cells left empty: what is broken in a column the row can do without costs the cell, and not the row.
 
-SQL for the reading pass (gate.py), and which headers of a file the reader (readers.py) may empty where bytes are not of the
+SQL for the reading pass (row_gate.py), and which headers of a file the reader (readers.py) may empty where bytes are not of the
 encoding. Each such cell is told: {column_name, rule, raw}, in the list `emptied` of its row.
 """
 
