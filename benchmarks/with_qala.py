@@ -47,7 +47,7 @@ def start(_: Path, home: Path, span: range = ALL) -> Callable[[], None]:
     prepare_home(Home(home))
     from warehouse.isolation import worker
 
-    worker.warm("connectors.judge:get_ready")
+    worker.warm("connectors.delivery_gate.delivery_gate:get_ready")
     worker.warm("warehouse.kpi_values.compute:get_ready", Home(home))
     import dagster as dg
 

@@ -14,22 +14,22 @@ from typing import TypeVar
 
 from connectors.archive.archive import Archive, ArchiveError
 from connectors.corrections import Declared, apply, read_corrections, retake
-from connectors.declared import hold
-from connectors.history import look_back
-from connectors.judge import judge
+from connectors.delivery_gate.declared import hold
+from connectors.delivery_gate.delivery_gate import judge
+from connectors.delivery_gate.history import look_back
+from connectors.delivery_gate.profile import profile as profile_of
+from connectors.delivery_gate.twins import twins
 from connectors.mapping.classified import personal_columns
 from connectors.mapping.source_contract import SHIPPED, STANDARD, SourceContract, load_sources, standard
 from connectors.personal_data import guard
 from connectors.personal_data.patterns import harmless
 from connectors.personal_data.pseudonyms import InForce, mixed, pseudonyms_of
 from connectors.personal_data.safe_names import named_safely
-from connectors.profile import profile as profile_of
 from connectors.readers.heading import listed
 from connectors.readers.members import of_the_machine
 from connectors.readers.readers import Readable, StructureError, unpack
 from connectors.row_gate import row_gate
 from connectors.row_gate.quarantine import spare_headers
-from connectors.twins import twins
 from warehouse.home.keys import MissingKeyError, by_id
 from warehouse.home.keys import enter as enter_keys
 from warehouse.home.scratch import scratch

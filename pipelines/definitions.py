@@ -1,6 +1,6 @@
 """What Dagster loads: the whole way from pending extracts to the release.
 
-Great Expectations is not imported here: that takes seconds, and happens in the process that judges (connectors/judge.py).
+Great Expectations is not imported here: that takes seconds, and happens in the process that judges (connectors/delivery_gate/delivery_gate.py).
 """
 
 import dagster as dg

@@ -85,7 +85,9 @@ def run_months(
     Raises KeyboardInterrupt if it was interrupted.
     """
     prepare(home)
-    worker.warm("connectors.judge:get_ready")  # the process that judges and computes starts while Dagster is imported
+    worker.warm(
+        "connectors.delivery_gate.delivery_gate:get_ready"
+    )  # the process that judges and computes starts while Dagster is imported
     import dagster as dg
 
     from pipelines import resources

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors import intake
+from connectors.delivery_gate.delivery_gate import judge
 from connectors.intake import Report, _batches, sources_of, take_in
-from connectors.judge import judge
 from connectors.mapping.source_contract import SHIPPED, parse_source
 from kpi_definitions.documents import DocumentError, read
 from tests.intake_support import (

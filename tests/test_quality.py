@@ -17,7 +17,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from connectors import intake, judge
+from connectors import intake
+from connectors.delivery_gate import delivery_gate
 from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.catalogue import load as load_catalogue
 from kpi_definitions.documents import DocumentError, read
@@ -171,7 +172,7 @@ def desk(opened: tuple[Counter, Store]) -> Counter:
 @pytest.fixture
 def counter(desk: Counter, monkeypatch: pytest.MonkeyPatch) -> Counter:
     """A desk where `plainly` judges: the journal asks what is found, not by whom."""
-    monkeypatch.setattr("connectors.judge._delivery_findings", plainly)
+    monkeypatch.setattr("connectors.delivery_gate.delivery_gate._delivery_findings", plainly)
     return desk
 
 
@@ -423,8 +424,8 @@ def test_rules_on_whole_deliveries_and_what_cannot_be_judged(
     ]  # fmt: skip
     desk._files = 0
     profiles: list[tuple[Any, ...]] = []
-    genuine = judge._delivery_findings
-    monkeypatch.setattr(judge, "_delivery_findings", lambda *given: profiles.append(given) or genuine(*given))
+    genuine = delivery_gate._delivery_findings
+    monkeypatch.setattr(delivery_gate, "_delivery_findings", lambda *given: profiles.append(given) or genuine(*given))
     for kato, (content, declared, _, _) in zip(KATOS, cases, strict=False):
         desk.hand_in(content, scope=kato, rows=declared)
     assert desk.decide(store) == [state for _, _, state, _ in cases]

@@ -38,9 +38,7 @@ __all__ = [
 
 SHIPPED = Path(__file__).parents[1] / "contracts"
 CIVIL_TIME = "Asia/Almaty"  # of most settlements; of the others: zones.py
-_OWN = re.compile(
-    r"=|__row_no$"
-)  # how names begin that the first gate needs for itself (connectors/row_gate/row_gate.py)
+_OWN = re.compile(r"=|__row_no$")  # how names begin that the first gate needs for itself (row_gate/row_gate.py)
 _NOTHING = re.compile(r"NULL|(TRY_)?CAST\(NULL AS [^()]+(\([0-9, ]+\))?\)", re.IGNORECASE)
 _MADE = "==made "  # before the name of a column that is worked out: its result in the pass
 _ANY, _PLAIN = Cell("VARCHAR"), Numerals()  # of no type yet; of the exchange format

@@ -2,7 +2,7 @@
 
 Every record is read as text, cast, and tried against the row rules of the table's contract; the first rule it breaks is
 written beside it, with its text. Nothing goes through Python row by row. The result is a temporary table; what
-the second gate (judge.py) needs to know of each delivery is summed up from it (profile.py).
+the second gate (delivery_gate.py) needs to know of each delivery is summed up from it (profile.py).
 """
 
 from __future__ import annotations

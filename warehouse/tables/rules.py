@@ -16,7 +16,7 @@ from warehouse.tables.identifiers import well_formed
 # rules that every table has, by names that other modules ask for
 REPEATED, DUPLICATE, TWINS = "key.unique", "key.duplicate", "key.twins"
 
-# what a delivery is judged on: columns of its profile (connectors/profile.py), and the expectations contracts may use
+# what a delivery is judged on: columns of its profile (connectors/delivery_gate/profile.py), and the expectations contracts may use
 PROFILE = (
     "received",
     "accepted",
@@ -32,7 +32,7 @@ EXPECTATIONS = (
     "expect_column_values_to_not_be_null",
     "expect_column_values_to_be_in_set",
 )
-# rules that hold a delivery against what it declares (connectors/declared.py)
+# rules that hold a delivery against what it declares (connectors/delivery_gate/declared.py)
 DAYS, DAYS_SHARE, KEY_REUSED, OTHER_SYSTEM, BYTES_ELSEWHERE = (
     "days",
     "days.share",

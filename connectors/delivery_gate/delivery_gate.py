@@ -157,7 +157,7 @@ def _delivery_findings(rules: Iterable[Rule], profile: pd.DataFrame, name: str) 
     wanted = [rule for rule in rules if rule.expectation]
     if not wanted:
         return
-    failing = call("connectors.judge:verdicts", name, wanted, profile, seconds=DEFAULT_SECONDS)
+    failing = call("connectors.delivery_gate.delivery_gate:verdicts", name, wanted, profile, seconds=DEFAULT_SECONDS)
     for rule in wanted:
         for delivery_id, observed in zip(profile["delivery_id"], profile[rule.kwargs["column"]], strict=True):
             text = "no data" if pd.isna(observed) else f"{float(observed):g}"

@@ -1,6 +1,6 @@
 """What the second gate judges: a delivery summed up in one row, from what the first gate staged.
 
-Nothing is decided here: judge.py does that, by the contract's rules.
+Nothing is decided here: delivery_gate.py does that, by the contract's rules.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ ends on the 20th, a sensor that fell silent, a population in thousands. So each 
 same system and territory, those that came before it in the same batch among them. What was told of an earlier delivery
 and not been closed by a person does not count as usual: a feed that stays broken is told every month.
 
-Does not belong here: what a delivery's own rows say by themselves (row_gate.py, judge.py).
+Does not belong here: what a delivery's own rows say by themselves (row_gate.py, delivery_gate.py).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from statistics import median
 
 import duckdb
 
-from connectors.figures import leaps
+from connectors.delivery_gate.figures import leaps
+from connectors.delivery_gate.silence import silences
 from connectors.row_gate.row_gate import STAGED, Incoming
-from connectors.silence import silences
 from warehouse.loading.load import Finding, Gaps
 from warehouse.sql import literal, quoted
 from warehouse.tables.assertions import Asserts
