@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from connectors.archive import receipts
 from connectors.archive.archive import Archive, ArchiveError
-from connectors.deliver import encrypts
 from connectors.mapping.source_contract import SourceContract
+from connectors.receiving.deliver import encrypts
 from warehouse.home.keys import Key, MissingKeyError
 from warehouse.tables.contracts import Table
 

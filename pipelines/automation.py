@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from connectors.corrections import read_corrections
-from connectors.inbox import BusyError, collect
+from connectors.receiving.inbox import BusyError, collect
 from pipelines.resources import Qala, months
 from pipelines.run import blocks, selection
 from pipelines.todo import todo

@@ -5,7 +5,7 @@ Great Expectations is not imported here: that takes seconds, and happens in the 
 
 import dagster as dg
 
-from connectors.intake import sources_of
+from connectors.ingest import sources_of
 from kpi_definitions.catalogue import load as load_catalogue
 from pipelines.assets.assessment import assessment_asset
 from pipelines.assets.kpi import kpi_assets

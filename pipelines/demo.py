@@ -10,9 +10,9 @@ from pathlib import Path
 from rich.console import Console
 
 from connectors.archive.archive import Archive
-from connectors.deliver import Declared, deliver
-from connectors.intake import sources_of
+from connectors.ingest import sources_of
 from connectors.mapping.source_contract import STANDARD
+from connectors.receiving.deliver import Declared, deliver
 from connectors.simulator.generate import NOTES, simulate
 from pipelines import show
 from warehouse.audit.explain import status

@@ -18,7 +18,7 @@ from typing import Any
 from connectors.archive import receipts
 from connectors.archive.archive import Archive, ArchiveError, Receipt
 from connectors.corrections import Declared, read_corrections
-from connectors.intake import sources_of, take_again
+from connectors.ingest import sources_of, take_again
 from connectors.mapping.source_contract import SourceContract, standard
 from kpi_definitions.catalogue import load as load_catalogues
 from kpi_definitions.model import AssessmentRules

@@ -10,7 +10,7 @@ import dagster as dg
 from pydantic import PrivateAttr
 
 from connectors.archive.archive import Archive
-from connectors.intake import sources_of
+from connectors.ingest import sources_of
 from connectors.mapping.source_contract import SourceContract
 from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.catalogue import load as load_catalogues

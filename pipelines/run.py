@@ -85,9 +85,8 @@ def run_months(
     Raises KeyboardInterrupt if it was interrupted.
     """
     prepare(home)
-    worker.warm(
-        "connectors.delivery_gate.delivery_gate:get_ready"
-    )  # the process that judges and computes starts while Dagster is imported
+    # the process that judges and computes starts while Dagster is imported
+    worker.warm("connectors.delivery_gate.delivery_gate:get_ready")
     import dagster as dg
 
     from pipelines import resources

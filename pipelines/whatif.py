@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from connectors.archive.archive import Archive
-from connectors.intake import register_pending, sources_of, take_in
+from connectors.ingest import register_pending, sources_of, take_in
 from kpi_definitions.catalogue import Catalogues, load
 from warehouse.home.copies import copied, file_sha256
 from warehouse.home.scratch import scratch

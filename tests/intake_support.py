@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from connectors import intake
+from connectors import ingest
 from connectors.archive.archive import Archive, Receipt
 from connectors.mapping.source_contract import SourceContract, parse_source, standard
 from connectors.readers.readers import Readable, StructureError, unpack
@@ -150,14 +150,14 @@ class Desk:
         with writing(self.home) as store:
             yield store
 
-    def take(self, store: Store, *tables: str, months: Sequence[str] | None = None) -> intake.Report:
+    def take(self, store: Store, *tables: str, months: Sequence[str] | None = None) -> ingest.Report:
         """Register what is pending and decide on it; by default of every table that has deliveries waiting."""
-        sources = intake.sources_of(self.home, store.tables)
-        intake.register_pending(store, self.archive)
+        sources = ingest.sources_of(self.home, store.tables)
+        ingest.register_pending(store, self.archive)
         waiting = query(store, "SELECT DISTINCT table_name FROM audit.delivery WHERE state = 'received' ORDER BY 1")
-        whole = intake.Report()
+        whole = ingest.Report()
         for name in tables or [row[0] for row in waiting]:
-            report = intake.take_in(store, self.archive, store.tables[name], sources, months)
+            report = ingest.take_in(store, self.archive, store.tables[name], sources, months)
             whole.outcomes += report.outcomes
             whole.findings += report.findings
         return whole
@@ -188,7 +188,7 @@ class Bench:
 
     store: Store
     root: Path
-    time_zone: str = intake.TIME_ZONE
+    time_zone: str = ingest.TIME_ZONE
 
     def __post_init__(self) -> None:
         self.archive = Archive(self.root / "archive")

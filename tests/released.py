@@ -11,8 +11,8 @@ from pathlib import Path
 import duckdb
 
 from connectors.archive.archive import Archive
-from connectors.deliver import Declared, deliver
-from connectors.intake import register_pending, take_in
+from connectors.ingest import register_pending, take_in
+from connectors.receiving.deliver import Declared, deliver
 from kpi_definitions.catalogue import load as load_catalogue
 from tests.support import LATER, only
 from warehouse.home import keys

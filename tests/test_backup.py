@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from connectors.intake import register_pending, take_in
+from connectors.ingest import register_pending, take_in
 from kpi_definitions.catalogue import load
 from pipelines import backup as module
 from pipelines.backup import BackupError, back_up, backups, damaged, object_of, read_backup

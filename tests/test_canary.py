@@ -24,9 +24,9 @@ from typer.testing import CliRunner
 
 from connectors.archive.archive import Archive
 from connectors.corrections import read_corrections
-from connectors.deliver import Declared, deliver
-from connectors.intake import sources_of
+from connectors.ingest import sources_of
 from connectors.personal_data.patterns import checked
+from connectors.receiving.deliver import Declared, deliver
 from kpi_definitions.documents import DocumentError
 from pipelines.cli import app
 from pipelines.run import run_months

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from connectors.archive.archive import Archive
 from connectors.corrections import read_corrections
-from connectors.deliver import Declared, deliver
-from connectors.intake import Report, register_pending, take_in
+from connectors.ingest import Report, register_pending, take_in
+from connectors.receiving.deliver import Declared, deliver
 from kpi_definitions.catalogue import load as load_catalogue
 from kpi_definitions.documents import DocumentError
 from pipelines.check import all_faults

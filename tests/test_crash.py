@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 
-from connectors import intake
+from connectors import ingest
 from connectors.archive.archive import Archive
 from kpi_definitions.catalogue import Catalogues, load
 from kpi_definitions.model import Grain
@@ -136,17 +136,17 @@ def take(desk: Desk, store: Store, stages: list[dict[str, Any]] | None = None) -
         if stages is not None:
             stages.append(state(store))
 
-    intake.register_pending(store, desk.archive)
+    ingest.register_pending(store, desk.archive)
     note("")
     for name in ("fct_crash", "dim_population"):
-        intake.take_in(store, desk.archive, store.tables[name], {}, progress=note)
+        ingest.take_in(store, desk.archive, store.tables[name], {}, progress=note)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def without_judge() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(intake, "judge", lambda *_: [])
-        patch.setattr(intake, "BATCH_DELIVERIES", 3)
+        patch.setattr(ingest, "judge", lambda *_: [])
+        patch.setattr(ingest, "BATCH_DELIVERIES", 3)
         yield
 
 

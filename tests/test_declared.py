@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from connectors.deliver import Declared, deliver
 from connectors.mapping.source_contract import load_sources
+from connectors.receiving.deliver import Declared, deliver
 from connectors.reread import request
 from tests.intake_support import ALMATY, ASTANA, Desk, appeal, appeals, contract_text, query, text
 from warehouse.loading.load import Store

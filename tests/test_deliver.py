@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from connectors.archive.archive import Archive
-from connectors.inbox import collect
-from connectors.intake import sources_of
+from connectors.ingest import sources_of
+from connectors.receiving.inbox import collect
 from pipelines.cli import app
 from warehouse.store.store import Home
 from warehouse.tables.contracts import load_tables

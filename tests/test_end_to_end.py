@@ -12,9 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 from connectors.archive.archive import Archive
-from connectors.deliver import Declared, deliver
-from connectors.intake import sources_of
+from connectors.ingest import sources_of
 from connectors.mapping.source_contract import STANDARD
+from connectors.receiving.deliver import Declared, deliver
 from connectors.simulator.generate import NOTES, Extract, simulate
 from kpi_definitions.catalogue import load as load_catalogue
 from kpi_definitions.model import Grain

@@ -19,9 +19,9 @@ import pytest
 from typer.testing import CliRunner
 
 from connectors.archive.archive import Archive
-from connectors.deliver import Declared
-from connectors.deliver import deliver as hand_over
-from connectors.intake import register_pending, take_in
+from connectors.ingest import register_pending, take_in
+from connectors.receiving.deliver import Declared
+from connectors.receiving.deliver import deliver as hand_over
 from kpi_definitions.catalogue import load as load_catalogue
 from pipelines.cli import app
 from tests.support import ASTANA, LATER, Extract, deliver, only

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from connectors import inbox as inbox_module
 from connectors.archive.archive import Archive, Receipt
-from connectors.inbox import BusyError, Drop, collect
+from connectors.receiving import inbox as inbox_module
+from connectors.receiving.inbox import BusyError, Drop, collect
 from warehouse.store.store import Home
 from warehouse.tables.contracts import load_tables
 

@@ -24,8 +24,8 @@ from typer.testing import CliRunner
 
 from connectors.accounted import accounted
 from connectors.archive.archive import Archive
-from connectors.deliver import Declared, deliver
-from connectors.intake import register_pending, take_in
+from connectors.ingest import register_pending, take_in
+from connectors.receiving.deliver import Declared, deliver
 from pipelines.cli import app
 from tests.released import MONTH, ROWS, SETTLEMENT, build, edit, overwrite, renew
 from warehouse.audit.between import between_home

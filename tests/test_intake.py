@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors import intake
+from connectors import ingest
 from connectors.delivery_gate.delivery_gate import judge
-from connectors.intake import Report, _batches, sources_of, take_in
+from connectors.ingest import Report, _batches, sources_of, take_in
 from connectors.mapping.source_contract import SHIPPED, parse_source
 from kpi_definitions.documents import DocumentError, read
 from tests.intake_support import (
@@ -141,10 +141,10 @@ def test_systems_of_several_formats_feed_one_table_in_one_batch(desk: Desk, stor
 def test_what_waits_is_taken_in_batches(
     desk: Desk, store: Store, monkeypatch: pytest.MonkeyPatch, limit: str, batches: int
 ) -> None:
-    monkeypatch.setattr(intake, limit, 3 if limit == "BATCH_DELIVERIES" else 10)
+    monkeypatch.setattr(ingest, limit, 3 if limit == "BATCH_DELIVERIES" else 10)
     for n in range(7):
         desk.deliver(appeals(2, first=10 * n), period=f"2026-0{n + 1}")
-    intake.register_pending(store, desk.archive)
+    ingest.register_pending(store, desk.archive)
     said: list[str] = []
     report = take_in(store, desk.archive, store.tables["fct_appeal"], {}, progress=said.append)
     assert decided(report) == [("loaded", 2, 2, 0)] * 7
@@ -175,9 +175,9 @@ def test_batches_are_of_one_size() -> None:
 
 def test_batches_grow_with_the_table(desk: Desk, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = {desk.deliver(appeals(2, first=10 + 10 * n), period=f"2026-0{n + 1}").bytes for n in range(7)}
-    monkeypatch.setattr(intake, "BATCH_BYTES", max(sizes))
-    monkeypatch.setattr(intake, "LARGE_ROWS", 2)
-    intake.register_pending(store, desk.archive)
+    monkeypatch.setattr(ingest, "BATCH_BYTES", max(sizes))
+    monkeypatch.setattr(ingest, "LARGE_ROWS", 2)
+    ingest.register_pending(store, desk.archive)
     said: list[str] = []
     take_in(store, desk.archive, store.tables["fct_appeal"], {}, progress=said.append)
     # the next batch is chosen while one is still to be loaded: on 0, 0 and 2 rows one file; on 4 rows two; on 6 three, of which two are left
@@ -187,7 +187,7 @@ def test_batches_grow_with_the_table(desk: Desk, store: Store, monkeypatch: pyte
 def test_former_bytes_that_come_again_after_others_are_loaded_whatever_the_batches(
     desk: Desk, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intake, "BATCH_BYTES", 1)  # a batch for each: unpacked before the one before it is loaded
+    monkeypatch.setattr(ingest, "BATCH_BYTES", 1)  # a batch for each: unpacked before the one before it is loaded
     desk.deliver(appeals(2))
     desk.take(store, "fct_appeal")
     for rows in (3, 2, 2):
@@ -214,7 +214,7 @@ def test_nothing_waiting_is_nothing_done_and_nothing_imported(
     def never(*_: Any) -> None:
         raise AssertionError("judged without a delivery")
 
-    monkeypatch.setattr(intake, "judge", never)
+    monkeypatch.setattr(ingest, "judge", never)
     head = store.head
     assert desk.take(store, "fct_appeal") == Report()
     desk.deliver(b"")  # refused before there is anything to judge
@@ -544,7 +544,7 @@ def test_great_expectations_judges_by_the_contracts_bounds(
 ) -> None:
     for n, broken in enumerate((5, 30), 1):
         desk.deliver(text([appeal(i, status="?" if i < broken else "OPEN") for i in range(100)]), period=f"2026-0{n}")
-    intake.register_pending(store, desk.archive)
+    ingest.register_pending(store, desk.archive)
     table = store.tables["fct_appeal"]
     changed = table if limit == 10 else with_rule(table, "rejected-share", max_value=limit)
     report = take_in(store, desk.archive, changed, {})
@@ -638,7 +638,7 @@ def test_an_error_in_the_middle_leaves_everything_waiting_and_a_second_run_finis
         raise OSError("disk full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(intake, "load", fails)
+        patch.setattr(ingest, "load", fails)
         with pytest.raises(OSError, match="disk full"):
             desk.take(store)
     assert states(store) == {1: "received", 2: "received", 3: "received"}
@@ -655,7 +655,7 @@ def test_wherever_it_fails_the_next_run_takes_all(
 ) -> None:
     for n in (1, 2):
         desk.deliver(crashes(3, first=10 * n), "fct_crash", period=f"2026-0{n}")
-    genuine, calls = getattr(intake, at), []
+    genuine, calls = getattr(ingest, at), []
 
     def fails(*arguments: Any) -> Any:
         calls.append(at)
@@ -664,7 +664,7 @@ def test_wherever_it_fails_the_next_run_takes_all(
         return genuine(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(intake, at, fails)
+        patch.setattr(ingest, at, fails)
         with pytest.raises(MemoryError):
             desk.take(store)
     assert set(states(store).values()) == {"received"}
@@ -674,10 +674,10 @@ def test_wherever_it_fails_the_next_run_takes_all(
 def test_a_batch_that_was_decided_stays_so_when_the_next_one_fails(
     desk: Desk, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intake, "BATCH_DELIVERIES", 1)
+    monkeypatch.setattr(ingest, "BATCH_DELIVERIES", 1)
     for n in (1, 2, 3):
         desk.deliver(crashes(3, first=10 * n), "fct_crash", period=f"2026-0{n}")
-    genuine, calls = intake.load, []
+    genuine, calls = ingest.load, []
 
     def fails(*arguments: Any) -> None:
         calls.append(1)
@@ -686,7 +686,7 @@ def test_a_batch_that_was_decided_stays_so_when_the_next_one_fails(
         genuine(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(intake, "load", fails)
+        patch.setattr(ingest, "load", fails)
         with pytest.raises(OSError, match="disk full"):
             desk.take(store)
     assert states(store) == {1: "loaded", 2: "received", 3: "received"}
@@ -711,7 +711,7 @@ def test_a_receipt_left_behind_after_its_decision_is_put_away_by_the_next_run(
     assert len(desk.archive.pending()) == 1
     before = contents(store)
     waiting = desk.deliver(crashes(1), "fct_crash", period="2026-02")
-    assert intake.register_pending(store, desk.archive) == 1
+    assert ingest.register_pending(store, desk.archive) == 1
     assert desk.archive.pending() == [waiting]
     assert contents(store) == before
 
@@ -719,8 +719,8 @@ def test_a_receipt_left_behind_after_its_decision_is_put_away_by_the_next_run(
 def test_receipts_wait_until_they_are_decided_on(desk: Desk, store: Store) -> None:
     desk.deliver(crashes(3), "fct_crash")
     desk.deliver(appeals(3), "fct_appeal")
-    assert intake.register_pending(store, desk.archive) == 2
-    assert intake.register_pending(store, desk.archive) == 0
+    assert ingest.register_pending(store, desk.archive) == 2
+    assert ingest.register_pending(store, desk.archive) == 0
     assert len(desk.archive.pending()) == 2
     desk.take(store, "fct_crash")
     assert [r.table for r in desk.archive.pending()] == ["fct_appeal"]

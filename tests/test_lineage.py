@@ -25,8 +25,8 @@ from prov.model import ProvActivity, ProvAgent, ProvDocument, ProvElement, ProvE
 from typer.testing import CliRunner
 
 from connectors.archive.archive import Archive
-from connectors.deliver import Declared, deliver
-from connectors.intake import register_pending, take_in
+from connectors.ingest import register_pending, take_in
+from connectors.receiving.deliver import Declared, deliver
 from kpi_definitions.catalogue import load as load_catalogue
 from kpi_definitions.compiler import fingerprint
 from pipelines.cli import app

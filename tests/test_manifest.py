@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors import manifest
-from connectors.manifest import Entry, ManifestError, UnfinishedError, mentions, parse
+from connectors.receiving import manifest
+from connectors.receiving.manifest import Entry, ManifestError, UnfinishedError, mentions, parse
 
 GOOD = {"file": "a.csv", "table": "fct_appeal", "settlement": "710000000", "period": "2026-01"}
 SHA256 = "ab" * 32

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from connectors.archive.archive import Archive
-from connectors.inbox import collect
+from connectors.receiving.inbox import collect
 from tests.intake_support import ASTANA, appeals
 from warehouse.home import file_modes, keys
 from warehouse.store.store import Home, writing

@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from connectors.deliver import Declared, DeliveryError, check
+from connectors.receiving.deliver import Declared, DeliveryError, check
 from warehouse.home.settlement_names import named, nearest, registered
 from warehouse.tables.contracts import load_tables
 

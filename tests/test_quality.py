@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from connectors import intake
+from connectors import ingest
 from connectors.delivery_gate import delivery_gate
 from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.catalogue import load as load_catalogue
@@ -132,10 +132,10 @@ class Counter(Desk):
 
     def decide(self, store: Store, *tables: str) -> list[str]:
         """Take in what waits. Returns the states decided on."""
-        intake.register_pending(store, self.archive)
+        ingest.register_pending(store, self.archive)
         states = []
         for name in tables or ("fct_appeal",):
-            states += [o.state for o in intake.take_in(store, self.archive, store.tables[name], {}).outcomes]
+            states += [o.state for o in ingest.take_in(store, self.archive, store.tables[name], {}).outcomes]
         return states
 
     def bring(self, store: Store, content: str, table: str = "fct_appeal", **more: Any) -> int:
@@ -442,7 +442,7 @@ def test_rules_on_whole_deliveries_and_what_cannot_be_judged(
     # a duplicate is no delivery to judge, nor is one that waits
     desk.bring(store, GOOD, scope=KATOS[0])
     desk.hand_in(GOOD, scope=KATOS[0], period="2026-02")
-    intake.register_pending(store, desk.archive)
+    ingest.register_pending(store, desk.archive)
     states = query(store, "SELECT state FROM audit.delivery WHERE delivery_id > 10 ORDER BY delivery_id")
     assert states == [("duplicate",), ("received",)]
     assert query(store, "SELECT count(*) FROM delivery_quality WHERE delivery_id > 10") == [(0,)]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from connectors.archive.archive import Archive
-from connectors.intake import register_pending, take_in
+from connectors.ingest import register_pending, take_in
 from connectors.mapping.source_contract import load_sources
 from kpi_definitions.catalogue import load as load_catalogue
 from warehouse.kpi_values.compute import compute, evaluate

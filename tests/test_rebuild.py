@@ -19,7 +19,7 @@ import yaml
 from typer.testing import CliRunner
 
 from connectors import reread
-from connectors.intake import register_pending, take_in
+from connectors.ingest import register_pending, take_in
 from kpi_definitions.catalogue import load
 from pipelines.cli import app
 from pipelines.rebuild import Rebuilt, rebuild
@@ -68,7 +68,7 @@ def run(desk: Desk, store: Store, *months: str) -> None:
 
 
 def _sources(desk: Desk, store: Store) -> Any:
-    from connectors.intake import sources_of
+    from connectors.ingest import sources_of
 
     return sources_of(desk.home, store.tables)
 

@@ -12,9 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 from connectors.archive.archive import Archive
-from connectors.deliver import Declared
-from connectors.deliver import deliver as hand_over
-from connectors.intake import register_pending, take_in
+from connectors.ingest import register_pending, take_in
+from connectors.receiving.deliver import Declared
+from connectors.receiving.deliver import deliver as hand_over
 from kpi_definitions.catalogue import load as load_catalogue
 from kpi_definitions.compiler import PARAMETERS
 from kpi_definitions.model import Kind, Part, Rows

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from connectors.delivery_gate import twins as looked_for
-from connectors.intake import Report
+from connectors.ingest import Report
 from tests.intake_support import ASTANA, Desk, appeal, query, text
 from warehouse.loading.load import Store
 

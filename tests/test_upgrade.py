@@ -16,8 +16,8 @@ import pytest
 from typer.testing import CliRunner
 
 from connectors.archive.archive import Archive
-from connectors.deliver import Declared, deliver
-from connectors.intake import register_pending, take_in
+from connectors.ingest import register_pending, take_in
+from connectors.receiving.deliver import Declared, deliver
 from kpi_definitions.catalogue import load
 from pipelines.cli import app
 from tests.intake_support import query

@@ -20,10 +20,10 @@ from typer.testing import CliRunner
 from connectors.archive import vault
 from connectors.archive.archive import Archive, Receipt
 from connectors.archive.vault import FRAME, HEAD, TAG, Decrypting, Encrypting, SealError
-from connectors.deliver import Declared, DeliveryError, deliver
-from connectors.inbox import collect
-from connectors.intake import register_pending, take_in
+from connectors.ingest import register_pending, take_in
 from connectors.mapping.source_contract import parse_source
+from connectors.receiving.deliver import Declared, DeliveryError, deliver
+from connectors.receiving.inbox import collect
 from kpi_definitions.catalogue import load as load_catalogue
 from kpi_definitions.documents import DocumentError, read
 from pipelines.cli import app

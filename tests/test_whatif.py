@@ -12,8 +12,8 @@ import yaml
 from typer.testing import CliRunner
 
 from connectors.archive.archive import Archive
-from connectors.deliver import Declared, deliver
-from connectors.intake import register_pending, take_in
+from connectors.ingest import register_pending, take_in
+from connectors.receiving.deliver import Declared, deliver
 from kpi_definitions.catalogue import SHIPPED, load
 from pipelines import whatif
 from pipelines.cli import app

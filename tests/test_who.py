@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from connectors.archive.receipts import withdrawn
-from connectors.intake import register_pending
+from connectors.ingest import register_pending
 from connectors.reread import request
 from kpi_definitions.catalogue import load as load_catalogue
 from pipelines.cli import app

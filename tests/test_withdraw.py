@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from connectors import intake
+from connectors import ingest
 from connectors.archive.archive import ArchiveError
 from pipelines.cli import app
 from tests.intake_support import Desk, appeals, query, states
@@ -34,7 +34,7 @@ def test_a_receipt_taken_back_before_any_run_is_entered_and_never_registered(des
     desk.archive.withdraw(bad.receipt_id, *WHO)
     told: list[str] = []
     with desk.open() as store:
-        assert intake.register_pending(store, desk.archive, told.append) == 1
+        assert ingest.register_pending(store, desk.archive, told.append) == 1
         desk.take(store)
         desk.take(store)
         assert entered(store) == [bad.receipt_id]
@@ -70,9 +70,9 @@ def test_a_registered_delivery_that_waits_for_its_month_becomes_withdrawn(desk: 
 def test_a_receipt_taken_back_between_registering_and_reading_is_not_read(desk: Desk) -> None:
     bad = desk.deliver(appeals(2))
     with desk.open() as store:
-        intake.register_pending(store, desk.archive)
+        ingest.register_pending(store, desk.archive)
         desk.archive.withdraw(bad.receipt_id, *WHO)
-        intake.take_in(store, desk.archive, store.tables["fct_appeal"], {})
+        ingest.take_in(store, desk.archive, store.tables["fct_appeal"], {})
         assert states(store) == {1: "withdrawn"}
 
 
@@ -88,7 +88,7 @@ def test_the_same_extract_may_be_delivered_again(desk: Desk) -> None:
 def test_who_was_stopped_after_the_ledger_enters_it_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     bad = desk.deliver(appeals(2))
     with desk.open() as store:
-        intake.register_pending(store, desk.archive)
+        ingest.register_pending(store, desk.archive)
         desk.archive.withdraw(bad.receipt_id, *WHO)
         with monkeypatch.context() as patch:
             patch.setattr(type(desk.archive), "withdrawal_entered", lambda *_: None)
@@ -109,7 +109,7 @@ def test_what_was_loaded_meanwhile_stays_loaded_and_that_is_told(desk: Desk) -> 
         )
         month.rename(desk.archive.pending_folder / month.name)
         desk.archive.withdraw(late.receipt_id, *WHO)
-        intake.register_pending(store, desk.archive, told.append)
+        ingest.register_pending(store, desk.archive, told.append)
         assert states(store) == {1: "loaded"}
         assert entered(store) == []
     assert "too late" in told[0]

@@ -18,9 +18,9 @@ from typing import Any
 import duckdb
 import pytest
 
-from connectors import intake
+from connectors import ingest
 from connectors.archive.archive import Archive
-from connectors.inbox import collect
+from connectors.receiving.inbox import collect
 from kpi_definitions.catalogue import Catalogues, load
 from tests.intake_support import ALMATY, ASTANA, crashes
 from tests.support import only
@@ -71,10 +71,10 @@ def take_in_and_compute(home: Home, tables: Sequence[str], months: Sequence[str]
     """As the assets zero, showcase and kpi do."""
     archive = Archive(home.archive)
     with writing(home) as store:
-        intake.register_pending(store, archive)
-        sources = intake.sources_of(home, store.tables)
+        ingest.register_pending(store, archive)
+        sources = ingest.sources_of(home, store.tables)
         for name in tables:
-            intake.take_in(store, archive, store.tables[name], sources, months)
+            ingest.take_in(store, archive, store.tables[name], sources, months)
     with writing(home) as store:
         compute(store, kpis, months, today=LATER)
 
@@ -102,8 +102,8 @@ def finish(home: Home) -> None:
 def unjudged() -> Iterator[None]:
     """Without Great Expectations, which writes nothing and takes seconds to import; and in small batches."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(intake, "judge", lambda *_: [])
-        patch.setattr(intake, "BATCH_DELIVERIES", 3)
+        patch.setattr(ingest, "judge", lambda *_: [])
+        patch.setattr(ingest, "BATCH_DELIVERIES", 3)
         yield
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from connectors.intake import take_in
+from connectors.ingest import take_in
 from pipelines.resources import POOL, Qala, months, single_run, tell
 from pipelines.trouble import plainly
 from warehouse.isolation import worker

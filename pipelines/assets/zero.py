@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from connectors.intake import register_pending
+from connectors.ingest import register_pending
 from connectors.mapping.source_contract import SourceContract
 from pipelines.resources import POOL, Qala, months, single_run, tell
 from pipelines.trouble import plainly

@@ -174,8 +174,8 @@ def evidence(
 
 def _personal(place: Home, store: Store, archive: Archive, deliveries: list[dict[str, Any]]) -> dict[str, str]:
     """Of the files behind a number those with personal data, by the contracts or as they are archived: SHA-256 → file, table, system."""
-    from connectors.deliver import encrypts
-    from connectors.intake import sources_of
+    from connectors.ingest import sources_of
+    from connectors.receiving.deliver import encrypts
 
     sources = sources_of(place, store.tables)
     return {
@@ -188,7 +188,7 @@ def _personal(place: Home, store: Store, archive: Archive, deliveries: list[dict
 def _add_sources(place: Home, store: Store, answer: list[dict[str, Any]]) -> None:
     """Put `source`, the record as received, and `source_header` into every row."""
     from connectors.archive.archive import Archive
-    from connectors.intake import sources_of
+    from connectors.ingest import sources_of
     from connectors.mapping.source_contract import standard
     from connectors.readers.source_records import originals
 

@@ -28,7 +28,7 @@ def keys(context: typer.Context, as_json: JsonOption = False, home: HomeOption =
     if context.invoked_subcommand is not None:
         return
     from connectors.archive.archive import Archive
-    from connectors.intake import sources_of
+    from connectors.ingest import sources_of
     from connectors.rotation import standing
     from warehouse.home import keys as known
     from warehouse.tables.contracts import load_tables
@@ -100,7 +100,7 @@ def new(purpose: PurposeArgument, home: HomeOption = None) -> None:
 def rotate(purpose: PurposeArgument, home: HomeOption = None) -> None:
     """Encrypt the archive anew with the key in force, and what by the contracts should be encrypted and is not. Goes on where it was stopped."""
     from connectors.archive.archive import Archive
-    from connectors.intake import sources_of
+    from connectors.ingest import sources_of
     from connectors.rotation import rotate as encrypt
     from warehouse.home.account import ACCOUNT, account
     from warehouse.home.keys import enter, needed

@@ -54,10 +54,10 @@ def deliver(
 ) -> None:
     """Archive an extract; the next run takes it in. Works while a run goes on. Or take a receipt back (--withdraw)."""
     from connectors.archive.archive import Archive, ArchiveError
-    from connectors.deliver import Declared, DeliveryError
-    from connectors.deliver import deliver as take
-    from connectors.intake import sources_of
+    from connectors.ingest import sources_of
     from connectors.personal_data.safe_names import safe_name
+    from connectors.receiving.deliver import Declared, DeliveryError
+    from connectors.receiving.deliver import deliver as take
     from warehouse.periods import parse_period
     from warehouse.tables.contracts import load_tables
 
@@ -135,8 +135,8 @@ def run(
     """Take in what waits, check, load, compute, publish: the Dagster job, in this process."""
     from connectors.archive.archive import Archive
     from connectors.corrections import read_corrections
-    from connectors.inbox import BusyError, collect
-    from connectors.intake import sources_of
+    from connectors.ingest import sources_of
+    from connectors.receiving.inbox import BusyError, collect
     from kpi_definitions.catalogue import load
     from pipelines.todo import todo
     from warehouse.kpi_values.outstanding import running_month

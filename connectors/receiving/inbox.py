@@ -20,16 +20,16 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from connectors import manifest
 from connectors.archive.archive import Archive, Receipt
 from connectors.archive.files import free, write_whole
-from connectors.deliver import Declared, DeliveryError, archive_key, check
-from connectors.manifest import MANIFEST, ManifestError, UnfinishedError
 from connectors.mapping.source_contract import STANDARD, SourceContract
 from connectors.personal_data.patterns import scrubbed
 from connectors.personal_data.safe_names import safe_name
 from connectors.readers.heading import listed
 from connectors.readers.members import of_the_machine
+from connectors.receiving import manifest
+from connectors.receiving.deliver import Declared, DeliveryError, archive_key, check
+from connectors.receiving.manifest import MANIFEST, ManifestError, UnfinishedError
 from warehouse.home.keys import Key, MissingKeyError
 from warehouse.moments import at
 from warehouse.tables.contracts import Table
