@@ -10,7 +10,7 @@ import pytest
 from kpi_definitions import catalogue as catalogues
 from kpi_definitions.documents import DocumentError, read
 from kpi_definitions.model import AssessmentRules, CatalogueHead, Initiative
-from pipelines.check import all_faults
+from pipelines.methods.check import all_faults
 from warehouse.store.store import Home
 from warehouse.tables.contracts import SHOWCASE, load_tables, odcs_schema, parse_table, schema_faults
 

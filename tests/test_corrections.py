@@ -16,8 +16,8 @@ from connectors.ingest import Report, register_pending, take_in
 from connectors.receiving.deliver import Declared, deliver
 from kpi_definitions.catalogue import load as load_catalogue
 from kpi_definitions.documents import DocumentError
-from pipelines.check import all_faults
 from pipelines.cli import app
+from pipelines.methods.check import all_faults
 from tests.support import LATER, only
 from warehouse.audit.explain import explain
 from warehouse.audit.reperform import reperform

@@ -9,7 +9,7 @@ import pytest
 
 from kpi_definitions import catalogue as catalogues
 from kpi_definitions.documents import Fault
-from pipelines.check import all_faults
+from pipelines.methods.check import all_faults
 from warehouse.store.store import Home
 from warehouse.tables.contracts import SHOWCASE
 

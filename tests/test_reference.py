@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kpi_definitions.catalogue import load as load_catalogue
-from pipelines.reference import FOLDER, pages
+from pipelines.methods.reference_docs import FOLDER, pages
 from warehouse.tables.contracts import load_tables
 from warehouse.tables.passports import case_passports, data_passport, standards
 from warehouse.tables.system_tables import fixed_columns

@@ -13,7 +13,7 @@ from kpi_definitions.catalogue import load_one, record_fingerprints
 from kpi_definitions.compiler import ExpressionError, compile_kpi
 from kpi_definitions.model import Kpi
 from kpi_definitions.strict import breaches
-from pipelines.check import all_faults
+from pipelines.methods.check import all_faults
 from tests.test_catalogues import write
 from warehouse.store.store import Home
 from warehouse.tables.contracts import load_tables

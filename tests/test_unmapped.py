@@ -12,7 +12,7 @@ import pytest
 from connectors.mapping.source_contract import SourceContract, parse_source
 from kpi_definitions.catalogue import load as load_catalogue
 from kpi_definitions.documents import read
-from pipelines.feeds import feeds
+from pipelines.methods.feeds import feeds
 from tests.support import ALMATY, ASTANA, LATER, Extract, compute_one, deliver, only
 from warehouse.kpi_values.compute import compute
 from warehouse.loading import load as door

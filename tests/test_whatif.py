@@ -15,9 +15,9 @@ from connectors.archive.archive import Archive
 from connectors.ingest import register_pending, take_in
 from connectors.receiving.deliver import Declared, deliver
 from kpi_definitions.catalogue import SHIPPED, load
-from pipelines import whatif
 from pipelines.cli import app
-from pipelines.whatif import what_if
+from pipelines.methods import dry_run
+from pipelines.methods.dry_run import what_if
 from tests.support import only
 from tests.test_corrections import ASTANA, EXAMPLE, HEADER, ROWS
 from warehouse.kpi_values.assessment import assess
@@ -60,7 +60,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 
     original = load if load.__module__ == "kpi_definitions.catalogue" else load.original  # type: ignore[attr-defined]
     two.original = original  # type: ignore[attr-defined]
-    monkeypatch.setattr(whatif, "load", two)
+    monkeypatch.setattr(dry_run, "load", two)
     monkeypatch.setitem(globals(), "load", two)
 
 
@@ -167,7 +167,7 @@ def test_a_new_version_changes_periods_from_its_first_day_only(
 
     shipped = new_catalogue(tmp_path / "lists", stricter)
     lists = only(load(shipped=shipped), *CODES)
-    monkeypatch.setattr(whatif, "load", lambda *_: lists)
+    monkeypatch.setattr(dry_run, "load", lambda *_: lists)
     before = everything(home)
     answer = what_if(home)
     assert everything(home) == before
@@ -182,7 +182,7 @@ def test_a_definition_edited_in_place_is_refused(home: Home, monkeypatch: pytest
     from tests.support import changed
 
     lists = changed(load(), edited)
-    monkeypatch.setattr(whatif, "load", lambda *_: lists)
+    monkeypatch.setattr(dry_run, "load", lambda *_: lists)
     with pytest.raises(StoreError, match="was used in this warehouse with another meaning"):
         what_if(home)
 
@@ -198,7 +198,7 @@ def test_other_goals_change_levels(home: Home, monkeypatch: pytest.MonkeyPatch) 
 
     higher = rules.model_copy(update={"scales": {**rules.scales, "MGT02-1": Scale(floor=0, goal=1000)}})
     monkeypatch.setattr(
-        whatif, "load", lambda *_: Catalogues((replace(one, assessments=(*one.assessments[:-1], higher)),))
+        dry_run, "load", lambda *_: Catalogues((replace(one, assessments=(*one.assessments[:-1], higher)),))
     )
     answer = what_if(home)
     assert answer["values"] == []

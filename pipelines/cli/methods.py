@@ -75,7 +75,7 @@ def diff(
 ) -> None:
     """What the next run would change, and by how much: extracts, corrections, definitions and rules that wait. Changes nothing."""
     from pipelines import show
-    from pipelines.whatif import what_if
+    from pipelines.methods.dry_run import what_if
 
     try:
         answer = what_if(home_of(home), catalogues)
@@ -90,7 +90,7 @@ def diff(
 @app.command()
 def check(home: HomeOption = None) -> None:
     """Check every contract and definition, each fault with file and line; and say which KPIs each system's contract can feed."""
-    from pipelines.check import all_faults
+    from pipelines.methods.check import all_faults
 
     faults, counts = all_faults(home_of(home))
     for fault in faults:
@@ -104,7 +104,7 @@ def check(home: HomeOption = None) -> None:
     out.print(", ".join(f"{n} {what}" for what, n in counts.items()) + f": {len(faults)} faults", highlight=False)
     if faults:
         raise typer.Exit(1)
-    from pipelines.feeds import feeds
+    from pipelines.methods.feeds import feeds
 
     for line in feeds(home_of(home)):
         out.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -125,7 +125,7 @@ def fingerprint(home: HomeOption = None) -> None:
 @app.command()
 def schemas() -> None:
     """Write the JSON Schemas that editors use for definitions and contracts."""
-    from pipelines.check import write_schemas
+    from pipelines.methods.check import write_schemas
 
     for path in write_schemas():
         out.print(f"wrote {path}", highlight=False)
@@ -135,7 +135,7 @@ def schemas() -> None:
 def docs() -> None:
     """Write the pages under docs/reference: data dictionary, KPIs with their case passports, standards."""
     from kpi_definitions.catalogue import load
-    from pipelines.reference import write
+    from pipelines.methods.reference_docs import write
     from warehouse.tables.contracts import load_tables
 
     try:

@@ -10,7 +10,7 @@ from warehouse.tables.contracts import Table
 from warehouse.tables.passports import calculation, case_passports, standards
 from warehouse.tables.rules import CRITERIA
 
-FOLDER = Path(__file__).parent.parent / "docs" / "reference"
+FOLDER = Path(__file__).parents[2] / "docs" / "reference"
 _MADE = "<!-- made by `qala docs` from contracts and definitions: do not edit -->\n"
 _PASSPORT = (
     "code", "version", "Indicator", "Показатель", "Көрсеткіш", "What is counted", "Что считается", "Breakdown", "Source", "Periodicity",
