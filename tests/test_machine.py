@@ -37,9 +37,9 @@ from connectors.archive.archive import Archive
 from connectors.reread import request
 from kpi_definitions.catalogue import Catalogues, load
 from kpi_definitions.model import Grain
-from pipelines import redo
 from pipelines.cli import app
-from pipelines.rebuild import rebuild
+from pipelines.recovery import redo
+from pipelines.recovery.rebuild import rebuild
 from tests import whole
 from tests.intake_support import ALMATY, ASTANA, contract_text
 from tests.support import changed, only

@@ -22,7 +22,7 @@ from connectors import reread
 from connectors.ingest import register_pending, take_in
 from kpi_definitions.catalogue import load
 from pipelines.cli import app
-from pipelines.rebuild import Rebuilt, rebuild
+from pipelines.recovery.rebuild import Rebuilt, rebuild
 from tests.intake_support import Desk, appeal, contract_text, query, text
 from tests.support import LATER, only
 from warehouse.audit.verify import recorded, verify

@@ -90,7 +90,7 @@ def rebuild(
     """Make the warehouse anew from archive, receipts, contracts, definitions and the old ledger; 1 if it says something else than the old one."""
     from connectors.archive.archive import ArchiveError
     from kpi_definitions.documents import DocumentError
-    from pipelines.rebuild import rebuild as make_anew
+    from pipelines.recovery.rebuild import rebuild as make_anew
 
     place = home_of(home)
     try:
@@ -140,7 +140,7 @@ def backup(
     home: HomeOption = None,
 ) -> None:
     """Keep warehouse, release, archive, receipts and what people configured, while runs go on; what was kept before is not copied again."""
-    from pipelines.backup import back_up, damaged, read_backup
+    from pipelines.recovery.backup import back_up, damaged, read_backup
 
     try:
         with out.status("reading the backup" if check else "keeping the release") as spinner:
@@ -191,10 +191,10 @@ def restore(
     home: HomeOption = None,
 ) -> None:
     """Have a backup back as a home that is not there yet; its bytes are checked before, and the release verified after."""
-    from pipelines.backup import read_backup
     from pipelines.cli.auditing import verify
-    from pipelines.restore import restore as have_back
-    from pipelines.restore import restore_file
+    from pipelines.recovery.backup import read_backup
+    from pipelines.recovery.restore import restore as have_back
+    from pipelines.recovery.restore import restore_file
 
     place = home_of(home)
     try:

@@ -2,7 +2,7 @@
 
 A warehouse that was made anew begins its ledger with the entry `rebuilt`: the head of the former ledger, the releases that were made of it, and the
 SHA-256 under which the archive keeps all of its rows. So whoever wrote a head down before can still hold it against what was (`kept_heads`).
-Read only, off a file of any version. Does not belong here: the doing (pipelines/rebuild.py).
+Read only, off a file of any version. Does not belong here: the doing (pipelines/recovery/rebuild.py).
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from pathlib import Path
 import duckdb
 
 from connectors.archive.archive import Archive
-from pipelines.redo import Work
+from pipelines.recovery.redo import Work
 from warehouse.home.copies import file_sha256
 from warehouse.store.content import Content, content
 from warehouse.store.former_ledger import Former, events, write_ledger

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from pipelines.backup import KEYS, Backup, BackupError, damaged, object_of
+from pipelines.recovery.backup import KEYS, Backup, BackupError, damaged, object_of
 from warehouse.home.copies import copied, file_sha256
 from warehouse.store.store import Home, locked
 
