@@ -98,10 +98,10 @@ def test_closing_an_incident(desk: Desk, given: str) -> None:
         assert found["account"] == account.account()
         from rich.console import Console
 
-        from pipelines import show
+        from pipelines.cli import screens
 
         console = Console(record=True, width=300)
-        show.incidents(console, store, closed=True)
+        screens.incidents(console, store, closed=True)
         assert account.shown(account.account()) in console.export_text()
 
 

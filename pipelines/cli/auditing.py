@@ -42,18 +42,18 @@ def explain(
 ) -> None:
     """How one number came about: value, definition, SQL, deliveries, checks, earlier values; how a level is summed, and what decides a place."""
     from kpi_definitions.catalogue import load
-    from pipelines import show, show_standing
+    from pipelines.cli import screens, screens_standing
     from warehouse.audit.explain import UnknownError
     from warehouse.audit.explain import explain as ask
     from warehouse.audit.standing import is_standing, standing
     from warehouse.store.store import reading
 
-    code, shown = kpi.upper(), show.explanation
+    code, shown = kpi.upper(), screens.explanation
     try:
         place = home_of(home)
         with reading(place) as store:
             if is_standing(store, code):
-                answer, shown = standing(store, code, settlement, period, catalogue, as_of), show_standing.standing
+                answer, shown = standing(store, code, settlement, period, catalogue, as_of), screens_standing.standing
             else:
                 answer = ask(store, load(place.catalogues), code, settlement, period, as_of)
     except (UnknownError, StoreError, DocumentError) as error:
@@ -88,7 +88,7 @@ def verify(
 
     from connectors.accounted import accounted
     from connectors.archive.archive import Archive
-    from pipelines import show_verified
+    from pipelines.cli import screens_verified
     from warehouse.audit import between
     from warehouse.audit.verify import verify as ask
     from warehouse.release import anchors
@@ -104,9 +104,9 @@ def verify(
     except StoreError as error:
         raise fail(error) from None
     if as_json:
-        print_json(show_verified.data(found, told))
+        print_json(screens_verified.data(found, told))
     else:
-        show_verified.verified(out, found, told)
+        screens_verified.verified(out, found, told)
     if found.differences:
         raise typer.Exit(1)
 
@@ -163,7 +163,7 @@ def reperform(
     home: HomeOption = None,
 ) -> None:
     """Make published numbers again from the rows, definitions and decisions of their time, and compare; 1 if one differs."""
-    from pipelines import show
+    from pipelines.cli import screens
     from warehouse.audit.explain import UnknownError
     from warehouse.audit.reperform import Result
     from warehouse.isolation import worker
@@ -183,7 +183,7 @@ def reperform(
     if as_json:
         print_json(asdict(result))
     else:
-        show.reperformed(out, result)
+        screens.reperformed(out, result)
     if any(result.differing.values()) or not any(result.made.values()):
         raise typer.Exit(1)
 
@@ -197,7 +197,7 @@ def incidents(
     home: HomeOption = None,
 ) -> None:
     """The journal of data quality incidents; the next run computes what a closed one concerns."""
-    from pipelines import show
+    from pipelines.cli import screens
     from warehouse.home.account import named
     from warehouse.loading.incidents import close_incident
     from warehouse.store.store import reading, writing
@@ -212,6 +212,6 @@ def incidents(
             )
             return
         with reading(place) as store:
-            show.incidents(out, store, closed=all_)
+            screens.incidents(out, store, closed=all_)
     except StoreError as error:
         raise fail(error) from None

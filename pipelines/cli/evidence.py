@@ -52,7 +52,7 @@ def rows(
     from connectors.archive.archive import ArchiveError
     from connectors.readers.readers import StructureError
     from kpi_definitions.catalogue import load
-    from pipelines import show
+    from pipelines.cli import screens
     from warehouse.audit.explain import UnknownError
     from warehouse.audit.rows import behind, counts, fetch, number
     from warehouse.release.release import FORMATS
@@ -105,7 +105,7 @@ def rows(
             }
         )
     else:
-        show.rows(out, answer)
+        screens.rows(out, answer)
 
 
 @app.command()

@@ -255,7 +255,7 @@ def _run(
 def status(as_json: JsonOption = False, home: HomeOption = None) -> None:
     """How the released warehouse stands, and what waits."""
     from connectors.archive.archive import Archive
-    from pipelines import show
+    from pipelines.cli import screens
     from warehouse.audit.explain import status as ask
     from warehouse.store.store import reading
 
@@ -285,7 +285,7 @@ def status(as_json: JsonOption = False, home: HomeOption = None) -> None:
     if as_json:
         print_json(answer)
     else:
-        show.status(out, answer)
+        screens.status(out, answer)
         _say_due(still, told)
 
 
@@ -359,7 +359,7 @@ def demo(
     year: Annotated[int, typer.Option(help="Year to simulate")] = 2025,
 ) -> None:
     """Twelve imaginary cities over a year: simulate, deliver, run, and show the scorecard."""
-    from pipelines.demo import DemoError, play
+    from pipelines.cli.demo import DemoError, play
 
     try:
         done = play(home.resolve(), seed=seed, year=year, console=out, run=_run)

@@ -14,7 +14,7 @@ from connectors.ingest import sources_of
 from connectors.mapping.source_contract import STANDARD
 from connectors.receiving.deliver import Declared, deliver
 from connectors.simulator.generate import NOTES, simulate
-from pipelines import show
+from pipelines.cli import screens
 from warehouse.audit.explain import status
 from warehouse.home.keys import current, make
 from warehouse.periods import parse_period
@@ -63,14 +63,14 @@ def play(folder: Path, *, seed: int, year: int, console: Console, run: Callable[
         if not run(home, parse_period(declared.period).months):
             return False
     with reading(home) as store:
-        show.values(console, store)
-        show.scorecard(console, store)
-        show.refusals(console, store)
-        show.status(console, {**status(store), "waiting": len(archive.pending()), "home": str(folder)})
+        screens.values(console, store)
+        screens.scorecard(console, store)
+        screens.refusals(console, store)
+        screens.status(console, {**status(store), "waiting": len(archive.pending()), "home": str(folder)})
     name = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
     program = Path(sys.argv[0]).absolute()
     qala = program.relative_to(Path.cwd()) if program.is_relative_to(Path.cwd()) else program.name
-    show.next_steps(console, [
+    screens.next_steps(console, [
         (f"{qala} explain MGT02-1 Almaty {year}-03 --home {name}", "walk from a number back to the files"),
         (f"{qala} explain MGT02-1 Pavlodar {year}-03 --home {name}", "a number restated by a corrected extract"),
         (f"{qala} explain SAF02-1 republican {year} --home {name}", "a number over a group of settlements and a year"),
