@@ -18,7 +18,7 @@ from pipelines import event_log
 from warehouse.store.store import FIRST_YEAR, Home, Store, writing
 from warehouse.tables.contracts import Table, load_tables
 
-# one warning for every asset, and nothing a user could do about it; tests/test_dagster.py notices if single runs cease to work
+# one warning for every asset, and nothing a user could do about it; tests/pipelines/test_dagster.py notices if single runs cease to work
 warnings.filterwarnings("ignore", category=dg.BetaWarning, message=".*backfill_policy.*")
 
 POOL = "warehouse"  # limited to one by dagster.yaml: runs take turns at the file

@@ -16,7 +16,7 @@ from warehouse.periods import parse_period
 from warehouse.store.store import Home, writing
 from warehouse.tables.contracts import load_tables, schema_faults
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def test_a_year_of_new_york_departures(home: Home) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.test_corrections import ASTANA, EXAMPLE, HEADER, ROWS
 from typer.testing import CliRunner
 
 from connectors.archive.archive import Archive
@@ -19,7 +20,6 @@ from pipelines.cli import app
 from pipelines.methods import dry_run
 from pipelines.methods.dry_run import what_if
 from tests.support import only
-from tests.test_corrections import ASTANA, EXAMPLE, HEADER, ROWS
 from warehouse.kpi_values.assessment import assess
 from warehouse.kpi_values.compute import compute
 from warehouse.store.store import Home, StoreError, writing

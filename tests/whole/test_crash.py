@@ -32,7 +32,7 @@ from warehouse.kpi_values.compute import compute
 from warehouse.kpi_values.outstanding import due, due_home
 from warehouse.loading.load import Store, writing
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 INTAKE = """
 import os, signal, sys
 from pathlib import Path

@@ -37,7 +37,7 @@ from warehouse.release.release import publish
 from warehouse.store.store import Home, writing
 from warehouse.tables.contracts import load_tables
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 KEY = Key.of("archive", b"k" * 32)
 TABLES = load_tables()
 CANARY = b"001231650010"  # an IIN that cannot be

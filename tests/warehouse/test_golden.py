@@ -21,7 +21,7 @@ from warehouse.kpi_values.compute import evaluate
 from warehouse.periods import parse_period
 from warehouse.store.store import Store
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 CATALOGUE = load_catalogue()
 FILES = {path.stem: read(path).data for path in sorted(GOLDEN.glob("*.yaml"))}
 CASES = [

@@ -32,12 +32,12 @@ from warehouse.release.release import publish
 from warehouse.store.store import Home, Store, StoreError, reading, writing
 from warehouse.tables.contracts import SHOWCASE, load_tables, parse_table
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 CATALOGUE, CONTRACTS = load_catalogue(), load_tables()
 TABLES = {name: table.business_columns for name, table in CONTRACTS.items()}
 APPEALS = read(SHOWCASE / "fct_appeal.odcs.yaml")
 SOURCE = read(ROOT / "examples" / "boston-311" / "boston_311.odcs.yaml")
-ATTACKS = yaml.safe_load((Path(__file__).parent / "attacks.yaml").read_text(encoding="utf-8"))
+ATTACKS = yaml.safe_load((Path(__file__).parents[1] / "attacks.yaml").read_text(encoding="utf-8"))
 
 
 def listed(*places: str) -> list[Any]:

@@ -42,7 +42,7 @@ from warehouse.store.upgrade_steps import LATEST
 from warehouse.store.write_ahead_log import enter_notes, log_of
 from warehouse.tables.views import VIEWS
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)

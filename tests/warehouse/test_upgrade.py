@@ -33,7 +33,7 @@ from warehouse.store.store import Home, StoreError, locked, looking, opened, wri
 from warehouse.store.upgrade import due, upgrade
 from warehouse.tables.contracts import load_tables
 
-FIRST = Path(__file__).parent / "schemas" / "1.zip"
+FIRST = Path(__file__).parents[1] / "schemas" / "1.zip"
 CATALOGUE = only(load(), "MGT02-1", "MGT02-2")
 HEADER = "appeal_id,registered_at,due_at,first_answer_at,closed_at,status,category,channel,is_emergency\n"
 
@@ -219,7 +219,7 @@ def test_without_room_it_stops_with_a_sentence_and_goes_on_when_there_is(old: Ho
     said = content(duckdb.connect(str(old.warehouse))).current["showcase.fct_appeal"]
     done = subprocess.run(  # noqa: S603
         [sys.executable, "-B", "-c", code, str(limit), "upgrade", "--home", str(old.root)],
-        check=False, capture_output=True, text=True, cwd=Path(__file__).parents[1],
+        check=False, capture_output=True, text=True, cwd=Path(__file__).parents[2],
     )  # fmt: skip
     assert (done.returncode, "Traceback" in done.stderr) == (1, False), done.stderr
     assert "the upgrade stopped" in done.stderr

@@ -29,7 +29,7 @@ from warehouse.home import scratch
 from warehouse.store import store
 from warehouse.store.store import BusyError, Home, StoreError, writing
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SIZES = (0.1, 0.3, 0.5, 1, 2, 4, 8, 16, 24, 32)  # MiB of room that is left
 # the run of whole.py, and what went wrong in it in a sentence
 TELL = """

@@ -7,6 +7,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from tests.test_catalogues import write
 
 from kpi_definitions.catalogue import load as load_catalogue
 from kpi_definitions.catalogue import load_one, record_fingerprints
@@ -14,7 +15,6 @@ from kpi_definitions.compiler import ExpressionError, compile_kpi
 from kpi_definitions.model import Kpi
 from kpi_definitions.strict import breaches
 from pipelines.methods.check import all_faults
-from tests.test_catalogues import write
 from warehouse.store.store import Home
 from warehouse.tables.contracts import load_tables
 

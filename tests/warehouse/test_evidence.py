@@ -16,6 +16,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.test_golden import CATALOGUE, FEW_FAST, stand_up
 from typer.testing import CliRunner
 
 from connectors.archive.archive import Archive
@@ -25,7 +26,6 @@ from connectors.receiving.deliver import deliver as hand_over
 from kpi_definitions.catalogue import load as load_catalogue
 from pipelines.cli import app
 from tests.support import ASTANA, LATER, Extract, deliver, only
-from tests.test_golden import CATALOGUE, FEW_FAST, stand_up
 from warehouse.audit.evidence import EvidenceError, write
 from warehouse.audit.evidence_readme import SHOW
 from warehouse.audit.rows import number

@@ -38,7 +38,7 @@ from tests.intake_support import (
 )
 from warehouse.tables.contracts import parse_table
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from warehouse.store.store import Home
 from warehouse.tables.contracts import SHOWCASE, load_tables, odcs_schema, parse_table, schema_faults
 
 APPEAL = (SHOWCASE / "fct_appeal.odcs.yaml").read_text(encoding="utf-8")
-SOURCE = (Path(__file__).parent.parent / "examples" / "boston-311" / "boston_311.odcs.yaml").read_text(encoding="utf-8")
+SOURCE = (Path(__file__).parents[2] / "examples" / "boston-311" / "boston_311.odcs.yaml").read_text(encoding="utf-8")
 
 
 def test_what_is_shipped_has_no_fault(tmp_path: Path) -> None:

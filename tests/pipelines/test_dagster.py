@@ -163,6 +163,6 @@ def test_the_sensor_asks_for_what_was_loaded_and_not_computed_once_and_not_while
 
 @pytest.mark.parametrize("path", ["pipelines/dagster.yaml"])
 def test_telemetry_and_pop_ups_are_off(path: str) -> None:
-    text = (Path(__file__).parent.parent / path).read_text()
+    text = (Path(__file__).parents[2] / path).read_text()
     assert "telemetry:\n  enabled: false" in text
     assert "nux:\n  enabled: false" in text

@@ -30,7 +30,7 @@ from warehouse.store.content import Content, content
 from warehouse.store.store import Home, locked, looking, reading, writing
 
 CATALOGUE = only(load(), "MGT02-1")
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def run(desk: Desk) -> None:

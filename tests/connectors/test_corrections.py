@@ -26,7 +26,7 @@ from warehouse.kpi_values.compute import compute
 from warehouse.loading.load import as_of
 from warehouse.store.store import Home, Store, writing
 
-EXAMPLE = Path(__file__).parents[1] / "examples" / "corrections" / "COR-2026-001.yaml"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "corrections" / "COR-2026-001.yaml"
 HEADER = "appeal_id,registered_at,due_at,first_answer_at,closed_at,status,category,channel,is_emergency\n"
 ROWS = {
     "A1": "A1,2026-01-05T08:00:00,2026-01-10T12:00:00,2026-01-06T12:00:00,2026-01-09T12:00:00,CLOSED,,,false\n",

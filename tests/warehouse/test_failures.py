@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.test_catalogues import write
 
 from kpi_definitions.catalogue import load, load_one, record_fingerprints
 from kpi_definitions.strict import breaches
 from tests.support import ALMATY, ASTANA, LATER, Extract, cell, changed, deliver
-from tests.test_catalogues import write
 from warehouse.audit.reperform import reperform
 from warehouse.kpi_values.compute import compute, compute_home
 from warehouse.store.store import Home, Store, StoreError, writing

@@ -45,7 +45,7 @@ COLUMNS = "".join(
     for c, t in (("appeal_id", "string"), ("registered_at", "timestamp"), ("due_at", "timestamp"), ("first_answer_at", "timestamp"),
                  ("closed_at", "timestamp"), ("status", "string"), ("is_emergency", "boolean"))
 )  # fmt: skip
-CORRECTION = Path(__file__).parents[1] / "examples" / "corrections" / "COR-2026-001.yaml"
+CORRECTION = Path(__file__).parents[2] / "examples" / "corrections" / "COR-2026-001.yaml"
 
 
 def month(number: int, count: int = 12, **changes: str) -> str:
@@ -350,7 +350,7 @@ def test_killed_in_the_middle_it_leaves_the_old_one_and_begins_anew(desk: Desk) 
         "def say(text):\n    seen.append(text)\n    if len(seen) == 5: os.kill(os.getpid(), signal.SIGKILL)\n"
         "m.rebuild(Home(Path(sys.argv[1])), say=say)"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(desk.root)], check=False, cwd=Path(__file__).parents[1])  # noqa: S603
+    done = subprocess.run([sys.executable, "-c", code, str(desk.root)], check=False, cwd=Path(__file__).parents[2])  # noqa: S603
     assert done.returncode == -signal.SIGKILL
     assert desk.home.warehouse.read_bytes() == before
     assert (desk.root / ".rebuild").exists()

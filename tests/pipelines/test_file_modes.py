@@ -18,7 +18,7 @@ from warehouse.home import file_modes, keys
 from warehouse.store.store import Home, writing
 from warehouse.tables.contracts import load_tables
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 QALA = "import os, sys; os.umask(int(sys.argv.pop(1), 8)); from pipelines.cli import app; app()"
 
 

@@ -21,7 +21,7 @@ from warehouse.tables.contracts import load_tables
 
 CATALOGUE = only(load_catalogue(), "MGT02-1", "MGT02-2", "INF03-1", "INF03-2")
 AT = dt.datetime
-CONTRACT = Path(__file__).parent.parent / "examples" / "calgary-permits" / "calgary_permits.odcs.yaml"
+CONTRACT = Path(__file__).parents[2] / "examples" / "calgary-permits" / "calgary_permits.odcs.yaml"
 
 
 def appeals(count: int, month: int = 1, **more: Any) -> list[dict[str, Any]]:

@@ -30,7 +30,7 @@ from warehouse import moments
 from warehouse.isolation import worker as apart
 from warehouse.store.store import Home, writing
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 Said = dict[str, Counter[tuple[Any, ...]]]
 # moments of a first run, of a withdrawal, and of Dagster's: a run over a home that is released does not come to them
 FIRST = {"schema.committing", "schema.committed", "catalogue.committing", "catalogue.committed"}

@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from pipelines.cli import app, running
 from warehouse.home.account import account, shown
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from tests.test_assessment import REPUBLICAN, SHYMKENT, WEIGHTS, put, ruled
+from tests.test_evidence import recompute
 from typer.testing import CliRunner
 
 from kpi_definitions.catalogue import Catalogue
 from kpi_definitions.catalogue import load as load_catalogue
 from pipelines.cli import app
 from tests.support import ALMATY, ASTANA, LATER, Extract, deliver, only
-from tests.test_assessment import REPUBLICAN, SHYMKENT, WEIGHTS, put, ruled
-from tests.test_evidence import recompute
 from warehouse.audit.evidence import write
 from warehouse.audit.evidence_sums import Sum, the_sum
 from warehouse.audit.explain import UnknownError

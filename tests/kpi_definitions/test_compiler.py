@@ -18,7 +18,7 @@ from warehouse.tables.contracts import load_tables
 
 CATALOGUE = load_catalogue()
 TABLES = {name: table.business_columns for name, table in load_tables().items()}
-SNAPSHOT = Path(__file__).parent / "snapshots" / "compiled.sql"
+SNAPSHOT = Path(__file__).parents[1] / "snapshots" / "compiled.sql"
 APPEALS, MEDIAN, AIR, DEATHS, SYSTEMS = (
     CATALOGUE.latest(code) for code in ("MGT02-1", "MGT02-2", "ECO01-1", "SAF04-1", "MGT01-1")
 )
@@ -359,7 +359,7 @@ def test_all_fingerprints_differ() -> None:
 
 
 def test_compiled_sql_is_the_recorded_one() -> None:
-    """Read the difference before recording it: QALA_UPDATE_SNAPSHOTS=1 pytest tests/test_compiler.py."""
+    """Read the difference before recording it: QALA_UPDATE_SNAPSHOTS=1 pytest tests/kpi_definitions/test_compiler.py."""
     texts = []
     for kpi in CATALOGUE.kpis:
         for scan in compile_kpi(kpi, TABLES).scans:
