@@ -18,8 +18,9 @@ from benchmarks.__main__ import RESULTS
 from benchmarks.feeds import months
 from benchmarks.with_qala import CATALOGUES
 from kpi_definitions.catalogue import load
+from warehouse.home.home import Home
 from warehouse.kpi_values.compute import compute, get_ready
-from warehouse.store.store import Home, writing
+from warehouse.store.sessions import writing
 
 # shares of boardings, each with a condition of its own
 PAID = ("TRANSPORT_CARD", "BANK_CARD", "QR", "SMS", "CASH")

@@ -14,8 +14,9 @@ from benchmarks.feeds import ALL, FEEDS, files, months
 from connectors.archive.archive import Archive
 from connectors.mapping.classified import carries_personal
 from connectors.mapping.source_contract import standard
+from warehouse.home.home import Home
 from warehouse.home.keys import current, make
-from warehouse.store.store import Home, writing
+from warehouse.store.sessions import writing
 from warehouse.tables.contracts import load_tables
 
 CATALOGUES = Path(__file__).parent / "catalogues"
@@ -51,9 +52,12 @@ def start(_: Path, home: Path, span: range = ALL) -> Callable[[], None]:
     worker.warm("warehouse.kpi_values.compute:get_ready", Home(home))
     import dagster as dg
 
+    from kpi_definitions.catalogue import load as load_catalogue
     from pipelines.assets.kpi import asset_key
-    from pipelines.definitions import catalogue, defs
+    from pipelines.definitions import build_defs
 
+    catalogue = load_catalogue(Home(home).catalogues)
+    defs = build_defs(Home(home))
     job = defs.resolve_job_def("city_kpis")
     wanted = [dg.AssetKey([level, feed.table]) for feed in FEEDS for level in ("zero", "showcase")]
     wanted += [asset_key(catalogue, code) for code in catalogue.codes if code.startswith("BEN")]

@@ -20,9 +20,9 @@ import yaml
 from connectors.archive.archive import Archive, ArchiveError
 from connectors.corrections import Correction
 from connectors.personal_data.patterns import MASK
-from warehouse.loading.load import Store
 from warehouse.periods import parse_period
 from warehouse.store.former_ledger import former_ledgers, rebuilt_entry
+from warehouse.store.store import Store
 
 _DELIVERIES = (
     "SELECT receipt_id, table_name, system, scope, period_id, file_name, sha256, bytes, received_at, declared_rows, state "

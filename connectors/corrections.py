@@ -22,9 +22,11 @@ from connectors.archive.archive import Archive
 from connectors.personal_data.patterns import scrubbed
 from connectors.reread import again, newest
 from kpi_definitions.documents import Document, DocumentError, Fault, Where, read
-from warehouse.loading.load import Corrected, Finding, Receipt, Store, register, settlements
+from warehouse.loading.deliveries import Corrected, Finding, Receipt, register
 from warehouse.sql import literal, quoted
+from warehouse.store.store import Store
 from warehouse.tables.contracts import Table
+from warehouse.tables.settlements import settlements
 
 Cell = str | int | float | bool | dt.datetime | dt.date | None
 

@@ -20,34 +20,36 @@ from connectors.delivery_gate.history import look_back
 from connectors.delivery_gate.profile import profile as profile_of
 from connectors.delivery_gate.twins import twins
 from connectors.mapping.classified import personal_columns
-from connectors.mapping.source_contract import SHIPPED, STANDARD, SourceContract, load_sources, standard
+from connectors.mapping.contract_checks import STANDARD
+from connectors.mapping.read_contracts import SHIPPED, load_sources
+from connectors.mapping.source_contract import SourceContract, standard
 from connectors.personal_data import guard
 from connectors.personal_data.patterns import harmless
 from connectors.personal_data.pseudonyms import InForce, mixed, pseudonyms_of
 from connectors.personal_data.safe_names import named_safely
-from connectors.readers.heading import listed
+from connectors.readers.heading import StructureError, listed
 from connectors.readers.members import of_the_machine
-from connectors.readers.readers import Readable, StructureError, unpack
+from connectors.readers.readers import Readable, unpack
 from connectors.row_gate import row_gate
 from connectors.row_gate.quarantine import spare_headers
+from warehouse.home.home import Home
 from warehouse.home.keys import MissingKeyError, by_id
-from warehouse.home.keys import enter as enter_keys
 from warehouse.home.scratch import scratch
-from warehouse.loading.load import (
+from warehouse.loading.deliveries import (
     Corrected,
     Delivery,
     Finding,
     Gaps,
-    Home,
     Outcome,
-    Store,
     decided,
-    load,
     received,
     register,
     same_bytes,
 )
+from warehouse.loading.load import load
 from warehouse.loading.withdrawals import enter_withdrawal
+from warehouse.store.key_entries import enter_keys as enter_keys
+from warehouse.store.store import Store
 from warehouse.tables.contracts import Table
 from warehouse.tables.rules import FOUND_PERSONAL
 from warehouse.tables.usual import counted_columns

@@ -8,9 +8,10 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 
-from warehouse.loading.load import Receipt, Store, register
+from warehouse.loading.deliveries import Receipt, register
 from warehouse.periods import parse_period
 from warehouse.sql import literal
+from warehouse.store.store import Store
 from warehouse.tables.contracts import Table
 
 _MARK = "+"  # between the receipt of the first reading and what it is read again for

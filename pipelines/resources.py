@@ -15,7 +15,10 @@ from connectors.mapping.source_contract import SourceContract
 from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.catalogue import load as load_catalogues
 from pipelines import event_log
-from warehouse.store.store import FIRST_YEAR, Home, Store, writing
+from warehouse.home.home import Home
+from warehouse.periods import FIRST_YEAR
+from warehouse.store.sessions import writing
+from warehouse.store.store import Store
 from warehouse.tables.contracts import Table, load_tables
 
 # one warning for every asset, and nothing a user could do about it; tests/pipelines/test_dagster.py notices if single runs cease to work

@@ -11,15 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from connectors import ingest
-from connectors.archive.archive import Archive, Receipt
-from connectors.mapping.source_contract import SourceContract, parse_source, standard
-from connectors.readers.readers import Readable, StructureError, unpack
+from connectors.archive.archive import Archive
+from connectors.mapping.read_contracts import parse_source
+from connectors.mapping.source_contract import SourceContract, standard
+from connectors.readers.heading import StructureError
+from connectors.readers.readers import Readable, unpack
 from connectors.row_gate import row_gate
 from connectors.row_gate.quarantine import spare_headers
 from kpi_definitions.documents import read
+from warehouse.home.home import Home
 from warehouse.home.keys import current
-from warehouse.loading.load import Home, Store, writing
+from warehouse.loading.deliveries import Receipt
 from warehouse.periods import parse_period
+from warehouse.store.sessions import writing
+from warehouse.store.store import Store
 from warehouse.tables.contracts import Table
 
 ASTANA, ALMATY, AKTAU, ZHANAOZEN = "710000000", "750000000", "471010000", "471810000"

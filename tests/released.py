@@ -17,11 +17,13 @@ from kpi_definitions.catalogue import load as load_catalogue
 from tests.support import LATER, only
 from warehouse.home import keys
 from warehouse.home.copies import file_sha256
+from warehouse.home.home import Home
 from warehouse.kpi_values.assessment import assess
 from warehouse.kpi_values.compute import compute
 from warehouse.loading.incidents import close_incident
-from warehouse.release.release import MANIFEST, Release, publish
-from warehouse.store.store import Home, writing
+from warehouse.release.release import Release, publish
+from warehouse.store.sessions import writing
+from warehouse.store.succession import MANIFEST
 
 ROWS = """\
 appeal_id,registered_at,due_at,first_answer_at,closed_at,status,category,channel,is_emergency

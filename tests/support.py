@@ -19,12 +19,15 @@ from typing import Any
 from connectors.row_gate.quarantine import CELLS
 from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.model import Initiative, Kpi
+from warehouse.home.home import Home
 from warehouse.kpi_values.compute import Report, compute
-from warehouse.loading.load import Outcome, load, received, register
+from warehouse.loading.deliveries import Outcome, received, register
+from warehouse.loading.load import load
 from warehouse.periods import Period, parse_period
 from warehouse.sql import quoted
 from warehouse.store.seals import CATALOGUE, REGISTRIES
-from warehouse.store.store import Home, Store, writing
+from warehouse.store.sessions import writing
+from warehouse.store.store import Store
 from warehouse.tables.contracts import Column, Table
 
 ASTANA, ALMATY, SEMEY, AYAGOZ = "710000000", "750000000", "101010000", "103620100"  # 2 republican, regional, district

@@ -24,12 +24,13 @@ from connectors.receiving.inbox import collect
 from kpi_definitions.catalogue import Catalogues, load
 from tests.intake_support import ALMATY, ASTANA, crashes
 from tests.support import only
+from warehouse.home.home import Home
 from warehouse.kpi_values.assessment import assess
 from warehouse.kpi_values.compute import compute
 from warehouse.kpi_values.outstanding import due_home
 from warehouse.periods import parse_period
 from warehouse.release.release import publish
-from warehouse.store.store import Home, writing
+from warehouse.store.sessions import writing
 from warehouse.tables.contracts import load_tables
 
 TABLES = ("dim_population", "fct_crash")

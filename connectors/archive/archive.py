@@ -25,9 +25,10 @@ import zstandard
 from connectors.archive import receipts, vault
 from connectors.archive.files import free, put_in_place, sweep, write_whole
 from warehouse.home.account import ACCOUNT, account
+from warehouse.home.home import Home
 from warehouse.home.keys import Key, MissingKeyError, by_id
 from warehouse.home.scratch import hold
-from warehouse.loading.load import Home, Receipt
+from warehouse.loading.deliveries import Receipt
 from warehouse.moments import at
 
 __all__ = ["Archive", "ArchiveError", "Receipt"]

@@ -18,8 +18,8 @@ from filelock import FileLock
 from pydantic import ConfigDict, ValidationError, create_model
 
 from warehouse.home.account import ACCOUNT
-from warehouse.loading.load import FIRST_YEAR, LAST_YEAR, Receipt
-from warehouse.periods import parse_period
+from warehouse.loading.deliveries import Receipt
+from warehouse.periods import FIRST_YEAR, LAST_YEAR, parse_period
 
 NOTE = "withdrawn"  # key of what is said in a receipt that was taken back
 _MOMENT = "%Y%m%dT%H%M%S.%f"

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 
 import duckdb
 
-from warehouse.loading.load import Delivery, Finding
+from warehouse.loading.deliveries import Delivery, Finding
 from warehouse.sql import literal, quoted
-from warehouse.tables.assertions import Asserts, Cut, overlap, takes
+from warehouse.tables.assertions import Asserts, Cut
+from warehouse.tables.assertions_sql import overlap, takes
 from warehouse.tables.contracts import Table
 from warehouse.tables.rules import BYTES_ELSEWHERE, DAYS, DAYS_SHARE, KEY_REUSED, OTHER_SYSTEM
 

@@ -21,7 +21,7 @@ from typing import Any
 import pandas as pd
 
 from warehouse.isolation.worker import DEFAULT_SECONDS, call
-from warehouse.loading.load import Finding
+from warehouse.loading.deliveries import Finding
 from warehouse.tables.contracts import Table
 from warehouse.tables.rules import DUPLICATE, Rule
 

@@ -21,7 +21,7 @@ import duckdb
 from connectors.delivery_gate.figures import leaps
 from connectors.delivery_gate.silence import silences
 from connectors.row_gate.row_gate import STAGED, Incoming
-from warehouse.loading.load import Finding, Gaps
+from warehouse.loading.deliveries import Finding, Gaps
 from warehouse.sql import literal, quoted
 from warehouse.tables.assertions import Asserts
 from warehouse.tables.contracts import Table

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import duckdb
 
 from connectors.row_gate.row_gate import STAGED, Incoming
-from warehouse.loading.load import Finding
+from warehouse.loading.deliveries import Finding
 from warehouse.sql import literal, quoted
 from warehouse.tables.contracts import Table
 from warehouse.tables.identifiers import folded, has_zeros, upper, without_zeros

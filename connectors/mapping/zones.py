@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from functools import cache
 
 from connectors.mapping.cells import Civil
-from warehouse.loading.load import time_zones
 from warehouse.sql import literal
+from warehouse.tables.settlements import time_zones
 
 COMMON = "Asia/Almaty"  # also of what is not registered, which the rule `scope` rejects
 

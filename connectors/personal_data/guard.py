@@ -15,7 +15,7 @@ from connectors.mapping.classified import personal_columns
 from connectors.mapping.source_contract import SourceContract
 from connectors.personal_data.patterns import MASK, net, scrub, tells
 from connectors.personal_data.pseudonyms import DIGITS, MARK, Pseudonyms, normal_form
-from warehouse.loading.load import Finding
+from warehouse.loading.deliveries import Finding
 from warehouse.sql import literal, quoted
 from warehouse.tables.contracts import Column, Table
 from warehouse.tables.identifiers import normal

@@ -19,8 +19,9 @@ from connectors.mapping.cells import stripped
 from connectors.mapping.classified import personal_columns
 from connectors.mapping.source_contract import SourceContract, standard
 from warehouse.home.keys import Key, current, needed
-from warehouse.loading.load import Delivery, Finding, Store
+from warehouse.loading.deliveries import Delivery, Finding
 from warehouse.sql import literal
+from warehouse.store.store import Store
 from warehouse.tables.contracts import IDENTIFIERS, Table
 from warehouse.tables.identifiers import normal
 from warehouse.tables.rules import OTHER_KEY

@@ -14,12 +14,13 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 
-from connectors.mapping.source_contract import STANDARD, SourceContract
+from connectors.mapping.contract_checks import STANDARD
+from connectors.mapping.source_contract import SourceContract
 from connectors.personal_data.patterns import MASK, scrubbed, shape
 from kpi_definitions.documents import DocumentError
-from warehouse.home.settlement_names import folded, places
-from warehouse.loading.load import Receipt, settlements
+from warehouse.loading.deliveries import Receipt
 from warehouse.tables.contracts import load_tables
+from warehouse.tables.settlements import folded, places, settlements
 
 _LIKE = 0.8  # how near a header must be to a declared one to be a mistyped name; our proposal, as the next
 _DIGITS = 8  # of a number that is shown: a date, a count

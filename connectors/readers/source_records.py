@@ -15,9 +15,10 @@ import pyarrow.parquet as pq
 
 from connectors.archive.archive import Archive
 from connectors.mapping.source_contract import SourceContract
-from connectors.readers.readers import StructureError, as_received, records
+from connectors.readers.heading import StructureError
+from connectors.readers.readers import as_received, records
+from warehouse.home.home import Home
 from warehouse.home.scratch import scratch
-from warehouse.loading.load import Home
 
 
 @dataclass(frozen=True)

@@ -11,15 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from connectors.archive.archive import Archive, Receipt
+from connectors.archive.archive import Archive
 from connectors.mapping.classified import carries_personal
-from connectors.mapping.source_contract import STANDARD, SourceContract, standard
+from connectors.mapping.contract_checks import STANDARD
+from connectors.mapping.source_contract import SourceContract, standard
 from connectors.readers.heading import listed
 from warehouse.home.keys import Key, MissingKeyError, needed
-from warehouse.home.settlement_names import named, nearest, registered
-from warehouse.loading.load import FIRST_YEAR, LAST_YEAR, settlements, territory
-from warehouse.periods import parse_period
+from warehouse.loading.deliveries import Receipt
+from warehouse.periods import FIRST_YEAR, LAST_YEAR, parse_period
 from warehouse.tables.contracts import Table
+from warehouse.tables.settlements import named, nearest, registered, settlements, territory
 
 _LONGEST = 60  # letters of what is declared, in a message
 

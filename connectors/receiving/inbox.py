@@ -20,9 +20,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from connectors.archive.archive import Archive, Receipt
+from connectors.archive.archive import Archive
 from connectors.archive.files import free, write_whole
-from connectors.mapping.source_contract import STANDARD, SourceContract
+from connectors.mapping.contract_checks import STANDARD
+from connectors.mapping.source_contract import SourceContract
 from connectors.personal_data.patterns import scrubbed
 from connectors.personal_data.safe_names import safe_name
 from connectors.readers.heading import listed
@@ -31,6 +32,7 @@ from connectors.receiving import manifest
 from connectors.receiving.deliver import Declared, DeliveryError, archive_key, check
 from connectors.receiving.manifest import MANIFEST, ManifestError, UnfinishedError
 from warehouse.home.keys import Key, MissingKeyError
+from warehouse.loading.deliveries import Receipt
 from warehouse.moments import at
 from warehouse.tables.contracts import Table
 

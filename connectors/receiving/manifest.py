@@ -16,7 +16,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from connectors.mapping.source_contract import STANDARD
+from connectors.mapping.contract_checks import STANDARD
 
 MANIFEST = ".manifest.json"
 EXAMPLE = '{"deliveries": [{"file": ..., "table": ..., "settlement": ..., "period": ...}]}'

@@ -22,7 +22,8 @@ from connectors.personal_data.guard import guarded
 from connectors.personal_data.kept import Kept
 from connectors.personal_data.patterns import harmless, register
 from connectors.personal_data.pseudonyms import Pseudonyms, at_work
-from connectors.readers.readers import ROW_NUMBER, Readable, StructureError, mend
+from connectors.readers.heading import StructureError
+from connectors.readers.readers import ROW_NUMBER, Readable, mend
 from connectors.row_gate.quarantine import (
     CELLS,
     Condition,
@@ -34,12 +35,12 @@ from connectors.row_gate.quarantine import (
     without,
 )
 from warehouse.home.keys import Key, MissingKeyError
-from warehouse.loading.load import settlements
 from warehouse.sql import literal, quoted
 from warehouse.tables.contracts import SNAPSHOT_COLUMN, Table
 from warehouse.tables.identifiers import blank, normal, plain
 from warehouse.tables.rules import DUPLICATE, Rule
 from warehouse.tables.rules import REPEATED as REPEATED_KEY
+from warehouse.tables.settlements import settlements
 
 _UNREADABLE = (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.IOException)
 _NEVER_QUOTES = (

@@ -7,7 +7,7 @@ from pipelines.assets.kpi import asset_key
 from pipelines.resources import POOL, Qala, months, single_run, tell
 from pipelines.trouble import plainly
 from warehouse.kpi_values.assessment import assess
-from warehouse.store.store import writing
+from warehouse.store.sessions import writing
 
 
 def assessment_asset(catalogue: Catalogues) -> dg.AssetsDefinition:

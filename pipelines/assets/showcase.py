@@ -10,7 +10,7 @@ from connectors.ingest import take_in
 from pipelines.resources import POOL, Qala, months, single_run, tell
 from pipelines.trouble import plainly
 from warehouse.isolation import worker
-from warehouse.loading.load import Delivery, Finding, standing
+from warehouse.loading.deliveries import Delivery, Finding, standing
 from warehouse.tables.contracts import SNAPSHOT_COLUMN, SYSTEM_COLUMNS, Table
 from warehouse.tables.rules import CRITERIA
 

@@ -9,7 +9,7 @@ from connectors.ingest import register_pending
 from connectors.mapping.source_contract import SourceContract
 from pipelines.resources import POOL, Qala, months, single_run, tell
 from pipelines.trouble import plainly
-from warehouse.loading.load import received
+from warehouse.loading.deliveries import received
 from warehouse.tables.contracts import Table
 
 

@@ -20,7 +20,7 @@ from pipelines.cli.common import (
     out,
     print_json,
 )
-from warehouse.store.store import StoreError
+from warehouse.errors import StoreError
 
 
 @app.command()
@@ -46,7 +46,7 @@ def explain(
     from warehouse.audit.explain import UnknownError
     from warehouse.audit.explain import explain as ask
     from warehouse.audit.standing import is_standing, standing
-    from warehouse.store.store import reading
+    from warehouse.store.sessions import reading
 
     code, shown = kpi.upper(), screens.explanation
     try:
@@ -200,7 +200,7 @@ def incidents(
     from pipelines.cli import screens
     from warehouse.home.account import named
     from warehouse.loading.incidents import close_incident
-    from warehouse.store.store import reading, writing
+    from warehouse.store.sessions import reading, writing
 
     place = home_of(home)
     try:

@@ -18,7 +18,7 @@ from typer.core import TyperGroup
 
 from pipelines.trouble import told
 from warehouse.home.file_modes import private
-from warehouse.store.store import Home
+from warehouse.home.home import Home
 
 _USAGE: type[Exception] = typer.BadParameter.__mro__[
     2

@@ -11,14 +11,15 @@ from rich.console import Console
 
 from connectors.archive.archive import Archive
 from connectors.ingest import sources_of
-from connectors.mapping.source_contract import STANDARD
+from connectors.mapping.contract_checks import STANDARD
 from connectors.receiving.deliver import Declared, deliver
 from connectors.simulator.generate import NOTES, simulate
 from pipelines.cli import screens
 from warehouse.audit.explain import status
+from warehouse.home.home import Home
 from warehouse.home.keys import current, make
 from warehouse.periods import parse_period
-from warehouse.store.store import Home, reading
+from warehouse.store.sessions import reading
 from warehouse.tables.contracts import load_tables
 
 MARK = ".qala-demo"

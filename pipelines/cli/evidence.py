@@ -20,7 +20,9 @@ from pipelines.cli.common import (
     out,
     print_json,
 )
-from warehouse.store.store import Home, Store, StoreError
+from warehouse.errors import StoreError
+from warehouse.home.home import Home
+from warehouse.store.store import Store
 
 if TYPE_CHECKING:
     from connectors.archive.archive import Archive
@@ -50,14 +52,14 @@ def rows(
 ) -> None:
     """The warehouse rows behind a number, each with the delivery and the record it comes from."""
     from connectors.archive.archive import ArchiveError
-    from connectors.readers.readers import StructureError
+    from connectors.readers.heading import StructureError
     from kpi_definitions.catalogue import load
     from pipelines.cli import screens
     from warehouse.audit.explain import UnknownError
     from warehouse.audit.rows import behind, counts, fetch, number
     from warehouse.release.release import FORMATS
     from warehouse.sql import literal
-    from warehouse.store.store import reading
+    from warehouse.store.sessions import reading
 
     if to is not None and (to.suffix not in FORMATS or not to.parent.is_dir()):
         raise fail(f"{to}: name a file in a folder that exists, ending in .csv or .parquet")
@@ -133,7 +135,7 @@ def evidence(
     from warehouse.audit.explain import UnknownError
     from warehouse.audit.rows import Number, number
     from warehouse.audit.standing import is_standing, standing
-    from warehouse.store.store import reading
+    from warehouse.store.sessions import reading
 
     place, code = home_of(home), kpi.upper()
     one: Number | Sum | dict[str, Any]

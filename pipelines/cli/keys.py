@@ -9,9 +9,10 @@ import typer
 
 from kpi_definitions.documents import DocumentError
 from pipelines.cli.common import HomeOption, JsonOption, app, err, fail, home_of, out, print_json
+from warehouse.errors import StoreError
+from warehouse.home.home import Home
 from warehouse.home.keys import PURPOSES, Key, Purpose
 from warehouse.release.signing import public_pem
-from warehouse.store.store import Home, StoreError
 
 commands = typer.Typer(help="Keys of pseudonyms, of archived personal data, and of signatures (docs/keys.md).")
 app.add_typer(commands, name="keys")
@@ -76,7 +77,8 @@ def keys(context: typer.Context, as_json: JsonOption = False, home: HomeOption =
 def new(purpose: PurposeArgument, home: HomeOption = None) -> None:
     """Make a key, in force from now on; former ones stay for what was made with them."""
     from warehouse.home import keys as known
-    from warehouse.store.store import locked, opened
+    from warehouse.store.key_entries import enter_keys
+    from warehouse.store.sessions import locked, opened
 
     chosen, place = _purpose(purpose), home_of(home)
     if os.environ.get(known.variable(chosen)):
@@ -91,7 +93,7 @@ def new(purpose: PurposeArgument, home: HomeOption = None) -> None:
     out.print("keep a copy of that file, apart from the home and its backups: docs/keys.md", highlight=False)
     try:
         with locked(place, seconds=2), opened(place) as store:
-            known.enter(store)
+            enter_keys(store)
     except StoreError as error:
         out.print(f"not yet in the ledger ({error}); the next run enters it", highlight=False, soft_wrap=True, markup=False)  # fmt: skip
 
@@ -103,8 +105,9 @@ def rotate(purpose: PurposeArgument, home: HomeOption = None) -> None:
     from connectors.ingest import sources_of
     from connectors.rotation import rotate as encrypt
     from warehouse.home.account import ACCOUNT, account
-    from warehouse.home.keys import enter, needed
-    from warehouse.store.store import writing
+    from warehouse.home.keys import needed
+    from warehouse.store.key_entries import enter_keys
+    from warehouse.store.sessions import writing
     from warehouse.tables.contracts import load_tables
 
     if _purpose(purpose) != "archive":
@@ -116,7 +119,7 @@ def rotate(purpose: PurposeArgument, home: HomeOption = None) -> None:
             done = encrypt(Archive(place.archive), key, tables, sources_of(place, tables),
                            lambda number, of: spinner.update(f"{number:,} of {of:,} files"))  # fmt: skip
         with writing(place) as store:
-            enter(store)
+            enter_keys(store)
             with store.transaction():
                 detail = {"key": key.id, "files": done.encrypted, "failed": len(done.failed), ACCOUNT: account()}
                 store.record([("archive-encrypted", "archive", detail)])

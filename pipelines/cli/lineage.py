@@ -10,7 +10,7 @@ import typer
 
 from kpi_definitions.documents import DocumentError
 from pipelines.cli.common import HomeOption, app, err, fail, home_of
-from warehouse.store.store import StoreError
+from warehouse.errors import StoreError
 
 
 @app.command()
@@ -31,7 +31,7 @@ def openlineage(
     from openlineage.client.serde import Serde
 
     from warehouse.audit.openlineage import events, transport
-    from warehouse.store.store import reading
+    from warehouse.store.sessions import reading
 
     told, count = since, 0
     try:
@@ -62,7 +62,7 @@ def provenance(
     from kpi_definitions.catalogue import load
     from warehouse.audit.explain import UnknownError, explain
     from warehouse.audit.provenance import document
-    from warehouse.store.store import reading
+    from warehouse.store.sessions import reading
 
     place = home_of(home)
     try:

@@ -9,7 +9,7 @@ import typer
 
 from kpi_definitions.documents import DocumentError
 from pipelines.cli.common import HomeOption, JsonOption, app, fail, home_of, out, print_json
-from warehouse.store.store import StoreError
+from warehouse.errors import StoreError
 
 
 @app.command()
@@ -49,7 +49,7 @@ def assess(
     from pipelines.cli import screens
     from warehouse.kpi_values.assessment import assess as make
     from warehouse.release.release import publish
-    from warehouse.store.store import reading, writing
+    from warehouse.store.sessions import reading, writing
 
     place = home_of(home)
     try:

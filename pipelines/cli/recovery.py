@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from pipelines.cli.common import HomeOption, JsonOption, app, fail, home_of, out, print_json
-from warehouse.store.store import StoreError
+from warehouse.errors import StoreError
 
 
 @app.command()
@@ -22,7 +22,7 @@ def content(
     from dataclasses import asdict
 
     from warehouse.store.content import content as ask
-    from warehouse.store.store import looking, reading
+    from warehouse.store.sessions import looking, reading
 
     place = home_of(home)
     try:
@@ -51,8 +51,8 @@ def upgrade(
     home: HomeOption = None,
 ) -> None:
     """Bring a warehouse that an older version of qala made up to this one, step by step; a copy of it is kept."""
-    from warehouse.store.store import looking
-    from warehouse.store.upgrade import due
+    from warehouse.store.fitting import due
+    from warehouse.store.sessions import looking
     from warehouse.store.upgrade import upgrade as bring_up
 
     place = home_of(home)

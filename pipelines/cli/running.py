@@ -15,7 +15,8 @@ from rich.text import Text
 
 from kpi_definitions.documents import DocumentError
 from pipelines.cli.common import HomeOption, JsonOption, app, err, fail, home_of, out, print_json
-from warehouse.store.store import Home, StoreError
+from warehouse.errors import StoreError
+from warehouse.home.home import Home
 
 LOOPBACK = "127.0.0.1"
 
@@ -98,7 +99,7 @@ def _take_back(place: Home, receipt_id: str, by: str, reason: str) -> None:
     from connectors.archive.archive import Archive, ArchiveError
     from connectors.personal_data.safe_names import safe_name
     from warehouse.home.account import named
-    from warehouse.store.store import locked
+    from warehouse.store.sessions import locked
 
     try:
         with locked(place, seconds=2):
@@ -142,7 +143,7 @@ def run(
     from warehouse.kpi_values.outstanding import running_month
     from warehouse.kpi_values.sound import refuse_faulty
     from warehouse.periods import parse_period
-    from warehouse.store import succession
+    from warehouse.store import sessions, succession
     from warehouse.tables.contracts import load_tables
 
     place = home_of(home)
@@ -158,7 +159,7 @@ def run(
                 soft_wrap=True,
             )
             out.print(f"{again:,} receipts wait again", highlight=False)
-            succession.enter_start(place, aside, again)
+            sessions.enter_start(place, aside, again)
         told = archive.set_aside()
         try:
             for drop in (
@@ -202,7 +203,7 @@ def reread(
     from connectors.reread import request
     from warehouse.kpi_values.outstanding import running_month
     from warehouse.periods import add_months, month_id, parse_period
-    from warehouse.store.store import writing
+    from warehouse.store.sessions import writing
     from warehouse.tables.contracts import load_tables
 
     place = home_of(home)
@@ -257,7 +258,7 @@ def status(as_json: JsonOption = False, home: HomeOption = None) -> None:
     from connectors.archive.archive import Archive
     from pipelines.cli import screens
     from warehouse.audit.explain import status as ask
-    from warehouse.store.store import reading
+    from warehouse.store.sessions import reading
 
     place = home_of(home)
     waiting = len(Archive(place.archive).pending())
@@ -313,7 +314,7 @@ def _say_due(still: dict[str, list[str] | None], told: str) -> None:
 @app.command()
 def settlements() -> None:
     """The settlements of item 7 with their KATO codes."""
-    from warehouse.store.store import settlements as ask
+    from warehouse.tables.settlements import settlements as ask
 
     for kato, name in ask().items():
         out.print(f"{kato}  {name}", highlight=False)

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from warehouse.audit.between import Between
-from warehouse.audit.differences import ESTABLISHED, Verified
+from warehouse.store.differences import ESTABLISHED, Verified
 
 _WORDS = {True: "[green]held[/green]       ", False: "[red]not held[/red]   ", None: "[yellow]not checked[/yellow]"}
 

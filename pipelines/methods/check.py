@@ -11,15 +11,15 @@ import duckdb
 
 from connectors import corrections
 from connectors.corrections import Correction, read_corrections
-from connectors.mapping.source_contract import SHIPPED, load_sources
+from connectors.mapping.read_contracts import SHIPPED, load_sources
 from kpi_definitions import catalogue as catalogues
 from kpi_definitions.compiler import compile_kpi
 from kpi_definitions.documents import DocumentError, Fault, read
 from kpi_definitions.expressions import ExpressionError
 from kpi_definitions.model import AssessmentRules, CatalogueHead, Initiative
 from kpi_definitions.strict import added
+from warehouse.home.home import Home
 from warehouse.kpi_values.sound import faults_of
-from warehouse.store.store import Home
 from warehouse.tables import ddl
 from warehouse.tables.contracts import SHOWCASE, Table, load_tables, odcs_schema, reference_faults, schema_faults
 

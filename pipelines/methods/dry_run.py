@@ -13,12 +13,15 @@ from typing import Any
 from connectors.archive.archive import Archive
 from connectors.ingest import register_pending, sources_of, take_in
 from kpi_definitions.catalogue import Catalogues, load
+from warehouse.errors import StoreError
 from warehouse.home.copies import copied, file_sha256
+from warehouse.home.home import Home
 from warehouse.home.scratch import scratch
 from warehouse.kpi_values.assessment import make
 from warehouse.kpi_values.compute import compute
 from warehouse.kpi_values.outstanding import due, running_month
-from warehouse.store.store import Home, Store, StoreError, locked, opened
+from warehouse.store.sessions import locked, opened
+from warehouse.store.store import Store
 
 
 class _Untouched(Archive):

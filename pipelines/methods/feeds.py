@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from connectors.mapping.source_contract import SHIPPED, load_sources
+from connectors.mapping.read_contracts import SHIPPED, load_sources
 from kpi_definitions import catalogue as catalogues
 from kpi_definitions.compiler import columns_of
-from warehouse.store.store import Home
+from warehouse.home.home import Home
 from warehouse.tables.contracts import load_tables
 
 

@@ -27,9 +27,12 @@ from typing import Any
 import duckdb
 
 from connectors.archive import receipts
+from warehouse.errors import StoreError
 from warehouse.home.copies import copied, file_sha256
+from warehouse.home.home import Home
 from warehouse.release.release import STATEMENT
-from warehouse.store.store import Home, StoreError, ledger_head, locked, opened
+from warehouse.store.ledger import ledger_head
+from warehouse.store.sessions import locked, opened
 from warehouse.store.succession import MANIFEST
 
 FORMAT = 1

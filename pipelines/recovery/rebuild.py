@@ -18,10 +18,12 @@ import duckdb
 
 from connectors.archive.archive import Archive
 from pipelines.recovery.redo import Work
+from warehouse.errors import BusyError, StoreError
 from warehouse.home.copies import file_sha256
+from warehouse.home.home import Home
 from warehouse.store.content import Content, content
 from warehouse.store.former_ledger import Former, events, write_ledger
-from warehouse.store.store import BusyError, Home, StoreError, locked, opened
+from warehouse.store.sessions import locked, opened
 from warehouse.store.succession import released_head
 
 FOLDER = ".rebuild"

@@ -16,22 +16,25 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from connectors.archive import receipts
-from connectors.archive.archive import Archive, ArchiveError, Receipt
+from connectors.archive.archive import Archive, ArchiveError
 from connectors.corrections import Declared, read_corrections
 from connectors.ingest import sources_of, take_again
 from connectors.mapping.source_contract import SourceContract, standard
 from kpi_definitions.catalogue import load as load_catalogues
 from kpi_definitions.model import AssessmentRules
+from warehouse.errors import StoreError
 from warehouse.home.account import ACCOUNT, account, done_before
+from warehouse.home.home import Home
 from warehouse.kpi_values.assessment import assess
 from warehouse.kpi_values.compute import compute
 from warehouse.kpi_values.sound import refuse_faulty
+from warehouse.loading.deliveries import Receipt, received, register
 from warehouse.loading.incidents import close_incident
-from warehouse.loading.load import received, register
 from warehouse.loading.withdrawals import enter_withdrawal
 from warehouse.store.content import Content, content
 from warehouse.store.former_ledger import DECISIONS, REBUILT, Entry, Former
-from warehouse.store.store import Home, Store, StoreError, opened
+from warehouse.store.sessions import opened
+from warehouse.store.store import Store
 from warehouse.tables.contracts import load_tables
 
 TOLD = 20  # of what could not be done as it was, entered in the ledger

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from pipelines.recovery.backup import KEYS, Backup, BackupError, damaged, object_of
 from warehouse.home.copies import copied, file_sha256
-from warehouse.store.store import Home, locked
+from warehouse.home.home import Home
+from warehouse.store.sessions import locked
 
 
 def restore(backup: Backup, home: Home, say: Callable[[str], None] = lambda _: None) -> None:

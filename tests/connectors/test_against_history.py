@@ -16,7 +16,7 @@ from tests.intake_support import ALMATY, ASTANA, Desk, crash, query, text
 from tests.support import LATER
 from warehouse.kpi_values.compute import compute
 from warehouse.loading.incidents import close_incident
-from warehouse.loading.load import Store
+from warehouse.store.store import Store
 from warehouse.tables.contracts import SHOWCASE, parse_table
 from warehouse.tables.usual import GAPS, JUMP, KEPT, UNITS, VOLUME, WHOLE
 

@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 from connectors.archive import archive as archive_module
-from connectors.archive.archive import Archive, ArchiveError, Receipt
+from connectors.archive.archive import Archive, ArchiveError
 from connectors.mapping.source_contract import standard
 from connectors.readers.readers import unpack
 from tests.intake_support import ASTANA, Desk, appeals, query
 from warehouse.home.scratch import hold
+from warehouse.loading.deliveries import Receipt
 from warehouse.tables.contracts import load_tables
 
 

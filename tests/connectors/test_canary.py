@@ -32,7 +32,8 @@ from pipelines.cli import app
 from pipelines.run import run_months
 from tests.intake_support import ASTANA, Desk, appeal, contract_text, text
 from warehouse.home import keys
-from warehouse.store.store import Home, writing
+from warehouse.home.home import Home
+from warehouse.store.sessions import writing
 from warehouse.tables.contracts import load_tables
 
 MONTHS = ["2026-01"]

@@ -13,7 +13,8 @@ import pytest
 
 from connectors.mapping.cells import Cell, Numerals
 from connectors.mapping.limits import cells
-from connectors.mapping.source_contract import SourceContract, parse_source, standard
+from connectors.mapping.read_contracts import parse_source
+from connectors.mapping.source_contract import SourceContract, standard
 from connectors.mapping.zones import civil_time
 from kpi_definitions.documents import DocumentError, read
 from tests.intake_support import contract_text

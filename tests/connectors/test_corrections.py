@@ -21,10 +21,12 @@ from pipelines.methods.check import all_faults
 from tests.support import LATER, only
 from warehouse.audit.explain import explain
 from warehouse.audit.reperform import reperform
-from warehouse.audit.verify import _seals
+from warehouse.home.home import Home
 from warehouse.kpi_values.compute import compute
-from warehouse.loading.load import as_of
-from warehouse.store.store import Home, Store, writing
+from warehouse.store.history import as_of
+from warehouse.store.recorded import _seals
+from warehouse.store.sessions import writing
+from warehouse.store.store import Store
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "corrections" / "COR-2026-001.yaml"
 HEADER = "appeal_id,registered_at,due_at,first_answer_at,closed_at,status,category,channel,is_emergency\n"

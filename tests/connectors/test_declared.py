@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from connectors.mapping.source_contract import load_sources
+from connectors.mapping.read_contracts import load_sources
 from connectors.receiving.deliver import Declared, deliver
 from connectors.reread import request
 from tests.intake_support import ALMATY, ASTANA, Desk, appeal, appeals, contract_text, query, text
-from warehouse.loading.load import Store
-from warehouse.store.store import territory
+from warehouse.store.store import Store
+from warehouse.tables.settlements import territory
 
 KEYS = "SELECT appeal_id, registered_at::DATE::VARCHAR, d.system FROM showcase.fct_appeal JOIN audit.delivery d USING (delivery_id) ORDER BY ALL"
 

@@ -13,7 +13,7 @@ from connectors.archive.archive import Archive
 from connectors.ingest import sources_of
 from connectors.receiving.inbox import collect
 from pipelines.cli import app
-from warehouse.store.store import Home
+from warehouse.home.home import Home
 from warehouse.tables.contracts import load_tables
 
 cli = CliRunner()

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from connectors.archive.archive import Archive, Receipt
+from connectors.archive.archive import Archive
 from connectors.receiving import inbox as inbox_module
 from connectors.receiving.inbox import BusyError, Drop, collect
-from warehouse.store.store import Home
+from warehouse.home.home import Home
+from warehouse.loading.deliveries import Receipt
 from warehouse.tables.contracts import load_tables
 
 GOOD = {"file": "a.csv", "table": "fct_appeal", "settlement": "710000000", "period": "2026-01"}

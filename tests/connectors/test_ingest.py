@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from connectors import ingest
 from connectors.delivery_gate.delivery_gate import judge
 from connectors.ingest import Report, _batches, sources_of, take_in
-from connectors.mapping.source_contract import SHIPPED, parse_source
+from connectors.mapping.read_contracts import SHIPPED, parse_source
 from kpi_definitions.documents import DocumentError, read
 from tests.intake_support import (
     ALMATY,
@@ -35,9 +35,11 @@ from tests.intake_support import (
     states,
     text,
 )
-from warehouse.loading.load import Delivery, Store, settlements
+from warehouse.loading.deliveries import Delivery
+from warehouse.store.store import Store
 from warehouse.tables.contracts import Table
 from warehouse.tables.rules import Rule
+from warehouse.tables.settlements import settlements
 
 
 @pytest.fixture(scope="module")

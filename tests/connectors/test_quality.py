@@ -25,13 +25,15 @@ from kpi_definitions.documents import DocumentError, read
 from kpi_definitions.model import Grain
 from tests.intake_support import ALMATY, ASTANA, Desk, query, states, text
 from tests.support import AYAGOZ, LATER, SEMEY, Extract, cell, changed, compute_one, deliver, empty, exact, only
+from warehouse.errors import StoreError
 from warehouse.home.account import account
 from warehouse.kpi_values.compute import Report, compute
+from warehouse.loading.deliveries import Finding
 from warehouse.loading.incidents import close_incident
-from warehouse.loading.load import Finding
-from warehouse.store.store import Store, StoreError, settlements
+from warehouse.store.store import Store
 from warehouse.tables.contracts import SHOWCASE, Table, load_tables, parse_table, reference_faults
 from warehouse.tables.rules import CRITERIA, Rule
+from warehouse.tables.settlements import settlements
 
 KPI = "MGT02-1"
 CATALOGUE = only(load_catalogue(), KPI)

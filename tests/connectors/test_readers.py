@@ -21,9 +21,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from connectors.mapping.cells import WORDS
-from connectors.mapping.source_contract import SHIPPED, SourceContract, parse_source, standard
+from connectors.mapping.read_contracts import SHIPPED, parse_source
+from connectors.mapping.source_contract import SourceContract, standard
 from connectors.readers import heading, members
-from connectors.readers.readers import StructureError, records
+from connectors.readers.heading import StructureError
+from connectors.readers.readers import records
 from kpi_definitions.documents import DocumentError, read
 from tests.intake_support import (
     APPEAL_COLUMNS,

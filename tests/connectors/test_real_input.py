@@ -9,11 +9,12 @@ import pytest
 
 from connectors.archive.archive import Archive
 from connectors.ingest import register_pending, take_in
-from connectors.mapping.source_contract import load_sources
+from connectors.mapping.read_contracts import load_sources
 from kpi_definitions.catalogue import load as load_catalogue
+from warehouse.home.home import Home
 from warehouse.kpi_values.compute import compute, evaluate
 from warehouse.periods import parse_period
-from warehouse.store.store import Home, writing
+from warehouse.store.sessions import writing
 from warehouse.tables.contracts import load_tables, schema_faults
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

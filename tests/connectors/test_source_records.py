@@ -21,10 +21,11 @@ from hypothesis import strategies as st
 from connectors.archive.archive import ArchiveError
 from connectors.mapping.source_contract import SourceContract, standard
 from connectors.readers import readers
-from connectors.readers.readers import StructureError
+from connectors.readers.heading import StructureError
 from connectors.readers.source_records import Original, originals
 from tests.intake_support import APPEAL_COLUMNS, Bench, appeal, appeals, query, text
-from warehouse.store.store import Home, writing
+from warehouse.home.home import Home
+from warehouse.store.sessions import writing
 
 HEADER = ",".join(APPEAL_COLUMNS)
 TAIL = "2026-01-05 10:00:00,2026-01-20 10:00:00,,2026-01-07 18:00:00,CLOSED"

@@ -9,7 +9,7 @@ import pytest
 from connectors.delivery_gate import twins as looked_for
 from connectors.ingest import Report
 from tests.intake_support import ASTANA, Desk, appeal, query, text
-from warehouse.loading.load import Store
+from warehouse.store.store import Store
 
 
 @pytest.fixture(scope="module")

@@ -18,10 +18,10 @@ import pytest
 from typer.testing import CliRunner
 
 from connectors.archive import vault
-from connectors.archive.archive import Archive, Receipt
+from connectors.archive.archive import Archive
 from connectors.archive.vault import FRAME, HEAD, TAG, Decrypting, Encrypting, SealError
 from connectors.ingest import register_pending, take_in
-from connectors.mapping.source_contract import parse_source
+from connectors.mapping.read_contracts import parse_source
 from connectors.receiving.deliver import Declared, DeliveryError, deliver
 from connectors.receiving.inbox import collect
 from kpi_definitions.catalogue import load as load_catalogue
@@ -31,10 +31,12 @@ from tests.intake_support import ASTANA, Desk, contract_text, query, states, tex
 from tests.support import LATER, only
 from warehouse.home import keys
 from warehouse.home.account import account, shown
+from warehouse.home.home import Home
 from warehouse.home.keys import Key, MissingKeyError
 from warehouse.kpi_values.compute import compute
+from warehouse.loading.deliveries import Receipt
 from warehouse.release.release import publish
-from warehouse.store.store import Home, writing
+from warehouse.store.sessions import writing
 from warehouse.tables.contracts import load_tables
 
 ROOT = Path(__file__).parents[2]

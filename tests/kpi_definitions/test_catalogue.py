@@ -17,8 +17,9 @@ from kpi_definitions.catalogue import (
     load_one,
     record_fingerprints,
 )
-from kpi_definitions.compiler import ExpressionError, compile_kpi, fingerprint
+from kpi_definitions.compiler import compile_kpi, fingerprint
 from kpi_definitions.documents import DocumentError, Fault
+from kpi_definitions.expressions import ExpressionError
 from kpi_definitions.model import Kpi
 from warehouse.tables.contracts import load_tables
 

@@ -26,9 +26,12 @@ from kpi_definitions.documents import DocumentError, Fault
 from pipelines.assets.kpi import asset_key, kpi_assets
 from pipelines.cli import app
 from tests.support import ALMATY, ASTANA, LATER, SEMEY, Extract, cell, changed, deliver, only
+from warehouse.errors import StoreError
+from warehouse.home.home import Home
 from warehouse.kpi_values.assessment import assess
 from warehouse.kpi_values.compute import compute
-from warehouse.store.store import Home, Store, StoreError, writing
+from warehouse.store.sessions import writing
+from warehouse.store.store import Store
 from warehouse.tables.contracts import load_tables
 
 AT = dt.datetime

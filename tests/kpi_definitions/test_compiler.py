@@ -12,7 +12,8 @@ import duckdb
 import pytest
 
 from kpi_definitions.catalogue import load as load_catalogue
-from kpi_definitions.compiler import ExpressionError, compile_kpi, fingerprint, fuse
+from kpi_definitions.compiler import compile_kpi, fingerprint, fuse
+from kpi_definitions.expressions import ExpressionError
 from kpi_definitions.model import Category, Coverage, Grain, Kpi
 from warehouse.tables.contracts import load_tables
 

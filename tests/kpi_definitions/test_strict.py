@@ -11,11 +11,12 @@ from tests.test_catalogues import write
 
 from kpi_definitions.catalogue import load as load_catalogue
 from kpi_definitions.catalogue import load_one, record_fingerprints
-from kpi_definitions.compiler import ExpressionError, compile_kpi
+from kpi_definitions.compiler import compile_kpi
+from kpi_definitions.expressions import ExpressionError
 from kpi_definitions.model import Kpi
 from kpi_definitions.strict import breaches
 from pipelines.methods.check import all_faults
-from warehouse.store.store import Home
+from warehouse.home.home import Home
 from warehouse.tables.contracts import load_tables
 
 CATALOGUE, TABLES = load_catalogue(), load_tables()

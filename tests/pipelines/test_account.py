@@ -19,9 +19,10 @@ from kpi_definitions.catalogue import load as load_catalogue
 from pipelines.cli import app
 from tests.intake_support import ASTANA, Desk, appeals, query
 from warehouse.home import account
+from warehouse.home.home import Home
 from warehouse.kpi_values.assessment import assess
-from warehouse.store.store import Home, Store, writing
-from warehouse.store.succession import enter_start
+from warehouse.store.sessions import enter_start, writing
+from warehouse.store.store import Store
 
 
 @pytest.fixture

@@ -22,12 +22,14 @@ from pipelines.recovery.backup import BackupError, back_up, backups, damaged, ob
 from pipelines.recovery.restore import restore
 from tests.intake_support import ALMATY, Desk, appeals, query
 from tests.support import LATER, only
-from warehouse.audit.verify import recorded, verify
+from warehouse.audit.verify import verify
 from warehouse.home import keys
+from warehouse.home.home import Home
 from warehouse.kpi_values.compute import compute
 from warehouse.release.release import publish
 from warehouse.store.content import Content, content
-from warehouse.store.store import Home, locked, looking, reading, writing
+from warehouse.store.recorded import recorded
+from warehouse.store.sessions import locked, looking, reading, writing
 
 CATALOGUE = only(load(), "MGT02-1")
 ROOT = Path(__file__).parents[2]

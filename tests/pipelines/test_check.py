@@ -11,7 +11,7 @@ from kpi_definitions import catalogue as catalogues
 from kpi_definitions.documents import DocumentError, read
 from kpi_definitions.model import AssessmentRules, CatalogueHead, Initiative
 from pipelines.methods.check import all_faults
-from warehouse.store.store import Home
+from warehouse.home.home import Home
 from warehouse.tables.contracts import SHOWCASE, load_tables, odcs_schema, parse_table, schema_faults
 
 APPEAL = (SHOWCASE / "fct_appeal.odcs.yaml").read_text(encoding="utf-8")

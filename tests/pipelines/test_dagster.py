@@ -12,14 +12,16 @@ import pytest
 from connectors.archive.archive import Archive
 from kpi_definitions.catalogue import load as load_catalogue
 from pipelines.automation import inbox_sensor, monthly_schedule
-from pipelines.definitions import defs
+from pipelines.definitions import build_defs
 from pipelines.resources import Qala
 from tests.support import Extract, deliver
-from warehouse.store.store import locked, writing
+from warehouse.home.home import Home
+from warehouse.store.sessions import locked, writing
 from warehouse.tables.contracts import load_tables
 from warehouse.tables.rules import CRITERIA
 
-GRAPH = defs.resolve_asset_graph()
+DEFS = build_defs(Home.default())
+GRAPH = DEFS.resolve_asset_graph()
 
 
 def test_assets() -> None:
@@ -58,7 +60,7 @@ def test_one_check_for_every_criterion_of_the_law_naming_all_rules() -> None:
     }
     specs = {
         (s.asset_key.path[-1], s.name): s.description or ""
-        for a in defs.assets or ()
+        for a in DEFS.assets or ()
         for s in getattr(a, "check_specs", ())
     }
     for table in tables.values():
@@ -76,10 +78,10 @@ def test_showcase_assets_carry_their_columns() -> None:
 def test_job_schedule_sensor() -> None:
     assert monthly_schedule.execution_timezone == "Asia/Almaty"
     assert monthly_schedule.cron_schedule == "0 6 5 * *"
-    job = defs.resolve_job_def("city_kpis")
+    job = DEFS.resolve_job_def("city_kpis")
     assert job.partitions_def is not None
     assert set(GRAPH.get_all_asset_keys()) == set(job.asset_layer.executable_asset_keys)
-    assert defs.executor is dg.in_process_executor
+    assert DEFS.executor is dg.in_process_executor
 
 
 def test_the_warehouse_stays_open_from_step_to_step_and_no_longer(tmp_path: Path) -> None:
@@ -114,7 +116,7 @@ def test_the_sensor_asks_for_the_months_that_wait(tmp_path: Path) -> None:
     with dg.instance_for_test() as instance:
 
         def tick() -> dg.SensorResult | object:
-            with dg.build_sensor_context(instance=instance, resources={"qala": qala}) as context:
+            with dg.build_sensor_context(instance=instance, resources={"qala": qala}, definitions=DEFS) as context:
                 return list(inbox_sensor(context))
 
         (skipped,) = tick()  # type: ignore[misc]
@@ -140,7 +142,7 @@ def test_the_sensor_asks_for_what_was_loaded_and_not_computed_once_and_not_while
     with dg.instance_for_test() as instance:
 
         def tick() -> list[Any]:
-            with dg.build_sensor_context(instance=instance, resources={"qala": qala}) as context:
+            with dg.build_sensor_context(instance=instance, resources={"qala": qala}, definitions=DEFS) as context:
                 return list(inbox_sensor(context))
 
         (request,) = tick()
@@ -154,7 +156,7 @@ def test_the_sensor_asks_for_what_was_loaded_and_not_computed_once_and_not_while
         with locked(qala.home):
             (skipped,) = tick()
             assert "another process" in skipped.skip_message
-        run = instance.create_run_for_job(defs.resolve_job_def("city_kpis"), status=dg.DagsterRunStatus.STARTED)
+        run = instance.create_run_for_job(DEFS.resolve_job_def("city_kpis"), status=dg.DagsterRunStatus.STARTED)
         (skipped,) = tick()
         assert "a run is going on" in skipped.skip_message
         instance.report_run_canceled(run)

@@ -20,9 +20,11 @@ from pipelines.cli import app
 from pipelines.methods import dry_run
 from pipelines.methods.dry_run import what_if
 from tests.support import only
+from warehouse.errors import StoreError
+from warehouse.home.home import Home
 from warehouse.kpi_values.assessment import assess
 from warehouse.kpi_values.compute import compute
-from warehouse.store.store import Home, StoreError, writing
+from warehouse.store.sessions import writing
 
 CODES = ("MGT02-1", "MGT02-2")
 MONTHS = ["2025-01", "2025-02"]

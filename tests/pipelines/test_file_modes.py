@@ -15,7 +15,8 @@ from connectors.archive.archive import Archive
 from connectors.receiving.inbox import collect
 from tests.intake_support import ASTANA, appeals
 from warehouse.home import file_modes, keys
-from warehouse.store.store import Home, writing
+from warehouse.home.home import Home
+from warehouse.store.sessions import writing
 from warehouse.tables.contracts import load_tables
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ import pytest
 from kpi_definitions import catalogue as catalogues
 from kpi_definitions.documents import Fault
 from pipelines.methods.check import all_faults
-from warehouse.store.store import Home
+from warehouse.home.home import Home
 from warehouse.tables.contracts import SHOWCASE
 
 TABLES = ("fct_appeal", "dim_service", "fct_service_application")

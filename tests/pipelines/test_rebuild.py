@@ -25,17 +25,19 @@ from pipelines.cli import app
 from pipelines.recovery.rebuild import Rebuilt, rebuild
 from tests.intake_support import Desk, appeal, contract_text, query, text
 from tests.support import LATER, only
-from warehouse.audit.verify import recorded, verify
+from warehouse.audit.verify import verify
+from warehouse.errors import StoreError
 from warehouse.home.account import account, shown
 from warehouse.kpi_values.assessment import assess
 from warehouse.kpi_values.compute import compute
 from warehouse.kpi_values.outstanding import due_home
 from warehouse.loading.incidents import close_incident
-from warehouse.loading.load import Store
 from warehouse.release.release import publish
 from warehouse.store.content import Content, content
 from warehouse.store.former_ledger import anchored_before, kept_heads, rebuilt_entry
-from warehouse.store.store import StoreError, reading, writing
+from warehouse.store.recorded import recorded
+from warehouse.store.sessions import reading, writing
+from warehouse.store.store import Store
 
 CATALOGUE = load()
 KPIS = only(CATALOGUE, "MGT02-1", "MGT02-2").codes

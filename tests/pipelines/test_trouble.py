@@ -20,7 +20,8 @@ from connectors.archive.archive import Archive
 from pipelines.cli import app
 from pipelines.trouble import told
 from tests import whole
-from warehouse.store.store import Home, StoreError
+from warehouse.errors import StoreError
+from warehouse.home.home import Home
 
 NAMES = list(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
 ELSEWHERE = {

@@ -17,10 +17,11 @@ from kpi_definitions.catalogue import Catalogue
 from kpi_definitions.catalogue import load as load_catalogue
 from kpi_definitions.model import AssessmentRules, Category, GroupScales, Scale, Weights
 from tests.support import ALMATY, ASTANA, AYAGOZ, LATER, SEMEY, Extract, changed, deliver, only
+from warehouse.errors import StoreError
 from warehouse.home.account import account
 from warehouse.kpi_values.assessment import Item, Node, _nodes, _places, _weights, assess
 from warehouse.kpi_values.compute import compute
-from warehouse.store.store import Store, StoreError
+from warehouse.store.store import Store
 
 CODES = ("ECO01-1", "MGT01-2", "MGT02-1", "MGT02-2", "TRL02-2")
 LISTS = only(load_catalogue(), *CODES)

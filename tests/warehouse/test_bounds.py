@@ -14,8 +14,8 @@ from kpi_definitions.compiler import fingerprint
 from tests.support import ALMATY, ASTANA, LATER, Extract, changed, compute_one, deliver, only
 from warehouse.audit.explain import explain
 from warehouse.audit.reperform import reperform
-from warehouse.audit.verify import _values
 from warehouse.kpi_values.compute import compute
+from warehouse.store.recorded import _values
 from warehouse.store.store import Store
 
 CODES = ("MGT02-1", "MGT02-2", "ECO01-1", "ECB03-1", "SAF03-2", "SAF04-1", "SAF04-2", "SOC02-1", "HCS02-1")

@@ -27,8 +27,11 @@ from tests.support import (
     deliver,
     exact,
 )
+from warehouse.errors import StoreError
+from warehouse.home.home import Home
 from warehouse.kpi_values.compute import Report, compute, evaluate
-from warehouse.store.store import Home, Store, StoreError, writing
+from warehouse.store.sessions import writing
+from warehouse.store.store import Store
 
 CATALOGUE = load_catalogue()
 APPEALS = CATALOGUE.latest("MGT02-1")

@@ -29,9 +29,11 @@ from tests.support import ASTANA, LATER, Extract, deliver, only
 from warehouse.audit.evidence import EvidenceError, write
 from warehouse.audit.evidence_readme import SHOW
 from warehouse.audit.rows import number
+from warehouse.home.home import Home
 from warehouse.kpi_values.compute import compute
 from warehouse.release.release import publish
-from warehouse.store.store import Home, Store, writing
+from warehouse.store.sessions import writing
+from warehouse.store.store import Store
 
 cli = CliRunner()
 FACTS = "sha256sum", "--check", "--quiet", "SHA256SUMS"
@@ -93,9 +95,9 @@ def test_the_ledgers_hashes_are_those_of_python(store: Store, tmp_path: Path) ->
     assert recompute(pack)["ledger_intact"] is True
     # and raw text in place of JSON, as no row of ours has it
     table = pq.read_table(pack / "ledger.parquet").to_pylist()
-    from warehouse.store.store import NOTHING, ledger_hash
+    from warehouse.store.ledger import GENESIS_HASH, ledger_hash
 
-    previous, rows = NOTHING, []
+    previous, rows = GENESIS_HASH, []
     for seq, text in enumerate([n * 2 + "x" for n in NASTY], 1):
         at = table[0]["recorded_at"]
         digest = ledger_hash(seq, at, text, text, text if seq % 2 else None, text, previous)

@@ -14,8 +14,11 @@ from kpi_definitions.catalogue import load, load_one, record_fingerprints
 from kpi_definitions.strict import breaches
 from tests.support import ALMATY, ASTANA, LATER, Extract, cell, changed, deliver
 from warehouse.audit.reperform import reperform
+from warehouse.errors import StoreError
+from warehouse.home.home import Home
 from warehouse.kpi_values.compute import compute, compute_home
-from warehouse.store.store import Home, Store, StoreError, writing
+from warehouse.store.sessions import writing
+from warehouse.store.store import Store
 from warehouse.tables.contracts import load_tables
 
 AT = dt.datetime

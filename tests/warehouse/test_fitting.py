@@ -9,10 +9,13 @@ from dataclasses import replace
 import pytest
 
 from tests.support import Extract, deliver
+from warehouse.errors import StoreError
+from warehouse.home.home import Home
 from warehouse.store import store as module
-from warehouse.store.store import Home, StoreError, shipped_fingerprint, writing
+from warehouse.store.sessions import writing
 from warehouse.tables.assertions import Asserts, Cut
 from warehouse.tables.contracts import Column, Table, load_tables
+from warehouse.tables.fingerprint import shipped_fingerprint
 
 AT = dt.datetime
 Change = Callable[[dict[str, Column]], None]

@@ -29,15 +29,21 @@ from connectors.receiving.deliver import Declared, deliver
 from pipelines.cli import app
 from tests.released import MONTH, ROWS, SETTLEMENT, build, edit, overwrite, renew
 from warehouse.audit.between import between_home
-from warehouse.audit.differences import Difference, Kind
 from warehouse.audit.verify import verify
+from warehouse.errors import StoreError
 from warehouse.home import keys
 from warehouse.home.copies import file_sha256
+from warehouse.home.home import Home
 from warehouse.release import anchors, signing
 from warehouse.release.anchors import Anchor
-from warehouse.release.release import EXPORTS, MANIFEST, STATEMENT, export, lineage_gaps, publish
+from warehouse.release.release import EXPORTS, STATEMENT, export, publish
+from warehouse.store.differences import Difference, Kind
+from warehouse.store.ledger import GENESIS_HASH, ledger_hash
+from warehouse.store.recorded import lineage_gaps
 from warehouse.store.seals import SEAL_COLUMNS, SEALED, all_sealed, digests, hash_of_seals, recomputed
-from warehouse.store.store import NOTHING, Home, Store, StoreError, ledger_hash, locked, looking, reading, writing
+from warehouse.store.sessions import locked, looking, reading, writing
+from warehouse.store.store import Store
+from warehouse.store.succession import MANIFEST
 from warehouse.store.upgrade_steps import LATEST
 from warehouse.store.write_ahead_log import enter_notes, log_of
 from warehouse.tables.views import VIEWS
@@ -210,7 +216,7 @@ def rewritten(home: Home, *statements: str) -> None:
         for seq, *row in con.execute(f"SELECT seq, {', '.join(SEAL_COLUMNS)} FROM audit.seal").fetchall():
             seals.setdefault(seq, []).append(tuple(row))
         manifest = json.loads((home.release / MANIFEST).read_text())
-        previous, heads = NOTHING, {}
+        previous, heads = GENESIS_HASH, {}
         ledger = con.execute(
             "SELECT seq, recorded_at, kind, subject, run_id, detail FROM audit.ledger ORDER BY seq"
         ).fetchall()
@@ -252,8 +258,8 @@ def relinked(home: Home) -> None:
         con.execute("SET TimeZone = 'UTC'")
         query = "SELECT seq, recorded_at, kind, subject, run_id, detail FROM audit.ledger ORDER BY seq DESC LIMIT 1"
         row = con.execute(query).fetchall()[0]
-    digest = ledger_hash(*row, NOTHING)
-    edit(home, f"UPDATE audit.ledger SET prev_hash = '{NOTHING}', hash = '{digest}' WHERE seq = {row[0]}")
+    digest = ledger_hash(*row, GENESIS_HASH)
+    edit(home, f"UPDATE audit.ledger SET prev_hash = '{GENESIS_HASH}', hash = '{digest}' WHERE seq = {row[0]}")
 
 
 RAISED = "UPDATE kpi.value SET value = 100, numerator = denominator, value_low = 100, value_high = 100 WHERE kpi_code = 'MGT02-1' AND sample_size > 9"
@@ -765,7 +771,7 @@ def test_every_part_of_a_ledger_row_counts_in_its_hash() -> None:
         "subject": "s",
         "run_id": "r",
         "detail": "{}",
-        "previous": NOTHING,
+        "previous": GENESIS_HASH,
     }
     other = {
         "seq": 2,

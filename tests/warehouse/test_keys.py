@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from warehouse.home import keys
-from warehouse.store.store import Home
+from warehouse.home.home import Home
 
 
 @pytest.fixture(autouse=True)

@@ -33,9 +33,11 @@ from pipelines.cli import app
 from tests.support import ALMATY, ASTANA, LATER, SEMEY, only
 from warehouse.audit import openlineage
 from warehouse.audit.openlineage import events
+from warehouse.home.home import Home
 from warehouse.kpi_values.compute import compute
 from warehouse.release.release import publish
-from warehouse.store.store import Home, Store, reading, writing
+from warehouse.store.sessions import reading, writing
+from warehouse.store.store import Store
 
 RUN = "0b2f4a52-5a43-4b7e-9f0c-6a8f0a1c2d3e"
 # a share, a quantile, a mean; events, events in a register, a stock, a figure looked up by date; one table and two

@@ -15,10 +15,13 @@ from hypothesis import strategies as st
 from connectors.row_gate.quarantine import CELLS
 from tests.intake_support import AKTAU, ALMATY, ASTANA, ZHANAOZEN, Desk, query
 from tests.support import Receipt
-from warehouse.loading.load import Delivery, Outcome, Store, as_of, decided, load, received, register, same_bytes
+from warehouse.loading.deliveries import Delivery, Outcome, decided, received, register, same_bytes
+from warehouse.loading.load import load
 from warehouse.loading.replace import turns_of
 from warehouse.periods import parse_period
+from warehouse.store.history import as_of
 from warehouse.store.seals import of_table, recomputed
+from warehouse.store.store import Store
 
 Key = tuple[Any, ...]  # kato, business key[, snapshot date]
 Row = tuple[str, str, int]  # kato, business key, value

@@ -10,12 +10,15 @@ import pytest
 from kpi_definitions.catalogue import load
 from tests.support import ALMATY, ASTANA, LATER, Extract, Receipt, changed, deliver, only
 from warehouse.audit.explain import explain
+from warehouse.errors import BusyError
+from warehouse.home.home import Home
 from warehouse.kpi_values import outstanding as module
 from warehouse.kpi_values.compute import compute
 from warehouse.kpi_values.outstanding import Due, due, due_home
+from warehouse.loading.deliveries import register
 from warehouse.loading.incidents import close_incident
-from warehouse.loading.load import register
-from warehouse.store.store import BusyError, Home, Store, locked, writing
+from warehouse.store.sessions import locked, writing
+from warehouse.store.store import Store
 
 AT = dt.datetime
 CODES = ("MGT02-1", "MGT02-2", "ECO01-1", "TRL02-2")  # months of appeals, a year of air, months of trips

@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 
 from kpi_definitions.catalogue import load as load_catalogue
 from tests.support import ALMATY, ASTANA, LATER, Extract, cell, compute_one, deliver, empty, exact, only
+from warehouse.home.home import Home
 from warehouse.kpi_values.compute import compute, evaluate
-from warehouse.loading.load import as_of
 from warehouse.periods import Period, add_months, closing_in, parse_period
-from warehouse.store.store import Home, Store, writing
+from warehouse.store.history import as_of
+from warehouse.store.sessions import writing
+from warehouse.store.store import Store
 
 CATALOGUE = only(load_catalogue(), "MGT02-1", "MGT02-2", "TRL02-2", "ECO01-1")
 APPEALS, MEDIAN, TRIPS, AIR = (CATALOGUE.latest(code) for code in ("MGT02-1", "MGT02-2", "TRL02-2", "ECO01-1"))

@@ -11,9 +11,12 @@ import pytest
 from kpi_definitions.catalogue import load as load_catalogue
 from kpi_definitions.documents import read
 from tests.support import ALMATY, ASTANA, LATER, SEMEY, Extract, cell, compute_one, deliver, exact, only
+from warehouse.home.home import Home
 from warehouse.kpi_values.compute import Report, compute
-from warehouse.store.store import Home, Store, settlements, writing
+from warehouse.store.sessions import writing
+from warehouse.store.store import Store
 from warehouse.tables.contracts import SHOWCASE, parse_table
+from warehouse.tables.settlements import settlements
 
 pytestmark = pytest.mark.usefixtures("made_again")
 KPI = "MGT02-1"

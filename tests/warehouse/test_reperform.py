@@ -16,9 +16,12 @@ from tests.support import ALMATY, ASTANA, LATER, Extract, changed, deliver, only
 from warehouse.audit.explain import UnknownError, explain
 from warehouse.audit.reperform import Result, reperform
 from warehouse.home.account import account
+from warehouse.home.home import Home
 from warehouse.kpi_values.assessment import assess
 from warehouse.kpi_values.compute import compute
-from warehouse.store.store import Home, Store, ledger_head, opened, writing
+from warehouse.store.ledger import ledger_head
+from warehouse.store.sessions import opened, writing
+from warehouse.store.store import Store
 
 CODES = ("MGT02-1", "SAF02-2", "HCS03-1", "SAF04-1")  # a share, and others by their own kinds and tables
 CATALOGUE = only(load_catalogue(), *CODES)

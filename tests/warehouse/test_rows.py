@@ -23,9 +23,11 @@ from pipelines.cli import app
 from tests.support import ALMATY, ASTANA, LATER, Extract, changed, compute_one, deliver, exact, only
 from warehouse.audit.explain import UnknownError
 from warehouse.audit.rows import FLAGS, Number, behind, counts, fetch, number
+from warehouse.home.home import Home
 from warehouse.kpi_values.compute import compute
 from warehouse.release.release import publish
-from warehouse.store.store import Home, Store, writing
+from warehouse.store.sessions import writing
+from warehouse.store.store import Store
 
 cli = CliRunner()
 

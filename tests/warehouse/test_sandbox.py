@@ -17,19 +17,22 @@ import pandas as pd
 import pytest
 import yaml
 
-from connectors.mapping.source_contract import SHIPPED, load_sources, parse_source
+from connectors.mapping.read_contracts import SHIPPED, load_sources, parse_source
 from kpi_definitions.catalogue import load as load_catalogue
 from kpi_definitions.compiler import compile_kpi, fuse
 from kpi_definitions.documents import Document, DocumentError, read
 from kpi_definitions.expressions import ExpressionError
 from kpi_definitions.model import Kpi
 from tests.support import ASTANA, LATER, Extract, deliver, only
+from warehouse.errors import StoreError
+from warehouse.home.home import Home
 from warehouse.isolation import worker as apart
 from warehouse.isolation.sandbox import LockError, harden, only_reads
 from warehouse.kpi_values.compute import compute
-from warehouse.loading.load import as_of
 from warehouse.release.release import publish
-from warehouse.store.store import Home, Store, StoreError, reading, writing
+from warehouse.store.history import as_of
+from warehouse.store.sessions import reading, writing
+from warehouse.store.store import Store
 from warehouse.tables.contracts import SHOWCASE, load_tables, parse_table
 
 ROOT = Path(__file__).parents[2]

@@ -22,10 +22,12 @@ from warehouse.audit.evidence import write
 from warehouse.audit.evidence_sums import Sum, the_sum
 from warehouse.audit.explain import UnknownError
 from warehouse.audit.standing import is_standing, standing
+from warehouse.home.home import Home
 from warehouse.kpi_values.assessment import assess
 from warehouse.kpi_values.compute import compute
 from warehouse.release.release import publish
-from warehouse.store.store import Home, Store, reading, writing
+from warehouse.store.sessions import reading, writing
+from warehouse.store.store import Store
 
 cli = CliRunner()
 CODES = ("MGT01-2", "MGT02-1", "MGT02-2", "ECO01-1", "TRL02-2", "SAF04-1")  # the last has no scale

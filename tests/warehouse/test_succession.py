@@ -16,9 +16,11 @@ from kpi_definitions.catalogue import load
 from pipelines import run as runs
 from pipelines.cli import app
 from tests.support import LATER, Extract, compute_one, deliver, only
+from warehouse.errors import StoreError
+from warehouse.home.home import Home
 from warehouse.kpi_values.outstanding import due_home
 from warehouse.release.release import publish
-from warehouse.store.store import Home, StoreError, writing
+from warehouse.store.sessions import writing
 from warehouse.store.succession import released_head, set_aside
 
 CATALOGUE = only(load(), "MGT02-1")

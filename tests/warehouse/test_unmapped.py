@@ -9,14 +9,16 @@ from typing import Any
 
 import pytest
 
-from connectors.mapping.source_contract import SourceContract, parse_source
+from connectors.mapping.read_contracts import parse_source
+from connectors.mapping.source_contract import SourceContract
 from kpi_definitions.catalogue import load as load_catalogue
 from kpi_definitions.documents import read
 from pipelines.methods.feeds import feeds
 from tests.support import ALMATY, ASTANA, LATER, Extract, compute_one, deliver, only
+from warehouse.home.home import Home
 from warehouse.kpi_values.compute import compute
-from warehouse.loading import load as door
-from warehouse.store.store import Home, Store
+from warehouse.loading import deliveries as door
+from warehouse.store.store import Store
 from warehouse.tables.contracts import load_tables
 
 CATALOGUE = only(load_catalogue(), "MGT02-1", "MGT02-2", "INF03-1", "INF03-2")

@@ -23,14 +23,17 @@ from pipelines.cli import app
 from tests.intake_support import query
 from tests.support import LATER, only
 from warehouse.audit.verify import verify
+from warehouse.errors import StoreError
+from warehouse.home.home import Home
 from warehouse.kpi_values.assessment import assess
 from warehouse.kpi_values.compute import compute
 from warehouse.release.release import publish
 from warehouse.store import fitting, upgrade_steps
 from warehouse.store.content import content
+from warehouse.store.fitting import due
 from warehouse.store.seals import SEALED, of_table, seal
-from warehouse.store.store import Home, StoreError, locked, looking, opened, writing
-from warehouse.store.upgrade import due, upgrade
+from warehouse.store.sessions import locked, looking, opened, writing
+from warehouse.store.upgrade import upgrade
 from warehouse.tables.contracts import load_tables
 
 FIRST = Path(__file__).parents[1] / "schemas" / "1.zip"

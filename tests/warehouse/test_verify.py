@@ -14,11 +14,15 @@ from typer.testing import CliRunner
 from connectors.archive.archive import Archive
 from pipelines.cli import app
 from tests.released import ROWS, build, edit
-from warehouse.audit.verify import recorded
+from warehouse.errors import StoreError
 from warehouse.home.copies import file_sha256
-from warehouse.release.release import MANIFEST, publish
+from warehouse.home.home import Home
+from warehouse.release.release import publish
+from warehouse.store.ledger import ledger_head
+from warehouse.store.recorded import recorded
 from warehouse.store.seals import CATALOGUE, REGISTRIES, all_sealed
-from warehouse.store.store import Home, Store, StoreError, ledger_head
+from warehouse.store.store import Store
+from warehouse.store.succession import MANIFEST
 from warehouse.tables.contracts import load_tables
 
 cli = CliRunner()
@@ -147,7 +151,7 @@ def test_tampering_is_named(home: Home, what: str) -> None:
 
 def test_a_ledger_rewritten_from_end_to_end_is_found_by_a_head_kept_elsewhere(home: Home) -> None:
     """Who has the whole home may rewrite ledger, manifest and all: only a head kept elsewhere gives that away."""
-    from warehouse.store.store import NOTHING, ledger_hash
+    from warehouse.store.ledger import GENESIS_HASH, ledger_hash
 
     head = anchored(home)
     home.released_file.chmod(0o644)
@@ -156,7 +160,7 @@ def test_a_ledger_rewritten_from_end_to_end_is_found_by_a_head_kept_elsewhere(ho
         rows = con.execute(
             "SELECT seq, recorded_at, kind, subject, run_id, detail FROM audit.ledger ORDER BY seq"
         ).fetchall()
-        previous = NOTHING
+        previous = GENESIS_HASH
         for seq, at, kind, subject, run_id, detail in rows:
             detail = f"{detail} " if seq == 1 else detail
             digest = ledger_hash(seq, at, kind, subject, run_id, detail, previous)

@@ -11,11 +11,11 @@ from connectors import ingest
 from connectors.archive.archive import ArchiveError
 from pipelines.cli import app
 from tests.intake_support import Desk, appeals, query, states
-from warehouse.audit.verify import recorded
 from warehouse.home.account import account, shown
-from warehouse.loading.load import Store
 from warehouse.release.release import publish
-from warehouse.store.store import locked, reading
+from warehouse.store.recorded import recorded
+from warehouse.store.sessions import locked, reading
+from warehouse.store.store import Store
 
 WHO = ("A. Person", "sent for the wrong city")
 

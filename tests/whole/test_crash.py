@@ -30,7 +30,8 @@ from tests.intake_support import ALMATY, ASTANA, Desk, contents, crash, crashes,
 from tests.support import changed, only
 from warehouse.kpi_values.compute import compute
 from warehouse.kpi_values.outstanding import due, due_home
-from warehouse.loading.load import Store, writing
+from warehouse.store.sessions import writing
+from warehouse.store.store import Store
 
 ROOT = Path(__file__).parents[2]
 INTAKE = """

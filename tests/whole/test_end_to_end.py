@@ -13,19 +13,21 @@ from typer.testing import CliRunner
 
 from connectors.archive.archive import Archive
 from connectors.ingest import sources_of
-from connectors.mapping.source_contract import STANDARD
+from connectors.mapping.contract_checks import STANDARD
 from connectors.receiving.deliver import Declared, deliver
 from connectors.simulator.generate import NOTES, Extract, simulate
 from kpi_definitions.catalogue import load as load_catalogue
 from kpi_definitions.model import Grain
 from pipelines.cli import app
-from pipelines.run import blocks, run_months
+from pipelines.run import run_months
 from warehouse.home import keys
+from warehouse.home.home import Home
 from warehouse.isolation import worker
-from warehouse.periods import parse_period
+from warehouse.periods import month_ranges, parse_period
 from warehouse.release.release import EXPORTS, publish
-from warehouse.store.store import Home, reading, territory, writing
+from warehouse.store.sessions import reading, writing
 from warehouse.tables.contracts import load_tables
+from warehouse.tables.settlements import territory
 
 CITIES = ("710000000", "551010000")  # Astana, whose appeals come as system ikomek109, and Pavlodar
 MONTHS = parse_period("2025-S1").months
@@ -390,5 +392,8 @@ def test_a_rerun_without_new_extracts_does_not_whitewash_the_checks(
 
 
 def test_months_fall_into_blocks() -> None:
-    assert blocks(["2025-02", "2024-12", "2025-01", "2025-05"]) == [("2024-12", "2025-02"), ("2025-05", "2025-05")]
-    assert blocks([]) == []
+    assert month_ranges(["2025-02", "2024-12", "2025-01", "2025-05"]) == [
+        ("2024-12", "2025-02"),
+        ("2025-05", "2025-05"),
+    ]
+    assert month_ranges([]) == []

@@ -25,9 +25,11 @@ from connectors.archive import receipts
 from connectors.archive.archive import Archive
 from pipelines.trouble import told
 from tests import whole
+from warehouse.errors import BusyError, StoreError
 from warehouse.home import scratch
+from warehouse.home.home import Home
 from warehouse.store import store
-from warehouse.store.store import BusyError, Home, StoreError, writing
+from warehouse.store.sessions import writing
 
 ROOT = Path(__file__).parents[2]
 SIZES = (0.1, 0.3, 0.5, 1, 2, 4, 8, 16, 24, 32)  # MiB of room that is left

@@ -44,9 +44,10 @@ from tests import whole
 from tests.intake_support import ALMATY, ASTANA, contract_text
 from tests.support import changed, only
 from warehouse import moments
+from warehouse.home.home import Home
 from warehouse.periods import parse_period
 from warehouse.release.release import publish
-from warehouse.store.store import Home, writing
+from warehouse.store.sessions import writing
 from warehouse.tables.contracts import load_tables
 
 CRASH, REGISTER = "fct_crash", "dim_information_system"

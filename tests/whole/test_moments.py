@@ -27,8 +27,9 @@ import pytest
 from connectors.archive.archive import Archive
 from tests import whole
 from warehouse import moments
+from warehouse.home.home import Home
 from warehouse.isolation import worker as apart
-from warehouse.store.store import Home, writing
+from warehouse.store.sessions import writing
 
 ROOT = Path(__file__).parents[2]
 Said = dict[str, Counter[tuple[Any, ...]]]

@@ -11,14 +11,14 @@ from typing import Any
 from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.compiler import Compiled, Measure, Scan, compile_kpi
 from kpi_definitions.model import Grain, Kind, Kpi
-from warehouse.home.settlement_names import named, nearest
 from warehouse.isolation.sandbox import only_reads
 from warehouse.kpi_values.compute import evaluate, window
-from warehouse.kpi_values.rollup import held, over_time
-from warehouse.loading.load import as_of
+from warehouse.kpi_values.rollup import over_time
 from warehouse.periods import Period, parse_period
 from warehouse.sql import literal
+from warehouse.store.history import as_of, held
 from warehouse.store.store import Store
+from warehouse.tables.settlements import named, nearest
 
 
 class UnknownError(LookupError):

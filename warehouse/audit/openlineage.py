@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from kpi_definitions.compiler import Compiled, compile_kpi, sources_of
 from kpi_definitions.model import Kind, Kpi
-from warehouse.loading.load import as_of
+from warehouse.store.history import as_of
 from warehouse.store.store import Store
 from warehouse.tables.passports import calculation
 

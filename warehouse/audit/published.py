@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from warehouse.audit.differences import Difference, Kind
+from warehouse.errors import StoreError
 from warehouse.home.copies import file_sha256
+from warehouse.home.home import Home
 from warehouse.release import anchors
 from warehouse.release.anchors import Anchor
 from warehouse.release.release import EXPORTS, STATEMENT
-from warehouse.store.store import Home, Store, StoreError
+from warehouse.store.differences import Difference, Kind
+from warehouse.store.store import Store
 from warehouse.store.succession import MANIFEST
 
 if TYPE_CHECKING:

@@ -17,12 +17,17 @@ from kpi_definitions.model import AssessmentRules, CatalogueHead, Initiative, Kp
 from warehouse.audit.explain import find_area, find_settlement
 from warehouse.audit.standing import WORDS
 from warehouse.home.account import account, shown
+from warehouse.home.home import Home
 from warehouse.kpi_values.assessment import make
-from warehouse.kpi_values.compute import VALUE, VALUE_COLUMNS, Specified, specify, work_out
+from warehouse.kpi_values.compute import VALUE_COLUMNS, Specified, specify, work_out
 from warehouse.kpi_values.due_cells import CELL
-from warehouse.kpi_values.rollup import SAME, held, lay_out, sum_up
+from warehouse.kpi_values.rollup import SAME, lay_out, sum_up
 from warehouse.sql import literal
-from warehouse.store.store import Home, Store, ledger_head, reading
+from warehouse.store.history import held
+from warehouse.store.ledger import ledger_head
+from warehouse.store.sessions import reading
+from warehouse.store.store import Store
+from warehouse.tables.value_formula import VALUE
 from warehouse.tables.views import YEAR_VALUES
 
 _ASSESSMENT_KEYS = {

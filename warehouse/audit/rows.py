@@ -15,8 +15,8 @@ from kpi_definitions.compiler import Compiled, Scan, columns_of, compile_kpi
 from kpi_definitions.model import Kpi
 from warehouse.audit.explain import UnknownError, explain
 from warehouse.kpi_values.compute import window
-from warehouse.loading.load import as_of
 from warehouse.periods import Period, parse_period
+from warehouse.store.history import as_of
 from warehouse.store.store import Store
 
 FLAGS = ("in_numerator", "in_denominator", "in_sample")

@@ -12,7 +12,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from warehouse.store.store import Home
+from warehouse.home.home import Home
 
 UMASK = 0o027
 _CLOSED = 0o027  # taken from folders

@@ -20,8 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
-from warehouse.home.account import ACCOUNT, account, shown
-from warehouse.store.store import Home, Store, StoreError
+from warehouse.errors import StoreError
+from warehouse.home.account import account, shown
+from warehouse.home.home import Home
 
 Purpose = Literal["pseudonym", "archive", "signing"]
 PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
@@ -112,21 +113,6 @@ def make(home: Home, purpose: Purpose) -> Key:
         os.fsync(handle.fileno())
     fresh.replace(path)
     return Key.of(purpose, secret)
-
-
-def enter(store: Store) -> list[str]:
-    """Enter the ids of keys that the ledger does not know yet, with who is at work: `keys new` does so, and every run. Returns the ids."""
-    known = {row[0] for row in store.con.execute("SELECT subject FROM audit.ledger WHERE kind = 'key'").fetchall()}
-    fresh = [
-        (f"{purpose} {key.id}", key) for purpose in PURPOSES for key in keys(store.home, purpose)
-        if f"{purpose} {key.id}" not in known
-    ]  # fmt: skip
-    if fresh:
-        with store.transaction():
-            store.record(
-                [("key", subject, {"purpose": k.purpose, "id": k.id, ACCOUNT: account()}) for subject, k in fresh]
-            )
-    return [key.id for _, key in fresh]
 
 
 def _kept(path: Path, purpose: Purpose) -> Iterator[Key]:

@@ -21,8 +21,8 @@ from typing import Any
 
 import duckdb
 
+from warehouse.errors import StoreError
 from warehouse.isolation.sandbox import MEMORY, memory_mib
-from warehouse.store.store import StoreError
 
 SECONDS, DEFAULT_SECONDS = "QALA_COMPUTE_SECONDS", 3600.0
 _one_at_a_time = threading.Lock()

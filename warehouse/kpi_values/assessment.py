@@ -19,10 +19,11 @@ import numpy as np
 
 from kpi_definitions.catalogue import Catalogue
 from kpi_definitions.model import AssessmentRules, Category, Scale
+from warehouse.errors import StoreError
 from warehouse.home.account import ACCOUNT, account, named
 from warehouse.moments import at
 from warehouse.store.seals import SEALED, seal
-from warehouse.store.store import Store, StoreError
+from warehouse.store.store import Store
 
 DRAWS, SEED = 400, 469  # of changed weights; the same draws every time, so that an interval can be repeated
 _PART_TABLES = ("assessment_item", "assessment_score", "assessment_rank")

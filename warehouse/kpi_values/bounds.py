@@ -16,8 +16,8 @@ from kpi_definitions.model import Kind, Kpi, Part
 from warehouse.isolation.sandbox import only_reads
 from warehouse.kpi_values.due_cells import TARGETS
 from warehouse.kpi_values.rejected_rows import ask_for, find
-from warehouse.loading.load import as_of
 from warehouse.sql import literal
+from warehouse.store.history import as_of
 from warehouse.store.store import Store
 from warehouse.tables.contracts import Table
 

@@ -15,26 +15,27 @@ from functools import cache
 from kpi_definitions.catalogue import Catalogues, load
 from kpi_definitions.compiler import Compiled, Scan, compile_kpi, fuse
 from kpi_definitions.model import Kind, Kpi
+from warehouse.home.home import Home
 from warehouse.isolation.sandbox import only_reads
 from warehouse.kpi_values import bounds, unmapped
 from warehouse.kpi_values.due_cells import REGISTER, ask
 from warehouse.kpi_values.failures import ASKED, DATA_ERRORS, FAILED, measure_apart
+from warehouse.kpi_values.registry import register_catalogue
 from warehouse.kpi_values.rejected_rows import standing
 from warehouse.kpi_values.rollup import roll_up
 from warehouse.kpi_values.sound import refuse_faulty
-from warehouse.loading.load import as_of
 from warehouse.moments import at
 from warehouse.periods import closing_in
 from warehouse.sql import literal, quoted
+from warehouse.store.history import as_of
 from warehouse.store.seals import SEALED, seal
-from warehouse.store.store import Home, Store, register_catalogue, shipped_fingerprint, writing
+from warehouse.store.sessions import writing
+from warehouse.store.store import Store
 from warehouse.tables.contracts import load_tables
+from warehouse.tables.fingerprint import shipped_fingerprint
 from warehouse.tables.usual import JUMP
+from warehouse.tables.value_formula import VALUE
 
-# a published value, to six decimals, from numerator n, denominator d and sample s
-VALUE = """round(CASE kind WHEN 'quantile' THEN n * scale
-                 WHEN 'mean' THEN scale * n / nullif(s, 0)
-                 ELSE scale * coalesce(n, 0) / nullif(d, 0) END, 6)"""
 # what a cell says: where none of it differs, nothing is written
 VALUE_COLUMNS = (
     "value", "value_low", "value_high", "rejected_rows", "gap_rows", "numerator", "denominator", "numerator_low", "denominator_low",

@@ -16,11 +16,14 @@ import duckdb
 
 from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.compiler import columns_of, fingerprint
+from warehouse.errors import StoreError
+from warehouse.home.home import Home
 from warehouse.kpi_values.due_cells import REGISTER
 from warehouse.periods import month_id
-from warehouse.store.store import Home, Store, StoreError, looking
+from warehouse.store.fitting import refuse_due
+from warehouse.store.sessions import looking
+from warehouse.store.store import Store
 from warehouse.store.succession import refuse_lost, released_here
-from warehouse.store.upgrade import refuse_due
 
 _ALMATY = dt.timezone(dt.timedelta(hours=5))
 

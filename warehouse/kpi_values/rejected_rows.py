@@ -12,10 +12,10 @@ from collections.abc import Iterable, Sequence
 from kpi_definitions.compiler import GRAIN_UNIT, Compiled, Measure, Scan, sources_of
 from kpi_definitions.model import Kind
 from warehouse.isolation.sandbox import only_reads
-from warehouse.loading.load import as_of
 from warehouse.sql import literal
+from warehouse.store.history import as_of
 from warehouse.store.store import Store
-from warehouse.tables.assertions import covers
+from warehouse.tables.assertions_sql import covers
 from warehouse.tables.rules import DAYS, DUPLICATE
 
 # rules by which a row belongs to another delivery, which has it or is missing itself; and by which it is there already

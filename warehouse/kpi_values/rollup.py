@@ -13,8 +13,8 @@ from kpi_definitions.compiler import Compiled
 from kpi_definitions.model import Kind
 from warehouse.isolation.sandbox import only_reads
 from warehouse.kpi_values import bounds, suppression
-from warehouse.loading.load import as_of
 from warehouse.sql import literal
+from warehouse.store.history import as_of, held
 from warehouse.store.store import Store
 
 SAME = (
@@ -71,13 +71,6 @@ def lay_out(store: Store, compiled: Sequence[Compiled]) -> None:
 SELECT kato, 'region' AS area_kind, region_kato AS area FROM registry.settlement UNION ALL
 SELECT kato, 'group', item7_group FROM registry.settlement UNION ALL SELECT kato, 'country', 'KZ' FROM registry.settlement UNION ALL
 SELECT kato, 'settlement', kato FROM registry.settlement""")
-
-
-def held(seq: int | None) -> str:
-    """Condition on rows of kpi.value: those that hold, or held at a ledger sequence."""
-    if seq is None:
-        return "valid_to_seq IS NULL"
-    return f"valid_from_seq <= {seq} AND (valid_to_seq IS NULL OR valid_to_seq > {seq})"
 
 
 def sum_up(

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.documents import Fault
 from kpi_definitions.strict import definition_faults
-from warehouse.store.store import StoreError
+from warehouse.errors import StoreError
 from warehouse.tables.contracts import Table, load_tables
 
 _SHOWN = 5

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from kpi_definitions.compiler import Compiled, Measure, Scan, columns_of
 from warehouse.isolation.sandbox import only_reads
 from warehouse.kpi_values.rejected_rows import ask_for
-from warehouse.loading.load import as_of
 from warehouse.sql import literal
+from warehouse.store.history import as_of
 from warehouse.store.store import Store
 
 

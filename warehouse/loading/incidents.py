@@ -10,15 +10,12 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable
 
+from warehouse.errors import StoreError
 from warehouse.home.account import ACCOUNT, account
 from warehouse.store.seals import SEALED, seal
-from warehouse.store.store import Store, StoreError
-from warehouse.tables.assertions import covers
-
-TOLERANCE = 1.0  # per cent of a delivery's rows; our proposal
-# of audit.check_result f and its audit.delivery d
-UNJUDGED = "f.observed LIKE '% = no data'"
-FAILS = f"NOT f.passed AND (f.failing_rows IS NULL OR 100.0 * f.failing_rows > {TOLERANCE} * d.received_rows)"
+from warehouse.store.store import Store
+from warehouse.tables.assertions_sql import covers
+from warehouse.tables.rules import FAILS
 
 
 def journal(store: Store, table: str, concerned: Iterable[tuple[int, str, int]] = ()) -> tuple[int, int]:

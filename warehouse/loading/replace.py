@@ -16,11 +16,11 @@ import duckdb
 
 from warehouse.sql import literal, quoted
 from warehouse.store.seals import seals_of_rows
-from warehouse.tables.assertions import overlap, same_slice, takes
+from warehouse.tables.assertions_sql import overlap, same_slice, takes
 from warehouse.tables.contracts import Table
 
 if TYPE_CHECKING:
-    from warehouse.loading.load import Delivery
+    from warehouse.loading.deliveries import Delivery
 
 
 def turns_of(table: Table, deliveries: Iterable[Delivery]) -> dict[int, int]:

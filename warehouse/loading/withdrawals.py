@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from warehouse.home.account import ACCOUNT, shown
-from warehouse.loading.load import Receipt
+from warehouse.loading.deliveries import Receipt
 from warehouse.moments import at
 from warehouse.store.seals import SEALED, seal
 from warehouse.store.store import Store

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from warehouse.errors import StoreError
+from warehouse.home.home import Home
 from warehouse.home.keys import Key
-from warehouse.store.store import Home, StoreError
 from warehouse.store.succession import released_head
 
 if TYPE_CHECKING:

@@ -15,22 +15,20 @@ from pathlib import Path
 
 import duckdb
 
+from warehouse.errors import StoreError
 from warehouse.home import keys
 from warehouse.home.copies import copied, file_sha256
+from warehouse.home.home import Home
 from warehouse.moments import at
 from warehouse.release import anchors
 from warehouse.sql import literal
 from warehouse.store import write_ahead_log
-from warehouse.store.store import (
-    Home,
-    Store,
-    StoreError,
-    ledger_head,
-    locked,
-    opened,
-)
+from warehouse.store.ledger import ledger_head
+from warehouse.store.recorded import lineage_gaps, lineage_gaps_by
+from warehouse.store.sessions import locked, opened
+from warehouse.store.store import Store
 from warehouse.store.succession import MANIFEST
-from warehouse.tables.views import VIEWS, falsified
+from warehouse.tables.views import falsified
 
 STATEMENT = "release.intoto.json"  # the signed manifest, where there is a signing key
 
@@ -88,7 +86,7 @@ def publish(home: Home, missing: Callable[[Iterable[str]], Sequence[str]], run_i
                 "SELECT DISTINCT sha256 FROM audit.delivery WHERE state = 'loaded' ORDER BY 1"
             ).fetchall()
             lost = missing(row[0] for row in loaded)
-            broken = _gaps(store, _BYTES_LOST.format(lost=", ".join(map(literal, lost)))) if lost else ()
+            broken = lineage_gaps_by(store, _BYTES_LOST.format(lost=", ".join(map(literal, lost)))) if lost else ()
             staged = [_fresh(folder, name) for name in EXPORTS]
             for path in staged:  # under a name nobody looks for yet
                 export(store.con, _final(path), path)
@@ -147,17 +145,12 @@ def publish(home: Home, missing: Callable[[Iterable[str]], Sequence[str]], run_i
 
 def _refuse_foreign(store: Store) -> None:
     """What would be published in place of what the code says, and be published again by every later run."""
-    from warehouse.audit.derived import planted
+    from warehouse.tables.file_objects import planted
 
     if found := planted(store.con, store.tables) or falsified(store.con):
         raise StoreError(
             f"not released, because {store.home.warehouse} holds what qala never made: {', '.join(found)}; restore it from a backup"
         )
-
-
-def lineage_gaps(store: Store) -> tuple[str, ...]:
-    """Published values that cannot be walked back to a delivery, each with the gap, by the code's own view and not the file's."""
-    return _gaps(store, f"SELECT kpi_code, kato, period_id, gap FROM ({VIEWS['lineage_gaps'][1]})")
 
 
 def export(con: duckdb.DuckDBPyConnection, name: str, path: Path) -> None:
@@ -189,13 +182,6 @@ SELECT DISTINCT v.kpi_code, v.kato, v.period_id, 'the archive has lost bytes of 
 FROM kpi.value v JOIN registry.kpi_source s ON (s.code, s.version) = (v.kpi_code, v.definition_version)
 JOIN places o ON (o.table_name, o.kato) = (s.table_name, v.kato)
 WHERE v.valid_to_seq IS NULL AND v.value IS NOT NULL"""
-
-
-def _gaps(store: Store, sql: str) -> tuple[str, ...]:
-    return tuple(
-        f"{code} {kato} {period}: {gap}"
-        for code, kato, period, gap in store.con.execute(f"{sql} ORDER BY ALL").fetchall()
-    )
 
 
 def _settled(path: Path) -> str:

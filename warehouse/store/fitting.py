@@ -6,10 +6,14 @@ refused with table, column and what to do.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import duckdb
 
+from warehouse.errors import StoreError
 from warehouse.store.seals import REGISTRIES
-from warehouse.store.store import Store, StoreError
+from warehouse.store.store import Store
+from warehouse.store.upgrade_steps import LATEST, STEPS, Step
 from warehouse.tables.contracts import SNAPSHOT_COLUMN, SYSTEM_COLUMNS
 from warehouse.tables.system_tables import FIXED
 
@@ -29,9 +33,8 @@ _WANTED = {
 
 def refuse_older(store: Store) -> None:
     """A file that an older qala made has to be asked for to be changed (upgrade.py); one of a newer qala is not touched. Raises StoreError."""
-    from warehouse.store import upgrade
 
-    upgrade.refuse_due(store.con, store.home.warehouse)
+    refuse_due(store.con, store.home.warehouse)
     for name, columns in _fixed(store.con).items():
         extra = sorted({c for c, *_ in columns} - set(_WANTED[name]))
         changed = [c for c, kind, _ in columns if c in _WANTED[name] and kind != _WANTED[name][c][0]]
@@ -143,3 +146,30 @@ def add_columns(store: Store) -> None:
 
 def _same_type(found: str, wanted: str) -> bool:
     return found.upper().replace(" ", "") == wanted.upper().replace(" ", "")
+
+
+def due(con: duckdb.DuckDBPyConnection) -> list[Step]:
+    """The steps that an open warehouse lacks, in their order. Raises StoreError if a newer version of qala made it."""
+    there = con.execute("SELECT schema_name || '.' || table_name, column_name FROM duckdb_columns()").fetchall()
+    if ("audit.ledger", "seq") not in there:  # an empty file
+        return []
+    number = con.execute(
+        "SELECT TRY(CAST(detail->>'$.number' AS INTEGER)) FROM audit.ledger WHERE kind IN ('schema', 'upgraded') ORDER BY seq DESC LIMIT 1"
+    ).fetchone()
+    if number is None or number[0] is None:
+        return [step for step in STEPS if step.mark not in there]
+    if number[0] > LATEST:
+        raise StoreError(
+            f"this warehouse was made by a newer version of qala (its schema is number {number[0]}, this version knows {LATEST}): use that version"
+        )
+    return [step for step in STEPS if step.number > number[0]]
+
+
+def refuse_due(con: duckdb.DuckDBPyConnection, file: Path) -> None:
+    """Raises StoreError if a step is due: a warehouse is never changed under somebody who did not ask for it."""
+    if steps := due(con):
+        told = "; ".join(f"{step.number}: {step.what}" for step in steps)
+        raise StoreError(
+            f"{file} was made by an older version of qala, and {len(steps)} step{'s are' if len(steps) > 1 else ' is'} due ({told}); "
+            "run: qala upgrade   (qala upgrade --check tells more; a copy is kept)"
+        )

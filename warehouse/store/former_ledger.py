@@ -18,7 +18,8 @@ from typing import Any, BinaryIO
 
 import duckdb
 
-from warehouse.store.store import NOTHING, StoreError, ledger_hash, ledger_head
+from warehouse.errors import StoreError
+from warehouse.store.ledger import GENESIS_HASH, ledger_hash, ledger_head
 
 REBUILT = "rebuilt"
 DECISIONS = ("loaded", "refused", "duplicate")
@@ -71,7 +72,7 @@ class Former:
         ).fetchall():
             corrections.setdefault(delivery_id, {})[name] = sha256
         former.corrections = corrections
-        previous = NOTHING
+        previous = GENESIS_HASH
         for seq, micros, kind, subject, run_id, detail, prev_hash, digest in _ledger(con):
             at = _EPOCH + dt.timedelta(microseconds=micros)
             if prev_hash != previous or ledger_hash(seq, at, kind, subject, run_id, detail, prev_hash) != digest:
@@ -122,7 +123,7 @@ def rebuilt_entry(con: duckdb.DuckDBPyConnection) -> Mapping[str, Any] | None:
 
 def kept_heads(lines: Iterable[bytes], head: tuple[int, str]) -> dict[int, str]:
     """Sequence → hash of a kept ledger. Raises StoreError if it is not the chain that ends in `head`."""
-    previous, found = NOTHING, dict[int, str]()
+    previous, found = GENESIS_HASH, dict[int, str]()
     for number, line in enumerate(lines, 1):
         seq, micros, kind, subject, run_id, detail, prev_hash, digest = json.loads(line)
         at = _EPOCH + dt.timedelta(microseconds=micros)

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import duckdb
 
-from warehouse.home.account import ACCOUNT, account
-from warehouse.store.store import NOTHING, Home, StoreError
+from warehouse.errors import StoreError
+from warehouse.home.home import Home
+from warehouse.store.ledger import GENESIS_HASH
 
 MANIFEST = "release.json"
 SWITCH = "--start-anew"
-_NEVER = (0, NOTHING)
+_NEVER = (0, GENESIS_HASH)
 
 
 def released_head(home: Home) -> tuple[int, str]:
@@ -101,15 +102,6 @@ def _remedy(home: Home) -> str:
         "Without one: qala rebuild, which follows the ledger of the release and takes in again what came after. "
         f"Without either, qala run {SWITCH} makes a new warehouse from the receipts alone: frozen assessments and closed incidents are gone"
     )
-
-
-def enter_start(home: Home, aside: Path | None, waiting: int) -> None:
-    """Enter in the ledger who had the warehouse go on without its release, where that is now, and how many receipts wait again."""
-    from warehouse.store.store import writing
-
-    with writing(home) as store, store.transaction():
-        detail = {"release": aside.name if aside else None, "receipts": waiting, ACCOUNT: account()}
-        store.record([("started-anew", "warehouse", detail)])
 
 
 def set_aside(home: Home) -> Path | None:

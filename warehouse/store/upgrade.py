@@ -8,43 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from warehouse.errors import StoreError
 from warehouse.home.copies import keep_copy
+from warehouse.home.home import Home
 from warehouse.store import fitting
+from warehouse.store.fitting import due
 from warehouse.store.seals import SEAL_COLUMNS, all_sealed, hash_of_seals, recomputed
-from warehouse.store.store import Home, Store, StoreError, locked, opened
-from warehouse.store.upgrade_steps import LATEST, STEPS, Step
-
-
-def due(con: duckdb.DuckDBPyConnection) -> list[Step]:
-    """The steps that an open warehouse lacks, in their order. Raises StoreError if a newer version of qala made it."""
-    there = con.execute("SELECT schema_name || '.' || table_name, column_name FROM duckdb_columns()").fetchall()
-    if ("audit.ledger", "seq") not in there:  # an empty file
-        return []
-    number = con.execute(
-        "SELECT TRY(CAST(detail->>'$.number' AS INTEGER)) FROM audit.ledger WHERE kind IN ('schema', 'upgraded') ORDER BY seq DESC LIMIT 1"
-    ).fetchone()
-    if number is None or number[0] is None:
-        return [step for step in STEPS if step.mark not in there]
-    if number[0] > LATEST:
-        raise StoreError(
-            f"this warehouse was made by a newer version of qala (its schema is number {number[0]}, this version knows {LATEST}): use that version"
-        )
-    return [step for step in STEPS if step.number > number[0]]
-
-
-def refuse_due(con: duckdb.DuckDBPyConnection, file: Path) -> None:
-    """Raises StoreError if a step is due: a warehouse is never changed under somebody who did not ask for it."""
-    if steps := due(con):
-        told = "; ".join(f"{step.number}: {step.what}" for step in steps)
-        raise StoreError(
-            f"{file} was made by an older version of qala, and {len(steps)} step{'s are' if len(steps) > 1 else ' is'} due ({told}); "
-            "run: qala upgrade   (qala upgrade --check tells more; a copy is kept)"
-        )
+from warehouse.store.sessions import locked, opened
+from warehouse.store.store import Store
+from warehouse.store.upgrade_steps import Step
 
 
 def upgrade(home: Home, say: Callable[[str], None] = lambda _: None) -> list[Step]:

@@ -16,9 +16,12 @@ from typing import Any
 
 import duckdb
 
+from warehouse.errors import StoreError
 from warehouse.home.copies import copied, file_sha256
+from warehouse.home.home import Home
 from warehouse.home.scratch import scratch
-from warehouse.store.store import NOTHING, Home, Store, StoreError, ledger_head
+from warehouse.store.ledger import GENESIS_HASH, ledger_head
+from warehouse.store.store import Store
 
 _NOTE = ".recovered.jsonl"  # in the home: what was recovered and is not in the ledger yet, a line each
 
@@ -72,8 +75,8 @@ def _checked(home: Home, _sha256: str, *_stamps: int) -> None:
 
 def _wrong(home: Home) -> str:
     """What the log would make wrong, tried on a copy in the home, where there is room for it."""
-    from warehouse.audit.derived import planted
-    from warehouse.audit.verify import recorded
+    from warehouse.store.recorded import recorded
+    from warehouse.tables.file_objects import planted
     from warehouse.tables.views import falsified
 
     with scratch(home.scratch) as folder:
@@ -108,7 +111,7 @@ _LEDGER = "SELECT count(*) FROM system.main.duckdb_tables() WHERE schema_name = 
 def _head(file: Path) -> tuple[int, str]:
     with duckdb.connect(str(file)) as con:
         known = con.execute(_LEDGER).fetchone()
-        return ledger_head(con) if known and known[0] else (0, NOTHING)
+        return ledger_head(con) if known and known[0] else (0, GENESIS_HASH)
 
 
 def _same_version(store: Store) -> bool:

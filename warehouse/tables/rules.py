@@ -378,3 +378,13 @@ def agreed_rules(latency_days: int | None, references: Iterable[Reference]) -> I
             kwargs={"column": f"unmatched_percent__{one.column}", "max_value": 1},
             criterion="interrelation",
         )
+
+
+TOLERANCE = 1.0  # per cent of a delivery's rows; our proposal
+
+
+# of audit.check_result f and its audit.delivery d
+UNJUDGED = "f.observed LIKE '% = no data'"
+
+
+FAILS = f"NOT f.passed AND (f.failing_rows IS NULL OR 100.0 * f.failing_rows > {TOLERANCE} * d.received_rows)"

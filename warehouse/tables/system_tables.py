@@ -5,8 +5,7 @@ What is made of them and of the contracts is in ddl.py, which needs SQLAlchemy; 
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 SCHEMAS: Mapping[str, str] = {
     "registry": "Settlements, periods and the KPI catalogue",
@@ -476,8 +475,3 @@ FIXED: Mapping[str, tuple[str, tuple[str, ...]]] = {
 def fixed_columns() -> dict[str, list[str]]:
     """Column names of the tables that no contract describes."""
     return {name: [text.split(" ", 1)[0] for text in columns] for name, (_, columns) in FIXED.items()}
-
-
-def fingerprint(contracts_and_views: Iterable[str]) -> str:
-    """What a file's tables and views were made from: contracts, views, and the tables of this module."""
-    return hashlib.sha256("\n".join([*contracts_and_views, repr(FIXED)]).encode()).hexdigest()

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import duckdb
 
-from warehouse.loading.incidents import FAILS, TOLERANCE, UNJUDGED
 from warehouse.sql import literal, quoted
+from warehouse.tables.rules import FAILS, TOLERANCE, UNJUDGED
 
 # items of the order a system of the register is held against: (item, requirement en, ru, systems concerned, met)
 _COMPLIANCE = (

@@ -6,8 +6,7 @@ import csv
 import difflib
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-
-from warehouse.store.store import REGISTRY_FILES
+from pathlib import Path
 
 # Kazakh letters as who has none types them, and ё
 _PLAIN = str.maketrans("әғқңөұүһіё", "агкноуухие")
@@ -64,3 +63,24 @@ def _same_beginning(text: str, kato: str) -> float:
     """Codes are alike in their beginning: region, then district."""
     same = next((n for n, (a, b) in enumerate(zip(text, kato, strict=False)) if a != b), min(len(text), len(kato)))
     return same / len(kato)
+
+
+REGISTRY_FILES = Path(__file__).parents[1] / "registries"
+
+
+def settlements() -> dict[str, str]:
+    """KATO code → English name of every registered settlement, without opening the warehouse."""
+    with (REGISTRY_FILES / "settlements.csv").open(encoding="utf-8", newline="") as handle:
+        return {row["kato"]: row["name_en"] for row in csv.DictReader(handle)}
+
+
+def territory(scope: str) -> str:
+    """A territory under the name it goes by here: a region with a single settlement, as Almaty's 75, is that settlement."""
+    inside = [kato for kato in settlements() if kato[:2] == scope]
+    return inside[0] if len(inside) == 1 else scope
+
+
+def time_zones() -> dict[str, str]:
+    """KATO code → IANA zone of every registered settlement: its civil time, then and now."""
+    with (REGISTRY_FILES / "settlements.csv").open(encoding="utf-8", newline="") as handle:
+        return {row["kato"]: row["time_zone"] for row in csv.DictReader(handle)}

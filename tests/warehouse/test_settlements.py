@@ -7,8 +7,8 @@ import unicodedata
 import pytest
 
 from connectors.receiving.deliver import Declared, DeliveryError, check
-from warehouse.home.settlement_names import named, nearest, registered
 from warehouse.tables.contracts import load_tables
+from warehouse.tables.settlements import named, nearest, registered
 
 EVERY = registered()
 
