@@ -52,11 +52,11 @@ def start(_: Path, home: Path, span: range = ALL) -> Callable[[], None]:
     worker.warm("warehouse.kpi_values.compute:get_ready", Home(home))
     import dagster as dg
 
-    from kpi_definitions.catalogue import load as load_catalogue
+    from kpi_definitions.catalogue import load_catalogues
     from pipelines.assets.kpi import asset_key
     from pipelines.definitions import build_defs
 
-    catalogue = load_catalogue(Home(home).catalogues)
+    catalogue = load_catalogues(Home(home).catalogues)
     defs = build_defs(Home(home))
     job = defs.resolve_job_def("city_kpis")
     wanted = [dg.AssetKey([level, feed.table]) for feed in FEEDS for level in ("zero", "showcase")]

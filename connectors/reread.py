@@ -50,6 +50,6 @@ def request(
     found = newest(store, " AND ".join(chosen) or "true")
     if not found:
         raise ValueError("no loaded delivery is of that system, table and period; see: FROM deliveries")
-    receipts = [again(one, f"reread@{store.head}") for one in found]
+    receipts = [again(one, f"reread@{store.last_seq}") for one in found]
     register(store, receipts)
     return receipts

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from connectors.corrections import read_corrections
-from connectors.receiving.inbox import BusyError, collect
+from connectors.receiving.inbox import InboxBusyError, collect
 from pipelines.resources import Qala, months
 from pipelines.selection import selection
 from pipelines.todo import todo
@@ -42,7 +42,7 @@ def inbox_sensor(context: dg.SensorEvaluationContext, qala: Qala) -> Iterator[dg
     """
     try:
         drops = collect(qala.home.inbox, qala.archive, qala.tables, qala.sources) if qala.home.inbox.exists() else []
-    except BusyError as error:
+    except InboxBusyError as error:
         context.log.info(str(error))
         drops = []
     for drop in drops:

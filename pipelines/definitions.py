@@ -6,7 +6,7 @@ Great Expectations is not imported here: that takes seconds, and happens in the 
 import dagster as dg
 
 from connectors.ingest import sources_of
-from kpi_definitions.catalogue import load as load_catalogue
+from kpi_definitions.catalogue import load_catalogues
 from pipelines.assets.assessment import assessment_asset
 from pipelines.assets.kpi import kpi_assets
 from pipelines.assets.release import release
@@ -21,7 +21,7 @@ from warehouse.tables.contracts import load_tables
 
 def build_defs(home: Home) -> dg.Definitions:
     """Assets, checks, job, schedule and sensor of one installation, by its contracts and catalogues."""
-    tables, catalogue = load_tables(), load_catalogue(home.catalogues)
+    tables, catalogue = load_tables(), load_catalogues(home.catalogues)
     group_of = groups(catalogue)
     return dg.Definitions(
         assets=[

@@ -71,7 +71,7 @@ def run_months(
     chosen = None if tables is None else selection(every, tables, codes)
     # who runs it is told by the caller, in a sentence; tracebacks are in the run's log
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-    resources.listeners.append(say)
+    resources.progress_listeners.append(say)
     results = []
     try:
         with dg.DagsterInstance.get() as instance:
@@ -91,7 +91,7 @@ def run_months(
                 results.append(RunResult(first, last, result.run_id, result.success, tuple(failures)))
                 at("run.done")
     finally:
-        resources.listeners.remove(say)
+        resources.progress_listeners.remove(say)
     return results
 
 

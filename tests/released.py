@@ -13,7 +13,7 @@ import duckdb
 from connectors.archive.archive import Archive
 from connectors.ingest import register_pending, take_in
 from connectors.receiving.deliver import Declared, deliver
-from kpi_definitions.catalogue import load as load_catalogue
+from kpi_definitions.catalogue import load_catalogues
 from tests.support import LATER, only
 from warehouse.home import keys
 from warehouse.home.copies import file_sha256
@@ -39,7 +39,7 @@ def build(home: Home, *, signed: bool = False) -> tuple[Release, Release]:
     home.root.mkdir(parents=True)
     if signed:
         keys.make(home, "signing")
-    archive, catalogue = Archive(home.archive), only(load_catalogue(), "MGT02-1", "MGT02-2")
+    archive, catalogue = Archive(home.archive), only(load_catalogues(), "MGT02-1", "MGT02-2")
     file = home.root / "appeals.csv"
     file.write_text(
         ROWS

@@ -182,7 +182,7 @@ def _mapped(catalogue: Catalogues, mend: Callable[[Initiative], Initiative]) -> 
 
 def in_transaction(home: Home, sql: str) -> list[Any]:
     """Write to a home's ledger, and before that is committed run a statement, or kill this process ("KILL")."""
-    with writing(home, sealed=True) as store, store.transaction():
+    with writing(home, hardened=True) as store, store.transaction():
         store.record([("test", "half done", {})])
         if sql == "KILL":
             os.kill(os.getpid(), signal.SIGKILL)

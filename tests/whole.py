@@ -21,7 +21,7 @@ import pytest
 from connectors import ingest
 from connectors.archive.archive import Archive
 from connectors.receiving.inbox import collect
-from kpi_definitions.catalogue import Catalogues, load
+from kpi_definitions.catalogue import Catalogues, load_catalogues
 from tests.intake_support import ALMATY, ASTANA, crashes
 from tests.support import only
 from warehouse.home.home import Home
@@ -52,7 +52,7 @@ _SAID = {
 @cache
 def catalogue() -> Catalogues:
     """One KPI: serious crashes of a year by population."""
-    return only(load(), "SAF04-1")
+    return only(load_catalogues(), "SAF04-1")
 
 
 def play(home: Home, months: tuple[str, ...] = MONTHS) -> None:
@@ -82,7 +82,7 @@ def take_in_and_compute(home: Home, tables: Sequence[str], months: Sequence[str]
 
 def compute_home(home: Home) -> None:
     """In the process apart, as the asset of KPIs has it."""
-    with writing(home, sealed=True) as store:
+    with writing(home, hardened=True) as store:
         compute(store, catalogue(), MONTHS, today=LATER)
 
 

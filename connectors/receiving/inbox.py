@@ -45,7 +45,7 @@ _GUESSED = ".guessed.json"
 _REASON = "REASON.txt"
 
 
-class BusyError(RuntimeError):
+class InboxBusyError(RuntimeError):
     """Another process is taking the inbox in."""
 
 
@@ -82,7 +82,7 @@ def collect(
         with FileLock(archive.root / ".collecting.lock", timeout=LOCK_SECONDS):
             return _Inbox(inbox, archive, tables, sources).collect()
     except Timeout:
-        raise BusyError("another process is taking the inbox in: what lies there is left to it") from None
+        raise InboxBusyError("another process is taking the inbox in: what lies there is left to it") from None
 
 
 @dataclass(frozen=True)

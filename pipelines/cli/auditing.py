@@ -41,7 +41,7 @@ def explain(
     home: HomeOption = None,
 ) -> None:
     """How one number came about: value, definition, SQL, deliveries, checks, earlier values; how a level is summed, and what decides a place."""
-    from kpi_definitions.catalogue import load
+    from kpi_definitions.catalogue import load_catalogues
     from pipelines.cli import screens, screens_standing
     from warehouse.audit.explain import UnknownError
     from warehouse.audit.explain import explain as ask
@@ -55,7 +55,7 @@ def explain(
             if is_standing(store, code):
                 answer, shown = standing(store, code, settlement, period, catalogue, as_of), screens_standing.standing
             else:
-                answer = ask(store, load(place.catalogues), code, settlement, period, as_of)
+                answer = ask(store, load_catalogues(place.catalogues), code, settlement, period, as_of)
     except (UnknownError, StoreError, DocumentError) as error:
         raise fail(error) from None
     if as_json:

@@ -53,7 +53,7 @@ def rows(
     """The warehouse rows behind a number, each with the delivery and the record it comes from."""
     from connectors.archive.archive import ArchiveError
     from connectors.readers.heading import StructureError
-    from kpi_definitions.catalogue import load
+    from kpi_definitions.catalogue import load_catalogues
     from pipelines.cli import screens
     from warehouse.audit.explain import UnknownError
     from warehouse.audit.rows import behind, counts, fetch, number
@@ -70,7 +70,7 @@ def rows(
     place = home_of(home)
     try:
         with reading(place, hardened=False) as store:
-            one = number(store, load(place.catalogues), kpi.upper(), settlement, period, as_of)
+            one = number(store, load_catalogues(place.catalogues), kpi.upper(), settlement, period, as_of)
             tables = behind(store, one, columns=whole)
             if to is not None:
                 for found in tables:
@@ -129,7 +129,7 @@ def evidence(
 ) -> None:
     """A pack with everything behind a number, a sum over a region or a year, a level or a place, which an auditor checks without qala."""
     from connectors.archive.archive import Archive, ArchiveError
-    from kpi_definitions.catalogue import load
+    from kpi_definitions.catalogue import load_catalogues
     from warehouse.audit.evidence import EvidenceError, write
     from warehouse.audit.evidence_sums import Sum, standing_label, the_sum
     from warehouse.audit.explain import UnknownError
@@ -144,7 +144,9 @@ def evidence(
             if is_standing(store, code):
                 one = standing(store, code, settlement, period, catalogue, as_of)
                 label = standing_label(one)
-            elif found := the_sum(store, definitions := load(place.catalogues), code, settlement, period, as_of):
+            elif found := the_sum(
+                store, definitions := load_catalogues(place.catalogues), code, settlement, period, as_of
+            ):
                 one, label = found, found.label
             else:
                 one = number(store, definitions, code, settlement, period, as_of)

@@ -59,7 +59,7 @@ def provenance(
     home: HomeOption = None,
 ) -> None:
     """The chain behind one number as PROV-JSON: the value, its definition, rows, deliveries and their SHA-256, who did what."""
-    from kpi_definitions.catalogue import load
+    from kpi_definitions.catalogue import load_catalogues
     from warehouse.audit.explain import UnknownError, explain
     from warehouse.audit.provenance import document
     from warehouse.store.sessions import reading
@@ -67,7 +67,7 @@ def provenance(
     place = home_of(home)
     try:
         with reading(place) as store:
-            answer = explain(store, load(place.catalogues), kpi.upper(), settlement, period)
+            answer = explain(store, load_catalogues(place.catalogues), kpi.upper(), settlement, period)
         text = document(answer).serialize(format="json", indent=1, ensure_ascii=False)
         if to:
             to.write_text(f"{text}\n", encoding="utf-8")

@@ -19,11 +19,11 @@ def catalogue(
     home: HomeOption = None,
 ) -> None:
     """The lists of initiatives that stand side by side; with two names, what one has of the other."""
-    from kpi_definitions.catalogue import compare, load
+    from kpi_definitions.catalogue import compare, load_catalogues
     from pipelines.cli import screens
 
     try:
-        lists = {one.head.id: one for one in load(home_of(home).catalogues).lists}
+        lists = {one.head.id: one for one in load_catalogues(home_of(home).catalogues).lists}
     except DocumentError as error:
         raise fail(error) from None
     unknown = [name for name in (ours, theirs) if name and name not in lists]
@@ -45,7 +45,7 @@ def assess(
 ) -> None:
     """The annual assessment of a year from the warehouse as it stands: a draft, or a frozen version; then publish."""
     from connectors.archive.archive import Archive
-    from kpi_definitions.catalogue import load
+    from kpi_definitions.catalogue import load_catalogues
     from pipelines.cli import screens
     from warehouse.kpi_values.assessment import assess as make
     from warehouse.release.release import publish
@@ -53,7 +53,7 @@ def assess(
 
     place = home_of(home)
     try:
-        lists = load(place.catalogues).lists
+        lists = load_catalogues(place.catalogues).lists
         with writing(place) as store:
             for one in lists:
                 if one.rules_of(year) is not None:
@@ -113,10 +113,10 @@ def check(home: HomeOption = None) -> None:
 @app.command()
 def fingerprint(home: HomeOption = None) -> None:
     """Record the fingerprints of new KPI versions; those recorded are never overwritten."""
-    from kpi_definitions.catalogue import load, record_fingerprints
+    from kpi_definitions.catalogue import load_catalogues, record_fingerprints
 
     try:
-        added = [label for one in load(home_of(home).catalogues).lists for label in record_fingerprints(one)]
+        added = [label for one in load_catalogues(home_of(home).catalogues).lists for label in record_fingerprints(one)]
     except DocumentError as error:
         raise fail(error) from None
     out.print(f"recorded: {', '.join(added) or 'nothing new'}", highlight=False)
@@ -134,12 +134,12 @@ def schemas() -> None:
 @app.command()
 def docs() -> None:
     """Write the pages under docs/reference: data dictionary, KPIs with their case passports, standards."""
-    from kpi_definitions.catalogue import load
+    from kpi_definitions.catalogue import load_catalogues
     from pipelines.methods.reference_docs import write
     from warehouse.tables.contracts import load_tables
 
     try:
-        for path in write(load(), load_tables()):
+        for path in write(load_catalogues(), load_tables()):
             out.print(f"wrote {path}", highlight=False)
     except DocumentError as error:
         raise fail(error) from None

@@ -137,8 +137,8 @@ def run(
     from connectors.archive.archive import Archive
     from connectors.corrections import read_corrections
     from connectors.ingest import sources_of
-    from connectors.receiving.inbox import BusyError, collect
-    from kpi_definitions.catalogue import load
+    from connectors.receiving.inbox import InboxBusyError, collect
+    from kpi_definitions.catalogue import load_catalogues
     from pipelines.todo import todo
     from warehouse.kpi_values.outstanding import running_month
     from warehouse.kpi_values.sound import refuse_faulty
@@ -149,7 +149,7 @@ def run(
     place = home_of(home)
     archive, tables = Archive(place.archive), load_tables()
     try:
-        catalogue = load(place.catalogues)
+        catalogue = load_catalogues(place.catalogues)
         refuse_faulty(catalogue)
         if start_anew:
             aside, again = succession.set_aside(place), archive.wait_again()
@@ -166,7 +166,7 @@ def run(
                 collect(place.inbox, archive, tables, sources_of(place, tables)) if place.inbox.exists() else []
             ):
                 told.append(f"inbox: {drop.told}")
-        except BusyError as error:
+        except InboxBusyError as error:
             told.append(str(error))
         for text in told:
             out.print(text, highlight=False, soft_wrap=True, markup=False)
@@ -292,11 +292,11 @@ def status(as_json: JsonOption = False, home: HomeOption = None) -> None:
 
 def _still_due(place: Home) -> tuple[dict[str, list[str] | None], str]:
     """Months that were loaded, or whose definitions are new, and not computed since, and those computed and not released; or why it cannot be told."""
-    from kpi_definitions.catalogue import load
+    from kpi_definitions.catalogue import load_catalogues
     from warehouse.kpi_values.outstanding import due_home
 
     try:
-        found = due_home(place, load(place.catalogues))
+        found = due_home(place, load_catalogues(place.catalogues))
     except (DocumentError, StoreError) as error:
         return {"loaded_not_computed": None, "computed_not_released": None}, str(error)
     return {"loaded_not_computed": list(found.uncomputed), "computed_not_released": list(found.unreleased)}, ""

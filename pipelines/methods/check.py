@@ -56,7 +56,7 @@ def all_faults(
     except DocumentError as error:
         faults += error.faults
     try:
-        catalogue = catalogues.load(home.catalogues, shipped=shipped)
+        catalogue = catalogues.load_catalogues(home.catalogues, shipped=shipped)
     except DocumentError as error:
         return sorted({*faults, *error.faults}), counts
     counts["KPI definitions"] = len(catalogue.kpis)

@@ -12,7 +12,7 @@ from typing import Any
 
 from connectors.archive.archive import Archive
 from connectors.ingest import register_pending, sources_of, take_in
-from kpi_definitions.catalogue import Catalogues, load
+from kpi_definitions.catalogue import Catalogues, load_catalogues
 from warehouse.errors import StoreError
 from warehouse.home.copies import copied, file_sha256
 from warehouse.home.home import Home
@@ -72,13 +72,13 @@ def what_if(home: Home, catalogues: Path | None = None) -> dict[str, Any]:
                 mine.symlink_to(theirs.resolve())
         try:
             with opened(copy) as store:
-                return _run(store, _Untouched(home.archive), load(copy.catalogues))
+                return _run(store, _Untouched(home.archive), load_catalogues(copy.catalogues))
         except StoreError as error:  # what is wrong with the copy is wrong with the warehouse
             raise StoreError(str(error).replace(str(copy.root), str(home.root))) from error
 
 
 def _run(store: Store, archive: Archive, catalogues: Catalogues) -> dict[str, Any]:
-    before, sources = store.head, sources_of(store.home, store.tables)
+    before, sources = store.last_seq, sources_of(store.home, store.tables)
     register_pending(store, archive)
     order = TopologicalSorter({t.name: {r.table for r in t.references} for t in store.tables.values()}).static_order()
     for name in order:

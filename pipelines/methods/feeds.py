@@ -18,7 +18,7 @@ def feeds(home: Home) -> Iterator[str]:
     """A line for each source contract. Raises DocumentError."""
     tables = load_tables()
     codes: dict[str, dict[str, set[str]]] = {}  # table -> KPI -> columns of that table its newest version reads
-    catalogue = catalogues.load(home.catalogues)
+    catalogue = catalogues.load_catalogues(home.catalogues)
     for code in catalogue.codes:
         for table, column in columns_of(catalogue.latest(code)):
             codes.setdefault(table, {}).setdefault(code, set()).add(column)

@@ -20,7 +20,7 @@ from connectors.archive.archive import Archive, ArchiveError
 from connectors.corrections import Declared, read_corrections
 from connectors.ingest import sources_of, take_again
 from connectors.mapping.source_contract import SourceContract, standard
-from kpi_definitions.catalogue import load as load_catalogues
+from kpi_definitions.catalogue import load_catalogues
 from kpi_definitions.model import AssessmentRules
 from warehouse.errors import StoreError
 from warehouse.home.account import ACCOUNT, account, done_before
@@ -55,17 +55,17 @@ class Work:
         self.by_receipt = {str(d["receipt_id"]): d for d in former.deliveries.values()}
         self.told: list[str] = []
         self.corrections = home.warehouse.with_name("corrections")
-        self._open, self._sealed = ExitStack(), False
+        self._open, self._hardened = ExitStack(), False
         self._store: Store | None = None
         self._numbers: dict[str, int] = {}  # receipt → delivery here
 
     @contextmanager
-    def store(self, *, sealed: bool = False) -> Iterator[Store]:
+    def store(self, *, hardened: bool = False) -> Iterator[Store]:
         """The new warehouse, left open from one to the next of a kind."""
-        if self._store is None or self._sealed != sealed:
+        if self._store is None or self._hardened != hardened:
             self._open.close()
-            self._store = self._open.enter_context(opened(self.home, sealed=sealed, first=self.first))
-            self._sealed = sealed
+            self._store = self._open.enter_context(opened(self.home, hardened=hardened, first=self.first))
+            self._hardened = hardened
         try:
             yield self._store
         except BaseException:
@@ -192,7 +192,7 @@ class Work:
         codes = [e.subject for e in group if e.subject in set(self.catalogue.codes)]
         detail = group[0].detail
         if codes:
-            with self.store(sealed=True) as store:
+            with self.store(hardened=True) as store:
                 compute(
                     store, self.catalogue, detail["months"], codes=codes, today=dt.date.fromisoformat(detail["today"])
                 )
@@ -205,7 +205,7 @@ class Work:
             )
             return
         rules = self.former.rules.get(entry.detail["assessment"])
-        with self.store(sealed=True) as store:
+        with self.store(hardened=True) as store:
             assess(store, found[0], int(entry.subject), freeze=bool(entry.detail["version"]), reason=entry.detail.get("reason"), by=entry.detail.get("by", ""),
                    rules=AssessmentRules.model_validate_json(rules) if rules else None)  # fmt: skip
 

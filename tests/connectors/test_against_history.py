@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from connectors.delivery_gate.silence import silences
-from kpi_definitions.catalogue import load as load_catalogue
+from kpi_definitions.catalogue import load_catalogues
 from kpi_definitions.documents import DocumentError, Fault, read
 from tests.intake_support import ALMATY, ASTANA, Desk, crash, query, text
 from tests.support import LATER
@@ -319,7 +319,7 @@ def fatal(desk: Desk, store: Store, year: int) -> None:
 
 
 def rate(store: Store, year: int) -> tuple[Any, ...]:
-    compute(store, load_catalogue(), [f"{year}-12"], codes=["SAF04-1"], today=LATER)
+    compute(store, load_catalogues(), [f"{year}-12"], codes=["SAF04-1"], today=LATER)
     sql = "SELECT value, obs_status, reason FROM kpi.value WHERE valid_to_seq IS NULL AND kato = ? AND period_id = ?"
     (row,) = query(store, sql, [ASTANA, str(year)])
     return row

@@ -14,7 +14,7 @@ from connectors.archive.archive import Archive
 from connectors.corrections import read_corrections
 from connectors.ingest import Report, register_pending, take_in
 from connectors.receiving.deliver import Declared, deliver
-from kpi_definitions.catalogue import load as load_catalogue
+from kpi_definitions.catalogue import load_catalogues
 from kpi_definitions.documents import DocumentError
 from pipelines.cli import app
 from pipelines.methods.check import all_faults
@@ -38,7 +38,7 @@ ROWS = {
         for n in range(8)
     },
 }
-CATALOGUE = only(load_catalogue(), "MGT02-1")
+CATALOGUE = only(load_catalogues(), "MGT02-1")
 ASTANA = "710000000"
 
 
@@ -96,7 +96,7 @@ def test_a_correction_restates_the_value_and_is_shown_behind_it(office: Office) 
     office.send()
     office.run()
     assert (office.closed(), office.share()) == ("2026-01-12", 90.0)
-    before = office.store.head
+    before = office.store.last_seq
     office.correct()
     report = office.run()
     assert (office.closed(), office.share()) == ("2026-01-09", 100.0)
@@ -120,9 +120,9 @@ def test_a_correction_restates_the_value_and_is_shown_behind_it(office: Office) 
         assert b"COR-2026-001" in stream.read()
     deliveries = office.ask("SELECT sha256, state, received_rows FROM audit.delivery ORDER BY delivery_id")
     assert deliveries[0] == deliveries[1], "the same bytes, read again"
-    head = office.store.head
+    head = office.store.last_seq
     office.run()
-    assert office.store.head == head + 2, "nothing to do: one computation and its seal are entered"
+    assert office.store.last_seq == head + 2, "nothing to do: one computation and its seal are entered"
 
 
 def test_a_correction_that_is_there_first_is_applied_when_the_row_comes(office: Office) -> None:

@@ -15,7 +15,7 @@ from filelock import FileLock
 
 from connectors.archive.archive import Archive
 from connectors.receiving import inbox as inbox_module
-from connectors.receiving.inbox import BusyError, Drop, collect
+from connectors.receiving.inbox import Drop, InboxBusyError, collect
 from warehouse.home.home import Home
 from warehouse.loading.deliveries import Receipt
 from warehouse.tables.contracts import load_tables
@@ -258,7 +258,7 @@ def test_one_collector_at_a_time(box: Box, monkeypatch: pytest.MonkeyPatch) -> N
     box.file("a.csv"), box.manifest(GOOD)
     box.home.archive.mkdir()
     monkeypatch.setattr(inbox_module, "LOCK_SECONDS", 0.1)
-    with FileLock(box.home.archive / ".collecting.lock"), pytest.raises(BusyError, match="another process"):
+    with FileLock(box.home.archive / ".collecting.lock"), pytest.raises(InboxBusyError, match="another process"):
         box.collect()
     assert box.pending() == []
     assert [d.error for d in box.collect()] == [None]

@@ -217,11 +217,11 @@ def test_nothing_waiting_is_nothing_done_and_nothing_imported(
         raise AssertionError("judged without a delivery")
 
     monkeypatch.setattr(ingest, "judge", never)
-    head = store.head
+    head = store.last_seq
     assert desk.take(store, "fct_appeal") == Report()
     desk.deliver(b"")  # refused before there is anything to judge
     assert desk.take(store).count("refused") == 1
-    assert store.head == head + 5  # received and sealed; refused, an incident opened and sealed
+    assert store.last_seq == head + 5  # received and sealed; refused, an incident opened and sealed
 
 
 # --- reasons to refuse ---

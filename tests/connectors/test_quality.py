@@ -19,8 +19,7 @@ import pytest
 
 from connectors import ingest
 from connectors.delivery_gate import delivery_gate
-from kpi_definitions.catalogue import Catalogues
-from kpi_definitions.catalogue import load as load_catalogue
+from kpi_definitions.catalogue import Catalogues, load_catalogues
 from kpi_definitions.documents import DocumentError, read
 from kpi_definitions.model import Grain
 from tests.intake_support import ALMATY, ASTANA, Desk, query, states, text
@@ -36,7 +35,7 @@ from warehouse.tables.rules import CRITERIA, Rule
 from warehouse.tables.settlements import settlements
 
 KPI = "MGT02-1"
-CATALOGUE = only(load_catalogue(), KPI)
+CATALOGUE = only(load_catalogues(), KPI)
 APPEALS = CATALOGUE.latest(KPI)
 KATOS = list(settlements())
 IN_TIME = "2026-02-03T12:00:00+00:00"
@@ -761,7 +760,7 @@ def test_an_incident_closed_by_hand(counter: Counter, store: Store) -> None:
     before = dt.datetime.now(dt.UTC)
     close_incident(store, 1, "Aigerim", "confirmed by the contact centre")
     assert journal(store, "incident_id, closed_seq, closed_by, closing_reason") == [
-        (1, store.head - 1, "Aigerim", "confirmed by the contact centre"), (2, None, None, None)]  # fmt: skip
+        (1, store.last_seq - 1, "Aigerim", "confirmed by the contact centre"), (2, None, None, None)]  # fmt: skip
     ((at,),) = journal(store, "closed_at", "incident_id = 1")
     assert before <= at <= dt.datetime.now(dt.UTC)
     (entry,) = query(
@@ -778,7 +777,7 @@ def test_an_incident_closed_by_hand(counter: Counter, store: Store) -> None:
 def test_an_incident_is_not_closed_by_a_mistake(counter: Counter, store: Store) -> None:
     counter.bring(store, text([*(row(n) for n in range(48)), row(48, status="?"), row(49, days="x")]))
     close_incident(store, 1, "Bolat", "agreed")
-    before, head = journal(store, "*"), store.head
+    before, head = journal(store, "*"), store.last_seq
     nobody = "say who closes the incident and why: --by NAME --reason TEXT"
     for number, who, why, said in (
         (9, "Aigerim", "known", "there is no incident 9; see: qala incidents"),
@@ -788,7 +787,7 @@ def test_an_incident_is_not_closed_by_a_mistake(counter: Counter, store: Store) 
     ):
         with pytest.raises(StoreError, match=f"^{re.escape(said)}$"):
             close_incident(store, number, who, why)
-    assert (journal(store, "*"), store.head) == (before, head)
+    assert (journal(store, "*"), store.last_seq) == (before, head)
     close_incident(store, 2, "Aigerim", "known")
 
 

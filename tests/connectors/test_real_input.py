@@ -10,7 +10,7 @@ import pytest
 from connectors.archive.archive import Archive
 from connectors.ingest import register_pending, take_in
 from connectors.mapping.read_contracts import load_sources
-from kpi_definitions.catalogue import load as load_catalogue
+from kpi_definitions.catalogue import load_catalogues
 from warehouse.home.home import Home
 from warehouse.kpi_values.compute import compute, evaluate
 from warehouse.periods import parse_period
@@ -37,9 +37,9 @@ def test_a_year_of_new_york_departures(home: Home) -> None:
             ("loaded", 336_776, 336_776, 0)
         ]
         # departures from one minute early to three minutes late, cancelled ones counting against: 55,060 of 336,776
-        kpi = load_catalogue().latest("TRL02-2")
+        kpi = load_catalogues().latest("TRL02-2")
         assert evaluate(store, kpi, "710000000", year.start, year.end, year.id) == (16.349146, 55_060, 336_776, 336_776)
-        compute(store, load_catalogue(), year.months, codes=["TRL02-2"])
+        compute(store, load_catalogues(), year.months, codes=["TRL02-2"])
         row = store.con.execute(
             "SELECT count(*), sum(numerator), sum(denominator) FROM kpi_values WHERE value IS NOT NULL"
         ).fetchone()

@@ -24,7 +24,7 @@ from connectors.ingest import register_pending, take_in
 from connectors.mapping.read_contracts import parse_source
 from connectors.receiving.deliver import Declared, DeliveryError, deliver
 from connectors.receiving.inbox import collect
-from kpi_definitions.catalogue import load as load_catalogue
+from kpi_definitions.catalogue import load_catalogues
 from kpi_definitions.documents import DocumentError, read
 from pipelines.cli import app
 from tests.intake_support import ASTANA, Desk, contract_text, query, states, text
@@ -579,7 +579,7 @@ def test_a_pack_hands_out_personal_data_only_to_who_asks_for_it(tmp_path: Path) 
         deliver(archive, Declared(file, "fct_participation", ASTANA, "2026"), TABLES, {})
         register_pending(store, archive)
         take_in(store, archive, store.tables["fct_participation"], {})
-        compute(store, only(load_catalogue(), "MGT04-2"), ["2026-12"], today=LATER)
+        compute(store, only(load_catalogues(), "MGT04-2"), ["2026-12"], today=LATER)
     publish(home, lambda _: [])
     words = ["evidence", "MGT04-2", ASTANA, "2026", "--to", str(tmp_path / "pack")]
     refused = cli(home, *words, "--files")

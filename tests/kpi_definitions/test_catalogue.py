@@ -13,7 +13,7 @@ from kpi_definitions.catalogue import (
     SHIPPED,
     Catalogues,
     changed_without_version,
-    load,
+    load_catalogues,
     load_one,
     record_fingerprints,
 )
@@ -295,7 +295,7 @@ def test_a_version_raised_in_place_is_not_recorded_in_place_of_the_old_one(tmp_p
 
 
 def test_shipped_catalogue_has_all_spheres_and_initiatives() -> None:
-    (catalogue,) = load().lists
+    (catalogue,) = load_catalogues().lists
     assert sorted(s.number for s in catalogue.head.spheres) == list(range(1, 9))
     assert len(catalogue.initiatives) == 32
     assert {i.sphere for i in catalogue.initiatives} == {s.code for s in catalogue.head.spheres}
@@ -304,13 +304,13 @@ def test_shipped_catalogue_has_all_spheres_and_initiatives() -> None:
 
 
 def test_shipped_definitions_match_their_recorded_fingerprints() -> None:
-    (catalogue,) = load().lists
+    (catalogue,) = load_catalogues().lists
     assert changed_without_version(catalogue) == []
     recorded = json.loads((catalogue.folder / FINGERPRINTS).read_text())
     assert {f"{k.code}@{k.version}": fingerprint(k) for k in catalogue.kpis}.items() <= recorded.items()
 
 
-@pytest.mark.parametrize("kpi", load().kpis, ids=lambda k: f"{k.code}@{k.version}")
+@pytest.mark.parametrize("kpi", load_catalogues().kpis, ids=lambda k: f"{k.code}@{k.version}")
 def test_shipped_definitions_describe_themselves_in_two_languages(kpi: Kpi) -> None:
     assert kpi.description is not None
     assert kpi.description.en != kpi.description.ru

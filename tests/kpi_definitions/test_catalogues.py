@@ -18,7 +18,7 @@ from kpi_definitions.catalogue import (
     Catalogues,
     changed_without_version,
     compare,
-    load,
+    load_catalogues,
     load_one,
     record_fingerprints,
 )
@@ -85,7 +85,7 @@ OWN = """\
     late_data_days: 10
     standards: {{fit: none}}
 """
-PROPOSAL = load()
+PROPOSAL = load_catalogues()
 OFFICIAL_CODES = tuple(sorted(f"{i}-{n}" for i, (_, kpis) in MEANINGS.items() for n in range(1, len(kpis) + 1)))
 
 
@@ -141,7 +141,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 @pytest.fixture(scope="module")
 def both(shared: Home) -> Catalogues:
-    return load(shared.catalogues)
+    return load_catalogues(shared.catalogues)
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +168,7 @@ def change(file: Path, old: str, new: str) -> None:
 
 def faults(home: Home) -> list[Fault]:
     with pytest.raises(DocumentError) as caught:
-        load(home.catalogues)
+        load_catalogues(home.catalogues)
     return caught.value.faults
 
 
@@ -215,7 +215,7 @@ def test_both_lists_stand_side_by_side(shared: Home, both: Catalogues) -> None:
 
 
 def test_without_the_folder_there_is_the_proposal_only(home: Home) -> None:
-    assert load(home.catalogues).codes == PROPOSAL.codes
+    assert load_catalogues(home.catalogues).codes == PROPOSAL.codes
 
 
 def test_codes_are_in_force_within_their_list(both: Catalogues) -> None:
@@ -422,9 +422,9 @@ def test_the_official_list_is_assessed_on_its_own(both: Catalogues, store: Store
 
 def test_qala_assess_takes_every_list_with_rules(home: Home, official: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    with writing(home, sealed=True) as store:
+    with writing(home, hardened=True) as store:
         deliver(store, "fct_appeal", Extract([appeal(1), appeal(2, late=True)], "2026-01", SEMEY))
-        compute(store, load(home.catalogues), ["2026-01"], codes=["B01-1"], today=LATER)
+        compute(store, load_catalogues(home.catalogues), ["2026-01"], codes=["B01-1"], today=LATER)
     code, output = qala(home, "assess", "2026")
     assert code == 0, output
     assert "Assessment of 2026 by official-test (draft)" in output
@@ -504,7 +504,7 @@ def test_versions_overlap_within_a_list_only(home: Home, official: Path) -> None
     assert found.path == file
     assert found.line == line_of(file, "    version: 2") + 1
     change(file, "    valid_from: 2026-01-01\n", "    valid_from: 2026-01-01\n    valid_to: 2026-07-01\n")
-    both = load(home.catalogues)
+    both = load_catalogues(home.catalogues)
     versions = [both.in_force("B10-1", day) for day in (dt.date(2026, 6, 30), dt.date(2026, 7, 1))]
     assert [kpi.version if kpi else None for kpi in versions] == [1, 2]
 

@@ -11,13 +11,13 @@ from typing import Any
 import duckdb
 import pytest
 
-from kpi_definitions.catalogue import load as load_catalogue
+from kpi_definitions.catalogue import load_catalogues
 from kpi_definitions.compiler import compile_kpi, fingerprint, fuse
 from kpi_definitions.expressions import ExpressionError
 from kpi_definitions.model import Category, Coverage, Grain, Kpi
 from warehouse.tables.contracts import load_tables
 
-CATALOGUE = load_catalogue()
+CATALOGUE = load_catalogues()
 TABLES = {name: table.business_columns for name, table in load_tables().items()}
 SNAPSHOT = Path(__file__).parents[1] / "snapshots" / "compiled.sql"
 APPEALS, MEDIAN, AIR, DEATHS, SYSTEMS = (

@@ -9,8 +9,7 @@ import duckdb
 import pytest
 from tests.test_catalogues import write
 
-from kpi_definitions.catalogue import load as load_catalogue
-from kpi_definitions.catalogue import load_one, record_fingerprints
+from kpi_definitions.catalogue import load_catalogues, load_one, record_fingerprints
 from kpi_definitions.compiler import compile_kpi
 from kpi_definitions.expressions import ExpressionError
 from kpi_definitions.model import Kpi
@@ -19,7 +18,7 @@ from pipelines.methods.check import all_faults
 from warehouse.home.home import Home
 from warehouse.tables.contracts import load_tables
 
-CATALOGUE, TABLES = load_catalogue(), load_tables()
+CATALOGUE, TABLES = load_catalogues(), load_tables()
 COLUMNS = {name: table.business_columns for name, table in TABLES.items()}
 CODES = {name: table.codes for name, table in TABLES.items()}
 APPEALS, MEDIAN, AIR, LIGHTS, INVENTORY = (

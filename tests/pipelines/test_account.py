@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from connectors.archive.receipts import withdrawn
 from connectors.ingest import register_pending
 from connectors.reread import request
-from kpi_definitions.catalogue import load as load_catalogue
+from kpi_definitions.catalogue import load_catalogues
 from pipelines.cli import app
 from tests.intake_support import ASTANA, Desk, appeals, query
 from warehouse.home import account
@@ -123,7 +123,7 @@ def test_taking_a_receipt_back_is_entered_as_whoever_did_it_and_not_as_who_runs(
 
 
 def test_freezing_an_assessment_and_not_drafting_one(desk: Desk) -> None:
-    catalogue = load_catalogue().lists[0]
+    catalogue = load_catalogues().lists[0]
     with desk.open() as store:
         assess(store, catalogue, 2025)
         assert "account" not in detail(store, "assessed")

@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from connectors.ingest import register_pending, take_in
-from kpi_definitions.catalogue import load
+from kpi_definitions.catalogue import load_catalogues
 from pipelines.cli import app
 from pipelines.recovery import backup as module
 from pipelines.recovery.backup import BackupError, back_up, backups, damaged, object_of, read_backup
@@ -31,7 +31,7 @@ from warehouse.store.content import Content, content
 from warehouse.store.recorded import recorded
 from warehouse.store.sessions import locked, looking, reading, writing
 
-CATALOGUE = only(load(), "MGT02-1")
+CATALOGUE = only(load_catalogues(), "MGT02-1")
 ROOT = Path(__file__).parents[2]
 
 

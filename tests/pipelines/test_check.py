@@ -22,7 +22,7 @@ def test_what_is_shipped_has_no_fault(tmp_path: Path) -> None:
     faults, counts = all_faults(Home(tmp_path))
     assert faults == []
     assert counts["contracts"] >= 10
-    assert counts["KPI definitions"] == len(catalogues.load().kpis)
+    assert counts["KPI definitions"] == len(catalogues.load_catalogues().kpis)
 
 
 def test_the_editors_schemas_are_those_of_the_models() -> None:

@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 from connectors.archive.archive import Archive
-from kpi_definitions.catalogue import load as load_catalogue
+from kpi_definitions.catalogue import load_catalogues
 from pipelines.automation import inbox_sensor, monthly_schedule
 from pipelines.definitions import build_defs
 from pipelines.resources import Qala
@@ -25,7 +25,7 @@ GRAPH = DEFS.resolve_asset_graph()
 
 
 def test_assets() -> None:
-    tables, catalogue = load_tables(), load_catalogue()
+    tables, catalogue = load_tables(), load_catalogues()
     expected = {dg.AssetKey(["release"]), dg.AssetKey(["assessment"])}
     expected |= {dg.AssetKey([stage, table]) for stage in ("zero", "showcase") for table in tables}
     expected |= {
@@ -90,7 +90,7 @@ def test_the_warehouse_stays_open_from_step_to_step_and_no_longer(tmp_path: Path
         pass
     with qala.writing("run") as second:
         assert second is first
-    qala.let_go()
+    qala.close_warehouse()
     with writing(qala.home):
         pass  # the lock is free, and so is the file
 

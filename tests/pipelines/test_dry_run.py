@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from connectors.archive.archive import Archive
 from connectors.ingest import register_pending, take_in
 from connectors.receiving.deliver import Declared, deliver
-from kpi_definitions.catalogue import SHIPPED, load
+from kpi_definitions.catalogue import SHIPPED, load_catalogues
 from pipelines.cli import app
 from pipelines.methods import dry_run
 from pipelines.methods.dry_run import what_if
@@ -49,7 +49,7 @@ def really(home: Home, months: list[str]) -> None:
     with writing(home) as store:
         register_pending(store, archive)
         take_in(store, archive, store.tables["fct_appeal"], {})
-        compute(store, load(home.catalogues), months)
+        compute(store, load_catalogues(home.catalogues), months)
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +60,9 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     def two(*folders: Path, shipped: Path = SHIPPED) -> Any:
         return only(original(*folders, shipped=shipped), *CODES, "NEW01-1")
 
-    original = load if load.__module__ == "kpi_definitions.catalogue" else load.original  # type: ignore[attr-defined]
+    original = (
+        load_catalogues if load_catalogues.__module__ == "kpi_definitions.catalogue" else load_catalogues.original
+    )  # type: ignore[attr-defined]
     two.original = original  # type: ignore[attr-defined]
     monkeypatch.setattr(dry_run, "load", two)
     monkeypatch.setitem(globals(), "load", two)
@@ -70,7 +72,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Home:
     home = Home(tmp_path_factory.mktemp("whatif") / "home")
     home.root.mkdir()
-    catalogues = only(load(), *CODES)
+    catalogues = only(load_catalogues(), *CODES)
     for month in MONTHS:
         extract(home, month)
     archive = Archive(home.archive)
@@ -168,7 +170,7 @@ def test_a_new_version_changes_periods_from_its_first_day_only(
         path.write_text(yaml.safe_dump(data, allow_unicode=True))
 
     shipped = new_catalogue(tmp_path / "lists", stricter)
-    lists = only(load(shipped=shipped), *CODES)
+    lists = only(load_catalogues(shipped=shipped), *CODES)
     monkeypatch.setattr(dry_run, "load", lambda *_: lists)
     before = everything(home)
     answer = what_if(home)
@@ -180,17 +182,17 @@ def test_a_new_version_changes_periods_from_its_first_day_only(
 
 
 def test_a_definition_edited_in_place_is_refused(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    edited = load().latest("MGT02-1").model_copy(update={"scale": 50})
+    edited = load_catalogues().latest("MGT02-1").model_copy(update={"scale": 50})
     from tests.support import changed
 
-    lists = changed(load(), edited)
+    lists = changed(load_catalogues(), edited)
     monkeypatch.setattr(dry_run, "load", lambda *_: lists)
     with pytest.raises(StoreError, match="was used in this warehouse with another meaning"):
         what_if(home)
 
 
 def test_other_goals_change_levels(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    lists = load()
+    lists = load_catalogues()
     (one,) = lists.lists
     rules = one.assessments[-1]
     from dataclasses import replace

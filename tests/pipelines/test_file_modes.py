@@ -156,5 +156,5 @@ def test_a_home_of_another_owner_is_left_to_them(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(Path, "chmod", refused)
     with writing(home) as store:
-        assert store.head
+        assert store.last_seq
     assert keys.current(home, "archive") is None

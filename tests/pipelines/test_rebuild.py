@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from connectors import reread
 from connectors.ingest import register_pending, take_in
-from kpi_definitions.catalogue import load
+from kpi_definitions.catalogue import load_catalogues
 from pipelines.cli import app
 from pipelines.recovery.rebuild import Rebuilt, rebuild
 from tests.intake_support import Desk, appeal, contract_text, query, text
@@ -39,7 +39,7 @@ from warehouse.store.recorded import recorded
 from warehouse.store.sessions import reading, writing
 from warehouse.store.store import Store
 
-CATALOGUE = load()
+CATALOGUE = load_catalogues()
 KPIS = only(CATALOGUE, "MGT02-1", "MGT02-2").codes
 READ = ("appeal_id", "registered_at", "due_at", "first_answer_at", "closed_at", "status", "is_emergency")
 COLUMNS = "".join(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from kpi_definitions.catalogue import load as load_catalogue
+from kpi_definitions.catalogue import load_catalogues
 from pipelines.methods.reference_docs import FOLDER, pages
 from warehouse.tables.contracts import load_tables
 from warehouse.tables.passports import case_passports, data_passport, standards
 from warehouse.tables.system_tables import fixed_columns
 
-TABLES, CATALOGUE = load_tables(), load_catalogue()
+TABLES, CATALOGUE = load_tables(), load_catalogues()
 # the fields of Decree No. 830, as the decree spells them
 FIELDS = [
     "id", "information_system_name", "bd_name", "schema_name", "table_name", "table_description", "table_type", "column_id", "column_name",

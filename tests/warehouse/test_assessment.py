@@ -13,8 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kpi_definitions.catalogue import Catalogue
-from kpi_definitions.catalogue import load as load_catalogue
+from kpi_definitions.catalogue import Catalogue, load_catalogues
 from kpi_definitions.model import AssessmentRules, Category, GroupScales, Scale, Weights
 from tests.support import ALMATY, ASTANA, AYAGOZ, LATER, SEMEY, Extract, changed, deliver, only
 from warehouse.errors import StoreError
@@ -24,7 +23,7 @@ from warehouse.kpi_values.compute import compute
 from warehouse.store.store import Store
 
 CODES = ("ECO01-1", "MGT01-2", "MGT02-1", "MGT02-2", "TRL02-2")
-LISTS = only(load_catalogue(), *CODES)
+LISTS = only(load_catalogues(), *CODES)
 CATALOGUE = LISTS.lists[0]
 AT = dt.datetime  # local civil time, as the warehouse keeps it
 SHYMKENT, KURCHATOV = "790000000", "101810000"
@@ -493,10 +492,10 @@ def test_a_frozen_assessment_is_made_again_with_a_reason_only(store: Store) -> N
     kept = dump(store, first.assessment_id)
     put(store, {"MGT01-2": 70})
     for reason in (None, "", "  "):
-        head = store.head
+        head = store.last_seq
         with pytest.raises(StoreError, match="2026 has a frozen assessment, version 1: say why it is made again with"):
             assess(store, catalogue, 2026, freeze=True, reason=reason)
-        assert (store.head, known(store)) == (head, [(2026, "qala-proposal", "frozen", 1, None)])
+        assert (store.last_seq, known(store)) == (head, [(2026, "qala-proposal", "frozen", 1, None)])
     second = assess(store, catalogue, 2026, freeze=True, reason="Astana delivered late")
     assert (second.status, second.version) == ("frozen", 2)
     assert known(store) == [(2026, "qala-proposal", "frozen", 1, None), (2026, "qala-proposal", "frozen", 2, "Astana delivered late")]  # fmt: skip
@@ -538,7 +537,7 @@ def test_the_scorecard_shows_the_newest_version(store: Store) -> None:
 
 def test_an_assessment_is_recorded_with_its_rules(store: Store) -> None:
     put(store, {"MGT01-2": 40})
-    catalogue, head = of_codes("MGT01-2"), store.head
+    catalogue, head = of_codes("MGT01-2"), store.last_seq
     made = assess(store, catalogue, 2026, freeze=True, reason="the first", by="The commission")
     row = store.con.execute("SELECT kind, subject, detail FROM audit.ledger WHERE seq = ?", [head + 1]).fetchone()
     assert row is not None
@@ -555,12 +554,12 @@ def test_an_assessment_is_recorded_with_its_rules(store: Store) -> None:
 
 def test_without_rules_there_is_no_assessment(store: Store) -> None:
     bare = replace(CATALOGUE, assessments=())
-    before = store.head
+    before = store.last_seq
     with pytest.raises(StoreError, match="catalogue qala-proposal has no assessment rules for 2026; add them under"):
         assess(store, bare, 2026)
     with pytest.raises(StoreError, match="no assessment rules for 2024"):
         assess(store, ruled(), 2024)
-    assert (store.head, known(store)) == (before, [])
+    assert (store.last_seq, known(store)) == (before, [])
 
 
 def test_each_year_has_its_rules(store: Store) -> None:

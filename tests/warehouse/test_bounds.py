@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kpi_definitions.catalogue import load as load_catalogue
+from kpi_definitions.catalogue import load_catalogues
 from kpi_definitions.compiler import fingerprint
 from tests.support import ALMATY, ASTANA, LATER, Extract, changed, compute_one, deliver, only
 from warehouse.audit.explain import explain
@@ -19,7 +19,7 @@ from warehouse.store.recorded import _values
 from warehouse.store.store import Store
 
 CODES = ("MGT02-1", "MGT02-2", "ECO01-1", "ECB03-1", "SAF03-2", "SAF04-1", "SAF04-2", "SOC02-1", "HCS02-1")
-CATALOGUE = only(load_catalogue(), *CODES)
+CATALOGUE = only(load_catalogues(), *CODES)
 AT = dt.datetime
 pytestmark = pytest.mark.usefixtures("made_again")
 
@@ -330,7 +330,7 @@ def test_an_open_incident_or_a_refusal_is_not_nothing(store: Store) -> None:
     columns = ["incident_id", "delivery_id", "table_name", "system", "scope", "period_id", "rule", "criterion", "kind", "observed", "expected", "opened_seq",
                "opened_at"]  # fmt: skip
     store.insert("audit.incident", columns, [(1, number, "fct_appeal", "test", ASTANA, "2026-01", "due-at-known", "completeness", "completeness",
-                                              "100 %", "0 %", store.head, dt.datetime.now(dt.UTC))])  # fmt: skip
+                                              "100 %", "0 %", store.last_seq, dt.datetime.now(dt.UTC))])  # fmt: skip
     run(store, "MGT02-1", "2026-01")
     assert found(store, "MGT02-1", "2026-01")[5] == "O"
     assert "quality criterion not met: fct_appeal 2026-01: completeness (due-at-known)" in reason(

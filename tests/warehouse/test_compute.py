@@ -11,8 +11,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from kpi_definitions.catalogue import Catalogues
-from kpi_definitions.catalogue import load as load_catalogue
+from kpi_definitions.catalogue import Catalogues, load_catalogues
 from kpi_definitions.model import Kpi
 from tests.support import (
     ALMATY,
@@ -33,7 +32,7 @@ from warehouse.kpi_values.compute import Report, compute, evaluate
 from warehouse.store.sessions import writing
 from warehouse.store.store import Store
 
-CATALOGUE = load_catalogue()
+CATALOGUE = load_catalogues()
 APPEALS = CATALOGUE.latest("MGT02-1")
 AT = dt.datetime
 SETTLEMENTS = 90
@@ -41,7 +40,7 @@ SETTLEMENTS = 90
 
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    with writing(Home(tmp_path_factory.mktemp("compute")), run_id="a run", sealed=True) as store:
+    with writing(Home(tmp_path_factory.mktemp("compute")), run_id="a run", hardened=True) as store:
         yield store
 
 

@@ -23,7 +23,7 @@ from connectors.archive.archive import Archive
 from connectors.ingest import register_pending, take_in
 from connectors.receiving.deliver import Declared
 from connectors.receiving.deliver import deliver as hand_over
-from kpi_definitions.catalogue import load as load_catalogue
+from kpi_definitions.catalogue import load_catalogues
 from pipelines.cli import app
 from tests.support import ASTANA, LATER, Extract, deliver, only
 from warehouse.audit.evidence import EvidenceError, write
@@ -133,7 +133,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Home:
         hand_over(archive, Declared(file, "fct_appeal", ASTANA, period), store.tables, {})
         register_pending(store, archive)
         take_in(store, archive, store.tables["fct_appeal"], {})
-        compute(store, only(load_catalogue(), "MGT02-1"), ["2026-01"], today=LATER)
+        compute(store, only(load_catalogues(), "MGT02-1"), ["2026-01"], today=LATER)
     publish(home, lambda _: [])
     return home
 

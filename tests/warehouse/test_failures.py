@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.test_catalogues import write
 
-from kpi_definitions.catalogue import load, load_one, record_fingerprints
+from kpi_definitions.catalogue import load_catalogues, load_one, record_fingerprints
 from kpi_definitions.strict import breaches
 from tests.support import ALMATY, ASTANA, LATER, Extract, cell, changed, deliver
 from warehouse.audit.reperform import reperform
@@ -22,7 +22,7 @@ from warehouse.store.store import Store
 from warehouse.tables.contracts import load_tables
 
 AT = dt.datetime
-CATALOGUE = load()
+CATALOGUE = load_catalogues()
 APPEALS = CATALOGUE.latest("MGT02-1")
 OVERFLOW = "date_diff('day', due_at, closed_at) * 9000000000000000000 >= date_diff('day', due_at, closed_at)"  # of two days it leaves 64 bits
 FAILING = APPEALS.model_copy(update={"numerator": APPEALS.numerator.model_copy(update={"filter": OVERFLOW})})

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from kpi_definitions.catalogue import load as load_catalogue
+from kpi_definitions.catalogue import load_catalogues
 from kpi_definitions.documents import read
 from tests.support import ASTANA, Extract, cell, compute_one, deliver, empty, exact, only
 from warehouse.kpi_values.compute import evaluate
@@ -22,7 +22,7 @@ from warehouse.periods import parse_period
 from warehouse.store.store import Store
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-CATALOGUE = load_catalogue()
+CATALOGUE = load_catalogues()
 FILES = {path.stem: read(path).data for path in sorted(GOLDEN.glob("*.yaml"))}
 CASES = [
     pytest.param(code, case, id=f"{code}: {case['title']}") for code, file in FILES.items() for case in file["cases"]

@@ -275,7 +275,7 @@ def sealed_again(home: Home, *, as_upgrade: bool = False) -> None:
         rows = [("values", first, first, *rest) for first, *rest in recomputed(con, "values", SEALED["values"])]
         with store.transaction():
             step = {"number": LATEST, "resealed": ["values"]}
-            by = store.record([("upgraded", f"schema {LATEST}", step)]) if as_upgrade else [store.head]
+            by = store.record([("upgraded", f"schema {LATEST}", step)]) if as_upgrade else [store.last_seq]
             detail = {"sha256": hash_of_seals(rows), "resealed_by": by[0]}
             (seq,) = store.record([("sealed", f"{len(rows)} seals", detail)])
             store.insert("audit.seal", ["seq", *SEAL_COLUMNS], [(seq, *row) for row in rows])

@@ -27,7 +27,7 @@ from typer.testing import CliRunner
 from connectors.archive.archive import Archive
 from connectors.ingest import register_pending, take_in
 from connectors.receiving.deliver import Declared, deliver
-from kpi_definitions.catalogue import load as load_catalogue
+from kpi_definitions.catalogue import load_catalogues
 from kpi_definitions.compiler import fingerprint
 from pipelines.cli import app
 from tests.support import ALMATY, ASTANA, LATER, SEMEY, only
@@ -56,7 +56,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     the other city's bytes once more."""
     home = Home(tmp_path_factory.mktemp("lineage") / "home")
     home.root.mkdir()
-    archive, catalogue = Archive(home.archive), only(load_catalogue(), *CODES)
+    archive, catalogue = Archive(home.archive), only(load_catalogues(), *CODES)
 
     def bring(store: Store, **extracts: str) -> None:
         for name, text in extracts.items():
@@ -179,7 +179,7 @@ def test_every_run_starts_and_completes_once_in_the_order_of_the_ledger(
     assert set(map(tuple, runs.values())) == {("START", "COMPLETE")}
     sequences = [seq for seq, _ in events(store)]
     assert sequences == sorted(sequences)
-    assert sequences[-1] == store.head
+    assert sequences[-1] == store.last_seq
     assert told(store) == everything, "the same release gives the same events"
 
 
@@ -263,7 +263,7 @@ def test_an_aggregated_column_is_direct_a_condition_is_not(everything: list[dict
 def test_a_computation_carries_its_definition_and_statement(store: Store, everything: list[dict[str, Any]]) -> None:
     event = complete(everything, "kpi.MGT02-1")[-1]
     tags = {t["key"]: t["value"] for t in event["run"]["facets"]["tags"]["tags"]}
-    (kpi,) = [k for k in load_catalogue().kpis if (k.code, k.version) == ("MGT02-1", int(tags["definition.version"]))]
+    (kpi,) = [k for k in load_catalogues().kpis if (k.code, k.version) == ("MGT02-1", int(tags["definition.version"]))]
     assert tags["definition.hash"] == fingerprint(kpi)
     seq, digest = int(tags["ledger.sequence"]), tags["ledger.hash"]
     row = store.con.execute("SELECT kind, subject, hash FROM audit.ledger WHERE seq = ?", [seq]).fetchone()
@@ -324,12 +324,12 @@ def test_events_go_to_a_file_and_on_from_where_they_ended(
     whole = cli.invoke(app, ["openlineage", "--home", str(home.root), "--to", str(file)])
     assert whole.exit_code == 0, whole.output
     assert [json.loads(line) for line in file.read_text().splitlines()] == everything
-    assert f"--since {store.head}" in whole.output
+    assert f"--since {store.last_seq}" in whole.output
     rest = cli.invoke(app, ["openlineage", "--home", str(home.root), "--since", str(first)])
     lines = [json.loads(line) for line in rest.stdout.splitlines()]
     assert lines == everything[-len(lines) :]
     assert 0 < len(lines) < len(everything)
-    none = cli.invoke(app, ["openlineage", "--home", str(home.root), "--since", str(store.head)])
+    none = cli.invoke(app, ["openlineage", "--home", str(home.root), "--since", str(store.last_seq)])
     assert none.stdout == ""
 
 
@@ -345,7 +345,7 @@ def test_events_go_to_an_address(
     places = {d["namespace"] for _, _, e in Receiver.taken for d in (*e["inputs"], *e["outputs"])}
     assert places == {"astana-archive", "astana-warehouse"}
     cli.invoke(
-        app, ["openlineage", "--home", str(home.root), "--to", f"{receiver}/events", "--since", str(store.head - 1)]
+        app, ["openlineage", "--home", str(home.root), "--to", f"{receiver}/events", "--since", str(store.last_seq - 1)]
     )
     assert {path for path, _, _ in Receiver.taken[-2:]} == {"/events"}
 
@@ -359,7 +359,7 @@ def test_a_receiver_that_fails_leaves_a_place_to_go_on_from(
     output = result.output.replace("\n", "")
     assert "5 events were sent" in output
     since = int(output.rpartition("--since ")[2])
-    assert 0 < since < store.head
+    assert 0 < since < store.last_seq
     Receiver.most = 10_000
     cli.invoke(app, ["openlineage", "--home", str(home.root), "--to", receiver, "--since", str(since)])
     ended = {e["run"]["runId"] for _, _, e in Receiver.taken if e["eventType"] == "COMPLETE"}

@@ -413,7 +413,7 @@ class Model:
 
 def check_against_model(store: Store, table: str, batches: Sequence[Sequence[Extract]]) -> None:
     forget(store)
-    start, model, moments = store.head, Model(table), {}
+    start, model, moments = store.last_seq, Model(table), {}
     for batch in batches:
         for delivery, content in zip(deliver(store, *batch, table=table), batch, strict=True):
             if content.state == "loaded":
@@ -423,7 +423,7 @@ def check_against_model(store: Store, table: str, batches: Sequence[Sequence[Ext
     date = "" if table == "fct_crash" else "snapshot_date, "
     expected: list[tuple[Any, ...]] = []
     wanted = f"SELECT {key}, {date}{value}, d.system FROM {{}} JOIN audit.delivery d USING (delivery_id) ORDER BY ALL"
-    for seq in range(start, store.head + 1):
+    for seq in range(start, store.last_seq + 1):
         expected = moments.get(seq, expected)
         assert query(store, wanted.format(as_of(table, seq))) == expected, f"at {seq}"
     assert query(store, wanted.format(as_of(table, None))) == expected
@@ -508,11 +508,11 @@ def test_in_one_batch_or_in_many_the_end_is_the_same(
 
 
 def test_the_ledger_is_dense_and_increasing_and_tells_every_decision(store: Store) -> None:
-    start = store.head
+    start = store.last_seq
     deliver(store, extract(A), extract(B, state="refused"))
     deliver(store, extract(C, period="2026-02"))
     rows = query(store, "SELECT seq, kind, subject FROM audit.ledger ORDER BY seq")
-    assert [row[0] for row in rows] == list(range(1, store.head + 1))
+    assert [row[0] for row in rows] == list(range(1, store.last_seq + 1))
     told = [row for row in rows[start:] if row[1] != "sealed"]
     assert [row[1] for row in told] == ["received", "received", "loaded", "refused", "received", "loaded"]
     assert len(rows[start:]) == len(told) + 4, "each of four transactions is sealed"
@@ -599,4 +599,4 @@ def test_a_failure_while_loading_leaves_no_trace(store: Store) -> None:
 def test_current_rows_are_the_newest_of_as_of(store: Store) -> None:
     assert as_of("fct_crash", None) == "showcase.fct_crash"
     deliver(store, extract(A))
-    assert rows_at(store, store.head) == rows_at(store, store.head + 1000) == rows_at(store)
+    assert rows_at(store, store.last_seq) == rows_at(store, store.last_seq + 1000) == rows_at(store)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kpi_definitions.catalogue import load
+from kpi_definitions.catalogue import load_catalogues
 from tests.support import ALMATY, ASTANA, LATER, Extract, Receipt, changed, deliver, only
 from warehouse.audit.explain import explain
 from warehouse.errors import BusyError
@@ -22,7 +22,7 @@ from warehouse.store.store import Store
 
 AT = dt.datetime
 CODES = ("MGT02-1", "MGT02-2", "ECO01-1", "TRL02-2")  # months of appeals, a year of air, months of trips
-CATALOGUE = only(load(), *CODES)
+CATALOGUE = only(load_catalogues(), *CODES)
 APPEALS = CATALOGUE.latest("MGT02-1")
 
 
@@ -127,7 +127,7 @@ def test_a_closed_incident_is_due(store: Store) -> None:
     store.con.execute(
         """INSERT INTO audit.incident BY NAME SELECT 1 AS incident_id, ? AS delivery_id, 'fct_appeal' AS table_name, 'test' AS system, 'KZ' AS scope,
         '2025-01' AS period_id, 'volume' AS rule, 'truthfulness' AS criterion, 'other' AS kind, ? AS opened_seq, now() AS opened_at""",
-        [number, store.head],
+        [number, store.last_seq],
     )
     run(store, "2025-01")
     assert due(store, CATALOGUE).months == ()
@@ -143,10 +143,10 @@ def test_a_delivery_that_was_registered_and_not_decided_on_is_due_without_its_re
 
 def test_what_was_computed_and_not_released_is_due(store: Store) -> None:
     deliver(store, "fct_appeal", Extract([appeal("1", AT(2025, 1, 9))], "2025-01"))
-    before = store.head
+    before = store.last_seq
     run(store, "2025-01")
     assert due(store, CATALOGUE, before).unreleased == ("2025-01",)
-    assert due(store, CATALOGUE, store.head).months == ()
+    assert due(store, CATALOGUE, store.last_seq).months == ()
 
 
 def test_the_token_is_the_same_until_there_is_something_else_to_do(store: Store) -> None:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kpi_definitions.catalogue import load as load_catalogue
+from kpi_definitions.catalogue import load_catalogues
 from tests.support import ALMATY, ASTANA, LATER, Extract, cell, compute_one, deliver, empty, exact, only
 from warehouse.home.home import Home
 from warehouse.kpi_values.compute import compute, evaluate
@@ -23,7 +23,7 @@ from warehouse.store.history import as_of
 from warehouse.store.sessions import writing
 from warehouse.store.store import Store
 
-CATALOGUE = only(load_catalogue(), "MGT02-1", "MGT02-2", "TRL02-2", "ECO01-1")
+CATALOGUE = only(load_catalogues(), "MGT02-1", "MGT02-2", "TRL02-2", "ECO01-1")
 APPEALS, MEDIAN, TRIPS, AIR = (CATALOGUE.latest(code) for code in ("MGT02-1", "MGT02-2", "TRL02-2", "ECO01-1"))
 AT = dt.datetime  # local civil time, as the warehouse keeps it
 START = AT(2026, 1, 1)
@@ -36,7 +36,7 @@ many = settings(max_examples=100, deadline=None, derandomize=True, database=None
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    with writing(Home(tmp_path_factory.mktemp("properties")), sealed=True) as opened:
+    with writing(Home(tmp_path_factory.mktemp("properties")), hardened=True) as opened:
         yield opened
 
 
@@ -286,7 +286,9 @@ def test_every_old_number_can_be_computed_again(store: Store, deliveries: list[S
         deliver(store, "fct_appeal", one.extract())
         compute_one(store, CATALOGUE, "MGT02-1", "2026-01")
         found = cell(store, "MGT02-1", "2026-01")
-        published.append((store.head, [exact(found[n]) for n in ("value", "numerator", "denominator", "sample_size")]))
+        published.append(
+            (store.last_seq, [exact(found[n]) for n in ("value", "numerator", "denominator", "sample_size")])
+        )
         assert warehouse_at(store, None) == held(deliveries[:number])
     for number, (seq, then) in enumerate(published, 1):
         assert warehouse_at(store, seq) == held(deliveries[:number])

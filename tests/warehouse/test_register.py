@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kpi_definitions.catalogue import load as load_catalogue
+from kpi_definitions.catalogue import load_catalogues
 from kpi_definitions.documents import read
 from tests.support import ALMATY, ASTANA, LATER, SEMEY, Extract, cell, compute_one, deliver, exact, only
 from warehouse.home.home import Home
@@ -20,7 +20,7 @@ from warehouse.tables.settlements import settlements
 
 pytestmark = pytest.mark.usefixtures("made_again")
 KPI = "MGT02-1"
-CATALOGUE = only(load_catalogue(), KPI, "SAF04-1", "MGT01-1")
+CATALOGUE = only(load_catalogues(), KPI, "SAF04-1", "MGT01-1")
 REGISTER, TARGETS = "dim_information_system", "fct_kpi_target"
 KATOS = sorted(settlements(), key=lambda kato: (kato not in (ASTANA, ALMATY, SEMEY), kato != ASTANA, kato))
 SETTLEMENTS = len(KATOS)

@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from kpi_definitions.catalogue import load as load_catalogue
+from kpi_definitions.catalogue import load_catalogues
 from tests.support import ALMATY, ASTANA, LATER, Extract, changed, deliver, only
 from warehouse.audit.explain import UnknownError, explain
 from warehouse.audit.reperform import Result, reperform
@@ -24,7 +24,7 @@ from warehouse.store.sessions import opened, writing
 from warehouse.store.store import Store
 
 CODES = ("MGT02-1", "SAF02-2", "HCS03-1", "SAF04-1")  # a share, and others by their own kinds and tables
-CATALOGUE = only(load_catalogue(), *CODES)
+CATALOGUE = only(load_catalogues(), *CODES)
 STRICTER = CATALOGUE.latest("MGT02-1").model_copy(
     update={"version": 2, "valid_from": dt.date(2026, 3, 1), "change_note": "Emergencies are another matter.",
             "rows": CATALOGUE.latest("MGT02-1").rows.model_copy(update={"filter": "NOT is_emergency"})}
@@ -170,7 +170,7 @@ def test_explain_as_of_a_sequence_is_what_was_published_then(store: Store) -> No
     assert asked(old[1] - 1)["state"] == "provisional"
     assert asked(1)["published"] is False
     assert asked(new[1] - 1, "KZ")["value"] != asked(None, "KZ")["value"]
-    for seq in (0, store.head + 1):
+    for seq in (0, store.last_seq + 1):
         with pytest.raises(UnknownError, match="the release goes to"):
             asked(seq)
 
@@ -194,7 +194,7 @@ def test_a_number_is_told_as_published_and_as_made_again_by_whom_and_when(store:
     assert "sample 38" in one.again
     assert result.by.startswith(account()["user"])
     assert dt.datetime.fromisoformat(result.at) <= dt.datetime.now(dt.UTC)
-    assert result.head == f"{store.head}:{ledger_head(store.con)[1]}"
+    assert result.head == f"{store.last_seq}:{ledger_head(store.con)[1]}"
     level = reperform(store, "LEVEL", ("settlement", ASTANA), "2026")
     assert [n.equal for n in level.numbers] == [True] * len(level.numbers)
     assert level.numbers

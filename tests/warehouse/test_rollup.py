@@ -13,8 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kpi_definitions.catalogue import Catalogues
-from kpi_definitions.catalogue import load as load_catalogue
+from kpi_definitions.catalogue import Catalogues, load_catalogues
 from kpi_definitions.model import Category, Kind, Kpi, Season, Text
 from tests.support import (
     ALMATY,
@@ -37,7 +36,7 @@ from warehouse.periods import parse_period
 from warehouse.store.store import Store
 
 pytestmark = pytest.mark.usefixtures("made_again")
-CATALOGUE = only(load_catalogue(), "MGT01-1", "MGT02-1", "MGT02-2", "SAF04-1", "ECO01-1", "INF03-2")
+CATALOGUE = only(load_catalogues(), "MGT01-1", "MGT02-1", "MGT02-2", "SAF04-1", "ECO01-1", "INF03-2")
 APPEALS, MEDIAN, PERMITS = (CATALOGUE.latest(code) for code in ("MGT02-1", "MGT02-2", "INF03-2"))
 AT = dt.datetime
 KURCHATOV, SHAR, ABAI = "101810000", "104221100", "100000000"  # Abai Region: Semey, Kurchatov, Ayagoz, Shar

@@ -16,7 +16,7 @@ from connectors.archive.archive import Archive
 from connectors.ingest import register_pending, take_in
 from connectors.receiving.deliver import Declared
 from connectors.receiving.deliver import deliver as hand_over
-from kpi_definitions.catalogue import load as load_catalogue
+from kpi_definitions.catalogue import load_catalogues
 from kpi_definitions.compiler import PARAMETERS
 from kpi_definitions.model import Kind, Part, Rows
 from pipelines.cli import app
@@ -158,7 +158,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
             register_pending(store, archive)
             take_in(store, archive, store.tables[table], {})
         months = ["2026-01", "2026-12"]
-        compute(store, only(load_catalogue(), "MGT02-1", "SAF04-1"), months, today=LATER)
+        compute(store, only(load_catalogues(), "MGT02-1", "SAF04-1"), months, today=LATER)
     publish(home, lambda _: [])
     return home
 

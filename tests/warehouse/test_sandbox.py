@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from connectors.mapping.read_contracts import SHIPPED, load_sources, parse_source
-from kpi_definitions.catalogue import load as load_catalogue
+from kpi_definitions.catalogue import load_catalogues
 from kpi_definitions.compiler import compile_kpi, fuse
 from kpi_definitions.documents import Document, DocumentError, read
 from kpi_definitions.expressions import ExpressionError
@@ -27,7 +27,7 @@ from tests.support import ASTANA, LATER, Extract, deliver, only
 from warehouse.errors import StoreError
 from warehouse.home.home import Home
 from warehouse.isolation import worker as apart
-from warehouse.isolation.sandbox import LockError, harden, only_reads
+from warehouse.isolation.sandbox import ForbiddenQueryError, harden, only_reads
 from warehouse.kpi_values.compute import compute
 from warehouse.release.release import publish
 from warehouse.store.history import as_of
@@ -36,7 +36,7 @@ from warehouse.store.store import Store
 from warehouse.tables.contracts import SHOWCASE, load_tables, parse_table
 
 ROOT = Path(__file__).parents[2]
-CATALOGUE, CONTRACTS = load_catalogue(), load_tables()
+CATALOGUE, CONTRACTS = load_catalogues(), load_tables()
 TABLES = {name: table.business_columns for name, table in CONTRACTS.items()}
 APPEALS = read(SHOWCASE / "fct_appeal.odcs.yaml")
 SOURCE = read(ROOT / "examples" / "boston-311" / "boston_311.odcs.yaml")
@@ -211,7 +211,7 @@ def test_what_a_contract_says_is_what_runs(text: str, value: object) -> None:
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """A warehouse without a row, sealed, with `asked` as a computation has it and a table that must not be read."""
-    with writing(Home(tmp_path_factory.mktemp("plain")), sealed=True) as store:
+    with writing(Home(tmp_path_factory.mktemp("plain")), hardened=True) as store:
         store.con.execute(
             "CREATE TEMP TABLE asked (kato VARCHAR, period_id VARCHAR, period_start TIMESTAMP, period_end TIMESTAMP, period_end_population_date DATE)"
         )
@@ -222,7 +222,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 @pytest.mark.parametrize(("place", "rule", "text"), listed("statement"))
 def test_a_statement_that_reads_anything_else_is_refused(place: str, rule: str, text: str, plain: Store) -> None:
     """Raw SQL, which no compiler has seen."""
-    with pytest.raises(LockError) as caught:
+    with pytest.raises(ForbiddenQueryError) as caught:
         only_reads(plain.con, text, "fct_appeal", "asked")
     assert rule in str(caught.value)
     assert "12(4)" in str(caught.value)
@@ -251,11 +251,11 @@ def test_a_computation_asks_that_lock(store: Store, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(module, "compile_kpi", careless)
     kpi = CATALOGUE.latest("MGT02-1")
-    with pytest.raises(LockError, match="of kind SUBQUERY"):
+    with pytest.raises(ForbiddenQueryError, match="of kind SUBQUERY"):
         compute(store, only(CATALOGUE, "MGT02-1"), ["2026-01"], today=LATER)
-    with pytest.raises(LockError, match="of kind SUBQUERY"):
+    with pytest.raises(ForbiddenQueryError, match="of kind SUBQUERY"):
         module.evaluate(store, kpi, ASTANA, LATER, LATER, "x")
-    with pytest.raises(LockError, match="of kind SUBQUERY"):
+    with pytest.raises(ForbiddenQueryError, match="of kind SUBQUERY"):
         _quantiles(store, [careless(CATALOGUE.latest("MGT02-2"), TABLES)], None)
     assert store.con.execute("SELECT count(*) FROM kpi.value").fetchone() == (0,)
 
@@ -370,7 +370,7 @@ def test_a_reader_has_limits_if_given(home: Home) -> None:
 def test_a_file_with_functions_or_views_of_its_own_is_not_read(home: Home, statement: str, named: str) -> None:
     """They would stand in place of DuckDB's own, and no statement would show it."""
     home.released_file.chmod(0o644)
-    for file, use in ((home.released_file, reading), (home.warehouse, lambda h: writing(h, sealed=True))):
+    for file, use in ((home.released_file, reading), (home.warehouse, lambda h: writing(h, hardened=True))):
         with duckdb.connect(str(file)) as con:
             for one in statement.replace("read_csv('/etc/passwd')", "showcase.fct_trip").split("; "):
                 con.execute(one)
@@ -522,7 +522,7 @@ def test_errors_come_back_as_themselves_with_the_way_to_them() -> None:
     for error in (
         ExpressionError(("rows", "filter"), "is wrong", "mend it"),
         StoreError("x"),
-        LockError("y"),
+        ForbiddenQueryError("y"),
         duckdb.BinderException("z"),
     ):
         with pytest.raises(type(error)) as again:

@@ -14,8 +14,7 @@ from tests.test_assessment import REPUBLICAN, SHYMKENT, WEIGHTS, put, ruled
 from tests.test_evidence import recompute
 from typer.testing import CliRunner
 
-from kpi_definitions.catalogue import Catalogue
-from kpi_definitions.catalogue import load as load_catalogue
+from kpi_definitions.catalogue import Catalogue, load_catalogues
 from pipelines.cli import app
 from tests.support import ALMATY, ASTANA, LATER, Extract, deliver, only
 from warehouse.audit.evidence import write
@@ -31,7 +30,7 @@ from warehouse.store.store import Store
 
 cli = CliRunner()
 CODES = ("MGT01-2", "MGT02-1", "MGT02-2", "ECO01-1", "TRL02-2", "SAF04-1")  # the last has no scale
-LISTS = only(load_catalogue(), *CODES)
+LISTS = only(load_catalogues(), *CODES)
 AT = dt.datetime  # local civil time
 FIGURES = {
     ASTANA: {"MGT01-2": 40, "MGT02-1": 90, "MGT02-2": 4, "TRL02-2": 20, "ECO01-1": "L"},

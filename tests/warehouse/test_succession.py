@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from connectors.archive.archive import Archive
-from kpi_definitions.catalogue import load
+from kpi_definitions.catalogue import load_catalogues
 from pipelines import run as runs
 from pipelines.cli import app
 from tests.support import LATER, Extract, compute_one, deliver, only
@@ -23,7 +23,7 @@ from warehouse.release.release import publish
 from warehouse.store.sessions import writing
 from warehouse.store.succession import released_head, set_aside
 
-CATALOGUE = only(load(), "MGT02-1")
+CATALOGUE = only(load_catalogues(), "MGT02-1")
 ROW = {"appeal_id": "1", "due_at": dt.datetime(2025, 1, 9), "closed_at": dt.datetime(2025, 1, 9)}  # noqa: DTZ001
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from connectors.mapping.read_contracts import parse_source
 from connectors.mapping.source_contract import SourceContract
-from kpi_definitions.catalogue import load as load_catalogue
+from kpi_definitions.catalogue import load_catalogues
 from kpi_definitions.documents import read
 from pipelines.methods.feeds import feeds
 from tests.support import ALMATY, ASTANA, LATER, Extract, compute_one, deliver, only
@@ -21,7 +21,7 @@ from warehouse.loading import deliveries as door
 from warehouse.store.store import Store
 from warehouse.tables.contracts import load_tables
 
-CATALOGUE = only(load_catalogue(), "MGT02-1", "MGT02-2", "INF03-1", "INF03-2")
+CATALOGUE = only(load_catalogues(), "MGT02-1", "MGT02-2", "INF03-1", "INF03-2")
 AT = dt.datetime
 CONTRACT = Path(__file__).parents[2] / "examples" / "calgary-permits" / "calgary_permits.odcs.yaml"
 

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from connectors.archive.archive import Archive
 from connectors.ingest import register_pending, take_in
 from connectors.receiving.deliver import Declared, deliver
-from kpi_definitions.catalogue import load
+from kpi_definitions.catalogue import load_catalogues
 from pipelines.cli import app
 from tests.intake_support import query
 from tests.support import LATER, only
@@ -37,7 +37,7 @@ from warehouse.store.upgrade import upgrade
 from warehouse.tables.contracts import load_tables
 
 FIRST = Path(__file__).parents[1] / "schemas" / "1.zip"
-CATALOGUE = only(load(), "MGT02-1", "MGT02-2")
+CATALOGUE = only(load_catalogues(), "MGT02-1", "MGT02-2")
 HEADER = "appeal_id,registered_at,due_at,first_answer_at,closed_at,status,category,channel,is_emergency\n"
 
 

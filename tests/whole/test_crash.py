@@ -24,7 +24,7 @@ import pytest
 
 from connectors import ingest
 from connectors.archive.archive import Archive
-from kpi_definitions.catalogue import Catalogues, load
+from kpi_definitions.catalogue import Catalogues, load_catalogues
 from kpi_definitions.model import Grain
 from tests.intake_support import ALMATY, ASTANA, Desk, contents, crash, crashes, query, states, text
 from tests.support import changed, only
@@ -256,7 +256,7 @@ def test_runs_killed_from_outside_at_random_moments(prepared: Prepared, tmp_path
 
 def crashes_by_month() -> Catalogues:
     """One KPI, by months: the year of the deliveries has not ended for whoever runs this."""
-    catalogue = only(load(), "SAF04-1")
+    catalogue = only(load_catalogues(), "SAF04-1")
     return changed(catalogue, catalogue.latest("SAF04-1").model_copy(update={"period": Grain.MONTH}))
 
 

@@ -16,7 +16,7 @@ from connectors.ingest import sources_of
 from connectors.mapping.contract_checks import STANDARD
 from connectors.receiving.deliver import Declared, deliver
 from connectors.simulator.generate import NOTES, Extract, simulate
-from kpi_definitions.catalogue import load as load_catalogue
+from kpi_definitions.catalogue import load_catalogues
 from kpi_definitions.model import Grain
 from pipelines.cli import app
 from pipelines.run import run_months
@@ -130,7 +130,7 @@ def test_every_value_that_is_missing_has_its_reason(released: duckdb.DuckDBPyCon
         code
         for (code,) in released.execute("SELECT DISTINCT kpi_code FROM kpi_values WHERE value IS NOT NULL").fetchall()
     }
-    catalogue = load_catalogue()
+    catalogue = load_catalogues()
     # yearly ones are not due in half a year; a quarter without any test of the warning system has nothing to count
     due = {code for code in catalogue.codes if catalogue.latest(code).period is not Grain.YEAR} - {"SAF03-1"}
     assert calculated - {"SAF03-1"} == due
@@ -233,7 +233,7 @@ def test_a_release_replaces_the_old_one_under_open_readers(year: tuple[Home, lis
     first = publish(home, Archive(home.archive).missing)
     reader = duckdb.connect(str(home.released_file), read_only=True)
     with writing(home) as store:  # reading the release works while the warehouse is open for writing
-        assert store.head == first.seq + 1  # the row of its manifest
+        assert store.last_seq == first.seq + 1  # the row of its manifest
         assert one(reader, "SELECT max(seq) FROM audit.ledger") == first.seq
     second = publish(home, Archive(home.archive).missing)
     assert one(reader, "SELECT max(seq) FROM audit.ledger") == first.seq

@@ -35,7 +35,7 @@ from typer.testing import CliRunner
 
 from connectors.archive.archive import Archive
 from connectors.reread import request
-from kpi_definitions.catalogue import Catalogues, load
+from kpi_definitions.catalogue import Catalogues, load_catalogues
 from kpi_definitions.model import Grain
 from pipelines.cli import app
 from pipelines.recovery import redo
@@ -73,7 +73,7 @@ class EndedError(BaseException):
 @cache
 def catalogue() -> Catalogues:
     """Deaths by population, by months."""
-    one = only(load(), "SAF04-1")
+    one = only(load_catalogues(), "SAF04-1")
     return changed(one, one.latest("SAF04-1").model_copy(update={"period": Grain.MONTH}))
 
 

@@ -30,7 +30,7 @@ _FUNCTIONS = frozenset({
 })  # fmt: skip
 
 
-class LockError(RuntimeError):
+class ForbiddenQueryError(RuntimeError):
     """A statement is not what KPIs are computed by; the message names what it would do."""
 
 
@@ -82,11 +82,11 @@ def only_reads(con: duckdb.DuckDBPyConnection, sql: str, table: str, *temporary:
     """The statement, if DuckDB says that it is one SELECT over a showcase table, its history and these temporary relations.
 
     Asked are the parser (kind and number of statements, every relation, function and expression) and the binder (names of tables).
-    Raises LockError.
+    Raises ForbiddenQueryError.
     """
 
-    def refuse(what: str) -> LockError:
-        return LockError(
+    def refuse(what: str) -> ForbiddenQueryError:
+        return ForbiddenQueryError(
             f"item 12(4): a KPI over {table} may read showcase.{table} and nothing else; this statement {what}: {sql[:500]}"
         )
 

@@ -125,7 +125,7 @@ def assess(
             f"{year} has a frozen assessment, version {version - 1}: say why it is made again with --reason"
         )
     made = make(store, catalogue, rules, year)
-    ranked, head = sum(place[0] == "ranked" for place in made.places.values()), store.head
+    ranked, head = sum(place[0] == "ranked" for place in made.places.values()), store.last_seq
     with store.transaction():
         if not freeze:
             _forget_draft(store, year, catalogue.head.id)

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from kpi_definitions.catalogue import Catalogues, load
+from kpi_definitions.catalogue import Catalogues, load_catalogues
 from kpi_definitions.compiler import Compiled, Scan, compile_kpi, fuse
 from kpi_definitions.model import Kind, Kpi
 from warehouse.home.home import Home
@@ -72,7 +72,7 @@ def compute(store: Store, catalogue: Catalogues, months: Sequence[str], *, codes
     every = [compile_kpi(kpi, store.columns()) for kpi in catalogue.kpis]
     register_catalogue(store, catalogue, {(c.kpi.code, c.kpi.version): c.fingerprint for c in every})
     compiled = [c for c in every if codes is None or c.kpi.code in codes]
-    head = store.head
+    head = store.last_seq
     ask(store, catalogue, compiled, months, today)
     texts = work_out(
         store, [(c, catalogue.of(c.kpi.code).head.version, *catalogue.effect(c.kpi)) for c in compiled], today
@@ -91,10 +91,10 @@ def work_out(store: Store, specified: Sequence[Specified], today: dt.date, seq: 
     )
     compiled = [one for one, *_ in specified]
     texts = _scan(store, compiled, seq)
-    _cover(store, compiled, store.head if seq is None else seq)
+    _cover(store, compiled, store.last_seq if seq is None else seq)
     specify(store, specified)
     _look_up_systems(store, seq)
-    standing(store, [table for one in compiled for table in one.tables], store.head if seq is None else seq)
+    standing(store, [table for one in compiled for table in one.tables], store.last_seq if seq is None else seq)
     unmapped.find(store, compiled, seq)
     bounds.work_out(store, compiled, VALUE, seq)
     store.con.execute(_STATES.format(today=literal(today.isoformat()), value=VALUE))
@@ -106,9 +106,9 @@ def compute_home(home: Home, run_id: str | None, months: Sequence[str], codes: S
 
     Raises StoreError as well while a definition is at fault (sound.py).
     """
-    catalogue = load(home.catalogues)
+    catalogue = load_catalogues(home.catalogues)
     refuse_faulty(catalogue)
-    with writing(home, run_id, sealed=True) as store:
+    with writing(home, run_id, hardened=True) as store:
         return compute(store, catalogue, months, codes=codes)
 
 
@@ -120,7 +120,7 @@ def get_ready(home: Home) -> None:
     """
     shipped_fingerprint()
     columns = {name: table.business_columns for name, table in load_tables().items()}
-    for kpi in load(home.catalogues).kpis:
+    for kpi in load_catalogues(home.catalogues).kpis:
         compile_kpi(kpi, columns)
     importlib.import_module("pandas")
 

@@ -74,7 +74,7 @@ def ask(store: Store, catalogue: Catalogues, compiled: Sequence[Compiled], month
     store.insert("reads", ["kpi_code", "version", "table_name", "place", "event"], [
         (c.kpi.code, c.kpi.version, scan.table, _place(scan), scan.time[0] == "event") for c in compiled for scan in c.scans])  # fmt: skip
     con.execute(_FORMER.format(today=literal(today.isoformat())))
-    since = min((seq for c in compiled if (seq := last.get(c.kpi.code)) is not None), default=store.head)
+    since = min((seq for c in compiled if (seq := last.get(c.kpi.code)) is not None), default=store.last_seq)
     con.execute(_DECIDED.format(since=since))
     # rows come and go with the decision on a delivery of their table: one without a newer decision is as it was
     newer = {name for (name,) in con.execute("SELECT DISTINCT table_name FROM decided").fetchall()}

@@ -238,7 +238,7 @@ def _known(store: Store, receipts: Sequence[Receipt], condition: str) -> set[str
     return {row[0] for row in store.con.execute(sql, [ids]).fetchall()}
 
 
-def standing(store: Store, table: str, months: Iterable[str]) -> list[tuple[Finding, Delivery, bool]]:
+def current_findings(store: Store, table: str, months: Iterable[str]) -> list[tuple[Finding, Delivery, bool]]:
     """What the rules found in the deliveries that stand for the months: of each slice the last one that was decided on.
 
     With each, whether its criterion of the law fails by it: a few bad rows are taken out and harm nobody.
@@ -267,13 +267,13 @@ def same_bytes(
         return {}
     shas = ", ".join(map(literal, sorted({one.sha256 for one in deliveries})))
     found: dict[int, int] = {}
-    standing = store.con.execute(f"""
+    current_findings = store.con.execute(f"""
 SELECT d.delivery_id, d.sha256, d.system, d.scope, d.period_id, d.contract_id, d.contract_version FROM audit.delivery d
 WHERE d.state = 'loaded' AND d.table_name = ? AND d.sha256 IN ({shas}) AND NOT EXISTS (
     FROM audit.delivery m WHERE m.table_name = d.table_name AND m.state = 'loaded' AND m.loaded_seq > d.loaded_seq AND {overlap("m", "d")})
 ORDER BY d.loaded_seq""", [deliveries[0].table]).fetchall()  # fmt: skip
     latest = {(system, scope, period): (sha256, delivery_id, (contract, version))
-              for delivery_id, sha256, system, scope, period, contract, version in standing}  # fmt: skip
+              for delivery_id, sha256, system, scope, period, contract, version in current_findings}  # fmt: skip
     for one in deliveries:
         place = (one.system, one.scope, one.period)
         if one.reread_of is None and place in latest and latest[place][::2] == (one.sha256, contracts[one.delivery_id]):

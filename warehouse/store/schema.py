@@ -44,7 +44,7 @@ def ensure_schema(store: Store, entries: Entries = ()) -> None:
         _fill_registries(store)
         con.execute("DELETE FROM registry.setting")
         con.execute("INSERT INTO registry.setting VALUES ('schema', ?)", [wanted])
-        if entries and store.head == 0:
+        if entries and store.last_seq == 0:
             store.record(entries)
         (first,) = store.record([("schema", "warehouse", {"sha256": wanted, "number": LATEST})])
         seal(store, first, {}, REGISTRIES)

@@ -106,7 +106,7 @@ def seal(
 
     `rows`: seals made already (SEAL_COLUMNS).
     """
-    last, found = store.head, list(rows)
+    last, found = store.last_seq, list(rows)
     for name, one in what.items():
         group = "seq" if one.each else str(first)
         sql = f"SELECT {group} AS grp, * FROM ({one.rows}) WHERE seq BETWEEN {first} AND {last} ORDER BY grp, seq, {one.order}"

@@ -64,18 +64,18 @@ def locked(home: Home, seconds: float = LOCK_SECONDS) -> Iterator[None]:
 
 
 @contextmanager
-def writing(home: Home, run_id: str | None = None, *, sealed: bool = False) -> Iterator[Store]:
+def writing(home: Home, run_id: str | None = None, *, hardened: bool = False) -> Iterator[Store]:
     """Open the warehouse for writing, creating or extending it as the contracts demand.
 
-    `sealed`: SQL can reach no file but the warehouse itself, and no setting, afterwards (KPI computation, item 12(4)).
+    `hardened`: SQL can reach no file but the warehouse itself, and no setting, afterwards (KPI computation, item 12(4)).
     """
-    with locked(home), opened(home, run_id, sealed=sealed) as store:
+    with locked(home), opened(home, run_id, hardened=hardened) as store:
         yield store
 
 
 @contextmanager
 def opened(
-    home: Home, run_id: str | None = None, *, sealed: bool = False, fit: bool = True, first: Entries = ()
+    home: Home, run_id: str | None = None, *, hardened: bool = False, fit: bool = True, first: Entries = ()
 ) -> Iterator[Store]:
     """As `writing`, for a caller that holds the lock itself. `fit`: False leaves the tables as they are; `first`: a new ledger's first entries."""
     config: dict[str, str | bool | int | float | list[str]] = {
@@ -103,7 +103,7 @@ def opened(
         store = Store(con, home, run_id)
         if fit:
             ensure_schema(store, first)
-        if sealed:
+        if hardened:
             _refuse_foreign_objects(store, home.warehouse)
             # two limits may be set, of the run and of the process that computes: the smaller holds
             share = min(share_mib(), _left_for_duckdb(limit)) if limit else share_mib()

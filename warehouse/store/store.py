@@ -40,7 +40,7 @@ class Store:
         return shipped_fingerprint() if self.tables == load_tables() else schema_fingerprint(self.tables)
 
     @property
-    def head(self) -> int:
+    def last_seq(self) -> int:
         """The newest ledger sequence, 0 in an empty warehouse."""
         self._newest = self._newest or ledger_head(self.con)
         return self._newest[0]

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kpi_definitions.catalogue import load
+from kpi_definitions.catalogue import load_catalogues
 from kpi_definitions.compiler import sources_of
 from kpi_definitions.documents import Document, Fault
 from warehouse.tables.rules import Rule, custom
@@ -157,7 +157,7 @@ def counted_columns(table: str, catalogues: Path) -> frozenset[str]:
     """Columns of a table by whose values a KPI counts rows, adds up or places events: where all are empty, it counts nothing."""
     return frozenset(
         source.column
-        for kpi in load(catalogues).kpis
+        for kpi in load_catalogues(catalogues).kpis
         for source in sources_of(kpi)
         if source.table == table and source.use in ("filter", "aggregate", "event")
     )
