@@ -17,12 +17,12 @@ from typing import Any
 
 import yaml
 
-from connectors.archive import Archive, ArchiveError
+from connectors.archive.archive import Archive, ArchiveError
 from connectors.corrections import Correction
-from connectors.personal import MASK
-from warehouse.former import former_ledgers, rebuilt_entry
-from warehouse.load import Store
+from connectors.personal_data.patterns import MASK
 from warehouse.periods import parse_period
+from warehouse.store.former_ledger import former_ledgers, rebuilt_entry
+from warehouse.store.store import Store
 
 _DELIVERIES = (
     "SELECT receipt_id, table_name, system, scope, period_id, file_name, sha256, bytes, received_at, declared_rows, state "

@@ -124,7 +124,7 @@ class Catalogues:
         return document.fault(("kpis", index, *where), message, remedy)
 
 
-def load(*folders: Path, shipped: Path = SHIPPED) -> Catalogues:
+def load_catalogues(*folders: Path, shipped: Path = SHIPPED) -> Catalogues:
     """Every catalogue under the shipped folder and the given ones (a home's). Raises DocumentError with every fault found."""
     faults: list[Fault] = []
     lists: list[Catalogue] = []

@@ -6,7 +6,7 @@ other periods for it; a table not named was not delivered; `refused` names extra
 `settlement` is Astana and the day of computation long after the period, unless the case says otherwise.
 A case with a value states the value, numerator, denominator, sample size and state, and each must be met exactly.
 
-Does not belong here: computing the cases (tests/test_golden.py).
+Does not belong here: computing the cases (tests/warehouse/test_golden.py).
 """
 
 from __future__ import annotations

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from connectors.archive import Receipt
 from connectors.corrections import Declared
 from kpi_definitions.catalogue import Catalogues
-from warehouse.due import Due, due_home, running_month
+from warehouse.errors import BusyError
+from warehouse.home.home import Home
+from warehouse.kpi_values.outstanding import Due, due_home, running_month
+from warehouse.loading.deliveries import Receipt
 from warehouse.periods import add_months, month_id, parse_period
-from warehouse.store import BusyError, Home
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,7 @@ def _user() -> str:
 def plainly(step: F) -> F:
     """A Dagster step whose known troubles end it with their sentence; the traceback is in the run's log. The first argument is the context.
 
-    Nothing is tried again: what can pass, a lock or a file that is held, was waited for where it was asked for (warehouse/store.py).
+    Nothing is tried again: what can pass, a lock or a file that is held, was waited for where it was asked for (warehouse/store/store.py).
     """
     from dagster import Failure
 

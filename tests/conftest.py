@@ -12,7 +12,9 @@ import pytest
 
 from tests.support import empty
 from warehouse.audit.reperform import reperform
-from warehouse.store import Home, Store, writing
+from warehouse.home.home import Home
+from warehouse.store.sessions import writing
+from warehouse.store.store import Store
 
 # nobody's key: homes of tests are many, and most are asked for one sooner or later
 os.environ["QALA_PSEUDONYM_KEY"] = base64.b64encode(b"a key for tests and nobody else.").decode()

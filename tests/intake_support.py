@@ -10,16 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from connectors import gate, intake
-from connectors.archive import Archive, Receipt
-from connectors.quarantine import spare_headers
-from connectors.readers import Readable, StructureError, unpack
-from connectors.source_contract import SourceContract, parse_source, standard
+from connectors import ingest
+from connectors.archive.archive import Archive
+from connectors.mapping.read_contracts import parse_source
+from connectors.mapping.source_contract import SourceContract, standard
+from connectors.readers.heading import StructureError
+from connectors.readers.readers import Readable, unpack
+from connectors.row_gate import row_gate
+from connectors.row_gate.quarantine import spare_headers
 from kpi_definitions.documents import read
-from warehouse.contracts import Table
-from warehouse.keys import current
-from warehouse.load import Home, Store, writing
+from warehouse.home.home import Home
+from warehouse.home.keys import current
+from warehouse.loading.deliveries import Receipt
 from warehouse.periods import parse_period
+from warehouse.store.sessions import writing
+from warehouse.store.store import Store
+from warehouse.tables.contracts import Table
 
 ASTANA, ALMATY, AKTAU, ZHANAOZEN = "710000000", "750000000", "471010000", "471810000"
 
@@ -149,14 +155,14 @@ class Desk:
         with writing(self.home) as store:
             yield store
 
-    def take(self, store: Store, *tables: str, months: Sequence[str] | None = None) -> intake.Report:
+    def take(self, store: Store, *tables: str, months: Sequence[str] | None = None) -> ingest.Report:
         """Register what is pending and decide on it; by default of every table that has deliveries waiting."""
-        sources = intake.sources_of(self.home, store.tables)
-        intake.register_pending(store, self.archive)
+        sources = ingest.sources_of(self.home, store.tables)
+        ingest.register_pending(store, self.archive)
         waiting = query(store, "SELECT DISTINCT table_name FROM audit.delivery WHERE state = 'received' ORDER BY 1")
-        whole = intake.Report()
+        whole = ingest.Report()
         for name in tables or [row[0] for row in waiting]:
-            report = intake.take_in(store, self.archive, store.tables[name], sources, months)
+            report = ingest.take_in(store, self.archive, store.tables[name], sources, months)
             whole.outcomes += report.outcomes
             whole.findings += report.findings
         return whole
@@ -187,7 +193,7 @@ class Bench:
 
     store: Store
     root: Path
-    time_zone: str = intake.TIME_ZONE
+    time_zone: str = ingest.TIME_ZONE
 
     def __post_init__(self) -> None:
         self.archive = Archive(self.root / "archive")
@@ -224,7 +230,7 @@ class Bench:
         """Pass files through the first gate as deliveries 1, 2, …; the view `staged` is there afterwards."""
         chosen = contracts or [contract or standard(self.table(table))] * len(contents)
         incoming = [
-            gate.Incoming(
+            row_gate.Incoming(
                 number,
                 scopes[number - 1] if scopes else ASTANA,
                 parse_period(period).end.isoformat(),
@@ -235,8 +241,8 @@ class Bench:
             )
             for number, (content, used) in enumerate(zip(contents, chosen, strict=True), 1)
         ]
-        gate.clear(self.store.con)
-        return gate.stage(
+        row_gate.clear(self.store.con)
+        return row_gate.stage(
             self.store.con, self.table(table), incoming, self.time_zone, current(self.store.home, "pseudonym")
         )
 

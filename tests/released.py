@@ -10,18 +10,20 @@ from pathlib import Path
 
 import duckdb
 
-from connectors.archive import Archive
-from connectors.deliver import Declared, deliver
-from connectors.intake import register_pending, take_in
-from kpi_definitions.catalogue import load as load_catalogue
+from connectors.archive.archive import Archive
+from connectors.ingest import register_pending, take_in
+from connectors.receiving.deliver import Declared, deliver
+from kpi_definitions.catalogue import load_catalogues
 from tests.support import LATER, only
-from warehouse import keys
-from warehouse.assessment import assess
-from warehouse.compute import compute
-from warehouse.copies import file_sha256
-from warehouse.quality import close_incident
-from warehouse.release import MANIFEST, Release, publish
-from warehouse.store import Home, writing
+from warehouse.home import keys
+from warehouse.home.copies import file_sha256
+from warehouse.home.home import Home
+from warehouse.kpi_values.assessment import assess
+from warehouse.kpi_values.compute import compute
+from warehouse.loading.incidents import close_incident
+from warehouse.release.release import Release, publish
+from warehouse.store.sessions import writing
+from warehouse.store.succession import MANIFEST
 
 ROWS = """\
 appeal_id,registered_at,due_at,first_answer_at,closed_at,status,category,channel,is_emergency
@@ -37,7 +39,7 @@ def build(home: Home, *, signed: bool = False) -> tuple[Release, Release]:
     home.root.mkdir(parents=True)
     if signed:
         keys.make(home, "signing")
-    archive, catalogue = Archive(home.archive), only(load_catalogue(), "MGT02-1", "MGT02-2")
+    archive, catalogue = Archive(home.archive), only(load_catalogues(), "MGT02-1", "MGT02-2")
     file = home.root / "appeals.csv"
     file.write_text(
         ROWS

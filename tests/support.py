@@ -1,6 +1,6 @@
 """Rows put straight through the loading door, so that KPIs can be tested without connectors.
 
-`deliver` makes up a receipt and an outcome for each `Extract` and calls `warehouse.load`; a row gives only the columns
+`deliver` makes up a receipt and an outcome for each `Extract` and calls `warehouse.loading.load`; a row gives only the columns
 that matter, what else the table requires is filled in. `compute_one` and `cell` run one KPI and read its current value.
 """
 
@@ -16,16 +16,19 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
-from connectors.quarantine import CELLS
+from connectors.row_gate.quarantine import CELLS
 from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.model import Initiative, Kpi
-from warehouse.compute import Report, compute
-from warehouse.contracts import Column, Table
-from warehouse.load import Outcome, load, received, register
+from warehouse.home.home import Home
+from warehouse.kpi_values.compute import Report, compute
+from warehouse.loading.deliveries import Outcome, received, register
+from warehouse.loading.load import load
 from warehouse.periods import Period, parse_period
-from warehouse.seal import CATALOGUE, REGISTRIES
 from warehouse.sql import quoted
-from warehouse.store import Home, Store, writing
+from warehouse.store.seals import CATALOGUE, REGISTRIES
+from warehouse.store.sessions import writing
+from warehouse.store.store import Store
+from warehouse.tables.contracts import Column, Table
 
 ASTANA, ALMATY, SEMEY, AYAGOZ = "710000000", "750000000", "101010000", "103620100"  # 2 republican, regional, district
 LATER = dt.date(2035, 1, 1)  # a day on which no late-data window of the test periods is open
@@ -174,12 +177,12 @@ def _mapped(catalogue: Catalogues, mend: Callable[[Initiative], Initiative]) -> 
     return Catalogues(tuple(replace(c, initiatives=tuple(map(mend, c.initiatives))) for c in catalogue.lists))
 
 
-# ---- what a process of its own is asked to do (warehouse/apart.py)
+# ---- what a process of its own is asked to do (warehouse/isolation/worker.py)
 
 
 def in_transaction(home: Home, sql: str) -> list[Any]:
     """Write to a home's ledger, and before that is committed run a statement, or kill this process ("KILL")."""
-    with writing(home, sealed=True) as store, store.transaction():
+    with writing(home, hardened=True) as store, store.transaction():
         store.record([("test", "half done", {})])
         if sql == "KILL":
             os.kill(os.getpid(), signal.SIGKILL)

@@ -17,20 +17,21 @@ from typing import Any
 
 import duckdb
 import pytest
-from intake_support import ALMATY, ASTANA, crashes
 
-from connectors import intake
-from connectors.archive import Archive
-from connectors.inbox import collect
-from kpi_definitions.catalogue import Catalogues, load
+from connectors import ingest
+from connectors.archive.archive import Archive
+from connectors.receiving.inbox import collect
+from kpi_definitions.catalogue import Catalogues, load_catalogues
+from tests.intake_support import ALMATY, ASTANA, crashes
 from tests.support import only
-from warehouse.assessment import assess
-from warehouse.compute import compute
-from warehouse.contracts import load_tables
-from warehouse.due import due_home
+from warehouse.home.home import Home
+from warehouse.kpi_values.assessment import assess
+from warehouse.kpi_values.compute import compute
+from warehouse.kpi_values.outstanding import due_home
 from warehouse.periods import parse_period
-from warehouse.release import publish
-from warehouse.store import Home, writing
+from warehouse.release.release import publish
+from warehouse.store.sessions import writing
+from warehouse.tables.contracts import load_tables
 
 TABLES = ("dim_population", "fct_crash")
 YEAR = 2025
@@ -51,7 +52,7 @@ _SAID = {
 @cache
 def catalogue() -> Catalogues:
     """One KPI: serious crashes of a year by population."""
-    return only(load(), "SAF04-1")
+    return only(load_catalogues(), "SAF04-1")
 
 
 def play(home: Home, months: tuple[str, ...] = MONTHS) -> None:
@@ -71,17 +72,17 @@ def take_in_and_compute(home: Home, tables: Sequence[str], months: Sequence[str]
     """As the assets zero, showcase and kpi do."""
     archive = Archive(home.archive)
     with writing(home) as store:
-        intake.register_pending(store, archive)
-        sources = intake.sources_of(home, store.tables)
+        ingest.register_pending(store, archive)
+        sources = ingest.sources_of(home, store.tables)
         for name in tables:
-            intake.take_in(store, archive, store.tables[name], sources, months)
+            ingest.take_in(store, archive, store.tables[name], sources, months)
     with writing(home) as store:
         compute(store, kpis, months, today=LATER)
 
 
 def compute_home(home: Home) -> None:
     """In the process apart, as the asset of KPIs has it."""
-    with writing(home, sealed=True) as store:
+    with writing(home, hardened=True) as store:
         compute(store, catalogue(), MONTHS, today=LATER)
 
 
@@ -102,8 +103,8 @@ def finish(home: Home) -> None:
 def unjudged() -> Iterator[None]:
     """Without Great Expectations, which writes nothing and takes seconds to import; and in small batches."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(intake, "judge", lambda *_: [])
-        patch.setattr(intake, "BATCH_DELIVERIES", 3)
+        patch.setattr(ingest, "judge", lambda *_: [])
+        patch.setattr(ingest, "BATCH_DELIVERIES", 3)
         yield
 
 

@@ -30,8 +30,8 @@ from pathlib import Path
 from typing import Any
 
 from kpi_definitions.documents import Document, DocumentError, Fault, read
-from warehouse.contracts import Column, Table
 from warehouse.sql import literal, quoted
+from warehouse.tables.contracts import Column, Table
 
 RECIPES = Path(__file__).parent / "recipes"
 FACTS = {

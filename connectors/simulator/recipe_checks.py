@@ -9,8 +9,8 @@ import duckdb
 
 from connectors.simulator.recipe import MACROS, RECIPES, Recipe, recipe_of, sql
 from kpi_definitions.documents import Document, DocumentError, Fault, read
-from warehouse.contracts import Table
 from warehouse.sql import quoted
+from warehouse.tables.contracts import Table
 
 # one row of what every expression may use, and what the short names are filled up with
 _FACTS = (

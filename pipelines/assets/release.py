@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from pipelines.resources import POOL, Qala, tell
+from pipelines.resources import POOL, Qala, report_progress
 from pipelines.trouble import plainly
-from warehouse.release import publish
+from warehouse.release.release import publish
 
 CHECK = "lineage_complete"
 
@@ -31,10 +31,10 @@ def release(
     context: dg.AssetExecutionContext, qala: Qala
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """Copy, export, replace."""
-    qala.let_go()
+    qala.close_warehouse()
     done = publish(qala.home, qala.archive.missing, context.run_id)
-    tell(context, f"release {done.seq}: {done.calculated:,} values calculated of {done.values:,} cells")
-    tell(context, f"keep this line elsewhere (printed, mailed): {done.anchor.line}")
+    report_progress(context, f"release {done.seq}: {done.calculated:,} values calculated of {done.values:,} cells")
+    report_progress(context, f"keep this line elsewhere (printed, mailed): {done.anchor.line}")
     yield dg.MaterializeResult(
         metadata={
             "file": dg.MetadataValue.path(str(done.file)),

@@ -20,7 +20,7 @@ from pipelines.cli.common import (
     out,
     print_json,
 )
-from warehouse.store import StoreError
+from warehouse.errors import StoreError
 
 
 @app.command()
@@ -41,21 +41,21 @@ def explain(
     home: HomeOption = None,
 ) -> None:
     """How one number came about: value, definition, SQL, deliveries, checks, earlier values; how a level is summed, and what decides a place."""
-    from kpi_definitions.catalogue import load
-    from pipelines import show, show_standing
+    from kpi_definitions.catalogue import load_catalogues
+    from pipelines.cli import screens, screens_standing
     from warehouse.audit.explain import UnknownError
     from warehouse.audit.explain import explain as ask
     from warehouse.audit.standing import is_standing, standing
-    from warehouse.store import reading
+    from warehouse.store.sessions import reading
 
-    code, shown = kpi.upper(), show.explanation
+    code, shown = kpi.upper(), screens.explanation
     try:
         place = home_of(home)
         with reading(place) as store:
             if is_standing(store, code):
-                answer, shown = standing(store, code, settlement, period, catalogue, as_of), show_standing.standing
+                answer, shown = standing(store, code, settlement, period, catalogue, as_of), screens_standing.standing
             else:
-                answer = ask(store, load(place.catalogues), code, settlement, period, as_of)
+                answer = ask(store, load_catalogues(place.catalogues), code, settlement, period, as_of)
     except (UnknownError, StoreError, DocumentError) as error:
         raise fail(error) from None
     if as_json:
@@ -87,12 +87,12 @@ def verify(
     from functools import partial
 
     from connectors.accounted import accounted
-    from connectors.archive import Archive
-    from pipelines import show_verified
-    from warehouse import anchors
+    from connectors.archive.archive import Archive
+    from pipelines.cli import screens_verified
     from warehouse.audit import between
     from warehouse.audit.verify import verify as ask
-    from warehouse.signing import public_key
+    from warehouse.release import anchors
+    from warehouse.release.signing import public_key
 
     place = home_of(home)
     try:
@@ -104,9 +104,9 @@ def verify(
     except StoreError as error:
         raise fail(error) from None
     if as_json:
-        print_json(show_verified.data(found, told))
+        print_json(screens_verified.data(found, told))
     else:
-        show_verified.verified(out, found, told)
+        screens_verified.verified(out, found, told)
     if found.differences:
         raise typer.Exit(1)
 
@@ -123,7 +123,8 @@ def anchor(
     home: HomeOption = None,
 ) -> None:
     """The anchor of the release: one line to print, to mail, to keep where nobody who writes this home can reach it."""
-    from warehouse import anchors, keys, signing
+    from warehouse.home import keys
+    from warehouse.release import anchors, signing
 
     place = home_of(home)
     try:
@@ -162,13 +163,13 @@ def reperform(
     home: HomeOption = None,
 ) -> None:
     """Make published numbers again from the rows, definitions and decisions of their time, and compare; 1 if one differs."""
-    from pipelines import show
-    from warehouse import apart
+    from pipelines.cli import screens
     from warehouse.audit.explain import UnknownError
     from warehouse.audit.reperform import Result
+    from warehouse.isolation import worker
 
     try:
-        result: Result = apart.call(
+        result: Result = worker.call(
             "warehouse.audit.reperform:reperform_home",
             home_of(home),
             kpi.upper() if kpi else None,
@@ -182,7 +183,7 @@ def reperform(
     if as_json:
         print_json(asdict(result))
     else:
-        show.reperformed(out, result)
+        screens.reperformed(out, result)
     if any(result.differing.values()) or not any(result.made.values()):
         raise typer.Exit(1)
 
@@ -196,10 +197,10 @@ def incidents(
     home: HomeOption = None,
 ) -> None:
     """The journal of data quality incidents; the next run computes what a closed one concerns."""
-    from pipelines import show
-    from warehouse.quality import close_incident
-    from warehouse.store import reading, writing
-    from warehouse.who import named
+    from pipelines.cli import screens
+    from warehouse.home.account import named
+    from warehouse.loading.incidents import close_incident
+    from warehouse.store.sessions import reading, writing
 
     place = home_of(home)
     try:
@@ -211,6 +212,6 @@ def incidents(
             )
             return
         with reading(place) as store:
-            show.incidents(out, store, closed=all_)
+            screens.incidents(out, store, closed=all_)
     except StoreError as error:
         raise fail(error) from None

@@ -17,8 +17,8 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from pipelines.trouble import told
-from warehouse.modes import private
-from warehouse.store import Home
+from warehouse.home.file_modes import private
+from warehouse.home.home import Home
 
 _USAGE: type[Exception] = typer.BadParameter.__mro__[
     2

@@ -20,10 +20,12 @@ from pipelines.cli.common import (
     out,
     print_json,
 )
-from warehouse.store import Home, Store, StoreError
+from warehouse.errors import StoreError
+from warehouse.home.home import Home
+from warehouse.store.store import Store
 
 if TYPE_CHECKING:
-    from connectors.archive import Archive
+    from connectors.archive.archive import Archive
 
 KpiArgument = Annotated[str, typer.Argument(help="KPI code: MGT02-1")]
 NumberArgument = Annotated[
@@ -49,15 +51,15 @@ def rows(
     home: HomeOption = None,
 ) -> None:
     """The warehouse rows behind a number, each with the delivery and the record it comes from."""
-    from connectors.archive import ArchiveError
-    from connectors.readers import StructureError
-    from kpi_definitions.catalogue import load
-    from pipelines import show
+    from connectors.archive.archive import ArchiveError
+    from connectors.readers.heading import StructureError
+    from kpi_definitions.catalogue import load_catalogues
+    from pipelines.cli import screens
     from warehouse.audit.explain import UnknownError
     from warehouse.audit.rows import behind, counts, fetch, number
-    from warehouse.release import FORMATS
+    from warehouse.release.release import FORMATS
     from warehouse.sql import literal
-    from warehouse.store import reading
+    from warehouse.store.sessions import reading
 
     if to is not None and (to.suffix not in FORMATS or not to.parent.is_dir()):
         raise fail(f"{to}: name a file in a folder that exists, ending in .csv or .parquet")
@@ -68,7 +70,7 @@ def rows(
     place = home_of(home)
     try:
         with reading(place, hardened=False) as store:
-            one = number(store, load(place.catalogues), kpi.upper(), settlement, period, as_of)
+            one = number(store, load_catalogues(place.catalogues), kpi.upper(), settlement, period, as_of)
             tables = behind(store, one, columns=whole)
             if to is not None:
                 for found in tables:
@@ -105,7 +107,7 @@ def rows(
             }
         )
     else:
-        show.rows(out, answer)
+        screens.rows(out, answer)
 
 
 @app.command()
@@ -126,14 +128,14 @@ def evidence(
     home: HomeOption = None,
 ) -> None:
     """A pack with everything behind a number, a sum over a region or a year, a level or a place, which an auditor checks without qala."""
-    from connectors.archive import Archive, ArchiveError
-    from kpi_definitions.catalogue import load
+    from connectors.archive.archive import Archive, ArchiveError
+    from kpi_definitions.catalogue import load_catalogues
     from warehouse.audit.evidence import EvidenceError, write
     from warehouse.audit.evidence_sums import Sum, standing_label, the_sum
     from warehouse.audit.explain import UnknownError
     from warehouse.audit.rows import Number, number
     from warehouse.audit.standing import is_standing, standing
-    from warehouse.store import reading
+    from warehouse.store.sessions import reading
 
     place, code = home_of(home), kpi.upper()
     one: Number | Sum | dict[str, Any]
@@ -142,7 +144,9 @@ def evidence(
             if is_standing(store, code):
                 one = standing(store, code, settlement, period, catalogue, as_of)
                 label = standing_label(one)
-            elif found := the_sum(store, definitions := load(place.catalogues), code, settlement, period, as_of):
+            elif found := the_sum(
+                store, definitions := load_catalogues(place.catalogues), code, settlement, period, as_of
+            ):
                 one, label = found, found.label
             else:
                 one = number(store, definitions, code, settlement, period, as_of)
@@ -174,8 +178,8 @@ def evidence(
 
 def _personal(place: Home, store: Store, archive: Archive, deliveries: list[dict[str, Any]]) -> dict[str, str]:
     """Of the files behind a number those with personal data, by the contracts or as they are archived: SHA-256 → file, table, system."""
-    from connectors.deliver import encrypts
-    from connectors.intake import sources_of
+    from connectors.ingest import sources_of
+    from connectors.receiving.deliver import encrypts
 
     sources = sources_of(place, store.tables)
     return {
@@ -187,10 +191,10 @@ def _personal(place: Home, store: Store, archive: Archive, deliveries: list[dict
 
 def _add_sources(place: Home, store: Store, answer: list[dict[str, Any]]) -> None:
     """Put `source`, the record as received, and `source_header` into every row."""
-    from connectors.archive import Archive
-    from connectors.intake import sources_of
-    from connectors.original import originals
-    from connectors.source_contract import standard
+    from connectors.archive.archive import Archive
+    from connectors.ingest import sources_of
+    from connectors.mapping.source_contract import standard
+    from connectors.readers.source_records import originals
 
     contracts = sources_of(place, store.tables)
     for one in answer:

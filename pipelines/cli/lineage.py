@@ -10,7 +10,7 @@ import typer
 
 from kpi_definitions.documents import DocumentError
 from pipelines.cli.common import HomeOption, app, err, fail, home_of
-from warehouse.store import StoreError
+from warehouse.errors import StoreError
 
 
 @app.command()
@@ -31,7 +31,7 @@ def openlineage(
     from openlineage.client.serde import Serde
 
     from warehouse.audit.openlineage import events, transport
-    from warehouse.store import reading
+    from warehouse.store.sessions import reading
 
     told, count = since, 0
     try:
@@ -59,15 +59,15 @@ def provenance(
     home: HomeOption = None,
 ) -> None:
     """The chain behind one number as PROV-JSON: the value, its definition, rows, deliveries and their SHA-256, who did what."""
-    from kpi_definitions.catalogue import load
+    from kpi_definitions.catalogue import load_catalogues
     from warehouse.audit.explain import UnknownError, explain
     from warehouse.audit.provenance import document
-    from warehouse.store import reading
+    from warehouse.store.sessions import reading
 
     place = home_of(home)
     try:
         with reading(place) as store:
-            answer = explain(store, load(place.catalogues), kpi.upper(), settlement, period)
+            answer = explain(store, load_catalogues(place.catalogues), kpi.upper(), settlement, period)
         text = document(answer).serialize(format="json", indent=1, ensure_ascii=False)
         if to:
             to.write_text(f"{text}\n", encoding="utf-8")

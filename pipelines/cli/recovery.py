@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from pipelines.cli.common import HomeOption, JsonOption, app, fail, home_of, out, print_json
-from warehouse.store import StoreError
+from warehouse.errors import StoreError
 
 
 @app.command()
@@ -21,8 +21,8 @@ def content(
     """A hash of what the warehouse says (rows, values, assessments), whatever the way it came to say it; by table with --json."""
     from dataclasses import asdict
 
-    from warehouse.content import content as ask
-    from warehouse.store import looking, reading
+    from warehouse.store.content import content as ask
+    from warehouse.store.sessions import looking, reading
 
     place = home_of(home)
     try:
@@ -51,9 +51,9 @@ def upgrade(
     home: HomeOption = None,
 ) -> None:
     """Bring a warehouse that an older version of qala made up to this one, step by step; a copy of it is kept."""
-    from warehouse.store import looking
-    from warehouse.upgrade import due
-    from warehouse.upgrade import upgrade as bring_up
+    from warehouse.store.fitting import due
+    from warehouse.store.sessions import looking
+    from warehouse.store.upgrade import upgrade as bring_up
 
     place = home_of(home)
     try:
@@ -88,9 +88,9 @@ def rebuild(
     home: HomeOption = None,
 ) -> None:
     """Make the warehouse anew from archive, receipts, contracts, definitions and the old ledger; 1 if it says something else than the old one."""
-    from connectors.archive import ArchiveError
+    from connectors.archive.archive import ArchiveError
     from kpi_definitions.documents import DocumentError
-    from pipelines.rebuild import rebuild as make_anew
+    from pipelines.recovery.rebuild import rebuild as make_anew
 
     place = home_of(home)
     try:
@@ -140,7 +140,7 @@ def backup(
     home: HomeOption = None,
 ) -> None:
     """Keep warehouse, release, archive, receipts and what people configured, while runs go on; what was kept before is not copied again."""
-    from pipelines.backup import back_up, damaged, read_backup
+    from pipelines.recovery.backup import back_up, damaged, read_backup
 
     try:
         with out.status("reading the backup" if check else "keeping the release") as spinner:
@@ -191,10 +191,10 @@ def restore(
     home: HomeOption = None,
 ) -> None:
     """Have a backup back as a home that is not there yet; its bytes are checked before, and the release verified after."""
-    from pipelines.backup import read_backup
     from pipelines.cli.auditing import verify
-    from pipelines.restore import restore as have_back
-    from pipelines.restore import restore_file
+    from pipelines.recovery.backup import read_backup
+    from pipelines.recovery.restore import restore as have_back
+    from pipelines.recovery.restore import restore_file
 
     place = home_of(home)
     try:

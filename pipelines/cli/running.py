@@ -15,7 +15,8 @@ from rich.text import Text
 
 from kpi_definitions.documents import DocumentError
 from pipelines.cli.common import HomeOption, JsonOption, app, err, fail, home_of, out, print_json
-from warehouse.store import Home, StoreError
+from warehouse.errors import StoreError
+from warehouse.home.home import Home
 
 LOOPBACK = "127.0.0.1"
 
@@ -53,13 +54,13 @@ def deliver(
     home: HomeOption = None,
 ) -> None:
     """Archive an extract; the next run takes it in. Works while a run goes on. Or take a receipt back (--withdraw)."""
-    from connectors.archive import Archive, ArchiveError
-    from connectors.deliver import Declared, DeliveryError
-    from connectors.deliver import deliver as take
-    from connectors.intake import sources_of
-    from connectors.safe_names import safe_name
-    from warehouse.contracts import load_tables
+    from connectors.archive.archive import Archive, ArchiveError
+    from connectors.ingest import sources_of
+    from connectors.personal_data.safe_names import safe_name
+    from connectors.receiving.deliver import Declared, DeliveryError
+    from connectors.receiving.deliver import deliver as take
     from warehouse.periods import parse_period
+    from warehouse.tables.contracts import load_tables
 
     place = home_of(home)
     if withdraw is not None:
@@ -95,10 +96,10 @@ def deliver(
 
 def _take_back(place: Home, receipt_id: str, by: str, reason: str) -> None:
     """Take a receipt back while no run may be reading it."""
-    from connectors.archive import Archive, ArchiveError
-    from connectors.safe_names import safe_name
-    from warehouse.store import locked
-    from warehouse.who import named
+    from connectors.archive.archive import Archive, ArchiveError
+    from connectors.personal_data.safe_names import safe_name
+    from warehouse.home.account import named
+    from warehouse.store.sessions import locked
 
     try:
         with locked(place, seconds=2):
@@ -133,22 +134,22 @@ def run(
     home: HomeOption = None,
 ) -> None:
     """Take in what waits, check, load, compute, publish: the Dagster job, in this process."""
-    from connectors.archive import Archive
+    from connectors.archive.archive import Archive
     from connectors.corrections import read_corrections
-    from connectors.inbox import BusyError, collect
-    from connectors.intake import sources_of
-    from kpi_definitions.catalogue import load
+    from connectors.ingest import sources_of
+    from connectors.receiving.inbox import InboxBusyError, collect
+    from kpi_definitions.catalogue import load_catalogues
     from pipelines.todo import todo
-    from warehouse import succession
-    from warehouse.contracts import load_tables
-    from warehouse.due import running_month
+    from warehouse.kpi_values.outstanding import running_month
+    from warehouse.kpi_values.sound import refuse_faulty
     from warehouse.periods import parse_period
-    from warehouse.sound import refuse_faulty
+    from warehouse.store import sessions, succession
+    from warehouse.tables.contracts import load_tables
 
     place = home_of(home)
     archive, tables = Archive(place.archive), load_tables()
     try:
-        catalogue = load(place.catalogues)
+        catalogue = load_catalogues(place.catalogues)
         refuse_faulty(catalogue)
         if start_anew:
             aside, again = succession.set_aside(place), archive.wait_again()
@@ -158,14 +159,14 @@ def run(
                 soft_wrap=True,
             )
             out.print(f"{again:,} receipts wait again", highlight=False)
-            succession.enter_start(place, aside, again)
+            sessions.enter_start(place, aside, again)
         told = archive.set_aside()
         try:
             for drop in (
                 collect(place.inbox, archive, tables, sources_of(place, tables)) if place.inbox.exists() else []
             ):
                 told.append(f"inbox: {drop.told}")
-        except BusyError as error:
+        except InboxBusyError as error:
             told.append(str(error))
         for text in told:
             out.print(text, highlight=False, soft_wrap=True, markup=False)
@@ -200,10 +201,10 @@ def reread(
 ) -> None:
     """Read deliveries in force again from the archive, by the contracts as they are now, and compute what changes."""
     from connectors.reread import request
-    from warehouse.contracts import load_tables
-    from warehouse.due import running_month
+    from warehouse.kpi_values.outstanding import running_month
     from warehouse.periods import add_months, month_id, parse_period
-    from warehouse.store import writing
+    from warehouse.store.sessions import writing
+    from warehouse.tables.contracts import load_tables
 
     place = home_of(home)
     if not place.warehouse.exists():
@@ -254,10 +255,10 @@ def _run(
 @app.command()
 def status(as_json: JsonOption = False, home: HomeOption = None) -> None:
     """How the released warehouse stands, and what waits."""
-    from connectors.archive import Archive
-    from pipelines import show
+    from connectors.archive.archive import Archive
+    from pipelines.cli import screens
     from warehouse.audit.explain import status as ask
-    from warehouse.store import reading
+    from warehouse.store.sessions import reading
 
     place = home_of(home)
     waiting = len(Archive(place.archive).pending())
@@ -285,17 +286,17 @@ def status(as_json: JsonOption = False, home: HomeOption = None) -> None:
     if as_json:
         print_json(answer)
     else:
-        show.status(out, answer)
+        screens.status(out, answer)
         _say_due(still, told)
 
 
 def _still_due(place: Home) -> tuple[dict[str, list[str] | None], str]:
     """Months that were loaded, or whose definitions are new, and not computed since, and those computed and not released; or why it cannot be told."""
-    from kpi_definitions.catalogue import load
-    from warehouse.due import due_home
+    from kpi_definitions.catalogue import load_catalogues
+    from warehouse.kpi_values.outstanding import due_home
 
     try:
-        found = due_home(place, load(place.catalogues))
+        found = due_home(place, load_catalogues(place.catalogues))
     except (DocumentError, StoreError) as error:
         return {"loaded_not_computed": None, "computed_not_released": None}, str(error)
     return {"loaded_not_computed": list(found.uncomputed), "computed_not_released": list(found.unreleased)}, ""
@@ -313,7 +314,7 @@ def _say_due(still: dict[str, list[str] | None], told: str) -> None:
 @app.command()
 def settlements() -> None:
     """The settlements of item 7 with their KATO codes."""
-    from warehouse.store import settlements as ask
+    from warehouse.tables.settlements import settlements as ask
 
     for kato, name in ask().items():
         out.print(f"{kato}  {name}", highlight=False)
@@ -330,7 +331,7 @@ def ui(
 ) -> None:
     """Open the Dagster UI with its daemon (schedule, sensor, back-fills) on http://localhost:PORT; --read-only without daemon."""
     from pipelines.run import prepare
-    from warehouse.who import account, shown
+    from warehouse.home.account import account, shown
 
     place = home_of(home)
     prepare(place)
@@ -359,7 +360,7 @@ def demo(
     year: Annotated[int, typer.Option(help="Year to simulate")] = 2025,
 ) -> None:
     """Twelve imaginary cities over a year: simulate, deliver, run, and show the scorecard."""
-    from pipelines.demo import DemoError, play
+    from pipelines.cli.demo import DemoError, play
 
     try:
         done = play(home.resolve(), seed=seed, year=year, console=out, run=_run)

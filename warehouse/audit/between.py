@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from warehouse.anchors import Anchor
-from warehouse.store import Home, Store, reading
+from warehouse.home.home import Home
+from warehouse.release.anchors import Anchor
+from warehouse.store.sessions import reading
+from warehouse.store.store import Store
 
 # what is told of the ledger rows after {first}, up to {last}: title → SELECT of (what, in words)
 _TOLD = {

@@ -7,50 +7,23 @@ DuckDB's own catalogues of both are compared, each object in DuckDB's own spelli
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from warehouse import fixed_tables
-from warehouse.audit.differences import Difference, Kind, first_of_each
-from warehouse.contracts import Table, load_tables
-from warehouse.copies import file_sha256
-from warehouse.release import EXPORTS, export
+from warehouse.home.copies import file_sha256
+from warehouse.release.release import EXPORTS, export
 from warehouse.sql import literal
-from warehouse.store import Store
-from warehouse.views import all_views, make, make_own
+from warehouse.store.differences import Difference, Kind, first_of_each
+from warehouse.store.store import Store
+from warehouse.tables.contracts import Table, load_tables
+from warehouse.tables.file_objects import CATALOGUES, Catalogue, catalogue, name_of
+from warehouse.tables.views import all_views, make, make_own
 
-# (kind of object, query: its name, then facts about it). All of DuckDB's functions are named in full, and nothing else is called: a macro
-# planted in the file would go before them
-_OURS = "NOT internal AND database_name <> 'temp' AND database_name <> 'system'"
-_CATALOGUES: Mapping[str, str] = {
-    "schema": f"SELECT schema_name, comment FROM system.main.duckdb_schemas() WHERE {_OURS}",
-    "table": f"SELECT (schema_name, table_name), comment FROM system.main.duckdb_tables() WHERE {_OURS}",
-    "view": f"SELECT (schema_name, view_name), comment, sql FROM system.main.duckdb_views() WHERE {_OURS}",
-    "column": "SELECT (schema_name, table_name, column_name), comment, data_type, is_nullable, column_default, column_index "
-              f"FROM system.main.duckdb_columns() WHERE {_OURS}",
-    "constraint": "SELECT (schema_name, table_name, constraint_text, constraint_column_names), NULL FROM system.main.duckdb_constraints() "
-                  "WHERE database_name <> 'temp' AND database_name <> 'system'",
-    "index": "SELECT (schema_name, index_name), comment, sql FROM system.main.duckdb_indexes() WHERE database_name <> 'temp'",
-    "sequence": "SELECT (schema_name, sequence_name), comment FROM system.main.duckdb_sequences() WHERE database_name <> 'temp'",
-    "type": f"SELECT (schema_name, type_name), comment FROM system.main.duckdb_types() WHERE {_OURS}",
-    "function": "SELECT (schema_name, function_name), comment FROM system.main.duckdb_functions() WHERE NOT internal",
-}  # fmt: skip
 _RELATIONS = ("table", "view")
-Catalogue = dict[str, dict[tuple[str, ...], tuple[Any, ...]]]
-
-
-def catalogue(con: duckdb.DuckDBPyConnection) -> Catalogue:
-    """Everything an open file has that is no row: kind → name → facts, the comment first."""
-    return {kind: {_name(row[0]): row[1:] for row in con.execute(sql).fetchall()} for kind, sql in _CATALOGUES.items()}
-
-
-def _name(found: Any) -> tuple[str, ...]:
-    parts = found if isinstance(found, tuple) else (found,)
-    return tuple(", ".join(p) if isinstance(p, list) else str(p) for p in parts)
 
 
 @cache
@@ -59,7 +32,7 @@ def _shipped() -> Catalogue:
 
 
 def _derived(tables: Mapping[str, Table]) -> Catalogue:
-    from warehouse import schema
+    from warehouse.tables import ddl as schema
 
     meta = schema.metadata(tables.values())
     with tempfile.TemporaryDirectory(prefix="qala-verify-") as folder:
@@ -118,7 +91,7 @@ def _relations(found: Catalogue, wanted: Catalogue) -> Iterator[Difference]:
 
 def functions(con: duckdb.DuckDBPyConnection) -> list[Difference]:
     """Functions planted in an open file. They answer in place of DuckDB's own, so that with them there nothing else can be asked."""
-    names = sorted(_name(row[0]) for row in con.execute(_CATALOGUES["function"]).fetchall())
+    names = sorted(name_of(row[0]) for row in con.execute(CATALOGUES["function"]).fetchall())
     return [Difference("schema", f"function {'.'.join(name)}: qala makes none", Kind.OBJECT_PLANTED) for name in names]
 
 
@@ -150,16 +123,6 @@ def _by_relation(one: Catalogue) -> dict[tuple[str, ...], dict[str, tuple[Any, .
     for (schema, relation, column), facts in one["column"].items():
         found.setdefault((schema, relation), {})[column] = facts
     return found
-
-
-def planted(con: duckdb.DuckDBPyConnection, tables: Iterable[str]) -> list[str]:
-    """Objects of an open file that this version of qala makes none of, by name alone: what can be asked at every release."""
-    known = {tuple(name.split(".")) for name in fixed_tables.FIXED}
-    known |= {(place, name) for name in tables for place in ("showcase", "history")}
-    known |= {("main", name) for name in all_views(())} | {(name,) for name in (*fixed_tables.SCHEMAS, "main")}
-    found = ((kind, name) for kind, sql in _CATALOGUES.items() if kind not in ("column", "constraint")
-             for name in sorted(_name(row[0]) for row in con.execute(sql).fetchall()))  # fmt: skip
-    return [f"{kind} {'.'.join(name)}" for kind, name in found if name not in known]
 
 
 def export_differences(store: Store) -> list[Difference]:

@@ -24,11 +24,12 @@ from warehouse.audit.evidence_readme import readme
 from warehouse.audit.evidence_sums import Sum
 from warehouse.audit.explain import as_json
 from warehouse.audit.rows import Behind, Number, behind, counts
-from warehouse.compute import VALUE
-from warehouse.copies import file_sha256
-from warehouse.release import FORMATS
+from warehouse.home.copies import file_sha256
+from warehouse.release.release import FORMATS
 from warehouse.sql import literal
-from warehouse.store import Store, ledger_head
+from warehouse.store.ledger import ledger_head
+from warehouse.store.store import Store
+from warehouse.tables.value_formula import VALUE
 
 SUMS = "SHA256SUMS"
 PUBLISHED = ("A", "P", "U")  # states with a value

@@ -16,12 +16,11 @@ from kpi_definitions.compiler import Compiled, columns_of, compile_kpi
 from kpi_definitions.model import AssessmentRules, Category, Kind, Kpi
 from warehouse.audit.evidence_readme import CHECK_EN, CHECK_RU
 from warehouse.audit.explain import explain
-from warehouse.compute import VALUE
-from warehouse.load import as_of
-from warehouse.rollup import held
 from warehouse.sql import literal
-from warehouse.store import Store
-from warehouse.views import YEAR_VALUES
+from warehouse.store.history import as_of, held
+from warehouse.store.store import Store
+from warehouse.tables.value_formula import VALUE
+from warehouse.tables.views import YEAR_VALUES
 
 _COUNT = "obs_status IN ('A', 'P', 'U', 'B', 'Q')"  # cells that a sum takes in
 _PLACES = 1e-6  # by which a sum of weights and scores in another order may differ

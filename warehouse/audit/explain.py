@@ -11,14 +11,14 @@ from typing import Any
 from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.compiler import Compiled, Measure, Scan, compile_kpi
 from kpi_definitions.model import Grain, Kind, Kpi
-from warehouse.compute import evaluate, window
-from warehouse.load import as_of
-from warehouse.locks import only_reads
-from warehouse.names import named, nearest
+from warehouse.isolation.sandbox import only_reads
+from warehouse.kpi_values.compute import evaluate, window
+from warehouse.kpi_values.rollup import over_time
 from warehouse.periods import Period, parse_period
-from warehouse.rollup import held, over_time
 from warehouse.sql import literal
-from warehouse.store import Store
+from warehouse.store.history import as_of, held
+from warehouse.store.store import Store
+from warehouse.tables.settlements import named, nearest
 
 
 class UnknownError(LookupError):
@@ -114,8 +114,8 @@ def explain(
 
     Raises UnknownError naming what exists.
     """
-    if seq is not None and not 0 < seq <= store.head:
-        raise UnknownError(f"the ledger has no sequence {seq}; the release goes to {store.head}")
+    if seq is not None and not 0 < seq <= store.last_seq:
+        raise UnknownError(f"the ledger has no sequence {seq}; the release goes to {store.last_seq}")
     if code not in catalogue.codes:
         raise UnknownError(f"no KPI {code!r}; there are {', '.join(catalogue.codes)}")
     try:
@@ -161,7 +161,7 @@ def explain(
                      "run_id": current.get("run_id"), "coverage": current.get("coverage"), "qala": _code_version(store, current.get("valid_from_seq"))},
         "definition": _words(catalogue, compiled, kpi) | ({"catalogue_version": found[names.index("catalogue_version")]} if found else {}),
         "sql": _statement(compiled, kato, period, current["as_of_seq"]),
-        "deliveries": _deliveries(store, compiled, kato, period, current["as_of_seq"], store.head if seq is None else seq),
+        "deliveries": _deliveries(store, compiled, kato, period, current["as_of_seq"], store.last_seq if seq is None else seq),
         "corrections": _corrections(store, compiled, kato, period, current["as_of_seq"]),
         "earlier": _earlier(store, compiled, kato, period, seq),
     }  # fmt: skip
@@ -229,7 +229,7 @@ def _window(store: Store, kpi: Kpi, kato: str, period: Period, seq: int | None) 
         reason = f"the KPI is published by {word}; this is the same definition over the period asked for, without the rules of coverage and lateness"
     return {
         "published": False, "value": value, "numerator": numerator, "denominator": denominator, "sample_size": sample,
-        "as_of_seq": store.head if seq is None else seq,
+        "as_of_seq": store.last_seq if seq is None else seq,
         "state": "not published", "obs_status": None, "reason": reason,
     }  # fmt: skip
 
@@ -342,7 +342,7 @@ def _corrections(store: Store, compiled: Compiled, kato: str, period: Period, se
 
 def _earlier(store: Store, compiled: Compiled, kato: str, period: Period, seq: int | None) -> list[dict[str, Any]]:
     """Values of the cell before the one that holds (or held at `seq`), newest first, each with the deliveries that may have changed it."""
-    last = store.head if seq is None else seq
+    last = store.last_seq if seq is None else seq
     found = store.con.execute(
         "SELECT value, numerator, denominator, state, reason, definition_version, as_of_seq, computed_at, valid_to_seq, "
         "lead(as_of_seq) OVER (ORDER BY valid_from_seq) AS next_as_of FROM kpi.value WHERE (kpi_code, kato, period_id) = (?, ?, ?) "

@@ -11,13 +11,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from warehouse import anchors
-from warehouse.anchors import Anchor
-from warehouse.audit.differences import Difference, Kind
-from warehouse.copies import file_sha256
-from warehouse.release import EXPORTS, STATEMENT
-from warehouse.store import Home, Store, StoreError
-from warehouse.succession import MANIFEST
+from warehouse.errors import StoreError
+from warehouse.home.copies import file_sha256
+from warehouse.home.home import Home
+from warehouse.release import anchors
+from warehouse.release.anchors import Anchor
+from warehouse.release.release import EXPORTS, STATEMENT
+from warehouse.store.differences import Difference, Kind
+from warehouse.store.store import Store
+from warehouse.store.succession import MANIFEST
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -65,7 +67,7 @@ def release_files(home: Home, manifest: Manifest) -> Iterator[Difference]:
 
 def signature(home: Home, manifest: Manifest, public: Ed25519PublicKey) -> Iterator[Difference]:
     """The signed statement beside the manifest, and the anchor's signature, by a public key from elsewhere."""
-    from warehouse import signing
+    from warehouse.release import signing
 
     path = home.release / STATEMENT
     try:

@@ -1,7 +1,7 @@
 """The warehouse rows behind a number: which of them the numerator, the denominator and the sample took in.
 
 The conditions are those the compiler put into the computation, the rows those that held at the ledger sequence at which the
-value was computed; so whoever adds them up gets the same digits. What the rows looked like before the gate: connectors/original.py.
+value was computed; so whoever adds them up gets the same digits. What the rows looked like before the gate: connectors/readers/source_records.py.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.compiler import Compiled, Scan, columns_of, compile_kpi
 from kpi_definitions.model import Kpi
 from warehouse.audit.explain import UnknownError, explain
-from warehouse.compute import window
-from warehouse.load import as_of
+from warehouse.kpi_values.compute import window
 from warehouse.periods import Period, parse_period
-from warehouse.store import Store
+from warehouse.store.history import as_of
+from warehouse.store.store import Store
 
 FLAGS = ("in_numerator", "in_denominator", "in_sample")
 PLACE = ("delivery_id", "row_no")  # which record of which delivered file a row comes from

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kpi_definitions.model import AssessmentRules, Category
-from warehouse.assessment import DRAWS, SEED
 from warehouse.audit.explain import UnknownError, find_settlement
-from warehouse.store import Store
+from warehouse.kpi_values.assessment import DRAWS, SEED
+from warehouse.store.store import Store
 
 WORDS = ("LEVEL", "PLACE")  # what is asked for in the place of a KPI's code
 _PRECISION = 9  # digits after the point of a level, as it is kept; places go by six
