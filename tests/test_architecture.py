@@ -76,6 +76,7 @@ FLOORS: Mapping[str, tuple[set[str], ...]] = {
         {"definitions"},
         {"run", "watching"},
         {"methods", "recovery"},
+        {"first_versions"},
         {"cli"},
     ),
 }

@@ -31,8 +31,8 @@ PATTERNS = (
     "yyyyMMdd HH:mm:ss", "yyyyMMddHHmmss", "yyyyMMdd", "HH:mm dd.MM.yyyy", "dd.MM.yyyy, HH:mm",
 )  # fmt: skip
 # separators that are tried: decimal, group, and whether the point's meaning must be declared
-_NUMERALS = (
-    Numerals(declared=False), Numerals(","), Numerals(".", " "), Numerals(",", " "), Numerals(",", "."), Numerals(".", ","), Numerals(".", "'"),
+NUMERALS = (
+    Numerals(declared=False), Numerals(","), Numerals(",", " "), Numerals(".", " "), Numerals(",", "."), Numerals(".", ","), Numerals(".", "'"),
     Numerals("."),
 )  # fmt: skip
 TRUE_WORDS = frozenset(["да", "иә", "ия", "д", "yes", "y", "true", "t", "есть", "бар", "+", "1"])
@@ -82,7 +82,7 @@ def infer(table: Table, sample: Sample, known: Mapping[tuple[str, str], SourceCo
     taken = {one.header for one in mapped}
     given = {one.column for one in mapped}
     left = [h for h in sample.cells if h not in taken]
-    shows = {h: _shows_persons(sample.cells[h]) for h in left}
+    shows = {h: shows_persons(sample.cells[h]) for h in left}
     personal = {h: shows[h] for h in left if shows[h] or names_a_person(h)}
     lacking = [c for c in table.columns if c.name not in given]
     return Inferred(
@@ -144,9 +144,7 @@ class _Trial:
             words = {w.strip().casefold() for w in self.sample.cells[header] if w and w.strip()}
             return len(words) <= 3
         else:
-            good, bad = max(
-                (self.read(header, replace(cell, numerals=n)) for n in _NUMERALS), key=lambda r: r[0] - r[1]
-            )
+            good, bad = max((self.read(header, replace(cell, numerals=n)) for n in NUMERALS), key=lambda r: r[0] - r[1])
         return good + bad == 0 or good >= _READABLE * (good + bad)
 
 
@@ -181,13 +179,19 @@ def _numerals(chosen: Sequence[Likeness], trial: _Trial) -> tuple[Numerals, tupl
     def unread(numerals: Numerals) -> int:
         return sum(trial.read(n.header, replace(trial.cell(n.column, n.header), numerals=numerals))[1] for n in numbers)
 
-    tried = [(unread(numerals), numerals) for numerals in _NUMERALS]
+    tried = [(unread(numerals), numerals) for numerals in NUMERALS]
     best, taken = min(tried, key=lambda one: one[0])
     doubts = [
         f"numbers: also decimalSeparator {other.decimal!r} with groupSeparator {other.group!r} reads every number, as another one: which is it?"
         for count, other in tried
         if count == best and other != taken and _reads_otherwise(numbers, trial, taken, other)
     ]
+    twin = replace(taken, decimal={",": ".", ".": ","}[taken.decimal])
+    unshown = (
+        taken.group and not doubts and any(trial.cell(n.column, n.header).sql_type not in INTEGERS for n in numbers)
+    )
+    if unshown and unread(twin) == best and not _reads_otherwise(numbers, trial, taken, twin):
+        doubts.append("numbers: the sample has no decimals: is the comma really what stands before them?")
     return taken, tuple(doubts[:1])
 
 
@@ -238,7 +242,7 @@ def _mapped(
             doubts.append(
                 f"{bad:,} of {good + bad:,} cells of the sample cannot be read so: see the table in docs/connect-a-system.md"
             )
-    if column and not column.personal and not column.free_text and _shows_persons(sample.cells[one.header]):
+    if column and not column.personal and not column.free_text and shows_persons(sample.cells[one.header]):
         doubts.append(
             "cells hold numbers or addresses of persons: is it the right header? then its class is personal, see docs/personal-data.md"
         )
@@ -276,7 +280,7 @@ def _words(texts: Sequence[str | None]) -> list[str]:
 
 def _codes(
     one: Likeness, table: Table, sample: Sample, known: Mapping[tuple[str, str], SourceContract]
-) -> tuple[dict[str, str] | None, Iterator[str] | list[str]]:
+) -> tuple[dict[str, str] | None, list[str]]:
     """What the words of a column stand for in the table's code list; '' where nobody knows. And doubts."""
     listed = table.codes[one.column]
     words = [w for w in _words(sample.cells[one.header]) if w not in listed and w not in ("-", "—")]
@@ -296,7 +300,7 @@ def _codes(
         and not any(map(_like_a_person, words))
     )
     if safe and (one.sure or len(unknown) < len(words)):
-        return codes, [f"what does each word in codes stand for? {list_told}"]
+        return codes, []
     kept = {w: code for w, code in codes.items() if code}
     return kept, [
         f"{len(unknown)} more different words stand there and are not shown here: write each into codes; {list_told}"
@@ -316,6 +320,6 @@ def _like_a_person(word: str) -> bool:
     return len(word) > _LETTERS or scrubbed(word) != word or bool(_FULL_NAME.search(word))
 
 
-def _shows_persons(texts: Sequence[str | None]) -> bool:
+def shows_persons(texts: Sequence[str | None]) -> bool:
     """Whether a column's cells hold numbers or addresses of persons, or names with initials."""
     return any(text and (scrubbed(text, sure=True) != text or _FULL_NAME.search(text)) for text in texts)
