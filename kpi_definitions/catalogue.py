@@ -323,8 +323,11 @@ def _vanished(one: Catalogue, recorded: Iterable[str]) -> Iterator[Fault]:
 def record_fingerprints(one: Catalogue) -> list[str]:
     """Record versions not yet recorded; never overwrites one. Returns the labels added.
 
-    Raises DocumentError, and records nothing, while a recorded version is no longer defined: a new one stands beside it, not in its place.
+    Raises DocumentError, and records nothing, while a recorded version is no longer defined (a new one stands beside it, not in its place), and
+    while anything is marked TODO: what is recorded is not changed any more.
     """
+    if undecided := [fault for text in one.texts for fault in text.undecided()]:
+        raise DocumentError(undecided)
     path = one.folder / FINGERPRINTS
     recorded: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     if gone := list(_vanished(one, recorded)):

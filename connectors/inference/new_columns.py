@@ -20,14 +20,13 @@ from warehouse.tables.contracts import SNAPSHOT_COLUMN, SYSTEM_COLUMNS
 _LONGEST_NAME = 40
 _LENGTHS = (20, 64, 200, 1000)  # of texts: the next above what the sample has, twice over
 _FREE_TEXT = 100  # letters from which on a text is taken for what people write
-_FEW, _RECORDS = (
-    12,
-    20,
-)  # different words of so many records at least: a code list, perhaps; our proposals, as the others
-_SQL_WORDS = {
-    *"order group table select from where to as on in is date user desc limit case when then else end".split(),
-    *"all and or not null".split(),
-}
+# different words of so many records at least: a code list, perhaps; our proposals, as the others
+_FEW, _RECORDS = 12, 20
+# names that cannot be a column's without quotes, and those of the loader
+_TAKEN = re.compile(
+    "order|group|table|select|from|where|to|as|on|in|is|user|desc|limit|case|when|then|else|end|all|and|or|not|null|broken|emptied|raw|file_index|"
+    + "|".join([*SYSTEM_COLUMNS, SNAPSHOT_COLUMN[0]])
+)
 
 
 @dataclass(frozen=True)
@@ -88,15 +87,7 @@ def _guess(con: duckdb.DuckDBPyConnection, sample: Sample, header: str, taken: s
 def _name(header: str, taken: set[str]) -> str:
     """A name for SQL: the header in Latin letters."""
     plain = re.sub(r"[^a-z0-9]+", "_", transliterated(header)).strip("_")[:_LONGEST_NAME].strip("_") or "column"
-    if not plain[0].isalpha() or plain in {
-        *SYSTEM_COLUMNS,
-        SNAPSHOT_COLUMN[0],
-        *_SQL_WORDS,
-        "broken",
-        "emptied",
-        "raw",
-        "file_index",
-    }:
+    if not plain[0].isalpha() or _TAKEN.fullmatch(plain):
         plain = f"the_{plain}"
     number = 2
     name = plain

@@ -11,6 +11,20 @@ from warehouse.tables.contracts import Column, Table
 
 _PERIODS = {"m": "M", "month": "M", "q": "Q", "quarter": "Q", "y": "A", "year": "A", "a": "A"}
 _DATES = ("DATE", "TIMESTAMP")
+_ENDED = (
+    "removed",
+    "closed",
+    "until",
+    "valid_to",
+    "withdrawn",
+    "delisted",
+    "retired",
+    "ended",
+    "vyvod",
+    "snyat",
+    "zakryt",
+)  # of a thing's end, in names
+HAPPENED = object()  # in place of a value: a day or time, whichever
 
 
 @dataclass(frozen=True)
@@ -39,6 +53,11 @@ def counting(table: Table, kind: str = "") -> Counting:
         return _share(table, flag, coded)
     if kind != "share" and number:
         return _of_numbers(table, number, kind or "mean")
+    later = next(
+        (c for c in table.columns if c.sql_type.upper() in _DATES and not c.required and c.name not in table.key), None
+    )
+    if kind in ("", "share") and later:
+        return _share_of(table, f"{later.name} is not null", (later.name, HAPPENED), (later.name, None))
     wanted = "a column of true and false or with a code list" if kind == "share" else "a number"
     raise FirstVersionError(
         f"{table.name} has no column a {kind or 'KPI'} could begin with ({wanted}): name another --kind, or write the definition as in ECO01.yaml"
@@ -51,14 +70,14 @@ def _number(column: Column) -> bool:
 
 
 def _share(table: Table, flag: Column | None, coded: Column | None) -> Counting:
-    met: tuple[str, object]
-    unmet: tuple[str, object]
     if flag:
-        condition, met, unmet = flag.name, (flag.name, True), (flag.name, False)
-    else:
-        assert coded is not None
-        first, second, *_ = table.codes[coded.name]
-        condition, met, unmet = f"{coded.name} = '{first}'", (coded.name, first), (coded.name, second)
+        return _share_of(table, flag.name, (flag.name, True), (flag.name, False))
+    assert coded is not None
+    first, second, *_ = table.codes[coded.name]
+    return _share_of(table, f"{coded.name} = '{first}'", (coded.name, first), (coded.name, second))
+
+
+def _share_of(table: Table, condition: str, met: tuple[str, object], unmet: tuple[str, object]) -> Counting:
     rows, times = _rows(table)
     definition = f"""{rows}    numerator:
       aggregate: count(*)
@@ -86,7 +105,7 @@ def _rows(table: Table) -> tuple[str, tuple[str, ...]]:
     others = [d for d in dates if d not in filled[:1]]
     if table.cut.kind is Asserts.AS_OF and filled:
         return f"{head}      as_of: {filled[0]}\n", (filled[0],)
-    ends = [d for d in dates if d not in filled]
+    ends = [d for d in dates if d not in filled and any(word in d for word in _ENDED)]
     if table.snapshot and filled and ends:
         said = "# TODO: from when to when is a row in stock?"
         return f"{head}      stock: {{from: {filled[0]}, to: {ends[-1]}}}  {said}\n", (filled[0], ends[-1])

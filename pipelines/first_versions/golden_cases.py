@@ -5,17 +5,19 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 
-from pipelines.first_versions.counting import Counting
+from pipelines.first_versions.counting import HAPPENED, Counting
 from pipelines.first_versions.writing import scalar
 from warehouse.tables.contracts import Column, Table
+
+_NONE = "numerator: null, denominator: null"  # of a quantile
 
 
 def golden_cases(code: str, table: Table, rows: Counting, since: dt.date) -> str:
     """The text of a KPI's golden file."""
     period, day = _period(rows.period, since)
     first, second, value = _two(table, rows, day)
-    alone = {k: v for k, v in first.items() if k not in ("kato",)}
-    one = f"value: {rows.scale if rows.met else 10}, numerator: {1 if rows.met else 10}, denominator: 1, sample_size: 1, obs_status: A"
+    numbers = {"share": "numerator: 1, denominator: 1", "mean": "numerator: 10, denominator: 1"}.get(rows.kind, _NONE)
+    one = f"value: {rows.scale if rows.met else 10}, {numbers}, sample_size: 1, obs_status: A"
     return f"""\
 # Expected values are thought out from the definition's words, not taken from a run. Format: kpi_definitions/golden.py.
 # TODO: these cases are those of the first definition: think them out again by yours, with the borders of the period and what does not count
@@ -26,14 +28,14 @@ cases:
     period: {period}
     rows:
       {table.name}:
-        - {scalar(first)}
-        - {scalar(second)}
+        - {_row(first)}
+        - {_row(second)}
     expect: {{{value}}}
   - title: a single row
     period: {period}
     rows:
       {table.name}:
-        - {scalar(alone)}
+        - {_row(first)}
     expect: {{{one}}}
   - title: zero denominator, as nothing of it happened
     period: {period}
@@ -70,11 +72,18 @@ def _two(table: Table, rows: Counting, day: dt.date) -> tuple[dict[str, object],
         made.append(row)
     first, second = made
     if rows.met and rows.unmet:
-        first[rows.met[0]], second[rows.unmet[0]] = rows.met[1], rows.unmet[1]
+        given = _moment(kinds[rows.met[0]], day) if rows.met[1] is HAPPENED else rows.met[1]
+        first[rows.met[0]], second[rows.unmet[0]] = given, rows.unmet[1]
         return first, second, f"value: {rows.scale // 2}, numerator: 1, denominator: 2, sample_size: 2, obs_status: A"
     first[rows.of], second[rows.of] = 10, 20
-    numbers = "numerator: 30, denominator: 2" if rows.kind == "mean" else "numerator: 15, denominator: 2"
+    numbers = "numerator: 30, denominator: 2" if rows.kind == "mean" else _NONE
     return first, second, f"value: 15, {numbers}, sample_size: 2, obs_status: A"
+
+
+def _row(values: Mapping[str, object]) -> str:
+    """A row in one line; days and times as they are written everywhere."""
+    plain = (f"{k}: {v if isinstance(v, dt.date) else scalar(v)}" for k, v in values.items())
+    return f"{{{', '.join(plain)}}}"
 
 
 def _moment(column: Column, day: dt.date) -> dt.date | dt.datetime:

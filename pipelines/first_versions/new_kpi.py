@@ -107,8 +107,8 @@ def _initiative(code: str, one: Catalogue, table: Table) -> Iterator[str]:
         + ("" if sure else f"  # TODO: which of {', '.join(spheres)}? then move the file into its folder")
         + "\n"
     )
-    yield f"name:\n  en: 'TODO: the initiative that {table.title} tell of'\n  ru: 'TODO'\n" + (
-        "  kk: 'TODO'\n" if one.head.name.kk else ""
+    yield f"name:\n  en: 'TODO: the initiative that {table.title} tell of'\n  ru: 'TODO: название инициативы'\n" + (
+        "  kk: 'TODO: бастаманың атауы'\n" if one.head.name.kk else ""
     )
     yield "named_in_order: false\ncategories: [republican, regional, district]\nkpis:\n"
 
@@ -117,18 +117,18 @@ def _entry(code: str, one: Catalogue, table: Table, rows: Counting, since: dt.da
     """The KPI as an entry of its initiative's `kpis`."""
     initiative = next((i for i in one.initiatives if i.code == code.partition("-")[0]), None)
     categories = ", ".join(initiative.categories) if initiative else "republican, regional, district"
-    kk = "      kk: 'TODO'\n" if one.head.name.kk else ""
+    kk = "      kk: 'TODO: атауы'\n" if one.head.name.kk else ""
     return f"""\
   - code: {code}
     version: 1
     valid_from: {since}
     change_note: 'TODO: why there is this KPI'
     name:
-      en: 'TODO'
-      ru: 'TODO'
+      en: 'TODO: its name, in English'
+      ru: 'TODO: его название'
 {kk}    description:
       en: 'TODO: which rows of {table.name} count, and when; what does not count'
-      ru: 'TODO'
+      ru: 'TODO: какие строки учитываются'
     unit: {rows.unit}  # codes: kpi_definitions/units.yaml
     direction: higher  # TODO: which way is better: higher or lower (then turn the scale round)
     kind: {rows.kind}

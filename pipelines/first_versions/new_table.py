@@ -109,8 +109,8 @@ def _document(name: str, sphere: str, columns: list[Guess], records: int) -> Ite
     yield f"  - {{property: frequency, value: 1, unit: {'q' if snapshot else 'm'}}}\n  - {{property: latency, value: 10, unit: d}}\n"
     yield f"schema:\n  - name: {name}\n    businessName: 'TODO: its title'\n    logicalType: object\n    physicalType: table\n"
     yield "    description: 'TODO: what one row is'\n    customProperties:\n"
-    for label in ("titleRu", "titleKk", "descriptionRu"):
-        yield f"      - {{property: {label}, value: 'TODO'}}\n"
+    for label, what in (("titleRu", "название"), ("titleKk", "атауы"), ("descriptionRu", "что такое одна строка")):
+        yield f"      - {{property: {label}, value: 'TODO: {what}'}}\n"
     yield "    properties:\n"
     for column in columns:
         yield from _column(column, key, date)
