@@ -58,7 +58,7 @@ FLOORS: Mapping[str, tuple[set[str], ...]] = {
         {"receiving"},
         {"reread", "rotation"},
         {"corrections"},
-        {"accounted", "ingest"},
+        {"reconciliation", "ingest"},
     ),
     "kpi_definitions": (
         {"documents", "expressions"},

@@ -22,10 +22,10 @@ import duckdb
 import pytest
 from typer.testing import CliRunner
 
-from connectors.accounted import accounted
 from connectors.archive.archive import Archive
 from connectors.ingest import register_pending, take_in
 from connectors.receiving.deliver import Declared, deliver
+from connectors.reconciliation import accounted
 from pipelines.cli import app
 from tests.released import MONTH, ROWS, SETTLEMENT, build, edit, overwrite, renew
 from warehouse.audit.between import between_home

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from connectors.row_gate.quarantine import CELLS
+from connectors.row_gate.emptied_cells import CELLS
 from tests.intake_support import AKTAU, ALMATY, ASTANA, ZHANAOZEN, Desk, query
 from tests.support import Receipt
 from warehouse.loading.deliveries import Delivery, Outcome, decided, received, register, same_bytes

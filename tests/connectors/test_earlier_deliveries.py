@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from connectors.delivery_gate.silence import silences
+from connectors.delivery_gate.silent_days import silences
 from kpi_definitions.catalogue import load_catalogues
 from kpi_definitions.documents import DocumentError, Fault, read
 from tests.intake_support import ALMATY, ASTANA, Desk, crash, query, text

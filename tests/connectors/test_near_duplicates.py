@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from connectors.delivery_gate import twins as looked_for
+from connectors.delivery_gate import near_duplicates as looked_for
 from connectors.ingest import Report
 from tests.intake_support import ASTANA, Desk, appeal, query, text
 from warehouse.store.store import Store

@@ -17,9 +17,9 @@ from typing import Any, cast
 import pytest
 from typer.testing import CliRunner
 
-from connectors.archive import vault
+from connectors.archive import encryption as vault
 from connectors.archive.archive import Archive
-from connectors.archive.vault import FRAME, HEAD, TAG, Decrypting, Encrypting, SealError
+from connectors.archive.encryption import FRAME, HEAD, TAG, Decrypting, Encrypting, SealError
 from connectors.ingest import register_pending, take_in
 from connectors.mapping.read_contracts import parse_source
 from connectors.receiving.deliver import Declared, DeliveryError, deliver
