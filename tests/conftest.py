@@ -1,4 +1,4 @@
-"""Fixtures that every test may use. Helpers that put rows into a warehouse are in `tests/support.py`."""
+"""Fixtures that every test may use. Helpers that put rows into a warehouse are in `tests/support/`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import empty
+from tests.support.rows import empty
 from warehouse.audit.reperform import reperform
 from warehouse.home.home import Home
 from warehouse.store.sessions import writing

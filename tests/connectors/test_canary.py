@@ -30,7 +30,8 @@ from connectors.receiving.deliver import Declared, deliver
 from kpi_definitions.documents import DocumentError
 from pipelines.cli import app
 from pipelines.run import run_months
-from tests.intake_support import ASTANA, Desk, appeal, contract_text, text
+from tests.support.files import Desk, appeal, contract_text, text
+from tests.support.settlements import ASTANA
 from warehouse.home import keys
 from warehouse.home.home import Home
 from warehouse.store.sessions import writing

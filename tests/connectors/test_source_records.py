@@ -23,7 +23,7 @@ from connectors.mapping.source_contract import SourceContract, standard
 from connectors.readers import readers
 from connectors.readers.heading import StructureError
 from connectors.readers.source_records import Original, originals
-from tests.intake_support import APPEAL_COLUMNS, Bench, appeal, appeals, query, text
+from tests.support.files import APPEAL_COLUMNS, Bench, appeal, appeals, query, text
 from warehouse.home.home import Home
 from warehouse.store.sessions import writing
 

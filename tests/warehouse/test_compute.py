@@ -13,19 +13,8 @@ import pytest
 
 from kpi_definitions.catalogue import Catalogues, load_catalogues
 from kpi_definitions.model import Kpi
-from tests.support import (
-    ALMATY,
-    ASTANA,
-    AYAGOZ,
-    LATER,
-    SEMEY,
-    Extract,
-    cell,
-    changed,
-    compute_one,
-    deliver,
-    exact,
-)
+from tests.support.rows import LATER, Extract, cell, changed, compute_one, deliver, exact
+from tests.support.settlements import ALMATY, ASTANA, AYAGOZ, SEMEY
 from warehouse.errors import StoreError
 from warehouse.home.home import Home
 from warehouse.kpi_values.compute import Report, compute, evaluate

@@ -30,7 +30,8 @@ from connectors.receiving.deliver import Declared, deliver
 from kpi_definitions.catalogue import load_catalogues
 from kpi_definitions.compiler import fingerprint
 from pipelines.cli import app
-from tests.support import ALMATY, ASTANA, LATER, SEMEY, only
+from tests.support.rows import LATER, only
+from tests.support.settlements import ALMATY, ASTANA, SEMEY
 from warehouse.audit import openlineage
 from warehouse.audit.openlineage import events
 from warehouse.home.home import Home

@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kpi_definitions.catalogue import load_catalogues
-from tests.support import ALMATY, ASTANA, LATER, Extract, cell, compute_one, deliver, empty, exact, only
+from tests.support.rows import LATER, Extract, cell, compute_one, deliver, empty, exact, only
+from tests.support.settlements import ALMATY, ASTANA
 from warehouse.home.home import Home
 from warehouse.kpi_values.compute import compute, evaluate
 from warehouse.periods import Period, add_months, closing_in, parse_period

@@ -10,7 +10,8 @@ import pytest
 
 from kpi_definitions.catalogue import load_catalogues
 from kpi_definitions.documents import read
-from tests.support import ALMATY, ASTANA, LATER, SEMEY, Extract, cell, compute_one, deliver, exact, only
+from tests.support.rows import LATER, Extract, cell, compute_one, deliver, exact, only
+from tests.support.settlements import ALMATY, ASTANA, SEMEY
 from warehouse.home.home import Home
 from warehouse.kpi_values.compute import Report, compute
 from warehouse.store.sessions import writing

@@ -12,7 +12,8 @@ import duckdb
 import pytest
 
 from kpi_definitions.catalogue import load_catalogues
-from tests.support import ALMATY, ASTANA, LATER, Extract, changed, deliver, only
+from tests.support.rows import LATER, Extract, changed, deliver, only
+from tests.support.settlements import ALMATY, ASTANA
 from warehouse.audit.explain import UnknownError, explain
 from warehouse.audit.reperform import Result, reperform
 from warehouse.home.account import account

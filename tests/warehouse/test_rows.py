@@ -9,7 +9,6 @@ from typing import Any
 
 import duckdb
 import pytest
-from tests.test_golden import CATALOGUE, FEW_FAST, stand_up
 from typer.testing import CliRunner
 
 from connectors.archive.archive import Archive
@@ -20,7 +19,9 @@ from kpi_definitions.catalogue import load_catalogues
 from kpi_definitions.compiler import PARAMETERS
 from kpi_definitions.model import Kind, Part, Rows
 from pipelines.cli import app
-from tests.support import ALMATY, ASTANA, LATER, Extract, changed, compute_one, deliver, exact, only
+from tests.support.golden import CATALOGUE, FEW_FAST, stand_up
+from tests.support.rows import LATER, Extract, changed, compute_one, deliver, exact, only
+from tests.support.settlements import ALMATY, ASTANA
 from warehouse.audit.explain import UnknownError
 from warehouse.audit.rows import FLAGS, Number, behind, counts, fetch, number
 from warehouse.home.home import Home

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from tests.test_assessment import REPUBLICAN, SHYMKENT, WEIGHTS, put, ruled
-from tests.test_evidence import recompute
 from typer.testing import CliRunner
 
 from kpi_definitions.catalogue import Catalogue, load_catalogues
 from pipelines.cli import app
-from tests.support import ALMATY, ASTANA, LATER, Extract, deliver, only
+from tests.support.assessments import REPUBLICAN, WEIGHTS, put, ruled
+from tests.support.packs import recompute
+from tests.support.rows import LATER, Extract, deliver, only
+from tests.support.settlements import ALMATY, ASTANA, SHYMKENT
 from warehouse.audit.evidence import write
 from warehouse.audit.evidence_sums import Sum, the_sum
 from warehouse.audit.explain import UnknownError

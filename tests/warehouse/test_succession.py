@@ -15,7 +15,7 @@ from connectors.archive.archive import Archive
 from kpi_definitions.catalogue import load_catalogues
 from pipelines import run as runs
 from pipelines.cli import app
-from tests.support import LATER, Extract, compute_one, deliver, only
+from tests.support.rows import LATER, Extract, compute_one, deliver, only
 from warehouse.errors import StoreError
 from warehouse.home.home import Home
 from warehouse.kpi_values.outstanding import due_home

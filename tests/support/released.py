@@ -14,7 +14,7 @@ from connectors.archive.archive import Archive
 from connectors.ingest import register_pending, take_in
 from connectors.receiving.deliver import Declared, deliver
 from kpi_definitions.catalogue import load_catalogues
-from tests.support import LATER, only
+from tests.support.rows import LATER, only
 from warehouse.home import keys
 from warehouse.home.copies import file_sha256
 from warehouse.home.home import Home
