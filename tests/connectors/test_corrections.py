@@ -19,6 +19,7 @@ from kpi_definitions.documents import DocumentError
 from pipelines.cli import app
 from pipelines.methods.check import all_faults
 from tests.support.files import CORRECTED_HEADER, CORRECTED_ROWS, CORRECTION
+from tests.support.homes import new_home
 from tests.support.rows import LATER, only
 from tests.support.settlements import ASTANA
 from warehouse.audit.explain import explain
@@ -72,8 +73,7 @@ class Office:
 
 @pytest.fixture
 def office(tmp_path: Path) -> Iterator[Office]:
-    home = Home(tmp_path / "home")
-    home.root.mkdir()
+    home = new_home(tmp_path / "home")
     with writing(home) as store:
         store.con.execute("SET threads = 1")
         yield Office(store)
@@ -248,8 +248,7 @@ def test_the_example_is_right(home: Home) -> None:
 
 @pytest.mark.slow
 def test_qala_run_takes_a_correction_up_by_itself(tmp_path: Path) -> None:
-    home = Home(tmp_path / "home")
-    home.root.mkdir()
+    home = new_home(tmp_path / "home")
     file = tmp_path / "appeals.csv"
     file.write_text(CORRECTED_HEADER + "".join(CORRECTED_ROWS.values()))
     cli, place = CliRunner(), ["--home", str(home.root)]

@@ -19,6 +19,7 @@ from pipelines.cli import app
 from pipelines.methods import dry_run
 from pipelines.methods.dry_run import what_if
 from tests.support.files import CORRECTED_HEADER, CORRECTED_ROWS, CORRECTION
+from tests.support.homes import new_home
 from tests.support.rows import only
 from tests.support.settlements import ASTANA
 from warehouse.errors import StoreError
@@ -71,8 +72,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    home = Home(tmp_path_factory.mktemp("whatif") / "home")
-    home.root.mkdir()
+    home = new_home(tmp_path_factory.mktemp("whatif") / "home")
     catalogues = only(load_catalogues(), *CODES)
     for month in MONTHS:
         extract(home, month)

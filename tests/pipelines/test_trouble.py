@@ -20,6 +20,7 @@ from connectors.archive.archive import Archive
 from pipelines.cli import app
 from pipelines.trouble import told
 from tests.support import runs
+from tests.support.homes import new_home
 from warehouse.errors import StoreError
 from warehouse.home.home import Home
 
@@ -73,7 +74,7 @@ def fine(name: str, code: int, said: str) -> str | None:
 def released(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """A home that was released, with nothing waiting."""
     folder = tmp_path_factory.mktemp("trouble")
-    home = Home(folder / "home")
+    home = new_home(folder / "home")
     archive = Archive(home.archive)
     runs.receive(archive, folder / "outbox", runs.accidents(1, 5))
     runs.receive(

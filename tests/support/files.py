@@ -19,6 +19,7 @@ from connectors.readers.readers import Readable, unpack
 from connectors.row_gate import row_gate
 from connectors.row_gate.quarantine import spare_headers
 from kpi_definitions.documents import read
+from tests.support.homes import new_home
 from tests.support.settlements import ASTANA
 from warehouse.home.home import Home
 from warehouse.home.keys import current
@@ -114,12 +115,15 @@ def contract_text(
 
 @dataclass
 class Desk:
-    """A home in a folder: files are delivered to it and taken in as a run would do."""
+    """A home in a folder: files are delivered to it and taken in as a run would do. `bare`: without a warehouse yet."""
 
     root: Path
+    bare: bool = False
 
     def __post_init__(self) -> None:
         self.home = Home(self.root)
+        if not self.bare and not self.home.warehouse.exists():
+            new_home(self.root)
         self.archive = Archive(self.home.archive)
         self.home.contracts.mkdir(parents=True, exist_ok=True)
         self._files = 0

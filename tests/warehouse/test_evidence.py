@@ -24,6 +24,7 @@ from connectors.receiving.deliver import deliver as hand_over
 from kpi_definitions.catalogue import load_catalogues
 from pipelines.cli import app
 from tests.support.golden import CATALOGUE, FEW_FAST, stand_up
+from tests.support.homes import new_home
 from tests.support.packs import recompute
 from tests.support.rows import LATER, Extract, deliver, only
 from tests.support.settlements import ASTANA
@@ -110,8 +111,7 @@ FILES: Mapping[str, tuple[str, str]] = {
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    home = Home(tmp_path_factory.mktemp("evidence") / "home")
-    home.root.mkdir()
+    home = new_home(tmp_path_factory.mktemp("evidence") / "home")
     archive = Archive(home.archive)
     with writing(home) as store:
         period, text = FILES["fct_appeal"]

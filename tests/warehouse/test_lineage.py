@@ -30,6 +30,7 @@ from connectors.receiving.deliver import Declared, deliver
 from kpi_definitions.catalogue import load_catalogues
 from kpi_definitions.compiler import fingerprint
 from pipelines.cli import app
+from tests.support.homes import new_home
 from tests.support.rows import LATER, only
 from tests.support.settlements import ALMATY, ASTANA, SEMEY
 from warehouse.audit import openlineage
@@ -55,8 +56,7 @@ cli = CliRunner()
 def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """Two releases. A Dagster run: the same bytes for two cities, a refused file for a third. Then by hand: a correction, and
     the other city's bytes once more."""
-    home = Home(tmp_path_factory.mktemp("lineage") / "home")
-    home.root.mkdir()
+    home = new_home(tmp_path_factory.mktemp("lineage") / "home")
     archive, catalogue = Archive(home.archive), only(load_catalogues(), *CODES)
 
     def bring(store: Store, **extracts: str) -> None:

@@ -23,6 +23,7 @@ from kpi_definitions.compiler import compile_kpi, fuse
 from kpi_definitions.documents import Document, DocumentError, read
 from kpi_definitions.expressions import ExpressionError
 from kpi_definitions.model import Kpi
+from tests.support.homes import new_home
 from tests.support.rows import LATER, Extract, deliver, only
 from tests.support.settlements import ASTANA
 from warehouse.errors import StoreError
@@ -212,7 +213,7 @@ def test_what_a_contract_says_is_what_runs(text: str, value: object) -> None:
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """A warehouse without a row, sealed, with `asked` as a computation has it and a table that must not be read."""
-    with writing(Home(tmp_path_factory.mktemp("plain")), hardened=True) as store:
+    with writing(new_home(tmp_path_factory.mktemp("plain")), hardened=True) as store:
         store.con.execute(
             "CREATE TEMP TABLE asked (kato VARCHAR, period_id VARCHAR, period_start TIMESTAMP, period_end TIMESTAMP, period_end_population_date DATE)"
         )
@@ -276,7 +277,7 @@ def test_it_costs_milliseconds(plain: Store) -> None:
 @pytest.fixture(scope="module")
 def released(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """A small home with a release: appeals of one month, and the values of a share and a quantile."""
-    home = Home(tmp_path_factory.mktemp("locks") / "home")
+    home = new_home(tmp_path_factory.mktemp("locks") / "home")
     with writing(home) as store:
         rows = [{"registered_at": "2026-01-05 08:00:00", "due_at": "2026-01-10 12:00:00", "closed_at": f"2026-01-{day:02} 12:00:00"}
                 for day in range(6, 16)]  # fmt: skip

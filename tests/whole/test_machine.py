@@ -42,6 +42,7 @@ from pipelines.recovery.rebuild import rebuild
 from tests.support import runs
 from tests.support.files import contract_text
 from tests.support.history_model import OCCURRED, Model, Sent
+from tests.support.homes import new_home
 from tests.support.rows import changed, only
 from tests.support.settlements import ALMATY, ASTANA
 from warehouse import moments
@@ -93,8 +94,8 @@ def contract(system: str, add: int = 0, version: str = "1.0.0") -> str:
 def template() -> Path:
     """A home in which the population stands, with the contracts of two systems."""
     root = Path(tempfile.mkdtemp(prefix="qala-machine-"))
-    home = Home(root / "home")
-    home.contracts.mkdir(parents=True)
+    home = new_home(root / "home")
+    home.contracts.mkdir()
     for system in SYSTEMS[1:]:
         (home.contracts / f"{system}.odcs.yaml").write_text(contract(system))
     for kato, people in PEOPLE.items():
