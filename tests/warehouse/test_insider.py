@@ -27,7 +27,7 @@ from connectors.ingest import register_pending, take_in
 from connectors.receiving.deliver import Declared, deliver
 from connectors.reconciliation import accounted
 from pipelines.cli import app
-from tests.released import MONTH, ROWS, SETTLEMENT, build, edit, overwrite, renew
+from tests.support.released import MONTH, ROWS, SETTLEMENT, build, edit, overwrite, renew
 from warehouse.audit.between import between_home
 from warehouse.audit.verify import verify
 from warehouse.errors import StoreError
