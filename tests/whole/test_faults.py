@@ -22,9 +22,9 @@ import pytest
 
 from connectors.archive import receipts
 from connectors.archive.archive import Archive
-from pipelines.trouble import told
 from tests.support import runs
 from tests.support.crashes import PLAY, Prepared, check, reader, spawn
+from pipelines.error_messages import message_for
 from warehouse.errors import BusyError, StoreError
 from warehouse.home import scratch
 from warehouse.home.home import Home
@@ -37,7 +37,7 @@ SIZES = (0.1, 0.3, 0.5, 1, 2, 4, 8, 16, 24, 32)  # MiB of room that is left
 TELL = """
 import sys
 from tests.support.runs import main
-from pipelines.trouble import told
+from pipelines.error_messages import told
 try:
     main(sys.argv[1])
 except Exception as error:
@@ -247,8 +247,8 @@ def test_a_fatal_error_of_the_database_drops_the_connection_and_is_told_by_its_n
         with opened.transaction():
             genuine.execute("DELETE FROM registry.setting")
             raise duckdb.FatalException("FATAL Error: so it was")
-    assert "fatal error" in str(told(caught.value))
-    assert "so it was" in str(told(caught.value))
+    assert "fatal error" in str(message_for(caught.value))
+    assert "so it was" in str(message_for(caught.value))
     with pytest.raises(duckdb.ConnectionException):
         genuine.execute("SELECT 1")
     with writing(home) as opened:

@@ -27,7 +27,7 @@ _PLACES = 1e-6  # by which a sum of weights and scores in another order may diff
 
 
 @dataclass(frozen=True)
-class Sum:
+class Rollup:
     """A roll-up, with what it was computed by."""
 
     answer: Mapping[str, Any]  # as `explain` gives it, with `members`
@@ -39,9 +39,9 @@ class Sum:
         return f"{self.answer['kpi']['code']}-{self.answer['area']['code']}-{self.answer['period']['id']}"
 
 
-def the_sum(
+def find_rollup(
     store: Store, catalogue: Catalogues, code: str, area: str, period: str, seq: int | None = None
-) -> Sum | None:
+) -> Rollup | None:
     """The roll-up asked for, or None if that is a cell. Raises UnknownError if there is no such number."""
     answer = explain(store, catalogue, code, area, period, seq)
     if "members" not in answer:
@@ -50,13 +50,13 @@ def the_sum(
     text = store.con.execute(
         "SELECT definition FROM registry.kpi WHERE (code, version) = (?, ?)", [code, version]
     ).fetchall()[0][0]
-    return Sum(answer, compile_kpi(Kpi.model_validate_json(text), store.columns()), answer["computed"]["as_of_seq"])
+    return Rollup(answer, compile_kpi(Kpi.model_validate_json(text), store.columns()), answer["computed"]["as_of_seq"])
 
 
 # ---- a roll-up
 
 
-def rollup_tables(store: Store, one: Sum) -> dict[str, str]:
+def rollup_tables(store: Store, one: Rollup) -> dict[str, str]:
     """File of the pack → the query it holds."""
     place = " OR ".join(
         f"(kato, period_id) = ({literal(m['kato'])}, {literal(m['period_id'])})" for m in one.answer["members"]
@@ -87,7 +87,7 @@ def rollup_tables(store: Store, one: Sum) -> dict[str, str]:
     return found
 
 
-def rollup_script(one: Sum, ledger: str) -> Iterator[str]:
+def rollup_script(one: Rollup, ledger: str) -> Iterator[str]:
     """Statements of recompute.sql; the last one gives one row."""
     a, kpi = one.answer, one.compiled.kpi
     yield f"-- {kpi.code} of {a['area']['name_en']} for {a['period']['id']}, summed again from the cells beside this file."

@@ -18,9 +18,9 @@ from typer.testing import CliRunner
 
 from connectors.archive.archive import Archive
 from pipelines.cli import app
-from pipelines.trouble import told
 from tests.support import runs
 from tests.support.homes import new_home
+from pipelines.error_messages import message_for
 from warehouse.errors import StoreError
 from warehouse.home.home import Home
 
@@ -198,11 +198,11 @@ TOLD = [
 
 @pytest.mark.parametrize(("error", "said"), TOLD, ids=[f"{type(e).__name__}-{n}" for n, (e, _) in enumerate(TOLD)])
 def test_what_is_told_of_an_error(error: Exception, said: str | None) -> None:
-    found = told(error)
+    found = message_for(error)
     assert found == said if said is None else said in str(found)
     wrapped = RuntimeError("in between")
     wrapped.__cause__ = error
-    assert told(wrapped) == found
+    assert message_for(wrapped) == found
 
 
 def test_a_fault_of_the_program_is_a_line_and_a_file_with_the_traceback(
@@ -250,12 +250,12 @@ def test_whoever_stops_a_command_is_told_so(
 def test_a_step_of_dagster_fails_by_its_sentence_and_a_fault_of_the_program_by_its_traceback() -> None:
     import dagster as dg
 
+    from pipelines.error_messages import known_errors_as_failure
     from pipelines.run import _said
-    from pipelines.trouble import plainly
 
     def job_of(error: Exception) -> dg.ExecuteInProcessResult:
         @dg.op
-        @plainly
+        @known_errors_as_failure
         def step(context):  # type: ignore[no-untyped-def]
             raise error
 
