@@ -7,7 +7,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from tests.test_catalogues import write
+from tests.kpi_definitions.test_catalogues import write
 
 from kpi_definitions.catalogue import load_catalogues, load_one, record_fingerprints
 from kpi_definitions.compiler import compile_kpi

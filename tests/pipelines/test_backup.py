@@ -166,7 +166,7 @@ def test_backups_made_while_a_run_loads_are_each_whole(desk: Desk, tmp_path: Pat
         desk.deliver(appeals(300, first=1000 * number), scope=("750000000", "471010000")[number % 2])
     other = Desk(Path(shutil.copytree(desk.root, tmp_path / "other")))
     run(other)
-    code = "import sys; from pathlib import Path; from tests.intake_support import Desk; from tests.test_backup import run; run(Desk(Path(sys.argv[1])))"
+    code = "import sys; from pathlib import Path; from tests.intake_support import Desk; from tests.pipelines.test_backup import run; run(Desk(Path(sys.argv[1])))"
     with subprocess.Popen([sys.executable, "-c", code, str(desk.root)], cwd=ROOT) as running:  # noqa: S603
         while running.poll() is None:
             back_up(desk.home, tmp_path / "kept")

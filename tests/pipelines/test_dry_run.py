@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.test_corrections import ASTANA, EXAMPLE, HEADER, ROWS
+from tests.connectors.test_corrections import ASTANA, EXAMPLE, HEADER, ROWS
 from typer.testing import CliRunner
 
 from connectors.archive.archive import Archive

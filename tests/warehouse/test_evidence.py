@@ -16,7 +16,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.test_golden import CATALOGUE, FEW_FAST, stand_up
+from tests.warehouse.test_golden import CATALOGUE, FEW_FAST, stand_up
 from typer.testing import CliRunner
 
 from connectors.archive.archive import Archive

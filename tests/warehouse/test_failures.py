@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.test_catalogues import write
+from tests.kpi_definitions.test_catalogues import write
 
 from kpi_definitions.catalogue import load_catalogues, load_one, record_fingerprints
 from kpi_definitions.strict import breaches

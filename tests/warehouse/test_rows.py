@@ -9,7 +9,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from tests.test_golden import CATALOGUE, FEW_FAST, stand_up
+from tests.warehouse.test_golden import CATALOGUE, FEW_FAST, stand_up
 from typer.testing import CliRunner
 
 from connectors.archive.archive import Archive

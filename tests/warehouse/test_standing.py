@@ -10,8 +10,8 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from tests.test_assessment import REPUBLICAN, SHYMKENT, WEIGHTS, put, ruled
-from tests.test_evidence import recompute
+from tests.warehouse.test_assessment import REPUBLICAN, SHYMKENT, WEIGHTS, put, ruled
+from tests.warehouse.test_evidence import recompute
 from typer.testing import CliRunner
 
 from kpi_definitions.catalogue import Catalogue, load_catalogues

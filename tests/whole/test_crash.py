@@ -66,7 +66,7 @@ with writing(home) as store:
 """
 COMPUTE = """
 import datetime as dt
-from tests.test_crash import crashes_by_month
+from tests.whole.test_crash import crashes_by_month
 from warehouse.kpi_values.compute import compute
 
 with writing(home) as store:
