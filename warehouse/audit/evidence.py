@@ -298,10 +298,7 @@ LEFT JOIN read_parquet('ledger.parquet') l ON l.seq = f.registered_seq"""
     for index, scan in enumerate(compiled.scans, 1):
         parts[scan] = f"part_{index}"
         yield f"CREATE OR REPLACE TEMP TABLE part_{index} AS\n{scan.sql(f'showcase.{scan.table}', one.cell, any_window=True)};"
-    n, d, s = (
-        f"(SELECT {name} FROM {parts[scan]})"
-        for scan, name in (compiled.numerator, compiled.denominator, compiled.sample)
-    )
+    n, d, s = (f"(SELECT {output.column} FROM {parts[output.scan]})" for output in compiled.outputs)
     single = kpi.kind is Kind.QUANTILE
     expected = {
         "value": f"CAST({literal(answer['value'])} AS DOUBLE)",

@@ -70,7 +70,7 @@ def rollup_tables(store: Store, one: Sum) -> dict[str, str]:
     ).replace("(kato, period_id)", "(v.kato, v.period_id)")
     found = {"cells.parquet": cells}
     if one.compiled.kpi.kind is Kind.QUANTILE:
-        scan, _ = one.compiled.numerator
+        scan = one.compiled.numerator.scan
         table = store.tables[scan.table]
         reads = [c for t, c in columns_of(one.compiled.kpi) if t == scan.table and c not in table.identity]
         store.con.execute(
@@ -103,7 +103,7 @@ SELECT sum(numerator) FILTER (WHERE counts) AS top, sum(denominator) FILTER (WHE
        {kpi.scale} AS scale, '{kpi.kind}' AS kind FROM cell;"""
     n = "CAST(top AS DOUBLE)"
     if kpi.kind is Kind.QUANTILE:
-        scan, name = one.compiled.numerator
+        scan, name = one.compiled.numerator.scan, one.compiled.numerator.column
         yield "\n-- A quantile is that of all events of the cells, not of their quantiles."
         yield f"CREATE SCHEMA IF NOT EXISTS showcase;\nCREATE OR REPLACE VIEW showcase.{scan.table} AS FROM read_parquet('rows/{scan.table}.parquet');"
         yield "CREATE OR REPLACE TEMP TABLE counted AS SELECT 1 AS target, *, period_end AS period_end_population_date FROM cell WHERE counts;"
