@@ -19,10 +19,11 @@ from warehouse.audit.explain import explain
 from warehouse.sql import literal
 from warehouse.store.history import as_of, held
 from warehouse.store.store import Store
+from warehouse.tables.obs_status import WITH_PARTS, in_sql
 from warehouse.tables.value_formula import VALUE
 from warehouse.tables.views import YEAR_VALUES
 
-_COUNT = "obs_status IN ('A', 'P', 'U', 'B', 'Q')"  # cells that a sum takes in
+_COUNT = f"obs_status IN {in_sql(WITH_PARTS)}"  # cells that a sum takes in
 _PLACES = 1e-6  # by which a sum of weights and scores in another order may differ
 
 

@@ -18,6 +18,7 @@ from warehouse.periods import Period, parse_period
 from warehouse.sql import literal
 from warehouse.store.history import as_of, held
 from warehouse.store.store import Store
+from warehouse.tables.obs_status import ObsStatus
 from warehouse.tables.settlements import named, nearest
 
 
@@ -86,7 +87,7 @@ def _rolled(
        v.sample_size, v.state, v.obs_status, v.reason
 FROM kpi.value v JOIN registry.settlement s USING (kato) JOIN registry.period p ON p.id = v.period_id
 WHERE v.kpi_code = ? AND {held(seq)} AND {column} = ?
-  AND p.period_start >= ? AND p.period_end <= ?{last} AND v.obs_status <> 'M' ORDER BY v.value IS NULL, v.kato, v.period_id""",
+  AND p.period_start >= ? AND p.period_end <= ?{last} AND v.obs_status <> {literal(ObsStatus.NOT_APPLICABLE)} ORDER BY v.value IS NULL, v.kato, v.period_id""",
         [code, where, period.start, period.end, *([period.end] if last else [])],
     )
     columns = [d[0] for d in members.description or ()]
