@@ -12,8 +12,8 @@ from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.compiler import Compiled, compile_kpi
 from kpi_definitions.model import Grain, Kind, Kpi
 from warehouse.isolation.sandbox import only_reads
-from warehouse.kpi_values.compute import evaluate, window
 from warehouse.kpi_values.rollup import over_time
+from warehouse.kpi_values.scans import evaluate, window
 from warehouse.periods import Period, parse_period
 from warehouse.sql import literal
 from warehouse.store.history import as_of, held
