@@ -17,10 +17,9 @@ from warehouse.home.home import Home
 from warehouse.kpi_values.bounds import find_bounds
 from warehouse.kpi_values.changed_values import find_changed_values, write_changed_values
 from warehouse.kpi_values.computation import Computation, KpiVersion
-from warehouse.kpi_values.coverage import find_coverage, look_up_systems
+from warehouse.kpi_values.coverage import find_coverage, list_loaded_deliveries, look_up_systems
 from warehouse.kpi_values.due_cells import select_due_cells
 from warehouse.kpi_values.registry import register_catalogue
-from warehouse.kpi_values.rejected_rows import list_loaded_deliveries
 from warehouse.kpi_values.rollup import roll_up
 from warehouse.kpi_values.scans import run_scans
 from warehouse.kpi_values.sound import refuse_faulty

@@ -12,6 +12,7 @@ from warehouse.kpi_values.computation import Computation
 from warehouse.kpi_values.due_cells import REGISTER
 from warehouse.sql import literal, quoted, statement
 from warehouse.store.history import as_of
+from warehouse.tables.assertions_sql import covers
 from warehouse.tables.usual import JUMP
 from warehouse.tables.working_tables import create
 
@@ -27,6 +28,18 @@ def find_coverage(computation: Computation) -> None:
     store.con.execute(statement(__file__, "work_delivered_month", seq=seq))
     _find_doubted_figures(computation)
     store.con.execute(statement(__file__, "work_coverage"))
+
+
+def list_loaded_deliveries(computation: Computation) -> None:
+    """Make `work_loaded_delivery`: loaded deliveries of the KPIs' tables, and whether a later one took their place.
+
+    A delivery is replaced by a later one for the same table, system, territory and days, or for more of them if it is complete (adr/0020).
+    """
+    con = computation.store.con
+    tables = sorted({table for one in computation.compiled for table in one.tables})
+    names = ", ".join(map(literal, tables)) or "NULL"
+    con.execute(statement(__file__, "work_loaded_delivery", seq=str(computation.known_seq), tables=names))
+    con.execute(statement(__file__, "work_loaded_delivery__replaced", covers=covers("later", "earlier.scope")))
 
 
 def look_up_systems(computation: Computation) -> None:

@@ -15,7 +15,6 @@ from warehouse.kpi_values.scans import choose_cells
 from warehouse.sql import literal, statement
 from warehouse.store.history import as_of
 from warehouse.store.store import Store
-from warehouse.tables.assertions_sql import covers
 from warehouse.tables.rules import DAYS, DUPLICATE
 from warehouse.tables.working_tables import create
 
@@ -27,18 +26,6 @@ _CONCERNS = (
     f"{_SCOPE} AND (rejected.kato = settlement.kato OR length(rejected.scope) = 9 OR rejected.kato IS NULL "
     "OR NOT regexp_full_match(rejected.kato, '[0-9]{9}'))"
 )
-
-
-def list_loaded_deliveries(computation: Computation) -> None:
-    """Make `work_loaded_delivery`: loaded deliveries of the KPIs' tables, and whether a later one took their place.
-
-    A delivery is replaced by a later one for the same table, system, territory and days, or for more of them if it is complete (adr/0020).
-    """
-    con = computation.store.con
-    tables = sorted({table for one in computation.compiled for table in one.tables})
-    names = ", ".join(map(literal, tables)) or "NULL"
-    con.execute(statement(__file__, "work_loaded_delivery", seq=str(computation.known_seq), tables=names))
-    con.execute(statement(__file__, "work_loaded_delivery__replaced", covers=covers("later", "earlier.scope")))
 
 
 def find_lost_rows(computation: Computation) -> bool:

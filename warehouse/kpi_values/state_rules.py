@@ -116,15 +116,15 @@ def verdict(rules: Iterable[StateRule], phrases: Mapping[str, str], **parts: str
     """SQL for a struct (obs_status, state, reason) by the first rule whose condition holds; `parts`: further SQL that a {name} stands for."""
     known = {**phrases, **parts}
 
-    def named(name: str) -> str:
+    def expression(name: str) -> str:
         return f"({known[name]})" if name in known else name
 
     def text(reason: str) -> str:
-        pieces = (named(piece) if odd else literal(piece) for odd, piece in _alternating(reason) if odd or piece)
+        pieces = (expression(piece) if odd else literal(piece) for odd, piece in _alternating(reason) if odd or piece)
         return " || ".join(pieces) or "CAST(NULL AS VARCHAR)"
 
     lines = [
-        f"WHEN {_NAMED.sub(lambda found: named(found[1]), rule.condition)} THEN struct_pack(obs_status := {literal(rule.status)}, "
+        f"WHEN {_NAMED.sub(lambda found: expression(found[1]), rule.condition)} THEN struct_pack(obs_status := {literal(rule.status)}, "
         f"state := {literal(rule.status.state)}, reason := {text(rule.reason)})"
         for rule in rules
     ]
