@@ -17,7 +17,7 @@ from tests.intake_support import AKTAU, ALMATY, ASTANA, ZHANAOZEN, Desk, query
 from tests.support import Receipt
 from warehouse.loading.deliveries import Delivery, Outcome, decided, received, register, same_bytes
 from warehouse.loading.load import load
-from warehouse.loading.replace import turns_of
+from warehouse.loading.turns import turns_of
 from warehouse.periods import parse_period
 from warehouse.store.history import as_of
 from warehouse.store.seals import of_table, recomputed

@@ -381,10 +381,9 @@ def agreed_rules(latency_days: int | None, references: Iterable[Reference]) -> I
 
 
 TOLERANCE = 1.0  # per cent of a delivery's rows; our proposal
-
-
-# of audit.check_result f and its audit.delivery d
-UNJUDGED = "f.observed LIKE '% = no data'"
-
-
-FAILS = f"NOT f.passed AND (f.failing_rows IS NULL OR 100.0 * f.failing_rows > {TOLERANCE} * d.received_rows)"
+NOTHING_SEEN = "= no data"  # how `observed` of a check ends that had nothing to judge by
+# SQL over audit.check_result AS found joined to audit.delivery AS delivery: was it judged, and does it fail its criterion
+UNJUDGED = f"found.observed LIKE '% {NOTHING_SEEN}'"
+FAILS = (
+    f"NOT found.passed AND (found.failing_rows IS NULL OR 100.0 * found.failing_rows > {TOLERANCE} * delivery.received_rows)"
+)
