@@ -20,7 +20,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from connectors.archive.archive import Archive
 from connectors.personal_data.detection import scrubbed
-from connectors.reread import again, newest
+from connectors.reread import deliveries_in_force, requeued_receipt
 from kpi_definitions.documents import Document, DocumentError, Fault, Where, read
 from warehouse.loading.deliveries import Corrected, Finding, Receipt, register
 from warehouse.sql import literal, quoted
@@ -31,7 +31,7 @@ from warehouse.tables.settlements import settlements
 Cell = str | int | float | bool | dt.datetime | dt.date | None
 
 
-class Source(BaseModel, extra="forbid", frozen=True):
+class SourceReply(BaseModel, extra="forbid", frozen=True):
     """What the body that owns the data was told, and what it says."""
 
     status: Literal["not told", "reported", "acknowledged", "refused", "mended"]
@@ -39,7 +39,7 @@ class Source(BaseModel, extra="forbid", frozen=True):
     told_on: dt.date | None = None
 
 
-class Entry(BaseModel, extra="forbid", frozen=True):
+class CorrectedRow(BaseModel, extra="forbid", frozen=True):
     """One row to be put right."""
 
     key: dict[str, Cell] = Field(min_length=1, description="The table's key columns (of a register also snapshot_date)")
@@ -53,12 +53,12 @@ class Correction(BaseModel, extra="forbid", frozen=True):
     id: str = Field(pattern=r"^[A-Z][A-Z0-9-]{2,40}$", description="Name of the correction, and of its file")
     table: str
     settlement: str = Field(pattern=r"^\d{9}$", description="KATO code")
-    rows: tuple[Entry, ...] = Field(min_length=1)
+    rows: tuple[CorrectedRow, ...] = Field(min_length=1)
     what: str = Field(min_length=1, description="What is wrong")
     why: str = Field(min_length=1, description="How it is known")
     decided_by: str = Field(min_length=1)
     decided_on: dt.date
-    source: Source
+    source: SourceReply
     status: Literal["active", "withdrawn"] = "active"
 
     @property
@@ -67,17 +67,17 @@ class Correction(BaseModel, extra="forbid", frozen=True):
 
 
 @dataclass(frozen=True)
-class Declared:
+class DeclaredCorrection:
     """A correction as it was read."""
 
     correction: Correction
     document: Document
 
 
-def read_corrections(folder: Path, tables: Mapping[str, Table]) -> list[Declared]:
+def read_corrections(folder: Path, tables: Mapping[str, Table]) -> list[DeclaredCorrection]:
     """Every correction of a folder, by id. Raises DocumentError with every fault found."""
     faults: list[Fault] = []
-    found: list[Declared] = []
+    found: list[DeclaredCorrection] = []
     for path in sorted(folder.glob("*.yaml")):
         try:
             document = read(path)
@@ -94,14 +94,14 @@ def read_corrections(folder: Path, tables: Mapping[str, Table]) -> list[Declared
                     )
                 )
             continue
-        faults += _faults(Declared(correction, document), tables)
-        found.append(Declared(correction, document))
+        faults += _faults(DeclaredCorrection(correction, document), tables)
+        found.append(DeclaredCorrection(correction, document))
     if faults:
         raise DocumentError(faults)
     return found
 
 
-def _faults(one: Declared, tables: Mapping[str, Table]) -> Iterable[Fault]:
+def _faults(one: DeclaredCorrection, tables: Mapping[str, Table]) -> Iterable[Fault]:
     correction, document = one.correction, one.document
     if document.path.stem != correction.id:
         yield document.fault(
@@ -172,12 +172,14 @@ def _texts(value: Any, where: Where = ()) -> Iterator[tuple[Where, str]]:
         yield where, value
 
 
-def retake(store: Store, archive: Archive, table: Table, declared: Sequence[Declared]) -> int:
+def requeue_for_corrections(
+    store: Store, archive: Archive, table: Table, declared: Sequence[DeclaredCorrection]
+) -> int:
     """Register again the newest delivery of every slice that a new, changed or withdrawn correction concerns. Returns how many.
 
     Raises DocumentError if a correction that was applied has no file any more.
     """
-    tried = _newest(store, table)
+    tried = _last_attempts(store, table)
     mine = [d for d in declared if d.correction.table == table.name]
     gone = sorted(
         cid
@@ -196,13 +198,15 @@ def retake(store: Store, archive: Archive, table: Table, declared: Sequence[Decl
             continue
         rows = " OR ".join(f"({_is_row('t', table, one.correction, entry)})" for entry in one.correction.rows)
         slices = f"SELECT DISTINCT d.system, d.scope, d.period_id FROM showcase.{table.name} t JOIN audit.delivery d USING (delivery_id) WHERE {rows}"
-        for found in newest(store, f"table_name = {literal(table.name)} AND (system, scope, period_id) IN ({slices})"):
-            receipt = again(found, f"{one.correction.id}@{digest[:8]}.{times}")
+        for found in deliveries_in_force(
+            store, f"table_name = {literal(table.name)} AND (system, scope, period_id) IN ({slices})"
+        ):
+            receipt = requeued_receipt(found, f"{one.correction.id}@{digest[:8]}.{times}")
             receipts[f"{receipt.reread_of}"] = receipt
     return register(store, list(receipts.values()))
 
 
-def _newest(store: Store, table: Table) -> dict[str, tuple[str, str, int]]:
+def _last_attempts(store: Store, table: Table) -> dict[str, tuple[str, str, int]]:
     """By correction: the file that was tried last, its outcome, and in how many deliveries it was tried."""
     rows = store.con.execute(
         "SELECT correction_id, arg_max(c.sha256, d.loaded_seq), arg_max(outcome, d.loaded_seq), count(DISTINCT delivery_id) FROM audit.correction c "
@@ -211,18 +215,18 @@ def _newest(store: Store, table: Table) -> dict[str, tuple[str, str, int]]:
     return {str(cid): (str(sha256), str(outcome), int(times)) for cid, sha256, outcome, times in rows}
 
 
-def apply(
-    store: Store, archive: Archive, table: Table, declared: Sequence[Declared], staged: str
+def apply_corrections(
+    store: Store, archive: Archive, table: Table, declared: Sequence[DeclaredCorrection], staged: str
 ) -> tuple[str, list[Corrected], list[Finding]]:
     """Put right what the corrections of a table find in `staged`: (relation to load, cells put right, guards that failed)."""
     cells: list[Corrected] = []
     findings: list[Finding] = []
     changes: dict[str, list[str]] = {}  # column → WHEN ... THEN ...
     mine = [d for d in declared if d.correction.table == table.name]
-    newest = _newest(store, table) if mine else {}
+    deliveries_in_force = _last_attempts(store, table) if mine else {}
     for one in mine:
         correction = one.correction
-        if not correction.applies and newest.get(correction.id, ("", "withdrawn", 0))[1] == "withdrawn":
+        if not correction.applies and deliveries_in_force.get(correction.id, ("", "withdrawn", 0))[1] == "withdrawn":
             continue
         digest = archive.keep(one.document.path)
         for entry in correction.rows:
@@ -270,7 +274,7 @@ def _typed(table: Table, column: str, value: Cell) -> str:
     return f"CAST({literal(None if value is None else _text(value))} AS {table.business_columns[column]})"
 
 
-def _is_row(alias: str, table: Table, correction: Correction, entry: Entry) -> str:
+def _is_row(alias: str, table: Table, correction: Correction, entry: CorrectedRow) -> str:
     key = " AND ".join(f"{alias}.{quoted(c)} = {_typed(table, c, v)}" for c, v in entry.key.items())
     return f"{alias}.kato = {literal(correction.settlement)} AND {key}"
 
@@ -279,7 +283,7 @@ def _holds(table: Table, expected: Mapping[str, Cell]) -> str:
     return " AND ".join(f"s.{quoted(c)} IS NOT DISTINCT FROM {_typed(table, c, v)}" for c, v in expected.items())
 
 
-def _broken_by(table: Table, entry: Entry) -> str:
+def _broken_by(table: Table, entry: CorrectedRow) -> str:
     """The first rule on rows that the corrected row would break, else NULL."""
     columns = ", ".join(
         f"{_typed(table, c, entry.set[c]) if c in entry.set else f's.{quoted(c)}'} AS {quoted(c)}"

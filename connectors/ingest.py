@@ -13,25 +13,25 @@ from pathlib import Path
 from typing import TypeVar
 
 from connectors.archive.archive import Archive, ArchiveError
-from connectors.corrections import Declared, apply, read_corrections, retake
-from connectors.delivery_gate.declaration_checks import hold
-from connectors.delivery_gate.delivery_gate import judge
-from connectors.delivery_gate.earlier_deliveries import look_back
-from connectors.delivery_gate.near_duplicates import twins
-from connectors.delivery_gate.profile import profile as profile_of
+from connectors.corrections import DeclaredCorrection, apply_corrections, read_corrections, requeue_for_corrections
+from connectors.delivery_gate.declaration_checks import check_declared_content
+from connectors.delivery_gate.delivery_gate import judge_deliveries
+from connectors.delivery_gate.earlier_deliveries import compare_with_earlier
+from connectors.delivery_gate.near_duplicates import near_duplicate_findings
+from connectors.delivery_gate.profile import profile_deliveries as profile_of
 from connectors.mapping.classification import personal_columns
 from connectors.mapping.contract_checks import STANDARD
 from connectors.mapping.read_contracts import SHIPPED, load_sources
 from connectors.mapping.source_contract import SourceContract, standard
-from connectors.personal_data import deidentification as guard
+from connectors.personal_data import deidentification
 from connectors.personal_data.detection import harmless
-from connectors.personal_data.pseudonyms import InForce, mixed, pseudonyms_of
+from connectors.personal_data.pseudonyms import PseudonymKey, mixed_key_findings, pseudonym_key_for
 from connectors.personal_data.safe_names import named_safely
 from connectors.readers.headers import StructureError, listed
 from connectors.readers.readers import Readable, unpack
-from connectors.readers.zip_members import of_the_machine
+from connectors.readers.zip_members import is_machine_fault
 from connectors.row_gate import row_gate
-from connectors.row_gate.emptied_cells import spare_headers
+from connectors.row_gate.emptied_cells import optional_headers
 from warehouse.home.home import Home
 from warehouse.home.keys import MissingKeyError, by_id
 from warehouse.home.scratch import scratch
@@ -63,7 +63,7 @@ T = TypeVar("T")
 
 
 @dataclass
-class Report:
+class IngestReport:
     """What happened to a table's pending deliveries."""
 
     outcomes: list[Outcome] = field(default_factory=list)
@@ -82,7 +82,7 @@ class Report:
         return sum(o.rejected for o in self.outcomes)
 
 
-def sources_of(home: Home, tables: Mapping[str, Table]) -> dict[tuple[str, str], SourceContract]:
+def load_source_contracts(home: Home, tables: Mapping[str, Table]) -> dict[tuple[str, str], SourceContract]:
     """Source contracts that come with qala and those this installation added. Raises DocumentError."""
     return load_sources(tables, [SHIPPED, home.contracts])
 
@@ -95,7 +95,7 @@ def register_pending(store: Store, archive: Archive, progress: Progress = lambda
         progress(told)
     enter_withdrawals(store, archive, progress)
     pending = archive.pending()
-    new = register(store, named_safely(pending, lambda: sources_of(store.home, store.tables)))
+    new = register(store, named_safely(pending, lambda: load_source_contracts(store.home, store.tables)))
     for receipt_id in decided(store, pending):  # a run ended between its decision and putting the receipt away
         archive.settle(receipt_id)
     return new
@@ -104,7 +104,7 @@ def register_pending(store: Store, archive: Archive, progress: Progress = lambda
 def enter_withdrawals(store: Store, archive: Archive, progress: Progress = lambda _: None) -> None:
     """Enter in the ledger which receipts were taken back: their deliveries wait no longer."""
     for one in archive.withdrawn():
-        (receipt,) = named_safely([one.receipt], lambda: sources_of(store.home, store.tables))
+        (receipt,) = named_safely([one.receipt], lambda: load_source_contracts(store.home, store.tables))
         entered = enter_withdrawal(store, receipt, one.by, one.reason, one.account)
         archive.withdrawal_entered(one.receipt.receipt_id)
         progress(
@@ -115,16 +115,16 @@ def enter_withdrawals(store: Store, archive: Archive, progress: Progress = lambd
         )
 
 
-def take_in(store: Store, archive: Archive, table: Table, sources: Mapping[tuple[str, str], SourceContract],
-            months: Iterable[str] | None = None, progress: Progress = lambda _: None) -> Report:  # fmt: skip
+def ingest_table(store: Store, archive: Archive, table: Table, sources: Mapping[tuple[str, str], SourceContract],
+            months: Iterable[str] | None = None, progress: Progress = lambda _: None) -> IngestReport:  # fmt: skip
     """Decide on every waiting delivery of a table that closes in `months` (all, if None), batch by batch."""
-    report, corrections = Report(), read_corrections(store.home.corrections, {table.name: table, **store.tables})
+    report, corrections = IngestReport(), read_corrections(store.home.corrections, {table.name: table, **store.tables})
     enter_withdrawals(store, archive, progress)  # taken back since the receipts were registered
-    retake(store, archive, table, corrections)
+    requeue_for_corrections(store, archive, table, corrections)
     waiting = [d for d in received(store, table.name) if d.reread_of is not None]
     waiting = sorted({*waiting, *received(store, table.name, months)}, key=lambda d: d.delivery_id)
     started, whole, done = time.monotonic(), sum(d.bytes for d in waiting), 0
-    key = pseudonyms_of(store, table, waiting, sources)
+    key = pseudonym_key_for(store, table, waiting, sources)
     # the folder goes when nobody writes into it any more
     with scratch(store.home.scratch) as place, _pool() as pool:
 
@@ -134,7 +134,7 @@ def take_in(store: Store, archive: Archive, table: Table, sources: Mapping[tuple
         # while a batch is gated, judged and loaded, the next one's files are unpacked
         for opened in _one_ahead(map(open_up, _batches(waiting, lambda: _batch_bytes(store, table)))):
             batch = opened.batch
-            outcomes, findings, corrected = _take_batch(store, archive, table, opened, corrections, key)
+            outcomes, findings, corrected = _ingest_batch(store, archive, table, opened, corrections, key)
             shutil.rmtree(opened.folder)
             report.outcomes += outcomes
             report.findings += findings
@@ -152,18 +152,18 @@ def take_in(store: Store, archive: Archive, table: Table, sources: Mapping[tuple
     return report
 
 
-def take_again(store: Store, archive: Archive, table: Table, sources: Mapping[tuple[str, str], SourceContract],
-               batch: list[Delivery], corrections: Sequence[Declared], key_id: str | None = None) -> list[Outcome]:  # fmt: skip
+def ingest_again(store: Store, archive: Archive, table: Table, sources: Mapping[tuple[str, str], SourceContract],
+               batch: list[Delivery], corrections: Sequence[DeclaredCorrection], key_id: str | None = None) -> list[Outcome]:  # fmt: skip
     """Decide on just these waiting deliveries of a table, in one batch, with corrections as given: what was done before is done again.
 
     `key_id`: the key their pseudonyms were made by. Raises MissingKeyError if it is not here any more.
     """
     with scratch(store.home.scratch) as place, _pool() as pool:
         opened = _open(pool, place, archive, table, sources, batch)
-        key = pseudonyms_of(store, table, batch, sources)
+        key = pseudonym_key_for(store, table, batch, sources)
         if key and key_id:
             key = replace(key, key=by_id(store.home, "pseudonym", key_id))
-        return _take_batch(store, archive, table, opened, corrections, key)[0]
+        return _ingest_batch(store, archive, table, opened, corrections, key)[0]
 
 
 @contextmanager
@@ -176,7 +176,7 @@ def _pool() -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
-def _pace(report: Report, seconds: float, done: int, whole: int) -> str:
+def _pace(report: IngestReport, seconds: float, done: int, whole: int) -> str:
     """How many rows so far, how fast, and how long the rest will take by its bytes."""
     rows = report.accepted + report.rejected
     left = seconds * (whole - done) / max(done, 1)
@@ -256,11 +256,11 @@ def _open(pool: ThreadPoolExecutor, scratch: Path, archive: Archive, table: Tabl
         place.mkdir()
         try:
             contract = contracts[one.delivery_id]
-            return unpack(archive, one.sha256, contract, place, one.file_name, spare_headers(table, contract))
+            return unpack(archive, one.sha256, contract, place, one.file_name, optional_headers(table, contract))
         except (StructureError, ArchiveError) as error:
             return error
         except Exception as error:
-            if of_the_machine(error) or isinstance(error, MissingKeyError):
+            if is_machine_fault(error) or isinstance(error, MissingKeyError):
                 raise
             return StructureError(
                 f"{one.file_name}: it cannot be read ({type(error).__name__}: {harmless(error)}); deliver it as contract "
@@ -270,13 +270,13 @@ def _open(pool: ThreadPoolExecutor, scratch: Path, archive: Archive, table: Tabl
     return _Opened(batch, folder, contracts, {one.delivery_id: pool.submit(unpacked, one) for one in batch})
 
 
-def _take_batch(store: Store, archive: Archive, table: Table, opened: _Opened, corrections: Sequence[Declared],
-                key: InForce | None) -> tuple[list[Outcome], list[Finding], list[Corrected]]:  # fmt: skip
+def _ingest_batch(store: Store, archive: Archive, table: Table, opened: _Opened, corrections: Sequence[DeclaredCorrection],
+                key: PseudonymKey | None) -> tuple[list[Outcome], list[Finding], list[Corrected]]:  # fmt: skip
     batch, contracts = opened.batch, opened.contracts
     repeated = same_bytes(store, batch, {d: (c.id, c.version) for d, c in contracts.items()})
     refusals: dict[int, str] = {}
     incoming: list[row_gate.Incoming] = []
-    row_gate.clear(store.con)
+    row_gate.drop_staging(store.con)
     for one in batch:
         if one.delivery_id in repeated:
             continue
@@ -304,7 +304,7 @@ def _take_batch(store: Store, archive: Archive, table: Table, opened: _Opened, c
     judged = [i for i in incoming if i.delivery_id not in refusals]
     chosen = {i.delivery_id for i in judged}
     cuts = {one.delivery_id: contracts[one.delivery_id].cut for one in batch}
-    findings = hold(
+    findings = check_declared_content(
         store.con, table, [d for d in batch if d.delivery_id in chosen], cuts, row_gate.READ, row_gate.REPEATED
     )
     findings += [Finding(d, "structure", "error", "conformity", False, reason, "Headers, encoding and format are those of the contract")
@@ -315,20 +315,24 @@ def _take_batch(store: Store, archive: Archive, table: Table, opened: _Opened, c
                          "What is in an archive beside the extract has none of its columns") for i in judged if i.readable.left_out]  # fmt: skip
     if judged:
         profile, broken = profile_of(store.con, table, judged)
-        findings += judge(table, profile, broken)
+        findings += judge_deliveries(table, profile, broken)
         failed_whole = {f.delivery_id for f in findings if f.severity == "error" and not f.passed}
-        looked, gaps = look_back(
+        looked, gaps = compare_with_earlier(
             store.con, table, judged, counted_columns(table.name, store.home.catalogues), failed_whole
         )
         findings += looked
-        findings += twins(store.con, table, judged)
-        findings += guard.told(store.con, table, row_gate.STAGED, [i.delivery_id for i in judged])
-        findings += mixed(key, table, {i.delivery_id: bool(personal_columns(table, i.contract)) for i in judged})
+        findings += near_duplicate_findings(store.con, table, judged)
+        findings += deidentification.personal_data_findings(
+            store.con, table, row_gate.STAGED, [i.delivery_id for i in judged]
+        )
+        findings += mixed_key_findings(
+            key, table, {i.delivery_id: bool(personal_columns(table, i.contract)) for i in judged}
+        )
         counts = {
             int(r["delivery_id"]): (int(r["received"]), int(r["accepted"]), int(r["rejected"]))
             for r in profile.to_dict("records")
         }
-        relation, corrected, failed = apply(store, archive, table, corrections, row_gate.STAGED)
+        relation, corrected, failed = apply_corrections(store, archive, table, corrections, row_gate.STAGED)
         findings += failed
     names = {d.delivery_id: d.file_name for d in batch}
     for finding in findings:
@@ -373,5 +377,5 @@ def _take_batch(store: Store, archive: Archive, table: Table, opened: _Opened, c
             )
     load(store, table, relation, batch, outcomes, findings, corrected, row_gate.REPEATED if judged else None, gaps)
     store.con.execute("DROP VIEW IF EXISTS corrected")
-    row_gate.clear(store.con)
+    row_gate.drop_staging(store.con)
     return outcomes, findings, corrected

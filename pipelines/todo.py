@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from connectors.corrections import Declared
+from connectors.corrections import DeclaredCorrection
 from kpi_definitions.catalogue import Catalogues
 from warehouse.errors import BusyError
 from warehouse.home.home import Home
@@ -50,7 +50,9 @@ class Todo:
         return " ".join((self.newest, self.due.token if self.due and self.due.months else "", *self.untried))
 
 
-def todo(home: Home, waiting: Sequence[Receipt], declared: Sequence[Declared], catalogue: Catalogues | None) -> Todo:
+def todo(
+    home: Home, waiting: Sequence[Receipt], declared: Sequence[DeclaredCorrection], catalogue: Catalogues | None
+) -> Todo:
     """What to do about receipts that wait, corrections that are declared, and the warehouse as it is.
 
     `catalogue` None: the warehouse is not asked. Raises StoreError if it cannot be read.
@@ -59,7 +61,7 @@ def todo(home: Home, waiting: Sequence[Receipt], declared: Sequence[Declared], c
     periods = [(parse_period(r.period), r) for r in waiting]
     ended = [(period, r) for period, r in periods if period.closing_month < running]
     tables = {r.table for _, r in ended}
-    found, said, untried = None, "", dict[str, Declared]()
+    found, said, untried = None, "", dict[str, DeclaredCorrection]()
     try:
         found = due_home(home, catalogue) if catalogue else None
     except BusyError as error:

@@ -17,7 +17,7 @@ from connectors.mapping.source_contract import SourceContract, standard
 from connectors.readers.headers import StructureError
 from connectors.readers.readers import Readable, unpack
 from connectors.row_gate import row_gate
-from connectors.row_gate.emptied_cells import spare_headers
+from connectors.row_gate.emptied_cells import optional_headers
 from kpi_definitions.documents import read
 from warehouse.home.home import Home
 from warehouse.home.keys import current
@@ -155,14 +155,14 @@ class Desk:
         with writing(self.home) as store:
             yield store
 
-    def take(self, store: Store, *tables: str, months: Sequence[str] | None = None) -> ingest.Report:
+    def take(self, store: Store, *tables: str, months: Sequence[str] | None = None) -> ingest.IngestReport:
         """Register what is pending and decide on it; by default of every table that has deliveries waiting."""
-        sources = ingest.sources_of(self.home, store.tables)
+        sources = ingest.load_source_contracts(self.home, store.tables)
         ingest.register_pending(store, self.archive)
         waiting = query(store, "SELECT DISTINCT table_name FROM audit.delivery WHERE state = 'received' ORDER BY 1")
-        whole = ingest.Report()
+        whole = ingest.IngestReport()
         for name in tables or [row[0] for row in waiting]:
-            report = ingest.take_in(store, self.archive, store.tables[name], sources, months)
+            report = ingest.ingest_table(store, self.archive, store.tables[name], sources, months)
             whole.outcomes += report.outcomes
             whole.findings += report.findings
         return whole
@@ -215,7 +215,7 @@ class Bench:
         receipt = self.archive.receive(file, table=contract.table, system="x", scope=ASTANA, period="2026-01")
         scratch = self.root / f"scratch{self._number}"
         scratch.mkdir()
-        spare = spare_headers(self.table(contract.table), contract)
+        spare = optional_headers(self.table(contract.table), contract)
         return unpack(self.archive, receipt.sha256, contract, scratch, name, spare)
 
     def stage(
@@ -241,7 +241,7 @@ class Bench:
             )
             for number, (content, used) in enumerate(zip(contents, chosen, strict=True), 1)
         ]
-        row_gate.clear(self.store.con)
+        row_gate.drop_staging(self.store.con)
         return row_gate.stage(
             self.store.con, self.table(table), incoming, self.time_zone, current(self.store.home, "pseudonym")
         )

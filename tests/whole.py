@@ -73,9 +73,9 @@ def take_in_and_compute(home: Home, tables: Sequence[str], months: Sequence[str]
     archive = Archive(home.archive)
     with writing(home) as store:
         ingest.register_pending(store, archive)
-        sources = ingest.sources_of(home, store.tables)
+        sources = ingest.load_source_contracts(home, store.tables)
         for name in tables:
-            ingest.take_in(store, archive, store.tables[name], sources, months)
+            ingest.ingest_table(store, archive, store.tables[name], sources, months)
     with writing(home) as store:
         compute(store, kpis, months, today=LATER)
 
@@ -103,7 +103,7 @@ def finish(home: Home) -> None:
 def unjudged() -> Iterator[None]:
     """Without Great Expectations, which writes nothing and takes seconds to import; and in small batches."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ingest, "judge", lambda *_: [])
+        patch.setattr(ingest, "judge_deliveries", lambda *_: [])
         patch.setattr(ingest, "BATCH_DELIVERIES", 3)
         yield
 

@@ -20,7 +20,7 @@ LEAST_IN_DAYS = 5  # per cent of the rows of an extract that must lie in its own
 _TOLD = 5  # keys named in a finding
 
 
-def hold(
+def check_declared_content(
     con: duckdb.DuckDBPyConnection,
     table: Table,
     batch: Sequence[Delivery],

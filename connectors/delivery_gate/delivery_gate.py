@@ -70,7 +70,7 @@ def _profiles() -> Any:
     return definition
 
 
-def judge(table: Table, profile: pd.DataFrame, broken: pd.DataFrame) -> list[Finding]:
+def judge_deliveries(table: Table, profile: pd.DataFrame, broken: pd.DataFrame) -> list[Finding]:
     """Judge every delivery by every rule of its table."""
     if profile.empty:
         return []

@@ -18,8 +18,8 @@ from statistics import median
 
 import duckdb
 
-from connectors.delivery_gate.silent_days import silences
-from connectors.delivery_gate.value_jumps import leaps
+from connectors.delivery_gate.silent_days import silent_runs
+from connectors.delivery_gate.value_jumps import value_jumps
 from connectors.row_gate.row_gate import STAGED, Incoming
 from warehouse.loading.deliveries import Finding, Gaps
 from warehouse.sql import literal, quoted
@@ -37,7 +37,7 @@ Series = tuple[str, str]  # system, territory
 
 
 @dataclass
-class _Known:
+class _DeliverySummary:
     """A delivery, on record or on its way, as far as its successors are held against it."""
 
     delivery_id: int
@@ -55,7 +55,7 @@ class _Known:
         return self.series, self.start, self.end
 
 
-def look_back(
+def compare_with_earlier(
     con: duckdb.DuckDBPyConnection,
     table: Table,
     incoming: Iterable[Incoming],
@@ -78,7 +78,7 @@ def look_back(
     # an extract of changes need not have any row, so nothing can be missing from it
     partial = {one.delivery_id for one in reading if one.contract.cut.kind is Asserts.CHANGES}
 
-    def tell(one: _Known, rule: str, passed: bool, observed: str) -> None:
+    def tell(one: _DeliverySummary, rule: str, passed: bool, observed: str) -> None:
         said = rules[rule]
         if one.delivery_id in partial and rule in (KEPT, VOLUME, WHOLE, UNITS):
             passed, observed = True, "changes only = no data"
@@ -91,7 +91,7 @@ def look_back(
     wanted = set(counted) - table.usual.often_empty
     mapped = {one.delivery_id: _mapped(one) & wanted for one in reading}
     overlapping = _overlapping(con, table)
-    series: dict[Series, list[_Known]] = defaultdict(list)
+    series: dict[Series, list[_DeliverySummary]] = defaultdict(list)
     for one in earlier:
         series[one.series].append(one)
     for one in new:
@@ -99,7 +99,7 @@ def look_back(
         for rule, (passed, observed) in _compared(table, one, before, overlapping.get(one.delivery_id), mapped[one.delivery_id]):  # fmt: skip
             tell(one, rule, passed, observed)
         if WHOLE in rules:
-            found = silences(days[one.delivery_id], one.start, one.end)
+            found = silent_runs(days[one.delivery_id], one.start, one.end)
             tell(one, WHOLE, not found, "days without a row" + (f": {found}" if found else " = 0"))
         before.append(one)
     missing = _missing_units(con, table, new, series)
@@ -112,7 +112,7 @@ def look_back(
             f"missing {lacks}" if lacks else f"missing units = {'no data' if lacks is None else 0}",
         )
     if table.usual.figures:
-        found_leaps = leaps(con, table)
+        found_leaps = value_jumps(con, table)
         for one in new:
             leap = found_leaps.get(one.delivery_id)
             tell(one, JUMP, not leap, leap or "figures that leap = 0")
@@ -157,7 +157,7 @@ SELECT delivery_id, system, scope, period_start, period_end FROM audit.delivery 
 
 def _arriving(
     con: duckdb.DuckDBPyConnection, table: Table, reading: Sequence[Incoming], daily: str
-) -> tuple[list[_Known], list[Gaps], dict[int, dict[dt.date, int]]]:
+) -> tuple[list[_DeliverySummary], list[Gaps], dict[int, dict[dt.date, int]]]:
     """The deliveries in order of arrival, their gaps, and how many rows they have on each of their days."""
     optional = _optional(table)
     sums = "".join(f", coalesce(sum(c{n}), 0)::BIGINT" for n in range(len(optional)))
@@ -167,7 +167,7 @@ def _arriving(
 FROM looking l LEFT JOIN {daily} USING (delivery_id) GROUP BY ALL ORDER BY delivery_id"""
     ).fetchall():
         shares = {name: (taken - count) / taken for name, count in zip(optional, filled, strict=True)} if taken else {}
-        new.append(_Known(number, (system, scope), start, end, received, taken, shares))
+        new.append(_DeliverySummary(number, (system, scope), start, end, received, taken, shares))
         gaps += [Gaps(number, name, taken, taken - count) for name, count in zip(optional, filled, strict=True)]
     days: dict[int, dict[dt.date, int]] = {one.delivery_id: {} for one in reading}
     for (
@@ -181,7 +181,7 @@ WHERE day >= l.period_start AND day < l.period_end""").fetchall():
     return new, gaps, days
 
 
-def _on_record(con: duckdb.DuckDBPyConnection, table: Table, wanted: Collection[Series]) -> list[_Known]:
+def _on_record(con: duckdb.DuckDBPyConnection, table: Table, wanted: Collection[Series]) -> list[_DeliverySummary]:
     """The last deliveries of these series that were loaded, in order of arrival, with what was told of them."""
     many = 4 * LAST  # of several lengths, and slices that came again
     name = literal(table.name)
@@ -189,7 +189,7 @@ def _on_record(con: duckdb.DuckDBPyConnection, table: Table, wanted: Collection[
 WHERE table_name = {name} AND state = 'loaded' AND (system, scope) IN (SELECT (system, scope) FROM looking)
 QUALIFY row_number() OVER (PARTITION BY system, scope, period_end - period_start > 45 ORDER BY delivery_id DESC) <= {many}
 ORDER BY delivery_id""").fetchall()
-    known = {row[0]: _Known(row[0], (row[1], row[2]), *row[3:]) for row in rows}
+    known = {row[0]: _DeliverySummary(row[0], (row[1], row[2]), *row[3:]) for row in rows}
     if not known:
         return []
     ids = ", ".join(map(str, known))
@@ -207,9 +207,9 @@ ORDER BY delivery_id""").fetchall()
     return [one for one in known.values() if one.series in wanted]
 
 
-def _usual(one: _Known, before: Sequence[_Known], rule: str) -> list[_Known]:
+def _usual(one: _DeliverySummary, before: Sequence[_DeliverySummary], rule: str) -> list[_DeliverySummary]:
     """What a delivery is held against: those of like length, one of each other slice, from the one a person has confirmed on."""
-    slices: dict[tuple[Series, dt.date, dt.date], _Known] = {}
+    slices: dict[tuple[Series, dt.date, dt.date], _DeliverySummary] = {}
     for other in before:
         if abs((other.end - other.start) - (one.end - one.start)).days <= 3 and other.slice != one.slice:
             slices[other.slice] = other
@@ -219,7 +219,11 @@ def _usual(one: _Known, before: Sequence[_Known], rule: str) -> list[_Known]:
 
 
 def _compared(
-    table: Table, one: _Known, before: Sequence[_Known], overlapped: int | None, mapped: Collection[str]
+    table: Table,
+    one: _DeliverySummary,
+    before: Sequence[_DeliverySummary],
+    overlapped: int | None,
+    mapped: Collection[str],
 ) -> Iterator[tuple[str, tuple[bool, str]]]:
     """What the rules on rows replaced, volume and gaps find."""
     bounds = table.usual
@@ -239,7 +243,7 @@ def _compared(
     yield GAPS, _gaps(table, one, _usual(one, before, GAPS), mapped)
 
 
-def _replaced(one: _Known, before: Sequence[_Known]) -> int:
+def _replaced(one: _DeliverySummary, before: Sequence[_DeliverySummary]) -> int:
     """Rows of the version of the slice that stands; of one cut short itself, and not confirmed, those of the version before too."""
     most = 0
     for other in reversed([o for o in before if o.slice == one.slice]):
@@ -249,7 +253,9 @@ def _replaced(one: _Known, before: Sequence[_Known]) -> int:
     return most
 
 
-def _gaps(table: Table, one: _Known, usual: Sequence[_Known], mapped: Collection[str]) -> tuple[bool, str]:
+def _gaps(
+    table: Table, one: _DeliverySummary, usual: Sequence[_DeliverySummary], mapped: Collection[str]
+) -> tuple[bool, str]:
     """Columns whose share of gaps leaps, or which are empty throughout where nothing is known of them."""
     told = []
     for name, share in one.shares.items():
@@ -288,7 +294,10 @@ WHERE (o.scope, o.period_start, o.period_end) <> (l.scope, l.period_start, l.per
 
 
 def _missing_units(
-    con: duckdb.DuckDBPyConnection, table: Table, new: Sequence[_Known], series: Mapping[Series, Sequence[_Known]]
+    con: duckdb.DuckDBPyConnection,
+    table: Table,
+    new: Sequence[_DeliverySummary],
+    series: Mapping[Series, Sequence[_DeliverySummary]],
 ) -> dict[int, str]:
     """By delivery that has one before it, the units it lacks of those that one had, in words; '' if none."""
     judged = [one for one in new if table.usual.panel or len(one.series[1]) != 9]
@@ -319,7 +328,7 @@ SELECT delivery_id, {key}, count(*) AS rows FROM {STAGED} WHERE broken IS NULL A
     return found
 
 
-def _before(one: _Known, others: Sequence[_Known]) -> _Known | None:
+def _before(one: _DeliverySummary, others: Sequence[_DeliverySummary]) -> _DeliverySummary | None:
     """The delivery of like length whose units should come again: the last one up to the same days of which no unit is missing."""
     fit = [o for o in others if o.delivery_id < one.delivery_id and o.end <= one.end and UNITS not in o.told
            and abs((o.end - o.start) - (one.end - one.start)).days <= 3]  # fmt: skip
@@ -327,8 +336,8 @@ def _before(one: _Known, others: Sequence[_Known]) -> _Known | None:
 
 
 def _lacking(
-    con: duckdb.DuckDBPyConnection, table: Table, key: str, least: int, pairs: Mapping[int, _Known],
-    arriving: Collection[int], series: Mapping[Series, Sequence[_Known]],
+    con: duckdb.DuckDBPyConnection, table: Table, key: str, least: int, pairs: Mapping[int, _DeliverySummary],
+    arriving: Collection[int], series: Mapping[Series, Sequence[_DeliverySummary]],
 ) -> dict[int, str]:  # fmt: skip
     """By delivery, which units of the one before it are missing, in words."""
     loaded = {o.delivery_id: o for o in pairs.values() if o.delivery_id not in arriving}

@@ -47,7 +47,9 @@ class _Shape:
         return self.foreign or (self.small and self.capital) or (self.zeros and self.shortest < self.longest)
 
 
-def twins(con: duckdb.DuckDBPyConnection, table: Table, incoming: Sequence[Incoming]) -> list[Finding]:
+def near_duplicate_findings(
+    con: duckdb.DuckDBPyConnection, table: Table, incoming: Sequence[Incoming]
+) -> list[Finding]:
     """A finding for each delivery of `staged`: the twins of its keys, in it or among the rows of its system that stand.
 
     Rows that the delivery itself replaces (of the same system and territory, of days within its own) are nobody's twins.

@@ -16,7 +16,7 @@ from warehouse.tables.contracts import Table
 from warehouse.tables.rules import DUPLICATE, REPEATED, Reference
 
 
-def profile(
+def profile_deliveries(
     con: duckdb.DuckDBPyConnection, table: Table, incoming: Iterable[Incoming]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """What is to be judged: a row per delivery; and by delivery and rule how many rows are rejected, and how many cells left empty.

@@ -17,7 +17,7 @@ _NAMED = 5
 LEAST = 20  # a figure that small may well double
 
 
-def leaps(con: duckdb.DuckDBPyConnection, table: Table) -> dict[int, str]:
+def value_jumps(con: duckdb.DuckDBPyConnection, table: Table) -> dict[int, str]:
     """By delivery of `staged`, which of its figures leap, in words."""
     found: dict[int, list[str]] = {}
     for one in table.usual.figures:

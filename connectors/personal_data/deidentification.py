@@ -24,7 +24,7 @@ from warehouse.tables.rules import FOUND_PERSONAL, IDENTIFIES
 Condition = tuple[str, str]
 
 
-def guarded(
+def deidentified(
     table: Table, contract: SourceContract, pseudonyms: Pseudonyms | None, relation: str
 ) -> tuple[str, Mapping[str, Condition]]:
     """(the relation with typed texts under '=name' replaced, by column a rule and SQL that is true of a row that breaks it)."""
@@ -76,7 +76,9 @@ def _texts(table: Table) -> list[Column]:
     return [c for c in table.columns if c.sql_type.upper() == "VARCHAR" and (c.personal or c.name not in table.codes)]
 
 
-def told(con: duckdb.DuckDBPyConnection, table: Table, staged: str, deliveries: Iterable[int]) -> list[Finding]:
+def personal_data_findings(
+    con: duckdb.DuckDBPyConnection, table: Table, staged: str, deliveries: Iterable[int]
+) -> list[Finding]:
     """A finding for each delivery of `staged`: which columns held what gives a person away, and how many cells."""
     texts = [c.name for c in _texts(table) if not c.personal and not c.free_text]
     marks = [

@@ -18,19 +18,19 @@ import duckdb
 from connectors.mapping.civil_time import civil_time
 from connectors.mapping.classification import personal_columns
 from connectors.mapping.source_contract import SourceContract
-from connectors.personal_data.deidentification import guarded
+from connectors.personal_data.deidentification import deidentified
 from connectors.personal_data.detection import harmless, register
-from connectors.personal_data.pseudonyms import Pseudonyms, at_work
-from connectors.personal_data.rejected_values import Kept
+from connectors.personal_data.pseudonyms import Pseudonyms, pseudonyms_on
+from connectors.personal_data.rejected_values import RejectedValues
 from connectors.readers.headers import StructureError
-from connectors.readers.readers import ROW_NUMBER, Readable, mend
+from connectors.readers.readers import ROW_NUMBER, Readable, repair
 from connectors.row_gate.emptied_cells import (
     CELLS,
     Condition,
     blamed,
-    divided,
-    emptied,
-    spare_headers,
+    emptied_cells,
+    optional_headers,
+    split_by_consequence,
     spoilt_cells,
     without,
 )
@@ -80,7 +80,7 @@ def stage(
     if key is None and any(personal_columns(table, one.contract) for one in incoming):
         raise MissingKeyError(f"{table.name} has personal columns, and there is no pseudonym key")
     register(con)
-    with at_work(con, key, table) as pseudonyms:
+    with pseudonyms_on(con, key, table) as pseudonyms:
         return _stage(con, table, incoming, time_zone, pseudonyms)
 
 
@@ -151,7 +151,7 @@ def _isolate(
         return [group[:half], group[half:]]
     one = group[0]
     if not one.readable.parquet and not one.readable.numbered:
-        mend(one.readable, one.contract, spare_headers(table, one.contract))
+        repair(one.readable, one.contract, optional_headers(table, one.contract))
         return [group]
     refused[one.delivery_id] = StructureError(
         f"{one.file_name}: cannot be read ({harmless(error)}); deliver it again or mend contract {one.contract.id}"
@@ -201,8 +201,8 @@ def _stage_sql(name: str, table: Table, group: list[Incoming], pseudonyms: Pseud
     typed: list[str] = []
     conditions: list[Condition] = []
     delivered: dict[str, str] = {}
-    kept_of = Kept(table, contract, header, needed)
-    _, persons = guarded(table, contract, pseudonyms, "")
+    kept_of = RejectedValues(table, contract, header, needed)
+    _, persons = deidentified(table, contract, pseudonyms, "")
     for column in table.columns:
         raw, sql = contract.typed(column.name, column.sql_type)
         given = contract.by_name.get(column.name)
@@ -225,7 +225,7 @@ def _stage_sql(name: str, table: Table, group: list[Incoming], pseudonyms: Pseud
     kato = _FOR if without_kato else f"coalesce({contract.typed('kato', 'VARCHAR')[1]}, {_FOR})"
     made = "".join(f", {sql}" for sql in contract.made())
     conditions.append(("scope", f"NOT coalesce({_in_scope(_KATO)}, false)"))
-    cells, conditions = divided(table, conditions)
+    cells, conditions = split_by_consequence(table, conditions)
     several = {r.id: r for r in table.row_rules if not r.column}
     told = {
         rule: blamed(several[rule], _EMPTIED, table) if rule in several else literal(rule) for rule, _ in conditions
@@ -248,7 +248,7 @@ def _stage_sql(name: str, table: Table, group: list[Incoming], pseudonyms: Pseud
     identified = f"""(SELECT *, {kato} AS {_KATO}, {", ".join(typed)}
             FROM (SELECT *{made} FROM (SELECT CAST({places} AS INTEGER) AS {_PLACE}, {scope} AS {_FOR}{period_end}, {", ".join(texts)}
                   FROM {source}{shown})))"""
-    identified, _ = guarded(table, contract, pseudonyms, identified)
+    identified, _ = deidentified(table, contract, pseudonyms, identified)
     if table.identifiers:
         plainly = ", ".join(f"{plain(quoted('=' + n))} AS {_plain(n)}" for n in table.identifiers)
         normally = ", ".join(
@@ -257,7 +257,7 @@ def _stage_sql(name: str, table: Table, group: list[Incoming], pseudonyms: Pseud
         )
         identified = f"(SELECT * REPLACE ({normally}) FROM (SELECT *, {plainly} FROM {identified}))"
     kept = ", ".join(f"{without(_EMPTIED, n, quoted('=' + n))} AS {quoted('=' + n)}" for n in cells)
-    listed = f"(SELECT *, {emptied(cells, delivered, spoilt)} AS {_EMPTIED} FROM {identified})"
+    listed = f"(SELECT *, {emptied_cells(cells, delivered, spoilt)} AS {_EMPTIED} FROM {identified})"
     return f"""CREATE TEMP TABLE {name} AS
 SELECT {_PLACE} AS place, CASE WHEN {_BROKEN} IS NULL OR {_registered(_KATO)} THEN {_KATO} END AS kato, {columns},{snapshot}
        {_BROKEN} AS broken, {_EMPTIED} AS emptied, CASE WHEN {_BROKEN} IS NOT NULL THEN CAST(to_json({kept_of.record()}) AS VARCHAR) END AS raw{numbered}
@@ -397,7 +397,7 @@ QUALIFY rule = '{REPEATED_KEY}' OR row_number() OVER (PARTITION BY delivery_id, 
     con.execute(f"CREATE OR REPLACE TEMP VIEW {STAGED} AS SELECT * EXCLUDE (part, rid) FROM read_rows")
 
 
-def clear(con: duckdb.DuckDBPyConnection) -> None:
+def drop_staging(con: duckdb.DuckDBPyConnection) -> None:
     """Drop everything staged."""
     con.execute(
         f"DROP VIEW IF EXISTS {STAGED}; DROP VIEW IF EXISTS read_rows; DROP TABLE IF EXISTS {REPEATED}; DROP TABLE IF EXISTS unreadable"

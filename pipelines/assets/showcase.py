@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from connectors.ingest import take_in
+from connectors.ingest import ingest_table
 from pipelines.resources import POOL, Qala, months, report_progress, single_run
 from pipelines.trouble import plainly
 from warehouse.isolation import worker
@@ -55,7 +55,7 @@ def showcase_asset(table: Table, group: str) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, qala: Qala
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         with qala.writing(context.run_id) as store:
-            report = take_in(
+            report = ingest_table(
                 store,
                 qala.archive,
                 table,

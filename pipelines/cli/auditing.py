@@ -87,7 +87,7 @@ def verify(
     from functools import partial
 
     from connectors.archive.archive import Archive
-    from connectors.reconciliation import accounted
+    from connectors.reconciliation import reconcile
     from pipelines.cli import screens_verified
     from warehouse.audit import between
     from warehouse.audit.verify import verify as ask
@@ -99,7 +99,7 @@ def verify(
         given = [one for text in head or () for one in anchors.read(text)]
         public = public_key(key) if key else None
         archive = Archive(place.archive)
-        found = ask(place, given, public, partial(accounted, archive=archive), archive.open)
+        found = ask(place, given, public, partial(reconcile, archive=archive), archive.open)
         told = between.between_home(place, given) if len(given) > 1 and found.head else []
     except StoreError as error:
         raise fail(error) from None

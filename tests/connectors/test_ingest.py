@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors import ingest
-from connectors.delivery_gate.delivery_gate import judge
-from connectors.ingest import Report, _batches, sources_of, take_in
+from connectors.delivery_gate.delivery_gate import judge_deliveries
+from connectors.ingest import IngestReport, _batches, ingest_table, load_source_contracts
 from connectors.mapping.read_contracts import SHIPPED, parse_source
 from kpi_definitions.documents import DocumentError, read
 from tests.intake_support import (
@@ -60,11 +60,11 @@ def store(open_desk: tuple[Desk, Store]) -> Store:
     return open_desk[1]
 
 
-def decided(report: Report) -> list[tuple[str, int, int, int]]:
+def decided(report: IngestReport) -> list[tuple[str, int, int, int]]:
     return [(o.state, o.received, o.accepted, o.rejected) for o in report.outcomes]
 
 
-def finding(report: Report, rule: str, delivery_id: int = 1) -> tuple[bool, str, str]:
+def finding(report: IngestReport, rule: str, delivery_id: int = 1) -> tuple[bool, str, str]:
     (one,) = [f for f in report.findings if f.rule == rule and f.delivery_id == delivery_id]
     return one.passed, one.severity, one.observed
 
@@ -148,7 +148,7 @@ def test_what_waits_is_taken_in_batches(
         desk.deliver(appeals(2, first=10 * n), period=f"2026-0{n + 1}")
     ingest.register_pending(store, desk.archive)
     said: list[str] = []
-    report = take_in(store, desk.archive, store.tables["fct_appeal"], {}, progress=said.append)
+    report = ingest_table(store, desk.archive, store.tables["fct_appeal"], {}, progress=said.append)
     assert decided(report) == [("loaded", 2, 2, 0)] * 7
     assert len(said) == batches
     assert said[-1].startswith("fct_appeal: 7 of 7 deliveries, 14 rows accepted, 0 rejected, ")
@@ -181,7 +181,7 @@ def test_batches_grow_with_the_table(desk: Desk, store: Store, monkeypatch: pyte
     monkeypatch.setattr(ingest, "LARGE_ROWS", 2)
     ingest.register_pending(store, desk.archive)
     said: list[str] = []
-    take_in(store, desk.archive, store.tables["fct_appeal"], {}, progress=said.append)
+    ingest_table(store, desk.archive, store.tables["fct_appeal"], {}, progress=said.append)
     # the next batch is chosen while one is still to be loaded: on 0, 0 and 2 rows one file; on 4 rows two; on 6 three, of which two are left
     assert [text.split(" of ")[0] for text in said] == [f"fct_appeal: {n}" for n in (1, 2, 3, 5, 7)]
 
@@ -216,9 +216,9 @@ def test_nothing_waiting_is_nothing_done_and_nothing_imported(
     def never(*_: Any) -> None:
         raise AssertionError("judged without a delivery")
 
-    monkeypatch.setattr(ingest, "judge", never)
+    monkeypatch.setattr(ingest, "judge_deliveries", never)
     head = store.last_seq
-    assert desk.take(store, "fct_appeal") == Report()
+    assert desk.take(store, "fct_appeal") == IngestReport()
     desk.deliver(b"")  # refused before there is anything to judge
     assert desk.take(store).count("refused") == 1
     assert store.last_seq == head + 5  # received and sealed; refused, an incident opened and sealed
@@ -319,7 +319,7 @@ def test_an_unknown_system_is_refused_with_a_remedy_that_helps(desk: Desk, store
 def test_a_broken_contract_of_the_installation_is_reported_with_its_line(desk: Desk, store: Store) -> None:
     desk.add_contract(contract_text("newcomer", "fct_appeal", "      - {name: apeal_id}\n"), "wrong")
     with pytest.raises(DocumentError, match=r"wrong\.odcs\.yaml:\d+: fct_appeal has no column 'apeal_id'"):
-        sources_of(desk.home, store.tables)
+        load_source_contracts(desk.home, store.tables)
 
 
 def test_a_second_contract_of_a_system_for_a_table_is_refused(desk: Desk, store: Store) -> None:
@@ -327,7 +327,7 @@ def test_a_second_contract_of_a_system_for_a_table_is_refused(desk: Desk, store:
     for name in ("one", "two"):
         desk.add_contract(contract_text("newcomer", "fct_appeal", columns), name)
     with pytest.raises(DocumentError, match="already has a contract for fct_appeal"):
-        sources_of(desk.home, store.tables)
+        load_source_contracts(desk.home, store.tables)
 
 
 # --- the same again ---
@@ -549,7 +549,7 @@ def test_great_expectations_judges_by_the_contracts_bounds(
     ingest.register_pending(store, desk.archive)
     table = store.tables["fct_appeal"]
     changed = table if limit == 10 else with_rule(table, "rejected-share", max_value=limit)
-    report = take_in(store, desk.archive, changed, {})
+    report = ingest_table(store, desk.archive, changed, {})
     assert [o.state for o in report.outcomes] == states_
     assert [finding(report, "rejected-share", n)[0] for n in (1, 2)] == [state == "loaded" for state in states_]
 
@@ -569,7 +569,9 @@ def profile(**columns: Sequence[Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
 def test_every_failing_delivery_of_many_is_named(store: Store) -> None:
     shares = [float(n % 21) for n in range(1, 501)]
     found = [
-        f for f in judge(store.tables["fct_crash"], *profile(rejected_percent=shares)) if f.rule == "rejected-share"
+        f
+        for f in judge_deliveries(store.tables["fct_crash"], *profile(rejected_percent=shares))
+        if f.rule == "rejected-share"
     ]
     assert [f.delivery_id for f in found] == list(range(1, 501))
     assert [f.passed for f in found] == [share <= 10 for share in shares]
@@ -592,7 +594,7 @@ def test_verdicts_of_great_expectations(
         "the-rule", "d", "accuracy", "error", expectation=expectation, kwargs={"column": "volume_ratio", **kwargs}
     )
     table = dataclasses.replace(store.tables["fct_crash"], delivery_rules=(rule,))
-    findings = judge(table, *profile(volume_ratio=[9.0, 10.0, 11.0, float("nan")]))
+    findings = judge_deliveries(table, *profile(volume_ratio=[9.0, 10.0, 11.0, float("nan")]))
     assert [f.passed for f in findings if f.rule == "the-rule"] == verdicts
 
 
@@ -601,7 +603,7 @@ def test_an_expectation_about_distributions_gets_what_was_not_imported_at_first(
         rule = Rule("the-rule", "d", "accuracy", "error", expectation="expect_column_kl_divergence_to_be_less_than",
                     kwargs={"column": "received", "partition_object": {"values": [10, 20], "weights": weights}, "threshold": 0.1})  # fmt: skip
         table = dataclasses.replace(store.tables["fct_crash"], delivery_rules=(rule,))
-        return all(f.passed for f in judge(table, *profile(received=[10, 20])) if f.rule == "the-rule")
+        return all(f.passed for f in judge_deliveries(table, *profile(received=[10, 20])) if f.rule == "the-rule")
 
     assert passes([0.5, 0.5])
     with pytest.raises(RuntimeError, match="could not be judged"):  # it has no verdict on single deliveries
@@ -622,7 +624,7 @@ def test_a_rule_that_gives_no_verdict_stops_the_run_instead_of_passing(
     rule = Rule("the-rule", "d", "accuracy", "error", expectation=expectation, kwargs=kwargs)
     table = dataclasses.replace(store.tables["fct_crash"], delivery_rules=(rule,))
     with pytest.raises(RuntimeError, match=r"rule fct_crash\.the-rule could not be judged"):
-        judge(table, *profile(text=["a", "b"]))
+        judge_deliveries(table, *profile(text=["a", "b"]))
 
 
 # --- failures ---
@@ -651,7 +653,7 @@ def test_an_error_in_the_middle_leaves_everything_waiting_and_a_second_run_finis
     check_books(store)
 
 
-@pytest.mark.parametrize("at", ["unpack", "judge"])
+@pytest.mark.parametrize("at", ["unpack", "judge_deliveries"])
 def test_wherever_it_fails_the_next_run_takes_all(
     desk: Desk, store: Store, monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from connectors.delivery_gate import near_duplicates as looked_for
-from connectors.ingest import Report
+from connectors.ingest import IngestReport
 from tests.intake_support import ASTANA, Desk, appeal, query, text
 from warehouse.store.store import Store
 
@@ -34,7 +34,7 @@ def named(*names: str, **changes: str) -> str:
     return text([appeal(n, appeal_id=n, **changes) for n in names])
 
 
-def told(report: Report) -> dict[int, str]:
+def told(report: IngestReport) -> dict[int, str]:
     """delivery → what was found of twins; those without any left out"""
     found = [f for f in report.findings if f.rule == "key.twins"]
     assert all(f.passed == (f.observed == "no twins") for f in found)

@@ -180,9 +180,9 @@ def test_a_new_key_is_told_until_what_stands_is_read_again(tmp_path: Path, monke
             keys.make(desk.home, "pseudonym")
         assert "qala reread --table fct_social_case" in told[0]
         assert query(store, "SELECT count(DISTINCT person_hash) FROM showcase.fct_social_case") == [(2,)]
-        from connectors.reread import request
+        from connectors.reread import request_reread
 
-        request(store, store.tables, system=None, table="fct_social_case", period=None)
+        request_reread(store, store.tables, system=None, table="fct_social_case", period=None)
         assert not [f for f in desk.take(store).findings if f.rule == "personal.key" and not f.passed]
         assert query(store, "SELECT count(DISTINCT person_hash) FROM showcase.fct_social_case") == [(1,)]
 

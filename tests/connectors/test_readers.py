@@ -24,7 +24,7 @@ from connectors.mapping.cell_grammar import WORDS
 from connectors.mapping.read_contracts import SHIPPED, parse_source
 from connectors.mapping.source_contract import SourceContract, standard
 from connectors.readers import headers as heading
-from connectors.readers import zip_members as members
+from connectors.readers import zip_members
 from connectors.readers.headers import StructureError
 from connectors.readers.readers import records
 from kpi_definitions.documents import DocumentError, read
@@ -340,14 +340,14 @@ def test_an_archive_that_would_unpack_beyond_measure_is_refused_before_it_has(
     assert len(bomb) < 100_000
     reason = refusal(bench, bomb)
     assert "more comes out of the archive than 100 times its size" in reason
-    assert max(p.stat().st_size for p in bench.root.rglob("member0")) <= members.ANYHOW + (1 << 20)
-    monkeypatch.setattr(members, "UNPACKED", 1000)
+    assert max(p.stat().st_size for p in bench.root.rglob("member0")) <= zip_members.ANYHOW + (1 << 20)
+    monkeypatch.setattr(zip_members, "UNPACKED", 1000)
     assert "more comes out" in refusal(bench, zipped(("a.csv", appeals(300))))
     assert "more comes out" in refusal(bench, zipped(*((f"{n}.csv", appeals(9)) for n in range(5)))), "of all together"
 
 
 def test_what_an_archive_says_of_its_sizes_is_not_believed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(members, "ANYHOW", 1000)
+    monkeypatch.setattr(zip_members, "ANYHOW", 1000)
     packed = bytearray(zipped(("a.csv", appeals(1) + "\n" * (1 << 20))))
     at = packed.index(b"PK\x01\x02")
     packed[at + 24 : at + 28] = (100).to_bytes(4, "little")
@@ -355,7 +355,7 @@ def test_what_an_archive_says_of_its_sizes_is_not_believed(bench: Bench, monkeyp
 
 
 def test_an_archive_of_thousands_of_members_is_refused(bench: Bench) -> None:
-    packed = zipped(*((f"{n}.csv", "") for n in range(members.MEMBERS + 1)))
+    packed = zipped(*((f"{n}.csv", "") for n in range(zip_members.MEMBERS + 1)))
     assert "more than 1,000 members" in refusal(bench, packed)
     lying = bytearray(packed)  # says it has three
     at = lying.rindex(b"PK\x05\x06")

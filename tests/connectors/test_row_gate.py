@@ -14,7 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from connectors.delivery_gate.profile import profile as profile_of
+from connectors.delivery_gate.profile import profile_deliveries as profile_of
 from connectors.mapping.read_contracts import SHIPPED, parse_source
 from connectors.mapping.source_contract import SourceContract
 from connectors.personal_data.detection import shaped
@@ -751,7 +751,7 @@ def test_the_session_keeps_its_time_zone(bench: Bench) -> None:
 
 def test_the_gate_leaves_nothing_behind(bench: Bench) -> None:
     bench.stage(appeals(2), appeals(1) + "A9,cut", text([appeal(3)], APPEAL_COLUMNS[::-1]))
-    row_gate.clear(bench.store.con)
+    row_gate.drop_staging(bench.store.con)
     left = "SELECT table_name FROM duckdb_tables() WHERE temporary UNION ALL SELECT view_name FROM duckdb_views() WHERE temporary AND NOT internal"
     assert query(bench.store, left) == []
 

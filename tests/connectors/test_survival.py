@@ -78,7 +78,7 @@ def test_what_was_left_out_of_an_archive_is_among_the_findings_and_costs_nothing
     told: list[str] = []
     with desk.open() as store:
         ingest.register_pending(store, desk.archive)
-        ingest.take_in(store, desk.archive, store.tables["fct_appeal"], {}, progress=told.append)
+        ingest.ingest_table(store, desk.archive, store.tables["fct_appeal"], {}, progress=told.append)
         assert states(store) == {1: "loaded"}
         assert query(store, "SELECT passed, observed FROM audit.check_result WHERE rule = 'members'") == [
             (True, "left out: readme.txt")

@@ -37,9 +37,10 @@ ROOT = Path(__file__).parents[2]
 INTAKE = """
 import os, signal, sys
 from pathlib import Path
-from connectors import intake
+from connectors import ingest
 from connectors.archive.archive import Archive
-from warehouse.loading.load import Home, writing
+from warehouse.home.home import Home
+from warehouse.store.sessions import writing
 
 class Deadly:
     def __init__(self, con, fatal):
@@ -53,20 +54,20 @@ class Deadly:
         return getattr(self.con, name)
 
 home = Home(Path(sys.argv[1]))
-intake.judge = lambda *_: []
-intake.BATCH_DELIVERIES = 3
+ingest.judge_deliveries = lambda *_: []
+ingest.BATCH_DELIVERIES = 3
 archive = Archive(home.archive)
 with writing(home) as store:
     store.con = Deadly(store.con, int(sys.argv[2]))
     print("ready", flush=True)
-    intake.register_pending(store, archive)
+    ingest.register_pending(store, archive)
     for name in ("fct_crash", "dim_population"):
-        intake.take_in(store, archive, store.tables[name], {})
+        ingest.ingest_table(store, archive, store.tables[name], {})
     print(store.con.statements, flush=True)
 """
 COMPUTE = """
 import datetime as dt
-from tests.test_crash import crashes_by_month
+from tests.whole.test_crash import crashes_by_month
 from warehouse.kpi_values.compute import compute
 
 with writing(home) as store:
@@ -140,13 +141,13 @@ def take(desk: Desk, store: Store, stages: list[dict[str, Any]] | None = None) -
     ingest.register_pending(store, desk.archive)
     note("")
     for name in ("fct_crash", "dim_population"):
-        ingest.take_in(store, desk.archive, store.tables[name], {}, progress=note)
+        ingest.ingest_table(store, desk.archive, store.tables[name], {}, progress=note)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def without_judge() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ingest, "judge", lambda *_: [])
+        patch.setattr(ingest, "judge_deliveries", lambda *_: [])
         patch.setattr(ingest, "BATCH_DELIVERIES", 3)
         yield
 
