@@ -14,7 +14,7 @@ from warehouse.sql import literal
 from warehouse.store.store import Store
 from warehouse.tables.contracts import Table
 
-_MARK = "+"  # between the receipt of the first reading and what it is read again for
+REREAD_MARK = "+"  # between the receipt of the first reading and what the bytes are read again for
 _NEWEST = """SELECT delivery_id, receipt_id, table_name, system, scope, period_id, file_name, sha256, bytes, declared_rows FROM audit.delivery
 WHERE state = 'loaded' AND {chosen} QUALIFY row_number() OVER (PARTITION BY table_name, system, scope, period_id ORDER BY order_seq DESC, loaded_seq DESC) = 1
 ORDER BY order_seq"""
@@ -25,12 +25,31 @@ def deliveries_in_force(store: Store, chosen: str) -> list[tuple[object, ...]]:
     return store.con.execute(_NEWEST.format(chosen=chosen)).fetchall()
 
 
+def requeued_receipt_id(receipt_id: str, why: str) -> str:
+    """Id of the receipt by which a delivery is read again: the first reading's, `+`, and what it is read again for.
+
+    A receipt written by the archive has no `+`; a delivery that was read again has also `reread_of`.
+    """
+    return f"{receipt_id.partition(REREAD_MARK)[0]}{REREAD_MARK}{why}"
+
+
 def requeued_receipt(found: Sequence[object], why: str) -> Receipt:
     """The receipt of a second reading of a row of `deliveries_in_force`."""
     delivery_id, receipt_id, table, system, scope, period, file_name, sha256, size, rows = found
     now = dt.datetime.now(dt.UTC).isoformat()
-    return Receipt(f"{str(receipt_id).partition(_MARK)[0]}{_MARK}{why}", str(table), str(system), str(scope), str(period), str(file_name),
-                   str(sha256), int(str(size)), now, rows if isinstance(rows, int) else None, int(str(delivery_id)))  # fmt: skip
+    return Receipt(
+        requeued_receipt_id(str(receipt_id), why),
+        str(table),
+        str(system),
+        str(scope),
+        str(period),
+        str(file_name),
+        str(sha256),
+        int(str(size)),
+        now,
+        rows if isinstance(rows, int) else None,
+        int(str(delivery_id)),
+    )
 
 
 def request_reread(

@@ -18,7 +18,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from connectors import ingest
+from connectors import batches, ingest, ingest_batch
 from connectors.archive.archive import Archive
 from connectors.receiving.inbox import collect
 from kpi_definitions.catalogue import Catalogues, load_catalogues
@@ -103,8 +103,8 @@ def finish(home: Home) -> None:
 def unjudged() -> Iterator[None]:
     """Without Great Expectations, which writes nothing and takes seconds to import; and in small batches."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ingest, "judge_deliveries", lambda *_: [])
-        patch.setattr(ingest, "BATCH_DELIVERIES", 3)
+        patch.setattr(ingest_batch, "judge_deliveries", lambda *_: [])
+        patch.setattr(batches, "BATCH_DELIVERIES", 3)
         yield
 
 

@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors import ingest
+from connectors import batches, ingest, ingest_batch
+from connectors.batches import batches_of
 from connectors.delivery_gate.delivery_gate import judge_deliveries
-from connectors.ingest import IngestReport, _batches, ingest_table, load_source_contracts
+from connectors.ingest import IngestReport, ingest_table, load_source_contracts
 from connectors.mapping.read_contracts import SHIPPED, parse_source
 from kpi_definitions.documents import DocumentError, read
 from tests.intake_support import (
@@ -139,18 +140,18 @@ def test_systems_of_several_formats_feed_one_table_in_one_batch(desk: Desk, stor
     ]
 
 
-@pytest.mark.parametrize(("limit", "batches"), [("BATCH_DELIVERIES", 3), ("BATCH_BYTES", 7)])
+@pytest.mark.parametrize(("limit", "expected"), [("BATCH_DELIVERIES", 3), ("BATCH_BYTES", 7)])
 def test_what_waits_is_taken_in_batches(
-    desk: Desk, store: Store, monkeypatch: pytest.MonkeyPatch, limit: str, batches: int
+    desk: Desk, store: Store, monkeypatch: pytest.MonkeyPatch, limit: str, expected: int
 ) -> None:
-    monkeypatch.setattr(ingest, limit, 3 if limit == "BATCH_DELIVERIES" else 10)
+    monkeypatch.setattr(batches, limit, 3 if limit == "BATCH_DELIVERIES" else 10)
     for n in range(7):
         desk.deliver(appeals(2, first=10 * n), period=f"2026-0{n + 1}")
     ingest.register_pending(store, desk.archive)
     said: list[str] = []
     report = ingest_table(store, desk.archive, store.tables["fct_appeal"], {}, progress=said.append)
     assert decided(report) == [("loaded", 2, 2, 0)] * 7
-    assert len(said) == batches
+    assert len(said) == expected
     assert said[-1].startswith("fct_appeal: 7 of 7 deliveries, 14 rows accepted, 0 rejected, ")
     assert re.search(r"\d rows/s, about \d+ s left$", said[0])
     assert re.search(r"\d rows/s$", said[-1])
@@ -165,20 +166,20 @@ def waiting(sizes: Sequence[int]) -> list[Delivery]:
 
 @given(sizes=st.lists(st.integers(1, 200), max_size=40), most=st.integers(1, 300))
 def test_batches_keep_the_order_and_the_limit(sizes: list[int], most: int) -> None:
-    batches = list(_batches(waiting(sizes), lambda: most))
-    assert [d.bytes for batch in batches for d in batch] == sizes
-    assert all(len(batch) == 1 or sum(d.bytes for d in batch) <= most for batch in batches)
+    split = list(batches_of(waiting(sizes), lambda: most))
+    assert [d.bytes for batch in split for d in batch] == sizes
+    assert all(len(batch) == 1 or sum(d.bytes for d in batch) <= most for batch in split)
 
 
 def test_batches_are_of_one_size() -> None:
-    assert [len(batch) for batch in _batches(waiting([18] * 36), lambda: 134)] == [6] * 6
-    assert [len(batch) for batch in _batches(waiting([1] * 4500), lambda: 134000)] == [2000, 2000, 500]
+    assert [len(batch) for batch in batches_of(waiting([18] * 36), lambda: 134)] == [6] * 6
+    assert [len(batch) for batch in batches_of(waiting([1] * 4500), lambda: 134000)] == [2000, 2000, 500]
 
 
 def test_batches_grow_with_the_table(desk: Desk, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = {desk.deliver(appeals(2, first=10 + 10 * n), period=f"2026-0{n + 1}").bytes for n in range(7)}
-    monkeypatch.setattr(ingest, "BATCH_BYTES", max(sizes))
-    monkeypatch.setattr(ingest, "LARGE_ROWS", 2)
+    monkeypatch.setattr(batches, "BATCH_BYTES", max(sizes))
+    monkeypatch.setattr(batches, "LARGE_ROWS", 2)
     ingest.register_pending(store, desk.archive)
     said: list[str] = []
     ingest_table(store, desk.archive, store.tables["fct_appeal"], {}, progress=said.append)
@@ -189,7 +190,7 @@ def test_batches_grow_with_the_table(desk: Desk, store: Store, monkeypatch: pyte
 def test_former_bytes_that_come_again_after_others_are_loaded_whatever_the_batches(
     desk: Desk, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingest, "BATCH_BYTES", 1)  # a batch for each: unpacked before the one before it is loaded
+    monkeypatch.setattr(batches, "BATCH_BYTES", 1)  # a batch for each: unpacked before the one before it is loaded
     desk.deliver(appeals(2))
     desk.take(store, "fct_appeal")
     for rows in (3, 2, 2):
@@ -216,7 +217,7 @@ def test_nothing_waiting_is_nothing_done_and_nothing_imported(
     def never(*_: Any) -> None:
         raise AssertionError("judged without a delivery")
 
-    monkeypatch.setattr(ingest, "judge_deliveries", never)
+    monkeypatch.setattr(ingest_batch, "judge_deliveries", never)
     head = store.last_seq
     assert desk.take(store, "fct_appeal") == IngestReport()
     desk.deliver(b"")  # refused before there is anything to judge
@@ -642,7 +643,7 @@ def test_an_error_in_the_middle_leaves_everything_waiting_and_a_second_run_finis
         raise OSError("disk full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(ingest, "load", fails)
+        patch.setattr(ingest_batch, "load", fails)
         with pytest.raises(OSError, match="disk full"):
             desk.take(store)
     assert states(store) == {1: "received", 2: "received", 3: "received"}
@@ -659,7 +660,8 @@ def test_wherever_it_fails_the_next_run_takes_all(
 ) -> None:
     for n in (1, 2):
         desk.deliver(crashes(3, first=10 * n), "fct_crash", period=f"2026-0{n}")
-    genuine, calls = getattr(ingest, at), []
+    module = batches if at == "unpack" else ingest_batch
+    genuine, calls = getattr(module, at), []
 
     def fails(*arguments: Any) -> Any:
         calls.append(at)
@@ -668,7 +670,7 @@ def test_wherever_it_fails_the_next_run_takes_all(
         return genuine(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(ingest, at, fails)
+        patch.setattr(module, at, fails)
         with pytest.raises(MemoryError):
             desk.take(store)
     assert set(states(store).values()) == {"received"}
@@ -678,10 +680,10 @@ def test_wherever_it_fails_the_next_run_takes_all(
 def test_a_batch_that_was_decided_stays_so_when_the_next_one_fails(
     desk: Desk, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingest, "BATCH_DELIVERIES", 1)
+    monkeypatch.setattr(batches, "BATCH_DELIVERIES", 1)
     for n in (1, 2, 3):
         desk.deliver(crashes(3, first=10 * n), "fct_crash", period=f"2026-0{n}")
-    genuine, calls = ingest.load, []
+    genuine, calls = ingest_batch.load, []
 
     def fails(*arguments: Any) -> None:
         calls.append(1)
@@ -690,7 +692,7 @@ def test_a_batch_that_was_decided_stays_so_when_the_next_one_fails(
         genuine(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(ingest, "load", fails)
+        patch.setattr(ingest_batch, "load", fails)
         with pytest.raises(OSError, match="disk full"):
             desk.take(store)
     assert states(store) == {1: "loaded", 2: "received", 3: "received"}

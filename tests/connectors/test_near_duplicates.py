@@ -109,13 +109,13 @@ def test_keys_of_one_shape_are_not_looked_at_one_by_one(
     desk: Desk, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
-    real = looked_for._pairs
+    real = looked_for._twins
 
     def counted(*arguments: object) -> object:
         asked.append(arguments[-2])
         return real(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(looked_for, "_pairs", counted)
+    monkeypatch.setattr(looked_for, "_twins", counted)
     desk.deliver(named("V1", "V20", "V300"))
     desk.deliver(named("0001", "0002"), period="2026-02", scope="750000000")
     desk.take(store)

@@ -123,7 +123,7 @@ def test_the_standard_format_and_parquet_get_pseudonyms_too(bench: Bench, tmp_pa
     pq.write_table(pa.table({n: [v] for n, v in row.items()}, schema=pa.schema([(n, pa.string()) for n in row])), file)
     bench.stage(file.read_bytes(), text([{n: v or "" for n, v in row.items()}]), table="fct_guest_stay")
     expected = pseudonym(bench, "fct_guest_stay.guest_hash", str(row["guest_hash"]))
-    assert query(bench.store, "SELECT guest_hash FROM staged") == [(expected,), (expected,)]
+    assert query(bench.store, "SELECT guest_hash FROM work_staged_row") == [(expected,), (expected,)]
 
 
 def test_a_number_of_parquet_has_lost_no_zeros_that_the_contract_knows_of(bench: Bench, tmp_path: Path) -> None:

@@ -825,10 +825,12 @@ def test_a_file_is_read_among_others_as_it_is_read_alone(bench: Bench, tails: li
     alone = []
     for number, body in enumerate(bodies, 1):
         assert bench.stage(body, contract=contract, table="fct_crash") == {}
-        rows = bench.store.con.execute("SELECT row_no, crash_id, broken, raw FROM staged ORDER BY 1").fetchall()
+        rows = bench.store.con.execute(
+            "SELECT row_no, crash_id, broken, raw FROM work_staged_row ORDER BY 1"
+        ).fetchall()
         alone += [(number, *row) for row in rows]
     assert bench.stage(*bodies, contract=contract, table="fct_crash") == {}
-    together = "SELECT delivery_id, row_no, crash_id, broken, raw FROM staged ORDER BY 1, 2"
+    together = "SELECT delivery_id, row_no, crash_id, broken, raw FROM work_staged_row ORDER BY 1, 2"
     assert bench.store.con.execute(together).fetchall() == alone
 
 
@@ -847,7 +849,7 @@ def test_row_numbers_hold_when_a_large_file_is_read_in_parallel(bench: Bench) ->
     header = ",".join(CRASH_COLUMNS) + "\n"
     big = header + "".join(f"C{n},2026-01-05 10:00:00,{filler},{n % 7},1\n" for n in range(1, rows + 1))
     assert bench.stage(crashes(3), big, crashes(2), table="fct_crash") == {}
-    wrong = bench.store.con.execute("SELECT count(*) FROM staged WHERE crash_id <> 'C' || row_no").fetchone()
+    wrong = bench.store.con.execute("SELECT count(*) FROM work_staged_row WHERE crash_id <> 'C' || row_no").fetchone()
     assert wrong == (0,)
     assert bench.counts() == {1: (3, 0), 2: (rows, 0), 3: (2, 0)}
 

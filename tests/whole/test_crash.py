@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 
-from connectors import ingest
+from connectors import batches, ingest, ingest_batch
 from connectors.archive.archive import Archive
 from kpi_definitions.catalogue import Catalogues, load_catalogues
 from kpi_definitions.model import Grain
@@ -37,7 +37,7 @@ ROOT = Path(__file__).parents[2]
 INTAKE = """
 import os, signal, sys
 from pathlib import Path
-from connectors import ingest
+from connectors import batches, ingest, ingest_batch
 from connectors.archive.archive import Archive
 from warehouse.home.home import Home
 from warehouse.store.sessions import writing
@@ -54,8 +54,8 @@ class Deadly:
         return getattr(self.con, name)
 
 home = Home(Path(sys.argv[1]))
-ingest.judge_deliveries = lambda *_: []
-ingest.BATCH_DELIVERIES = 3
+ingest_batch.judge_deliveries = lambda *_: []
+batches.BATCH_DELIVERIES = 3
 archive = Archive(home.archive)
 with writing(home) as store:
     store.con = Deadly(store.con, int(sys.argv[2]))
@@ -147,8 +147,8 @@ def take(desk: Desk, store: Store, stages: list[dict[str, Any]] | None = None) -
 @pytest.fixture(scope="module", autouse=True)
 def without_judge() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ingest, "judge_deliveries", lambda *_: [])
-        patch.setattr(ingest, "BATCH_DELIVERIES", 3)
+        patch.setattr(ingest_batch, "judge_deliveries", lambda *_: [])
+        patch.setattr(batches, "BATCH_DELIVERIES", 3)
         yield
 
 
