@@ -19,7 +19,8 @@ from connectors.mapping.transform import TransformError, transform
 from kpi_definitions.documents import Document, DocumentError, Fault, read
 from kpi_definitions.expressions import TRANSFORM, TRANSFORM_FUNCTIONS, ExpressionError, check, parse
 from warehouse.tables.assertions import Cut, cut_of
-from warehouse.tables.contracts import Table, schema_faults
+from warehouse.tables.contracts import Table
+from warehouse.tables.odcs import schema_faults
 from warehouse.tables.rules import custom
 
 SHIPPED = Path(__file__).parents[1] / "contracts"

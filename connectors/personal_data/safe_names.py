@@ -56,6 +56,11 @@ _WRITTEN = """
 _LATIN = {pair[0]: pair[2:] for pair in _WRITTEN.split()}
 
 
+def transliterated(text: str) -> str:
+    """Russian and Kazakh letters as Latin ones, in lower case."""
+    return "".join(_LATIN.get(c, c) for c in text.casefold())
+
+
 def _parts(text: str) -> Iterable[str]:
     return (folded(t) for t in _TOKENS.findall(_CAMEL.sub(" ", text)) if t[0].isalpha())
 
@@ -74,7 +79,7 @@ def _known_words() -> frozenset[str]:
             *(c.name for c in table.columns),
         ]
     for place in places():
-        texts += [place, "".join(_LATIN.get(c, c) for c in place.casefold())]
+        texts += [place, transliterated(place)]
     return frozenset(word for text in texts for word in _parts(text))
 
 

@@ -17,7 +17,7 @@ from connectors.mapping.column_cells import cells_of_table
 from connectors.mapping.read_contracts import parse_source
 from connectors.mapping.source_contract import SourceContract, standard
 from kpi_definitions.documents import DocumentError, read
-from tests.intake_support import contract_text
+from tests.support.files import contract_text
 from warehouse.sql import quoted
 from warehouse.tables.contracts import load_tables, parse_table
 

@@ -27,8 +27,9 @@ from connectors.receiving.inbox import collect
 from kpi_definitions.catalogue import load_catalogues
 from kpi_definitions.documents import DocumentError, read
 from pipelines.cli import app
-from tests.intake_support import ASTANA, Desk, contract_text, query, states, text
-from tests.support import LATER, only
+from tests.support.files import Desk, contract_text, query, states, text
+from tests.support.rows import LATER, only
+from tests.support.settlements import ASTANA
 from warehouse.home import keys
 from warehouse.home.account import account, shown
 from warehouse.home.home import Home

@@ -20,10 +20,8 @@ from connectors.delivery_gate.delivery_gate import judge_deliveries
 from connectors.ingest import IngestReport, ingest_table, load_source_contracts
 from connectors.mapping.read_contracts import SHIPPED, parse_source
 from kpi_definitions.documents import DocumentError, read
-from tests.intake_support import (
-    ALMATY,
+from tests.support.files import (
     APPEAL_COLUMNS,
-    ASTANA,
     CRASH_COLUMNS,
     Desk,
     appeal,
@@ -36,6 +34,7 @@ from tests.intake_support import (
     states,
     text,
 )
+from tests.support.settlements import ALMATY, ASTANA
 from warehouse.loading.deliveries import Delivery
 from warehouse.store.store import Store
 from warehouse.tables.contracts import Table

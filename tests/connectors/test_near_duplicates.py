@@ -8,7 +8,8 @@ import pytest
 
 from connectors.delivery_gate import near_duplicates as looked_for
 from connectors.ingest import IngestReport
-from tests.intake_support import ASTANA, Desk, appeal, query, text
+from tests.support.files import Desk, appeal, query, text
+from tests.support.settlements import ASTANA
 from warehouse.store.store import Store
 
 

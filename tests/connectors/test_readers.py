@@ -28,9 +28,8 @@ from connectors.readers import zip_members
 from connectors.readers.headers import StructureError
 from connectors.readers.readers import records
 from kpi_definitions.documents import DocumentError, read
-from tests.intake_support import (
+from tests.support.files import (
     APPEAL_COLUMNS,
-    ASTANA,
     CRASH_COLUMNS,
     Bench,
     Desk,
@@ -41,6 +40,7 @@ from tests.intake_support import (
     crashes,
     text,
 )
+from tests.support.settlements import ASTANA
 
 THREE_COLUMNS = """      - {name: crash_id, physicalName: id}
       - {name: occurred_at, physicalName: when}

@@ -22,13 +22,9 @@ from connectors.row_gate import row_gate
 from connectors.row_gate.incoming import Incoming
 from connectors.row_gate.staging import drop_staging
 from kpi_definitions.documents import DocumentError, read
-from tests.intake_support import (
-    AKTAU,
-    ALMATY,
+from tests.support.files import (
     APPEAL_COLUMNS,
-    ASTANA,
     CRASH_COLUMNS,
-    ZHANAOZEN,
     Bench,
     Desk,
     appeal,
@@ -39,6 +35,7 @@ from tests.intake_support import (
     query,
     text,
 )
+from tests.support.settlements import AKTAU, ALMATY, ASTANA, ZHANAOZEN
 from warehouse.tables.contracts import parse_table
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -27,8 +27,8 @@ from connectors.ingest import ingest_table, register_pending
 from connectors.receiving.deliver import DeclaredDelivery, deliver
 from connectors.reconciliation import reconcile
 from pipelines.cli import app
-from tests.released import MONTH, ROWS, SETTLEMENT, build, edit, overwrite, renew
-from warehouse.audit.between import between_home
+from tests.support.released import MONTH, ROWS, SETTLEMENT, build, edit, overwrite, renew
+from warehouse.audit.between_anchors import spans_between_anchors
 from warehouse.audit.verify import verify
 from warehouse.errors import StoreError
 from warehouse.home import keys
@@ -600,7 +600,7 @@ def test_a_log_beside_the_release_is_applied_by_nobody(home: Home) -> None:
 
 def test_two_anchors_tell_what_happened_between(outside: Outside) -> None:
     first, second = outside.anchors
-    told = between_home(outside.home, [second, first])
+    told = spans_between_anchors(outside.home, [second, first])
     assert [(one.first, one.last) for one in told] == [(first.seq, second.seq)]
     (one,) = told
     assert dict(one.told["deliveries"]) == {"fct_appeal loaded": "1 deliveries, 42 rows accepted, 1 rejected"}

@@ -24,10 +24,9 @@ import pytest
 
 from connectors import batches, ingest, ingest_batch
 from connectors.archive.archive import Archive
-from kpi_definitions.catalogue import Catalogues, load_catalogues
-from kpi_definitions.model import Grain
-from tests.intake_support import ALMATY, ASTANA, Desk, contents, crash, crashes, query, states, text
-from tests.support import changed, only
+from tests.support.crashes import crashes_by_month
+from tests.support.files import Desk, contents, crash, crashes, query, states, text
+from tests.support.settlements import ALMATY, ASTANA
 from warehouse.kpi_values.compute import compute
 from warehouse.kpi_values.outstanding import due, due_home
 from warehouse.store.sessions import writing
@@ -67,7 +66,7 @@ with writing(home) as store:
 """
 COMPUTE = """
 import datetime as dt
-from tests.whole.test_crash import crashes_by_month
+from tests.support.crashes import crashes_by_month
 from warehouse.kpi_values.compute import compute
 
 with writing(home) as store:
@@ -109,7 +108,7 @@ def spawn(code: str, *arguments: object) -> subprocess.Popen[str]:
     return subprocess.Popen(  # noqa: S603
         [sys.executable, "-c", code, *map(str, arguments)],
         cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"},
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -253,12 +252,6 @@ def test_runs_killed_from_outside_at_random_moments(prepared: Prepared, tmp_path
             reached.append(check_after_kill(desk, prepared))
         check_next_run(desk, prepared)
     assert len(set(reached)) > 1, "all kills hit the same moment: nothing was tried"
-
-
-def crashes_by_month() -> Catalogues:
-    """One KPI, by months: the year of the deliveries has not ended for whoever runs this."""
-    catalogue = only(load_catalogues(), "SAF04-1")
-    return changed(catalogue, catalogue.latest("SAF04-1").model_copy(update={"period": Grain.MONTH}))
 
 
 def test_what_was_loaded_before_a_run_was_killed_is_computed_by_the_next(prepared: Prepared, tmp_path: Path) -> None:

@@ -19,15 +19,16 @@ from warehouse.audit.explain import explain
 from warehouse.sql import literal
 from warehouse.store.history import as_of, held
 from warehouse.store.store import Store
+from warehouse.tables.obs_status import WITH_PARTS, in_sql
 from warehouse.tables.value_formula import VALUE
 from warehouse.tables.views import YEAR_VALUES
 
-_COUNT = "obs_status IN ('A', 'P', 'U', 'B', 'Q')"  # cells that a sum takes in
+_COUNT = f"obs_status IN {in_sql(WITH_PARTS)}"  # cells that a sum takes in
 _PLACES = 1e-6  # by which a sum of weights and scores in another order may differ
 
 
 @dataclass(frozen=True)
-class Sum:
+class Rollup:
     """A roll-up, with what it was computed by."""
 
     answer: Mapping[str, Any]  # as `explain` gives it, with `members`
@@ -39,9 +40,9 @@ class Sum:
         return f"{self.answer['kpi']['code']}-{self.answer['area']['code']}-{self.answer['period']['id']}"
 
 
-def the_sum(
+def find_rollup(
     store: Store, catalogue: Catalogues, code: str, area: str, period: str, seq: int | None = None
-) -> Sum | None:
+) -> Rollup | None:
     """The roll-up asked for, or None if that is a cell. Raises UnknownError if there is no such number."""
     answer = explain(store, catalogue, code, area, period, seq)
     if "members" not in answer:
@@ -50,13 +51,13 @@ def the_sum(
     text = store.con.execute(
         "SELECT definition FROM registry.kpi WHERE (code, version) = (?, ?)", [code, version]
     ).fetchall()[0][0]
-    return Sum(answer, compile_kpi(Kpi.model_validate_json(text), store.columns()), answer["computed"]["as_of_seq"])
+    return Rollup(answer, compile_kpi(Kpi.model_validate_json(text), store.columns()), answer["computed"]["as_of_seq"])
 
 
 # ---- a roll-up
 
 
-def rollup_tables(store: Store, one: Sum) -> dict[str, str]:
+def rollup_tables(store: Store, one: Rollup) -> dict[str, str]:
     """File of the pack → the query it holds."""
     place = " OR ".join(
         f"(kato, period_id) = ({literal(m['kato'])}, {literal(m['period_id'])})" for m in one.answer["members"]
@@ -70,7 +71,7 @@ def rollup_tables(store: Store, one: Sum) -> dict[str, str]:
     ).replace("(kato, period_id)", "(v.kato, v.period_id)")
     found = {"cells.parquet": cells}
     if one.compiled.kpi.kind is Kind.QUANTILE:
-        scan, _ = one.compiled.numerator
+        scan = one.compiled.numerator.scan
         table = store.tables[scan.table]
         reads = [c for t, c in columns_of(one.compiled.kpi) if t == scan.table and c not in table.identity]
         store.con.execute(
@@ -87,7 +88,7 @@ def rollup_tables(store: Store, one: Sum) -> dict[str, str]:
     return found
 
 
-def rollup_script(one: Sum, ledger: str) -> Iterator[str]:
+def rollup_script(one: Rollup, ledger: str) -> Iterator[str]:
     """Statements of recompute.sql; the last one gives one row."""
     a, kpi = one.answer, one.compiled.kpi
     yield f"-- {kpi.code} of {a['area']['name_en']} for {a['period']['id']}, summed again from the cells beside this file."
@@ -103,7 +104,7 @@ SELECT sum(numerator) FILTER (WHERE counts) AS top, sum(denominator) FILTER (WHE
        {kpi.scale} AS scale, '{kpi.kind}' AS kind FROM cell;"""
     n = "CAST(top AS DOUBLE)"
     if kpi.kind is Kind.QUANTILE:
-        scan, name = one.compiled.numerator
+        scan, name = one.compiled.numerator.scan, one.compiled.numerator.column
         yield "\n-- A quantile is that of all events of the cells, not of their quantiles."
         yield f"CREATE SCHEMA IF NOT EXISTS showcase;\nCREATE OR REPLACE VIEW showcase.{scan.table} AS FROM read_parquet('rows/{scan.table}.parquet');"
         yield "CREATE OR REPLACE TEMP TABLE counted AS SELECT 1 AS target, *, period_end AS period_end_population_date FROM cell WHERE counts;"

@@ -14,7 +14,7 @@ from warehouse.home.home import Home
 from warehouse.tables.contracts import load_tables
 
 
-def feeds(home: Home) -> Iterator[str]:
+def kpis_by_source(home: Home) -> Iterator[str]:
     """A line for each source contract. Raises DocumentError."""
     tables = load_tables()
     codes: dict[str, dict[str, set[str]]] = {}  # table -> KPI -> columns of that table its newest version reads

@@ -13,17 +13,17 @@ from warehouse.audit.explain import UnknownError, find_settlement
 from warehouse.kpi_values.assessment import DRAWS, SEED
 from warehouse.store.store import Store
 
-WORDS = ("LEVEL", "PLACE")  # what is asked for in the place of a KPI's code
+LEVEL_WORDS = ("LEVEL", "PLACE")  # what is asked for in the place of a KPI's code
 _PRECISION = 9  # digits after the point of a level, as it is kept; places go by six
 _KINDS = {"sphere": "registry.sphere", "initiative": "registry.initiative"}
 
 
-def is_standing(store: Store, code: str) -> bool:
+def asks_for_level(store: Store, code: str) -> bool:
     """Whether a code asks for a level or a place: one of the words, a sphere or an initiative."""
-    return code in WORDS or _kind(store, code) is not None
+    return code in LEVEL_WORDS or _kind(store, code) is not None
 
 
-def standing(
+def explain_level(
     store: Store, code: str, settlement: str, year: str, catalogue: str | None = None, seq: int | None = None
 ) -> dict[str, Any]:
     """Everything behind a level and a place, as plain data. `code`: LEVEL or PLACE (the same answer), a sphere, or an initiative.

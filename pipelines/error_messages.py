@@ -1,6 +1,6 @@
 """What goes wrong with a machine, in a sentence with a remedy: disks, memory, permissions, files that others hold or that are damaged.
 
-Asked at one place by the command line (cli/common.py) and at one by Dagster's steps (`plainly`); what the process apart met comes to
+Asked at one place by the command line (cli/common.py) and at one by Dagster's steps (`known_errors_as_failure`); what the process apart met comes to
 its caller as it was. Errors of qala's own say themselves what to do. Whatever is not told here is a fault of the program.
 """
 
@@ -68,7 +68,7 @@ _FATAL = (
 )
 
 
-def told(error: BaseException) -> str | None:
+def message_for(error: BaseException) -> str | None:
     """The sentence for an error, or for what caused it; None if it is a fault of the program."""
     seen: BaseException | None = error
     while seen is not None:
@@ -117,7 +117,7 @@ def _user() -> str:
         return str(os.getuid())
 
 
-def plainly(step: F) -> F:
+def known_errors_as_failure(step: F) -> F:
     """A Dagster step whose known troubles end it with their sentence; the traceback is in the run's log. The first argument is the context.
 
     Nothing is tried again: what can pass, a lock or a file that is held, was waited for where it was asked for (warehouse/store/store.py).
@@ -125,7 +125,7 @@ def plainly(step: F) -> F:
     from dagster import Failure
 
     def failure(context: object, error: Exception) -> Failure | None:
-        said = None if isinstance(error, Failure) else told(error)
+        said = None if isinstance(error, Failure) else message_for(error)
         if said is None:
             return None
         context.log.info("".join(traceback.format_exception(error)))  # type: ignore[attr-defined]

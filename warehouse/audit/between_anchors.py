@@ -39,7 +39,7 @@ _TOLD = {
 
 
 @dataclass(frozen=True)
-class Between:
+class AnchorSpan:
     """What was entered after ledger row `first`, up to row `last`: title → (what, in words)."""
 
     first: int
@@ -50,13 +50,13 @@ class Between:
         return {"after": self.first, "to": self.last, **{title: dict(rows) for title, rows in self.told.items()}}
 
 
-def between_home(home: Home, anchors: Sequence[Anchor]) -> list[Between]:
+def spans_between_anchors(home: Home, anchors: Sequence[Anchor]) -> list[AnchorSpan]:
     """What happened between each anchor and the next, in the order of their sequences, as the release has it."""
     with reading(home) as store:
-        return [between(store, a.seq, b.seq) for a, b in pairwise(sorted(anchors, key=lambda one: one.seq))]
+        return [span_between(store, a.seq, b.seq) for a, b in pairwise(sorted(anchors, key=lambda one: one.seq))]
 
 
-def between(store: Store, first: int, last: int) -> Between:
+def span_between(store: Store, first: int, last: int) -> AnchorSpan:
     """What was entered after ledger row `first`, up to `last`; titles without anything are left out."""
     columns = {
         "span": "seq",
@@ -71,4 +71,4 @@ def between(store: Store, first: int, last: int) -> Between:
         rows = store.con.execute(sql.format(**spans)).fetchall()
         if rows:
             told[title] = [(str(what), str(words)) for what, words in rows]
-    return Between(first, last, told)
+    return AnchorSpan(first, last, told)

@@ -89,7 +89,7 @@ def _relations(found: Catalogue, wanted: Catalogue) -> Iterator[Difference]:
             yield Difference("schema", f"view {name[-1]} is another than the one qala makes", Kind.VIEW_CHANGED)
 
 
-def functions(con: duckdb.DuckDBPyConnection) -> list[Difference]:
+def planted_functions(con: duckdb.DuckDBPyConnection) -> list[Difference]:
     """Functions planted in an open file. They answer in place of DuckDB's own, so that with them there nothing else can be asked."""
     names = sorted(name_of(row[0]) for row in con.execute(CATALOGUES["function"]).fetchall())
     return [Difference("schema", f"function {'.'.join(name)}: qala makes none", Kind.OBJECT_PLANTED) for name in names]

@@ -18,8 +18,9 @@ from typer.testing import CliRunner
 
 from connectors.archive.archive import Archive
 from pipelines.cli import app
-from pipelines.trouble import told
-from tests import whole
+from pipelines.error_messages import message_for
+from tests.support import runs
+from tests.support.homes import new_home
 from warehouse.errors import StoreError
 from warehouse.home.home import Home
 
@@ -73,14 +74,14 @@ def fine(name: str, code: int, said: str) -> str | None:
 def released(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """A home that was released, with nothing waiting."""
     folder = tmp_path_factory.mktemp("trouble")
-    home = Home(folder / "home")
+    home = new_home(folder / "home")
     archive = Archive(home.archive)
-    whole.receive(archive, folder / "outbox", whole.accidents(1, 5))
-    whole.receive(
+    runs.receive(archive, folder / "outbox", runs.accidents(1, 5))
+    runs.receive(
         archive, folder / "outbox", "as_of_date,population,count_source\n2026-01-01,5000,x\n", "dim_population"
     )
-    with whole.unjudged():
-        whole.play(home)
+    with runs.unjudged():
+        runs.play(home)
     return home
 
 
@@ -146,7 +147,7 @@ def test_every_command_ends_in_a_sentence(
     released: Home, tmp_path: Path, harm: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "extract.csv").write_text(whole.accidents(1, 2))
+    (tmp_path / "extract.csv").write_text(runs.accidents(1, 2))
     home = Home(shutil.copytree(released.root, tmp_path / "home"))
     HARM[harm](home)
     ended = [
@@ -164,7 +165,7 @@ def test_commands_that_start_dagster_end_in_a_sentence(released: Home, tmp_path:
     home = Home(shutil.copytree(released.root, tmp_path / "home"))
     HARM[harm](home)
     if home.root.is_dir():
-        whole.receive(Archive(home.archive), tmp_path / "outbox", whole.accidents(1, 2))
+        runs.receive(Archive(home.archive), tmp_path / "outbox", runs.accidents(1, 2))
     code, said = invoke(name, home.root, tmp_path)
     assert fine(name, code, said) is None
 
@@ -197,11 +198,11 @@ TOLD = [
 
 @pytest.mark.parametrize(("error", "said"), TOLD, ids=[f"{type(e).__name__}-{n}" for n, (e, _) in enumerate(TOLD)])
 def test_what_is_told_of_an_error(error: Exception, said: str | None) -> None:
-    found = told(error)
+    found = message_for(error)
     assert found == said if said is None else said in str(found)
     wrapped = RuntimeError("in between")
     wrapped.__cause__ = error
-    assert told(wrapped) == found
+    assert message_for(wrapped) == found
 
 
 def test_a_fault_of_the_program_is_a_line_and_a_file_with_the_traceback(
@@ -249,12 +250,12 @@ def test_whoever_stops_a_command_is_told_so(
 def test_a_step_of_dagster_fails_by_its_sentence_and_a_fault_of_the_program_by_its_traceback() -> None:
     import dagster as dg
 
+    from pipelines.error_messages import known_errors_as_failure
     from pipelines.run import _said
-    from pipelines.trouble import plainly
 
     def job_of(error: Exception) -> dg.ExecuteInProcessResult:
         @dg.op
-        @plainly
+        @known_errors_as_failure
         def step(context):  # type: ignore[no-untyped-def]
             raise error
 

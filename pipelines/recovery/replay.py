@@ -40,7 +40,7 @@ from warehouse.tables.contracts import load_tables
 TOLD = 20  # of what could not be done as it was, entered in the ledger
 
 
-class Work:
+class Replay:
     """Doing again what a ledger tells, in a warehouse beside."""
 
     def __init__(
@@ -251,10 +251,10 @@ class Work:
         return after
 
 
-_ONE_BY_ONE: Mapping[str, Callable[[Work, Entry], None]] = {
-    "assessed": Work._assess,
-    "withdrawn": Work._withdraw,
-    "incident-closed": Work._close_incident,
+_ONE_BY_ONE: Mapping[str, Callable[[Replay, Entry], None]] = {
+    "assessed": Replay._assess,
+    "withdrawn": Replay._withdraw,
+    "incident-closed": Replay._close_incident,
 }
 
 

@@ -20,7 +20,7 @@ from warehouse.periods import add_months, month_id, parse_period
 
 
 @dataclass(frozen=True)
-class Todo:
+class PendingWork:
     """What there is to do. All months have ended."""
 
     waiting: tuple[str, ...]  # months of receipts that wait
@@ -50,9 +50,9 @@ class Todo:
         return " ".join((self.newest, self.due.token if self.due and self.due.months else "", *self.untried))
 
 
-def todo(
+def find_pending_work(
     home: Home, waiting: Sequence[Receipt], declared: Sequence[DeclaredCorrection], catalogue: Catalogues | None
-) -> Todo:
+) -> PendingWork:
     """What to do about receipts that wait, corrections that are declared, and the warehouse as it is.
 
     `catalogue` None: the warehouse is not asked. Raises StoreError if it cannot be read.
@@ -71,7 +71,7 @@ def todo(
         if home.released_file.exists():
             untried = {digest: one for one in declared if (digest := _sha256(one.document.path)) not in found.tried}
             tables |= {one.correction.table for one in untried.values()}
-    return Todo(
+    return PendingWork(
         waiting=tuple(sorted({month for period, _ in ended for month in period.months})),
         newest=max((r.receipt_id for _, r in ended), default=""),
         tables=frozenset(tables),

@@ -1,4 +1,4 @@
-"""The Dagster UI for those who only look: `python -m pipelines.watching`, with the options of dagster-webserver.
+"""The Dagster UI for those who only look: `python -m pipelines.read_only_ui`, with the options of dagster-webserver.
 
 Dagster's own --read-only asks its permissions mutation by mutation, and leaves a few out. Here no mutation is valid at all, no event can be
 reported, and of files nothing is given out but the logs of runs.
@@ -26,7 +26,7 @@ class _Queries(ASTValidationRule):
             self.report_error(GraphQLError("this UI is read-only: nothing can be started or changed here", node))
 
 
-class Watching(DagsterWebserver[Any, Any]):
+class ReadOnlyWebserver(DagsterWebserver[Any, Any]):
     """Dagster's server with less to do."""
 
     def build_graphql_validation_rules(self) -> Collection[type[ASTValidationRule]]:
@@ -39,7 +39,7 @@ class Watching(DagsterWebserver[Any, Any]):
 
 def main() -> None:
     """Serve until stopped."""
-    vars(app)["DagsterWebserver"] = Watching  # what its command line makes
+    vars(app)["DagsterWebserver"] = ReadOnlyWebserver  # what its command line makes
     sys.argv[1:] = ["--read-only", *sys.argv[1:]]
     cli(auto_envvar_prefix="QALA_NO_VARIABLE")  # nothing of the environment opens what the command line did not
 

@@ -10,17 +10,19 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from tests.test_assessment import REPUBLICAN, SHYMKENT, WEIGHTS, put, ruled
-from tests.test_evidence import recompute
 from typer.testing import CliRunner
 
 from kpi_definitions.catalogue import Catalogue, load_catalogues
 from pipelines.cli import app
-from tests.support import ALMATY, ASTANA, LATER, Extract, deliver, only
-from warehouse.audit.evidence import write
-from warehouse.audit.evidence_sums import Sum, the_sum
+from tests.support.assessments import REPUBLICAN, WEIGHTS, put, ruled
+from tests.support.homes import new_home
+from tests.support.packs import recompute
+from tests.support.rows import LATER, Extract, deliver, only
+from tests.support.settlements import ALMATY, ASTANA, SHYMKENT
+from warehouse.audit.evidence import write_pack
+from warehouse.audit.evidence_rollup import Rollup, find_rollup
 from warehouse.audit.explain import UnknownError
-from warehouse.audit.standing import is_standing, standing
+from warehouse.audit.levels import asks_for_level, explain_level
 from warehouse.home.home import Home
 from warehouse.kpi_values.assessment import assess
 from warehouse.kpi_values.compute import compute
@@ -56,7 +58,7 @@ def assessed(store: Store) -> Store:
 
 
 def test_a_level_is_the_sum_of_weights_and_scores(assessed: Store) -> None:
-    answer = standing(assessed, "LEVEL", "Astana", "2026")
+    answer = explain_level(assessed, "LEVEL", "Astana", "2026")
     kpis = {
         k["code"]: k for sphere in answer["spheres"] for initiative in sphere["initiatives"] for k in initiative["kpis"]
     }
@@ -71,11 +73,11 @@ def test_a_level_is_the_sum_of_weights_and_scores(assessed: Store) -> None:
 
 def test_a_sum_that_does_not_give_the_level_is_told(assessed: Store) -> None:
     assessed.con.execute("UPDATE kpi.assessment_score SET level = level + 1 WHERE node_kind = 'settlement'")
-    assert not standing(assessed, "LEVEL", "Astana", "2026")["sum"]["equal"]
+    assert not explain_level(assessed, "LEVEL", "Astana", "2026")["sum"]["equal"]
 
 
 def test_a_place_is_told_by_the_others_figures(assessed: Store) -> None:
-    place = standing(assessed, "PLACE", "Astana", "2026")["place"]
+    place = explain_level(assessed, "PLACE", "Astana", "2026")["place"]
     assert (place["rank"], place["of"], place["ahead"], place["equal"]) == (2, 2, 1, True)
     assert [(r["kato"], r["rank"]) for r in place["group"]] == [(ALMATY, 1), (ASTANA, 2)]
     assert [r["kato"] for r in place["not_ranked"]] == [SHYMKENT]
@@ -83,41 +85,43 @@ def test_a_place_is_told_by_the_others_figures(assessed: Store) -> None:
     assert neighbour["kato"] == ALMATY
     assert neighbour["kpis"][0]["code"] == "ECO01-1"
     assert sum(k["difference"] for k in neighbour["kpis"]) == pytest.approx(neighbour["margin"], abs=1e-6)
-    assert standing(assessed, "PLACE", SHYMKENT, "2026")["place"]["rank"] is None
+    assert explain_level(assessed, "PLACE", SHYMKENT, "2026")["place"]["rank"] is None
 
 
 def test_a_sphere_and_an_initiative_have_levels_of_their_own(assessed: Store) -> None:
-    assert [is_standing(assessed, code) for code in ("LEVEL", "PLACE", "MGT", "MGT02", "MGT02-1")] == [True] * 4 + [
+    assert [asks_for_level(assessed, code) for code in ("LEVEL", "PLACE", "MGT", "MGT02", "MGT02-1")] == [True] * 4 + [
         False
     ]
-    sphere, initiative = (standing(assessed, code, ASTANA, "2026") for code in ("MGT", "MGT02"))
+    sphere, initiative = (explain_level(assessed, code, ASTANA, "2026") for code in ("MGT", "MGT02"))
     assert sphere["sum"]["equal"]
     assert initiative["sum"]["equal"]
     assert [i["code"] for s in initiative["spheres"] for i in s["initiatives"]] == ["MGT02"]
     assert sphere["place"] is None
     with pytest.raises(UnknownError, match="there are ECO, MGT, SAF, TRL"):
-        standing(assessed, "ECB", ASTANA, "2026")
+        explain_level(assessed, "ECB", ASTANA, "2026")
 
 
 def test_a_frozen_assessment_stands_before_the_draft_and_is_found_by_its_sequence(assessed: Store) -> None:
     first = assess(assessed, weighed(), 2026, freeze=True)
-    at = assessed.head
+    at = assessed.last_seq
     put(assessed, {"MGT02-1": 50}, ASTANA)
     assess(assessed, weighed(), 2026)
-    assert standing(assessed, "LEVEL", ASTANA, "2026")["assessment"]["assessment_id"] == first.assessment_id
+    assert explain_level(assessed, "LEVEL", ASTANA, "2026")["assessment"]["assessment_id"] == first.assessment_id
     second = assess(assessed, weighed(), 2026, freeze=True, reason="A value was corrected.")
-    assert standing(assessed, "LEVEL", ASTANA, "2026")["assessment"]["assessment_id"] == second.assessment_id
-    assert standing(assessed, "LEVEL", ASTANA, "2026", seq=at)["assessment"]["assessment_id"] == first.assessment_id
+    assert explain_level(assessed, "LEVEL", ASTANA, "2026")["assessment"]["assessment_id"] == second.assessment_id
+    assert (
+        explain_level(assessed, "LEVEL", ASTANA, "2026", seq=at)["assessment"]["assessment_id"] == first.assessment_id
+    )
     with pytest.raises(UnknownError, match="assessed: 2026"):
-        standing(assessed, "LEVEL", ASTANA, "2025")
+        explain_level(assessed, "LEVEL", ASTANA, "2025")
 
 
 def test_a_pack_of_a_level_is_recomputed(assessed: Store, tmp_path: Path) -> None:
     for code in ("LEVEL", "MGT", "TRL02"):
-        write(assessed, standing(assessed, code, ASTANA, "2026"), tmp_path / code)
+        write_pack(assessed, explain_level(assessed, code, ASTANA, "2026"), tmp_path / code)
         found = recompute(tmp_path / code)
         assert found["equal"] is found["ledger_intact"] is found["inputs_in_ledger"] is True, (code, found)
-    write(assessed, standing(assessed, "LEVEL", SHYMKENT, "2026"), tmp_path / "none")
+    write_pack(assessed, explain_level(assessed, "LEVEL", SHYMKENT, "2026"), tmp_path / "none")
     assert recompute(tmp_path / "none")["computed"].endswith("place none")
 
 
@@ -142,7 +146,7 @@ ATTACKS: dict[str, tuple[str, str, str]] = {
 @pytest.mark.parametrize("what", ATTACKS)
 def test_a_changed_pack_of_a_level_is_found(assessed: Store, tmp_path: Path, what: str) -> None:
     name, sql, answer = ATTACKS[what]
-    write(assessed, standing(assessed, "LEVEL", ASTANA, "2026"), tmp_path / "pack")
+    write_pack(assessed, explain_level(assessed, "LEVEL", ASTANA, "2026"), tmp_path / "pack")
     _edit(tmp_path / "pack" / name, sql)
     assert recompute(tmp_path / "pack")[answer] is False
 
@@ -168,8 +172,8 @@ def summed(store: Store) -> Store:
     return store
 
 
-def sum_of(store: Store, code: str, area: str, period: str) -> Sum:
-    found = the_sum(store, LISTS, code, area, period)
+def sum_of(store: Store, code: str, area: str, period: str) -> Rollup:
+    found = find_rollup(store, LISTS, code, area, period)
     assert found is not None
     return found
 
@@ -187,7 +191,7 @@ def sum_of(store: Store, code: str, area: str, period: str) -> Sum:
 )
 def test_a_pack_of_a_sum_is_recomputed(summed: Store, tmp_path: Path, code: str, area: str, period: str) -> None:
     one = sum_of(summed, code, area, period)
-    write(summed, one, tmp_path / "pack")
+    write_pack(summed, one, tmp_path / "pack")
     found = recompute(tmp_path / "pack")
     assert found["equal"] is found["ledger_intact"] is True, found
     told = json.loads((tmp_path / "pack" / "value.json").read_text(encoding="utf-8"))
@@ -195,7 +199,7 @@ def test_a_pack_of_a_sum_is_recomputed(summed: Store, tmp_path: Path, code: str,
 
 
 def test_the_sum_of_a_cell_is_none(summed: Store) -> None:
-    assert the_sum(summed, LISTS, "MGT02-1", "Astana", "2026-01") is None
+    assert find_rollup(summed, LISTS, "MGT02-1", "Astana", "2026-01") is None
 
 
 SUM_ATTACKS: dict[str, tuple[str, Callable[[Path], None]]] = {
@@ -209,7 +213,7 @@ SUM_ATTACKS: dict[str, tuple[str, Callable[[Path], None]]] = {
 @pytest.mark.parametrize("what", SUM_ATTACKS)
 def test_a_changed_pack_of_a_sum_is_found(summed: Store, tmp_path: Path, what: str) -> None:
     code, attack = SUM_ATTACKS[what]
-    write(summed, sum_of(summed, code, "KZ", "2026-01"), tmp_path / "pack")
+    write_pack(summed, sum_of(summed, code, "KZ", "2026-01"), tmp_path / "pack")
     attack(tmp_path / "pack")
     assert recompute(tmp_path / "pack")["equal"] is False
 
@@ -219,7 +223,7 @@ def test_a_changed_pack_of_a_sum_is_found(summed: Store, tmp_path: Path, what: s
 
 @pytest.fixture(scope="module")
 def released(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    home = Home(tmp_path_factory.mktemp("standing") / "home")
+    home = new_home(tmp_path_factory.mktemp("standing") / "home")
     with writing(home) as store:
         deliver(store, "fct_appeal", Extract(closed(ASTANA, 40, 7) + closed(ALMATY, 33, 20, 5), "2026-01", "KZ"))
         compute(store, LISTS, ["2026-01"], codes=["MGT02-1", "MGT02-2"], today=LATER)
@@ -267,4 +271,4 @@ def test_what_does_not_exist_is_told(released: Home, words: list[str], said: str
 
 def test_a_release_is_enough(released: Home) -> None:
     with reading(released) as store:
-        assert standing(store, "LEVEL", ASTANA, "2026")["sum"]["equal"]
+        assert explain_level(store, "LEVEL", ASTANA, "2026")["sum"]["equal"]

@@ -46,7 +46,7 @@ def manifest_of(home: Home) -> tuple[Manifest | None, list[Difference]]:
     return found, []
 
 
-def release_files(home: Home, manifest: Manifest) -> Iterator[Difference]:
+def file_differences(home: Home, manifest: Manifest) -> Iterator[Difference]:
     """The release's files against its manifest. To be asked before anything in it is opened: a planted log changes a file at opening."""
     named: dict[str, str] = manifest["sha256"]
     for name in sorted({home.released_file.name, anchors.FILE, *EXPORTS, *named}):
@@ -65,7 +65,7 @@ def release_files(home: Home, manifest: Manifest) -> Iterator[Difference]:
             yield Difference("release", said, Kind.LOG_PLANTED if planted else Kind.FILE_FOREIGN)
 
 
-def signature(home: Home, manifest: Manifest, public: Ed25519PublicKey) -> Iterator[Difference]:
+def signature_differences(home: Home, manifest: Manifest, public: Ed25519PublicKey) -> Iterator[Difference]:
     """The signed statement beside the manifest, and the anchor's signature, by a public key from elsewhere."""
     from warehouse.release import signing
 
@@ -98,7 +98,7 @@ def signature(home: Home, manifest: Manifest, public: Ed25519PublicKey) -> Itera
         pass  # said with the files
 
 
-def against_ledger(store: Store, manifest: Manifest) -> Iterator[Difference]:
+def ledger_differences(store: Store, manifest: Manifest) -> Iterator[Difference]:
     """The manifest and the printed anchor against the ledger row of the release."""
     rows = store.con.execute(
         "SELECT kind, detail, epoch_us(recorded_at) FROM audit.ledger WHERE seq = ?", [manifest["seq"]]
@@ -149,7 +149,7 @@ def _printed(store: Store, manifest: Manifest, at: dt.datetime) -> Iterator[Diff
         yield Difference("release", f"{anchors.FILE} says otherwise than {MANIFEST}", Kind.MANIFEST_OTHERWISE)
 
 
-def anchored(
+def anchor_differences(
     store: Store, manifest: Manifest, given: Sequence[Anchor], public: Ed25519PublicKey | None, former: Former | None
 ) -> Iterator[Difference]:
     """Heads and released files that were kept elsewhere against the ledger, and against the release if they are of it.
@@ -192,10 +192,10 @@ def _published_then(store: Store, seq: int) -> set[str]:
     rows = store.con.execute(
         "SELECT detail FROM audit.ledger WHERE kind = 'manifest' AND subject = ?", [str(seq)]
     ).fetchall()
-    return {digest for (detail,) in rows if (digest := entered(detail).get(store.home.released_file.name))}
+    return {digest for (detail,) in rows if (digest := entered_hashes(detail).get(store.home.released_file.name))}
 
 
-def entered(detail: str) -> dict[str, str]:
+def entered_hashes(detail: str) -> dict[str, str]:
     """File → SHA-256 of a ledger row `manifest`; none if it is no such row."""
     try:
         found: dict[str, str] = json.loads(detail)["sha256"]
