@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from connectors.ingest import register_pending, take_in
+from connectors.ingest import ingest_table, register_pending
 from kpi_definitions.catalogue import load_catalogues
 from pipelines.cli import app
 from pipelines.recovery import backup as module
@@ -39,7 +39,7 @@ ROOT = Path(__file__).parents[2]
 def run(desk: Desk) -> None:
     with writing(desk.home) as store:
         register_pending(store, desk.archive)
-        take_in(store, desk.archive, store.tables["fct_appeal"], {})
+        ingest_table(store, desk.archive, store.tables["fct_appeal"], {})
         compute(store, CATALOGUE, ["2026-01"], today=LATER)
 
 

@@ -18,8 +18,8 @@ import pytest
 from typer.testing import CliRunner
 
 from connectors.archive.archive import Archive
-from connectors.ingest import register_pending, take_in
-from connectors.receiving.deliver import Declared
+from connectors.ingest import ingest_table, register_pending
+from connectors.receiving.deliver import DeclaredDelivery
 from connectors.receiving.deliver import deliver as hand_over
 from kpi_definitions.catalogue import load_catalogues
 from pipelines.cli import app
@@ -117,9 +117,9 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Home:
         period, text = FILES["fct_appeal"]
         file = home.root / "Обращения за январь.csv"
         file.write_text(text, encoding="utf-8")
-        hand_over(archive, Declared(file, "fct_appeal", ASTANA, period), store.tables, {})
+        hand_over(archive, DeclaredDelivery(file, "fct_appeal", ASTANA, period), store.tables, {})
         register_pending(store, archive)
-        take_in(store, archive, store.tables["fct_appeal"], {})
+        ingest_table(store, archive, store.tables["fct_appeal"], {})
         compute(store, only(load_catalogues(), "MGT02-1"), ["2026-01"], today=LATER)
     publish(home, lambda _: [])
     return home

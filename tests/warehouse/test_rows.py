@@ -12,8 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from connectors.archive.archive import Archive
-from connectors.ingest import register_pending, take_in
-from connectors.receiving.deliver import Declared
+from connectors.ingest import ingest_table, register_pending
+from connectors.receiving.deliver import DeclaredDelivery
 from connectors.receiving.deliver import deliver as hand_over
 from kpi_definitions.catalogue import load_catalogues
 from kpi_definitions.compiler import PARAMETERS
@@ -159,9 +159,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
         for table, (period, text) in files.items():
             file = home.root / f"{table}.csv"
             file.write_text(text, encoding="utf-8")
-            hand_over(archive, Declared(file, table, ASTANA, period), store.tables, {})
+            hand_over(archive, DeclaredDelivery(file, table, ASTANA, period), store.tables, {})
             register_pending(store, archive)
-            take_in(store, archive, store.tables[table], {})
+            ingest_table(store, archive, store.tables[table], {})
         months = ["2026-01", "2026-12"]
         compute(store, only(load_catalogues(), "MGT02-1", "SAF04-1"), months, today=LATER)
     publish(home, lambda _: [])
