@@ -25,7 +25,7 @@ from typer.testing import CliRunner
 from connectors.archive.archive import Archive
 from connectors.corrections import read_corrections
 from connectors.ingest import sources_of
-from connectors.personal_data.patterns import checked
+from connectors.personal_data.detection import checked
 from connectors.receiving.deliver import Declared, deliver
 from kpi_definitions.documents import DocumentError
 from pipelines.cli import app

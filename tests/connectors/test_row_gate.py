@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from connectors.delivery_gate.profile import profile as profile_of
 from connectors.mapping.read_contracts import SHIPPED, parse_source
 from connectors.mapping.source_contract import SourceContract
-from connectors.personal_data.patterns import shaped
+from connectors.personal_data.detection import shaped
 from connectors.row_gate import row_gate
 from kpi_definitions.documents import DocumentError, read
 from tests.support.files import (

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from connectors.archive.archive import ArchiveError
 from connectors.mapping.source_contract import SourceContract, standard
 from connectors.readers import readers
-from connectors.readers.heading import StructureError
+from connectors.readers.headers import StructureError
 from connectors.readers.source_records import Original, originals
 from tests.support.files import APPEAL_COLUMNS, Bench, appeal, appeals, query, text
 from tests.support.homes import new_home

@@ -14,10 +14,10 @@ from connectors import ingest
 from connectors.archive.archive import Archive
 from connectors.mapping.read_contracts import parse_source
 from connectors.mapping.source_contract import SourceContract, standard
-from connectors.readers.heading import StructureError
+from connectors.readers.headers import StructureError
 from connectors.readers.readers import Readable, unpack
 from connectors.row_gate import row_gate
-from connectors.row_gate.quarantine import spare_headers
+from connectors.row_gate.emptied_cells import spare_headers
 from kpi_definitions.documents import read
 from tests.support.homes import new_home
 from tests.support.settlements import ASTANA

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from connectors.row_gate.quarantine import CELLS
+from connectors.row_gate.emptied_cells import CELLS
 from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.model import Initiative, Kpi
 from tests.support.settlements import ASTANA

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from connectors.row_gate.quarantine import CELLS
+from connectors.row_gate.emptied_cells import CELLS
 from tests.support.files import Desk, query
 from tests.support.history_model import OCCURRED, Model, Sent
 from tests.support.rows import receipt

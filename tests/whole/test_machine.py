@@ -37,7 +37,7 @@ from connectors.reread import request
 from kpi_definitions.catalogue import Catalogues, load_catalogues
 from kpi_definitions.model import Grain
 from pipelines.cli import app
-from pipelines.recovery import redo
+from pipelines.recovery import replay
 from pipelines.recovery.rebuild import rebuild
 from tests.support import runs
 from tests.support.files import contract_text
@@ -358,8 +358,8 @@ class Night(Machine):
     @rule()
     def rebuild(self) -> None:
         with runs.unjudged(), pytest.MonkeyPatch.context() as patch:
-            patch.setattr(redo, "load_catalogues", lambda _: catalogue())
-            patch.setattr(redo, "refuse_faulty", lambda _: None)  # it is no whole list
+            patch.setattr(replay, "load_catalogues", lambda _: catalogue())
+            patch.setattr(replay, "refuse_faulty", lambda _: None)  # it is no whole list
             # what was read by a contract that was mended since cannot be read so again: its history differs, and is told
             done = rebuild(self.home, accept=self.version > 1)
         assert done.before is not None
