@@ -512,7 +512,7 @@ def killed_in_a_run(home: Home) -> None:
     code = """
 import os, sys
 from pathlib import Path
-from warehouse.store.store import Home, writing
+from warehouse.home.home import Home; from warehouse.store.sessions import writing
 with writing(Home(Path(sys.argv[1]))) as store:
     with store.transaction():
         store.record([("test", "before the kill", {})])
