@@ -101,7 +101,7 @@ def test_a_sphere_and_an_initiative_have_levels_of_their_own(assessed: Store) ->
 
 def test_a_frozen_assessment_stands_before_the_draft_and_is_found_by_its_sequence(assessed: Store) -> None:
     first = assess(assessed, weighed(), 2026, freeze=True)
-    at = assessed.head
+    at = assessed.last_seq
     put(assessed, {"MGT02-1": 50}, ASTANA)
     assess(assessed, weighed(), 2026)
     assert explain_level(assessed, "LEVEL", ASTANA, "2026")["assessment"]["assessment_id"] == first.assessment_id
