@@ -53,19 +53,20 @@ FLOORS: Mapping[str, tuple[set[str], ...]] = {
         {"personal_data"},
         {"archive"},
         {"readers"},
-        {"row_gate"},
+        {"inference", "row_gate"},
         {"delivery_gate"},
         {"receiving"},
         {"reread", "rotation"},
         {"corrections"},
-        {"accounted", "ingest"},
+        {"reconciliation", "ingest"},
     ),
     "kpi_definitions": (
         {"documents", "expressions"},
         {"model"},
         {"compiler"},
+        {"catalogue_checks"},
         {"catalogue"},
-        {"strict"},
+        {"golden", "strict"},
     ),
     "pipelines": (
         {"event_log", "error_messages", "pending_work", "selection"},
@@ -75,6 +76,7 @@ FLOORS: Mapping[str, tuple[set[str], ...]] = {
         {"definitions"},
         {"run", "read_only_ui"},
         {"methods", "recovery"},
+        {"first_versions"},
         {"cli"},
     ),
 }
@@ -185,7 +187,7 @@ def test_definitions_load_without_great_expectations() -> None:
 def test_every_package_and_room_says_what_belongs_in_it_and_what_does_not() -> None:
     for name, path in modules().items():
         if path.name == "__init__.py":
-            text = ast.get_docstring(tree(path)) or ""
+            text = " ".join((ast.get_docstring(tree(path)) or "").split())
             assert "elongs here" in text, name
             assert "not belong here" in text, name
 

@@ -10,16 +10,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from connectors.mapping.cells import MOMENTS, Cell, Numerals
-from connectors.mapping.classified import carries_personal
+from connectors.mapping.cell_grammar import MOMENTS, Cell, Numerals
+from connectors.mapping.classification import carries_personal
+from connectors.mapping.column_cells import cells, texts
 from connectors.mapping.contract_checks import code_faults, column_faults, settings_faults, strptime
-from connectors.mapping.limits import cells, texts
 from connectors.mapping.source_contract import RESERVED_NAMES, SourceColumn, SourceContract
 from connectors.mapping.transform import TransformError, transform
 from kpi_definitions.documents import Document, DocumentError, Fault, read
 from kpi_definitions.expressions import TRANSFORM, TRANSFORM_FUNCTIONS, ExpressionError, check, parse
 from warehouse.tables.assertions import Cut, cut_of
-from warehouse.tables.contracts import Table, schema_faults
+from warehouse.tables.contracts import Table
+from warehouse.tables.odcs import schema_faults
 from warehouse.tables.rules import custom
 
 SHIPPED = Path(__file__).parents[1] / "contracts"

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from connectors.archive.archive import Archive
-from connectors.mapping.classified import carries_personal
+from connectors.mapping.classification import carries_personal
 from connectors.mapping.contract_checks import STANDARD
 from connectors.mapping.source_contract import SourceContract, standard
-from connectors.readers.heading import listed
+from connectors.readers.headers import listed
 from warehouse.home.keys import Key, MissingKeyError, needed
 from warehouse.loading.deliveries import Receipt
 from warehouse.periods import FIRST_YEAR, LAST_YEAR, parse_period
@@ -103,6 +103,11 @@ def check(declared: Declared, tables: Mapping[str, Table], sources: Mapping[tupl
         raise DeliveryError(
             f"no contract of system {_shown(system)} feeds {table}; known for it: {', '.join(known) or 'none'}. Put its contract "
             "into the home's contracts/ folder, or leave the system out if the file has the table's own column names"
+        )
+    contract = sources.get((system, table))
+    if contract and contract.document and (undecided := contract.document.undecided()):
+        raise DeliveryError(
+            f"contract {contract.id} is a first version: {len(undecided)} TODO of it are not decided (qala check lists them); nothing is taken in by it"
         )
     names = settlements()
     regions = {kato[:2] for kato in names}

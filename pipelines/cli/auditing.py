@@ -89,8 +89,8 @@ def verify(
     """
     from functools import partial
 
-    from connectors.accounted import accounted
     from connectors.archive.archive import Archive
+    from connectors.reconciliation import accounted
     from pipelines.cli import screens_verified
     from warehouse.audit import between_anchors
     from warehouse.audit.verify import verify as ask

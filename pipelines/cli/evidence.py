@@ -52,7 +52,7 @@ def rows(
 ) -> None:
     """The warehouse rows behind a number, each with the delivery and the record it comes from."""
     from connectors.archive.archive import ArchiveError
-    from connectors.readers.heading import StructureError
+    from connectors.readers.headers import StructureError
     from kpi_definitions.catalogue import load_catalogues
     from pipelines.cli import screens
     from warehouse.audit.explain import UnknownError

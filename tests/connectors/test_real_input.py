@@ -15,7 +15,8 @@ from warehouse.home.home import Home
 from warehouse.kpi_values.compute import compute, evaluate
 from warehouse.periods import parse_period
 from warehouse.store.sessions import writing
-from warehouse.tables.contracts import load_tables, schema_faults
+from warehouse.tables.contracts import load_tables
+from warehouse.tables.odcs import schema_faults
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

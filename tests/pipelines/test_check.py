@@ -12,7 +12,8 @@ from kpi_definitions.documents import DocumentError, read
 from kpi_definitions.model import AssessmentRules, CatalogueHead, Initiative
 from pipelines.methods.check import all_faults
 from warehouse.home.home import Home
-from warehouse.tables.contracts import SHOWCASE, load_tables, odcs_schema, parse_table, schema_faults
+from warehouse.tables.contracts import SHOWCASE, load_tables, parse_table
+from warehouse.tables.odcs import odcs_schema, schema_faults
 
 APPEAL = (SHOWCASE / "fct_appeal.odcs.yaml").read_text(encoding="utf-8")
 SOURCE = (Path(__file__).parents[2] / "examples" / "boston-311" / "boston_311.odcs.yaml").read_text(encoding="utf-8")

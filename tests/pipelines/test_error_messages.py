@@ -19,7 +19,8 @@ from typer.testing import CliRunner
 from connectors.archive.archive import Archive
 from pipelines.cli import app
 from pipelines.error_messages import message_for
-from tests import whole
+from tests.support import runs
+from tests.support.homes import new_home
 from warehouse.errors import StoreError
 from warehouse.home.home import Home
 
@@ -73,14 +74,14 @@ def fine(name: str, code: int, said: str) -> str | None:
 def released(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """A home that was released, with nothing waiting."""
     folder = tmp_path_factory.mktemp("trouble")
-    home = Home(folder / "home")
+    home = new_home(folder / "home")
     archive = Archive(home.archive)
-    whole.receive(archive, folder / "outbox", whole.accidents(1, 5))
-    whole.receive(
+    runs.receive(archive, folder / "outbox", runs.accidents(1, 5))
+    runs.receive(
         archive, folder / "outbox", "as_of_date,population,count_source\n2026-01-01,5000,x\n", "dim_population"
     )
-    with whole.unjudged():
-        whole.play(home)
+    with runs.unjudged():
+        runs.play(home)
     return home
 
 
@@ -146,7 +147,7 @@ def test_every_command_ends_in_a_sentence(
     released: Home, tmp_path: Path, harm: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "extract.csv").write_text(whole.accidents(1, 2))
+    (tmp_path / "extract.csv").write_text(runs.accidents(1, 2))
     home = Home(shutil.copytree(released.root, tmp_path / "home"))
     HARM[harm](home)
     ended = [
@@ -164,7 +165,7 @@ def test_commands_that_start_dagster_end_in_a_sentence(released: Home, tmp_path:
     home = Home(shutil.copytree(released.root, tmp_path / "home"))
     HARM[harm](home)
     if home.root.is_dir():
-        whole.receive(Archive(home.archive), tmp_path / "outbox", whole.accidents(1, 2))
+        runs.receive(Archive(home.archive), tmp_path / "outbox", runs.accidents(1, 2))
     code, said = invoke(name, home.root, tmp_path)
     assert fine(name, code, said) is None
 

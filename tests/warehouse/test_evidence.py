@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -16,7 +15,6 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.test_golden import CATALOGUE, FEW_FAST, stand_up
 from typer.testing import CliRunner
 
 from connectors.archive.archive import Archive
@@ -25,7 +23,11 @@ from connectors.receiving.deliver import Declared
 from connectors.receiving.deliver import deliver as hand_over
 from kpi_definitions.catalogue import load_catalogues
 from pipelines.cli import app
-from tests.support import ASTANA, LATER, Extract, deliver, only
+from tests.support.golden import CATALOGUE, FEW_FAST, stand_up
+from tests.support.homes import new_home
+from tests.support.packs import recompute
+from tests.support.rows import LATER, Extract, deliver, only
+from tests.support.settlements import ASTANA
 from warehouse.audit.evidence import EvidenceError, write_pack
 from warehouse.audit.evidence_readme import SHOW
 from warehouse.audit.rows import find_value
@@ -37,20 +39,6 @@ from warehouse.store.store import Store
 
 cli = CliRunner()
 FACTS = "sha256sum", "--check", "--quiet", "SHA256SUMS"
-
-
-def recompute(pack: Path) -> dict[str, Any]:
-    """The last row of recompute.sql, run in this process."""
-    before = Path.cwd()
-    os.chdir(pack)
-    try:
-        with duckdb.connect() as con:
-            cursor = con.execute((pack / "recompute.sql").read_text(encoding="utf-8"))
-            row = cursor.fetchone()
-            assert row is not None
-            return dict(zip([d[0] for d in cursor.description or ()], row, strict=True))
-    finally:
-        os.chdir(before)
 
 
 def agrees(pack: Path) -> bool:
@@ -123,8 +111,7 @@ FILES: Mapping[str, tuple[str, str]] = {
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    home = Home(tmp_path_factory.mktemp("evidence") / "home")
-    home.root.mkdir()
+    home = new_home(tmp_path_factory.mktemp("evidence") / "home")
     archive = Archive(home.archive)
     with writing(home) as store:
         period, text = FILES["fct_appeal"]

@@ -22,12 +22,12 @@ import duckdb
 import pytest
 from typer.testing import CliRunner
 
-from connectors.accounted import accounted
 from connectors.archive.archive import Archive
 from connectors.ingest import register_pending, take_in
 from connectors.receiving.deliver import Declared, deliver
+from connectors.reconciliation import accounted
 from pipelines.cli import app
-from tests.released import MONTH, ROWS, SETTLEMENT, build, edit, overwrite, renew
+from tests.support.released import MONTH, ROWS, SETTLEMENT, build, edit, overwrite, renew
 from warehouse.audit.between_anchors import spans_between_anchors
 from warehouse.audit.verify import verify
 from warehouse.errors import StoreError

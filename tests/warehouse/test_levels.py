@@ -10,13 +10,15 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from tests.test_assessment import REPUBLICAN, SHYMKENT, WEIGHTS, put, ruled
-from tests.test_evidence import recompute
 from typer.testing import CliRunner
 
 from kpi_definitions.catalogue import Catalogue, load_catalogues
 from pipelines.cli import app
-from tests.support import ALMATY, ASTANA, LATER, Extract, deliver, only
+from tests.support.assessments import REPUBLICAN, WEIGHTS, put, ruled
+from tests.support.homes import new_home
+from tests.support.packs import recompute
+from tests.support.rows import LATER, Extract, deliver, only
+from tests.support.settlements import ALMATY, ASTANA, SHYMKENT
 from warehouse.audit.evidence import write_pack
 from warehouse.audit.evidence_rollup import Rollup, find_rollup
 from warehouse.audit.explain import UnknownError
@@ -221,7 +223,7 @@ def test_a_changed_pack_of_a_sum_is_found(summed: Store, tmp_path: Path, what: s
 
 @pytest.fixture(scope="module")
 def released(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    home = Home(tmp_path_factory.mktemp("standing") / "home")
+    home = new_home(tmp_path_factory.mktemp("standing") / "home")
     with writing(home) as store:
         deliver(store, "fct_appeal", Extract(closed(ASTANA, 40, 7) + closed(ALMATY, 33, 20, 5), "2026-01", "KZ"))
         compute(store, LISTS, ["2026-01"], codes=["MGT02-1", "MGT02-2"], today=LATER)

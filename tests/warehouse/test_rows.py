@@ -9,7 +9,6 @@ from typing import Any
 
 import duckdb
 import pytest
-from tests.test_golden import CATALOGUE, FEW_FAST, stand_up
 from typer.testing import CliRunner
 
 from connectors.archive.archive import Archive
@@ -20,7 +19,10 @@ from kpi_definitions.catalogue import load_catalogues
 from kpi_definitions.compiler import PARAMETERS
 from kpi_definitions.model import Kind, Part, Rows
 from pipelines.cli import app
-from tests.support import ALMATY, ASTANA, LATER, Extract, changed, compute_one, deliver, exact, only
+from tests.support.golden import CATALOGUE, FEW_FAST, stand_up
+from tests.support.homes import new_home
+from tests.support.rows import LATER, Extract, changed, compute_one, deliver, exact, only
+from tests.support.settlements import ALMATY, ASTANA
 from warehouse.audit.explain import UnknownError
 from warehouse.audit.rows import FLAGS, FoundValue, contributing_rows, count_rows, fetch_rows, find_value
 from warehouse.home.home import Home
@@ -144,8 +146,7 @@ def test_a_rolled_up_value_names_its_cells(store: Store) -> None:
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """Two values: a share of one table, and a rate over the population."""
-    home = Home(tmp_path_factory.mktemp("rows") / "home")
-    home.root.mkdir()
+    home = new_home(tmp_path_factory.mktemp("rows") / "home")
     files: Mapping[str, tuple[str, str]] = {
         "fct_appeal": ("2026-01", "appeal_id,registered_at,due_at,first_answer_at,closed_at,status,category,channel,is_emergency\n"
             'A1,2026-01-05 08:00:00,2026-01-10 12:00:00,,2026-01-09 12:00:00,CLOSED,"roads, bridges\n and yards",,false\n'

@@ -19,6 +19,7 @@ from warehouse.audit.rows import SOURCE_RECORD
 from warehouse.sql import literal, statement
 from warehouse.store.history import as_of, held
 from warehouse.store.store import Store
+from warehouse.tables.obs_status import WITH_PARTS, in_sql
 from warehouse.tables.value_formula import VALUE
 
 
@@ -56,6 +57,7 @@ def rollup_files(store: Store, rollup: Rollup) -> dict[str, str]:
         __file__,
         "pack_file_cells",
         code=literal(rollup.compiled.kpi.code),
+        with_parts=in_sql(WITH_PARTS),
         held=held(rollup.answer["as_published_at"]),
         cells=" OR ".join(f"(cell.kato, cell.period_id) = {member}" for member in members) or "FALSE",
     )
@@ -68,7 +70,7 @@ def rollup_files(store: Store, rollup: Rollup) -> dict[str, str]:
 
 def _quantile_rows(store: Store, rollup: Rollup, cells: str) -> tuple[str, str]:
     """(showcase table, query on the store) of all events behind a quantile."""
-    scan, _ = rollup.compiled.numerator
+    scan = rollup.compiled.numerator.scan
     table = store.tables[scan.table]
     reads = [c for t, c in columns_of(rollup.compiled.kpi) if t == scan.table and c not in table.identity]
     store.con.execute(
@@ -95,7 +97,7 @@ def rollup_script(rollup: Rollup, ledger: Iterable[str]) -> Iterator[str]:
     top, summable = "CAST(top AS DOUBLE)", kpi.kind is not Kind.QUANTILE
     if not summable:
         yield from _events(rollup)
-        top = f"(SELECT {rollup.compiled.numerator[1]} FROM event)"
+        top = f"(SELECT {rollup.compiled.numerator.column} FROM event)"
     yield recorded_row(
         value=("DOUBLE", answer["value"]),
         numerator=("DECIMAL(38,6)", answer["numerator"] if summable else None),
@@ -119,7 +121,7 @@ def rollup_script(rollup: Rollup, ledger: Iterable[str]) -> Iterator[str]:
 
 def _events(rollup: Rollup) -> Iterator[str]:
     """The table `event`, one row: the quantile of the events of all cells."""
-    scan, _ = rollup.compiled.numerator
+    scan = rollup.compiled.numerator.scan
     yield "\n-- A quantile is that of all events of the cells, not of their quantiles."
     yield "CREATE SCHEMA IF NOT EXISTS showcase;"
     yield f"CREATE OR REPLACE VIEW showcase.{scan.table} AS FROM read_parquet('rows/{scan.table}.parquet');"

@@ -12,9 +12,9 @@ from typing import Any
 from kpi_definitions.model import Kind
 from warehouse.audit.rows import ContributingRows, FoundValue
 from warehouse.sql import literal, statement
+from warehouse.tables.obs_status import WITH_VALUE
 from warehouse.tables.value_formula import VALUE
 
-PUBLISHED = ("A", "P", "U")  # states with a value
 USAGE = '-- In this folder: duckdb -c ".read recompute.sql"   (DuckDB 1.3 or later; README.md says more)'
 
 
@@ -63,12 +63,9 @@ def _computation(value: FoundValue) -> Iterator[str]:
         parts[scan] = f"part_{index}"
         sql = scan.sql(f"showcase.{scan.table}", value.cell, any_window=True)
         yield f"CREATE OR REPLACE TEMP TABLE part_{index} AS\n{sql};"
-    top, bottom, sample = (
-        f"(SELECT {name} FROM {parts[scan]})"
-        for scan, name in (compiled.numerator, compiled.denominator, compiled.sample)
-    )
+    top, bottom, sample = (f"(SELECT {output.column} FROM {parts[output.scan]})" for output in compiled.outputs)
     shown = VALUE
-    if answer["published"] and answer["obs_status"] not in PUBLISHED:
+    if answer["published"] and answer["obs_status"] not in WITH_VALUE:
         yield not_published(answer)
         shown = "NULL"
     yield recorded_row(

@@ -13,7 +13,7 @@ What it establishes is numbered (ESTABLISHED in differences.py, and in the outpu
 9. every row is sealed: each transaction seals the rows it wrote (warehouse/store/seals.py), and the seals stand in the ledger;
 10. definitions, registries and settings are what was entered;
 11. values follow from their parts and can be walked back to deliveries;
-12. archive and receipts are what the ledger knows (connectors/accounted.py, asked by the command line);
+12. archive and receipts are what the ledger knows (connectors/reconciliation.py, asked by the command line);
 13. the warehouse beside the release goes on from it.
 """
 

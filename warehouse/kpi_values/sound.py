@@ -17,9 +17,10 @@ _SHOWN = 5
 
 
 def faults_of(catalogue: Catalogues, tables: Mapping[str, Table]) -> list[Fault]:
-    """Every fault of a definition, or of what is recorded of it, by file and line."""
+    """Every fault of a definition, or of what is recorded of it, and what tables have undecided, by file and line."""
     columns = {name: table.business_columns for name, table in tables.items()}
-    return definition_faults(catalogue, columns, {name: table.codes for name, table in tables.items()})
+    found = definition_faults(catalogue, columns, {name: table.codes for name, table in tables.items()})
+    return found + [fault for table in tables.values() for fault in table.document.undecided()]
 
 
 def refuse_faulty(catalogue: Catalogues) -> None:

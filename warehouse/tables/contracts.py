@@ -7,8 +7,6 @@ A contract's text becomes a `Table`: columns with SQL types and row rules, and t
 from __future__ import annotations
 
 import datetime as dt
-import importlib.util
-import json
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -17,11 +15,10 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft201909Validator
-
 from kpi_definitions.documents import Document, DocumentError, Fault, Where, read
 from kpi_definitions.expressions import SCALAR, ExpressionError, check, check_pattern, parse
 from warehouse.tables.assertions import Asserts, Cut, cut_of
+from warehouse.tables.odcs import schema_faults
 from warehouse.tables.rules import (
     CRITERIA,
     Reference,
@@ -161,45 +158,6 @@ class Table:
         return (*(r for c in self.columns for r in c.rules), *self.row_rules, *self.delivery_rules)
 
 
-def odcs_schema() -> dict[str, Any]:
-    """The JSON Schema of ODCS as bundled with `open-data-contract-standard` (importing the package is slow)."""
-    spec = importlib.util.find_spec("open_data_contract_standard")
-    assert spec is not None
-    assert spec.submodule_search_locations
-    text = (Path(spec.submodule_search_locations[0]) / "schema.json").read_text(encoding="utf-8")
-    schema: dict[str, Any] = json.loads(text)
-    return schema
-
-
-@cache
-def _validator() -> Draft201909Validator:
-    return Draft201909Validator(odcs_schema())
-
-
-def schema_faults(document: Document) -> list[Fault]:
-    """Where a document breaks ODCS itself. Some 20 ms a document: `qala check` and the tests pay it, a run does not."""
-    faults = []
-    for error in _validator().iter_errors(document.data):
-        deepest = max(_leaves(error), key=lambda e: len(e.absolute_path))
-        where = tuple(deepest.absolute_path)
-        faults.append(
-            document.fault(
-                where,
-                f"{'.'.join(map(str, where)) or 'document'}: {deepest.message[:200]}",
-                "see the Open Data Contract Standard v3.1",
-            )
-        )
-    return faults
-
-
-def _leaves(error: Any) -> Iterator[Any]:
-    if error.context:
-        for child in error.context:
-            yield from _leaves(child)
-    else:
-        yield error
-
-
 def load_tables(folder: Path | None = None) -> dict[str, Table]:
     """Every showcase contract of a folder, by table name; None: of those that come with qala, read once a process.
 
@@ -214,6 +172,14 @@ def _shipped() -> dict[str, Table]:
 
 
 def _read_tables(folder: Path) -> dict[str, Table]:
+    tables, faults = sound_tables(folder)
+    if faults:
+        raise DocumentError(faults)
+    return tables
+
+
+def sound_tables(folder: Path) -> tuple[dict[str, Table], list[Fault]]:
+    """The showcase contracts of a folder that can be read, by table name, and every fault of the others."""
     faults: list[Fault] = []
     tables: dict[str, Table] = {}
     for path in sorted(folder.glob("*.odcs.yaml")):
@@ -223,10 +189,8 @@ def _read_tables(folder: Path) -> dict[str, Table]:
             faults += error.faults
             continue
         tables[table.name] = table
-    if faults:
-        raise DocumentError(faults)
     referred = {(one.table, one.target) for table in tables.values() for one in table.references}
-    return {name: _with_form(table, referred) for name, table in tables.items()}
+    return {name: _with_form(table, referred) for name, table in tables.items()}, faults
 
 
 def _with_form(table: Table, referred: Collection[tuple[str, str]]) -> Table:

@@ -12,7 +12,7 @@ SELECT
     cell.sample_size,
     cell.obs_status,
     cell.state,
-    cell.obs_status IN ('A', 'P', 'U', 'B', 'Q') AS counts,
+    cell.obs_status IN ${with_parts} AS counts,
     cell.rejected_rows,
     cell.gap_rows,
     cell.valid_from_seq

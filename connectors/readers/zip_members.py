@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from connectors.mapping.source_contract import SourceContract
-from connectors.personal_data.patterns import harmless
+from connectors.personal_data.detection import harmless
 from connectors.personal_data.safe_names import safe_name
-from connectors.readers.heading import HEADER_LETTERS, StructureError, listed
+from connectors.readers.headers import HEADER_LETTERS, StructureError, listed
 
 MAGIC = (b"PK\x03\x04", b"PK\x05\x06")  # the second: an archive of nothing
 MEMBERS = 1_000  # our proposals, as the next

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from connectors.delivery_gate.silence import silences
+from connectors.delivery_gate.silent_days import silences
 from kpi_definitions.catalogue import load_catalogues
 from kpi_definitions.documents import DocumentError, Fault, read
-from tests.intake_support import ALMATY, ASTANA, Desk, crash, query, text
-from tests.support import LATER
+from tests.support.files import Desk, crash, query, text
+from tests.support.rows import LATER
+from tests.support.settlements import ALMATY, ASTANA
 from warehouse.kpi_values.compute import compute
 from warehouse.loading.incidents import close_incident
 from warehouse.store.store import Store
@@ -162,7 +163,7 @@ def test_a_register_that_shrinks_is_told_and_few_rows_or_few_deliveries_say_noth
 
 
 def appeals(month: int, count: int, closed: int, year: int = 2025) -> str:
-    from tests.intake_support import appeal
+    from tests.support.files import appeal
 
     return text([
         appeal(f"{year}-{month}-{n}", registered_at=f"{year}-{month:02}-{1 + n % 28:02} 10:00:00", due_at=f"{year}-{month:02}-28 10:00:00",

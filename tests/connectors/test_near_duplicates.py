@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from connectors.delivery_gate import twins as looked_for
+from connectors.delivery_gate import near_duplicates as looked_for
 from connectors.ingest import Report
-from tests.intake_support import ASTANA, Desk, appeal, query, text
+from tests.support.files import Desk, appeal, query, text
+from tests.support.settlements import ASTANA
 from warehouse.store.store import Store
 
 

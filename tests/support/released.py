@@ -14,7 +14,8 @@ from connectors.archive.archive import Archive
 from connectors.ingest import register_pending, take_in
 from connectors.receiving.deliver import Declared, deliver
 from kpi_definitions.catalogue import load_catalogues
-from tests.support import LATER, only
+from tests.support.homes import new_home
+from tests.support.rows import LATER, only
 from warehouse.home import keys
 from warehouse.home.copies import file_sha256
 from warehouse.home.home import Home
@@ -36,7 +37,7 @@ SETTLEMENT, MONTH = "710000000", "2026-01"
 
 def build(home: Home, *, signed: bool = False) -> tuple[Release, Release]:
     """Make the home; returns its two releases, the second after a correction."""
-    home.root.mkdir(parents=True)
+    new_home(home.root)
     if signed:
         keys.make(home, "signing")
     archive, catalogue = Archive(home.archive), only(load_catalogues(), "MGT02-1", "MGT02-2")

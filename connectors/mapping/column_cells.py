@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from connectors.mapping.cells import EARLIEST, INTEGERS, LATEST, MOMENTS, Cell
+from connectors.mapping.cell_grammar import EARLIEST, INTEGERS, LATEST, MOMENTS, Cell
 from warehouse.tables.contracts import Table
 from warehouse.tables.rules import custom
 

@@ -18,8 +18,8 @@ from statistics import median
 
 import duckdb
 
-from connectors.delivery_gate.figures import leaps
-from connectors.delivery_gate.silence import silences
+from connectors.delivery_gate.silent_days import silences
+from connectors.delivery_gate.value_jumps import leaps
 from connectors.row_gate.row_gate import STAGED, Incoming
 from warehouse.loading.deliveries import Finding, Gaps
 from warehouse.sql import literal, quoted

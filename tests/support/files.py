@@ -14,11 +14,13 @@ from connectors import ingest
 from connectors.archive.archive import Archive
 from connectors.mapping.read_contracts import parse_source
 from connectors.mapping.source_contract import SourceContract, standard
-from connectors.readers.heading import StructureError
+from connectors.readers.headers import StructureError
 from connectors.readers.readers import Readable, unpack
 from connectors.row_gate import row_gate
-from connectors.row_gate.quarantine import spare_headers
+from connectors.row_gate.emptied_cells import spare_headers
 from kpi_definitions.documents import read
+from tests.support.homes import new_home
+from tests.support.settlements import ASTANA
 from warehouse.home.home import Home
 from warehouse.home.keys import current
 from warehouse.loading.deliveries import Receipt
@@ -26,8 +28,6 @@ from warehouse.periods import parse_period
 from warehouse.store.sessions import writing
 from warehouse.store.store import Store
 from warehouse.tables.contracts import Table
-
-ASTANA, ALMATY, AKTAU, ZHANAOZEN = "710000000", "750000000", "471010000", "471810000"
 
 APPEAL_COLUMNS = (
     "appeal_id",
@@ -41,6 +41,17 @@ APPEAL_COLUMNS = (
     "is_emergency",
 )
 CRASH_COLUMNS = ("crash_id", "occurred_at", "district_id", "deaths_30d", "injured")
+# a declared correction, and a file of fct_appeal on which it is right, by its rows
+CORRECTION = Path(__file__).parents[2] / "examples" / "corrections" / "COR-2026-001.yaml"
+CORRECTED_HEADER = "appeal_id,registered_at,due_at,first_answer_at,closed_at,status,category,channel,is_emergency\n"
+CORRECTED_ROWS = {
+    "A1": "A1,2026-01-05T08:00:00,2026-01-10T12:00:00,2026-01-06T12:00:00,2026-01-09T12:00:00,CLOSED,,,false\n",
+    "A2": "A2,2026-01-05T08:00:00,2026-01-10T12:00:00,2026-01-06T12:00:00,2026-01-12T12:00:00,CLOSED,,,false\n",
+    **{
+        f"B{n}": f"B{n},2026-01-05T08:00:00,2026-01-20T12:00:00,2026-01-06T12:00:00,2026-01-09T12:00:00,CLOSED,,,false\n"
+        for n in range(8)
+    },
+}
 
 
 def appeal(number: int | str, **changes: str) -> dict[str, str]:
@@ -104,12 +115,15 @@ def contract_text(
 
 @dataclass
 class Desk:
-    """A home in a folder: files are delivered to it and taken in as a run would do."""
+    """A home in a folder: files are delivered to it and taken in as a run would do. `bare`: without a warehouse yet."""
 
     root: Path
+    bare: bool = False
 
     def __post_init__(self) -> None:
         self.home = Home(self.root)
+        if not self.bare and not self.home.warehouse.exists():
+            new_home(self.root)
         self.archive = Archive(self.home.archive)
         self.home.contracts.mkdir(parents=True, exist_ok=True)
         self._files = 0

@@ -19,13 +19,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.mapping.classified import carries_personal
+from connectors.mapping.classification import carries_personal
 from connectors.mapping.source_contract import SourceContract
-from connectors.personal_data import patterns
-from connectors.personal_data.patterns import MASK, WITHHELD, checked, harmless, scrubbed, shaped
+from connectors.personal_data import detection as patterns
+from connectors.personal_data.detection import MASK, WITHHELD, checked, harmless, scrubbed, shaped
 from connectors.personal_data.safe_names import safe_header, safe_name
 from kpi_definitions.documents import DocumentError
-from tests.intake_support import Bench, Desk, appeal, contract_text, query, text
+from tests.support.files import Bench, Desk, appeal, contract_text, query, text
 from warehouse.home import keys
 from warehouse.home.keys import Key, MissingKeyError
 from warehouse.home.scratch import scratch

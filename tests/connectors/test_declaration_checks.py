@@ -10,7 +10,8 @@ import pytest
 from connectors.mapping.read_contracts import load_sources
 from connectors.receiving.deliver import Declared, deliver
 from connectors.reread import request
-from tests.intake_support import ALMATY, ASTANA, Desk, appeal, appeals, contract_text, query, text
+from tests.support.files import Desk, appeal, appeals, contract_text, query, text
+from tests.support.settlements import ALMATY, ASTANA
 from warehouse.store.store import Store
 from warehouse.tables.settlements import territory
 

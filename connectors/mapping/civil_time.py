@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from functools import cache
 
-from connectors.mapping.cells import Civil
+from connectors.mapping.cell_grammar import Civil
 from warehouse.sql import literal
 from warehouse.tables.settlements import time_zones
 

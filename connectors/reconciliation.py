@@ -19,7 +19,7 @@ import yaml
 
 from connectors.archive.archive import Archive, ArchiveError
 from connectors.corrections import Correction
-from connectors.personal_data.patterns import MASK
+from connectors.personal_data.detection import MASK
 from warehouse.periods import parse_period
 from warehouse.store.former_ledger import former_ledgers, rebuilt_entry
 from warehouse.store.store import Store

@@ -9,52 +9,37 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import itertools
-import os
-import signal
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from connectors.row_gate.quarantine import CELLS
+from connectors.row_gate.emptied_cells import CELLS
 from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.model import Initiative, Kpi
-from warehouse.home.home import Home
+from tests.support.settlements import ASTANA
 from warehouse.kpi_values.compute import Report, compute
-from warehouse.loading.deliveries import Outcome, received, register
+from warehouse.loading.deliveries import Outcome, Receipt, received, register
 from warehouse.loading.load import load
 from warehouse.periods import Period, parse_period
 from warehouse.sql import quoted
 from warehouse.store.seals import CATALOGUE, REGISTRIES
-from warehouse.store.sessions import writing
 from warehouse.store.store import Store
 from warehouse.tables.contracts import Column, Table
 
-ASTANA, ALMATY, SEMEY, AYAGOZ = "710000000", "750000000", "101010000", "103620100"  # 2 republican, regional, district
 LATER = dt.date(2035, 1, 1)  # a day on which no late-data window of the test periods is open
-
 _numbers = itertools.count(1)
 
 
-@dataclass(frozen=True)
-class Receipt:
-    """What the archive would know of a delivery."""
-
-    table: str
-    system: str
-    scope: str
-    period: str
-    sha256: str = ""  # left out: of its own
-    receipt_id: str = field(default_factory=lambda: f"test-{next(_numbers):06d}")
-    file_name: str = "made-up.csv"
-    bytes: int = 0
-    received_at: str = "2026-01-01T00:00:00+00:00"
-    declared_rows: int | None = None
-    reread_of: int | None = None
-
-    def __post_init__(self) -> None:
-        if not self.sha256:
-            object.__setattr__(self, "sha256", hashlib.sha256(self.receipt_id.encode()).hexdigest())
+def receipt(
+    table: str, system: str, scope: str, period: str, sha256: str = "", *, reread_of: int | None = None
+) -> Receipt:
+    """What the archive would know of a delivery; `sha256`: left out, it is of its own."""
+    number = f"test-{next(_numbers):06d}"
+    sha256 = sha256 or hashlib.sha256(number.encode()).hexdigest()
+    return Receipt(
+        number, table, system, scope, period, "made-up.csv", sha256, 0, "2026-01-01T00:00:00+00:00", None, reread_of
+    )
 
 
 @dataclass(frozen=True)
@@ -71,7 +56,7 @@ class Extract:
 def deliver(store: Store, table_name: str, *extracts: Extract) -> list[int]:
     """Register and decide on deliveries in one batch. Returns their numbers."""
     table = store.tables[table_name]
-    register(store, [Receipt(table_name, e.system, e.scope, e.period) for e in extracts])
+    register(store, [receipt(table_name, e.system, e.scope, e.period) for e in extracts])
     waiting = received(store, table_name)
     names = ["delivery_id", "row_no", "kato", *table.business_columns, "broken", "emptied", "raw"]
     typed = {"delivery_id": "BIGINT", "row_no": "BIGINT", "kato": "VARCHAR"} | table.business_columns
@@ -175,34 +160,3 @@ def only(catalogue: Catalogues, *codes: str) -> Catalogues:
 
 def _mapped(catalogue: Catalogues, mend: Callable[[Initiative], Initiative]) -> Catalogues:
     return Catalogues(tuple(replace(c, initiatives=tuple(map(mend, c.initiatives))) for c in catalogue.lists))
-
-
-# ---- what a process of its own is asked to do (warehouse/isolation/worker.py)
-
-
-def in_transaction(home: Home, sql: str) -> list[Any]:
-    """Write to a home's ledger, and before that is committed run a statement, or kill this process ("KILL")."""
-    with writing(home, hardened=True) as store, store.transaction():
-        store.record([("test", "half done", {})])
-        if sql == "KILL":
-            os.kill(os.getpid(), signal.SIGKILL)
-        return store.con.execute(sql).fetchall()
-
-
-_held: list[bytearray] = []
-
-
-def hold(mib: int) -> None:
-    """Keep so much memory for as long as this process lives, as an imported library does."""
-    _held.append(bytearray(mib << 20))
-
-
-def fail_with(error: Exception) -> None:
-    raise error
-
-
-def fail_unpicklably() -> None:
-    class UnpicklableError(Exception):
-        pass
-
-    raise UnpicklableError(1)

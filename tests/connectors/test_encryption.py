@@ -17,9 +17,9 @@ from typing import Any, cast
 import pytest
 from typer.testing import CliRunner
 
-from connectors.archive import vault
+from connectors.archive import encryption as vault
 from connectors.archive.archive import Archive
-from connectors.archive.vault import FRAME, HEAD, TAG, Decrypting, Encrypting, SealError
+from connectors.archive.encryption import FRAME, HEAD, TAG, Decrypting, Encrypting, SealError
 from connectors.ingest import register_pending, take_in
 from connectors.mapping.read_contracts import parse_source
 from connectors.receiving.deliver import Declared, DeliveryError, deliver
@@ -27,8 +27,9 @@ from connectors.receiving.inbox import collect
 from kpi_definitions.catalogue import load_catalogues
 from kpi_definitions.documents import DocumentError, read
 from pipelines.cli import app
-from tests.intake_support import ASTANA, Desk, contract_text, query, states, text
-from tests.support import LATER, only
+from tests.support.files import Desk, contract_text, query, states, text
+from tests.support.rows import LATER, only
+from tests.support.settlements import ASTANA
 from warehouse.home import keys
 from warehouse.home.account import account, shown
 from warehouse.home.home import Home

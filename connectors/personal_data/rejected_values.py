@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from connectors.mapping.cells import MOMENTS
-from connectors.mapping.classified import carries_personal, personal_headers
+from connectors.mapping.cell_grammar import MOMENTS
+from connectors.mapping.classification import carries_personal, personal_headers
 from connectors.mapping.source_contract import SourceColumn, SourceContract
-from connectors.personal_data.patterns import WITHHELD, masked, scrub_few
+from connectors.personal_data.detection import WITHHELD, masked, scrub_few
 from warehouse.sql import literal, quoted
 from warehouse.tables.contracts import Table
 

@@ -22,8 +22,9 @@ from connectors import ingest
 from connectors.archive.archive import Archive
 from connectors.receiving.inbox import collect
 from kpi_definitions.catalogue import Catalogues, load_catalogues
-from tests.intake_support import ALMATY, ASTANA, crashes
-from tests.support import only
+from tests.support.files import crashes
+from tests.support.rows import only
+from tests.support.settlements import ALMATY, ASTANA
 from warehouse.home.home import Home
 from warehouse.kpi_values.assessment import assess
 from warehouse.kpi_values.compute import compute

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 
 import duckdb
 
-from connectors.mapping.classified import personal_columns
+from connectors.mapping.classification import personal_columns
 from connectors.mapping.source_contract import SourceContract
-from connectors.personal_data.patterns import MASK, net, scrub, tells
+from connectors.personal_data.detection import MASK, net, scrub, tells
 from connectors.personal_data.pseudonyms import DIGITS, MARK, Pseudonyms, normal_form
 from warehouse.loading.deliveries import Finding
 from warehouse.sql import literal, quoted
