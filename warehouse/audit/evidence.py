@@ -249,17 +249,17 @@ def _definition(store: Store, compiled: Compiled, words: Mapping[str, Any]) -> d
 def _delivery_manifest(store: Store, one: FoundValue) -> list[dict[str, Any]]:
     """Every delivery with rows in the value, or that should have had some, with what its checks found."""
     found = []
-    for given in one.answer["deliveries"]:
-        cursor = store.con.execute(
-            "SELECT rule, severity, dimension, passed, observed, expected, failing_rows FROM audit.check_result WHERE delivery_id = ? ORDER BY ALL",
-            [given["delivery_id"]],
+    for delivery in one.answer["deliveries"]:
+        delivery_id = [delivery["delivery_id"]]
+        checks = store.select(
+            "SELECT rule, severity, dimension, passed, observed, expected, failing_rows FROM audit.check_result "
+            "WHERE delivery_id = ? ORDER BY ALL",
+            delivery_id,
         )
-        names = [d[0] for d in cursor.description or ()]
-        checks = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
         registered = store.con.execute(
-            "SELECT registered_seq FROM audit.delivery WHERE delivery_id = ?", [given["delivery_id"]]
+            "SELECT registered_seq FROM audit.delivery WHERE delivery_id = ?", delivery_id
         ).fetchone()
-        found.append({**given, "registered_seq": registered[0] if registered else None, "checks": checks})
+        found.append({**delivery, "registered_seq": registered[0] if registered else None, "checks": checks})
     return found
 
 

@@ -117,9 +117,7 @@ def count_rows(store: Store, rows: ContributingRows) -> dict[str, int]:
 
 def fetch_rows(store: Store, rows: ContributingRows, limit: int) -> list[dict[str, Any]]:
     """The first `limit` rows, each a dict: column → value."""
-    cursor = store.con.execute(f"{rows.sql} LIMIT {limit}")
-    names = [d[0] for d in cursor.description or ()]
-    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    return store.select(f"{rows.sql} LIMIT {limit}")
 
 
 def _kept_definition(store: Store, catalogue: Catalogues, code: str, version: int) -> Kpi:
