@@ -81,7 +81,7 @@ APPEAL = {"due_at": "2026-01-10 12:00:00", "status": "CLOSED"}
 
 
 def appeal(number: int, closed: str, **more: Any) -> dict[str, Any]:
-    return APPEAL | {"appeal_id": f"A{find_value}", "closed_at": closed} | more
+    return APPEAL | {"appeal_id": f"A{number}", "closed_at": closed} | more
 
 
 def test_rows_are_those_of_the_values_own_time(store: Store) -> None:
