@@ -12,7 +12,7 @@ import duckdb
 from benchmarks.contender import Answer
 from benchmarks.feeds import ALL, FEEDS, files, months
 from connectors.archive.archive import Archive
-from connectors.mapping.classified import carries_personal
+from connectors.mapping.classification import carries_personal
 from connectors.mapping.source_contract import standard
 from warehouse.home.home import Home
 from warehouse.home.keys import current, make

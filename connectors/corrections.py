@@ -19,7 +19,7 @@ import duckdb
 from pydantic import BaseModel, Field, ValidationError
 
 from connectors.archive.archive import Archive
-from connectors.personal_data.patterns import scrubbed
+from connectors.personal_data.detection import scrubbed
 from connectors.reread import again, newest
 from kpi_definitions.documents import Document, DocumentError, Fault, Where, read
 from warehouse.loading.deliveries import Corrected, Finding, Receipt, register

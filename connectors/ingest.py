@@ -14,24 +14,24 @@ from typing import TypeVar
 
 from connectors.archive.archive import Archive, ArchiveError
 from connectors.corrections import Declared, apply, read_corrections, retake
-from connectors.delivery_gate.declared import hold
+from connectors.delivery_gate.declaration_checks import hold
 from connectors.delivery_gate.delivery_gate import judge
-from connectors.delivery_gate.history import look_back
+from connectors.delivery_gate.earlier_deliveries import look_back
+from connectors.delivery_gate.near_duplicates import twins
 from connectors.delivery_gate.profile import profile as profile_of
-from connectors.delivery_gate.twins import twins
-from connectors.mapping.classified import personal_columns
+from connectors.mapping.classification import personal_columns
 from connectors.mapping.contract_checks import STANDARD
 from connectors.mapping.read_contracts import SHIPPED, load_sources
 from connectors.mapping.source_contract import SourceContract, standard
-from connectors.personal_data import guard
-from connectors.personal_data.patterns import harmless
+from connectors.personal_data import deidentification as guard
+from connectors.personal_data.detection import harmless
 from connectors.personal_data.pseudonyms import InForce, mixed, pseudonyms_of
 from connectors.personal_data.safe_names import named_safely
-from connectors.readers.heading import StructureError, listed
-from connectors.readers.members import of_the_machine
+from connectors.readers.headers import StructureError, listed
 from connectors.readers.readers import Readable, unpack
+from connectors.readers.zip_members import of_the_machine
 from connectors.row_gate import row_gate
-from connectors.row_gate.quarantine import spare_headers
+from connectors.row_gate.emptied_cells import spare_headers
 from warehouse.home.home import Home
 from warehouse.home.keys import MissingKeyError, by_id
 from warehouse.home.scratch import scratch

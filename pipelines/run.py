@@ -96,7 +96,7 @@ def run_months(
 
 
 def _said(failed: StepFailureData) -> str:
-    """What a step said of its failure (trouble.py), else the innermost message of Dagster's error."""
+    """What a step said of its failure (error_messages.py), else the innermost message of Dagster's error."""
     if failed.user_failure_data and failed.user_failure_data.description:
         return str(failed.user_failure_data.description)
     error: object = failed.error

@@ -1,4 +1,4 @@
-"""Which assets a run takes. Does not belong here: which months it is for (todo.py)."""
+"""Which assets a run takes. Does not belong here: which months it is for (pending_work.py)."""
 
 from __future__ import annotations
 

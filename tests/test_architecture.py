@@ -58,7 +58,7 @@ FLOORS: Mapping[str, tuple[set[str], ...]] = {
         {"receiving"},
         {"reread", "rotation"},
         {"corrections"},
-        {"accounted", "ingest"},
+        {"reconciliation", "ingest"},
     ),
     "kpi_definitions": (
         {"documents", "expressions"},
@@ -69,12 +69,12 @@ FLOORS: Mapping[str, tuple[set[str], ...]] = {
         {"golden", "strict"},
     ),
     "pipelines": (
-        {"event_log", "selection", "todo", "trouble"},
+        {"event_log", "error_messages", "pending_work", "selection"},
         {"resources"},
         {"assets"},
         {"automation"},
         {"definitions"},
-        {"run", "watching"},
+        {"run", "read_only_ui"},
         {"methods", "recovery"},
         {"first_versions"},
         {"cli"},

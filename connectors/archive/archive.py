@@ -1,6 +1,6 @@
 """The zero-level showcase: bytes exactly as received, found by their SHA-256, and a receipt for every delivery.
 
-Content is stored once, compressed with zstandard, and encrypted where it is handed in with a key (vault.py; whether it is: deliver.py). A receipt
+Content is stored once, compressed with zstandard, and encrypted where it is handed in with a key (encryption.py; whether it is: deliver.py). A receipt
 says what was declared about it. Receipts are files, so that
 `qala deliver` works while a run has the warehouse open. A receipt waits in `pending/` until the run that registered
 its delivery has decided on it, then moves to the folder of its month; one that is taken back before moves to `withdrawn/`, and
@@ -22,8 +22,9 @@ from typing import BinaryIO, cast
 
 import zstandard
 
-from connectors.archive import receipts, vault
-from connectors.archive.files import free, put_in_place, sweep, write_whole
+from connectors.archive import encryption as vault
+from connectors.archive import receipts
+from connectors.archive.atomic_files import free, put_in_place, sweep, write_whole
 from warehouse.home.account import ACCOUNT, account
 from warehouse.home.home import Home
 from warehouse.home.keys import Key, MissingKeyError, by_id

@@ -8,8 +8,8 @@ from typing import Any
 
 import duckdb
 
-from connectors.mapping.cells import Cell
-from connectors.mapping.limits import is_word
+from connectors.mapping.cell_grammar import Cell
+from connectors.mapping.column_cells import is_word
 from kpi_definitions.documents import Document, Fault, Where
 from warehouse.sql import literal, quoted
 from warehouse.tables.contracts import IDENTIFIERS, Table

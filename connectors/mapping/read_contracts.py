@@ -10,10 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from connectors.mapping.cells import MOMENTS, Cell, Numerals
-from connectors.mapping.classified import carries_personal
+from connectors.mapping.cell_grammar import MOMENTS, Cell, Numerals
+from connectors.mapping.classification import carries_personal
+from connectors.mapping.column_cells import cells, texts
 from connectors.mapping.contract_checks import code_faults, column_faults, settings_faults, strptime
-from connectors.mapping.limits import cells, texts
 from connectors.mapping.source_contract import RESERVED_NAMES, SourceColumn, SourceContract
 from connectors.mapping.transform import TransformError, transform
 from kpi_definitions.documents import Document, DocumentError, Fault, read

@@ -12,16 +12,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from connectors.mapping.cells import Cell, Civil, Numerals, stripped
+from connectors.mapping.cell_grammar import Cell, Civil, Numerals, stripped
+from connectors.mapping.column_cells import cells
 from connectors.mapping.contract_checks import STANDARD
-from connectors.mapping.limits import cells
 from connectors.mapping.transform import Transform, converted, transform
 from kpi_definitions.documents import Document
 from warehouse.sql import literal, quoted
 from warehouse.tables.assertions import Cut
 from warehouse.tables.contracts import Table
 
-CIVIL_TIME = "Asia/Almaty"  # of most settlements; of the others: zones.py
+CIVIL_TIME = "Asia/Almaty"  # of most settlements; of the others: civil_time.py
 RESERVED_NAMES = re.compile(
     r"=|__row_no$"
 )  # how names begin that the first gate needs for itself (row_gate/row_gate.py)

@@ -1,7 +1,7 @@
 """Columns that a source contract works out (`transformLogic`): what its expression means, by the same grammar as cells.
 
 The headers it names are texts with the blanks around them cut off; placeholders and missing values are NULL. A cast of a text
-reads it as the contract says (`cells.py`), and does not round. What cannot be read makes the whole cell unreadable, also under
+reads it as the contract says (`cell_grammar.py`), and does not round. What cannot be read makes the whole cell unreadable, also under
 TRY_CAST: write try(...) around what may be passed over. Nothing is cast without being told to: DuckDB would round 2.5 where a text
 is compared with a number, and compare 10 with 9 as texts.
 """
@@ -15,7 +15,7 @@ from functools import lru_cache
 import duckdb
 from sqlglot import exp
 
-from connectors.mapping.cells import INTEGERS, MOMENTS, Cell, Civil, Numerals
+from connectors.mapping.cell_grammar import INTEGERS, MOMENTS, Cell, Civil, Numerals
 from kpi_definitions.expressions import parse
 from warehouse.sql import quoted
 

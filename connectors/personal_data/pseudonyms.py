@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import duckdb
 
-from connectors.mapping.cells import stripped
-from connectors.mapping.classified import personal_columns
+from connectors.mapping.cell_grammar import stripped
+from connectors.mapping.classification import personal_columns
 from connectors.mapping.source_contract import SourceContract, standard
 from warehouse.home.keys import Key, current, needed
 from warehouse.loading.deliveries import Delivery, Finding

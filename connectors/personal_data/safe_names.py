@@ -2,7 +2,7 @@
 
 People write what they like into the name of a file, and a file without a header has data where names of columns should be. What is
 shown keeps words of this trade (tables, systems, settlements, months, `report`, `выгрузка`) and short numbers; the rest is `«…»`. The
-name as given stands in the receipt, in the archive. Does not belong here: what is done with cells (kept.py).
+name as given stands in the receipt, in the archive. Does not belong here: what is done with cells (rejected_values.py).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from functools import cache
 
 from connectors.mapping.contract_checks import STANDARD
 from connectors.mapping.source_contract import SourceContract
-from connectors.personal_data.patterns import MASK, scrubbed, shape
+from connectors.personal_data.detection import MASK, scrubbed, shape
 from kpi_definitions.documents import DocumentError
 from warehouse.loading.deliveries import Receipt
 from warehouse.tables.contracts import load_tables

@@ -1,7 +1,7 @@
 """Bytes become text in UTF-8: by the contract's encoding, and refused where the letters tell that it is another.
 
 Every byte means something in an 8-bit page, so that a file in another page is read without an error and gives wrong letters. What
-neither Russian nor Kazakh texts hold gives some of that away; the rest shows in the header (heading.py). UTF-8 is left to DuckDB to
+neither Russian nor Kazakh texts hold gives some of that away; the rest shows in the header (headers.py). UTF-8 is left to DuckDB to
 check, row by row.
 """
 
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from connectors.personal_data.patterns import harmless
-from connectors.readers.heading import StructureError
+from connectors.personal_data.detection import harmless
+from connectors.readers.headers import StructureError
 
 _BLOCK = 1 << 20
 _UTF32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)

@@ -22,12 +22,12 @@ import pyarrow.parquet as pq
 
 from connectors.archive.archive import Archive, ArchiveError
 from connectors.mapping.source_contract import SourceContract
-from connectors.personal_data.kept import of_bytes, of_record
-from connectors.personal_data.patterns import harmless
-from connectors.readers import members
+from connectors.personal_data.detection import harmless
+from connectors.personal_data.rejected_values import of_bytes, of_record
+from connectors.readers import zip_members as members
 from connectors.readers.decoding import decoded, holds_nul
-from connectors.readers.heading import StructureError as StructureError
-from connectors.readers.heading import check_header, header_of
+from connectors.readers.headers import StructureError as StructureError
+from connectors.readers.headers import check_header, header_of
 from warehouse.tables.identifiers import BLANKS
 
 _BLOCK = 1 << 20
@@ -40,7 +40,7 @@ NO_HEADERS: Mapping[str, tuple[str, ...]] = {}
 
 @dataclass(frozen=True)
 class BadRecord:
-    """A record that could not be split into the contract's columns. `raw`: what is kept of it (kept.py)."""
+    """A record that could not be split into the contract's columns. `raw`: what is kept of it (rejected_values.py)."""
 
     row_no: int
     rule: str

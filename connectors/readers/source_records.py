@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from connectors.archive.archive import Archive
 from connectors.mapping.source_contract import SourceContract
-from connectors.readers.heading import StructureError
+from connectors.readers.headers import StructureError
 from connectors.readers.readers import as_received, records
 from warehouse.home.home import Home
 from warehouse.home.scratch import scratch

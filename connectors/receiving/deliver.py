@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from connectors.archive.archive import Archive
-from connectors.mapping.classified import carries_personal
+from connectors.mapping.classification import carries_personal
 from connectors.mapping.contract_checks import STANDARD
 from connectors.mapping.source_contract import SourceContract, standard
-from connectors.readers.heading import listed
+from connectors.readers.headers import listed
 from warehouse.home.keys import Key, MissingKeyError, needed
 from warehouse.loading.deliveries import Receipt
 from warehouse.periods import FIRST_YEAR, LAST_YEAR, parse_period

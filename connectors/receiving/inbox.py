@@ -21,13 +21,13 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from connectors.archive.archive import Archive
-from connectors.archive.files import free, write_whole
+from connectors.archive.atomic_files import free, write_whole
 from connectors.mapping.contract_checks import STANDARD
 from connectors.mapping.source_contract import SourceContract
-from connectors.personal_data.patterns import scrubbed
+from connectors.personal_data.detection import scrubbed
 from connectors.personal_data.safe_names import safe_name
-from connectors.readers.heading import listed
-from connectors.readers.members import of_the_machine
+from connectors.readers.headers import listed
+from connectors.readers.zip_members import of_the_machine
 from connectors.receiving import manifest
 from connectors.receiving.deliver import Declared, DeliveryError, archive_key, check
 from connectors.receiving.manifest import MANIFEST, ManifestError, UnfinishedError

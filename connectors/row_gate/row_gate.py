@@ -15,16 +15,16 @@ from itertools import count
 
 import duckdb
 
-from connectors.mapping.classified import personal_columns
+from connectors.mapping.civil_time import civil_time
+from connectors.mapping.classification import personal_columns
 from connectors.mapping.source_contract import SourceContract
-from connectors.mapping.zones import civil_time
-from connectors.personal_data.guard import guarded
-from connectors.personal_data.kept import Kept
-from connectors.personal_data.patterns import harmless, register
+from connectors.personal_data.deidentification import guarded
+from connectors.personal_data.detection import harmless, register
 from connectors.personal_data.pseudonyms import Pseudonyms, at_work
-from connectors.readers.heading import StructureError
+from connectors.personal_data.rejected_values import Kept
+from connectors.readers.headers import StructureError
 from connectors.readers.readers import ROW_NUMBER, Readable, mend
-from connectors.row_gate.quarantine import (
+from connectors.row_gate.emptied_cells import (
     CELLS,
     Condition,
     blamed,

@@ -4,8 +4,8 @@ import dagster as dg
 
 from kpi_definitions.catalogue import Catalogues
 from pipelines.assets.kpi import asset_key
+from pipelines.error_messages import known_errors_as_failure
 from pipelines.resources import POOL, Qala, months, report_progress, single_run
-from pipelines.trouble import plainly
 from warehouse.kpi_values.assessment import assess
 from warehouse.store.sessions import writing
 
@@ -25,7 +25,7 @@ def assessment_asset(catalogue: Catalogues) -> dg.AssetsDefinition:
         backfill_policy=single_run,
         pool=POOL,
     )
-    @plainly
+    @known_errors_as_failure
     def assessment(context: dg.AssetExecutionContext, qala: Qala) -> dg.MaterializeResult[None]:
         years = sorted({int(month[:4]) for month in context.partition_keys})
         lines = []

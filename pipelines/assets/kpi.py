@@ -8,8 +8,8 @@ import dagster as dg
 from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.compiler import columns_of, compile_kpi, fingerprint
 from kpi_definitions.model import Grain, Kpi
+from pipelines.error_messages import known_errors_as_failure
 from pipelines.resources import POOL, Qala, groups, months, report_progress, single_run
-from pipelines.trouble import plainly
 from warehouse.isolation import worker
 from warehouse.kpi_values.compute import Report
 from warehouse.tables.contracts import Table
@@ -30,7 +30,7 @@ def kpi_assets(catalogue: Catalogues, tables: Mapping[str, Table]) -> dg.AssetsD
         can_subset=True,
         pool=POOL,
     )
-    @plainly
+    @known_errors_as_failure
     def kpis(context: dg.AssetExecutionContext, qala: Qala) -> Iterator[dg.MaterializeResult[None]]:
         codes = {key.path[-1].replace("_", "-"): key for key in context.selected_asset_keys}
         months_asked = [str(key) for key in context.partition_keys]

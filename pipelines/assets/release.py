@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from pipelines.error_messages import known_errors_as_failure
 from pipelines.resources import POOL, Qala, report_progress
-from pipelines.trouble import plainly
 from warehouse.release.release import publish
 
 CHECK = "lineage_complete"
@@ -26,7 +26,7 @@ CHECK = "lineage_complete"
     ],
     pool=POOL,
 )
-@plainly
+@known_errors_as_failure
 def release(
     context: dg.AssetExecutionContext, qala: Qala
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:

@@ -7,8 +7,8 @@ from typing import Any
 import dagster as dg
 
 from connectors.ingest import take_in
+from pipelines.error_messages import known_errors_as_failure
 from pipelines.resources import POOL, Qala, months, report_progress, single_run
-from pipelines.trouble import plainly
 from warehouse.isolation import worker
 from warehouse.loading.deliveries import Delivery, Finding, current_findings
 from warehouse.tables.contracts import SNAPSHOT_COLUMN, SYSTEM_COLUMNS, Table
@@ -50,7 +50,7 @@ def showcase_asset(table: Table, group: str) -> dg.AssetsDefinition:
         backfill_policy=single_run,
         pool=POOL,
     )
-    @plainly
+    @known_errors_as_failure
     def load(
         context: dg.AssetExecutionContext, qala: Qala
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:

@@ -7,8 +7,8 @@ import dagster as dg
 
 from connectors.ingest import register_pending
 from connectors.mapping.source_contract import SourceContract
+from pipelines.error_messages import known_errors_as_failure
 from pipelines.resources import POOL, Qala, months, report_progress, single_run
-from pipelines.trouble import plainly
 from warehouse.loading.deliveries import received
 from warehouse.tables.contracts import Table
 
@@ -35,7 +35,7 @@ def zero_assets(
     @dg.multi_asset(
         specs=specs, name="zero_level", partitions_def=months, backfill_policy=single_run, can_subset=True, pool=POOL
     )
-    @plainly
+    @known_errors_as_failure
     def zero(context: dg.AssetExecutionContext, qala: Qala) -> Iterator[dg.MaterializeResult[None]]:
         with qala.writing(context.run_id) as store:
             new = register_pending(store, qala.archive, lambda text: report_progress(context, text))

@@ -104,9 +104,9 @@ def check(home: HomeOption = None) -> None:
     out.print(", ".join(f"{n} {what}" for what, n in counts.items()) + f": {len(faults)} faults", highlight=False)
     if faults:
         raise typer.Exit(1)
-    from pipelines.methods.feeds import feeds
+    from pipelines.methods.kpis_by_source import kpis_by_source
 
-    for line in feeds(home_of(home)):
+    for line in kpis_by_source(home_of(home)):
         out.print(line, highlight=False, markup=False, soft_wrap=True)
 
 

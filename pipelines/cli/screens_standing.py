@@ -14,7 +14,7 @@ _LEFT = {"", "KPI", "settlement", "state", "by its bounds"}
 
 
 def standing(console: Console, a: Mapping[str, Any]) -> None:
-    """What `warehouse.audit.standing` answers, top down."""
+    """What `warehouse.audit.levels` answers, top down."""
     place, made = a["settlement"], a["assessment"]
     state = "draft" if made["status"] == "draft" else f"frozen, version {made['version']}"
     grid = Table.grid(padding=(0, 2))

@@ -17,7 +17,7 @@ from pathlib import Path
 import duckdb
 
 from connectors.archive.archive import Archive
-from pipelines.recovery.redo import Work
+from pipelines.recovery.replay import Replay
 from warehouse.errors import BusyError, StoreError
 from warehouse.home.copies import file_sha256
 from warehouse.home.home import Home
@@ -85,7 +85,7 @@ def rebuild(home: Home, *, source: Path | None = None, accept: bool = False, say
                 "releases": former.releases[-100:],
                 "ledger_sha256": file_sha256(ledger),
             }
-            work = Work(beside, former, archive, entry, say)
+            work = Replay(beside, former, archive, entry, say)
             work.do(list(events(con)))
             say("comparing what both say")
             before = _content_of(con, work.told)

@@ -16,7 +16,8 @@ from connectors.archive import archive as archive_module
 from connectors.archive.archive import Archive, ArchiveError
 from connectors.mapping.source_contract import standard
 from connectors.readers.readers import unpack
-from tests.intake_support import ASTANA, Desk, appeals, query
+from tests.support.files import Desk, appeals, query
+from tests.support.settlements import ASTANA
 from warehouse.home.scratch import hold
 from warehouse.loading.deliveries import Receipt
 from warehouse.tables.contracts import load_tables

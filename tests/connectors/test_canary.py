@@ -25,14 +25,15 @@ from typer.testing import CliRunner
 from connectors.archive.archive import Archive
 from connectors.corrections import read_corrections
 from connectors.ingest import sources_of
-from connectors.personal_data.patterns import checked
+from connectors.personal_data.detection import checked
 from connectors.receiving.deliver import Declared, deliver
 from kpi_definitions.documents import DocumentError
 from pipelines.cli import app
 from pipelines.run import run_months
-from tests.intake_support import ASTANA, Desk, appeal, contract_text, text
+from tests.support.files import Desk, appeal, contract_text, text
+from tests.support.homes import new_home
+from tests.support.settlements import ASTANA
 from warehouse.home import keys
-from warehouse.home.home import Home
 from warehouse.store.sessions import writing
 from warehouse.tables.contracts import load_tables
 
@@ -168,9 +169,9 @@ class Planted:
     """A home, and extracts with people in every place a person can be in."""
 
     def __init__(self, root: Path):
-        self.home, self.outbox, self.people = Home(root / "home"), root / "outbox", list[Person]()
+        self.home, self.outbox, self.people = new_home(root / "home"), root / "outbox", list[Person]()
         self.outbox.mkdir(parents=True)
-        self.home.contracts.mkdir(parents=True)
+        self.home.contracts.mkdir()
         keys.make(self.home, "archive")
         said = {"otherHeaders": "ignore", "personalHeaders": "[ФИО, Телефон]"}
         self._contract("social", contract_text("social", "fct_social_case", CASES, settings=said))

@@ -11,13 +11,13 @@ from typing import Any
 import duckdb
 import pytest
 
-from connectors.mapping.cells import Cell, Numerals
-from connectors.mapping.limits import cells
+from connectors.mapping.cell_grammar import Cell, Numerals
+from connectors.mapping.civil_time import civil_time
+from connectors.mapping.column_cells import cells
 from connectors.mapping.read_contracts import parse_source
 from connectors.mapping.source_contract import SourceContract, standard
-from connectors.mapping.zones import civil_time
 from kpi_definitions.documents import DocumentError, read
-from tests.intake_support import contract_text
+from tests.support.files import contract_text
 from warehouse.sql import quoted
 from warehouse.tables.contracts import load_tables, parse_table
 

@@ -18,7 +18,10 @@ from kpi_definitions.catalogue import load_catalogues
 from kpi_definitions.documents import DocumentError
 from pipelines.cli import app
 from pipelines.methods.check import all_faults
-from tests.support import LATER, only
+from tests.support.files import CORRECTED_HEADER, CORRECTED_ROWS, CORRECTION
+from tests.support.homes import new_home
+from tests.support.rows import LATER, only
+from tests.support.settlements import ASTANA
 from warehouse.audit.explain import explain
 from warehouse.audit.reperform import reperform
 from warehouse.home.home import Home
@@ -28,18 +31,7 @@ from warehouse.store.recorded import _seals
 from warehouse.store.sessions import writing
 from warehouse.store.store import Store
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "corrections" / "COR-2026-001.yaml"
-HEADER = "appeal_id,registered_at,due_at,first_answer_at,closed_at,status,category,channel,is_emergency\n"
-ROWS = {
-    "A1": "A1,2026-01-05T08:00:00,2026-01-10T12:00:00,2026-01-06T12:00:00,2026-01-09T12:00:00,CLOSED,,,false\n",
-    "A2": "A2,2026-01-05T08:00:00,2026-01-10T12:00:00,2026-01-06T12:00:00,2026-01-12T12:00:00,CLOSED,,,false\n",
-    **{
-        f"B{n}": f"B{n},2026-01-05T08:00:00,2026-01-20T12:00:00,2026-01-06T12:00:00,2026-01-09T12:00:00,CLOSED,,,false\n"
-        for n in range(8)
-    },
-}
 CATALOGUE = only(load_catalogues(), "MGT02-1")
-ASTANA = "710000000"
 
 
 class Office:
@@ -50,9 +42,9 @@ class Office:
         self.months = ["2026-01"]
 
     def send(self, note: str = "", **changed: str | None) -> None:
-        rows = {**ROWS, **changed}
+        rows = {**CORRECTED_ROWS, **changed}
         file = self.home.root / "appeals.csv"
-        file.write_text(HEADER + "".join(r for r in rows.values() if r) + note)
+        file.write_text(CORRECTED_HEADER + "".join(r for r in rows.values() if r) + note)
         deliver(self.archive, Declared(file, "fct_appeal", ASTANA, "2026-01"), self.store.tables, {})
 
     def run(self) -> Report:
@@ -63,7 +55,7 @@ class Office:
 
     def correct(self, **changed: Any) -> None:
         self.home.corrections.mkdir(exist_ok=True)
-        content = {**yaml.safe_load(EXAMPLE.read_text()), **changed}
+        content = {**yaml.safe_load(CORRECTION.read_text()), **changed}
         (self.home.corrections / f"{content['id']}.yaml").write_text(yaml.safe_dump(content))
 
     def closed(self, key: str = "A2") -> str:
@@ -81,8 +73,7 @@ class Office:
 
 @pytest.fixture
 def office(tmp_path: Path) -> Iterator[Office]:
-    home = Home(tmp_path / "home")
-    home.root.mkdir()
+    home = new_home(tmp_path / "home")
     with writing(home) as store:
         store.con.execute("SET threads = 1")
         yield Office(store)
@@ -138,7 +129,7 @@ def test_the_source_sending_the_same_mistake_again_does_not_undo_it(office: Offi
     office.correct()
     office.send()
     office.run()
-    office.send(note=ROWS["B1"].replace("B1", "C1"))
+    office.send(note=CORRECTED_ROWS["B1"].replace("B1", "C1"))
     office.run()
     assert (office.closed(), office.outcomes()) == ("2026-01-09", ["applied", "applied"])
     assert office.ask("SELECT count(*) FROM history.fct_appeal") == [(0,)]
@@ -149,7 +140,7 @@ def test_the_guard_fails_when_the_source_has_mended_it(office: Office, says: str
     office.correct()
     office.send()
     office.run()
-    office.send(A2=ROWS["A2"].replace("2026-01-12T12:00:00", says))
+    office.send(A2=CORRECTED_ROWS["A2"].replace("2026-01-12T12:00:00", says))
     office.run()
     assert (office.closed(), office.outcomes()) == (says[:10], ["applied", "guard failed"])
     ((rule, observed, expected),) = office.ask(
@@ -185,7 +176,7 @@ def test_a_file_that_is_gone_stops_the_table(office: Office) -> None:
     office.send()
     office.run()
     (office.home.corrections / "COR-2026-001.yaml").unlink()
-    office.send(note=ROWS["B1"].replace("B1", "C1"))
+    office.send(note=CORRECTED_ROWS["B1"].replace("B1", "C1"))
     with pytest.raises(DocumentError, match="was applied and its file is gone — put it back"):
         office.run()
     assert office.closed() == "2026-01-09"
@@ -242,7 +233,7 @@ def test_a_mistake_is_named_with_file_and_line(home: Home, what: str) -> None:
     changed, said = BAD[what]
     home.corrections.mkdir(parents=True)
     file = home.corrections / "COR-2026-001.yaml"
-    file.write_text(yaml.safe_dump({**yaml.safe_load(EXAMPLE.read_text()), **changed}))
+    file.write_text(yaml.safe_dump({**yaml.safe_load(CORRECTION.read_text()), **changed}))
     faults, _ = all_faults(home)
     assert [f for f in faults if f.path == file and said in f.message and f.line >= 1], faults
     assert all(f.remedy for f in faults)
@@ -251,16 +242,15 @@ def test_a_mistake_is_named_with_file_and_line(home: Home, what: str) -> None:
 def test_the_example_is_right(home: Home) -> None:
     from warehouse.tables.contracts import load_tables
 
-    (found,) = read_corrections(EXAMPLE.parent, load_tables())
+    (found,) = read_corrections(CORRECTION.parent, load_tables())
     assert found.correction.applies
 
 
 @pytest.mark.slow
 def test_qala_run_takes_a_correction_up_by_itself(tmp_path: Path) -> None:
-    home = Home(tmp_path / "home")
-    home.root.mkdir()
+    home = new_home(tmp_path / "home")
     file = tmp_path / "appeals.csv"
-    file.write_text(HEADER + "".join(ROWS.values()))
+    file.write_text(CORRECTED_HEADER + "".join(CORRECTED_ROWS.values()))
     cli, place = CliRunner(), ["--home", str(home.root)]
     assert (
         cli.invoke(app, ["deliver", str(file), "-t", "fct_appeal", "-p", "2026-01", "-s", ASTANA, *place]).exit_code
@@ -268,7 +258,7 @@ def test_qala_run_takes_a_correction_up_by_itself(tmp_path: Path) -> None:
     )
     assert cli.invoke(app, ["run", *place]).exit_code == 0
     home.corrections.mkdir()
-    (home.corrections / EXAMPLE.name).write_text(EXAMPLE.read_text())
+    (home.corrections / CORRECTION.name).write_text(CORRECTION.read_text())
     result = cli.invoke(app, ["run", *place])
     assert result.exit_code == 0, result.output
     shown = cli.invoke(app, ["explain", "MGT02-1", ASTANA, "2026-01", *place])

@@ -16,7 +16,7 @@ from filelock import FileLock
 from connectors.archive.archive import Archive
 from connectors.receiving import inbox as inbox_module
 from connectors.receiving.inbox import Drop, InboxBusyError, collect
-from warehouse.home.home import Home
+from tests.support.homes import new_home
 from warehouse.loading.deliveries import Receipt
 from warehouse.tables.contracts import load_tables
 
@@ -28,7 +28,7 @@ class Box:
     """A home's inbox, and what a sender puts there."""
 
     def __init__(self, root: Path):
-        self.home = Home(root)
+        self.home = new_home(root)
         self.path = self.home.inbox
         self.path.mkdir(parents=True)
         self.archive = Archive(self.home.archive)

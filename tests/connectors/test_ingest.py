@@ -19,10 +19,8 @@ from connectors.delivery_gate.delivery_gate import judge
 from connectors.ingest import Report, _batches, sources_of, take_in
 from connectors.mapping.read_contracts import SHIPPED, parse_source
 from kpi_definitions.documents import DocumentError, read
-from tests.intake_support import (
-    ALMATY,
+from tests.support.files import (
     APPEAL_COLUMNS,
-    ASTANA,
     CRASH_COLUMNS,
     Desk,
     appeal,
@@ -35,6 +33,7 @@ from tests.intake_support import (
     states,
     text,
 )
+from tests.support.settlements import ALMATY, ASTANA
 from warehouse.loading.deliveries import Delivery
 from warehouse.store.store import Store
 from warehouse.tables.contracts import Table

@@ -22,8 +22,9 @@ from connectors.delivery_gate import delivery_gate
 from kpi_definitions.catalogue import Catalogues, load_catalogues
 from kpi_definitions.documents import DocumentError, read
 from kpi_definitions.model import Grain
-from tests.intake_support import ALMATY, ASTANA, Desk, query, states, text
-from tests.support import AYAGOZ, LATER, SEMEY, Extract, cell, changed, compute_one, deliver, empty, exact, only
+from tests.support.files import Desk, query, states, text
+from tests.support.rows import LATER, Extract, cell, changed, compute_one, deliver, empty, exact, only
+from tests.support.settlements import ALMATY, ASTANA, AYAGOZ, SEMEY
 from warehouse.errors import StoreError
 from warehouse.home.account import account
 from warehouse.kpi_values.compute import Report, compute

@@ -20,16 +20,16 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from connectors.mapping.cells import WORDS
+from connectors.mapping.cell_grammar import WORDS
 from connectors.mapping.read_contracts import SHIPPED, parse_source
 from connectors.mapping.source_contract import SourceContract, standard
-from connectors.readers import heading, members
-from connectors.readers.heading import StructureError
+from connectors.readers import headers as heading
+from connectors.readers import zip_members as members
+from connectors.readers.headers import StructureError
 from connectors.readers.readers import records
 from kpi_definitions.documents import DocumentError, read
-from tests.intake_support import (
+from tests.support.files import (
     APPEAL_COLUMNS,
-    ASTANA,
     CRASH_COLUMNS,
     Bench,
     Desk,
@@ -40,6 +40,7 @@ from tests.intake_support import (
     crashes,
     text,
 )
+from tests.support.settlements import ASTANA
 
 THREE_COLUMNS = """      - {name: crash_id, physicalName: id}
       - {name: occurred_at, physicalName: when}

@@ -17,16 +17,12 @@ from hypothesis import strategies as st
 from connectors.delivery_gate.profile import profile as profile_of
 from connectors.mapping.read_contracts import SHIPPED, parse_source
 from connectors.mapping.source_contract import SourceContract
-from connectors.personal_data.patterns import shaped
+from connectors.personal_data.detection import shaped
 from connectors.row_gate import row_gate
 from kpi_definitions.documents import DocumentError, read
-from tests.intake_support import (
-    AKTAU,
-    ALMATY,
+from tests.support.files import (
     APPEAL_COLUMNS,
-    ASTANA,
     CRASH_COLUMNS,
-    ZHANAOZEN,
     Bench,
     Desk,
     appeal,
@@ -37,6 +33,7 @@ from tests.intake_support import (
     query,
     text,
 )
+from tests.support.settlements import AKTAU, ALMATY, ASTANA, ZHANAOZEN
 from warehouse.tables.contracts import parse_table
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 from connectors.archive.archive import ArchiveError
 from connectors.mapping.source_contract import SourceContract, standard
 from connectors.readers import readers
-from connectors.readers.heading import StructureError
+from connectors.readers.headers import StructureError
 from connectors.readers.source_records import Original, originals
-from tests.intake_support import APPEAL_COLUMNS, Bench, appeal, appeals, query, text
-from warehouse.home.home import Home
+from tests.support.files import APPEAL_COLUMNS, Bench, appeal, appeals, query, text
+from tests.support.homes import new_home
 from warehouse.store.sessions import writing
 
 HEADER = ",".join(APPEAL_COLUMNS)
@@ -34,7 +34,7 @@ TAIL = "2026-01-05 10:00:00,2026-01-20 10:00:00,,2026-01-07 18:00:00,CLOSED"
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     root = tmp_path_factory.mktemp("original")
-    with writing(Home(root / "home")) as store:
+    with writing(new_home(root / "home")) as store:
         yield Bench(store, root)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from connectors import ingest
-from tests.intake_support import Desk, appeals, query, states
+from tests.support.files import Desk, appeals, query, states
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from typing import Any
 
 import duckdb
 import pytest
-from tests.test_catalogues import write
 
 from kpi_definitions.catalogue import load_catalogues, load_one, record_fingerprints
 from kpi_definitions.compiler import compile_kpi
@@ -15,6 +14,7 @@ from kpi_definitions.expressions import ExpressionError
 from kpi_definitions.model import Kpi
 from kpi_definitions.strict import breaches
 from pipelines.methods.check import all_faults
+from tests.support.official_list import write
 from warehouse.home.home import Home
 from warehouse.tables.contracts import load_tables
 

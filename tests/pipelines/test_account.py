@@ -17,7 +17,8 @@ from connectors.ingest import register_pending
 from connectors.reread import request
 from kpi_definitions.catalogue import load_catalogues
 from pipelines.cli import app
-from tests.intake_support import ASTANA, Desk, appeals, query
+from tests.support.files import Desk, appeals, query
+from tests.support.settlements import ASTANA
 from warehouse.home import account
 from warehouse.home.home import Home
 from warehouse.kpi_values.assessment import assess

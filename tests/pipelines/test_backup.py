@@ -20,8 +20,9 @@ from pipelines.cli import app
 from pipelines.recovery import backup as module
 from pipelines.recovery.backup import BackupError, back_up, backups, damaged, object_of, read_backup
 from pipelines.recovery.restore import restore
-from tests.intake_support import ALMATY, Desk, appeals, query
-from tests.support import LATER, only
+from tests.support.files import Desk, appeals, query
+from tests.support.rows import LATER, only
+from tests.support.settlements import ALMATY
 from warehouse.audit.verify import verify
 from warehouse.home import keys
 from warehouse.home.home import Home
@@ -70,7 +71,7 @@ def test_what_comes_back_is_what_was_and_runs_on(desk: Desk, tmp_path: Path) -> 
     desk.deliver(appeals(10))  # a correction, which waits
     done = back_up(desk.home, tmp_path / "kept")
     assert damaged(done) == []
-    again = Desk(tmp_path / "again")
+    again = Desk(tmp_path / "again", bare=True)
     shutil.rmtree(again.root)
     restore(read_backup(tmp_path / "kept"), again.home)
     for name in ("release", "contracts", "corrections", "archive"):
@@ -132,7 +133,7 @@ def test_a_receipt_decided_on_after_the_warehouse_was_kept_comes_back_as_one_tha
 
     monkeypatch.setattr(module._Taking, "warehouse", and_then_a_run)
     back_up(desk.home, tmp_path / "kept")
-    again = Desk(tmp_path / "again")
+    again = Desk(tmp_path / "again", bare=True)
     shutil.rmtree(again.root)
     restore(read_backup(tmp_path / "kept"), again.home)
     assert len(again.archive.pending()) == 1
@@ -166,14 +167,15 @@ def test_backups_made_while_a_run_loads_are_each_whole(desk: Desk, tmp_path: Pat
         desk.deliver(appeals(300, first=1000 * number), scope=("750000000", "471010000")[number % 2])
     other = Desk(Path(shutil.copytree(desk.root, tmp_path / "other")))
     run(other)
-    code = "import sys; from pathlib import Path; from tests.intake_support import Desk; from tests.test_backup import run; run(Desk(Path(sys.argv[1])))"
+    code = "import sys; from pathlib import Path; from tests.support.files import Desk; " \
+           "from tests.pipelines.test_backup import run; run(Desk(Path(sys.argv[1])))"  # fmt: skip
     with subprocess.Popen([sys.executable, "-c", code, str(desk.root)], cwd=ROOT) as running:  # noqa: S603
         while running.poll() is None:
             back_up(desk.home, tmp_path / "kept")
     assert running.returncode == 0
     assert len(backups(tmp_path / "kept")) > 1
     for number, manifest in enumerate(backups(tmp_path / "kept")):
-        again = Desk(tmp_path / f"again{number}")
+        again = Desk(tmp_path / f"again{number}", bare=True)
         shutil.rmtree(again.root)
         restore(read_backup(manifest), again.home)
         with looking(again.home) as store:
@@ -344,4 +346,4 @@ def test_a_home_without_a_warehouse_is_kept_too(tmp_path: Path) -> None:
     desk = Desk(tmp_path / "home")
     receipt = desk.deliver(appeals(2))
     restore(back_up(desk.home, tmp_path / "kept"), Home(tmp_path / "again"))
-    assert [r.receipt_id for r in Desk(tmp_path / "again").archive.pending()] == [receipt.receipt_id]
+    assert [r.receipt_id for r in Desk(tmp_path / "again", bare=True).archive.pending()] == [receipt.receipt_id]

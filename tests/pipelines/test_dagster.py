@@ -14,7 +14,7 @@ from kpi_definitions.catalogue import load_catalogues
 from pipelines.automation import inbox_sensor, monthly_schedule
 from pipelines.definitions import build_defs
 from pipelines.resources import Qala
-from tests.support import Extract, deliver
+from tests.support.rows import Extract, deliver
 from warehouse.home.home import Home
 from warehouse.store.sessions import locked, writing
 from warehouse.tables.contracts import load_tables

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.test_corrections import ASTANA, EXAMPLE, HEADER, ROWS
 from typer.testing import CliRunner
 
 from connectors.archive.archive import Archive
@@ -19,7 +18,10 @@ from kpi_definitions.catalogue import SHIPPED, load_catalogues
 from pipelines.cli import app
 from pipelines.methods import dry_run
 from pipelines.methods.dry_run import what_if
-from tests.support import only
+from tests.support.files import CORRECTED_HEADER, CORRECTED_ROWS, CORRECTION
+from tests.support.homes import new_home
+from tests.support.rows import only
+from tests.support.settlements import ASTANA
 from warehouse.errors import StoreError
 from warehouse.home.home import Home
 from warehouse.kpi_values.assessment import assess
@@ -31,8 +33,8 @@ MONTHS = ["2025-01", "2025-02"]
 
 
 def extract(home: Home, month: str, *changes: tuple[str, str]) -> None:
-    rows = [row.replace(",", f"-{month},", 1) for row in ROWS.values()]  # an appeal of each month of its own
-    text = (HEADER + "".join(rows)).replace("2026-01-", f"{month}-")
+    rows = [row.replace(",", f"-{month},", 1) for row in CORRECTED_ROWS.values()]  # an appeal of each month of its own
+    text = (CORRECTED_HEADER + "".join(rows)).replace("2026-01-", f"{month}-")
     for old, new in changes:
         assert old in text
         text = text.replace(old, new)
@@ -70,8 +72,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    home = Home(tmp_path_factory.mktemp("whatif") / "home")
-    home.root.mkdir()
+    home = new_home(tmp_path_factory.mktemp("whatif") / "home")
     catalogues = only(load_catalogues(), *CODES)
     for month in MONTHS:
         extract(home, month)
@@ -141,8 +142,8 @@ def test_a_corrected_extract(home: Home) -> None:
 
 def test_a_declared_correction(home: Home) -> None:
     home.corrections.mkdir()
-    (home.corrections / EXAMPLE.name).write_text(
-        EXAMPLE.read_text().replace("2026-01-", "2025-02-").replace("A2", "A2-2025-02")
+    (home.corrections / CORRECTION.name).write_text(
+        CORRECTION.read_text().replace("2026-01-", "2025-02-").replace("A2", "A2-2025-02")
     )
     answer = announced(home, ["2025-02"])
     (value,) = [v for v in answer["values"] if v["kpi_code"] == "MGT02-1"]
@@ -183,7 +184,7 @@ def test_a_new_version_changes_periods_from_its_first_day_only(
 
 def test_a_definition_edited_in_place_is_refused(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     edited = load_catalogues().latest("MGT02-1").model_copy(update={"scale": 50})
-    from tests.support import changed
+    from tests.support.rows import changed
 
     lists = changed(load_catalogues(), edited)
     monkeypatch.setattr(dry_run, "load", lambda *_: lists)
@@ -216,7 +217,7 @@ def test_on_the_command_line(home: Home, tmp_path: Path) -> None:
         "2025-01",
         ("2025-01-12T12:00:00,CLOSED", "2025-01-09T12:00:00,CLOSED"),
     )
-    extract(home, "2025-02", (HEADER, "appeal,due\n"))
+    extract(home, "2025-02", (CORRECTED_HEADER, "appeal,due\n"))
     result = CliRunner().invoke(app, ["diff", "--home", str(home.root)])
     assert result.exit_code == 0, result.output
     assert "2 deliveries would be decided on, 1 of them refused" in result.output

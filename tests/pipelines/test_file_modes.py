@@ -13,7 +13,8 @@ import pytest
 
 from connectors.archive.archive import Archive
 from connectors.receiving.inbox import collect
-from tests.intake_support import ASTANA, appeals
+from tests.support.files import appeals
+from tests.support.settlements import ASTANA
 from warehouse.home import file_modes, keys
 from warehouse.home.home import Home
 from warehouse.store.sessions import writing

@@ -23,8 +23,8 @@ from connectors.ingest import register_pending, take_in
 from kpi_definitions.catalogue import load_catalogues
 from pipelines.cli import app
 from pipelines.recovery.rebuild import Rebuilt, rebuild
-from tests.intake_support import Desk, appeal, contract_text, query, text
-from tests.support import LATER, only
+from tests.support.files import Desk, appeal, contract_text, query, text
+from tests.support.rows import LATER, only
 from warehouse.audit.verify import verify
 from warehouse.errors import StoreError
 from warehouse.home.account import account, shown

@@ -53,7 +53,7 @@ def test_the_address_is_given_to_dagster_and_told(
     assert done.exit_code == 0, done.output
     (command,) = started
     assert command[command.index("-h") + 1] == (host or "127.0.0.1")
-    assert ("pipelines.watching" in command) is read_only
+    assert ("pipelines.read_only_ui" in command) is read_only
     said = " ".join(done.output.split())
     assert ("this machine alone" in said) is (host is None)
     assert ("warning" in said and shown(account()) in said) is (host is not None)

@@ -11,7 +11,8 @@ import pytest
 
 from kpi_definitions.catalogue import load_catalogues
 from kpi_definitions.compiler import fingerprint
-from tests.support import ALMATY, ASTANA, LATER, Extract, changed, compute_one, deliver, only
+from tests.support.rows import LATER, Extract, changed, compute_one, deliver, only
+from tests.support.settlements import ALMATY, ASTANA
 from warehouse.audit.explain import explain
 from warehouse.audit.reperform import reperform
 from warehouse.kpi_values.compute import compute

@@ -13,19 +13,9 @@ import pytest
 
 from kpi_definitions.catalogue import Catalogues, load_catalogues
 from kpi_definitions.model import Kpi
-from tests.support import (
-    ALMATY,
-    ASTANA,
-    AYAGOZ,
-    LATER,
-    SEMEY,
-    Extract,
-    cell,
-    changed,
-    compute_one,
-    deliver,
-    exact,
-)
+from tests.support.homes import new_home
+from tests.support.rows import LATER, Extract, cell, changed, compute_one, deliver, exact
+from tests.support.settlements import ALMATY, ASTANA, AYAGOZ, SEMEY
 from warehouse.errors import StoreError
 from warehouse.home.home import Home
 from warehouse.kpi_values.compute import Report, compute, evaluate
@@ -40,7 +30,7 @@ SETTLEMENTS = 90
 
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    with writing(Home(tmp_path_factory.mktemp("compute")), run_id="a run", hardened=True) as store:
+    with writing(new_home(tmp_path_factory.mktemp("compute")), run_id="a run", hardened=True) as store:
         yield store
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -16,7 +15,6 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.test_golden import CATALOGUE, FEW_FAST, stand_up
 from typer.testing import CliRunner
 
 from connectors.archive.archive import Archive
@@ -25,10 +23,14 @@ from connectors.receiving.deliver import Declared
 from connectors.receiving.deliver import deliver as hand_over
 from kpi_definitions.catalogue import load_catalogues
 from pipelines.cli import app
-from tests.support import ASTANA, LATER, Extract, deliver, only
-from warehouse.audit.evidence import EvidenceError, write
+from tests.support.golden import CATALOGUE, FEW_FAST, stand_up
+from tests.support.homes import new_home
+from tests.support.packs import recompute
+from tests.support.rows import LATER, Extract, deliver, only
+from tests.support.settlements import ASTANA
+from warehouse.audit.evidence import EvidenceError, write_pack
 from warehouse.audit.evidence_readme import SHOW
-from warehouse.audit.rows import number
+from warehouse.audit.rows import find_value
 from warehouse.home.home import Home
 from warehouse.kpi_values.compute import compute
 from warehouse.release.release import publish
@@ -39,20 +41,6 @@ cli = CliRunner()
 FACTS = "sha256sum", "--check", "--quiet", "SHA256SUMS"
 
 
-def recompute(pack: Path) -> dict[str, Any]:
-    """The last row of recompute.sql, run in this process."""
-    before = Path.cwd()
-    os.chdir(pack)
-    try:
-        with duckdb.connect() as con:
-            cursor = con.execute((pack / "recompute.sql").read_text(encoding="utf-8"))
-            row = cursor.fetchone()
-            assert row is not None
-            return dict(zip([d[0] for d in cursor.description or ()], row, strict=True))
-    finally:
-        os.chdir(before)
-
-
 def agrees(pack: Path) -> bool:
     found = recompute(pack)
     return bool(found["equal"] and found["ledger_intact"] and found["inputs_in_ledger"])
@@ -61,8 +49,8 @@ def agrees(pack: Path) -> bool:
 @pytest.mark.parametrize(("code", "case"), FEW_FAST)
 def test_every_kind_of_kpi_is_recomputed(store: Store, code: str, case: dict[str, Any], tmp_path: Path) -> None:
     kato, period = stand_up(store, code, case)
-    one = number(store, CATALOGUE, code, kato, period)
-    pack = write(store, one, tmp_path / "pack")
+    one = find_value(store, CATALOGUE, code, kato, period)
+    pack = write_pack(store, one, tmp_path / "pack")
     found = recompute(pack.path)
     assert (found["equal"], found["ledger_intact"], found["inputs_in_ledger"]) == (True, True, True), found
     if one.answer["value"] is not None:
@@ -91,7 +79,7 @@ def test_the_ledgers_hashes_are_those_of_python(store: Store, tmp_path: Path) ->
             store.record([("note", text, {"text": text, text: run}) for text in NASTY])
     store.run_id = None
     deliver(store, "fct_appeal", Extract([{"due_at": "2026-01-10"}], "2026-01"))
-    pack = write(store, number(store, CATALOGUE, "MGT02-1", ASTANA, "2026-01/2026-02"), tmp_path / "pack").path
+    pack = write_pack(store, find_value(store, CATALOGUE, "MGT02-1", ASTANA, "2026-01/2026-02"), tmp_path / "pack").path
     assert recompute(pack)["ledger_intact"] is True
     # and raw text in place of JSON, as no row of ours has it
     table = pq.read_table(pack / "ledger.parquet").to_pylist()
@@ -123,8 +111,7 @@ FILES: Mapping[str, tuple[str, str]] = {
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    home = Home(tmp_path_factory.mktemp("evidence") / "home")
-    home.root.mkdir()
+    home = new_home(tmp_path_factory.mktemp("evidence") / "home")
     archive = Archive(home.archive)
     with writing(home) as store:
         period, text = FILES["fct_appeal"]
@@ -333,9 +320,9 @@ def test_columns_that_need_care_are_named(store: Store, tmp_path: Path) -> None:
         {"vote_id": "V1", "voted_at": "2026-01-05", "participant_hash": "abc", "is_verified": True}], "2026"))  # fmt: skip
     deliver(store, "fct_kindergarten_application", Extract([
         {"application_id": "K1", "applied_at": "2026-01-05", "placed_at": "2026-01-09", "child_hash": "secret"}], "2026-01"))  # fmt: skip
-    pack = write(store, number(store, CATALOGUE, "MGT04-2", ASTANA, "2026"), tmp_path / "votes").path
+    pack = write_pack(store, find_value(store, CATALOGUE, "MGT04-2", ASTANA, "2026"), tmp_path / "votes").path
     assert "- personal: `fct_participation.participant_hash`" in (pack / "README.md").read_text(encoding="utf-8")
-    pack = write(store, number(store, CATALOGUE, "SOC01-1", ASTANA, "2026-01"), tmp_path / "places").path
+    pack = write_pack(store, find_value(store, CATALOGUE, "SOC01-1", ASTANA, "2026-01"), tmp_path / "places").path
     assert "child_hash" not in pq.read_table(pack / "rows" / "fct_kindergarten_application.parquet").column_names
     assert b"secret" not in b"".join(p.read_bytes() for p in pack.rglob("*") if p.is_file())
 
@@ -344,4 +331,4 @@ def test_a_target_that_is_no_pack_is_refused(store: Store, tmp_path: Path) -> No
     (tmp_path / "mine").write_text("x")
     deliver(store, "fct_appeal", Extract([{"due_at": "2026-01-10"}], "2026-01"))
     with pytest.raises(EvidenceError, match="not an evidence pack"):
-        write(store, number(store, CATALOGUE, "MGT02-1", ASTANA, "2026-01"), tmp_path)
+        write_pack(store, find_value(store, CATALOGUE, "MGT02-1", ASTANA, "2026-01"), tmp_path)

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.test_catalogues import write
 
 from kpi_definitions.catalogue import load_catalogues, load_one, record_fingerprints
 from kpi_definitions.strict import breaches
-from tests.support import ALMATY, ASTANA, LATER, Extract, cell, changed, deliver
+from tests.support.official_list import write
+from tests.support.rows import LATER, Extract, cell, changed, deliver
+from tests.support.settlements import ALMATY, ASTANA
 from warehouse.audit.reperform import reperform
 from warehouse.errors import StoreError
 from warehouse.home.home import Home

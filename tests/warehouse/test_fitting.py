@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support import Extract, deliver
+from tests.support.rows import Extract, deliver
 from warehouse.errors import StoreError
 from warehouse.home.home import Home
 from warehouse.store import store as module

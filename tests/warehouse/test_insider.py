@@ -22,13 +22,13 @@ import duckdb
 import pytest
 from typer.testing import CliRunner
 
-from connectors.accounted import accounted
 from connectors.archive.archive import Archive
 from connectors.ingest import register_pending, take_in
 from connectors.receiving.deliver import Declared, deliver
+from connectors.reconciliation import accounted
 from pipelines.cli import app
-from tests.released import MONTH, ROWS, SETTLEMENT, build, edit, overwrite, renew
-from warehouse.audit.between import between_home
+from tests.support.released import MONTH, ROWS, SETTLEMENT, build, edit, overwrite, renew
+from warehouse.audit.between_anchors import spans_between_anchors
 from warehouse.audit.verify import verify
 from warehouse.errors import StoreError
 from warehouse.home import keys
@@ -600,7 +600,7 @@ def test_a_log_beside_the_release_is_applied_by_nobody(home: Home) -> None:
 
 def test_two_anchors_tell_what_happened_between(outside: Outside) -> None:
     first, second = outside.anchors
-    told = between_home(outside.home, [second, first])
+    told = spans_between_anchors(outside.home, [second, first])
     assert [(one.first, one.last) for one in told] == [(first.seq, second.seq)]
     (one,) = told
     assert dict(one.told["deliveries"]) == {"fct_appeal loaded": "1 deliveries, 42 rows accepted, 1 rejected"}

@@ -30,7 +30,9 @@ from connectors.receiving.deliver import Declared, deliver
 from kpi_definitions.catalogue import load_catalogues
 from kpi_definitions.compiler import fingerprint
 from pipelines.cli import app
-from tests.support import ALMATY, ASTANA, LATER, SEMEY, only
+from tests.support.homes import new_home
+from tests.support.rows import LATER, only
+from tests.support.settlements import ALMATY, ASTANA, SEMEY
 from warehouse.audit import openlineage
 from warehouse.audit.openlineage import events
 from warehouse.home.home import Home
@@ -54,8 +56,7 @@ cli = CliRunner()
 def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """Two releases. A Dagster run: the same bytes for two cities, a refused file for a third. Then by hand: a correction, and
     the other city's bytes once more."""
-    home = Home(tmp_path_factory.mktemp("lineage") / "home")
-    home.root.mkdir()
+    home = new_home(tmp_path_factory.mktemp("lineage") / "home")
     archive, catalogue = Archive(home.archive), only(load_catalogues(), *CODES)
 
     def bring(store: Store, **extracts: str) -> None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from connectors.row_gate.quarantine import CELLS
-from tests.intake_support import AKTAU, ALMATY, ASTANA, ZHANAOZEN, Desk, query
-from tests.support import Receipt
+from connectors.row_gate.emptied_cells import CELLS
+from tests.support.files import Desk, query
+from tests.support.history_model import OCCURRED, Model, Sent
+from tests.support.rows import receipt
+from tests.support.settlements import AKTAU, ALMATY, ASTANA, ZHANAOZEN
 from warehouse.loading.deliveries import Delivery, Outcome, decided, received, register, same_bytes
 from warehouse.loading.load import load
 from warehouse.loading.replace import turns_of
@@ -23,36 +24,24 @@ from warehouse.store.history import as_of
 from warehouse.store.seals import of_table, recomputed
 from warehouse.store.store import Store
 
-Key = tuple[Any, ...]  # kato, business key[, snapshot date]
 Row = tuple[str, str, int]  # kato, business key, value
 NUMBERS = itertools.count(1)
-OCCURRED = {"feb": dt.date(2026, 2, 10), "mar": dt.date(2026, 3, 10)}  # of some keys; all others on New Year's Day
 
 
-class Extract(NamedTuple):
-    """A delivery of a test: its slice and the rows in it."""
-
-    rows: Mapping[tuple[str, str], int]  # (kato, key) → value
-    scope: str = "KZ"
-    period: str = "2026-01"
-    system: str = "a"
-    state: str = "loaded"
+def extract(*rows: Row, **slice_: str) -> Sent:
+    return Sent({(kato, key): value for kato, key, value in rows}, **slice_)
 
 
-def extract(*rows: Row, **slice_: str) -> Extract:
-    return Extract({(kato, key): value for kato, key, value in rows}, **slice_)
-
-
-def deliver(store: Store, *extracts: Extract, table: str = "fct_crash") -> list[Delivery]:
+def deliver(store: Store, *extracts: Sent, table: str = "fct_crash") -> list[Delivery]:
     """Decide on deliveries in one batch, straight through the loading door. Returns them."""
-    register(store, [Receipt(table, e.system, e.scope, e.period, f"{next(NUMBERS)}") for e in extracts])
+    register(store, [receipt(table, e.system, e.scope, e.period, f"{next(NUMBERS)}") for e in extracts])
     waiting = received(store, table)
     assert len(waiting) == len(extracts)
     fill(store, table, waiting, extracts)
     return waiting
 
 
-def fill(store: Store, table: str, waiting: Sequence[Delivery], extracts: Sequence[Extract]) -> None:
+def fill(store: Store, table: str, waiting: Sequence[Delivery], extracts: Sequence[Sent]) -> None:
     """Decide on registered deliveries, with the rows of these extracts."""
     contract = store.tables[table]
     types = {"delivery_id": "BIGINT", "row_no": "BIGINT", "kato": "VARCHAR"} | contract.business_columns
@@ -253,9 +242,7 @@ FEB, MAR = (ASTANA, "feb", 2), (ASTANA, "mar", 3)
         (extract(A, FEB, period="2026-02"), extract(period="2026-01"), [FEB, A]),
     ],
 )
-def test_days_and_territories_are_compared_as_such(
-    store: Store, first: Extract, second: Extract, left: list[Row]
-) -> None:
+def test_days_and_territories_are_compared_as_such(store: Store, first: Sent, second: Sent, left: list[Row]) -> None:
     deliver(store, first)
     deliver(store, second)
     assert rows_at(store) == sorted(left)
@@ -267,7 +254,7 @@ def test_days_and_territories_are_compared_as_such(
 def test_a_year_read_again_does_not_overrule_the_month_that_corrected_it(store: Store) -> None:
     (year,) = deliver(store, extract(A, B, FEB, period="2026"))
     deliver(store, extract((ASTANA, "k1", 10), period="2026-01"))
-    register(store, [Receipt("fct_crash", "a", "KZ", "2026", reread_of=year.delivery_id)])
+    register(store, [receipt("fct_crash", "a", "KZ", "2026", reread_of=year.delivery_id)])
     (again,) = received(store, "fct_crash")
     assert again.reread_of == year.delivery_id
     fill(store, "fct_crash", [again], [extract(A, B, (ASTANA, "feb", 20), period="2026")])
@@ -367,51 +354,7 @@ def test_a_snapshot_table_keeps_the_state_of_each_period(store: Store) -> None:
 # --- every moment, against a plain model ---
 
 
-@dataclass
-class Model:
-    """What adr/0020 says, from all that was ever delivered: no thought of current rows, history or turns.
-
-    Not modelled: reading again; `changes`, which nothing shipped uses.
-    """
-
-    table: str
-    sent: list[Extract] = field(default_factory=list)
-
-    def day(self, key: str, period: str) -> dt.date:
-        return OCCURRED.get(key, dt.date(2026, 1, 1)) if self.table == "fct_crash" else parse_period(period).end
-
-    def own(self, key: str, period: str, one: Extract) -> bool:
-        """Whether a row that came for a period lies in what an extract asserts as a whole."""
-        span = parse_period(one.period)
-        if self.table != "fct_crash":
-            return self.day(key, period) == span.end
-        return span.start <= self.day(key, period) < span.end
-
-    def takes(self, later: Extract, earlier: Extract, kato: str, key: str) -> bool:
-        if later.system != earlier.system:
-            return False
-        if (later.scope, parse_period(later.period).id) == (earlier.scope, parse_period(earlier.period).id):
-            return True
-        own = self.own(key, earlier.period, earlier)
-        return (
-            (later.scope == "KZ" or kato.startswith(later.scope))
-            and self.own(key, earlier.period, later)
-            and (own or parse_period(earlier.period).end <= parse_period(later.period).end)
-        )
-
-    def rows(self) -> list[tuple[Any, ...]]:
-        best: dict[tuple[Any, ...], tuple[Any, ...]] = {}
-        for number, one in enumerate(self.sent):
-            for (kato, key), value in one.rows.items():
-                if any(self.takes(later, one, kato, key) for later in self.sent[number + 1 :]):
-                    continue
-                date = () if self.table == "fct_crash" else (self.day(key, one.period),)
-                place = (kato, key, *date, one.system)
-                best[place] = max(best.get(place, ()), (parse_period(one.period).end, number, value))
-        return sorted((kato, key, *date, value, system) for (kato, key, *date, system), (_, _, value) in best.items())
-
-
-def check_against_model(store: Store, table: str, batches: Sequence[Sequence[Extract]]) -> None:
+def check_against_model(store: Store, table: str, batches: Sequence[Sequence[Sent]]) -> None:
     forget(store)
     start, model, moments = store.last_seq, Model(table), {}
     for batch in batches:
@@ -445,13 +388,13 @@ PERIODS = ["2026-01", "2026-02", "2026-03", "2026-Q1", "2026-01/2026-02", "2026"
 
 
 @st.composite
-def extracts(draw: st.DrawFn) -> Extract:
+def extracts(draw: st.DrawFn) -> Sent:
     scope, period = draw(st.sampled_from(list(KATOS))), draw(st.sampled_from(PERIODS))
     told = [k for k in ("k1", "k2", "feb", "mar") if OCCURRED.get(k, dt.date(2026, 1, 1)) < parse_period(period).end]
     keys = st.tuples(st.sampled_from(KATOS[scope]), st.sampled_from(told))
     rows = draw(st.dictionaries(keys, st.integers(0, 1), max_size=4))
     state = draw(st.sampled_from(["loaded", "loaded", "loaded", "loaded", "refused"]))
-    return Extract(rows, scope, period, draw(st.sampled_from("aab")), state)
+    return Sent(rows, scope, period, draw(st.sampled_from("aab")), state)
 
 
 ONE = {(ASTANA, "k1"): 1}
@@ -460,39 +403,39 @@ BATCHES = st.lists(st.lists(extracts(), min_size=1, max_size=5), min_size=1, max
 
 @settings(max_examples=25, deadline=None)
 @given(BATCHES)
-@example([[Extract(ONE)], [Extract(ONE), Extract({(ASTANA, "k1"): 0}, period="2026-02")]])
-@example([[Extract(ONE)], [Extract({}), Extract(ONE, period="2026-02")]])
+@example([[Sent(ONE)], [Sent(ONE), Sent({(ASTANA, "k1"): 0}, period="2026-02")]])
+@example([[Sent(ONE)], [Sent({}), Sent(ONE, period="2026-02")]])
 @example(
     [
-        [Extract(ONE, scope=ASTANA, period="2026-Q1"), Extract({(ASTANA, "k1"): 0}, period="2026-02")],
-        [Extract({(ASTANA, "k1"): 2})],
+        [Sent(ONE, scope=ASTANA, period="2026-Q1"), Sent({(ASTANA, "k1"): 0}, period="2026-02")],
+        [Sent({(ASTANA, "k1"): 2})],
     ]
 )
 @example(
     [
         [
-            Extract({(AKTAU, "k1"): 0}, scope=AKTAU, period="2026-Q1"),
-            Extract({(ASTANA, "k1"): 0, (AKTAU, "k1"): 0}, period="2026-02"),
-            Extract(ONE),
+            Sent({(AKTAU, "k1"): 0}, scope=AKTAU, period="2026-Q1"),
+            Sent({(ASTANA, "k1"): 0, (AKTAU, "k1"): 0}, period="2026-02"),
+            Sent(ONE),
         ]
     ]
 )
-@example([[Extract(ONE)], [Extract({(ASTANA, "k1"): 0}, period="2026-02"), Extract(ONE)]])
-@example([[Extract({}), Extract(ONE), Extract({(ASTANA, "k1"): 0}, period="2026-02")]])
-def test_as_of_every_sequence_is_exactly_what_held_then(warehouse: Store, batches: list[list[Extract]]) -> None:
+@example([[Sent(ONE)], [Sent({(ASTANA, "k1"): 0}, period="2026-02"), Sent(ONE)]])
+@example([[Sent({}), Sent(ONE), Sent({(ASTANA, "k1"): 0}, period="2026-02")]])
+def test_as_of_every_sequence_is_exactly_what_held_then(warehouse: Store, batches: list[list[Sent]]) -> None:
     check_against_model(warehouse, "fct_crash", batches)
 
 
 @settings(max_examples=15, deadline=None)
 @given(BATCHES)
-def test_and_so_it_is_for_snapshots(warehouse: Store, batches: list[list[Extract]]) -> None:
+def test_and_so_it_is_for_snapshots(warehouse: Store, batches: list[list[Sent]]) -> None:
     check_against_model(warehouse, "dim_information_system", batches)
 
 
 @settings(max_examples=15, deadline=None)
 @given(st.lists(extracts(), min_size=1, max_size=6), st.data())
 def test_in_one_batch_or_in_many_the_end_is_the_same(
-    warehouse: Store, contents: list[Extract], data: st.DataObject
+    warehouse: Store, contents: list[Sent], data: st.DataObject
 ) -> None:
     cut = data.draw(st.integers(0, len(contents)))
     ends = []
@@ -523,7 +466,7 @@ def test_the_ledger_is_dense_and_increasing_and_tells_every_decision(store: Stor
 
 
 def test_receipts_are_registered_once(store: Store) -> None:
-    receipts = [Receipt("fct_crash", "a", "KZ", "2026-01", "x"), Receipt("fct_crash", "a", "KZ", "2026-02", "x")]
+    receipts = [receipt("fct_crash", "a", "KZ", "2026-01", "x"), receipt("fct_crash", "a", "KZ", "2026-02", "x")]
     assert register(store, receipts[:1]) == 1
     assert register(store, receipts) == 1
     assert register(store, receipts) == 0
@@ -543,7 +486,7 @@ def test_waiting_deliveries_are_chosen_by_the_month_they_close_in(
     store: Store, months: list[str] | None, expected: list[str]
 ) -> None:
     periods = ("2026-01", "2026-Q1", "2026-01/2026-02")
-    register(store, [Receipt("fct_crash", "a", "KZ", period, "x") for period in periods])
+    register(store, [receipt("fct_crash", "a", "KZ", period, "x") for period in periods])
     assert [d.period for d in received(store, "fct_crash", months)] == expected
 
 
@@ -574,7 +517,7 @@ def test_same_bytes_are_those_in_force_for_the_slice_read_by_the_same_contract(s
 
 def test_a_failure_while_loading_leaves_no_trace(store: Store) -> None:
     deliver(store, extract(A, B))
-    register(store, [Receipt("fct_crash", "a", "KZ", "2026-01", "new")])
+    register(store, [receipt("fct_crash", "a", "KZ", "2026-01", "new")])
     (waiting,) = received(store, "fct_crash")
     store.con.execute("CREATE OR REPLACE TEMP TABLE broken_staged AS SELECT * FROM staged")
     store.con.execute("UPDATE broken_staged SET delivery_id = ?, deaths_30d = 9", [waiting.delivery_id])

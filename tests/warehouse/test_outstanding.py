@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from kpi_definitions.catalogue import load_catalogues
-from tests.support import ALMATY, ASTANA, LATER, Extract, Receipt, changed, deliver, only
+from tests.support.rows import LATER, Extract, changed, deliver, only, receipt
+from tests.support.settlements import ALMATY, ASTANA
 from warehouse.audit.explain import explain
 from warehouse.errors import BusyError
 from warehouse.home.home import Home
@@ -136,7 +137,7 @@ def test_a_closed_incident_is_due(store: Store) -> None:
 
 
 def test_a_delivery_that_was_registered_and_not_decided_on_is_due_without_its_receipt(store: Store) -> None:
-    register(store, [Receipt("fct_trip", "test", ASTANA, "2025-04")])
+    register(store, [receipt("fct_trip", "test", ASTANA, "2025-04")])
     found = due(store, CATALOGUE)
     assert (found.undecided, found.tables) == (("2025-04",), {"fct_trip"})
 

@@ -15,8 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kpi_definitions.catalogue import load_catalogues
-from tests.support import ALMATY, ASTANA, LATER, Extract, cell, compute_one, deliver, empty, exact, only
-from warehouse.home.home import Home
+from tests.support.homes import new_home
+from tests.support.rows import LATER, Extract, cell, compute_one, deliver, empty, exact, only
+from tests.support.settlements import ALMATY, ASTANA
 from warehouse.kpi_values.compute import compute, evaluate
 from warehouse.periods import Period, add_months, closing_in, parse_period
 from warehouse.store.history import as_of
@@ -36,7 +37,7 @@ many = settings(max_examples=100, deadline=None, derandomize=True, database=None
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    with writing(Home(tmp_path_factory.mktemp("properties")), hardened=True) as opened:
+    with writing(new_home(tmp_path_factory.mktemp("properties")), hardened=True) as opened:
         yield opened
 
 

@@ -12,7 +12,9 @@ import duckdb
 import pytest
 
 from kpi_definitions.catalogue import load_catalogues
-from tests.support import ALMATY, ASTANA, LATER, Extract, changed, deliver, only
+from tests.support.homes import new_home
+from tests.support.rows import LATER, Extract, changed, deliver, only
+from tests.support.settlements import ALMATY, ASTANA
 from warehouse.audit.explain import UnknownError, explain
 from warehouse.audit.reperform import Result, reperform
 from warehouse.home.account import account
@@ -44,7 +46,7 @@ def appeals(month: int, count: int, late: int = 0) -> list[dict[str, object]]:
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """Published, restated by a correction, refused, closed after the late-data window, computed by a new definition, assessed twice."""
-    home = Home(tmp_path_factory.mktemp("reperform"))
+    home = new_home(tmp_path_factory.mktemp("reperform"))
     with writing(home) as store:
         for month in (1, 2, 3):
             deliver(
@@ -71,7 +73,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Home:
 @pytest.fixture
 def store(original: Home, tmp_path: Path):  # type: ignore[no-untyped-def]
     shutil.copytree(original.root, tmp_path / "home")
-    with opened(Home(tmp_path / "home")) as store:
+    with opened(new_home(tmp_path / "home")) as store:
         yield store
 
 

@@ -15,21 +15,8 @@ from hypothesis import strategies as st
 
 from kpi_definitions.catalogue import Catalogues, load_catalogues
 from kpi_definitions.model import Category, Kind, Kpi, Season, Text
-from tests.support import (
-    ALMATY,
-    ASTANA,
-    AYAGOZ,
-    LATER,
-    SEMEY,
-    Extract,
-    cell,
-    changed,
-    compute_one,
-    deliver,
-    empty,
-    exact,
-    only,
-)
+from tests.support.rows import LATER, Extract, cell, changed, compute_one, deliver, empty, exact, only
+from tests.support.settlements import ALMATY, ASTANA, AYAGOZ, SEMEY
 from warehouse.audit.explain import UnknownError, explain, find_area
 from warehouse.kpi_values.compute import Report, compute, evaluate
 from warehouse.periods import parse_period

@@ -9,7 +9,6 @@ from typing import Any
 
 import duckdb
 import pytest
-from tests.test_golden import CATALOGUE, FEW_FAST, stand_up
 from typer.testing import CliRunner
 
 from connectors.archive.archive import Archive
@@ -20,9 +19,12 @@ from kpi_definitions.catalogue import load_catalogues
 from kpi_definitions.compiler import PARAMETERS
 from kpi_definitions.model import Kind, Part, Rows
 from pipelines.cli import app
-from tests.support import ALMATY, ASTANA, LATER, Extract, changed, compute_one, deliver, exact, only
+from tests.support.golden import CATALOGUE, FEW_FAST, stand_up
+from tests.support.homes import new_home
+from tests.support.rows import LATER, Extract, changed, compute_one, deliver, exact, only
+from tests.support.settlements import ALMATY, ASTANA
 from warehouse.audit.explain import UnknownError
-from warehouse.audit.rows import FLAGS, Number, behind, counts, fetch, number
+from warehouse.audit.rows import FLAGS, FoundValue, contributing_rows, count_rows, fetch_rows, find_value
 from warehouse.home.home import Home
 from warehouse.kpi_values.compute import compute
 from warehouse.release.release import publish
@@ -32,7 +34,7 @@ from warehouse.store.store import Store
 cli = CliRunner()
 
 
-def added_up(store: Store, one: Number) -> dict[str, Any]:
+def added_up(store: Store, one: FoundValue) -> dict[str, Any]:
     """Numerator, denominator and sample by the words of the definition over the flagged rows: without the compiler's own measures."""
     kpi = one.compiled.kpi
     aggregate = {
@@ -46,8 +48,8 @@ def added_up(store: Store, one: Number) -> dict[str, Any]:
         aggregate["in_denominator"] = "count(*)"
     cell = f"(SELECT {', '.join(PARAMETERS)} FROM {one.cell})"
     found: dict[str, Any] = {}
-    for rows in behind(store, one):
-        flagged = counts(store, rows)
+    for rows in contributing_rows(store, one):
+        flagged = count_rows(store, rows)
         for flag in FLAGS:
             if flagged[flag]:
                 assert flag not in found, f"{flag} in two tables"
@@ -61,7 +63,7 @@ def added_up(store: Store, one: Number) -> dict[str, Any]:
 @pytest.mark.parametrize(("code", "case"), FEW_FAST)
 def test_flagged_rows_add_up(store: Store, code: str, case: dict[str, Any]) -> None:
     kato, period = stand_up(store, code, case)
-    one = number(store, CATALOGUE, code, kato, period)
+    one = find_value(store, CATALOGUE, code, kato, period)
     found, kpi = added_up(store, one), one.compiled.kpi
     assert found.get("in_sample", 0) == (one.answer["sample_size"] or 0)
     for flag, part in (("in_numerator", "numerator"), ("in_denominator", "denominator")):
@@ -69,17 +71,17 @@ def test_flagged_rows_add_up(store: Store, code: str, case: dict[str, Any]) -> N
             assert exact(found.get(flag) or 0) == exact(one.answer[part] or 0)
     if kpi.kind is Kind.QUANTILE and one.answer["value"] is not None:
         assert round(found["in_numerator"] * kpi.scale, 6) == one.answer["value"]
-    for rows in behind(store, one):  # what was left out is found too, if asked for
-        (whole,) = [r for r in behind(store, one, every=True) if r.table == rows.table]
-        every = fetch(store, whole, 10_000)
-        assert [r for r in every if any(r[flag] for flag in FLAGS)] == fetch(store, rows, 10_000)
+    for rows in contributing_rows(store, one):  # what was left out is found too, if asked for
+        (whole,) = [r for r in contributing_rows(store, one, every=True) if r.table == rows.table]
+        every = fetch_rows(store, whole, 10_000)
+        assert [r for r in every if any(r[flag] for flag in FLAGS)] == fetch_rows(store, rows, 10_000)
 
 
 APPEAL = {"due_at": "2026-01-10 12:00:00", "status": "CLOSED"}
 
 
 def appeal(number: int, closed: str, **more: Any) -> dict[str, Any]:
-    return APPEAL | {"appeal_id": f"A{number}", "closed_at": closed} | more
+    return APPEAL | {"appeal_id": f"A{find_value}", "closed_at": closed} | more
 
 
 def test_rows_are_those_of_the_values_own_time(store: Store) -> None:
@@ -88,16 +90,16 @@ def test_rows_are_those_of_the_values_own_time(store: Store) -> None:
     deliver(store, "fct_appeal", Extract([appeal(1, "2026-01-09"), appeal(2, "2026-01-11")], "2026-01"))
     compute_one(store, catalogue, "MGT02-1", "2026-01")
     (second,) = deliver(store, "fct_appeal", Extract([appeal(2, "2026-01-08"), appeal(3, "2026-01-09")], "2026-01"))
-    before = number(store, catalogue, "MGT02-1", ASTANA, "2026-01")
-    (rows,) = behind(store, before)
-    assert [(r["appeal_id"], r["in_numerator"], r["row_no"]) for r in fetch(store, rows, 9)] == [
+    before = find_value(store, catalogue, "MGT02-1", ASTANA, "2026-01")
+    (rows,) = contributing_rows(store, before)
+    assert [(r["appeal_id"], r["in_numerator"], r["row_no"]) for r in fetch_rows(store, rows, 9)] == [
         ("A1", True, 1),
         ("A2", False, 2),
     ]
     compute_one(store, catalogue, "MGT02-1", "2026-01")
-    after = number(store, catalogue, "MGT02-1", ASTANA, "2026-01")
-    (rows,) = behind(store, after)
-    assert [(r["appeal_id"], r["in_numerator"], r["delivery_id"]) for r in fetch(store, rows, 9)] == [
+    after = find_value(store, catalogue, "MGT02-1", ASTANA, "2026-01")
+    (rows,) = contributing_rows(store, after)
+    assert [(r["appeal_id"], r["in_numerator"], r["delivery_id"]) for r in fetch_rows(store, rows, 9)] == [
         ("A2", True, second), ("A3", True, second)]  # fmt: skip
     assert after.seq > before.seq
 
@@ -111,9 +113,9 @@ def test_a_part_with_the_same_table_by_another_date(store: Store) -> None:
     rows = [appeal(1, "2026-01-09"), appeal(2, "2026-02-09"), appeal(3, "2026-01-20", due_at="2026-02-10 12:00:00")]
     deliver(store, "fct_appeal", Extract(rows, "2026-01"))
     compute_one(store, catalogue, "MGT02-1", "2026-01")
-    one = number(store, catalogue, "MGT02-1", ASTANA, "2026-01")
-    (found,) = behind(store, one)
-    assert [(r["appeal_id"], r["in_numerator"], r["in_denominator"]) for r in fetch(store, found, 9)] == [
+    one = find_value(store, catalogue, "MGT02-1", ASTANA, "2026-01")
+    (found,) = contributing_rows(store, one)
+    assert [(r["appeal_id"], r["in_numerator"], r["in_denominator"]) for r in fetch_rows(store, found, 9)] == [
         ("A1", True, True), ("A2", False, True), ("A3", True, False)]  # fmt: skip
     assert (one.answer["numerator"], one.answer["denominator"], one.answer["sample_size"]) == (2, 2, 2)
     assert added_up(store, one) == {"in_numerator": 2, "in_denominator": 2, "in_sample": 2}
@@ -121,9 +123,13 @@ def test_a_part_with_the_same_table_by_another_date(store: Store) -> None:
 
 def test_a_period_no_value_is_published_for(store: Store) -> None:
     deliver(store, "fct_appeal", Extract([appeal(1, "2026-01-09"), appeal(2, "2026-01-11")], "2026-01"))
-    one = number(store, CATALOGUE, "MGT02-1", "Астана", "2026-01/2026-03")
-    (rows,) = behind(store, one)
-    assert (one.answer["published"], counts(store, rows)["in_denominator"], one.answer["denominator"]) == (False, 2, 2)
+    one = find_value(store, CATALOGUE, "MGT02-1", "Астана", "2026-01/2026-03")
+    (rows,) = contributing_rows(store, one)
+    assert (one.answer["published"], count_rows(store, rows)["in_denominator"], one.answer["denominator"]) == (
+        False,
+        2,
+        2,
+    )
 
 
 def test_a_rolled_up_value_names_its_cells(store: Store) -> None:
@@ -132,16 +138,15 @@ def test_a_rolled_up_value_names_its_cells(store: Store) -> None:
         deliver(store, "fct_appeal", Extract([APPEAL | {"appeal_id": "A1"}], "2026-01", kato))
     compute_one(store, catalogue, "MGT02-1", "2026-01")
     with pytest.raises(UnknownError, match="qala rows MGT02-1 710000000 2026-01"):
-        number(store, catalogue, "MGT02-1", "republican", "2026-01")
+        find_value(store, catalogue, "MGT02-1", "republican", "2026-01")
     with pytest.raises(UnknownError, match="rows stand behind a cell"):
-        number(store, catalogue, "MGT02-1", ASTANA, "2026")
+        find_value(store, catalogue, "MGT02-1", ASTANA, "2026")
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """Two values: a share of one table, and a rate over the population."""
-    home = Home(tmp_path_factory.mktemp("rows") / "home")
-    home.root.mkdir()
+    home = new_home(tmp_path_factory.mktemp("rows") / "home")
     files: Mapping[str, tuple[str, str]] = {
         "fct_appeal": ("2026-01", "appeal_id,registered_at,due_at,first_answer_at,closed_at,status,category,channel,is_emergency\n"
             'A1,2026-01-05 08:00:00,2026-01-10 12:00:00,,2026-01-09 12:00:00,CLOSED,"roads, bridges\n and yards",,false\n'

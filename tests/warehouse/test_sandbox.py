@@ -23,7 +23,9 @@ from kpi_definitions.compiler import compile_kpi, fuse
 from kpi_definitions.documents import Document, DocumentError, read
 from kpi_definitions.expressions import ExpressionError
 from kpi_definitions.model import Kpi
-from tests.support import ASTANA, LATER, Extract, deliver, only
+from tests.support.homes import new_home
+from tests.support.rows import LATER, Extract, deliver, only
+from tests.support.settlements import ASTANA
 from warehouse.errors import StoreError
 from warehouse.home.home import Home
 from warehouse.isolation import worker as apart
@@ -211,7 +213,7 @@ def test_what_a_contract_says_is_what_runs(text: str, value: object) -> None:
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """A warehouse without a row, sealed, with `asked` as a computation has it and a table that must not be read."""
-    with writing(Home(tmp_path_factory.mktemp("plain")), hardened=True) as store:
+    with writing(new_home(tmp_path_factory.mktemp("plain")), hardened=True) as store:
         store.con.execute(
             "CREATE TEMP TABLE asked (kato VARCHAR, period_id VARCHAR, period_start TIMESTAMP, period_end TIMESTAMP, period_end_population_date DATE)"
         )
@@ -275,7 +277,7 @@ def test_it_costs_milliseconds(plain: Store) -> None:
 @pytest.fixture(scope="module")
 def released(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """A small home with a release: appeals of one month, and the values of a share and a quantile."""
-    home = Home(tmp_path_factory.mktemp("locks") / "home")
+    home = new_home(tmp_path_factory.mktemp("locks") / "home")
     with writing(home) as store:
         rows = [{"registered_at": "2026-01-05 08:00:00", "due_at": "2026-01-10 12:00:00", "closed_at": f"2026-01-{day:02} 12:00:00"}
                 for day in range(6, 16)]  # fmt: skip
@@ -388,7 +390,7 @@ def worker() -> Iterator[None]:
     apart.close()
 
 
-SLEEPY = "tests.support:in_transaction"
+SLEEPY = "tests.support.processes:in_transaction"
 ENDLESS = "WITH RECURSIVE x AS (SELECT 1 AS a UNION ALL SELECT a + 1 FROM x) SELECT max(a) FROM x"
 
 
@@ -438,7 +440,7 @@ def test_a_computation_spills_whatever_else_the_process_holds(
     home: Home, monkeypatch: pytest.MonkeyPatch, of_the_run: str
 ) -> None:
     monkeypatch.setenv("QALA_MEMORY_LIMIT", of_the_run)
-    apart.call("tests.support:hold", 400)
+    apart.call("tests.support.processes:hold", 400)
     sql = "SELECT count(*) FROM (SELECT s FROM (SELECT repeat('x', 200) || range AS s FROM range(2000000)) ORDER BY s DESC OFFSET 1)"
     assert apart.call(SLEEPY, home, sql, memory=1000, seconds=120) == [(1_999_999,)]
 
@@ -526,10 +528,10 @@ def test_errors_come_back_as_themselves_with_the_way_to_them() -> None:
         duckdb.BinderException("z"),
     ):
         with pytest.raises(type(error)) as again:
-            apart.call("tests.support:fail_with", error)
+            apart.call("tests.support.processes:fail_with", error)
         assert str(again.value) == str(error)
     with pytest.raises(RuntimeError, match="UnpicklableError: 1"):
-        apart.call("tests.support:fail_unpicklably")
+        apart.call("tests.support.processes:fail_unpicklably")
 
 
 @pytest.mark.usefixtures("worker")

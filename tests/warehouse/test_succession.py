@@ -15,7 +15,8 @@ from connectors.archive.archive import Archive
 from kpi_definitions.catalogue import load_catalogues
 from pipelines import run as runs
 from pipelines.cli import app
-from tests.support import LATER, Extract, compute_one, deliver, only
+from tests.support.homes import new_home
+from tests.support.rows import LATER, Extract, compute_one, deliver, only
 from warehouse.errors import StoreError
 from warehouse.home.home import Home
 from warehouse.kpi_values.outstanding import due_home
@@ -29,7 +30,7 @@ ROW = {"appeal_id": "1", "due_at": dt.datetime(2025, 1, 9), "closed_at": dt.date
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    home = Home(tmp_path_factory.mktemp("lost") / "home")
+    home = new_home(tmp_path_factory.mktemp("lost") / "home")
     for month in ("2025-01", "2025-02"):
         with writing(home) as store:
             deliver(store, "fct_appeal", Extract([ROW], month))

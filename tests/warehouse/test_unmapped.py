@@ -13,8 +13,9 @@ from connectors.mapping.read_contracts import parse_source
 from connectors.mapping.source_contract import SourceContract
 from kpi_definitions.catalogue import load_catalogues
 from kpi_definitions.documents import read
-from pipelines.methods.feeds import feeds
-from tests.support import ALMATY, ASTANA, LATER, Extract, compute_one, deliver, only
+from tests.support.rows import LATER, Extract, compute_one, deliver, only
+from tests.support.settlements import ALMATY, ASTANA
+from pipelines.methods.kpis_by_source import kpis_by_source
 from warehouse.home.home import Home
 from warehouse.kpi_values.compute import compute
 from warehouse.loading import deliveries as door
@@ -128,6 +129,6 @@ def test_what_a_contract_does_not_map_is_known_before_any_row(tmp_path: Path) ->
 def test_check_tells_what_each_contract_feeds(home: Home) -> None:
     home.contracts.mkdir(parents=True)
     (home.contracts / CONTRACT.name).write_bytes(CONTRACT.read_bytes())
-    lines = list(feeds(home))
+    lines = list(kpis_by_source(home))
     assert "calgary-permits, fct_building_permit: feeds INF03-2; cannot feed INF03-1: channel not mapped" in lines
     assert "ikomek109, fct_appeal: feeds MGT02-1, MGT02-2" in lines

@@ -20,8 +20,8 @@ from connectors.ingest import register_pending, take_in
 from connectors.receiving.deliver import Declared, deliver
 from kpi_definitions.catalogue import load_catalogues
 from pipelines.cli import app
-from tests.intake_support import query
-from tests.support import LATER, only
+from tests.support.files import query
+from tests.support.rows import LATER, only
 from warehouse.audit.verify import verify
 from warehouse.errors import StoreError
 from warehouse.home.home import Home

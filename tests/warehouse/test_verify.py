@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from connectors.archive.archive import Archive
 from pipelines.cli import app
-from tests.released import ROWS, build, edit
+from tests.support.released import ROWS, build, edit
 from warehouse.errors import StoreError
 from warehouse.home.copies import file_sha256
 from warehouse.home.home import Home

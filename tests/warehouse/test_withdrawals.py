@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from connectors import ingest
 from connectors.archive.archive import ArchiveError
 from pipelines.cli import app
-from tests.intake_support import Desk, appeals, query, states
+from tests.support.files import Desk, appeals, query, states
 from warehouse.home.account import account, shown
 from warehouse.release.release import publish
 from warehouse.store.recorded import recorded

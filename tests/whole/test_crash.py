@@ -24,10 +24,9 @@ import pytest
 
 from connectors import ingest
 from connectors.archive.archive import Archive
-from kpi_definitions.catalogue import Catalogues, load_catalogues
-from kpi_definitions.model import Grain
-from tests.intake_support import ALMATY, ASTANA, Desk, contents, crash, crashes, query, states, text
-from tests.support import changed, only
+from tests.support.crashes import crashes_by_month
+from tests.support.files import Desk, contents, crash, crashes, query, states, text
+from tests.support.settlements import ALMATY, ASTANA
 from warehouse.kpi_values.compute import compute
 from warehouse.kpi_values.outstanding import due, due_home
 from warehouse.store.sessions import writing
@@ -37,9 +36,10 @@ ROOT = Path(__file__).parents[2]
 INTAKE = """
 import os, signal, sys
 from pathlib import Path
-from connectors import intake
+from connectors import ingest
 from connectors.archive.archive import Archive
-from warehouse.loading.load import Home, writing
+from warehouse.home.home import Home
+from warehouse.store.sessions import writing
 
 class Deadly:
     def __init__(self, con, fatal):
@@ -53,20 +53,20 @@ class Deadly:
         return getattr(self.con, name)
 
 home = Home(Path(sys.argv[1]))
-intake.judge = lambda *_: []
-intake.BATCH_DELIVERIES = 3
+ingest.judge = lambda *_: []
+ingest.BATCH_DELIVERIES = 3
 archive = Archive(home.archive)
 with writing(home) as store:
     store.con = Deadly(store.con, int(sys.argv[2]))
     print("ready", flush=True)
-    intake.register_pending(store, archive)
+    ingest.register_pending(store, archive)
     for name in ("fct_crash", "dim_population"):
-        intake.take_in(store, archive, store.tables[name], {})
+        ingest.take_in(store, archive, store.tables[name], {})
     print(store.con.statements, flush=True)
 """
 COMPUTE = """
 import datetime as dt
-from tests.test_crash import crashes_by_month
+from tests.support.crashes import crashes_by_month
 from warehouse.kpi_values.compute import compute
 
 with writing(home) as store:
@@ -108,7 +108,7 @@ def spawn(code: str, *arguments: object) -> subprocess.Popen[str]:
     return subprocess.Popen(  # noqa: S603
         [sys.executable, "-c", code, *map(str, arguments)],
         cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"},
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -252,12 +252,6 @@ def test_runs_killed_from_outside_at_random_moments(prepared: Prepared, tmp_path
             reached.append(check_after_kill(desk, prepared))
         check_next_run(desk, prepared)
     assert len(set(reached)) > 1, "all kills hit the same moment: nothing was tried"
-
-
-def crashes_by_month() -> Catalogues:
-    """One KPI, by months: the year of the deliveries has not ended for whoever runs this."""
-    catalogue = only(load_catalogues(), "SAF04-1")
-    return changed(catalogue, catalogue.latest("SAF04-1").model_copy(update={"period": Grain.MONTH}))
 
 
 def test_what_was_loaded_before_a_run_was_killed_is_computed_by_the_next(prepared: Prepared, tmp_path: Path) -> None:

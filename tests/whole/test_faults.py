@@ -19,12 +19,12 @@ from typing import Any
 
 import duckdb
 import pytest
-from test_moments import PLAY, Prepared, check, prepared, reader, spawn  # noqa: F401  the fixture
 
 from connectors.archive import receipts
 from connectors.archive.archive import Archive
-from pipelines.trouble import told
-from tests import whole
+from tests.support import runs
+from tests.support.crashes import PLAY, Prepared, check, reader, spawn
+from pipelines.error_messages import message_for
 from warehouse.errors import BusyError, StoreError
 from warehouse.home import scratch
 from warehouse.home.home import Home
@@ -33,11 +33,11 @@ from warehouse.store.sessions import writing
 
 ROOT = Path(__file__).parents[2]
 SIZES = (0.1, 0.3, 0.5, 1, 2, 4, 8, 16, 24, 32)  # MiB of room that is left
-# the run of whole.py, and what went wrong in it in a sentence
+# the run of runs.py, and what went wrong in it in a sentence
 TELL = """
 import sys
-from tests.whole import main
-from pipelines.trouble import told
+from tests.support.runs import main
+from pipelines.error_messages import told
 try:
     main(sys.argv[1])
 except Exception as error:
@@ -80,7 +80,7 @@ def size_of(folder: Path) -> float:
 @pytest.mark.slow
 @pytest.mark.parametrize("room", SIZES)
 def test_a_disk_that_is_full_at_any_moment(
-    prepared: Prepared,  # noqa: F811
+    prepared: Prepared,
     tmp_path: Path,
     small_disk: Callable[[float], Path],
     room: float,
@@ -100,7 +100,7 @@ def test_a_disk_that_is_full_at_any_moment(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("limit", SIZES)
-def test_files_that_may_not_grow(prepared: Prepared, tmp_path: Path, limit: float) -> None:  # noqa: F811
+def test_files_that_may_not_grow(prepared: Prepared, tmp_path: Path, limit: float) -> None:
     """RLIMIT_FSIZE, where nothing can be mounted."""
     home = prepared.copy(tmp_path / "home")
     code = f"import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); " \
@@ -113,7 +113,7 @@ def test_files_that_may_not_grow(prepared: Prepared, tmp_path: Path, limit: floa
 
 
 @pytest.mark.slow
-def test_memory_that_is_short(prepared: Prepared, tmp_path: Path) -> None:  # noqa: F811
+def test_memory_that_is_short(prepared: Prepared, tmp_path: Path) -> None:
     home = prepared.copy(tmp_path / "home")
     for mib in (250, 400, 600):
         code = (
@@ -127,7 +127,7 @@ def test_memory_that_is_short(prepared: Prepared, tmp_path: Path) -> None:  # no
     check(home, prepared)
 
 
-def test_two_runs_at_once_take_turns(prepared: Prepared, tmp_path: Path) -> None:  # noqa: F811
+def test_two_runs_at_once_take_turns(prepared: Prepared, tmp_path: Path) -> None:
     home = prepared.copy(tmp_path / "home")
     children = [spawn("-c", PLAY, str(home.root)) for _ in range(2)]
     for child in children:
@@ -140,7 +140,7 @@ def test_two_runs_at_once_take_turns(prepared: Prepared, tmp_path: Path) -> None
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(("wait", "times"), [("deliveries,", 1), ("KPIs:", 1), ("KPIs:", 2)])
 def test_a_run_stopped_at_the_command_line(
-    prepared: Prepared,  # noqa: F811
+    prepared: Prepared,
     tmp_path: Path,
     sent: signal.Signals,
     wait: str,
@@ -169,7 +169,7 @@ def test_a_run_stopped_at_the_command_line(
 
 
 @pytest.mark.slow
-def test_a_run_cancelled_in_the_dagster_ui(prepared: Prepared, tmp_path: Path) -> None:  # noqa: F811
+def test_a_run_cancelled_in_the_dagster_ui(prepared: Prepared, tmp_path: Path) -> None:
     """What the UI's button does: the run's process is interrupted; the run is told as cancelled or failed, and the next one finishes."""
     home = prepared.copy(tmp_path / "home")
     code = """
@@ -193,9 +193,9 @@ except BaseException as error:
     assert "KeyboardInterrupt" in said, (said, wrong)
     with writing(home) as opened:  # nobody holds it
         assert opened.con.execute("SELECT count(*) FROM audit.delivery WHERE state = 'received'").fetchone() == (0,)
-    with whole.unjudged():
-        whole.finish(home)
-    assert whole.says(home)["showcase.fct_crash"] == prepared.expected["showcase.fct_crash"]
+    with runs.unjudged():
+        runs.finish(home)
+    assert runs.says(home)["showcase.fct_crash"] == prepared.expected["showcase.fct_crash"]
 
 
 def test_a_warehouse_that_somebody_looks_into_is_waited_for_and_then_named(
@@ -247,8 +247,8 @@ def test_a_fatal_error_of_the_database_drops_the_connection_and_is_told_by_its_n
         with opened.transaction():
             genuine.execute("DELETE FROM registry.setting")
             raise duckdb.FatalException("FATAL Error: so it was")
-    assert "fatal error" in str(told(caught.value))
-    assert "so it was" in str(told(caught.value))
+    assert "fatal error" in str(message_for(caught.value))
+    assert "so it was" in str(message_for(caught.value))
     with pytest.raises(duckdb.ConnectionException):
         genuine.execute("SELECT 1")
     with writing(home) as opened:
@@ -269,7 +269,7 @@ def as_user(code: str, *arguments: str, **more: str) -> tuple[int, str]:
 
 
 @pytest.fixture
-def read_only(prepared: Prepared, tmp_path: Path) -> Iterator[Home]:  # noqa: F811
+def read_only(prepared: Prepared, tmp_path: Path) -> Iterator[Home]:
     """A home in which nothing may be written."""
     home = prepared.copy(tmp_path / "home")
     paths = [*home.root.rglob("*"), home.root]
@@ -283,7 +283,7 @@ def read_only(prepared: Prepared, tmp_path: Path) -> Iterator[Home]:  # noqa: F8
 @pytest.mark.parametrize("name", ["status", "verify", "incidents", "deliver", "assess"])
 def test_a_home_that_may_only_be_read(read_only: Home, tmp_path: Path, name: str) -> None:
     file = tmp_path / "extract.csv"
-    file.write_text(whole.accidents(1, 1))
+    file.write_text(runs.accidents(1, 1))
     given = {"deliver": [str(file), "-t", "fct_crash", "-p", "2025", "-s", "710000000"], "assess": ["2025"]}
     code, said = as_user(
         f"from pipelines.cli import app; app({[name, *given.get(name, [])]!r})", QALA_HOME=str(read_only.root)
@@ -300,7 +300,7 @@ def test_an_archived_file_that_may_not_be_read_ends_the_run_by_its_name_and_refu
     home: Home, tmp_path: Path
 ) -> None:
     archive = Archive(home.archive)
-    whole.receive(archive, tmp_path / "outbox", whole.accidents(1, 5))
+    runs.receive(archive, tmp_path / "outbox", runs.accidents(1, 5))
     path = archive.path(archive.pending()[0].sha256)
     path.chmod(0)
     code, said = as_user(TELL, str(home.root))
@@ -308,13 +308,13 @@ def test_an_archived_file_that_may_not_be_read_ends_the_run_by_its_name_and_refu
     assert str(path) in said
     assert "not permitted" in said
     path.chmod(0o444)
-    with whole.unjudged():
-        whole.play(home)
+    with runs.unjudged():
+        runs.play(home)
     with writing(home) as opened:
         assert opened.con.execute("SELECT state FROM audit.delivery").fetchall() == [("loaded",)]
 
 
-def test_a_publication_stopped_before_its_last_step_is_done_by_the_next(prepared: Prepared, tmp_path: Path) -> None:  # noqa: F811
+def test_a_publication_stopped_before_its_last_step_is_done_by_the_next(prepared: Prepared, tmp_path: Path) -> None:
     """Its new files lie there, closed to writing: root would not notice."""
     home = prepared.copy(tmp_path / "home")
     left = [home.release / f".{name}.new" for name in ("release.json", "qala.duckdb", "kpi_values.csv")]
@@ -333,8 +333,8 @@ def test_an_archived_file_gone_or_damaged_before_its_load_is_named_and_delivered
 ) -> None:
     """Never loaded as something else; the others are."""
     archive = Archive(home.archive)
-    whole.receive(archive, tmp_path / "outbox", whole.accidents(1, 5))
-    whole.receive(archive, tmp_path / "outbox", whole.accidents(100, 5), period="2025-03", scope="750000000")
+    runs.receive(archive, tmp_path / "outbox", runs.accidents(1, 5))
+    runs.receive(archive, tmp_path / "outbox", runs.accidents(100, 5), period="2025-03", scope="750000000")
     lost = archive.path(archive.pending()[0].sha256)
     lost.chmod(0o644)
     if harm == "gone":
@@ -343,8 +343,8 @@ def test_an_archived_file_gone_or_damaged_before_its_load_is_named_and_delivered
         lost.write_bytes(
             lost.read_bytes()[:40] if harm == "cut" else archive.path(archive.pending()[1].sha256).read_bytes()
         )
-    with whole.unjudged():
-        whole.play(home)
+    with runs.unjudged():
+        runs.play(home)
     with writing(home) as opened:
         rows = opened.con.execute("SELECT state, reason FROM audit.delivery ORDER BY delivery_id").fetchall()
         assert [row[0] for row in rows] == ["refused", "loaded"]
@@ -354,14 +354,14 @@ def test_an_archived_file_gone_or_damaged_before_its_load_is_named_and_delivered
 
 def test_a_clock_that_is_set_back_changes_no_order(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = Archive(home.archive)
-    first = whole.receive(archive, tmp_path / "outbox", whole.accidents(1, 5))
+    first = runs.receive(archive, tmp_path / "outbox", runs.accidents(1, 5))
     genuine = receipts.next_moment
     monkeypatch.setattr(receipts, "next_moment", lambda folder, now: genuine(folder, now.replace(year=now.year - 3)))
-    second = whole.receive(archive, tmp_path / "outbox", whole.accidents(1, 3))
+    second = runs.receive(archive, tmp_path / "outbox", runs.accidents(1, 3))
     monkeypatch.undo()
     assert first < second
-    with whole.unjudged():
-        whole.play(home)
+    with runs.unjudged():
+        runs.play(home)
     with writing(home) as opened:
         assert opened.con.execute("SELECT count(*) FROM showcase.fct_crash").fetchone() == (3,), "the later one holds"
 
@@ -400,14 +400,14 @@ def test_what_the_database_spilled_before_it_was_killed_is_swept(home: Home) -> 
 
 
 def test_a_temporary_folder_that_is_not_there_or_full_ends_the_run_by_its_name(home: Home, tmp_path: Path) -> None:
-    whole.receive(Archive(home.archive), tmp_path / "outbox", whole.accidents(1, 5))
+    runs.receive(Archive(home.archive), tmp_path / "outbox", runs.accidents(1, 5))
     child = spawn("-c", f"import tempfile; tempfile.tempdir = '/proc/nowhere'\n{TELL}", str(home.root))
     _, said = child.communicate()
     assert child.returncode == 1, said
     assert "/proc/nowhere" in said
     assert "Traceback" not in said
-    with whole.unjudged():
-        whole.play(home)
+    with runs.unjudged():
+        runs.play(home)
     assert Archive(home.archive).pending() == []
 
 
@@ -425,8 +425,8 @@ def test_what_is_told_of_a_refused_parquet_file_has_no_path_of_this_machine(home
     ):
         (outbox / f"{n}.parquet").write_bytes(content)
         archive.receive(outbox / f"{n}.parquet", table="fct_crash", system="standard", scope="710000000", period="2025")
-    with whole.unjudged():
-        whole.play(home)
+    with runs.unjudged():
+        runs.play(home)
     with writing(home) as opened:
         reasons = [
             r[0] for r in opened.con.execute("SELECT reason FROM audit.delivery ORDER BY delivery_id").fetchall()

@@ -30,7 +30,6 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from test_load_history import OCCURRED, Extract, Model
 from typer.testing import CliRunner
 
 from connectors.archive.archive import Archive
@@ -38,11 +37,14 @@ from connectors.reread import request
 from kpi_definitions.catalogue import Catalogues, load_catalogues
 from kpi_definitions.model import Grain
 from pipelines.cli import app
-from pipelines.recovery import redo
+from pipelines.recovery import replay
 from pipelines.recovery.rebuild import rebuild
-from tests import whole
-from tests.intake_support import ALMATY, ASTANA, contract_text
-from tests.support import changed, only
+from tests.support import runs
+from tests.support.files import contract_text
+from tests.support.history_model import OCCURRED, Model, Sent
+from tests.support.homes import new_home
+from tests.support.rows import changed, only
+from tests.support.settlements import ALMATY, ASTANA
 from warehouse import moments
 from warehouse.home.home import Home
 from warehouse.periods import parse_period
@@ -92,22 +94,22 @@ def contract(system: str, add: int = 0, version: str = "1.0.0") -> str:
 def template() -> Path:
     """A home in which the population stands, with the contracts of two systems."""
     root = Path(tempfile.mkdtemp(prefix="qala-machine-"))
-    home = Home(root / "home")
-    home.contracts.mkdir(parents=True)
+    home = new_home(root / "home")
+    home.contracts.mkdir()
     for system in SYSTEMS[1:]:
         (home.contracts / f"{system}.odcs.yaml").write_text(contract(system))
     for kato, people in PEOPLE.items():
         rows = "".join(f"2026-0{n}-01,{people},x\n" for n in (2, 3, 4))
         text = f"as_of_date,population,count_source\n{rows}"
-        whole.receive(Archive(home.archive), root / "outbox", text, "dim_population", kato, "2026-Q1")
+        runs.receive(Archive(home.archive), root / "outbox", text, "dim_population", kato, "2026-Q1")
     run(home)
     return home.root
 
 
 def run(home: Home) -> None:
     """What a run does, up to the release."""
-    with whole.unjudged():
-        whole.take_in_and_compute(home, (*whole.TABLES, REGISTER), MONTHS, catalogue())
+    with runs.unjudged():
+        runs.take_in_and_compute(home, (*runs.TABLES, REGISTER), MONTHS, catalogue())
 
 
 @dataclass
@@ -116,7 +118,7 @@ class Waiting:
 
     receipt_id: str
     table: str
-    told: Extract
+    told: Sent
     sha256: str
     broken: int  # rows that cannot be read
     whole: bool  # whether the file can be read
@@ -127,7 +129,7 @@ class Known:
     """What the model remembers of a decided delivery."""
 
     table: str
-    told: Extract
+    told: Sent
     sha256: str
     version: int
 
@@ -175,14 +177,14 @@ class Machine(RuleBasedStateMachine):
             day(key) >= span.start for _, key in rows
         ):  # none of its own days: it would be refused as another month's
             rows |= {(KATOS[scope][0], own): 1 for own in told if day(own) >= span.start}
-        self.bring(CRASH, Extract(rows, scope, period, system), broken if rows else 0, readable, end)
+        self.bring(CRASH, Sent(rows, scope, period, system), broken if rows else 0, readable, end)
 
     @rule(data=st.data(), scope=st.sampled_from(list(KATOS)), period=st.sampled_from(PERIODS))
     def deliver_register(self, data: st.DataObject, scope: str, period: str) -> None:
         """A snapshot: what it no longer has at that day, is gone of that day."""
         keys = st.tuples(st.sampled_from(KATOS[scope]), st.sampled_from(KEYS))
         rows = data.draw(st.dictionaries(keys, st.integers(0, 3), max_size=3))
-        self.bring(REGISTER, Extract(rows, scope, period, "standard"), 0, True, None)
+        self.bring(REGISTER, Sent(rows, scope, period, "standard"), 0, True, None)
 
     @precondition(lambda self: self.order or self.waiting)
     @rule(data=st.data())
@@ -220,7 +222,7 @@ class Machine(RuleBasedStateMachine):
 
     # ---- how
 
-    def bring(self, table: str, told: Extract, broken: int, readable: bool, end: str | None) -> None:
+    def bring(self, table: str, told: Sent, broken: int, readable: bool, end: str | None) -> None:
         text = content(table, told, broken) if readable else f"nonsense {self.files}\n"
         digest = hashlib.sha256(text.encode()).hexdigest()
         file = self.folder / "bytes" / digest
@@ -229,7 +231,7 @@ class Machine(RuleBasedStateMachine):
         self.files += 1
         self.receive(table, told, file, broken, readable, end)
 
-    def receive(self, table: str, told: Extract, file: Path, broken: int, readable: bool, end: str | None) -> None:
+    def receive(self, table: str, told: Sent, file: Path, broken: int, readable: bool, end: str | None) -> None:
         before = {r.receipt_id for r in self.archive.pending()}
         with Ending(end):
             self.archive.receive(file, table=table, system=told.system, scope=told.scope, period=told.period)
@@ -268,7 +270,7 @@ class Machine(RuleBasedStateMachine):
         self.waiting, self.clean = [], True
         self.check()
 
-    def read(self, told: Extract) -> Extract:
+    def read(self, told: Sent) -> Sent:
         """As the contract of its system reads it now."""
         add = self.version - 1 if told.system == "mended" else 0
         return told._replace(rows={place: value + add for place, value in told.rows.items()})
@@ -355,9 +357,9 @@ class Night(Machine):
     @precondition(lambda self: self.clean and not self.waiting and self.order)
     @rule()
     def rebuild(self) -> None:
-        with whole.unjudged(), pytest.MonkeyPatch.context() as patch:
-            patch.setattr(redo, "load_catalogues", lambda _: catalogue())
-            patch.setattr(redo, "refuse_faulty", lambda _: None)  # it is no whole list
+        with runs.unjudged(), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(replay, "load_catalogues", lambda _: catalogue())
+            patch.setattr(replay, "refuse_faulty", lambda _: None)  # it is no whole list
             # what was read by a contract that was mended since cannot be read so again: its history differs, and is told
             done = rebuild(self.home, accept=self.version > 1)
         assert done.before is not None
@@ -370,7 +372,7 @@ class Night(Machine):
 class Changes(Model):
     """The model, and with it what adr/0020 says of extracts of changes: they take nothing away."""
 
-    def takes(self, later: Extract, earlier: Extract, kato: str, key: str) -> bool:
+    def takes(self, later: Sent, earlier: Sent, kato: str, key: str) -> bool:
         return later.system != "changes" and super().takes(later, earlier, kato, key)
 
 
@@ -397,7 +399,7 @@ class Ending:
         return self.ended
 
 
-def content(table: str, told: Extract, broken: int) -> str:
+def content(table: str, told: Sent, broken: int) -> str:
     """A file of the rows; of the country with a column of settlements."""
     if table == CRASH:
         names = ["crash_id", "occurred_at", "district_id", "deaths_30d", "injured"]
@@ -422,11 +424,11 @@ def day(key: str) -> dt.date:
     return OCCURRED.get(key, dt.date(2026, 1, 1))
 
 
-def place(told: Extract) -> tuple[str, str, str]:
+def place(told: Sent) -> tuple[str, str, str]:
     return told.system, told.scope, parse_period(told.period).id
 
 
-def meets(one: Extract, other: Extract) -> bool:
+def meets(one: Sent, other: Sent) -> bool:
     """Same system, and some territory and days in common."""
     here, there = parse_period(one.period), parse_period(other.period)
     lands = set(KATOS[one.scope]) & set(KATOS[other.scope])

@@ -19,11 +19,11 @@ from typing import Any, BinaryIO
 
 from kpi_definitions.compiler import Compiled
 from kpi_definitions.model import Kind
-from warehouse.audit import evidence_sums
+from warehouse.audit import evidence_rollup
 from warehouse.audit.evidence_readme import readme
-from warehouse.audit.evidence_sums import Sum
+from warehouse.audit.evidence_rollup import Rollup
 from warehouse.audit.explain import as_json
-from warehouse.audit.rows import Behind, Number, behind, counts
+from warehouse.audit.rows import ContributingRows, FoundValue, contributing_rows, count_rows
 from warehouse.home.copies import file_sha256
 from warehouse.release.release import FORMATS
 from warehouse.sql import literal
@@ -49,9 +49,9 @@ class Pack:
     head: str  # SEQUENCE:HASH of the ledger in it
 
 
-def write(
+def write_pack(
     store: Store,
-    one: Number | Sum | Mapping[str, Any],
+    one: FoundValue | Rollup | Mapping[str, Any],
     target: Path,
     contents: Contents | None = None,
     personal: Collection[str] = (),
@@ -70,7 +70,7 @@ def write(
     work = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
         folder = work / "new"
-        if isinstance(one, Number):
+        if isinstance(one, FoundValue):
             _fill(store, one, folder, f"{seq}:{digest}", contents, personal)
         else:
             _fill_sum(store, one, folder, f"{seq}:{digest}")
@@ -130,10 +130,10 @@ def _zip(folder: Path, names: list[str], target: Path) -> Path:
 
 
 def _fill(
-    store: Store, one: Number, folder: Path, head: str, contents: Contents | None, personal: Collection[str]
+    store: Store, one: FoundValue, folder: Path, head: str, contents: Contents | None, personal: Collection[str]
 ) -> None:
     """Everything of a pack but its checksums."""
-    tables = behind(store, one, every=True)
+    tables = contributing_rows(store, one, every=True)
     _parquets(store, {f"rows/{rows.table}.parquet": rows.sql for rows in tables}, folder)
     definition, deliveries = _definition(store, one.compiled, one.answer["definition"]), _deliveries(store, one)
     texts = {
@@ -142,7 +142,7 @@ def _fill(
         "deliveries.json": as_json(deliveries),
         "recompute.sql": "\n".join((*_script(one, tables, definition, head), "")),
         "README.md": readme(
-            one.answer, head, {r.table: counts(store, r) for r in tables}, _classified(store, tables), files=contents is not None,
+            one.answer, head, {r.table: count_rows(store, r) for r in tables}, _classified(store, tables), files=contents is not None,
             personal=sorted(personal),
         ),
     }  # fmt: skip
@@ -151,20 +151,20 @@ def _fill(
         _files(deliveries, folder / "files", contents)
 
 
-def _fill_sum(store: Store, one: Sum | Mapping[str, Any], folder: Path, head: str) -> None:
+def _fill_sum(store: Store, one: Rollup | Mapping[str, Any], folder: Path, head: str) -> None:
     """Everything of the pack of a roll-up, or of a level and a place, but its checksums."""
     chain = ledger_script(head)
-    if isinstance(one, Sum):
-        answer, tables = one.answer, evidence_sums.rollup_tables(store, one)
+    if isinstance(one, Rollup):
+        answer, tables = one.answer, evidence_rollup.rollup_tables(store, one)
         texts = {"value.json": as_json(answer), "definition.json": as_json(_definition(store, one.compiled, answer["definition"])),
-                 "recompute.sql": "\n".join((*evidence_sums.rollup_script(one, chain), ""))}  # fmt: skip
+                 "recompute.sql": "\n".join((*evidence_rollup.rollup_script(one, chain), ""))}  # fmt: skip
     else:
-        answer, rules = one, evidence_sums.rules_of(store, one)
-        tables = evidence_sums.standing_tables(answer, rules)
-        texts = {"standing.json": as_json(answer), "rules.json": evidence_sums.as_text(rules),
-                 "recompute.sql": "\n".join((*evidence_sums.standing_script(answer, rules, chain), ""))}  # fmt: skip
+        answer, rules = one, evidence_rollup.rules_of(store, one)
+        tables = evidence_rollup.standing_tables(answer, rules)
+        texts = {"standing.json": as_json(answer), "rules.json": evidence_rollup.as_text(rules),
+                 "recompute.sql": "\n".join((*evidence_rollup.standing_script(answer, rules, chain), ""))}  # fmt: skip
     _parquets(store, tables, folder)
-    _texts(texts | {"README.md": evidence_sums.sums_readme(answer, head)}, folder)
+    _texts(texts | {"README.md": evidence_rollup.sums_readme(answer, head)}, folder)
 
 
 def _parquets(store: Store, tables: Mapping[str, str], folder: Path) -> None:
@@ -213,7 +213,7 @@ def _definition(store: Store, compiled: Compiled, words: Mapping[str, Any]) -> d
     }  # fmt: skip
 
 
-def _deliveries(store: Store, one: Number) -> list[dict[str, Any]]:
+def _deliveries(store: Store, one: FoundValue) -> list[dict[str, Any]]:
     """The manifest: every delivery behind the number, or that should have been, with all that its checks found."""
     found = []
     for given in one.answer["deliveries"]:
@@ -230,7 +230,7 @@ def _deliveries(store: Store, one: Number) -> list[dict[str, Any]]:
     return found
 
 
-def _classified(store: Store, tables: list[Behind]) -> dict[str, list[str]]:
+def _classified(store: Store, tables: list[ContributingRows]) -> dict[str, list[str]]:
     """Classification of the contract → columns in the pack that carry it, as table.column; open ones are left out."""
     found: dict[str, list[str]] = {}
     for rows in tables:
@@ -265,7 +265,7 @@ def ledger_script(head: str) -> str:
     return _LEDGER.strip().replace("{head}", literal(head))
 
 
-def _script(one: Number, tables: list[Behind], definition: Mapping[str, Any], head: str) -> Iterator[str]:
+def _script(one: FoundValue, tables: list[ContributingRows], definition: Mapping[str, Any], head: str) -> Iterator[str]:
     """Statements of recompute.sql: plain DuckDB over the files beside it; the last one gives one row."""
     answer, compiled = one.answer, one.compiled
     kpi = compiled.kpi

@@ -15,7 +15,7 @@ from kpi_definitions.catalogue import Catalogue
 from kpi_definitions.compiler import compile_kpi
 from kpi_definitions.model import AssessmentRules, CatalogueHead, Initiative, Kpi
 from warehouse.audit.explain import find_area, find_settlement
-from warehouse.audit.standing import WORDS
+from warehouse.audit.levels import LEVEL_WORDS
 from warehouse.home.account import account, shown
 from warehouse.home.home import Home
 from warehouse.kpi_values.assessment import make
@@ -111,7 +111,7 @@ def reperform(
         head=f"{seq}:{digest}",
         qala=store.code_version,
     )
-    if code in WORDS:
+    if code in LEVEL_WORDS:
         _assessments(store, period, result, area[1] if area else None)
         return result
     now = "true" if earlier else "valid_to_seq IS NULL"

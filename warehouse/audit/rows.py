@@ -20,12 +20,12 @@ from warehouse.store.history import as_of
 from warehouse.store.store import Store
 
 FLAGS = ("in_numerator", "in_denominator", "in_sample")
-PLACE = ("delivery_id", "row_no")  # which record of which delivered file a row comes from
+SOURCE_RECORD = ("delivery_id", "row_no")  # which record of which delivered file a row comes from
 _NAMED = 5  # cells of a roll-up whose commands are spelt out
 
 
 @dataclass(frozen=True)
-class Number:
+class FoundValue:
     """A published value, or a window evaluated now, with what it was computed by."""
 
     answer: Mapping[str, Any]  # as `explain` gives it
@@ -41,7 +41,7 @@ class Number:
 
 
 @dataclass(frozen=True)
-class Behind:
+class ContributingRows:
     """Rows of one showcase table behind a number."""
 
     table: str
@@ -50,9 +50,9 @@ class Behind:
     sql: str  # a query on the store: delivery_id, row_no, valid_from_seq, key, reads and the flags, in the order of delivery and record
 
 
-def number(
+def find_value(
     store: Store, catalogue: Catalogues, code: str, settlement: str, period: str, seq: int | None = None
-) -> Number:
+) -> FoundValue:
     """The number asked for; `seq`: as it was published at that ledger sequence.
 
     Raises UnknownError if there is none, or if it is made of cells that have rows of their own."""
@@ -60,7 +60,7 @@ def number(
     if "members" in answer:
         raise UnknownError(_cell_by_cell(answer))
     kpi = _definition(store, catalogue, code, answer["definition"]["version"])
-    return Number(
+    return FoundValue(
         answer,
         compile_kpi(kpi, store.columns()),
         answer["settlement"]["kato"],
@@ -69,7 +69,9 @@ def number(
     )
 
 
-def behind(store: Store, one: Number, *, every: bool = False, columns: bool = False) -> list[Behind]:
+def contributing_rows(
+    store: Store, one: FoundValue, *, every: bool = False, columns: bool = False
+) -> list[ContributingRows]:
     """The rows behind a number, table by table; `every`: also those that fell into its period and were left out by the conditions.
 
     `columns`: every column of the tables, not those alone that the definition reads.
@@ -81,7 +83,7 @@ def behind(store: Store, one: Number, *, every: bool = False, columns: bool = Fa
         reads = [
             c for c in dict.fromkeys((*read, *(table.business_columns if columns else ()))) if c not in table.identity
         ]
-        wanted = (*PLACE, "valid_from_seq", *table.identity, *reads)
+        wanted = (*SOURCE_RECORD, "valid_from_seq", *table.identity, *reads)
         source = as_of(name, one.seq)
         selects = [
             scan.rows(source, one.cell, wanted, _flags(one.compiled, scan), any_window=True)
@@ -94,12 +96,17 @@ def behind(store: Store, one: Number, *, every: bool = False, columns: bool = Fa
             sql = f"SELECT * EXCLUDE ({', '.join(FLAGS)}), {either} FROM (\n{' UNION ALL '.join(selects)}) GROUP BY ALL"
         chosen = "" if every else f" WHERE {' OR '.join(FLAGS)}"
         found.append(
-            Behind(name, table.identity, tuple(reads), f"SELECT * FROM (\n{sql}){chosen}\nORDER BY {', '.join(PLACE)}")
+            ContributingRows(
+                name,
+                table.identity,
+                tuple(reads),
+                f"SELECT * FROM (\n{sql}){chosen}\nORDER BY {', '.join(SOURCE_RECORD)}",
+            )
         )
     return found
 
 
-def counts(store: Store, rows: Behind) -> dict[str, int]:
+def count_rows(store: Store, rows: ContributingRows) -> dict[str, int]:
     """How many rows there are, and how many carry each flag."""
     flagged = ", ".join(f"count(*) FILTER ({flag})" for flag in FLAGS)
     found = store.con.execute(f"SELECT count(*), {flagged} FROM ({rows.sql})").fetchone()
@@ -107,7 +114,7 @@ def counts(store: Store, rows: Behind) -> dict[str, int]:
     return dict(zip(("rows", *FLAGS), found, strict=True))
 
 
-def fetch(store: Store, rows: Behind, limit: int) -> list[dict[str, Any]]:
+def fetch_rows(store: Store, rows: ContributingRows, limit: int) -> list[dict[str, Any]]:
     """The first `limit` rows, each a dict by column."""
     cursor = store.con.execute(f"{rows.sql} LIMIT {limit}")
     names = [d[0] for d in cursor.description or ()]

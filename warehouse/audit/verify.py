@@ -2,18 +2,18 @@
 
 What it establishes is numbered (ESTABLISHED in differences.py, and in the output of `qala verify`):
 
-1. the release's folder holds the files its manifest names, and no other (published.py);
+1. the release's folder holds the files its manifest names, and no other (verify_release.py);
 2. the manifest is what the ledger says was released;
 3. the manifest is signed by a key that is kept elsewhere, if it is given (warehouse/release/signing.py);
 4. the ledger is a chain: each row is hashed with the one before it, so a row that was changed, taken out or put in breaks it;
 5. it contains what was anchored outside: who rewrites the whole chain, or drops its last rows, is found by that and by nothing else;
-6. schema, views and comments are what the code makes, and nothing else is there (derived.py);
+6. schema, views and comments are what the code makes, and nothing else is there (verify_derived.py);
 7. exports are what the tables give by the code's views;
 8. deliveries are what was entered;
 9. every row is sealed: each transaction seals the rows it wrote (warehouse/store/seals.py), and the seals stand in the ledger;
 10. definitions, registries and settings are what was entered;
 11. values follow from their parts and can be walked back to deliveries;
-12. archive and receipts are what the ledger knows (connectors/accounted.py, asked by the command line);
+12. archive and receipts are what the ledger knows (connectors/reconciliation.py, asked by the command line);
 13. the warehouse beside the release goes on from it.
 """
 
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import duckdb
 
-from warehouse.audit import derived, published
+from warehouse.audit import verify_derived, verify_release
 from warehouse.errors import BusyError, StoreError
 from warehouse.home.copies import file_sha256
 from warehouse.home.home import Home
@@ -55,15 +55,15 @@ def verify(
 
     Raises StoreError if nothing was released. A file that a planted log or planted functions make unsafe to ask is not asked further.
     """
-    manifest, found = published.manifest_of(home)
+    manifest, found = verify_release.manifest_of(home)
     unchecked = {} if public else {3: "no public key was given (--key)"}
     if not anchors:
         unchecked[5] = "no anchor was given (--head); only the manifest's own head was looked at"
     if manifest is None:
         return Verified(tuple(found), dict.fromkeys(ESTABLISHED, "the manifest cannot be read"), None)
-    found += published.release_files(home, manifest)
+    found += verify_release.file_differences(home, manifest)
     if public:
-        found += published.signature(home, manifest, public)
+        found += verify_release.signature_differences(home, manifest, public)
     later = range(2, len(ESTABLISHED) + 1)
     if any(d.kind is Kind.LOG_PLANTED for d in found):
         why = "the released file was not opened: the log beside it would be applied"
@@ -77,12 +77,12 @@ def verify(
         )
     try:
         store = Store(con, home)
-        if planted := derived.functions(con):
+        if planted := verify_derived.planted_functions(con):
             why = "not asked: functions planted in the file may answer in place of DuckDB's own"
             return Verified((*found, *planted), {n: why for n in later if n not in (3, 6)} | unchecked, None)
         con.execute("SET TimeZone = 'UTC'")
-        found += asked(2, published.against_ledger(store, manifest))
-        found += asked(5, published.anchored(store, manifest, anchors, public, _former(store, kept)))
+        found += asked(2, verify_release.ledger_differences(store, manifest))
+        found += asked(5, verify_release.anchor_differences(store, manifest, anchors, public, _former(store, kept)))
         if rebuilt := rebuilt_entry(store.con):
             seq, digest = rebuilt["head"]
             unchecked.setdefault(
@@ -95,8 +95,8 @@ def verify(
             found.append(Difference("schema", said, Kind.VERSION))
             unchecked |= dict.fromkeys((6, 7), "made by another version")
         else:
-            found += asked(6, derived.schema_differences(store))
-            found += asked(7, derived.export_differences(store))
+            found += asked(6, verify_derived.schema_differences(store))
+            found += asked(7, verify_derived.export_differences(store))
         found += asked(12, _beside(store, archive, unchecked))
         head = None
         with suppress(duckdb.Error):
@@ -106,7 +106,9 @@ def verify(
         con.close()
 
 
-def _former(store: Store, kept: Callable[[str], AbstractContextManager[BinaryIO]] | None) -> published.Former | None:
+def _former(
+    store: Store, kept: Callable[[str], AbstractContextManager[BinaryIO]] | None
+) -> verify_release.Former | None:
     return partial(anchored_before, store.con, kept) if kept else None
 
 
@@ -163,6 +165,6 @@ def _continued(store: Store, warehouse: Store, unchecked: dict[int, str]) -> Ite
     if not manifests:
         unchecked[13] = f"the run that published row {seq} was stopped before it entered the manifest in the ledger"
     now = file_sha256(store.home.release / MANIFEST)
-    if manifests and all(published.entered(detail).get(MANIFEST) != now for (detail,) in manifests):
+    if manifests and all(verify_release.entered_hashes(detail).get(MANIFEST) != now for (detail,) in manifests):
         said = f"{MANIFEST} is not the one that was entered in the warehouse's ledger"
         yield Difference("release", said, Kind.WAREHOUSE)

@@ -1,7 +1,7 @@
 """Signatures of what is published: DSSE envelopes (secure-systems-lab/dsse 1.0) with in-toto Statements v1, by Ed25519.
 
 The private key is made from the installation's signing key; who verifies has the public one from elsewhere, never from the release.
-What is signed, and what a bad signature means, does not belong here (release.py, audit/published.py).
+What is signed, and what a bad signature means, does not belong here (release.py, audit/verify_release.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a delivery asserts (adr/0020): by which column an extract is cut, and which kinds of extracts there are.
 
 Does not belong here: which rows a delivery takes away (assertions_sql.py), and what is wrong with a single delivery
-(connectors/delivery_gate/declared.py).
+(connectors/delivery_gate/declaration_checks.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Every object of an open DuckDB file that is no row: schemas, tables, views, columns, constraints, functions.
 
 Belongs here: asking DuckDB's own catalogues, and which objects qala never makes. Does not belong here: comparing
-two files (audit/derived.py), views analysts read (views.py).
+two files (audit/verify_derived.py), views analysts read (views.py).
 """
 
 from __future__ import annotations

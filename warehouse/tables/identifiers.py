@@ -1,7 +1,7 @@
 """The form of identifiers: one thing has one spelling, and what a person cannot tell apart is not told apart in silence.
 
 An identifier is a text column of a table's key without a code list, a column that refers to another table, or one that is referred
-to. The first gate brings each to its normal form and rejects what no system would number its records by; twins (connectors/delivery_gate/twins.py)
+to. The first gate brings each to its normal form and rejects what no system would number its records by; twins (connectors/delivery_gate/near_duplicates.py)
 are spellings that differ by letter case, leading zeros or look-alike letters only. SQL over text, nothing else.
 """
 

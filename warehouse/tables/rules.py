@@ -32,7 +32,7 @@ EXPECTATIONS = (
     "expect_column_values_to_not_be_null",
     "expect_column_values_to_be_in_set",
 )
-# rules that hold a delivery against what it declares (connectors/delivery_gate/declared.py)
+# rules that hold a delivery against what it declares (connectors/delivery_gate/declaration_checks.py)
 DAYS, DAYS_SHARE, KEY_REUSED, OTHER_SYSTEM, BYTES_ELSEWHERE = (
     "days",
     "days.share",

@@ -12,7 +12,7 @@ These rules every table has by itself; its contract may set other bounds (custom
                                    # of the same key but for the date (`by: [...]`: summed by these columns; [] by settlement)
 
 and of a column by which a KPI counts: `oftenEmpty: true`, where it is no news that nobody filled it. What is done with them:
-connectors/delivery_gate/history.py.
+connectors/delivery_gate/earlier_deliveries.py.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ def counted_columns(table: str, catalogues: Path) -> frozenset[str]:
 
 
 def usual_rules(usual: Usual, snapshot: bool) -> Iterator[Rule]:
-    """The rules these bounds are: their findings are made by connectors/delivery_gate/history.py, not by Great Expectations."""
+    """The rules these bounds are: their findings are made by connectors/delivery_gate/earlier_deliveries.py, not by Great Expectations."""
     low, high = usual.volume
     yield Rule(
         KEPT, f"A correction keeps at least {100 * usual.kept_share:g} % as many rows as it replaces", "coverage", "warning",
