@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.recipe_pages import apply, blocks
+from tests.support.recipe_pages import apply, blocks
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("add-a-kpi", "add-a-table", "connect-a-system")
