@@ -15,11 +15,11 @@ import duckdb
 
 from connectors.inference.header_words import Likeness, likenesses, names_a_person
 from connectors.inference.sample import Sample
-from connectors.mapping.cells import INTEGERS, MOMENTS, Cell, Numerals
+from connectors.mapping.cell_grammar import INTEGERS, MOMENTS, Cell, Numerals
+from connectors.mapping.column_cells import cells as cells_of
 from connectors.mapping.contract_checks import strptime
-from connectors.mapping.limits import cells as cells_of
 from connectors.mapping.source_contract import SourceContract
-from connectors.personal_data.patterns import scrubbed
+from connectors.personal_data.detection import scrubbed
 from warehouse.sql import quoted
 from warehouse.tables.contracts import Column, Table
 

@@ -11,7 +11,7 @@ import duckdb
 from connectors.inference.header_words import names_a_person
 from connectors.inference.inference import FALSE_WORDS, NUMERALS, PATTERNS, TRUE_WORDS, shows_persons
 from connectors.inference.sample import Sample
-from connectors.mapping.cells import Cell, Numerals
+from connectors.mapping.cell_grammar import Cell, Numerals
 from connectors.mapping.contract_checks import strptime
 from connectors.personal_data.safe_names import transliterated
 from warehouse.sql import quoted

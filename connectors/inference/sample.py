@@ -19,10 +19,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from connectors.mapping.source_contract import SourceContract
-from connectors.personal_data.patterns import harmless, scrubbed
-from connectors.readers import members
+from connectors.personal_data.detection import harmless, scrubbed
+from connectors.readers import zip_members
 from connectors.readers.decoding import decoded
-from connectors.readers.heading import StructureError, header_of
+from connectors.readers.headers import StructureError, header_of
 from connectors.readers.readers import records
 from warehouse.sql import literal, quoted
 
@@ -73,10 +73,10 @@ def read_sample(file: Path, scratch: Path) -> Sample:
     if start == b"PAR1":
         return _parquet(whole, file.name)
     name = file.name
-    if start in members.MAGIC:
+    if start in zip_members.MAGIC:
         draft = _draft(",", "utf-8")
         try:
-            found = members.unpacked(whole, scratch, file.name, draft)
+            found = zip_members.unpacked(whole, scratch, file.name, draft)
         except StructureError as error:
             raise StructureError(f"{error}; or unpack the archive and name one of its files as the sample") from None
         name, whole = found.files[0]

@@ -11,7 +11,7 @@ from connectors.inference.inference import Inferred, Mapped, infer
 from connectors.inference.sample import Sample, read_sample
 from connectors.mapping.contract_checks import settings_faults
 from connectors.mapping.read_contracts import SHIPPED, load_sources
-from connectors.readers.heading import StructureError
+from connectors.readers.headers import StructureError
 from kpi_definitions.documents import Document, DocumentError
 from pipelines.first_versions.writing import FirstVersion, FirstVersionError, comment, scalar, todo
 from warehouse.home.home import Home

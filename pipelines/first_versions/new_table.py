@@ -9,7 +9,7 @@ from pathlib import Path
 
 from connectors.inference.new_columns import Guess, guesses
 from connectors.inference.sample import read_sample
-from connectors.readers.heading import StructureError
+from connectors.readers.headers import StructureError
 from pipelines.first_versions.writing import FirstVersion, FirstVersionError, scalar, todo
 from warehouse.tables.contracts import NAME, SHOWCASE
 

@@ -225,7 +225,7 @@ def test_aggregate_refuses(rule: str, kpi: Kpi, side: str, text: str) -> None:
     ],
 )
 def test_plain_conditions_compile_and_bind(text: str) -> None:
-    scan = compile_kpi(with_filter(APPEALS, text), TABLES).numerator[0]
+    scan = compile_kpi(with_filter(APPEALS, text), TABLES).numerator.scan
     sql = scan.sql("fct_appeal", "cells")
     assert "--" not in sql.replace("; --'", "")
     assert "/*" not in sql
@@ -277,7 +277,7 @@ def test_kpis_on_the_same_table_time_and_grain_share_one_scan() -> None:
     yearly = APPEALS.model_copy(update={"code": "MGT02-5", "period": Grain.YEAR})
     compiled = [compile_kpi(k, TABLES) for k in (APPEALS, emergencies, undated, yearly)]
     scans = fuse(compiled)
-    assert sorted((s.time[1], str(s.grain), len(s.measures)) for s in scans) == [
+    assert sorted((s.time.column, str(s.grain), len(s.measures)) for s in scans) == [
         ("due_at", "A", 3),
         ("due_at", "M", 6),
         ("registered_at", "M", 3),

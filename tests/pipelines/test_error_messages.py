@@ -18,9 +18,9 @@ from typer.testing import CliRunner
 
 from connectors.archive.archive import Archive
 from pipelines.cli import app
+from pipelines.error_messages import message_for
 from tests.support import runs
 from tests.support.homes import new_home
-from pipelines.error_messages import message_for
 from warehouse.errors import StoreError
 from warehouse.home.home import Home
 

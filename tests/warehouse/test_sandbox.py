@@ -19,7 +19,7 @@ import yaml
 
 from connectors.mapping.read_contracts import SHIPPED, load_sources, parse_source
 from kpi_definitions.catalogue import load_catalogues
-from kpi_definitions.compiler import compile_kpi, fuse
+from kpi_definitions.compiler import Output, compile_kpi, fuse
 from kpi_definitions.documents import Document, DocumentError, read
 from kpi_definitions.expressions import ExpressionError
 from kpi_definitions.model import Kpi
@@ -248,7 +248,11 @@ def test_a_computation_asks_that_lock(store: Store, monkeypatch: pytest.MonkeyPa
         bad = scan.measures[0].__class__(scan.measures[0].name, "(SELECT 42)")
         scan = scan.__class__(scan.table, scan.time, scan.grain, (bad, *scan.measures[1:]))
         return one.__class__(
-            one.kpi, one.fingerprint, (scan, bad.name), (scan, one.denominator[1]), (scan, one.sample[1])
+            one.kpi,
+            one.fingerprint,
+            Output(scan, bad.name),
+            Output(scan, one.denominator.column),
+            Output(scan, one.sample.column),
         )
 
     monkeypatch.setattr(module, "compile_kpi", careless)

@@ -13,9 +13,9 @@ from connectors.mapping.read_contracts import parse_source
 from connectors.mapping.source_contract import SourceContract
 from kpi_definitions.catalogue import load_catalogues
 from kpi_definitions.documents import read
+from pipelines.methods.kpis_by_source import kpis_by_source
 from tests.support.rows import LATER, Extract, compute_one, deliver, only
 from tests.support.settlements import ALMATY, ASTANA
-from pipelines.methods.kpis_by_source import kpis_by_source
 from warehouse.home.home import Home
 from warehouse.kpi_values.compute import compute
 from warehouse.loading import deliveries as door

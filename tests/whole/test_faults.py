@@ -22,9 +22,9 @@ import pytest
 
 from connectors.archive import receipts
 from connectors.archive.archive import Archive
+from pipelines.error_messages import message_for
 from tests.support import runs
 from tests.support.crashes import PLAY, Prepared, check, reader, spawn
-from pipelines.error_messages import message_for
 from warehouse.errors import BusyError, StoreError
 from warehouse.home import scratch
 from warehouse.home.home import Home

@@ -29,10 +29,10 @@ from warehouse.release.release import FORMATS
 from warehouse.sql import literal
 from warehouse.store.ledger import ledger_head
 from warehouse.store.store import Store
+from warehouse.tables.obs_status import WITH_VALUE
 from warehouse.tables.value_formula import VALUE
 
 SUMS = "SHA256SUMS"
-PUBLISHED = ("A", "P", "U")  # states with a value
 Contents = Callable[[str], AbstractContextManager[BinaryIO]]  # SHA-256 → the bytes as received
 
 
@@ -298,10 +298,7 @@ LEFT JOIN read_parquet('ledger.parquet') l ON l.seq = f.registered_seq"""
     for index, scan in enumerate(compiled.scans, 1):
         parts[scan] = f"part_{index}"
         yield f"CREATE OR REPLACE TEMP TABLE part_{index} AS\n{scan.sql(f'showcase.{scan.table}', one.cell, any_window=True)};"
-    n, d, s = (
-        f"(SELECT {name} FROM {parts[scan]})"
-        for scan, name in (compiled.numerator, compiled.denominator, compiled.sample)
-    )
+    n, d, s = (f"(SELECT {output.column} FROM {parts[output.scan]})" for output in compiled.outputs)
     single = kpi.kind is Kind.QUANTILE
     expected = {
         "value": f"CAST({literal(answer['value'])} AS DOUBLE)",
@@ -311,7 +308,7 @@ LEFT JOIN read_parquet('ledger.parquet') l ON l.seq = f.registered_seq"""
     }
     recorded = ", ".join(f"{sql} AS {name}" for name, sql in expected.items())
     shown = VALUE
-    if answer["published"] and answer["obs_status"] not in PUBLISHED:
+    if answer["published"] and answer["obs_status"] not in WITH_VALUE:
         yield f"-- Its state is {answer['state']!r}: no value is published. Numerator, denominator and sample are compared."
         shown = "NULL"
     exact = "NULL AS numerator, NULL AS denominator" if single else "top AS numerator, bottom AS denominator"

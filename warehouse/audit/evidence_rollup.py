@@ -19,10 +19,11 @@ from warehouse.audit.explain import explain
 from warehouse.sql import literal
 from warehouse.store.history import as_of, held
 from warehouse.store.store import Store
+from warehouse.tables.obs_status import WITH_PARTS, in_sql
 from warehouse.tables.value_formula import VALUE
 from warehouse.tables.views import YEAR_VALUES
 
-_COUNT = "obs_status IN ('A', 'P', 'U', 'B', 'Q')"  # cells that a sum takes in
+_COUNT = f"obs_status IN {in_sql(WITH_PARTS)}"  # cells that a sum takes in
 _PLACES = 1e-6  # by which a sum of weights and scores in another order may differ
 
 
@@ -70,7 +71,7 @@ def rollup_tables(store: Store, one: Rollup) -> dict[str, str]:
     ).replace("(kato, period_id)", "(v.kato, v.period_id)")
     found = {"cells.parquet": cells}
     if one.compiled.kpi.kind is Kind.QUANTILE:
-        scan, _ = one.compiled.numerator
+        scan = one.compiled.numerator.scan
         table = store.tables[scan.table]
         reads = [c for t, c in columns_of(one.compiled.kpi) if t == scan.table and c not in table.identity]
         store.con.execute(
@@ -103,7 +104,7 @@ SELECT sum(numerator) FILTER (WHERE counts) AS top, sum(denominator) FILTER (WHE
        {kpi.scale} AS scale, '{kpi.kind}' AS kind FROM cell;"""
     n = "CAST(top AS DOUBLE)"
     if kpi.kind is Kind.QUANTILE:
-        scan, name = one.compiled.numerator
+        scan, name = one.compiled.numerator.scan, one.compiled.numerator.column
         yield "\n-- A quantile is that of all events of the cells, not of their quantiles."
         yield f"CREATE SCHEMA IF NOT EXISTS showcase;\nCREATE OR REPLACE VIEW showcase.{scan.table} AS FROM read_parquet('rows/{scan.table}.parquet');"
         yield "CREATE OR REPLACE TEMP TABLE counted AS SELECT 1 AS target, *, period_end AS period_end_population_date FROM cell WHERE counts;"

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from kpi_definitions.catalogue import Catalogues
-from kpi_definitions.compiler import Compiled, Measure, Scan, compile_kpi
+from kpi_definitions.compiler import Compiled, compile_kpi
 from kpi_definitions.model import Grain, Kind, Kpi
 from warehouse.isolation.sandbox import only_reads
 from warehouse.kpi_values.compute import evaluate, window
@@ -18,6 +18,7 @@ from warehouse.periods import Period, parse_period
 from warehouse.sql import literal
 from warehouse.store.history import as_of, held
 from warehouse.store.store import Store
+from warehouse.tables.obs_status import ObsStatus
 from warehouse.tables.settlements import named, nearest
 
 
@@ -86,7 +87,7 @@ def _rolled(
        v.sample_size, v.state, v.obs_status, v.reason
 FROM kpi.value v JOIN registry.settlement s USING (kato) JOIN registry.period p ON p.id = v.period_id
 WHERE v.kpi_code = ? AND {held(seq)} AND {column} = ?
-  AND p.period_start >= ? AND p.period_end <= ?{last} AND v.obs_status <> 'M' ORDER BY v.value IS NULL, v.kato, v.period_id""",
+  AND p.period_start >= ? AND p.period_end <= ?{last} AND v.obs_status <> {literal(ObsStatus.NOT_APPLICABLE)} ORDER BY v.value IS NULL, v.kato, v.period_id""",
         [code, where, period.start, period.end, *([period.end] if last else [])],
     )
     columns = [d[0] for d in members.description or ()]
@@ -250,13 +251,13 @@ def _words(catalogue: Catalogues, compiled: Compiled, kpi: Kpi) -> dict[str, Any
             else p.aggregate + (f" where {p.filter}" if p.filter else "") + (f" from {p.rows.table}" if p.rows else "")
         )
 
-    time = compiled.numerator[0].time
+    time = compiled.numerator.scan.time
     return {
         "version": kpi.version, "hash": compiled.fingerprint, "valid_from": kpi.valid_from, "valid_to": kpi.valid_to,
         "approved_by": kpi.approved_by, "change_note": kpi.change_note, "catalogue": head.id, "catalogue_version": head.version,
         "catalogue_status": head.status, "legal_basis": head.legal_basis,
         "formula": f"{kpi.scale} x numerator / denominator" if kpi.denominator else part(kpi.numerator),
-        "rows": f"{kpi.rows.table}, {' '.join(time)} in the period" + (f", where {kpi.rows.filter}" if kpi.rows.filter else ""),
+        "rows": f"{kpi.rows.table}, {time} in the period" + (f", where {kpi.rows.filter}" if kpi.rows.filter else ""),
         "numerator": part(kpi.numerator), "denominator": part(kpi.denominator),
     }  # fmt: skip
 
@@ -278,8 +279,8 @@ def _deliveries(
     rows: dict[int, int] = {}
     for scan in compiled.scans:
         # the sample where it is counted; of a figure that is looked up, the rows that give it
-        sampled = scan == compiled.sample[0]
-        counting = scan if sampled else Scan(scan.table, scan.time, scan.grain, (Measure("rows_used", "count(*)"),))
+        sampled = scan == compiled.sample.scan
+        counting = scan if sampled else scan.counting("rows_used")
         sql = counting.sql(
             as_of(scan.table, seq),
             window(kato, period.start, period.end, period.id),
@@ -287,7 +288,7 @@ def _deliveries(
             by="t.delivery_id",
         )
         only_reads(store.con, sql, scan.table)
-        name = compiled.sample[1] if sampled else "rows_used"
+        name = compiled.sample.column if sampled else "rows_used"
         rows.update(store.con.execute(f"SELECT delivery_id, {name} FROM ({sql}) WHERE {name} > 0").fetchall())
     tables = ", ".join(map(literal, compiled.tables))
     found = store.con.execute(f"""SELECT delivery_id, receipt_id, table_name, system, scope, period_id, state, reason, file_name, sha256, bytes, received_at,
@@ -327,7 +328,7 @@ def _corrections(store: Store, compiled: Compiled, kato: str, period: Period, se
     if not store.con.execute(f"SELECT count(*) {known}").fetchall()[0][0]:
         return found
     for scan in compiled.scans:
-        rows = Scan(scan.table, scan.time, scan.grain, (Measure("rows_used", "count(*)"),)).sql(
+        rows = scan.counting("rows_used").sql(
             as_of(scan.table, seq),
             window(kato, period.start, period.end, period.id),
             any_window=True,
@@ -359,7 +360,7 @@ def _since(store: Store, compiled: Compiled, kato: str, period: Period, after: i
     """Deliveries of tables the KPI reads, decided on between two sequences: those for the period, and those by which rows of it came or went."""
     moved: set[int] = set()
     for scan in compiled.scans:
-        rows = Scan(scan.table, scan.time, scan.grain, (Measure("rows_moved", "count(*)"),)).sql(
+        rows = scan.counting("rows_moved").sql(
             f"""(SELECT * FROM (
     SELECT *, valid_from_seq AS moved FROM showcase.{scan.table} UNION ALL BY NAME
     SELECT * EXCLUDE (valid_to_seq), valid_from_seq AS moved FROM history.{scan.table} UNION ALL BY NAME

@@ -323,7 +323,7 @@ class _Writer:
                     uses[source.use, source.text] = None
             for scan in compiled.scans:
                 whole[scan.table, "kato"] = ("event", "the settlement")
-                if scan.time[0] in ("stock", "during", "listed"):
+                if scan.time.by_register:
                     whole[scan.table, "snapshot_date"] = ("stock", "the state at the period's end")
 
         def input_field(place: tuple[str, str], uses: Iterable[tuple[str, str]]) -> lineage.InputField:

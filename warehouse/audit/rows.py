@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kpi_definitions.catalogue import Catalogues
-from kpi_definitions.compiler import Compiled, Scan, columns_of, compile_kpi
+from kpi_definitions.compiler import Compiled, Output, Scan, columns_of, compile_kpi
 from kpi_definitions.model import Kpi
 from warehouse.audit.explain import UnknownError, explain
 from warehouse.kpi_values.compute import window
@@ -134,10 +134,10 @@ def _definition(store: Store, catalogue: Catalogues, code: str, version: int) ->
 def _flags(compiled: Compiled, scan: Scan) -> dict[str, str]:
     """By flag, the condition on which the part takes in a row of this scan."""
 
-    def condition(part: tuple[Scan, str]) -> str:
-        return next(m.where for m in scan.measures if m.name == part[1]) if part[0] == scan else "false"
+    def condition(output: Output) -> str:
+        return next(m.where for m in scan.measures if m.name == output.column) if output.scan == scan else "false"
 
-    return dict(zip(FLAGS, map(condition, (compiled.numerator, compiled.denominator, compiled.sample)), strict=True))
+    return dict(zip(FLAGS, map(condition, compiled.outputs), strict=True))
 
 
 def _cell_by_cell(answer: Mapping[str, Any]) -> str:

@@ -105,7 +105,7 @@ def _parts(one: Compiled, tables: Mapping[str, Table]) -> tuple[str, str, str, s
     if kpi.denominator is None or top is None or top.least < 0 or kpi.kind is Kind.MEAN:
         return nothing
     most = _exact(top.most)
-    if one.denominator[0] != one.numerator[0]:  # a figure of its own, which stands
+    if one.denominator.scan != one.numerator.scan:  # a figure of its own, which stands
         return "n0", "exact_d", f"{'exact_n' if top.apart else 'n0'} + k * {most}", "exact_d"
     bottom = _brought(kpi, kpi.denominator, tables)
     if bottom is None or bottom.least < 0:
@@ -155,9 +155,9 @@ FROM (SELECT *, {share} * (n - g + k - 1) - k AS below, {share} * (n - g + k - 1
 
 def order(store: Store, one: Compiled, asked: str, counted: str, by: str, seq: int | None) -> str:
     """SQL for the bounds of a quantile as `ordered` gives them, by a key of the relation `asked`, as scans take it."""
-    scan = one.numerator[0]
+    scan = one.numerator.scan
     expression, share = spread_of(one.kpi)
-    taken = next(m.where for m in scan.measures if m.name == one.numerator[1])
+    taken = next(m.where for m in scan.measures if m.name == one.numerator.column)
     key = ", ".join(f"c.{k}" for k in by.split(", "))
     sql = only_reads(store.con, scan.values(as_of(scan.table, seq), asked, expression, taken, key), scan.table, asked)
     return ordered(sql, counted, by, share)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from kpi_definitions.catalogue import Catalogues, load_catalogues
-from kpi_definitions.compiler import Compiled, Scan, compile_kpi, fuse
+from kpi_definitions.compiler import Compiled, Scan, TimeRule, compile_kpi, fuse
 from kpi_definitions.model import Kind, Kpi
 from warehouse.home.home import Home
 from warehouse.isolation.sandbox import only_reads
@@ -138,7 +138,7 @@ def evaluate(
         row = cursor.fetchone()
         if row:
             found |= dict(zip([d[0] for d in cursor.description or ()], row, strict=True))
-    n, d, s = (found.get(name) for _, name in (one.numerator, one.denominator, one.sample))
+    n, d, s = (found.get(output.column) for output in one.outputs)
     if n is None and d is not None and kpi.kind not in (Kind.MEAN, Kind.QUANTILE):
         n = 0  # nothing counted, over a figure that is there: as `compute` writes it
     row = store.con.execute(
@@ -165,17 +165,16 @@ def _scan(store: Store, compiled: Sequence[Compiled], seq: int | None) -> dict[s
     con.execute(f"CREATE OR REPLACE TEMP TABLE failed {FAILED}")
     names: dict[tuple[Scan, str, int], str] = {}
     for index, scan in enumerate(fuse(compiled)):
-        place = (scan.table, scan.time, scan.grain)
-        users = [(c, own) for c in compiled for own in c.scans if (own.table, own.time, own.grain) == place]
+        users = [(c, own) for c in compiled for own in c.scans if own.key == scan.key]
         codes = ", ".join(literal(c.kpi.code) for c, _ in users)
         con.execute(
             f"CREATE OR REPLACE TEMP TABLE asked AS SELECT DISTINCT {ASKED} FROM cell WHERE kpi_code IN ({codes})"
         )
         source = as_of(scan.table, seq)
-        if scan.time[0] == "event":  # a plain range lets DuckDB skip whole blocks of other months
+        if scan.time.rule is TimeRule.EVENT:  # a plain range lets DuckDB skip whole blocks of other months
             bounds = con.execute("SELECT min(period_start), max(period_end) FROM asked").fetchone()
             if bounds and bounds[0] is not None:
-                source = f"(SELECT * FROM {source} WHERE \"{scan.time[1]}\" >= TIMESTAMP '{bounds[0]}' AND \"{scan.time[1]}\" < TIMESTAMP '{bounds[1]}')"
+                source = f"(SELECT * FROM {source} WHERE \"{scan.time.column}\" >= TIMESTAMP '{bounds[0]}' AND \"{scan.time.column}\" < TIMESTAMP '{bounds[1]}')"
         sql = only_reads(con, scan.sql(source, "asked"), scan.table, "asked")
         places = dict.fromkeys(((own, c.kpi.code, c.kpi.version) for c, own in users), f"scan_{index}")
         try:
@@ -191,9 +190,7 @@ def _scan(store: Store, compiled: Sequence[Compiled], seq: int | None) -> dict[s
     for one in compiled:
         tables = {scan: names[scan, one.kpi.code, one.kpi.version] for scan in one.scans}
         alias = {table: f"x{i}" for i, table in enumerate(dict.fromkeys(tables.values()))}
-        top, bottom, sampled = (
-            f"{alias[tables[scan]]}.{name}" for scan, name in (one.numerator, one.denominator, one.sample)
-        )
+        top, bottom, sampled = (f"{alias[tables[output.scan]]}.{output.column}" for output in one.outputs)
         joins = " ".join(
             f"LEFT JOIN {t} {a} ON (c.kato, c.period_id) = ({a}.kato, {a}.period_id)" for t, a in alias.items()
         )
@@ -214,7 +211,7 @@ def _needs(one: Compiled) -> Iterable[tuple[str, str]]:
     those refused matter.
     """
     for scan in one.scans:
-        yield scan.table, {"event": "every", "as_of": "lookup"}.get(scan.time[0], "closing")
+        yield scan.table, {TimeRule.EVENT: "every", TimeRule.AS_OF: "lookup"}.get(scan.time.rule, "closing")
 
 
 # rules by which rows, or cells, were taken out of a delivery: the cells they fall into tell what they weigh, not how the file was cut
@@ -292,7 +289,9 @@ def _look_up_doubts(store: Store, compiled: Sequence[Compiled], seq: int) -> Non
     doubted = {
         name for (name,) in con.execute("SELECT DISTINCT table_name FROM failing WHERE leaping IS NOT NULL").fetchall()
     }
-    for table, day in sorted({(s.table, s.time[1]) for c in compiled for s in c.scans if s.time[0] == "as_of"}):
+    for table, day in sorted(
+        {(s.table, s.time.column) for c in compiled for s in c.scans if s.time.rule is TimeRule.AS_OF}
+    ):
         if table in doubted:
             con.execute(f"""INSERT INTO looked
 SELECT {literal(table)}, r.kato, m.id, string_agg(DISTINCT i.failing, ', ' ORDER BY i.failing), string_agg(DISTINCT i.leaping, '; ' ORDER BY i.leaping)
@@ -330,7 +329,7 @@ def specify(store: Store, specified: Sequence[Specified]) -> None:
     store.insert("spec", [*columns, "rows_table", "looked_up", "unit", "minimum_cell", "counts_distinct", "season",
                           "season_months", "catalogue_version", "hash", "starts", "ends", "direction", "tolerance"], [
         (c.kpi.code, c.kpi.version, str(c.kpi.kind), c.kpi.scale, c.kpi.coverage.minimum, c.kpi.minimum_sample, c.kpi.late_data_days,
-         ", ".join(c.kpi.categories), c.numerator[0].table, next((s.table for s in c.scans if s.time[0] == "as_of"), None), c.kpi.unit,
+         ", ".join(c.kpi.categories), c.numerator.scan.table, next((s.table for s in c.scans if s.time.rule is TimeRule.AS_OF), None), c.kpi.unit,
          c.kpi.minimum_cell, "distinct" in c.kpi.numerator.aggregate.lower(), c.kpi.season.name.en if c.kpi.season else None,
          ", ".join(map(str, c.kpi.season.months)) if c.kpi.season else None, version, c.fingerprint, starts, ends,
          c.kpi.direction, c.kpi.tolerance)

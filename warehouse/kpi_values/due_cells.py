@@ -11,10 +11,10 @@ import datetime as dt
 from collections.abc import Sequence
 
 from kpi_definitions.catalogue import Catalogues
-from kpi_definitions.compiler import GRAIN_UNIT, Compiled, Scan
+from kpi_definitions.compiler import GRAIN_UNIT, Compiled, Scan, TimeRule
 from warehouse.kpi_values.rejected_rows import moved
 from warehouse.periods import closing_in
-from warehouse.sql import literal
+from warehouse.sql import literal, quoted
 from warehouse.store.store import Store
 
 TARGETS = "fct_kpi_target"  # item 11: whether the bounds of a value lie on both sides of one
@@ -70,9 +70,9 @@ def ask(store: Store, catalogue: Catalogues, compiled: Sequence[Compiled], month
         for c in compiled])  # fmt: skip
     grains = sorted({c.kpi.period for c in compiled})
     store.insert("due_period", ["grain", "period_id"], [(str(g), p.id) for g in grains for p in closing_in(tuple(months), g)])  # fmt: skip
-    scans = {_place(scan): scan for c in compiled for scan in c.scans}
+    scans = {scan.key: scan for c in compiled for scan in c.scans}
     store.insert("reads", ["kpi_code", "version", "table_name", "place", "event"], [
-        (c.kpi.code, c.kpi.version, scan.table, _place(scan), scan.time[0] == "event") for c in compiled for scan in c.scans])  # fmt: skip
+        (c.kpi.code, c.kpi.version, scan.table, scan.key, scan.time.rule is TimeRule.EVENT) for c in compiled for scan in c.scans])  # fmt: skip
     con.execute(_FORMER.format(today=literal(today.isoformat())))
     since = min((seq for c in compiled if (seq := last.get(c.kpi.code)) is not None), default=store.last_seq)
     con.execute(_DECIDED.format(since=since))
@@ -94,18 +94,18 @@ def ask(store: Store, catalogue: Catalogues, compiled: Sequence[Compiled], month
     con.execute(_ASKED)
 
 
-def _place(scan: Scan) -> str:
-    return " ".join((scan.table, *scan.time, scan.grain))
-
-
 def _touched(place: str, scan: Scan, since: int) -> str:
     """Insert the settlements and period keys of rows that came or went after a sequence, and the last one that did."""
-    column = "snapshot_date" if scan.time[0] in ("stock", "during", "listed") else f'"{scan.time[1]}"'
-    day = f"CAST(date_trunc('{GRAIN_UNIT[scan.grain]}', {column}) AS DATE)" if scan.time[0] == "event" else column
+    column = "snapshot_date" if scan.time.by_register else quoted(scan.time.column)
+    day = (
+        f"CAST(date_trunc('{GRAIN_UNIT[scan.grain]}', {column}) AS DATE)"
+        if scan.time.rule is TimeRule.EVENT
+        else column
+    )
     rows = " UNION ALL ".join(f"SELECT kato, {day} AS day, {seq} AS seq FROM {schema}.{scan.table} WHERE {column} IS NOT NULL AND {seq} > {since}"
                               for schema, seq in (("showcase", "valid_from_seq"), ("history", "valid_to_seq")))  # fmt: skip
     if (
-        scan.time[0] == "as_of"
+        scan.time.rule is TimeRule.AS_OF
     ):  # a figure may stand for days its delivery was not for: incidents reach it through its slice
         rows += f""" UNION ALL SELECT r.kato, {column}, greatest(i.opened_seq, coalesce(i.closed_seq, 0)) FROM showcase.{scan.table} r
 JOIN audit.delivery d USING (delivery_id) JOIN audit.incident i

@@ -70,6 +70,6 @@ def _failing(
 
 def _type(one: Compiled, measure: str) -> str:
     """The type a measure of a KPI comes out as."""
-    if measure == one.sample[1]:
+    if measure == one.sample.column:
         return "BIGINT"
     return "DOUBLE" if one.kpi.kind is Kind.QUANTILE else EXACT

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from kpi_definitions.compiler import GRAIN_UNIT, Compiled, Measure, Scan, sources_of
+from kpi_definitions.compiler import GRAIN_UNIT, Compiled, Measure, Scan, TimeRule, sources_of
 from kpi_definitions.model import Kind
 from warehouse.isolation.sandbox import only_reads
 from warehouse.sql import literal
@@ -67,7 +67,7 @@ WHERE x.rule NOT IN ({", ".join(map(literal, ELSEWHERE))}) AND (x.column_name IS
     for one in compiled:
         for scan in one.scans:
             if scan.table in found:
-                places.setdefault(_place(scan), (scan, []))[1].append(one.kpi.code)
+                places.setdefault(scan.key, (scan, []))[1].append(one.kpi.code)
     for place, (scan, codes) in places.items():
         ask_for(store, codes)
         con.execute(_strayed(place, scan))
@@ -75,9 +75,9 @@ WHERE x.rule NOT IN ({", ".join(map(literal, ELSEWHERE))}) AND (x.column_name IS
         for scan in one.scans:
             if scan.table not in found:
                 continue
-            other = scan != one.numerator[0]
+            other = scan != one.numerator.scan
             con.execute(f"""INSERT INTO lost SELECT c.kpi_code, c.version, c.kato, c.period_id, {other}, t.rule, t.rows, 0, 0, 0, 0
-FROM cell c JOIN strayed t ON t.place = {literal(_place(scan))} AND (t.kato, t.period_id) = (c.kato, c.period_id)
+FROM cell c JOIN strayed t ON t.place = {literal(scan.key)} AND (t.kato, t.period_id) = (c.kato, c.period_id)
 WHERE c.kpi_code = {literal(one.kpi.code)} AND c.version = {one.kpi.version}""")
             if found[scan.table]:
                 _gaps(store, one, scan, seq, other=other)
@@ -93,13 +93,9 @@ def ask_for(store: Store, codes: Iterable[str]) -> None:
     )
 
 
-def _place(scan: Scan) -> str:
-    return " ".join((scan.table, *scan.time, scan.grain))
-
-
 def _placing(scan: Scan) -> tuple[str, ...]:
     """The columns without which a row falls nowhere: the end of a thing that exists may be empty."""
-    return scan.time[1:2]
+    return (scan.time.column,)
 
 
 def moment(column: str) -> str:
@@ -109,18 +105,18 @@ def moment(column: str) -> str:
 
 
 def _strayed(place: str, scan: Scan) -> str:
-    kind, first = scan.time[0], scan.time[1]
-    last = scan.time[2] if kind == "stock" else first
+    rule, first = scan.time.rule, scan.time.column
+    last = scan.time.until if rule is TimeRule.STOCK and scan.time.until else first
     dropped = ", ".join(map(literal, _placing(scan)))
-    if kind == "event":
+    if rule is TimeRule.EVENT:
         falls = (
             "CASE WHEN f.day IS NULL THEN f.period_start < c.period_end AND f.period_end > c.period_start "
             "ELSE f.day >= c.period_start AND f.day < c.period_end END"
         )
-    elif kind == "as_of":
+    elif rule is TimeRule.AS_OF:
         on = "c.period_end_population_date"
         falls = f"CASE WHEN f.day IS NULL THEN f.period_start <= {on} AND f.period_end >= {on} ELSE f.day = {on} END"
-    elif kind == "listed":
+    elif rule is TimeRule.LISTED:
         falls = "f.listed = c.period_end_population_date AND (f.day IS NULL OR f.day >= c.period_start AND f.day < c.period_end)"
     else:
         falls = (
@@ -160,8 +156,8 @@ WHERE table_name = {literal(scan.table)} AND column_name IN ({", ".join(map(lite
     )
     single = one.kpi.kind is Kind.QUANTILE
     top, bottom, sampled = (
-        f"coalesce(q.{name}, 0)" if where == scan and not (single and number == 0) else "0"
-        for number, (where, name) in enumerate((one.numerator, one.denominator, one.sample))
+        f"coalesce(q.{output.column}, 0)" if output.scan == scan and not (single and number == 0) else "0"
+        for number, output in enumerate(one.outputs)
     )
     con.execute(f"""INSERT INTO lost SELECT c.kpi_code, c.version, c.kato, c.period_id, {other}, q.fault_rules, 0, q.rows_found, {top}, {bottom}, {sampled}
 FROM cell c JOIN ({sql}) q ON (q.kato, q.period_id) = (c.kato, c.period_id)
@@ -173,10 +169,10 @@ def moved(place: str, scan: Scan, since: int) -> str | None:
 
     Those without a day lie in the days of their delivery, which is asked for anyway; so is what a register holds.
     """
-    if scan.time[0] not in ("event", "as_of"):
+    if scan.time.by_register:
         return None
-    day = moment(scan.time[1])
-    if scan.time[0] == "event":
+    day = moment(scan.time.column)
+    if scan.time.rule is TimeRule.EVENT:
         day = f"CAST(date_trunc('{GRAIN_UNIT[scan.grain]}', {day}) AS DATE)"
     return f"""INSERT INTO touched
 SELECT {literal(place)}, s.kato, {day} AS day, max(n.seq)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kpi_definitions.compiler import Compiled
+from kpi_definitions.compiler import Compiled, TimeRule
 from kpi_definitions.model import Kind
 from warehouse.isolation.sandbox import only_reads
 from warehouse.kpi_values import bounds, suppression
@@ -116,7 +116,7 @@ JOIN (SELECT target, max(period_end) AS last_end FROM member GROUP BY target) l 
 
 def over_time(one: Compiled) -> str:
     """How periods make a longer one: `sum` of events and of what was there during each, `last` state of registers, `none` if the two are mixed."""
-    kinds = {"sum" if scan.time[0] in ("event", "listed", "during") else "last" for scan in one.scans}
+    kinds = {"last" if scan.time.rule in (TimeRule.STOCK, TimeRule.AS_OF) else "sum" for scan in one.scans}
     return kinds.pop() if len(kinds) == 1 else "none"
 
 
@@ -129,7 +129,7 @@ def _quantiles(store: Store, compiled: Sequence[Compiled], seq: int | None) -> N
     for one in compiled:
         if one.kpi.kind is not Kind.QUANTILE:
             continue
-        scan, name = one.numerator
+        scan, name = one.numerator.scan, one.numerator.column
         con.execute(
             f"CREATE OR REPLACE TEMP TABLE counted AS SELECT m.* FROM member m JOIN target t ON t.rowid = m.target "
             f"WHERE t.kpi_code = {literal(one.kpi.code)} AND m.counts"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kpi_definitions.compiler import Compiled, Measure, Scan, columns_of
+from kpi_definitions.compiler import Compiled, Scan, columns_of
 from warehouse.isolation.sandbox import only_reads
 from warehouse.kpi_values.rejected_rows import ask_for
 from warehouse.sql import literal
@@ -66,7 +66,7 @@ def _of_rows(store: Store, one: Compiled, scan: Scan, seq: int | None) -> None:
     source = (
         f"(SELECT r.*, g.lacks FROM {as_of(scan.table, seq)} AS r JOIN short AS g ON r.delivery_id = g.delivery_id)"
     )
-    counted = Scan(scan.table, scan.time, scan.grain, (Measure("rows_found", "count(*)"),))
+    counted = scan.counting("rows_found")
     sql = only_reads(con, counted.sql(source, "asked", by="c.kato, c.period_id, t.lacks"), scan.table, "asked", "short")
     con.execute(f"""INSERT INTO lack SELECT c.kpi_code, c.version, c.kato, c.period_id, q.lacks
 FROM cell c JOIN ({sql}) q ON (q.kato, q.period_id) = (c.kato, c.period_id)

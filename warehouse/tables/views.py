@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import duckdb
 
 from warehouse.sql import literal, quoted
+from warehouse.tables.obs_status import ObsStatus
 from warehouse.tables.rules import FAILS, TOLERANCE, UNJUDGED
 
 # items of the order a system of the register is held against: (item, requirement en, ru, systems concerned, met)
@@ -36,14 +37,15 @@ _HELD_AGAINST = ",\n                ".join(
     for item, en, ru, concerned, met in _COMPLIANCE
 )
 # where the small print of a cell may be shown: a suppressed value's parts would give it away
-_OPEN = "CASE WHEN v.obs_status <> 'Q' THEN v.{0} END AS {0}"
+_SUPPRESSED = literal(ObsStatus.SUPPRESSED)
+_OPEN = f"CASE WHEN v.obs_status <> {_SUPPRESSED} THEN v.{{0}} END AS {{0}}"
 
 # columns of kpi_values; of a restricted KPI those with None are left out, of one with a value the others are said otherwise. Each is written
 # out: how DuckDB spells `* REPLACE` differs from one opening of a file to the next, and views are compared by their spelling
 _SHOWN: Mapping[str, str | None] = {
     "kpi_code": "", "kpi_name_en": "", "kpi_name_ru": "", "kato": "", "settlement_en": "", "settlement_ru": "", "item7_group": "", "period_id": "",
     "period_start": "", "value": None, "value_low": None, "value_high": None, "unit": "", "numerator": None, "denominator": None,
-    "sample_size": None, "rejected_rows": None, "gap_rows": None, "state": "suppressed", "obs_status": "Q", "reason": "restricted publication",
+    "sample_size": None, "rejected_rows": None, "gap_rows": None, "state": ObsStatus.SUPPRESSED.state, "obs_status": ObsStatus.SUPPRESSED, "reason": "restricted publication",
     "coverage": "", "sphere": "", "initiative": "", "direction": "", "sensitivity": "", "definition_version": "", "definition_hash": "",
     "catalogue_id": "", "catalogue_status": "", "as_of_seq": "", "computed_at": "",
 }  # fmt: skip
@@ -55,14 +57,14 @@ _PUBLIC = ", ".join(
 )  # fmt: skip
 
 # the year's value of every KPI in every settlement, by the values of which `held` is true
-YEAR_VALUES = """
+YEAR_VALUES = f"""
         SELECT kpi_code, kato, period_id AS year, value, value_low, value_high, obs_status, state, reason,
-               CASE WHEN obs_status <> 'Q' THEN sample_size END AS sample_size, 1.0 AS period_coverage
-        FROM kpi.value JOIN registry.period p ON p.id = period_id AND p.grain = 'A' WHERE {held}
+               CASE WHEN obs_status <> {_SUPPRESSED} THEN sample_size END AS sample_size, 1.0 AS period_coverage
+        FROM kpi.value JOIN registry.period p ON p.id = period_id AND p.grain = 'A' WHERE {{held}}
         UNION ALL
         SELECT kpi_code, area, period_id, value, value_low, value_high, obs_status, state, reason,
-               CASE WHEN obs_status <> 'Q' THEN sample_size END, counted / nullif(applicable, 0)
-        FROM kpi.rollup WHERE area_kind = 'settlement' AND {held}"""
+               CASE WHEN obs_status <> {_SUPPRESSED} THEN sample_size END, counted / nullif(applicable, 0)
+        FROM kpi.rollup WHERE area_kind = 'settlement' AND {{held}}"""
 
 VIEWS: Mapping[str, tuple[str, str]] = {
     "kpi_values": ("Every current KPI value with names, all periods; parts of suppressed values are left out", f"""
