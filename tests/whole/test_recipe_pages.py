@@ -15,7 +15,7 @@ from tests.support.recipe_pages import apply, blocks
 ROOT = Path(__file__).parents[2]
 PAGES = ("add-a-kpi", "add-a-table", "connect-a-system")
 COPIED = ("pipelines", "connectors", "kpi_definitions", "warehouse", "tests", "docs", "examples", "pyproject.toml")
-ONE_PAGE = 110  # lines of a page
+ONE_PAGE = 120  # lines of a page
 
 
 @pytest.fixture
@@ -35,10 +35,25 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAGES)
 def test_a_recipe_page_works_as_it_stands(checkout: Path, name: str) -> None:
-    said, exports = "", ""
+    follow(checkout, name)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_what_a_recipe_writes_and_checks_works_as_it_stands(checkout: Path, name: str) -> None:
+    """The same, but for the blocks that compute."""
+    follow(checkout, name, without=("qala run", "pytest"))
+
+
+def follow(checkout: Path, name: str, without: tuple[str, ...] = ()) -> None:
+    """Do what a page says; blocks with one of the words `without`, and what they would have said, are passed over."""
+    said, exports, passed = "", "", False
     for block in blocks(checkout / "docs" / f"{name}.md"):
+        passed = any(word in block.text for word in without) if block.kind == "sh" else passed and block.kind == "text"
+        if passed:
+            continue
         if block.kind == "diff":
             apply(block.text, checkout)
         elif block.kind == "sh":
