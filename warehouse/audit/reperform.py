@@ -202,7 +202,10 @@ SELECT DISTINCT claimed.kpi_code, claimed.area_kind, claimed.area, period.id AS 
 FROM work_claimed_rollup AS claimed JOIN work_sum_over_time AS sums USING (kpi_code) JOIN registry.period AS period ON period.id = claimed.period_id
 WHERE claimed.as_of_seq = {seq}""")
         compute_rollups(store, compiled, last_seq, seq)
-        source = f"FROM (SELECT * FROM work_claimed_rollup WHERE as_of_seq = {seq}) c LEFT JOIN work_computed_rollup f USING (kpi_code, area_kind, area, period_id)"
+        source = (
+            f"FROM (SELECT * FROM work_claimed_rollup WHERE as_of_seq = {seq}) c "
+            "LEFT JOIN work_computed_rollup f USING (kpi_code, area_kind, area, period_id)"
+        )
         label = "concat_ws(' ', c.kpi_code, c.area_kind, c.area, c.period_id)"
         made, differing, found = _compare(store, source, ROLLUP_COLUMNS, label, "roll-up", "false")
         result.add("roll-ups", made, differing, found)

@@ -27,7 +27,8 @@ from warehouse.kpi_values.states import describe_versions, judge
 from warehouse.kpi_values.unmapped import find_undelivered_columns
 from warehouse.moments import at
 from warehouse.periods import closing_in
-from warehouse.store.seals import SEALED, seal
+from warehouse.store.ledger import EntryKind
+from warehouse.store.seals import SealKind, seal
 from warehouse.store.sessions import writing
 from warehouse.store.store import Store
 from warehouse.tables.contracts import load_tables
@@ -187,24 +188,24 @@ def _due_periods(compiled: Sequence[Compiled], code: str, months: Sequence[str])
 def _record(computation: Computation, counts: Mapping[str, _Counts], as_of_seq: int) -> dict[str, int]:
     """A ledger row for every KPI. Returns KPI code → its sequence."""
     store, months = computation.store, list(computation.months)
+    said = {"as_of": as_of_seq, "today": computation.today, "qala": store.code_version, "months": months}
     rows = [
-        ("computed", code, {"as_of": as_of_seq, "today": computation.today, "qala": store.code_version, "months": months, "cells": one.cells,
-                            "written": one.written, "restated": one.restated})
+        (EntryKind.COMPUTED, code, {**said, "cells": one.cells, "written": one.written, "restated": one.restated})
         for code, one in counts.items()
-    ]  # fmt: skip
+    ]
     return dict(zip(counts, store.record(rows), strict=True))
 
 
 def _seal(store: Store, counts: Mapping[str, _Counts], rollups: tuple[int, int], as_of_seq: int) -> None:
     """Seal each kind of rows that was written; `rollups`: how many were written, and restated."""
     there = {
-        "values": any(one.written for one in counts.values()),
-        "values restated": any(one.restated for one in counts.values()),
-        "roll-ups": rollups[0] > 0,
-        "roll-ups restated": rollups[1] > 0,
-        "computations": bool(counts),
+        SealKind.VALUES: any(one.written for one in counts.values()),
+        SealKind.VALUES_RESTATED: any(one.restated for one in counts.values()),
+        SealKind.ROLLUPS: rollups[0] > 0,
+        SealKind.ROLLUPS_RESTATED: rollups[1] > 0,
+        SealKind.COMPUTATIONS: bool(counts),
     }
-    seal(store, as_of_seq + 1, {name: SEALED[name] for name, some in there.items() if some})
+    seal(store, as_of_seq + 1, [kind for kind, some in there.items() if some])
 
 
 def _reports(

@@ -74,7 +74,7 @@ def _find_doubted_figures(computation: Computation) -> None:
                 statement(
                     __file__,
                     "work_doubted_figure",
-                    name=literal(table),
+                    figure_table=literal(table),
                     figures=as_of(table, computation.seq),
                     date_column=quoted(day),
                 )

@@ -33,11 +33,21 @@ def _list_requested(computation: Computation) -> int:
     store, versions = computation.store, computation.versions
     create(store.con, "work_requested_kpi", "work_due_period", "work_scan_read")
     computed = dict(store.con.execute("SELECT kpi_code, max(as_of_seq) FROM kpi.computation GROUP BY 1").fetchall())
-    requested = [
-        (kpi.code, kpi.version, str(kpi.period), one.starts, one.ends, kpi.late_data_days, one.compiled.fingerprint, computed.get(kpi.code))
-        for one in versions for kpi in [one.compiled.kpi]
-    ]  # fmt: skip
     columns = ["kpi_code", "version", "grain", "starts", "ends", "late_days", "definition_hash", "computed_seq"]
+    requested = [
+        (
+            k.code,
+            k.version,
+            str(k.period),
+            one.starts,
+            one.ends,
+            k.late_data_days,
+            one.compiled.fingerprint,
+            computed.get(k.code),
+        )
+        for one in versions
+        for k in [one.compiled.kpi]
+    ]
     store.insert("work_requested_kpi", columns, requested)
     grains = sorted({one.kpi.period for one in computation.compiled})
     due = [(str(grain), period.id) for grain in grains for period in closing_in(tuple(computation.months), grain)]

@@ -1,7 +1,7 @@
 -- one row per table, settlement and month of a figure looked up by date whose slice has an open incident on a leap
 INSERT INTO work_doubted_figure
 SELECT
-    ${name} AS table_name,
+    ${figure_table} AS table_name,
     figure.kato,
     period_month.id AS month,
     string_agg(DISTINCT incident.failing, ', ' ORDER BY incident.failing) AS doubt,
