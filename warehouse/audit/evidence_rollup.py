@@ -21,7 +21,7 @@ from warehouse.store.history import as_of, held
 from warehouse.store.store import Store
 from warehouse.tables.obs_status import WITH_PARTS, in_sql
 from warehouse.tables.value_formula import VALUE
-from warehouse.tables.views import YEAR_VALUES
+from warehouse.tables.views import year_values
 
 _COUNT = f"obs_status IN {in_sql(WITH_PARTS)}"  # cells that a sum takes in
 _PLACES = 1e-6  # by which a sum of weights and scores in another order may differ
@@ -159,7 +159,7 @@ def standing_tables(answer: Mapping[str, Any], rules: AssessmentRules) -> dict[s
         "items.parquet": f"""SELECT i.* EXCLUDE (assessment_id), k.initiative, k.sphere FROM kpi.assessment_item i
 JOIN (FROM registry.kpi QUALIFY row_number() OVER (PARTITION BY code ORDER BY version DESC) = 1) k ON k.code = i.kpi_code
 WHERE {mine} ORDER BY kato, kpi_code""",
-        "values.parquet": f"""SELECT y.* FROM ({YEAR_VALUES.format(held=held(made["as_of_seq"]))}) y WHERE year = {literal(answer["year"])}
+        "values.parquet": f"""SELECT y.* FROM ({year_values(held(made["as_of_seq"]))}) y WHERE year = {literal(answer["year"])}
 AND kato IN (SELECT kato FROM registry.settlement WHERE item7_group = {literal(group)}) ORDER BY kato, kpi_code""",
         "scores.parquet": f"SELECT * EXCLUDE (assessment_id) FROM kpi.assessment_score WHERE {mine} ORDER BY kato, node_kind, node",
         "places.parquet": f"""SELECT r.* EXCLUDE (assessment_id), s.name_en FROM kpi.assessment_rank r JOIN registry.settlement s USING (kato)
