@@ -23,9 +23,9 @@ import pytest
 from typer.testing import CliRunner
 
 from connectors.archive.archive import Archive
-from connectors.ingest import register_pending, take_in
-from connectors.receiving.deliver import Declared, deliver
-from connectors.reconciliation import accounted
+from connectors.ingest import ingest_table, register_pending
+from connectors.receiving.deliver import DeclaredDelivery, deliver
+from connectors.reconciliation import reconcile
 from pipelines.cli import app
 from tests.support.released import MONTH, ROWS, SETTLEMENT, build, edit, overwrite, renew
 from warehouse.audit.between_anchors import spans_between_anchors
@@ -79,7 +79,7 @@ def home(outside: Outside, tmp_path: Path) -> Home:
 def found(home: Home, outside: Outside | None = None, *, anchored: bool = True, keyed: bool = True) -> list[Difference]:
     given = outside.anchors if outside and anchored else ()
     public = signing.public_key(outside.key) if outside and keyed else None
-    return list(verify(home, given, public, partial(accounted, archive=Archive(home.archive))).differences)
+    return list(verify(home, given, public, partial(reconcile, archive=Archive(home.archive))).differences)
 
 
 def view(name: str, *changes: tuple[str, str]) -> str:
@@ -512,7 +512,7 @@ def killed_in_a_run(home: Home) -> None:
     code = """
 import os, sys
 from pathlib import Path
-from warehouse.store.store import Home, writing
+from warehouse.home.home import Home; from warehouse.store.sessions import writing
 with writing(Home(Path(sys.argv[1]))) as store:
     with store.transaction():
         store.record([("test", "before the kill", {})])
@@ -733,13 +733,13 @@ def test_what_came_after_the_release_is_not_called_foreign(home: Home) -> None:
     for day, decided in ((7, True), (8, False)):
         file.write_text(ROWS.replace("2026-01-05", f"2026-01-0{day}"))
         with writing(home) as store:
-            deliver(archive, Declared(file, "fct_appeal", SETTLEMENT, MONTH), store.tables, {})
+            deliver(archive, DeclaredDelivery(file, "fct_appeal", SETTLEMENT, MONTH), store.tables, {})
             if decided:
                 register_pending(store, archive)
-                take_in(store, archive, store.tables["fct_appeal"], {})
+                ingest_table(store, archive, store.tables["fct_appeal"], {})
     assert found(home) == []
     with locked(home):
-        busy = verify(home, archive=partial(accounted, archive=archive))
+        busy = verify(home, archive=partial(reconcile, archive=archive))
     assert busy.differences == ()
     assert {12, 13} <= set(busy.unchecked)
 

@@ -20,7 +20,7 @@ from warehouse.store.seals import SealKind, seal
 from warehouse.store.store import Store
 from warehouse.tables.assertions import Cut
 from warehouse.tables.assertions_sql import overlap
-from warehouse.tables.rules import FAILS, NOTHING_SEEN
+from warehouse.tables.rules import FAILS, NOT_JUDGED
 
 
 class DeliveryState(StrEnum):
@@ -67,7 +67,7 @@ class Finding:
     @property
     def judged(self) -> bool:
         """False where there was nothing to judge by."""
-        return not self.observed.endswith(NOTHING_SEEN)
+        return not self.observed.endswith(NOT_JUDGED)
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,12 @@ class Store:
         except PackageNotFoundError:
             return "not installed"
 
+    def select(self, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
+        """The rows of a query, each a dict: column → value."""
+        cursor = self.con.execute(sql, list(parameters))
+        columns = [d[0] for d in cursor.description or ()]
+        return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+
     def insert(self, table: str, columns: list[str], rows: list[tuple[Any, ...]]) -> None:
         """Insert rows given as tuples: many at once as an Arrow table, few as lists, in a third of the time."""
         if not rows:
