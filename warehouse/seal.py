@@ -13,6 +13,7 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -165,9 +166,9 @@ def digests(
     """
     import numpy as np
 
-    reader = con.execute(sql).to_arrow_reader(_BATCH)
+    con.complete()  # DuckDB 2 refuses a second result on a connection: an earlier statement may have left rows unread
     group, count, hashes, before, seen = None, 0, dict[str, _Column](), -1, set[int]()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with closing(con.sql(sql).to_arrow_reader(_BATCH)) as reader, ThreadPoolExecutor(os.cpu_count()) as pool:
         for batch in _handed_out(reader, pool):
             numbers = batch.column(0).fill_null(-1).to_numpy(zero_copy_only=False)
             edges = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(numbers)]
