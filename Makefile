@@ -29,6 +29,7 @@ test-all: install  ## all tests, slow ones included
 check: install  ## lint, format, types, contracts and definitions
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/sqlfluff lint --quiet warehouse connectors
 	$(BIN)/mypy
 	$(BIN)/qala check
 

@@ -20,7 +20,7 @@ from typing import Any
 from benchmarks import with_qala
 from benchmarks.contender import CONTENDERS
 from benchmarks.feeds import FEEDS, SIZES, files, make
-from warehouse.store import MEMORY_LIMIT
+from warehouse.store.sessions import MEMORY_LIMIT
 
 RESULTS = Path(__file__).parent / "results"
 FIGURES = ("wall_s", "cpu_s", "startup_s", "peak_mib")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import duckdb
 
-from warehouse.store import settlements
+from warehouse.tables.settlements import settlements
 
 SIZES = {"100k": 100_000, "1m": 1_000_000, "10m": 10_000_000, "50m": 50_000_000}
 FIRST_YEAR = 2020

@@ -17,9 +17,10 @@ import yaml
 from benchmarks.__main__ import RESULTS
 from benchmarks.feeds import months
 from benchmarks.with_qala import CATALOGUES
-from kpi_definitions.catalogue import load
-from warehouse.compute import compute, get_ready
-from warehouse.store import Home, writing
+from kpi_definitions.catalogue import load_catalogues
+from warehouse.home.home import Home
+from warehouse.kpi_values.compute import compute, get_ready
+from warehouse.store.sessions import writing
 
 # shares of boardings, each with a condition of its own
 PAID = ("TRANSPORT_CARD", "BANK_CARD", "QR", "SMS", "CASH")
@@ -38,8 +39,8 @@ def main() -> None:
     for _ in range(asked.rounds):
         for number in taken:
             home = prepare(loaded, work)
-            with writing(home, sealed=True) as store:
-                catalogues = load(home.catalogues)
+            with writing(home, hardened=True) as store:
+                catalogues = load_catalogues(home.catalogues)
                 codes = [f"BEN02-{n + 1}" for n in range(number)]
                 rows = store.con.execute("SELECT count(*) FROM showcase.fct_fare_validation").fetchall()[0][0]
                 started = time.perf_counter()

@@ -13,7 +13,7 @@ import duckdb
 
 from benchmarks.contender import Answer
 from benchmarks.feeds import ALL, FEEDS, files, months
-from warehouse.store import settlements
+from warehouse.tables.settlements import settlements
 
 KATO = "kato IN (" + ", ".join(f"'{k}'" for k in settlements()) + ")"
 # table → columns with their types, key, and rules in the order of the table's contract

@@ -16,7 +16,7 @@ import pyarrow as pa
 from benchmarks.contender import Answer
 from benchmarks.feeds import FEEDS, files, months
 from benchmarks.plain_duckdb import TABLES
-from warehouse.store import settlements
+from warehouse.tables.settlements import settlements
 
 Rule = tuple[str, Callable[[pd.DataFrame], pd.Series]]
 Kpi = tuple[str, str, pd.Series, pd.Series]  # code, kind of value, numerator and denominator row by row

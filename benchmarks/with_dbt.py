@@ -13,7 +13,7 @@ from dbt.cli.main import dbtRunner
 
 from benchmarks.contender import Answer
 from benchmarks.feeds import FEEDS
-from warehouse.store import settlements
+from warehouse.tables.settlements import settlements
 
 PROJECT = Path(__file__).parent / "dbt"
 DATABASE = "city.duckdb"

@@ -11,12 +11,13 @@ import duckdb
 
 from benchmarks.contender import Answer
 from benchmarks.feeds import ALL, FEEDS, files, months
-from connectors.archive import Archive
-from connectors.classified import carries_personal
-from connectors.source_contract import standard
-from warehouse.contracts import load_tables
-from warehouse.keys import current, make
-from warehouse.store import Home, writing
+from connectors.archive.archive import Archive
+from connectors.mapping.classification import carries_personal
+from connectors.mapping.source_contract import standard
+from warehouse.home.home import Home
+from warehouse.home.keys import current, make
+from warehouse.store.sessions import writing
+from warehouse.tables.contracts import load_tables
 
 CATALOGUES = Path(__file__).parent / "catalogues"
 
@@ -45,21 +46,24 @@ def start(_: Path, home: Path, span: range = ALL) -> Callable[[], None]:
     from pipelines.run import prepare as prepare_home
 
     prepare_home(Home(home))
-    from warehouse import apart
+    from warehouse.isolation import worker
 
-    apart.warm("connectors.judge:get_ready")
-    apart.warm("warehouse.compute:get_ready", Home(home))
+    worker.warm("connectors.delivery_gate.delivery_gate:get_ready")
+    worker.warm("warehouse.kpi_values.compute:get_ready", Home(home))
     import dagster as dg
 
+    from kpi_definitions.catalogue import load_catalogues
     from pipelines.assets.kpi import asset_key
-    from pipelines.definitions import catalogue, defs
+    from pipelines.definitions import build_defs
 
+    catalogue = load_catalogues(Home(home).catalogues)
+    defs = build_defs(Home(home))
     job = defs.resolve_job_def("city_kpis")
     wanted = [dg.AssetKey([level, feed.table]) for feed in FEEDS for level in ("zero", "showcase")]
     wanted += [asset_key(catalogue, code) for code in catalogue.codes if code.startswith("BEN")]
     wanted += [dg.AssetKey("assessment"), dg.AssetKey("release")]  # the release waits for the drafts of the assessment
     instance = dg.DagsterInstance.get()
-    apart.call("builtins:len", "")  # waits until the process that judges and computes is ready
+    worker.call("builtins:len", "")  # waits until the process that judges and computes is ready
 
     def run() -> None:
         result = job.execute_in_process(

@@ -18,13 +18,15 @@ from typing import Any, Literal
 import duckdb
 from pydantic import BaseModel, Field, ValidationError
 
-from connectors.archive import Archive
-from connectors.personal import scrubbed
+from connectors.archive.archive import Archive
+from connectors.personal_data.detection import scrubbed
 from connectors.reread import again, newest
 from kpi_definitions.documents import Document, DocumentError, Fault, Where, read
-from warehouse.contracts import Table
-from warehouse.load import Corrected, Finding, Receipt, Store, register, settlements
+from warehouse.loading.deliveries import Corrected, Finding, Receipt, register
 from warehouse.sql import literal, quoted
+from warehouse.store.store import Store
+from warehouse.tables.contracts import Table
+from warehouse.tables.settlements import settlements
 
 Cell = str | int | float | bool | dt.datetime | dt.date | None
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 
-from warehouse.contracts import Table
-from warehouse.load import Receipt, Store, register
+from warehouse.loading.deliveries import Receipt, register
 from warehouse.periods import parse_period
 from warehouse.sql import literal
+from warehouse.store.store import Store
+from warehouse.tables.contracts import Table
 
 _MARK = "+"  # between the receipt of the first reading and what it is read again for
 _NEWEST = """SELECT delivery_id, receipt_id, table_name, system, scope, period_id, file_name, sha256, bytes, declared_rows FROM audit.delivery
@@ -49,6 +50,6 @@ def request(
     found = newest(store, " AND ".join(chosen) or "true")
     if not found:
         raise ValueError("no loaded delivery is of that system, table and period; see: FROM deliveries")
-    receipts = [again(one, f"reread@{store.head}") for one in found]
+    receipts = [again(one, f"reread@{store.last_seq}") for one in found]
     register(store, receipts)
     return receipts

@@ -10,12 +10,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from connectors import receipts
-from connectors.archive import Archive, ArchiveError
-from connectors.deliver import encrypts
-from connectors.source_contract import SourceContract
-from warehouse.contracts import Table
-from warehouse.keys import Key, MissingKeyError
+from connectors.archive import receipts
+from connectors.archive.archive import Archive, ArchiveError
+from connectors.mapping.source_contract import SourceContract
+from connectors.receiving.deliver import encrypts
+from warehouse.home.keys import Key, MissingKeyError
+from warehouse.tables.contracts import Table
 
 
 @dataclass

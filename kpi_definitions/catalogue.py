@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from kpi_definitions.catalogue_checks import assessment_faults, initiative_faults
 from kpi_definitions.compiler import columns_of, fingerprint
 from kpi_definitions.documents import Document, DocumentError, Fault, read
 from kpi_definitions.expressions import ExpressionError
@@ -34,6 +35,10 @@ class Catalogue:
     assessments: tuple[AssessmentRules, ...]  # by first year
     documents: Mapping[str, Document]  # by initiative code, for faults found later
     folder: Path
+    texts: tuple[Document, ...] = ()  # every document that was read
+    unread: frozenset[str] = (
+        frozenset()
+    )  # initiatives whose documents are at fault: of a list that is only looked at (`sound_part`)
 
     @cached_property
     def kpis(self) -> tuple[Kpi, ...]:
@@ -119,7 +124,7 @@ class Catalogues:
         return document.fault(("kpis", index, *where), message, remedy)
 
 
-def load(*folders: Path, shipped: Path = SHIPPED) -> Catalogues:
+def load_catalogues(*folders: Path, shipped: Path = SHIPPED) -> Catalogues:
     """Every catalogue under the shipped folder and the given ones (a home's). Raises DocumentError with every fault found."""
     faults: list[Fault] = []
     lists: list[Catalogue] = []
@@ -160,24 +165,42 @@ def units() -> dict[str, dict[str, Any]]:
 
 def load_one(folder: Path) -> Catalogue:
     """Read and validate one catalogue folder; once a process, unless a file of it changes. Raises DocumentError with every fault found."""
+    one, faults = sound_part(folder)
+    if faults or one is None:
+        raise DocumentError(faults)
+    return one
+
+
+def sound_part(folder: Path) -> tuple[Catalogue | None, list[Fault]]:
+    """What can be read of one catalogue folder, None if not even its head, and every fault of the rest."""
     files = ((path, path.stat()) for path in sorted(folder.rglob("*.yaml")))
-    return _load_one(folder, tuple((path, stat.st_mtime_ns, stat.st_size) for path, stat in files))
+    one, faults = _sound_part(folder, tuple((path, stat.st_mtime_ns, stat.st_size) for path, stat in files))
+    return one, list(faults)
 
 
 @lru_cache(maxsize=16)
-def _load_one(folder: Path, _: tuple[tuple[Path, int, int], ...]) -> Catalogue:
+def _sound_part(folder: Path, _: tuple[tuple[Path, int, int], ...]) -> tuple[Catalogue | None, tuple[Fault, ...]]:
     faults: list[Fault] = []
-    head = _parse(read(folder / "catalogue.yaml"), CatalogueHead, faults)
+    head, head_text = None, None
+    try:
+        head_text = read(folder / "catalogue.yaml")
+    except DocumentError as error:
+        faults += error.faults
+    else:
+        head = _parse(head_text, CatalogueHead, faults)
     documents: dict[str, Document] = {}
     initiatives: list[Initiative] = []
+    unread: set[str] = set()
     for path in sorted((folder / "spheres").glob("*/*.yaml")):
         try:
             document = read(path)
         except DocumentError as error:
             faults += error.faults
+            unread.add(path.stem)
             continue
         initiative = _parse(document, Initiative, faults)
         if initiative is None:
+            unread.add(path.stem)
             continue
         if initiative.code in documents:
             faults.append(
@@ -202,51 +225,24 @@ def _load_one(folder: Path, _: tuple[tuple[Path, int, int], ...]) -> Catalogue:
             )
         spheres = {sphere.code for sphere in head.spheres}
         for initiative in initiatives:
-            faults += _check_initiative(documents[initiative.code], initiative, spheres)
-    rules: list[AssessmentRules] = []
+            faults += initiative_faults(documents[initiative.code], initiative, spheres, units())
+    rules: list[tuple[AssessmentRules, Document]] = []
     for path in sorted((folder / "assessment").glob("*.yaml")):
-        document = read(path)
+        try:
+            document = read(path)
+        except DocumentError as error:
+            faults += error.faults
+            continue
         found = _parse(document, AssessmentRules, faults)
         if found is not None:
-            rules.append(found)
-            faults += _check_rules(document, found, initiatives)
-    if faults or head is None:
-        raise DocumentError(faults)
-    return Catalogue(head, tuple(initiatives), tuple(sorted(rules, key=lambda r: r.valid_from)), documents, folder)
-
-
-def _check_rules(document: Document, rules: AssessmentRules, initiatives: Iterable[Initiative]) -> Iterator[Fault]:
-    """Scales and weights must name what exists, and point the way the KPI does."""
-    kpis = {kpi.code: kpi for i in initiatives for kpi in i.kpis}
-    known = {
-        "spheres": {i.sphere for i in initiatives},
-        "initiatives": {i.code for i in initiatives},
-        "kpis": set(kpis),
-    }
-    for level, codes in known.items():
-        for code in sorted(set(getattr(rules.weights, level)) - codes):
-            yield document.fault(
-                ("weights", level, code), f"no {level.rstrip('s')} {code!r}", "mend the code or take it out"
-            )
-    for code in rules.scales:
-        if code not in kpis:
-            yield document.fault(("scales", code), f"no KPI {code!r}", "mend the code or take it out")
-            continue
-        kpi = kpis[code]
-        for category in kpi.categories:
-            scale = rules.scale(code, category)
-            if scale is None:
-                yield document.fault(
-                    ("scales", code), f"{code} has no scale for group {category}", "give floor and goal"
-                )
-            elif (scale.goal > scale.floor) != (kpi.direction == "higher"):
-                yield document.fault(
-                    ("scales", code),
-                    f"{code}: {kpi.direction} is better, but the goal lies on the other side",
-                    "swap floor and goal",
-                )
-    for code in sorted(set(kpis) - set(rules.scales)):
-        yield document.fault(("scales",), f"{code} has no scale", "give floor and goal")
+            rules.append((found, document))
+    if head is not None:
+        faults += assessment_faults(rules, head, initiatives, unread)
+    if head is None or head_text is None:
+        return None, tuple(faults)
+    by_year = tuple(sorted((one for one, _ in rules), key=lambda r: r.valid_from))
+    texts = (head_text, *documents.values(), *(document for _, document in rules))
+    return Catalogue(head, tuple(initiatives), by_year, documents, folder, texts, frozenset(unread)), tuple(faults)
 
 
 @dataclass(frozen=True)
@@ -287,57 +283,6 @@ def _parse(document: Document, model: type[M], faults: list[Fault]) -> M | None:
         return None
 
 
-def _check_initiative(document: Document, initiative: Initiative, spheres: set[str]) -> Iterator[Fault]:
-    if document.path.stem != initiative.code:
-        yield document.fault(
-            ("code",),
-            f"initiative {initiative.code} in a file named {document.path.name}",
-            f"name the file {initiative.code}.yaml",
-        )
-    if initiative.sphere not in spheres:
-        yield document.fault(
-            ("sphere",), f"no sphere {initiative.sphere!r}", f"the catalogue has {', '.join(sorted(spheres))}"
-        )
-    versions: dict[str, list[Kpi]] = {}
-    for index, kpi in enumerate(initiative.kpis):
-        if not kpi.code.startswith(initiative.code + "-"):
-            yield document.fault(
-                ("kpis", index, "code"),
-                f"KPI {kpi.code} does not belong to {initiative.code}",
-                f"its code must start with {initiative.code}-",
-            )
-        if kpi.unit not in units():
-            yield document.fault(
-                ("kpis", index, "unit"), f"{kpi.code}: no unit {kpi.unit!r}", f"units.yaml has {', '.join(units())}"
-            )
-        if not set(kpi.categories) <= set(initiative.categories):
-            yield document.fault(
-                ("kpis", index, "categories"),
-                f"{kpi.code} applies to more groups than {initiative.code}",
-                "a KPI's categories must be among its initiative's",
-            )
-        for other in versions.setdefault(kpi.code, []):
-            if other.version == kpi.version:
-                yield document.fault(
-                    ("kpis", index, "code"),
-                    f"{kpi.code} version {kpi.version} is given twice",
-                    "a new version needs a new number",
-                )
-            elif kpi.valid_from < (other.valid_to or dt.date.max) and other.valid_from < (kpi.valid_to or dt.date.max):
-                yield document.fault(
-                    ("kpis", index, "valid_from"),
-                    f"{kpi.code} versions {other.version} and {kpi.version} are in force on the same days",
-                    "end the older one with valid_to",
-                )
-            elif kpi.change_note.strip() == other.change_note.strip():
-                yield document.fault(
-                    ("kpis", index, "change_note"),
-                    f"{kpi.code} version {kpi.version} has the change note of version {other.version}",
-                    "say what this version changes, and why",
-                )
-        versions[kpi.code].append(kpi)
-
-
 def changed_without_version(one: Catalogue) -> list[Fault]:
     """KPI versions whose meaning differs from the recorded fingerprint, or that have none recorded yet."""
     path, catalogue = one.folder / FINGERPRINTS, Catalogues((one,))
@@ -369,7 +314,7 @@ def changed_without_version(one: Catalogue) -> list[Fault]:
 def _vanished(one: Catalogue, recorded: Iterable[str]) -> Iterator[Fault]:
     """Versions that are recorded and no longer there: most often their number was raised in place."""
     present = {f"{kpi.code}@{kpi.version}" for kpi in one.kpis}
-    for label in sorted(set(recorded) - present):
+    for label in sorted(label for label in set(recorded) - present if label.partition("-")[0] not in one.unread):
         remedy = "put it back and end it with valid_to: values computed with it must stay explainable"
         message = f"{label.replace('@', ' version ')} is recorded here and no longer defined"
         yield Fault(one.folder / FINGERPRINTS, 1, message, remedy)
@@ -378,8 +323,11 @@ def _vanished(one: Catalogue, recorded: Iterable[str]) -> Iterator[Fault]:
 def record_fingerprints(one: Catalogue) -> list[str]:
     """Record versions not yet recorded; never overwrites one. Returns the labels added.
 
-    Raises DocumentError, and records nothing, while a recorded version is no longer defined: a new one stands beside it, not in its place.
+    Raises DocumentError, and records nothing, while a recorded version is no longer defined (a new one stands beside it, not in its place), and
+    while anything is marked TODO: what is recorded is not changed any more.
     """
+    if undecided := [fault for text in one.texts for fault in text.undecided()]:
+        raise DocumentError(undecided)
     path = one.folder / FINGERPRINTS
     recorded: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     if gone := list(_vanished(one, recorded)):

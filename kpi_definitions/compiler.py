@@ -12,7 +12,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from sqlglot import exp
 
@@ -58,16 +59,54 @@ class Measure:
     where: str = ""  # which rows it takes in: a condition over t and c; empty if it takes all
 
 
+class TimeRule(StrEnum):
+    """How a row falls into a period."""
+
+    EVENT = "event"  # its date lies in the period
+    LISTED = "listed"  # so does its date, and the register of the period's end lists it
+    STOCK = "stock"  # the register of the period's end lists it, and it was in force at that moment
+    DURING = "during"  # the register of the period's end lists it, and it was in force at some moment of the period
+    AS_OF = "as_of"  # its date is the first day after the period: a figure that is looked up, such as a population
+
+
+@dataclass(frozen=True)
+class RowTime:
+    """The rule by which rows of a table fall into periods, with the columns it reads."""
+
+    rule: TimeRule
+    column: str  # the date of the row, or the one from which it is in force
+    until: str | None = None  # STOCK, DURING: the date from which it is no longer in force; empty where it still is
+
+    def __str__(self) -> str:
+        return " ".join((self.rule, *self.columns))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,) if self.until is None else (self.column, self.until)
+
+    @property
+    def by_register(self) -> bool:
+        """Rows are read from the register of the period's end, by its snapshot_date."""
+        return self.rule in (TimeRule.LISTED, TimeRule.STOCK, TimeRule.DURING)
+
+
 @dataclass(frozen=True)
 class Scan:
     """One pass over one warehouse table, giving measures by settlement and period."""
 
     table: str
-    time: tuple[
-        str, ...
-    ]  # ("event", column) | ("listed", column) | ("stock", from, to) | ("during", from, to) | ("as_of", column)
+    time: RowTime
     grain: Grain
     measures: tuple[Measure, ...]
+
+    @property
+    def key(self) -> str:
+        """The table, how its rows fall into periods, and the grain: scans of one key can be one pass."""
+        return f"{self.table} {self.time} {self.grain}"
+
+    def counting(self, name: str) -> Scan:
+        """The same pass with one measure `name`: how many rows there are."""
+        return replace(self, measures=(Measure(name, "count(*)"),))
 
     def sql(self, source: str, cells: str, *, any_window: bool = False, by: str = "c.kato, c.period_id") -> str:
         """SELECT `by` and the measures FROM `source` joined to `cells`.
@@ -95,28 +134,26 @@ class Scan:
 
     def _from(self, source: str, cells: str, any_window: bool) -> str:
         """The rows of `source` that fall into the cells."""
-        kind, column = self.time[0], f't."{self.time[1]}"'
-        if kind == "event" and any_window:
-            join = f"{column} >= c.period_start AND {column} < c.period_end"
-        elif kind == "event":
-            join = f"date_trunc('{GRAIN_UNIT[self.grain]}', {column}) = c.period_start"
-        elif kind == "listed":  # events kept in a register: those that its state at the period's end knows of
-            join = f"t.snapshot_date = c.period_end_population_date AND {column} >= c.period_start AND {column} < c.period_end"
-        elif kind == "as_of":
-            join = f"{column} = c.period_end_population_date"
-        elif kind == "during":  # what the register at the period's end knows to have existed in it, if only for an hour
-            ended = f't."{self.time[2]}"'
-            join = (
-                f"t.snapshot_date = c.period_end_population_date AND {column} < c.period_end"
-                f" AND ({ended} IS NULL OR {ended} > c.period_start)"
-            )
-        else:
-            ended = f't."{self.time[2]}"'
-            join = (
-                f"t.snapshot_date = c.period_end_population_date AND {column} < c.period_end"
-                f" AND ({ended} IS NULL OR {ended} >= c.period_end)"
-            )
+        column, until = f't."{self.time.column}"', f't."{self.time.until}"'
+        registered = "t.snapshot_date = c.period_end_population_date"
+        inside = f"{column} >= c.period_start AND {column} < c.period_end"
+        by_month = f"date_trunc('{GRAIN_UNIT[self.grain]}', {column}) = c.period_start"
+        join = {
+            TimeRule.EVENT: inside if any_window else by_month,
+            TimeRule.LISTED: f"{registered} AND {inside}",
+            TimeRule.AS_OF: f"{column} = c.period_end_population_date",
+            TimeRule.DURING: f"{registered} AND {column} < c.period_end AND ({until} IS NULL OR {until} > c.period_start)",
+            TimeRule.STOCK: f"{registered} AND {column} < c.period_end AND ({until} IS NULL OR {until} >= c.period_end)",
+        }[self.time.rule]
         return f"FROM {source} AS t\nJOIN {cells} AS c ON t.kato = c.kato AND {join}"
+
+
+@dataclass(frozen=True)
+class Output:
+    """A column of a scan."""
+
+    scan: Scan
+    column: str
 
 
 @dataclass(frozen=True)
@@ -125,13 +162,18 @@ class Compiled:
 
     kpi: Kpi
     fingerprint: str
-    numerator: tuple[Scan, str]
-    denominator: tuple[Scan, str]
-    sample: tuple[Scan, str]
+    numerator: Output
+    denominator: Output
+    sample: Output
+
+    @property
+    def outputs(self) -> tuple[Output, Output, Output]:
+        """Numerator, denominator, sample."""
+        return self.numerator, self.denominator, self.sample
 
     @property
     def scans(self) -> tuple[Scan, ...]:
-        return tuple(dict.fromkeys((self.numerator[0], self.denominator[0], self.sample[0])))
+        return tuple(dict.fromkeys(output.scan for output in self.outputs))
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -155,7 +197,8 @@ def compile_kpi(kpi: Kpi, tables: Tables) -> Compiled:
         taken = " AND ".join((*num_filter, f"({inner}) IS NOT NULL"))
         measures = (Measure(f"{stem}_n", f"CAST({top} AS {cast})", taken), Measure(f"{stem}_s", count, taken))
         scan = Scan(numerator_rows.table, _time(numerator_rows, tables), kpi.period, measures)
-        return Compiled(kpi, fingerprint(kpi), (scan, f"{stem}_n"), (scan, f"{stem}_s"), (scan, f"{stem}_s"))
+        count_of = Output(scan, f"{stem}_s")
+        return Compiled(kpi, fingerprint(kpi), Output(scan, f"{stem}_n"), count_of, count_of)
     assert kpi.denominator is not None
     den_rows, den_where, den_base = _rows_of(kpi, kpi.denominator, "denominator")
     den = _part(kpi, kpi.denominator, den_rows, den_where, "denominator", tables)
@@ -167,10 +210,12 @@ def compile_kpi(kpi: Kpi, tables: Tables) -> Compiled:
     top_time, bottom_time = _time(numerator_rows, tables), _time(den_rows, tables)
     if (den_rows.table, bottom_time) == (numerator_rows.table, top_time):
         scan = Scan(numerator_rows.table, top_time, kpi.period, (n, d, s))
-        return Compiled(kpi, fingerprint(kpi), (scan, n.name), (scan, d.name), (scan, s.name))
+        return Compiled(kpi, fingerprint(kpi), *(Output(scan, measure.name) for measure in (n, d, s)))
     top_scan = Scan(numerator_rows.table, top_time, kpi.period, (n, s))
     bottom_scan = Scan(den_rows.table, bottom_time, kpi.period, (d,))
-    return Compiled(kpi, fingerprint(kpi), (top_scan, n.name), (bottom_scan, d.name), (top_scan, s.name))
+    return Compiled(
+        kpi, fingerprint(kpi), Output(top_scan, n.name), Output(bottom_scan, d.name), Output(top_scan, s.name)
+    )
 
 
 def spread_of(kpi: Kpi) -> tuple[str, float]:
@@ -184,14 +229,14 @@ def spread_of(kpi: Kpi) -> tuple[str, float]:
 
 def fuse(compiled: Iterable[Compiled]) -> list[Scan]:
     """One scan for all measures over the same table, time column and grain, in a stable order."""
-    merged: dict[tuple[str, tuple[str, ...], Grain], dict[str, Measure]] = {}
+    scans: dict[str, Scan] = {}
+    measures: dict[str, dict[str, Measure]] = {}
     for one in compiled:
         for scan in one.scans:
-            measures = merged.setdefault((scan.table, scan.time, scan.grain), {})
-            measures.update((m.name, m) for m in scan.measures)
-    return [
-        Scan(*place, tuple(measures.values())) for place, measures in sorted(merged.items(), key=lambda e: str(e[0]))
-    ]
+            scans.setdefault(scan.key, scan)
+            measures.setdefault(scan.key, {}).update((m.name, m) for m in scan.measures)
+    fused = (replace(scan, measures=tuple(measures[key].values())) for key, scan in scans.items())
+    return sorted(fused, key=lambda scan: (scan.table, scan.time.rule, *scan.time.columns, scan.grain.name))
 
 
 def sources_of(kpi: Kpi) -> Iterator[Source]:
@@ -200,9 +245,9 @@ def sources_of(kpi: Kpi) -> Iterator[Source]:
         if part is None:
             continue
         rows = part.rows or kpi.rows
-        kind, *names = _time(rows, {})
-        for name in names:
-            yield Source(side, rows.table, name, kind, "the period")
+        time = _time(rows, {})
+        for name in time.columns:
+            yield Source(side, rows.table, name, time.rule, "the period")
         for use, text in (("filter", rows.filter), ("filter", part.filter), ("aggregate", part.aggregate)):
             for column in parse(text, ()).find_all(exp.Column) if text else ():
                 if column.name not in PARAMETERS:
@@ -232,15 +277,16 @@ def fingerprint(kpi: Kpi) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _time(rows: Rows, tables: Tables) -> tuple[str, ...]:
+def _time(rows: Rows, tables: Tables) -> RowTime:
     if rows.event:  # a register repeats its events with every snapshot
-        return ("listed" if "snapshot_date" in tables.get(rows.table, ()) else "event", rows.event)
+        registered = "snapshot_date" in tables.get(rows.table, ())
+        return RowTime(TimeRule.LISTED if registered else TimeRule.EVENT, rows.event)
     if rows.as_of:
-        return ("as_of", rows.as_of)
+        return RowTime(TimeRule.AS_OF, rows.as_of)
     if rows.during:
-        return ("during", rows.during.start, rows.during.end)
+        return RowTime(TimeRule.DURING, rows.during.start, rows.during.end)
     assert rows.stock is not None
-    return ("stock", rows.stock.start, rows.stock.end)
+    return RowTime(TimeRule.STOCK, rows.stock.start, rows.stock.end)
 
 
 def _filtered(aggregate: str, conditions: list[str]) -> str:
@@ -314,19 +360,21 @@ def _columns(rows: Rows, where: Where, tables: Tables) -> Mapping[str, str]:
 
 def _check_time(rows: Rows, tables: Tables, where: Where) -> None:
     columns = tables[rows.table]
-    kind, *names = _time(rows, tables)
-    written = "event" if kind == "listed" else kind
-    for name in names:
+    time = _time(rows, tables)
+    written = TimeRule.EVENT if time.rule is TimeRule.LISTED else time.rule  # as the definition has it
+    for name in time.columns:
         if columns.get(name) not in {"DATE", "TIMESTAMP"}:
             dated = ", ".join(c for c, t in columns.items() if t in {"DATE", "TIMESTAMP"})
             raise ExpressionError((*where, written), f"{rows.table} has no date column {name!r}", f"it has {dated}")
-    if kind == "as_of" and "snapshot_date" in columns:
+    if time.rule is TimeRule.AS_OF and "snapshot_date" in columns:
         raise ExpressionError(
-            (*where, kind), f"{rows.table} is delivered as snapshots", "use stock: its rows carry the day they are of"
+            (*where, written),
+            f"{rows.table} is delivered as snapshots",
+            "use stock: its rows carry the day they are of",
         )
-    if kind in ("stock", "during") and "snapshot_date" not in columns:
+    if time.rule in (TimeRule.STOCK, TimeRule.DURING) and "snapshot_date" not in columns:
         raise ExpressionError(
-            (*where, kind),
+            (*where, written),
             f"{rows.table} is not delivered as snapshots",
             "use event, or make its contract `delivery: snapshot`",
         )

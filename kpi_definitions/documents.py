@@ -6,6 +6,7 @@ loader forgets lines and lets a repeated key silently win, so the node tree is r
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,8 @@ import yaml
 Where = tuple[str | int, ...]
 
 _MOST, _DEEPEST = 100_000, 50  # nodes of a document, and one inside the other, with every alias written out
+
+_TODO = re.compile(r"\bTODO\b[\s:]*(.*)")  # what a first version (`qala new`) leaves to be decided
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -51,6 +54,7 @@ class Document:
     path: Path
     data: Any
     lines: dict[Where, int] = field(repr=False)
+    todos: tuple[tuple[int, str], ...] = ()  # line and words of each TODO, in a value or a comment
 
     def line(self, where: Sequence[str | int]) -> int:
         """The line of `where`, or of its nearest existing parent (a missing key stands nowhere)."""
@@ -61,6 +65,13 @@ class Document:
 
     def fault(self, where: Sequence[str | int], message: str, remedy: str = "") -> Fault:
         return Fault(self.path, self.line(where), message, remedy)
+
+    def undecided(self) -> list[Fault]:
+        """What a first version left to be decided: every line with the word TODO. Nothing is computed or taken in by such a document."""
+        return [
+            Fault(self.path, line, f"TODO: {text or 'not decided yet'}", "decide it, then take the word TODO out")
+            for line, text in self.todos
+        ]
 
 
 def read(path: Path) -> Document:
@@ -87,7 +98,10 @@ def read(path: Path) -> Document:
         loader.dispose()
     if faults:
         raise DocumentError(faults)
-    return Document(path, data, lines)
+    todos = (
+        (n, found[1].strip(" '\"}]")) for n, line in enumerate(text.splitlines(), 1) if (found := _TODO.search(line))
+    )
+    return Document(path, data, lines, tuple(todos))
 
 
 def _build(loader: Any, node: Any, where: Where, lines: dict[Where, int], faults: list[Fault], path: Path) -> Any:

@@ -25,7 +25,10 @@ class Text(Strict):
 
     en: str = Field(min_length=1, description="English")
     ru: str = Field(min_length=1, description="Russian")
-    kk: str | None = Field(None, description="Kazakh; leave out when nobody has checked it")
+    kk: str | None = Field(
+        None,
+        description="Kazakh: for all names of a list or for none (`qala check`); not checked by a native speaker: see unchecked_languages",
+    )
 
 
 class Category(StrEnum):
@@ -159,6 +162,11 @@ class Kpi(Strict):
     sensitivity: Literal["open", "personal", "restricted"] = Field(
         "open", description="personal: derived from personal data; restricted: its value is left out of public exports"
     )
+
+    def in_force_between(self, first: int, last: int) -> bool:
+        """Whether it is assessed in a year from `first` to before `last`: as assessment counts years, by the years of its days."""
+        begins = max(first, self.valid_from.year)
+        return begins < last and (self.valid_to is None or self.valid_to.year > begins)
 
     @model_validator(mode="after")
     def _shape(self) -> Kpi:

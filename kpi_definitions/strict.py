@@ -66,6 +66,7 @@ def definition_faults(catalogue: Catalogues, tables: Tables, codes: Codes) -> li
             faults.append(catalogue.fault(kpi, breach.where, f"{kpi.code}: {breach.message}", breach.remedy))
     for one in catalogue.lists:
         faults += changed_without_version(one)
+        faults += (fault for text in one.texts for fault in text.undecided())
     return sorted(set(faults))
 
 

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 import dagster as dg
 
 from connectors.corrections import read_corrections
-from connectors.inbox import BusyError, collect
+from connectors.receiving.inbox import InboxBusyError, collect
+from pipelines.pending_work import find_pending_work
 from pipelines.resources import Qala, months
-from pipelines.run import blocks, selection
-from pipelines.todo import todo
+from pipelines.selection import selection
+from warehouse.periods import month_ranges
 
 job = dg.define_asset_job(
     "city_kpis",
@@ -41,7 +42,7 @@ def inbox_sensor(context: dg.SensorEvaluationContext, qala: Qala) -> Iterator[dg
     """
     try:
         drops = collect(qala.home.inbox, qala.archive, qala.tables, qala.sources) if qala.home.inbox.exists() else []
-    except BusyError as error:
+    except InboxBusyError as error:
         context.log.info(str(error))
         drops = []
     for drop in drops:
@@ -51,10 +52,11 @@ def inbox_sensor(context: dg.SensorEvaluationContext, qala: Qala) -> Iterator[dg
     declared = read_corrections(qala.home.corrections, qala.tables)
     going_on = context.instance.get_runs_count(dg.RunsFilter(job_name=job.name, statuses=_GOING_ON))
     # between two steps of a run the warehouse is free, and what the run has loaded is not computed yet: so nothing is called due
-    work = todo(qala.home, qala.archive.pending(), declared, None if going_on else qala.catalogues)
-    for first, last in blocks(work.months):
+    work = find_pending_work(qala.home, qala.archive.pending(), declared, None if going_on else qala.catalogues)
+    every = context.repository_def.asset_graph.get_all_asset_keys() if context.repository_def else None
+    for first, last in month_ranges(work.months):
         tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
-        chosen = selection(work.tables, qala.tables, work.codes)
+        chosen = None if every is None else selection(every, work.tables, work.codes)
         yield dg.RunRequest(run_key=f"{first} {last} {work.key}", tags=tags, asset_selection=chosen)
     if not work.months:
         waits = f"waiting for {', '.join(work.early)} to end" if work.early else "no extract is waiting"

@@ -1,12 +1,12 @@
 """What Dagster loads: the whole way from pending extracts to the release.
 
-Great Expectations is not imported here: that takes seconds, and happens in the process that judges (connectors/judge.py).
+Great Expectations is not imported here: that takes seconds, and happens in the process that judges (connectors/delivery_gate/delivery_gate.py).
 """
 
 import dagster as dg
 
-from connectors.intake import sources_of
-from kpi_definitions.catalogue import load as load_catalogue
+from connectors.ingest import sources_of
+from kpi_definitions.catalogue import load_catalogues
 from pipelines.assets.assessment import assessment_asset
 from pipelines.assets.kpi import kpi_assets
 from pipelines.assets.release import release
@@ -14,28 +14,34 @@ from pipelines.assets.showcase import showcase_asset
 from pipelines.assets.zero import zero_assets
 from pipelines.automation import inbox_sensor, job, monthly_schedule
 from pipelines.resources import Qala, groups
-from warehouse.contracts import load_tables
-from warehouse.modes import private
-from warehouse.store import Home
+from warehouse.home.file_modes import private
+from warehouse.home.home import Home
+from warehouse.tables.contracts import load_tables
 
-private()  # a code location has no command line that would have set the umask
-tables = load_tables()
-home = Home.default()
-catalogue = load_catalogue(home.catalogues)
-sources = sources_of(home, tables)
 
-defs = dg.Definitions(
-    assets=[
-        zero_assets(tables.values(), sources, groups(catalogue)),
-        *(showcase_asset(table, groups(catalogue)[table.domain]) for table in tables.values()),
-        kpi_assets(catalogue, tables),
-        assessment_asset(catalogue),
-        release,
-    ],
-    jobs=[job],
-    schedules=[monthly_schedule],
-    sensors=[inbox_sensor],
-    resources={"qala": Qala()},
-    # one process writes the DuckDB file: 13 s in process, 132 s with a process per step and a pool of one
-    executor=dg.in_process_executor,
-)
+def build_defs(home: Home) -> dg.Definitions:
+    """Assets, checks, job, schedule and sensor of one installation, by its contracts and catalogues."""
+    tables, catalogue = load_tables(), load_catalogues(home.catalogues)
+    group_of = groups(catalogue)
+    return dg.Definitions(
+        assets=[
+            zero_assets(tables.values(), sources_of(home, tables), group_of),
+            *(showcase_asset(table, group_of[table.domain]) for table in tables.values()),
+            kpi_assets(catalogue, tables),
+            assessment_asset(catalogue),
+            release,
+        ],
+        jobs=[job],
+        schedules=[monthly_schedule],
+        sensors=[inbox_sensor],
+        resources={"qala": Qala(home_folder=str(home.root))},
+        # one process writes the DuckDB file: 13 s in process, 132 s with a process per step and a pool of one
+        executor=dg.in_process_executor,
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """What `workspace.yaml` names: the installation of QALA_HOME, read when Dagster asks and not when this is imported."""
+    private()  # a code location has no command line that would have set the umask
+    return build_defs(Home.default())

@@ -9,16 +9,18 @@ from pathlib import Path
 import dagster as dg
 from pydantic import PrivateAttr
 
-from connectors.archive import Archive
-from connectors.intake import sources_of
-from connectors.source_contract import SourceContract
-from kpi_definitions.catalogue import Catalogues
-from kpi_definitions.catalogue import load as load_catalogues
+from connectors.archive.archive import Archive
+from connectors.ingest import sources_of
+from connectors.mapping.source_contract import SourceContract
+from kpi_definitions.catalogue import Catalogues, load_catalogues
 from pipelines import event_log
-from warehouse.contracts import Table, load_tables
-from warehouse.store import FIRST_YEAR, Home, Store, writing
+from warehouse.home.home import Home
+from warehouse.periods import FIRST_YEAR
+from warehouse.store.sessions import writing
+from warehouse.store.store import Store
+from warehouse.tables.contracts import Table, load_tables
 
-# one warning for every asset, and nothing a user could do about it; tests/test_dagster.py notices if single runs cease to work
+# one warning for every asset, and nothing a user could do about it; tests/pipelines/test_dagster.py notices if single runs cease to work
 warnings.filterwarnings("ignore", category=dg.BetaWarning, message=".*backfill_policy.*")
 
 POOL = "warehouse"  # limited to one by dagster.yaml: runs take turns at the file
@@ -26,7 +28,7 @@ CIVIL_TIME = "Asia/Almaty"
 months = dg.MonthlyPartitionsDefinition(start_date=f"{FIRST_YEAR}-01", fmt="%Y-%m", timezone=CIVIL_TIME)
 single_run = dg.BackfillPolicy.single_run()  # a year is filled by one run: what a run costs is start-up
 event_log.patch()
-listeners: list[Callable[[str], None]] = []  # the command line shows progress through this
+progress_listeners: list[Callable[[str], None]] = []  # the command line shows progress through this
 
 
 class Qala(dg.ConfigurableResource[None]):
@@ -40,23 +42,23 @@ class Qala(dg.ConfigurableResource[None]):
     def writing(self, run_id: str) -> Iterator[Store]:
         """The warehouse, left open for the run's next step: to open and close it costs an eighth of a second, for every table.
 
-        Whoever else would open it in this run, be it another process, has it `let_go` first; the run's end does too.
+        Whoever else would open it in this run, be it another process, has it `close_warehouse` first; the run's end does too.
         """
         if self._store is None:
             self._store = self._open.enter_context(writing(self.home, run_id))
         try:
             yield self._store
         except BaseException:
-            self.let_go()
+            self.close_warehouse()
             raise
 
-    def let_go(self) -> None:
+    def close_warehouse(self) -> None:
         """Close the warehouse, if a step left it open."""
         self._store = None
         self._open.close()
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002
-        self.let_go()
+        self.close_warehouse()
 
     @property
     def home(self) -> Home:
@@ -85,8 +87,8 @@ def groups(catalogue: Catalogues) -> dict[str, str]:
     return {code: f"{s.number}_" + re.sub(r"\W+", "_", s.name.en.lower()) for code, s in spheres.items()}
 
 
-def tell(context: dg.AssetExecutionContext, text: str) -> None:
+def report_progress(context: dg.AssetExecutionContext, text: str) -> None:
     """Say how far the work is: in the run's log, and to whoever listens."""
     context.log.info(text)
-    for listener in listeners:
+    for listener in progress_listeners:
         listener(text)

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from warehouse import apart
-from warehouse.contracts import load_tables
+from pipelines.selection import selection
+from warehouse.home.home import Home
+from warehouse.isolation import worker
 from warehouse.moments import at
-from warehouse.periods import add_months, month_id, parse_period
-from warehouse.store import Home
+from warehouse.periods import month_ranges
 
 if TYPE_CHECKING:
-    from dagster import AssetKey
     from dagster._core.execution.plan.objects import StepFailureData
 
 
@@ -48,31 +46,6 @@ def prepare(home: Home) -> Path:
     return folder
 
 
-def blocks(months: Sequence[str]) -> list[tuple[str, str]]:
-    """Consecutive months as (first, last): each block is one run."""
-    ordered = sorted(set(months))
-    if not ordered:
-        return []
-    breaks = [i for i, (a, b) in enumerate(pairwise(ordered), 1) if month_id(add_months(parse_period(a).start, 1)) != b]
-    edges = [0, *breaks, len(ordered)]
-    return [(ordered[a], ordered[b - 1]) for a, b in pairwise(edges)]
-
-
-def selection(
-    tables: Collection[str], all_tables: Iterable[str], codes: Collection[str] | None = None
-) -> list[AssetKey]:
-    """The assets of a run for which only `tables` have something new and only the KPIs `codes` (None: all) are due: all but the others' own."""
-    from dagster import AssetKey
-
-    from pipelines.definitions import defs
-
-    others = {AssetKey([level, name]) for name in all_tables if name not in tables for level in ("zero", "showcase")}
-    keys = defs.resolve_asset_graph().get_all_asset_keys()
-    if codes is not None:
-        others |= {key for key in keys if key.path[0] == "kpi" and key.path[-1].replace("_", "-") not in codes}
-    return [key for key in keys if key not in others]
-
-
 def run_months(
     home: Home,
     months: Sequence[str],
@@ -85,21 +58,24 @@ def run_months(
     Raises KeyboardInterrupt if it was interrupted.
     """
     prepare(home)
-    apart.warm("connectors.judge:get_ready")  # the process that judges and computes starts while Dagster is imported
+    # the process that judges and computes starts while Dagster is imported
+    worker.warm("connectors.delivery_gate.delivery_gate:get_ready")
     import dagster as dg
 
     from pipelines import resources
-    from pipelines.definitions import defs
+    from pipelines.definitions import build_defs
 
+    defs = build_defs(home)
     job = defs.resolve_job_def("city_kpis")
-    chosen = None if tables is None else selection(tables, load_tables(), codes)
+    every = defs.resolve_asset_graph().get_all_asset_keys()
+    chosen = None if tables is None else selection(every, tables, codes)
     # who runs it is told by the caller, in a sentence; tracebacks are in the run's log
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-    resources.listeners.append(say)
+    resources.progress_listeners.append(say)
     results = []
     try:
         with dg.DagsterInstance.get() as instance:
-            for first, last in blocks(months):
+            for first, last in month_ranges(months):
                 at("run.begun")
                 result = job.execute_in_process(
                     instance=instance,
@@ -115,12 +91,12 @@ def run_months(
                 results.append(RunResult(first, last, result.run_id, result.success, tuple(failures)))
                 at("run.done")
     finally:
-        resources.listeners.remove(say)
+        resources.progress_listeners.remove(say)
     return results
 
 
 def _said(failed: StepFailureData) -> str:
-    """What a step said of its failure (trouble.py), else the innermost message of Dagster's error."""
+    """What a step said of its failure (error_messages.py), else the innermost message of Dagster's error."""
     if failed.user_failure_data and failed.user_failure_data.description:
         return str(failed.user_failure_data.description)
     error: object = failed.error

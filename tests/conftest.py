@@ -1,4 +1,4 @@
-"""Fixtures that every test may use. Helpers that put rows into a warehouse are in `tests/support.py`."""
+"""Fixtures that every test may use. Helpers are in `tests/support/`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import empty
+from tests.support.homes import new_home, share_template
+from tests.support.rows import empty
 from warehouse.audit.reperform import reperform
-from warehouse.store import Home, Store, writing
+from warehouse.home.home import Home
+from warehouse.store.sessions import writing
+from warehouse.store.store import Store
 
 # nobody's key: homes of tests are many, and most are asked for one sooner or later
 os.environ["QALA_PSEUDONYM_KEY"] = base64.b64encode(b"a key for tests and nobody else.").decode()
@@ -30,16 +33,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: (item.path.name not in FIRST, -tests[item.path], item.path))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def template(tmp_path_factory: pytest.TempPathFactory) -> None:
+    share_template(tmp_path_factory)
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
-    """An empty installation; the warehouse file comes into being with the first `writing(home)`."""
-    return Home(tmp_path / "home")
+    """An empty installation."""
+    return new_home(tmp_path / "home")
 
 
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """One open warehouse for all tests of a module."""
-    with writing(Home(tmp_path_factory.mktemp("warehouse"))) as store:
+    with writing(new_home(tmp_path_factory.mktemp("warehouse"))) as store:
         store.con.execute("SET threads = 1")  # so few rows are not worth a second one
         yield store
 

@@ -12,7 +12,7 @@ import signal
 from collections.abc import Callable
 
 KILL = "QALA_TEST_KILL"
-# in the order in which an extract comes to them; tests/test_moments.py holds that each is come to, and that there is no other
+# in the order in which an extract comes to them; tests/whole/test_moments.py holds that each is come to, and that there is no other
 NAMES = (
     "archive.begun", "archive.written", "archive.synced", "archive.kept",
     "receipt.numbered", "file.written", "file.synced", "file.renamed",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 _PATTERNS = (
     (re.compile(r"^([0-9]{4})-([0-9]{2})$"), "M", 1),
@@ -102,3 +104,16 @@ def closing_in(months: tuple[str, ...], grain: str) -> list[Period]:
 
 def _distance(start: dt.date, end: dt.date) -> int:
     return (end.year - start.year) * 12 + end.month - start.month
+
+
+FIRST_YEAR, LAST_YEAR = 2000, 2040  # of the registry of periods
+
+
+def month_ranges(months: Sequence[str]) -> list[tuple[str, str]]:
+    """Consecutive months as (first, last): each block is one run."""
+    ordered = sorted(set(months))
+    if not ordered:
+        return []
+    breaks = [i for i, (a, b) in enumerate(pairwise(ordered), 1) if month_id(add_months(parse_period(a).start, 1)) != b]
+    edges = [0, *breaks, len(ordered)]
+    return [(ordered[a], ordered[b - 1]) for a, b in pairwise(edges)]

@@ -24,9 +24,9 @@ import duckdb
 from connectors.simulator.layout import Layout, mistakes, source_layout, standard_layout
 from connectors.simulator.recipe import FACTS, MACROS, Recipe, recipe_of
 from kpi_definitions.documents import read
-from warehouse.contracts import Table
 from warehouse.periods import Period, add_months, closing_in, parse_period
 from warehouse.sql import literal, quoted
+from warehouse.tables.contracts import Table
 
 HERE = Path(__file__).parent
 # Of each item 7 group some: republican, regional, district.

@@ -13,9 +13,9 @@ from typing import Any
 
 from connectors.simulator.recipe import code_list, order_rules, properties
 from kpi_definitions.documents import Document
-from warehouse.contracts import Table
-from warehouse.rules import custom
 from warehouse.sql import literal, quoted
+from warehouse.tables.contracts import Table
+from warehouse.tables.rules import custom
 
 _STRFTIME = {"yyyy": "%Y", "MM": "%m", "dd": "%d", "HH": "%H", "mm": "%M", "ss": "%S"}
 _ISO = {"DATE": "yyyy-MM-dd", "TIMESTAMP": "yyyy-MM-ddTHH:mm:ss"}

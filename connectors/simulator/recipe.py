@@ -24,14 +24,14 @@ where k is any number: different k, independent draws.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kpi_definitions.documents import DocumentError, read
-from warehouse.contracts import Column, Table
+from kpi_definitions.documents import Document, DocumentError, Fault, read
 from warehouse.sql import literal, quoted
+from warehouse.tables.contracts import Column, Table
 
 RECIPES = Path(__file__).parent / "recipes"
 FACTS = {
@@ -93,8 +93,11 @@ def recipe_of(table: Table, folder: Path = RECIPES) -> Recipe:
     if path.exists():
         document = read(path)
         text = document.data or {}
+        faults = list(_form_faults(document))
+        if faults:
+            raise DocumentError(faults)
         names = {c.name for c in table.columns}
-        faults = [
+        faults += [
             document.fault((key,), f"unknown key {key!r}", f"use {', '.join(sorted(_KEYS))}")
             for key in text
             if key not in _KEYS
@@ -124,6 +127,22 @@ def recipe_of(table: Table, folder: Path = RECIPES) -> Recipe:
         where=sql(text.get("where", "TRUE")),
         layers=_layered(expressions),
     )
+
+
+def _form_faults(document: Document) -> Iterator[Fault]:
+    """Parts of a recipe that are of another kind than they must be."""
+    text = document.data or {}
+    if not isinstance(text, Mapping):
+        yield document.fault((), "a recipe is keys and values", f"use {', '.join(sorted(_KEYS))}")
+        return
+    for key in ("axes", "steps", "columns"):
+        if not isinstance(text.get(key, {}), Mapping):
+            yield document.fault(
+                (key,), f"{key} is no list of names with an expression each", f"write {key}: {{name: expression}}"
+            )
+    share = text.get("resend", 0)
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+        yield document.fault(("resend",), f"resend {share!r} is no share", "write a number from 0 to 1")
 
 
 def properties(table: Table) -> dict[str, dict[str, Any]]:

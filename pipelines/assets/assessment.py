@@ -4,10 +4,10 @@ import dagster as dg
 
 from kpi_definitions.catalogue import Catalogues
 from pipelines.assets.kpi import asset_key
-from pipelines.resources import POOL, Qala, months, single_run, tell
-from pipelines.trouble import plainly
-from warehouse.assessment import assess
-from warehouse.store import writing
+from pipelines.error_messages import known_errors_as_failure
+from pipelines.resources import POOL, Qala, months, report_progress, single_run
+from warehouse.kpi_values.assessment import assess
+from warehouse.store.sessions import writing
 
 
 def assessment_asset(catalogue: Catalogues) -> dg.AssetsDefinition:
@@ -25,12 +25,12 @@ def assessment_asset(catalogue: Catalogues) -> dg.AssetsDefinition:
         backfill_policy=single_run,
         pool=POOL,
     )
-    @plainly
+    @known_errors_as_failure
     def assessment(context: dg.AssetExecutionContext, qala: Qala) -> dg.MaterializeResult[None]:
         years = sorted({int(month[:4]) for month in context.partition_keys})
         lines = []
-        qala.let_go()
-        with writing(qala.home, context.run_id, sealed=True) as store:
+        qala.close_warehouse()
+        with writing(qala.home, context.run_id, hardened=True) as store:
             for one in qala.catalogues.lists:
                 for year in years:
                     if one.rules_of(year) is None:
@@ -39,7 +39,7 @@ def assessment_asset(catalogue: Catalogues) -> dg.AssetsDefinition:
                     lines.append(
                         f"{year} by {one.head.id}: {done.ranked} settlements ranked, {done.insufficient} with insufficient coverage"
                     )
-                    tell(context, f"assessment of {lines[-1]}")
+                    report_progress(context, f"assessment of {lines[-1]}")
         return dg.MaterializeResult(
             metadata={"drafts": dg.MetadataValue.md("\n".join(f"- {line}" for line in lines) or "none")}
         )

@@ -8,11 +8,11 @@ import dagster as dg
 from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.compiler import columns_of, compile_kpi, fingerprint
 from kpi_definitions.model import Grain, Kpi
-from pipelines.resources import POOL, Qala, groups, months, single_run, tell
-from pipelines.trouble import plainly
-from warehouse import apart
-from warehouse.compute import Report
-from warehouse.contracts import Table
+from pipelines.error_messages import known_errors_as_failure
+from pipelines.resources import POOL, Qala, groups, months, report_progress, single_run
+from warehouse.isolation import worker
+from warehouse.kpi_values.compute import Report
+from warehouse.tables.contracts import Table
 
 
 def asset_key(catalogue: Catalogues, code: str) -> dg.AssetKey:
@@ -30,21 +30,21 @@ def kpi_assets(catalogue: Catalogues, tables: Mapping[str, Table]) -> dg.AssetsD
         can_subset=True,
         pool=POOL,
     )
-    @plainly
+    @known_errors_as_failure
     def kpis(context: dg.AssetExecutionContext, qala: Qala) -> Iterator[dg.MaterializeResult[None]]:
         codes = {key.path[-1].replace("_", "-"): key for key in context.selected_asset_keys}
         months_asked = [str(key) for key in context.partition_keys]
-        apart.warm("warehouse.compute:get_ready", qala.home)  # while the warehouse is written out
-        qala.let_go()
-        reports: list[Report] = apart.call(
-            "warehouse.compute:compute_home", qala.home, context.run_id, months_asked, [*codes]
+        worker.warm("warehouse.kpi_values.compute:get_ready", qala.home)  # while the warehouse is written out
+        qala.close_warehouse()
+        reports: list[Report] = worker.call(
+            "warehouse.kpi_values.compute:compute_home", qala.home, context.run_id, months_asked, [*codes]
         )
-        tell(context, f"{len(reports)} KPIs: {_done(reports)}")
+        report_progress(context, f"{len(reports)} KPIs: {_done(reports)}")
         for report in reports:
             if report.written:  # a correction leaves most as they were
-                tell(context, f"{report.kpi_code}: {_done([report])}")
+                report_progress(context, f"{report.kpi_code}: {_done([report])}")
             for why, cells in report.failures.items():
-                tell(
+                report_progress(
                     context,
                     f"{report.kpi_code}: {cells:,} cells could not be computed ({why}): they are not calculable",
                 )

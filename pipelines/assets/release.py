@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from pipelines.resources import POOL, Qala, tell
-from pipelines.trouble import plainly
-from warehouse.release import publish
+from pipelines.error_messages import known_errors_as_failure
+from pipelines.resources import POOL, Qala, report_progress
+from warehouse.release.release import publish
 
 CHECK = "lineage_complete"
 
@@ -26,15 +26,15 @@ CHECK = "lineage_complete"
     ],
     pool=POOL,
 )
-@plainly
+@known_errors_as_failure
 def release(
     context: dg.AssetExecutionContext, qala: Qala
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """Copy, export, replace."""
-    qala.let_go()
+    qala.close_warehouse()
     done = publish(qala.home, qala.archive.missing, context.run_id)
-    tell(context, f"release {done.seq}: {done.calculated:,} values calculated of {done.values:,} cells")
-    tell(context, f"keep this line elsewhere (printed, mailed): {done.anchor.line}")
+    report_progress(context, f"release {done.seq}: {done.calculated:,} values calculated of {done.values:,} cells")
+    report_progress(context, f"keep this line elsewhere (printed, mailed): {done.anchor.line}")
     yield dg.MaterializeResult(
         metadata={
             "file": dg.MetadataValue.path(str(done.file)),

@@ -6,13 +6,13 @@ from typing import Any
 
 import dagster as dg
 
-from connectors.intake import take_in
-from pipelines.resources import POOL, Qala, months, single_run, tell
-from pipelines.trouble import plainly
-from warehouse import apart
-from warehouse.contracts import SNAPSHOT_COLUMN, SYSTEM_COLUMNS, Table
-from warehouse.load import Delivery, Finding, standing
-from warehouse.rules import CRITERIA
+from connectors.ingest import take_in
+from pipelines.error_messages import known_errors_as_failure
+from pipelines.resources import POOL, Qala, months, report_progress, single_run
+from warehouse.isolation import worker
+from warehouse.loading.deliveries import Delivery, Finding, current_findings
+from warehouse.tables.contracts import SNAPSHOT_COLUMN, SYSTEM_COLUMNS, Table
+from warehouse.tables.rules import CRITERIA
 
 
 def showcase_asset(table: Table, group: str) -> dg.AssetsDefinition:
@@ -50,16 +50,21 @@ def showcase_asset(table: Table, group: str) -> dg.AssetsDefinition:
         backfill_policy=single_run,
         pool=POOL,
     )
-    @plainly
+    @known_errors_as_failure
     def load(
         context: dg.AssetExecutionContext, qala: Qala
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         with qala.writing(context.run_id) as store:
             report = take_in(
-                store, qala.archive, table, qala.sources, context.partition_keys, lambda text: tell(context, text)
+                store,
+                qala.archive,
+                table,
+                qala.sources,
+                context.partition_keys,
+                lambda text: report_progress(context, text),
             )
-            apart.warm("warehouse.compute:get_ready", qala.home)  # while Dagster writes down what was found
-            stand = standing(store, table.name, context.partition_keys)
+            worker.warm("warehouse.kpi_values.compute:get_ready", qala.home)  # while Dagster writes down what was found
+            stand = current_findings(store, table.name, context.partition_keys)
             total = store.con.execute(f"SELECT count(*) FROM showcase.{table.name}").fetchone()
         refused = [o for o in report.outcomes if o.state == "refused"]
         for one in refused:

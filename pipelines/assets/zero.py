@@ -5,12 +5,12 @@ from typing import Any
 
 import dagster as dg
 
-from connectors.intake import register_pending
-from connectors.source_contract import SourceContract
-from pipelines.resources import POOL, Qala, months, single_run, tell
-from pipelines.trouble import plainly
-from warehouse.contracts import Table
-from warehouse.load import received
+from connectors.ingest import register_pending
+from connectors.mapping.source_contract import SourceContract
+from pipelines.error_messages import known_errors_as_failure
+from pipelines.resources import POOL, Qala, months, report_progress, single_run
+from warehouse.loading.deliveries import received
+from warehouse.tables.contracts import Table
 
 
 def zero_assets(
@@ -35,11 +35,11 @@ def zero_assets(
     @dg.multi_asset(
         specs=specs, name="zero_level", partitions_def=months, backfill_policy=single_run, can_subset=True, pool=POOL
     )
-    @plainly
+    @known_errors_as_failure
     def zero(context: dg.AssetExecutionContext, qala: Qala) -> Iterator[dg.MaterializeResult[None]]:
         with qala.writing(context.run_id) as store:
-            new = register_pending(store, qala.archive, lambda text: tell(context, text))
-            tell(context, f"{new} new deliveries registered")
+            new = register_pending(store, qala.archive, lambda text: report_progress(context, text))
+            report_progress(context, f"{new} new deliveries registered")
             for key in sorted(context.selected_asset_keys):
                 waiting = received(store, key.path[-1], context.partition_keys)
                 records = [

@@ -1,6 +1,10 @@
-"""`qala`: deliver extracts, run months, ask for numbers. Thin: what it says comes from the packages below."""
+"""`qala`: deliver extracts, run months, ask for numbers. Thin: what it says comes from the packages below.
 
-from pipelines.cli import running, auditing, evidence, keys, lineage, methods, recovery  # noqa: F401, I001  each adds its commands, in the order of --help
+Belongs here: commands, their options, screens for a terminal. Does not belong here: anything a command finds out or does
+(methods/, recovery/, and the packages below).
+"""
+
+from pipelines.cli import running, auditing, evidence, keys, lineage, methods, new, recovery  # noqa: F401, I001  each adds its commands, in the order of --help
 from pipelines.cli.common import app
 
 __all__ = ["app"]

@@ -20,7 +20,7 @@ from pipelines.cli.common import (
     out,
     print_json,
 )
-from warehouse.store import StoreError
+from warehouse.errors import StoreError
 
 
 @app.command()
@@ -38,24 +38,27 @@ def explain(
     as_of: AsOfOption = None,
     catalogue: CatalogueOption = None,
     as_json: JsonOption = False,
-    home: HomeOption = None,
+    home_folder: HomeOption = None,
 ) -> None:
     """How one number came about: value, definition, SQL, deliveries, checks, earlier values; how a level is summed, and what decides a place."""
-    from kpi_definitions.catalogue import load
-    from pipelines import show, show_standing
+    from kpi_definitions.catalogue import load_catalogues
+    from pipelines.cli import screens, screens_standing
     from warehouse.audit.explain import UnknownError
     from warehouse.audit.explain import explain as ask
-    from warehouse.audit.standing import is_standing, standing
-    from warehouse.store import reading
+    from warehouse.audit.levels import asks_for_level, explain_level
+    from warehouse.store.sessions import reading
 
-    code, shown = kpi.upper(), show.explanation
+    code, shown = kpi.upper(), screens.explanation
     try:
-        place = home_of(home)
-        with reading(place) as store:
-            if is_standing(store, code):
-                answer, shown = standing(store, code, settlement, period, catalogue, as_of), show_standing.standing
+        home = home_of(home_folder)
+        with reading(home) as store:
+            if asks_for_level(store, code):
+                answer, shown = (
+                    explain_level(store, code, settlement, period, catalogue, as_of),
+                    screens_standing.standing,
+                )
             else:
-                answer = ask(store, load(place.catalogues), code, settlement, period, as_of)
+                answer = ask(store, load_catalogues(home.catalogues), code, settlement, period, as_of)
     except (UnknownError, StoreError, DocumentError) as error:
         raise fail(error) from None
     if as_json:
@@ -78,7 +81,7 @@ def verify(
         typer.Option("--key", help="Public key (PEM, or base64 of 32 bytes) from elsewhere: signatures are checked"),
     ] = None,
     as_json: JsonOption = False,
-    home: HomeOption = None,
+    home_folder: HomeOption = None,
 ) -> None:
     """Whether the release is still what was recorded and what the code derives, point by point; 1 if something differs.
 
@@ -86,27 +89,27 @@ def verify(
     """
     from functools import partial
 
-    from connectors.accounted import accounted
-    from connectors.archive import Archive
-    from pipelines import show_verified
-    from warehouse import anchors
-    from warehouse.audit import between
+    from connectors.archive.archive import Archive
+    from connectors.reconciliation import accounted
+    from pipelines.cli import screens_verified
+    from warehouse.audit import between_anchors
     from warehouse.audit.verify import verify as ask
-    from warehouse.signing import public_key
+    from warehouse.release import anchors
+    from warehouse.release.signing import public_key
 
-    place = home_of(home)
+    home = home_of(home_folder)
     try:
         given = [one for text in head or () for one in anchors.read(text)]
         public = public_key(key) if key else None
-        archive = Archive(place.archive)
-        found = ask(place, given, public, partial(accounted, archive=archive), archive.open)
-        told = between.between_home(place, given) if len(given) > 1 and found.head else []
+        archive = Archive(home.archive)
+        found = ask(home, given, public, partial(accounted, archive=archive), archive.open)
+        told = between_anchors.spans_between_anchors(home, given) if len(given) > 1 and found.head else []
     except StoreError as error:
         raise fail(error) from None
     if as_json:
-        print_json(show_verified.data(found, told))
+        print_json(screens_verified.data(found, told))
     else:
-        show_verified.verified(out, found, told)
+        screens_verified.verified(out, found, told)
     if found.differences:
         raise typer.Exit(1)
 
@@ -120,16 +123,17 @@ def anchor(
         Path | None,
         typer.Option("--public-key", help="Write the public key of signatures to this file, for who verifies"),
     ] = None,
-    home: HomeOption = None,
+    home_folder: HomeOption = None,
 ) -> None:
     """The anchor of the release: one line to print, to mail, to keep where nobody who writes this home can reach it."""
-    from warehouse import anchors, keys, signing
+    from warehouse.home import keys
+    from warehouse.release import anchors, signing
 
-    place = home_of(home)
+    home = home_of(home_folder)
     try:
-        line = anchors.of_release(place).line
+        line = anchors.of_release(home).line
         if public_key:
-            key = keys.needed(place, "signing", "a public key belongs to a signing key")
+            key = keys.needed(home, "signing", "a public key belongs to a signing key")
             public_key.write_text(signing.public_pem(key), encoding="ascii")
             out.print(
                 f"public key written to {public_key}; give it to who verifies: qala verify --key", highlight=False
@@ -159,18 +163,18 @@ def reperform(
     earlier: Annotated[bool, typer.Option("--all", help="Also what was restated since")] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of the engine: no digit depends on them")] = None,
     as_json: JsonOption = False,
-    home: HomeOption = None,
+    home_folder: HomeOption = None,
 ) -> None:
     """Make published numbers again from the rows, definitions and decisions of their time, and compare; 1 if one differs."""
-    from pipelines import show
-    from warehouse import apart
+    from pipelines.cli import screens
     from warehouse.audit.explain import UnknownError
     from warehouse.audit.reperform import Result
+    from warehouse.isolation import worker
 
     try:
-        result: Result = apart.call(
+        result: Result = worker.call(
             "warehouse.audit.reperform:reperform_home",
-            home_of(home),
+            home_of(home_folder),
             kpi.upper() if kpi else None,
             area,
             period,
@@ -182,7 +186,7 @@ def reperform(
     if as_json:
         print_json(asdict(result))
     else:
-        show.reperformed(out, result)
+        screens.reperformed(out, result)
     if any(result.differing.values()) or not any(result.made.values()):
         raise typer.Exit(1)
 
@@ -193,24 +197,24 @@ def incidents(
     by: Annotated[str, typer.Option("--by", help="Who closes it; left out: the user at work")] = "",
     reason: Annotated[str, typer.Option("--reason", help="Why")] = "",
     all_: Annotated[bool, typer.Option("--all", help="Closed ones too")] = False,
-    home: HomeOption = None,
+    home_folder: HomeOption = None,
 ) -> None:
     """The journal of data quality incidents; the next run computes what a closed one concerns."""
-    from pipelines import show
-    from warehouse.quality import close_incident
-    from warehouse.store import reading, writing
-    from warehouse.who import named
+    from pipelines.cli import screens
+    from warehouse.home.account import named
+    from warehouse.loading.incidents import close_incident
+    from warehouse.store.sessions import reading, writing
 
-    place = home_of(home)
+    home = home_of(home_folder)
     try:
         if close is not None:
-            with writing(place) as store:
+            with writing(home) as store:
                 close_incident(store, close, named(by), reason)
             out.print(
                 f"incident {close} closed; the values it concerns follow with the next: qala run", highlight=False
             )
             return
-        with reading(place) as store:
-            show.incidents(out, store, closed=all_)
+        with reading(home) as store:
+            screens.incidents(out, store, closed=all_)
     except StoreError as error:
         raise fail(error) from None

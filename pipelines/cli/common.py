@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
 
-from pipelines.trouble import told
-from warehouse.modes import private
-from warehouse.store import Home
+from pipelines.error_messages import message_for
+from warehouse.home.file_modes import private
+from warehouse.home.home import Home
 
 _USAGE: type[Exception] = typer.BadParameter.__mro__[
     2
@@ -51,7 +51,7 @@ def _ended(error: BaseException) -> BaseException:
         return typer.Exit(130)
     if isinstance(error, SystemExit | BrokenPipeError) or not isinstance(error, Exception):
         return error
-    if (said := told(error)) is not None:
+    if (said := message_for(error)) is not None:
         return fail(said)
     line = next(iter(str(error).splitlines()), "")
     return fail(f"{type(error).__name__}: {line}; this is a fault of qala, please report it: {_kept(error)}")
@@ -107,11 +107,11 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Plain data instead of 
 def home_of(folder: Path | None) -> Home:
     """Where the command works. Raises typer.Exit if that is no folder."""
     global _home
-    place = Home(folder.resolve()) if folder else Home.default()
-    if place.root.exists() and not place.root.is_dir():
-        raise fail(f"{place.root} is no folder; name the home's folder with --home or QALA_HOME")
-    _home = place
-    return place
+    home = Home(folder.resolve()) if folder else Home.default()
+    if home.root.exists() and not home.root.is_dir():
+        raise fail(f"{home.root} is no folder; name the home's folder with --home or QALA_HOME")
+    _home = home
+    return home
 
 
 def fail(message: object) -> typer.Exit:

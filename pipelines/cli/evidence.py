@@ -20,10 +20,12 @@ from pipelines.cli.common import (
     out,
     print_json,
 )
-from warehouse.store import Home, Store, StoreError
+from warehouse.errors import StoreError
+from warehouse.home.home import Home
+from warehouse.store.store import Store
 
 if TYPE_CHECKING:
-    from connectors.archive import Archive
+    from connectors.archive.archive import Archive
 
 KpiArgument = Annotated[str, typer.Argument(help="KPI code: MGT02-1")]
 NumberArgument = Annotated[
@@ -46,18 +48,18 @@ def rows(
     to: Annotated[Path | None, typer.Option("--to", help="Write all rows to FILE.csv or FILE.parquet")] = None,
     as_of: AsOfOption = None,
     as_json: JsonOption = False,
-    home: HomeOption = None,
+    home_folder: HomeOption = None,
 ) -> None:
     """The warehouse rows behind a number, each with the delivery and the record it comes from."""
-    from connectors.archive import ArchiveError
-    from connectors.readers import StructureError
-    from kpi_definitions.catalogue import load
-    from pipelines import show
+    from connectors.archive.archive import ArchiveError
+    from connectors.readers.headers import StructureError
+    from kpi_definitions.catalogue import load_catalogues
+    from pipelines.cli import screens
     from warehouse.audit.explain import UnknownError
-    from warehouse.audit.rows import behind, counts, fetch, number
-    from warehouse.release import FORMATS
+    from warehouse.audit.rows import contributing_rows, count_rows, fetch_rows, find_value
+    from warehouse.release.release import FORMATS
     from warehouse.sql import literal
-    from warehouse.store import reading
+    from warehouse.store.sessions import reading
 
     if to is not None and (to.suffix not in FORMATS or not to.parent.is_dir()):
         raise fail(f"{to}: name a file in a folder that exists, ending in .csv or .parquet")
@@ -65,17 +67,17 @@ def rows(
         raise fail(
             "records as received do not go into a table of rows; ask for them with --json, or leave out --source"
         )
-    place = home_of(home)
+    home = home_of(home_folder)
     try:
-        with reading(place, hardened=False) as store:
-            one = number(store, load(place.catalogues), kpi.upper(), settlement, period, as_of)
-            tables = behind(store, one, columns=whole)
+        with reading(home, hardened=False) as store:
+            one = find_value(store, load_catalogues(home.catalogues), kpi.upper(), settlement, period, as_of)
+            tables = contributing_rows(store, one, columns=whole)
             if to is not None:
                 for found in tables:
                     path = to if len(tables) == 1 else to.with_name(f"{to.stem}-{found.table}{to.suffix}")
                     store.con.execute(f"COPY ({found.sql}) TO {literal(path)} ({FORMATS[path.suffix]})")
                     out.print(
-                        f"{path}: {counts(store, found)['rows']:,} rows of {found.table}",
+                        f"{path}: {count_rows(store, found)['rows']:,} rows of {found.table}",
                         highlight=False,
                         soft_wrap=True,
                     )
@@ -83,15 +85,15 @@ def rows(
             answer = [
                 {
                     "table": t.table,
-                    "counts": counts(store, t),
+                    "counts": count_rows(store, t),
                     "key": t.key,
                     "reads": t.reads,
-                    "rows": fetch(store, t, limit),
+                    "rows": fetch_rows(store, t, limit),
                 }
                 for t in tables
             ]
             if source:
-                _add_sources(place, store, answer)
+                _add_sources(home, store, answer)
     except (UnknownError, StoreError, DocumentError, ArchiveError, StructureError) as error:
         raise fail(error) from None
     if as_json:
@@ -105,7 +107,7 @@ def rows(
             }
         )
     else:
-        show.rows(out, answer)
+        screens.rows(out, answer)
 
 
 @app.command()
@@ -123,45 +125,49 @@ def evidence(
     ] = False,
     as_of: AsOfOption = None,
     catalogue: CatalogueOption = None,
-    home: HomeOption = None,
+    home_folder: HomeOption = None,
 ) -> None:
     """A pack with everything behind a number, a sum over a region or a year, a level or a place, which an auditor checks without qala."""
-    from connectors.archive import Archive, ArchiveError
-    from kpi_definitions.catalogue import load
-    from warehouse.audit.evidence import EvidenceError, write
-    from warehouse.audit.evidence_sums import Sum, standing_label, the_sum
+    from connectors.archive.archive import Archive, ArchiveError
+    from kpi_definitions.catalogue import load_catalogues
+    from warehouse.audit.evidence import EvidenceError, write_pack
+    from warehouse.audit.evidence_rollup import Rollup, find_rollup, standing_label
     from warehouse.audit.explain import UnknownError
-    from warehouse.audit.rows import Number, number
-    from warehouse.audit.standing import is_standing, standing
-    from warehouse.store import reading
+    from warehouse.audit.levels import asks_for_level, explain_level
+    from warehouse.audit.rows import FoundValue, find_value
+    from warehouse.store.sessions import reading
 
-    place, code = home_of(home), kpi.upper()
-    one: Number | Sum | dict[str, Any]
+    home, code = home_of(home_folder), kpi.upper()
+    one: FoundValue | Rollup | dict[str, Any]
     try:
-        with reading(place, hardened=False) as store:
-            if is_standing(store, code):
-                one = standing(store, code, settlement, period, catalogue, as_of)
+        with reading(home, hardened=False) as store:
+            if asks_for_level(store, code):
+                one = explain_level(store, code, settlement, period, catalogue, as_of)
                 label = standing_label(one)
-            elif found := the_sum(store, definitions := load(place.catalogues), code, settlement, period, as_of):
+            elif found := find_rollup(
+                store, definitions := load_catalogues(home.catalogues), code, settlement, period, as_of
+            ):
                 one, label = found, found.label
             else:
-                one = number(store, definitions, code, settlement, period, as_of)
+                one = find_value(store, definitions, code, settlement, period, as_of)
                 label = f"{code}-{one.kato}-{one.period.id}"
-            if files and not isinstance(one, Number):
+            if files and not isinstance(one, FoundValue):
                 raise EvidenceError(
                     "files stand behind a cell: ask for --files with one settlement and one period of the KPI"
                 )
             target = to or Path(f"evidence-{label.replace('/', '_')}")
-            archive = Archive(place.archive)
+            archive = Archive(home.archive)
             personal = (
-                _personal(place, store, archive, one.answer["deliveries"]) if files and isinstance(one, Number) else {}
+                _personal(home, store, archive, one.answer["deliveries"])
+                if files and isinstance(one, FoundValue)
+                else {}
             )
             if personal and not with_personal:
                 raise EvidenceError(
                     f"{len(personal)} of the delivered files hold personal data, which --files would hand out in the clear: "
                     f"{'; '.join(personal.values())}. Leave --files out, or add --with-personal if you may hand them on"
                 )
-            pack = write(store, one, target, archive.open if files else None, personal)
+            pack = write_pack(store, one, target, archive.open if files else None, personal)
     except (UnknownError, StoreError, DocumentError, EvidenceError, ArchiveError, OSError) as error:
         raise fail(error) from None
     out.print(
@@ -172,12 +178,12 @@ def evidence(
         out.print(f"personal data in the clear: {told}", highlight=False, soft_wrap=True, markup=False)
 
 
-def _personal(place: Home, store: Store, archive: Archive, deliveries: list[dict[str, Any]]) -> dict[str, str]:
+def _personal(home: Home, store: Store, archive: Archive, deliveries: list[dict[str, Any]]) -> dict[str, str]:
     """Of the files behind a number those with personal data, by the contracts or as they are archived: SHA-256 → file, table, system."""
-    from connectors.deliver import encrypts
-    from connectors.intake import sources_of
+    from connectors.ingest import sources_of
+    from connectors.receiving.deliver import encrypts
 
-    sources = sources_of(place, store.tables)
+    sources = sources_of(home, store.tables)
     return {
         d["sha256"]: f"{d['file_name']} ({d['table_name']}, {d['system']})"
         for d in deliveries
@@ -185,14 +191,14 @@ def _personal(place: Home, store: Store, archive: Archive, deliveries: list[dict
     }
 
 
-def _add_sources(place: Home, store: Store, answer: list[dict[str, Any]]) -> None:
+def _add_sources(home: Home, store: Store, answer: list[dict[str, Any]]) -> None:
     """Put `source`, the record as received, and `source_header` into every row."""
-    from connectors.archive import Archive
-    from connectors.intake import sources_of
-    from connectors.original import originals
-    from connectors.source_contract import standard
+    from connectors.archive.archive import Archive
+    from connectors.ingest import sources_of
+    from connectors.mapping.source_contract import standard
+    from connectors.readers.source_records import originals
 
-    contracts = sources_of(place, store.tables)
+    contracts = sources_of(home, store.tables)
     for one in answer:
         for delivery_id in sorted({row["delivery_id"] for row in one["rows"]}):
             mine = [row for row in one["rows"] if row["delivery_id"] == delivery_id]
@@ -208,6 +214,6 @@ def _add_sources(place: Home, store: Store, answer: list[dict[str, Any]]) -> Non
                     f"{file_name} was read by version {version} of contract {contract.id}; shown by version {contract.version}",
                     highlight=False, soft_wrap=True,
                 )  # fmt: skip
-            found = originals(Archive(place.archive), sha256, contract, {row["row_no"] for row in mine}, file_name)
+            found = originals(Archive(home.archive), sha256, contract, {row["row_no"] for row in mine}, file_name)
             for row in mine:
                 row["source"], row["source_header"] = found[row["row_no"]].text, found[row["row_no"]].header

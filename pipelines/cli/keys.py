@@ -9,9 +9,10 @@ import typer
 
 from kpi_definitions.documents import DocumentError
 from pipelines.cli.common import HomeOption, JsonOption, app, err, fail, home_of, out, print_json
-from warehouse.keys import PURPOSES, Key, Purpose
-from warehouse.signing import public_pem
-from warehouse.store import Home, StoreError
+from warehouse.errors import StoreError
+from warehouse.home.home import Home
+from warehouse.home.keys import PURPOSES, Key, Purpose
+from warehouse.release.signing import public_pem
 
 commands = typer.Typer(help="Keys of pseudonyms, of archived personal data, and of signatures (docs/keys.md).")
 app.add_typer(commands, name="keys")
@@ -20,23 +21,23 @@ PurposeArgument = Annotated[str, typer.Argument(help="pseudonym, archive or sign
 
 
 @commands.callback(invoke_without_command=True)
-def keys(context: typer.Context, as_json: JsonOption = False, home: HomeOption = None) -> None:
+def keys(context: typer.Context, as_json: JsonOption = False, home_folder: HomeOption = None) -> None:
     """Which keys there are: purpose, id, whether it is in force, where it comes from; what needs them. Never a secret.
 
     Of signatures the public key; of the archive how many files each is needed for, and how many should be encrypted and are not.
     """
     if context.invoked_subcommand is not None:
         return
-    from connectors.archive import Archive
-    from connectors.intake import sources_of
+    from connectors.archive.archive import Archive
+    from connectors.ingest import sources_of
     from connectors.rotation import standing
-    from warehouse import keys as known
-    from warehouse.contracts import load_tables
+    from warehouse.home import keys as known
+    from warehouse.tables.contracts import load_tables
 
-    place, tables = home_of(home), load_tables()
+    home, tables = home_of(home_folder), load_tables()
     try:
-        found = {purpose: known.keys(place, purpose) for purpose in PURPOSES}
-        files, clear = standing(Archive(place.archive), tables, sources_of(place, tables))
+        found = {purpose: known.keys(home, purpose) for purpose in PURPOSES}
+        files, clear = standing(Archive(home.archive), tables, sources_of(home, tables))
     except (StoreError, DocumentError, OSError) as error:
         raise fail(error) from None
     rows = [
@@ -44,7 +45,7 @@ def keys(context: typer.Context, as_json: JsonOption = False, home: HomeOption =
             "purpose": purpose,
             "id": key.id,
             "in_force": key is every[-1],
-            "from": _origin(place, key, last=key is every[-1]),
+            "from": _origin(home, key, last=key is every[-1]),
             **({"public_key": public_pem(key)} if purpose == "signing" else {}),
             **({"files": files[key.id]} if purpose == "archive" else {}),
         }
@@ -73,50 +74,52 @@ def keys(context: typer.Context, as_json: JsonOption = False, home: HomeOption =
 
 
 @commands.command()
-def new(purpose: PurposeArgument, home: HomeOption = None) -> None:
+def new(purpose: PurposeArgument, home_folder: HomeOption = None) -> None:
     """Make a key, in force from now on; former ones stay for what was made with them."""
-    from warehouse import keys as known
-    from warehouse.store import locked, opened
+    from warehouse.home import keys as known
+    from warehouse.store.key_entries import enter_keys
+    from warehouse.store.sessions import locked, opened
 
-    chosen, place = _purpose(purpose), home_of(home)
+    chosen, home = _purpose(purpose), home_of(home_folder)
     if os.environ.get(known.variable(chosen)):
         raise fail(f"{known.variable(chosen)} is set, and its key is in force whatever the file holds; change it there, or take it out")  # fmt: skip
     try:
-        key = known.make(place, chosen)
+        key = known.make(home, chosen)
     except (StoreError, OSError) as error:
         raise fail(error) from None
-    out.print(f"{chosen} key {key.id} is in force: {known.file_of(place, chosen)}", highlight=False, soft_wrap=True)
+    out.print(f"{chosen} key {key.id} is in force: {known.file_of(home, chosen)}", highlight=False, soft_wrap=True)
     if chosen == "signing":
         out.print(f"give this to whoever verifies:\n{public_pem(key).rstrip()}", highlight=False, markup=False)
     out.print("keep a copy of that file, apart from the home and its backups: docs/keys.md", highlight=False)
     try:
-        with locked(place, seconds=2), opened(place) as store:
-            known.enter(store)
+        with locked(home, seconds=2), opened(home) as store:
+            enter_keys(store)
     except StoreError as error:
         out.print(f"not yet in the ledger ({error}); the next run enters it", highlight=False, soft_wrap=True, markup=False)  # fmt: skip
 
 
 @commands.command()
-def rotate(purpose: PurposeArgument, home: HomeOption = None) -> None:
+def rotate(purpose: PurposeArgument, home_folder: HomeOption = None) -> None:
     """Encrypt the archive anew with the key in force, and what by the contracts should be encrypted and is not. Goes on where it was stopped."""
-    from connectors.archive import Archive
-    from connectors.intake import sources_of
+    from connectors.archive.archive import Archive
+    from connectors.ingest import sources_of
     from connectors.rotation import rotate as encrypt
-    from warehouse.contracts import load_tables
-    from warehouse.keys import enter, needed
-    from warehouse.store import writing
-    from warehouse.who import ACCOUNT, account
+    from warehouse.home.account import ACCOUNT, account
+    from warehouse.home.keys import needed
+    from warehouse.store.key_entries import enter_keys
+    from warehouse.store.sessions import writing
+    from warehouse.tables.contracts import load_tables
 
     if _purpose(purpose) != "archive":
         raise fail(f"{purpose} keys are not rotated by a command: what they made cannot be made again in place; see docs/keys.md")  # fmt: skip
-    place, tables = home_of(home), load_tables()
+    home, tables = home_of(home_folder), load_tables()
     try:
-        key = needed(place, "archive", "the archive is encrypted with the key in force")
+        key = needed(home, "archive", "the archive is encrypted with the key in force")
         with out.status("reading the archive") as spinner:
-            done = encrypt(Archive(place.archive), key, tables, sources_of(place, tables),
+            done = encrypt(Archive(home.archive), key, tables, sources_of(home, tables),
                            lambda number, of: spinner.update(f"{number:,} of {of:,} files"))  # fmt: skip
-        with writing(place) as store:
-            enter(store)
+        with writing(home) as store:
+            enter_keys(store)
             with store.transaction():
                 detail = {"key": key.id, "files": done.encrypted, "failed": len(done.failed), ACCOUNT: account()}
                 store.record([("archive-encrypted", "archive", detail)])
@@ -141,7 +144,7 @@ def _purpose(given: str) -> Purpose:
 
 def _origin(home: Home, key: Key, *, last: bool) -> str:
     """Where a key comes from: that of the environment is in force before those of the file."""
-    from warehouse import keys as known
+    from warehouse.home import keys as known
 
     given = os.environ.get(known.variable(key.purpose))
     return f"environment {known.variable(key.purpose)}" if given and last else str(known.file_of(home, key.purpose))

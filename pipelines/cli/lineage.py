@@ -10,7 +10,7 @@ import typer
 
 from kpi_definitions.documents import DocumentError
 from pipelines.cli.common import HomeOption, app, err, fail, home_of
-from warehouse.store import StoreError
+from warehouse.errors import StoreError
 
 
 @app.command()
@@ -25,18 +25,18 @@ def openlineage(
     namespace: Annotated[
         str, typer.Option("--namespace", help="Of jobs; of data sets: with -archive and -warehouse")
     ] = "qala",
-    home: HomeOption = None,
+    home_folder: HomeOption = None,
 ) -> None:
     """What the released ledger recorded as OpenLineage events; a key in OPENLINEAGE_API_KEY is sent along."""
     from openlineage.client.serde import Serde
 
     from warehouse.audit.openlineage import events, transport
-    from warehouse.store import reading
+    from warehouse.store.sessions import reading
 
     told, count = since, 0
     try:
         way = transport(to) if to else None
-        with reading(home_of(home)) as store:
+        with reading(home_of(home_folder)) as store:
             for seq, event in events(store, since, namespace):
                 if way:
                     way.emit(event)
@@ -56,18 +56,18 @@ def provenance(
     settlement: Annotated[str, typer.Argument(help="As qala explain takes it")],
     period: Annotated[str, typer.Argument(help="As qala explain takes it")],
     to: Annotated[Path | None, typer.Option("--to", help="A file to write; left out: printed")] = None,
-    home: HomeOption = None,
+    home_folder: HomeOption = None,
 ) -> None:
     """The chain behind one number as PROV-JSON: the value, its definition, rows, deliveries and their SHA-256, who did what."""
-    from kpi_definitions.catalogue import load
+    from kpi_definitions.catalogue import load_catalogues
     from warehouse.audit.explain import UnknownError, explain
     from warehouse.audit.provenance import document
-    from warehouse.store import reading
+    from warehouse.store.sessions import reading
 
-    place = home_of(home)
+    home = home_of(home_folder)
     try:
-        with reading(place) as store:
-            answer = explain(store, load(place.catalogues), kpi.upper(), settlement, period)
+        with reading(home) as store:
+            answer = explain(store, load_catalogues(home.catalogues), kpi.upper(), settlement, period)
         text = document(answer).serialize(format="json", indent=1, ensure_ascii=False)
         if to:
             to.write_text(f"{text}\n", encoding="utf-8")

@@ -9,7 +9,7 @@ import typer
 
 from kpi_definitions.documents import DocumentError
 from pipelines.cli.common import HomeOption, JsonOption, app, fail, home_of, out, print_json
-from warehouse.store import StoreError
+from warehouse.errors import StoreError
 
 
 @app.command()
@@ -19,20 +19,20 @@ def catalogue(
     home: HomeOption = None,
 ) -> None:
     """The lists of initiatives that stand side by side; with two names, what one has of the other."""
-    from kpi_definitions.catalogue import compare, load
-    from pipelines import show
+    from kpi_definitions.catalogue import compare, load_catalogues
+    from pipelines.cli import screens
 
     try:
-        lists = {one.head.id: one for one in load(home_of(home).catalogues).lists}
+        lists = {one.head.id: one for one in load_catalogues(home_of(home).catalogues).lists}
     except DocumentError as error:
         raise fail(error) from None
     unknown = [name for name in (ours, theirs) if name and name not in lists]
     if unknown:
         raise fail(f"no catalogue {', '.join(unknown)}; there are {', '.join(lists)}")
     if ours and theirs:
-        show.comparison(out, lists[ours], lists[theirs], compare(lists[ours], lists[theirs]))
+        screens.comparison(out, lists[ours], lists[theirs], compare(lists[ours], lists[theirs]))
     else:
-        show.catalogues(out, [lists[ours]] if ours else list(lists.values()))
+        screens.catalogues(out, [lists[ours]] if ours else list(lists.values()))
 
 
 @app.command()
@@ -44,23 +44,23 @@ def assess(
     home: HomeOption = None,
 ) -> None:
     """The annual assessment of a year from the warehouse as it stands: a draft, or a frozen version; then publish."""
-    from connectors.archive import Archive
-    from kpi_definitions.catalogue import load
-    from pipelines import show
-    from warehouse.assessment import assess as make
-    from warehouse.release import publish
-    from warehouse.store import reading, writing
+    from connectors.archive.archive import Archive
+    from kpi_definitions.catalogue import load_catalogues
+    from pipelines.cli import screens
+    from warehouse.kpi_values.assessment import assess as make
+    from warehouse.release.release import publish
+    from warehouse.store.sessions import reading, writing
 
     place = home_of(home)
     try:
-        lists = load(place.catalogues).lists
+        lists = load_catalogues(place.catalogues).lists
         with writing(place) as store:
             for one in lists:
                 if one.rules_of(year) is not None:
                     make(store, one, year, freeze=freeze, reason=reason, by=by)
         publish(place, Archive(place.archive).missing)
         with reading(place) as store:
-            show.scorecard(out, store, year)
+            screens.scorecard(out, store, year)
     except (DocumentError, StoreError) as error:
         raise fail(error) from None
 
@@ -74,8 +74,8 @@ def diff(
     home: HomeOption = None,
 ) -> None:
     """What the next run would change, and by how much: extracts, corrections, definitions and rules that wait. Changes nothing."""
-    from pipelines import show
-    from pipelines.whatif import what_if
+    from pipelines.cli import screens
+    from pipelines.methods.dry_run import what_if
 
     try:
         answer = what_if(home_of(home), catalogues)
@@ -84,13 +84,13 @@ def diff(
     if as_json:
         print_json(answer)
     else:
-        show.changes(out, answer)
+        screens.changes(out, answer)
 
 
 @app.command()
 def check(home: HomeOption = None) -> None:
     """Check every contract and definition, each fault with file and line; and say which KPIs each system's contract can feed."""
-    from pipelines.check import all_faults
+    from pipelines.methods.check import all_faults
 
     faults, counts = all_faults(home_of(home))
     for fault in faults:
@@ -104,19 +104,19 @@ def check(home: HomeOption = None) -> None:
     out.print(", ".join(f"{n} {what}" for what, n in counts.items()) + f": {len(faults)} faults", highlight=False)
     if faults:
         raise typer.Exit(1)
-    from pipelines.feeds import feeds
+    from pipelines.methods.kpis_by_source import kpis_by_source
 
-    for line in feeds(home_of(home)):
+    for line in kpis_by_source(home_of(home)):
         out.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command()
 def fingerprint(home: HomeOption = None) -> None:
     """Record the fingerprints of new KPI versions; those recorded are never overwritten."""
-    from kpi_definitions.catalogue import load, record_fingerprints
+    from kpi_definitions.catalogue import load_catalogues, record_fingerprints
 
     try:
-        added = [label for one in load(home_of(home).catalogues).lists for label in record_fingerprints(one)]
+        added = [label for one in load_catalogues(home_of(home).catalogues).lists for label in record_fingerprints(one)]
     except DocumentError as error:
         raise fail(error) from None
     out.print(f"recorded: {', '.join(added) or 'nothing new'}", highlight=False)
@@ -125,7 +125,7 @@ def fingerprint(home: HomeOption = None) -> None:
 @app.command()
 def schemas() -> None:
     """Write the JSON Schemas that editors use for definitions and contracts."""
-    from pipelines.check import write_schemas
+    from pipelines.methods.check import write_schemas
 
     for path in write_schemas():
         out.print(f"wrote {path}", highlight=False)
@@ -134,12 +134,12 @@ def schemas() -> None:
 @app.command()
 def docs() -> None:
     """Write the pages under docs/reference: data dictionary, KPIs with their case passports, standards."""
-    from kpi_definitions.catalogue import load
-    from pipelines.reference import write
-    from warehouse.contracts import load_tables
+    from kpi_definitions.catalogue import load_catalogues
+    from pipelines.methods.reference_docs import write
+    from warehouse.tables.contracts import load_tables
 
     try:
-        for path in write(load(), load_tables()):
+        for path in write(load_catalogues(), load_tables()):
             out.print(f"wrote {path}", highlight=False)
     except DocumentError as error:
         raise fail(error) from None

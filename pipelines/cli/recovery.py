@@ -9,26 +9,26 @@ import typer
 from rich.text import Text
 
 from pipelines.cli.common import HomeOption, JsonOption, app, fail, home_of, out, print_json
-from warehouse.store import StoreError
+from warehouse.errors import StoreError
 
 
 @app.command()
 def content(
     released: Annotated[bool, typer.Option("--release", help="Of the release, not of the warehouse itself")] = False,
     as_json: JsonOption = False,
-    home: HomeOption = None,
+    home_folder: HomeOption = None,
 ) -> None:
     """A hash of what the warehouse says (rows, values, assessments), whatever the way it came to say it; by table with --json."""
     from dataclasses import asdict
 
-    from warehouse.content import content as ask
-    from warehouse.store import looking, reading
+    from warehouse.store.content import content as ask
+    from warehouse.store.sessions import looking, reading
 
-    place = home_of(home)
+    home = home_of(home_folder)
     try:
-        if not released and not place.warehouse.exists():
-            raise fail(f"{place.warehouse} does not exist; nothing was loaded yet")
-        with reading(place, hardened=False) if released else looking(place) as store:
+        if not released and not home.warehouse.exists():
+            raise fail(f"{home.warehouse} does not exist; nothing was loaded yet")
+        with reading(home, hardened=False) if released else looking(home) as store:
             found = ask(store.con)
     except StoreError as error:
         raise fail(error) from None
@@ -48,22 +48,22 @@ def content(
 @app.command()
 def upgrade(
     check: Annotated[bool, typer.Option("--check", help="Only tell what would be done; 1 if anything is due")] = False,
-    home: HomeOption = None,
+    home_folder: HomeOption = None,
 ) -> None:
     """Bring a warehouse that an older version of qala made up to this one, step by step; a copy of it is kept."""
-    from warehouse.store import looking
-    from warehouse.upgrade import due
-    from warehouse.upgrade import upgrade as bring_up
+    from warehouse.store.fitting import due
+    from warehouse.store.sessions import looking
+    from warehouse.store.upgrade import upgrade as bring_up
 
-    place = home_of(home)
+    home = home_of(home_folder)
     try:
         if not check:
-            steps = bring_up(place, lambda text: out.print(text, highlight=False, soft_wrap=True, markup=False))
+            steps = bring_up(home, lambda text: out.print(text, highlight=False, soft_wrap=True, markup=False))
             out.print(f"{len(steps)} steps taken" if steps else "nothing to do: no step is due", highlight=False)
             return
-        if not place.warehouse.exists():
-            raise fail(f"{place.warehouse} does not exist: there is nothing to upgrade")
-        with looking(place) as store:
+        if not home.warehouse.exists():
+            raise fail(f"{home.warehouse} does not exist: there is nothing to upgrade")
+        with looking(home) as store:
             steps = due(store.con)
     except StoreError as error:
         raise fail(error) from None
@@ -85,17 +85,17 @@ def rebuild(
     accept: Annotated[
         bool, typer.Option("--accept", help="Put it in place even if it says something else than the old one")
     ] = False,
-    home: HomeOption = None,
+    home_folder: HomeOption = None,
 ) -> None:
     """Make the warehouse anew from archive, receipts, contracts, definitions and the old ledger; 1 if it says something else than the old one."""
-    from connectors.archive import ArchiveError
+    from connectors.archive.archive import ArchiveError
     from kpi_definitions.documents import DocumentError
-    from pipelines.rebuild import rebuild as make_anew
+    from pipelines.recovery.rebuild import rebuild as make_anew
 
-    place = home_of(home)
+    home = home_of(home_folder)
     try:
         with out.status("reading the old ledger") as spinner:
-            done = make_anew(place, source=source, accept=accept, say=lambda text: spinner.update(Text(text)))
+            done = make_anew(home, source=source, accept=accept, say=lambda text: spinner.update(Text(text)))
     except (StoreError, DocumentError, ArchiveError) as error:
         raise fail(error) from None
     for text in done.told:
@@ -137,10 +137,10 @@ def backup(
         bool, typer.Option("--with-keys", help="The keys too: whoever has the backup can then read what they protect")
     ] = False,
     wait: Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait for a run that is writing")] = 3600.0,
-    home: HomeOption = None,
+    home_folder: HomeOption = None,
 ) -> None:
     """Keep warehouse, release, archive, receipts and what people configured, while runs go on; what was kept before is not copied again."""
-    from pipelines.backup import back_up, damaged, read_backup
+    from pipelines.recovery.backup import back_up, damaged, read_backup
 
     try:
         with out.status("reading the backup" if check else "keeping the release") as spinner:
@@ -148,7 +148,9 @@ def backup(
             def say(text: str) -> None:
                 spinner.update(Text(text))
 
-            done = read_backup(to) if check else back_up(home_of(home), to, with_keys=with_keys, wait=wait, say=say)
+            done = (
+                read_backup(to) if check else back_up(home_of(home_folder), to, with_keys=with_keys, wait=wait, say=say)
+            )
             wrong = damaged(done, say) if check else []
     except StoreError as error:
         raise fail(error) from None
@@ -188,20 +190,20 @@ def restore(
             help="Put just this file back into a home that is there: archive/sha256/ab/….zst, warehouse.duckdb",
         ),
     ] = None,
-    home: HomeOption = None,
+    home_folder: HomeOption = None,
 ) -> None:
     """Have a backup back as a home that is not there yet; its bytes are checked before, and the release verified after."""
-    from pipelines.backup import read_backup
     from pipelines.cli.auditing import verify
-    from pipelines.restore import restore as have_back
-    from pipelines.restore import restore_file
+    from pipelines.recovery.backup import read_backup
+    from pipelines.recovery.restore import restore as have_back
+    from pipelines.recovery.restore import restore_file
 
-    place = home_of(home)
+    home = home_of(home_folder)
     try:
         with out.status("reading the backup") as spinner:
             found = read_backup(source)
             if only is not None:
-                aside = restore_file(found, place, only)
+                aside = restore_file(found, home, only)
                 out.print(
                     f"{only} is back, as of {found.made_at}"
                     + (f"; what lay there is now {aside.name}" if aside else ""),
@@ -209,11 +211,11 @@ def restore(
                     soft_wrap=True,
                 )
                 return
-            have_back(found, place, lambda text: spinner.update(Text(text)))
+            have_back(found, home, lambda text: spinner.update(Text(text)))
     except StoreError as error:
         raise fail(error) from None
     out.print(
-        f"{place.root}: {len(found.files):,} files of {found.home}, as of {found.made_at}",
+        f"{home.root}: {len(found.files):,} files of {found.home}, as of {found.made_at}",
         highlight=False,
         soft_wrap=True,
     )
@@ -223,6 +225,6 @@ def restore(
             highlight=False,
             soft_wrap=True,
         )
-    if place.released_file.exists():
-        verify(home=place.root)
+    if home.released_file.exists():
+        verify(home_folder=home.root)
     out.print("next: qala run", highlight=False)

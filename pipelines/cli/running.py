@@ -15,7 +15,8 @@ from rich.text import Text
 
 from kpi_definitions.documents import DocumentError
 from pipelines.cli.common import HomeOption, JsonOption, app, err, fail, home_of, out, print_json
-from warehouse.store import Home, StoreError
+from warehouse.errors import StoreError
+from warehouse.home.home import Home
 
 LOOPBACK = "127.0.0.1"
 
@@ -50,20 +51,20 @@ def deliver(
     ] = None,
     by: Annotated[str, typer.Option("--by", help="Who takes it back; left out: the user at work")] = "",
     reason: Annotated[str, typer.Option("--reason", help="Why it is taken back")] = "",
-    home: HomeOption = None,
+    home_folder: HomeOption = None,
 ) -> None:
     """Archive an extract; the next run takes it in. Works while a run goes on. Or take a receipt back (--withdraw)."""
-    from connectors.archive import Archive, ArchiveError
-    from connectors.deliver import Declared, DeliveryError
-    from connectors.deliver import deliver as take
-    from connectors.intake import sources_of
-    from connectors.safe_names import safe_name
-    from warehouse.contracts import load_tables
+    from connectors.archive.archive import Archive, ArchiveError
+    from connectors.ingest import sources_of
+    from connectors.personal_data.safe_names import safe_name
+    from connectors.receiving.deliver import Declared, DeliveryError
+    from connectors.receiving.deliver import deliver as take
     from warehouse.periods import parse_period
+    from warehouse.tables.contracts import load_tables
 
-    place = home_of(home)
+    home = home_of(home_folder)
     if withdraw is not None:
-        _take_back(place, withdraw, by, reason)
+        _take_back(home, withdraw, by, reason)
         return
     given = {"FILE": file, "--table": table, "--period": period, "--settlement": settlement}
     if file is None or not all(given.values()):
@@ -71,15 +72,15 @@ def deliver(
     tables = load_tables()
     try:
         receipt = take(
-            Archive(place.archive),
+            Archive(home.archive),
             Declared(file, table, settlement, period, system, rows),
             tables,
-            sources_of(place, tables),
+            sources_of(home, tables),
         )
     except (DeliveryError, DocumentError, ArchiveError) as error:
         raise fail(error) from None
     except OSError as error:
-        raise fail(f"{file} cannot be archived in {place.archive} ({error}); nothing was taken in") from None
+        raise fail(f"{file} cannot be archived in {home.archive} ({error}); nothing was taken in") from None
     out.print(
         f"received {safe_name(receipt.file_name)}: {receipt.bytes:,} bytes, SHA-256 {receipt.sha256}",
         highlight=False,
@@ -93,16 +94,16 @@ def deliver(
     )
 
 
-def _take_back(place: Home, receipt_id: str, by: str, reason: str) -> None:
+def _take_back(home: Home, receipt_id: str, by: str, reason: str) -> None:
     """Take a receipt back while no run may be reading it."""
-    from connectors.archive import Archive, ArchiveError
-    from connectors.safe_names import safe_name
-    from warehouse.store import locked
-    from warehouse.who import named
+    from connectors.archive.archive import Archive, ArchiveError
+    from connectors.personal_data.safe_names import safe_name
+    from warehouse.home.account import named
+    from warehouse.store.sessions import locked
 
     try:
-        with locked(place, seconds=2):
-            receipt = Archive(place.archive).withdraw(receipt_id, named(by), reason)
+        with locked(home, seconds=2):
+            receipt = Archive(home.archive).withdraw(receipt_id, named(by), reason)
     except (ArchiveError, StoreError) as error:
         raise fail(error) from None
     out.print(
@@ -130,46 +131,44 @@ def run(
             "waits again (what the warehouse knows is put away unread)",
         ),
     ] = False,
-    home: HomeOption = None,
+    home_folder: HomeOption = None,
 ) -> None:
     """Take in what waits, check, load, compute, publish: the Dagster job, in this process."""
-    from connectors.archive import Archive
+    from connectors.archive.archive import Archive
     from connectors.corrections import read_corrections
-    from connectors.inbox import BusyError, collect
-    from connectors.intake import sources_of
-    from kpi_definitions.catalogue import load
-    from pipelines.todo import todo
-    from warehouse import succession
-    from warehouse.contracts import load_tables
-    from warehouse.due import running_month
+    from connectors.ingest import sources_of
+    from connectors.receiving.inbox import InboxBusyError, collect
+    from kpi_definitions.catalogue import load_catalogues
+    from pipelines.pending_work import find_pending_work
+    from warehouse.kpi_values.outstanding import running_month
+    from warehouse.kpi_values.sound import refuse_faulty
     from warehouse.periods import parse_period
-    from warehouse.sound import refuse_faulty
+    from warehouse.store import sessions, succession
+    from warehouse.tables.contracts import load_tables
 
-    place = home_of(home)
-    archive, tables = Archive(place.archive), load_tables()
+    home = home_of(home_folder)
+    archive, tables = Archive(home.archive), load_tables()
     try:
-        catalogue = load(place.catalogues)
+        catalogue = load_catalogues(home.catalogues)
         refuse_faulty(catalogue)
         if start_anew:
-            aside, again = succession.set_aside(place), archive.wait_again()
+            aside, again = succession.set_aside(home), archive.wait_again()
             out.print(
                 f"the release is now {aside}" if aside else "there is no release to set aside",
                 highlight=False,
                 soft_wrap=True,
             )
             out.print(f"{again:,} receipts wait again", highlight=False)
-            succession.enter_start(place, aside, again)
+            sessions.enter_start(home, aside, again)
         told = archive.set_aside()
         try:
-            for drop in (
-                collect(place.inbox, archive, tables, sources_of(place, tables)) if place.inbox.exists() else []
-            ):
+            for drop in collect(home.inbox, archive, tables, sources_of(home, tables)) if home.inbox.exists() else []:
                 told.append(f"inbox: {drop.told}")
-        except BusyError as error:
+        except InboxBusyError as error:
             told.append(str(error))
         for text in told:
             out.print(text, highlight=False, soft_wrap=True, markup=False)
-        work = todo(place, archive.pending(), read_corrections(place.corrections, tables), catalogue)
+        work = find_pending_work(home, archive.pending(), read_corrections(home.corrections, tables), catalogue)
         months = parse_period(period).months if period else work.months
     except (DocumentError, StoreError, ValueError) as error:
         raise fail(error) from None
@@ -186,9 +185,9 @@ def run(
     if not months:
         out.print("nothing to run; deliver an extract (qala deliver --help) or name a period: qala run 2026-01")
         return
-    if not _run(place, months, None if period else work.tables, None if period else work.codes):
+    if not _run(home, months, None if period else work.tables, None if period else work.codes):
         raise typer.Exit(1)
-    status(home=place.root)
+    status(home_folder=home.root)
 
 
 @app.command()
@@ -196,20 +195,20 @@ def reread(
     system: Annotated[str | None, typer.Option("--system", help="Source system; standard: the exchange format")] = None,
     table: Annotated[str | None, typer.Option("--table", "-t", help="Showcase table")] = None,
     period: Annotated[str | None, typer.Option("--period", "-p", help="Deliveries whose days meet these")] = None,
-    home: HomeOption = None,
+    home_folder: HomeOption = None,
 ) -> None:
     """Read deliveries in force again from the archive, by the contracts as they are now, and compute what changes."""
     from connectors.reread import request
-    from warehouse.contracts import load_tables
-    from warehouse.due import running_month
+    from warehouse.kpi_values.outstanding import running_month
     from warehouse.periods import add_months, month_id, parse_period
-    from warehouse.store import writing
+    from warehouse.store.sessions import writing
+    from warehouse.tables.contracts import load_tables
 
-    place = home_of(home)
-    if not place.warehouse.exists():
-        raise fail(StoreError(f"{place.warehouse} does not exist; nothing was loaded yet"))
+    home = home_of(home_folder)
+    if not home.warehouse.exists():
+        raise fail(StoreError(f"{home.warehouse} does not exist; nothing was loaded yet"))
     try:
-        with writing(place) as store:
+        with writing(home) as store:
             receipts = request(store, load_tables(), system=system, table=table, period=period)
     except (ValueError, StoreError) as error:
         raise fail(error) from None
@@ -218,13 +217,13 @@ def reread(
     months = {m for r in receipts for m in parse_period(r.period).months if m < running}
     # what is read again is loaded whatever the month
     months = months or {month_id(add_months(parse_period(running).start, -1))}
-    if not _run(place, tuple(sorted(months)), {r.table for r in receipts}):
+    if not _run(home, tuple(sorted(months)), {r.table for r in receipts}):
         raise typer.Exit(1)
-    status(home=place.root)
+    status(home_folder=home.root)
 
 
 def _run(
-    place: Home,
+    home: Home,
     months: tuple[str, ...],
     tables: Collection[str] | None = None,
     codes: Collection[str] | None = None,
@@ -237,7 +236,7 @@ def _run(
             out.print(f"  {text}", highlight=False, soft_wrap=True, markup=False)
             spinner.update(Text(text))
 
-        results = run_months(place, months, say, tables, codes)
+        results = run_months(home, months, say, tables, codes)
     for result in results:
         span = result.first if result.first == result.last else f"{result.first} to {result.last}"
         if result.success:
@@ -252,19 +251,19 @@ def _run(
 
 
 @app.command()
-def status(as_json: JsonOption = False, home: HomeOption = None) -> None:
+def status(as_json: JsonOption = False, home_folder: HomeOption = None) -> None:
     """How the released warehouse stands, and what waits."""
-    from connectors.archive import Archive
-    from pipelines import show
+    from connectors.archive.archive import Archive
+    from pipelines.cli import screens
     from warehouse.audit.explain import status as ask
-    from warehouse.store import reading
+    from warehouse.store.sessions import reading
 
-    place = home_of(home)
-    waiting = len(Archive(place.archive).pending())
-    still, told = _still_due(place)
+    home = home_of(home_folder)
+    waiting = len(Archive(home.archive).pending())
+    still, told = _still_due(home)
     try:
-        with reading(place) as store:
-            answer = {**ask(store), "waiting": waiting, **still, "home": str(place.root)}
+        with reading(home) as store:
+            answer = {**ask(store), "waiting": waiting, **still, "home": str(home.root)}
     except StoreError as error:
         if as_json:
             print_json(
@@ -275,7 +274,7 @@ def status(as_json: JsonOption = False, home: HomeOption = None) -> None:
                     "waiting": waiting,
                     **still,
                     "release": None,
-                    "home": str(place.root),
+                    "home": str(home.root),
                 }
             )
             return
@@ -285,17 +284,17 @@ def status(as_json: JsonOption = False, home: HomeOption = None) -> None:
     if as_json:
         print_json(answer)
     else:
-        show.status(out, answer)
+        screens.status(out, answer)
         _say_due(still, told)
 
 
-def _still_due(place: Home) -> tuple[dict[str, list[str] | None], str]:
+def _still_due(home: Home) -> tuple[dict[str, list[str] | None], str]:
     """Months that were loaded, or whose definitions are new, and not computed since, and those computed and not released; or why it cannot be told."""
-    from kpi_definitions.catalogue import load
-    from warehouse.due import due_home
+    from kpi_definitions.catalogue import load_catalogues
+    from warehouse.kpi_values.outstanding import due_home
 
     try:
-        found = due_home(place, load(place.catalogues))
+        found = due_home(home, load_catalogues(home.catalogues))
     except (DocumentError, StoreError) as error:
         return {"loaded_not_computed": None, "computed_not_released": None}, str(error)
     return {"loaded_not_computed": list(found.uncomputed), "computed_not_released": list(found.unreleased)}, ""
@@ -313,7 +312,7 @@ def _say_due(still: dict[str, list[str] | None], told: str) -> None:
 @app.command()
 def settlements() -> None:
     """The settlements of item 7 with their KATO codes."""
-    from warehouse.store import settlements as ask
+    from warehouse.tables.settlements import settlements as ask
 
     for kato, name in ask().items():
         out.print(f"{kato}  {name}", highlight=False)
@@ -326,14 +325,14 @@ def ui(
         bool, typer.Option("--read-only", help="For auditors: everything can be seen, nothing can be started")
     ] = False,
     host: Annotated[str, typer.Option(help="Address to serve on: by itself none that other machines reach")] = LOOPBACK,
-    home: HomeOption = None,
+    home_folder: HomeOption = None,
 ) -> None:
     """Open the Dagster UI with its daemon (schedule, sensor, back-fills) on http://localhost:PORT; --read-only without daemon."""
     from pipelines.run import prepare
-    from warehouse.who import account, shown
+    from warehouse.home.account import account, shown
 
-    place = home_of(home)
-    prepare(place)
+    home = home_of(home_folder)
+    prepare(home)
     workspace = Path(__file__).parents[2] / "workspace.yaml"  # there in a checkout, not in an installed wheel
     where = ["-w", str(workspace)] if workspace.exists() else ["-m", "pipelines.definitions"]
     reach = "this machine alone" if is_loopback(host) else "EVERY MACHINE THAT REACHES THAT ADDRESS"
@@ -347,7 +346,7 @@ def ui(
             soft_wrap=True,
         )
     dev = [str(Path(sys.executable).with_name("dagster")), "dev"]
-    command = [sys.executable, "-m", "pipelines.watching"] if read_only else dev
+    command = [sys.executable, "-m", "pipelines.read_only_ui"] if read_only else dev
     # replaces this process: Ctrl-C reaches Dagster itself
     os.execv(command[0], [*command, *where, "-h", host, "-p", str(port)])  # noqa: S606
 
@@ -359,7 +358,7 @@ def demo(
     year: Annotated[int, typer.Option(help="Year to simulate")] = 2025,
 ) -> None:
     """Twelve imaginary cities over a year: simulate, deliver, run, and show the scorecard."""
-    from pipelines.demo import DemoError, play
+    from pipelines.cli.demo import DemoError, play
 
     try:
         done = play(home.resolve(), seed=seed, year=year, console=out, run=_run)

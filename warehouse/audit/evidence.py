@@ -19,19 +19,20 @@ from typing import Any, BinaryIO
 
 from kpi_definitions.compiler import Compiled
 from kpi_definitions.model import Kind
-from warehouse.audit import evidence_sums
+from warehouse.audit import evidence_rollup
 from warehouse.audit.evidence_readme import readme
-from warehouse.audit.evidence_sums import Sum
+from warehouse.audit.evidence_rollup import Rollup
 from warehouse.audit.explain import as_json
-from warehouse.audit.rows import Behind, Number, behind, counts
-from warehouse.compute import VALUE
-from warehouse.copies import file_sha256
-from warehouse.release import FORMATS
+from warehouse.audit.rows import ContributingRows, FoundValue, contributing_rows, count_rows
+from warehouse.home.copies import file_sha256
+from warehouse.release.release import FORMATS
 from warehouse.sql import literal
-from warehouse.store import Store, ledger_head
+from warehouse.store.ledger import ledger_head
+from warehouse.store.store import Store
+from warehouse.tables.obs_status import WITH_VALUE
+from warehouse.tables.value_formula import VALUE
 
 SUMS = "SHA256SUMS"
-PUBLISHED = ("A", "P", "U")  # states with a value
 Contents = Callable[[str], AbstractContextManager[BinaryIO]]  # SHA-256 → the bytes as received
 
 
@@ -48,9 +49,9 @@ class Pack:
     head: str  # SEQUENCE:HASH of the ledger in it
 
 
-def write(
+def write_pack(
     store: Store,
-    one: Number | Sum | Mapping[str, Any],
+    one: FoundValue | Rollup | Mapping[str, Any],
     target: Path,
     contents: Contents | None = None,
     personal: Collection[str] = (),
@@ -69,7 +70,7 @@ def write(
     work = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
         folder = work / "new"
-        if isinstance(one, Number):
+        if isinstance(one, FoundValue):
             _fill(store, one, folder, f"{seq}:{digest}", contents, personal)
         else:
             _fill_sum(store, one, folder, f"{seq}:{digest}")
@@ -129,10 +130,10 @@ def _zip(folder: Path, names: list[str], target: Path) -> Path:
 
 
 def _fill(
-    store: Store, one: Number, folder: Path, head: str, contents: Contents | None, personal: Collection[str]
+    store: Store, one: FoundValue, folder: Path, head: str, contents: Contents | None, personal: Collection[str]
 ) -> None:
     """Everything of a pack but its checksums."""
-    tables = behind(store, one, every=True)
+    tables = contributing_rows(store, one, every=True)
     _parquets(store, {f"rows/{rows.table}.parquet": rows.sql for rows in tables}, folder)
     definition, deliveries = _definition(store, one.compiled, one.answer["definition"]), _deliveries(store, one)
     texts = {
@@ -141,7 +142,7 @@ def _fill(
         "deliveries.json": as_json(deliveries),
         "recompute.sql": "\n".join((*_script(one, tables, definition, head), "")),
         "README.md": readme(
-            one.answer, head, {r.table: counts(store, r) for r in tables}, _classified(store, tables), files=contents is not None,
+            one.answer, head, {r.table: count_rows(store, r) for r in tables}, _classified(store, tables), files=contents is not None,
             personal=sorted(personal),
         ),
     }  # fmt: skip
@@ -150,20 +151,20 @@ def _fill(
         _files(deliveries, folder / "files", contents)
 
 
-def _fill_sum(store: Store, one: Sum | Mapping[str, Any], folder: Path, head: str) -> None:
+def _fill_sum(store: Store, one: Rollup | Mapping[str, Any], folder: Path, head: str) -> None:
     """Everything of the pack of a roll-up, or of a level and a place, but its checksums."""
     chain = ledger_script(head)
-    if isinstance(one, Sum):
-        answer, tables = one.answer, evidence_sums.rollup_tables(store, one)
+    if isinstance(one, Rollup):
+        answer, tables = one.answer, evidence_rollup.rollup_tables(store, one)
         texts = {"value.json": as_json(answer), "definition.json": as_json(_definition(store, one.compiled, answer["definition"])),
-                 "recompute.sql": "\n".join((*evidence_sums.rollup_script(one, chain), ""))}  # fmt: skip
+                 "recompute.sql": "\n".join((*evidence_rollup.rollup_script(one, chain), ""))}  # fmt: skip
     else:
-        answer, rules = one, evidence_sums.rules_of(store, one)
-        tables = evidence_sums.standing_tables(answer, rules)
-        texts = {"standing.json": as_json(answer), "rules.json": evidence_sums.as_text(rules),
-                 "recompute.sql": "\n".join((*evidence_sums.standing_script(answer, rules, chain), ""))}  # fmt: skip
+        answer, rules = one, evidence_rollup.rules_of(store, one)
+        tables = evidence_rollup.standing_tables(answer, rules)
+        texts = {"standing.json": as_json(answer), "rules.json": evidence_rollup.as_text(rules),
+                 "recompute.sql": "\n".join((*evidence_rollup.standing_script(answer, rules, chain), ""))}  # fmt: skip
     _parquets(store, tables, folder)
-    _texts(texts | {"README.md": evidence_sums.sums_readme(answer, head)}, folder)
+    _texts(texts | {"README.md": evidence_rollup.sums_readme(answer, head)}, folder)
 
 
 def _parquets(store: Store, tables: Mapping[str, str], folder: Path) -> None:
@@ -212,7 +213,7 @@ def _definition(store: Store, compiled: Compiled, words: Mapping[str, Any]) -> d
     }  # fmt: skip
 
 
-def _deliveries(store: Store, one: Number) -> list[dict[str, Any]]:
+def _deliveries(store: Store, one: FoundValue) -> list[dict[str, Any]]:
     """The manifest: every delivery behind the number, or that should have been, with all that its checks found."""
     found = []
     for given in one.answer["deliveries"]:
@@ -229,7 +230,7 @@ def _deliveries(store: Store, one: Number) -> list[dict[str, Any]]:
     return found
 
 
-def _classified(store: Store, tables: list[Behind]) -> dict[str, list[str]]:
+def _classified(store: Store, tables: list[ContributingRows]) -> dict[str, list[str]]:
     """Classification of the contract → columns in the pack that carry it, as table.column; open ones are left out."""
     found: dict[str, list[str]] = {}
     for rows in tables:
@@ -264,7 +265,7 @@ def ledger_script(head: str) -> str:
     return _LEDGER.strip().replace("{head}", literal(head))
 
 
-def _script(one: Number, tables: list[Behind], definition: Mapping[str, Any], head: str) -> Iterator[str]:
+def _script(one: FoundValue, tables: list[ContributingRows], definition: Mapping[str, Any], head: str) -> Iterator[str]:
     """Statements of recompute.sql: plain DuckDB over the files beside it; the last one gives one row."""
     answer, compiled = one.answer, one.compiled
     kpi = compiled.kpi
@@ -297,10 +298,7 @@ LEFT JOIN read_parquet('ledger.parquet') l ON l.seq = f.registered_seq"""
     for index, scan in enumerate(compiled.scans, 1):
         parts[scan] = f"part_{index}"
         yield f"CREATE OR REPLACE TEMP TABLE part_{index} AS\n{scan.sql(f'showcase.{scan.table}', one.cell, any_window=True)};"
-    n, d, s = (
-        f"(SELECT {name} FROM {parts[scan]})"
-        for scan, name in (compiled.numerator, compiled.denominator, compiled.sample)
-    )
+    n, d, s = (f"(SELECT {output.column} FROM {parts[output.scan]})" for output in compiled.outputs)
     single = kpi.kind is Kind.QUANTILE
     expected = {
         "value": f"CAST({literal(answer['value'])} AS DOUBLE)",
@@ -310,7 +308,7 @@ LEFT JOIN read_parquet('ledger.parquet') l ON l.seq = f.registered_seq"""
     }
     recorded = ", ".join(f"{sql} AS {name}" for name, sql in expected.items())
     shown = VALUE
-    if answer["published"] and answer["obs_status"] not in PUBLISHED:
+    if answer["published"] and answer["obs_status"] not in WITH_VALUE:
         yield f"-- Its state is {answer['state']!r}: no value is published. Numerator, denominator and sample are compared."
         shown = "NULL"
     exact = "NULL AS numerator, NULL AS denominator" if single else "top AS numerator, bottom AS denominator"

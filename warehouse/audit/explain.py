@@ -9,16 +9,17 @@ from decimal import Decimal
 from typing import Any
 
 from kpi_definitions.catalogue import Catalogues
-from kpi_definitions.compiler import Compiled, Measure, Scan, compile_kpi
+from kpi_definitions.compiler import Compiled, compile_kpi
 from kpi_definitions.model import Grain, Kind, Kpi
-from warehouse.compute import evaluate, window
-from warehouse.load import as_of
-from warehouse.locks import only_reads
-from warehouse.names import named, nearest
+from warehouse.isolation.sandbox import only_reads
+from warehouse.kpi_values.compute import evaluate, window
+from warehouse.kpi_values.rollup import over_time
 from warehouse.periods import Period, parse_period
-from warehouse.rollup import held, over_time
 from warehouse.sql import literal
-from warehouse.store import Store
+from warehouse.store.history import as_of, held
+from warehouse.store.store import Store
+from warehouse.tables.obs_status import ObsStatus
+from warehouse.tables.settlements import named, nearest
 
 
 class UnknownError(LookupError):
@@ -86,7 +87,7 @@ def _rolled(
        v.sample_size, v.state, v.obs_status, v.reason
 FROM kpi.value v JOIN registry.settlement s USING (kato) JOIN registry.period p ON p.id = v.period_id
 WHERE v.kpi_code = ? AND {held(seq)} AND {column} = ?
-  AND p.period_start >= ? AND p.period_end <= ?{last} AND v.obs_status <> 'M' ORDER BY v.value IS NULL, v.kato, v.period_id""",
+  AND p.period_start >= ? AND p.period_end <= ?{last} AND v.obs_status <> {literal(ObsStatus.NOT_APPLICABLE)} ORDER BY v.value IS NULL, v.kato, v.period_id""",
         [code, where, period.start, period.end, *([period.end] if last else [])],
     )
     columns = [d[0] for d in members.description or ()]
@@ -114,8 +115,8 @@ def explain(
 
     Raises UnknownError naming what exists.
     """
-    if seq is not None and not 0 < seq <= store.head:
-        raise UnknownError(f"the ledger has no sequence {seq}; the release goes to {store.head}")
+    if seq is not None and not 0 < seq <= store.last_seq:
+        raise UnknownError(f"the ledger has no sequence {seq}; the release goes to {store.last_seq}")
     if code not in catalogue.codes:
         raise UnknownError(f"no KPI {code!r}; there are {', '.join(catalogue.codes)}")
     try:
@@ -161,7 +162,7 @@ def explain(
                      "run_id": current.get("run_id"), "coverage": current.get("coverage"), "qala": _code_version(store, current.get("valid_from_seq"))},
         "definition": _words(catalogue, compiled, kpi) | ({"catalogue_version": found[names.index("catalogue_version")]} if found else {}),
         "sql": _statement(compiled, kato, period, current["as_of_seq"]),
-        "deliveries": _deliveries(store, compiled, kato, period, current["as_of_seq"], store.head if seq is None else seq),
+        "deliveries": _deliveries(store, compiled, kato, period, current["as_of_seq"], store.last_seq if seq is None else seq),
         "corrections": _corrections(store, compiled, kato, period, current["as_of_seq"]),
         "earlier": _earlier(store, compiled, kato, period, seq),
     }  # fmt: skip
@@ -229,7 +230,7 @@ def _window(store: Store, kpi: Kpi, kato: str, period: Period, seq: int | None) 
         reason = f"the KPI is published by {word}; this is the same definition over the period asked for, without the rules of coverage and lateness"
     return {
         "published": False, "value": value, "numerator": numerator, "denominator": denominator, "sample_size": sample,
-        "as_of_seq": store.head if seq is None else seq,
+        "as_of_seq": store.last_seq if seq is None else seq,
         "state": "not published", "obs_status": None, "reason": reason,
     }  # fmt: skip
 
@@ -250,13 +251,13 @@ def _words(catalogue: Catalogues, compiled: Compiled, kpi: Kpi) -> dict[str, Any
             else p.aggregate + (f" where {p.filter}" if p.filter else "") + (f" from {p.rows.table}" if p.rows else "")
         )
 
-    time = compiled.numerator[0].time
+    time = compiled.numerator.scan.time
     return {
         "version": kpi.version, "hash": compiled.fingerprint, "valid_from": kpi.valid_from, "valid_to": kpi.valid_to,
         "approved_by": kpi.approved_by, "change_note": kpi.change_note, "catalogue": head.id, "catalogue_version": head.version,
         "catalogue_status": head.status, "legal_basis": head.legal_basis,
         "formula": f"{kpi.scale} x numerator / denominator" if kpi.denominator else part(kpi.numerator),
-        "rows": f"{kpi.rows.table}, {' '.join(time)} in the period" + (f", where {kpi.rows.filter}" if kpi.rows.filter else ""),
+        "rows": f"{kpi.rows.table}, {time} in the period" + (f", where {kpi.rows.filter}" if kpi.rows.filter else ""),
         "numerator": part(kpi.numerator), "denominator": part(kpi.denominator),
     }  # fmt: skip
 
@@ -278,8 +279,8 @@ def _deliveries(
     rows: dict[int, int] = {}
     for scan in compiled.scans:
         # the sample where it is counted; of a figure that is looked up, the rows that give it
-        sampled = scan == compiled.sample[0]
-        counting = scan if sampled else Scan(scan.table, scan.time, scan.grain, (Measure("rows_used", "count(*)"),))
+        sampled = scan == compiled.sample.scan
+        counting = scan if sampled else scan.counting("rows_used")
         sql = counting.sql(
             as_of(scan.table, seq),
             window(kato, period.start, period.end, period.id),
@@ -287,7 +288,7 @@ def _deliveries(
             by="t.delivery_id",
         )
         only_reads(store.con, sql, scan.table)
-        name = compiled.sample[1] if sampled else "rows_used"
+        name = compiled.sample.column if sampled else "rows_used"
         rows.update(store.con.execute(f"SELECT delivery_id, {name} FROM ({sql}) WHERE {name} > 0").fetchall())
     tables = ", ".join(map(literal, compiled.tables))
     found = store.con.execute(f"""SELECT delivery_id, receipt_id, table_name, system, scope, period_id, state, reason, file_name, sha256, bytes, received_at,
@@ -327,7 +328,7 @@ def _corrections(store: Store, compiled: Compiled, kato: str, period: Period, se
     if not store.con.execute(f"SELECT count(*) {known}").fetchall()[0][0]:
         return found
     for scan in compiled.scans:
-        rows = Scan(scan.table, scan.time, scan.grain, (Measure("rows_used", "count(*)"),)).sql(
+        rows = scan.counting("rows_used").sql(
             as_of(scan.table, seq),
             window(kato, period.start, period.end, period.id),
             any_window=True,
@@ -342,7 +343,7 @@ def _corrections(store: Store, compiled: Compiled, kato: str, period: Period, se
 
 def _earlier(store: Store, compiled: Compiled, kato: str, period: Period, seq: int | None) -> list[dict[str, Any]]:
     """Values of the cell before the one that holds (or held at `seq`), newest first, each with the deliveries that may have changed it."""
-    last = store.head if seq is None else seq
+    last = store.last_seq if seq is None else seq
     found = store.con.execute(
         "SELECT value, numerator, denominator, state, reason, definition_version, as_of_seq, computed_at, valid_to_seq, "
         "lead(as_of_seq) OVER (ORDER BY valid_from_seq) AS next_as_of FROM kpi.value WHERE (kpi_code, kato, period_id) = (?, ?, ?) "
@@ -359,7 +360,7 @@ def _since(store: Store, compiled: Compiled, kato: str, period: Period, after: i
     """Deliveries of tables the KPI reads, decided on between two sequences: those for the period, and those by which rows of it came or went."""
     moved: set[int] = set()
     for scan in compiled.scans:
-        rows = Scan(scan.table, scan.time, scan.grain, (Measure("rows_moved", "count(*)"),)).sql(
+        rows = scan.counting("rows_moved").sql(
             f"""(SELECT * FROM (
     SELECT *, valid_from_seq AS moved FROM showcase.{scan.table} UNION ALL BY NAME
     SELECT * EXCLUDE (valid_to_seq), valid_from_seq AS moved FROM history.{scan.table} UNION ALL BY NAME

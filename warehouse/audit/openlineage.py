@@ -19,9 +19,9 @@ from urllib.parse import urlsplit
 
 from kpi_definitions.compiler import Compiled, compile_kpi, sources_of
 from kpi_definitions.model import Kind, Kpi
-from warehouse.load import as_of
-from warehouse.passport import calculation
-from warehouse.store import Store
+from warehouse.store.history import as_of
+from warehouse.store.store import Store
+from warehouse.tables.passports import calculation
 
 if TYPE_CHECKING:
     from openlineage.client.event_v2 import InputDataset, Job, OutputDataset, RunEvent
@@ -267,7 +267,7 @@ class _Writer:
         scans = list(dict.fromkeys(scan for compiled, _ in versions for scan in compiled.scans))
         job = self._job(f"kpi.{code}", f"{newest.kpi.name.en}: {calculation(newest.kpi)}")
         assert job.facets is not None
-        # `asked`: the cells of the computation, as warehouse/compute.py makes them
+        # `asked`: the cells of the computation, as warehouse/kpi_values/compute.py makes them
         query = ";\n\n".join(scan.sql(as_of(scan.table, detail["as_of"]), "asked") for scan in scans)
         job.facets["sql"] = sql_job.SQLJobFacet(query, "duckdb")
         authority = f"catalogue:{facts['catalogue_id']}"
@@ -323,7 +323,7 @@ class _Writer:
                     uses[source.use, source.text] = None
             for scan in compiled.scans:
                 whole[scan.table, "kato"] = ("event", "the settlement")
-                if scan.time[0] in ("stock", "during", "listed"):
+                if scan.time.by_register:
                     whole[scan.table, "snapshot_date"] = ("stock", "the state at the period's end")
 
         def input_field(place: tuple[str, str], uses: Iterable[tuple[str, str]]) -> lineage.InputField:

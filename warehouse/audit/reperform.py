@@ -14,16 +14,21 @@ from dataclasses import dataclass, field
 from kpi_definitions.catalogue import Catalogue
 from kpi_definitions.compiler import compile_kpi
 from kpi_definitions.model import AssessmentRules, CatalogueHead, Initiative, Kpi
-from warehouse.assessment import make
 from warehouse.audit.explain import find_area, find_settlement
-from warehouse.audit.standing import WORDS
-from warehouse.cells import CELL
-from warehouse.compute import VALUE, VALUE_COLUMNS, Specified, specify, work_out
-from warehouse.rollup import SAME, held, lay_out, sum_up
+from warehouse.audit.levels import LEVEL_WORDS
+from warehouse.home.account import account, shown
+from warehouse.home.home import Home
+from warehouse.kpi_values.assessment import make
+from warehouse.kpi_values.compute import VALUE_COLUMNS, Specified, specify, work_out
+from warehouse.kpi_values.due_cells import CELL
+from warehouse.kpi_values.rollup import SAME, lay_out, sum_up
 from warehouse.sql import literal
-from warehouse.store import Home, Store, ledger_head, reading
-from warehouse.views import YEAR_VALUES
-from warehouse.who import account, shown
+from warehouse.store.history import held
+from warehouse.store.ledger import ledger_head
+from warehouse.store.sessions import reading
+from warehouse.store.store import Store
+from warehouse.tables.value_formula import VALUE
+from warehouse.tables.views import YEAR_VALUES
 
 _ASSESSMENT_KEYS = {
     "assessment_item": ("kato", "kpi_code"),
@@ -78,7 +83,7 @@ class Result:
 def reperform_home(
     home: Home, code: str | None, area: str | None, period: str | None, earlier: bool, threads: int | None
 ) -> Result:
-    """`reperform` on a home's release, hardened; `area` by code or name. For a process of its own (apart.py). Raises UnknownError."""
+    """`reperform` on a home's release, hardened; `area` by code or name. For a process of its own (worker.py). Raises UnknownError."""
     with reading(home, threads=threads) as store:
         where = None
         if area is not None:
@@ -106,7 +111,7 @@ def reperform(
         head=f"{seq}:{digest}",
         qala=store.code_version,
     )
-    if code in WORDS:
+    if code in LEVEL_WORDS:
         _assessments(store, period, result, area[1] if area else None)
         return result
     now = "true" if earlier else "valid_to_seq IS NULL"

@@ -1,7 +1,7 @@
 """The warehouse rows behind a number: which of them the numerator, the denominator and the sample took in.
 
 The conditions are those the compiler put into the computation, the rows those that held at the ledger sequence at which the
-value was computed; so whoever adds them up gets the same digits. What the rows looked like before the gate: connectors/original.py.
+value was computed; so whoever adds them up gets the same digits. What the rows looked like before the gate: connectors/readers/source_records.py.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from kpi_definitions.catalogue import Catalogues
-from kpi_definitions.compiler import Compiled, Scan, columns_of, compile_kpi
+from kpi_definitions.compiler import Compiled, Output, Scan, columns_of, compile_kpi
 from kpi_definitions.model import Kpi
 from warehouse.audit.explain import UnknownError, explain
-from warehouse.compute import window
-from warehouse.load import as_of
+from warehouse.kpi_values.compute import window
 from warehouse.periods import Period, parse_period
-from warehouse.store import Store
+from warehouse.store.history import as_of
+from warehouse.store.store import Store
 
 FLAGS = ("in_numerator", "in_denominator", "in_sample")
-PLACE = ("delivery_id", "row_no")  # which record of which delivered file a row comes from
+SOURCE_RECORD = ("delivery_id", "row_no")  # which record of which delivered file a row comes from
 _NAMED = 5  # cells of a roll-up whose commands are spelt out
 
 
 @dataclass(frozen=True)
-class Number:
+class FoundValue:
     """A published value, or a window evaluated now, with what it was computed by."""
 
     answer: Mapping[str, Any]  # as `explain` gives it
@@ -41,7 +41,7 @@ class Number:
 
 
 @dataclass(frozen=True)
-class Behind:
+class ContributingRows:
     """Rows of one showcase table behind a number."""
 
     table: str
@@ -50,9 +50,9 @@ class Behind:
     sql: str  # a query on the store: delivery_id, row_no, valid_from_seq, key, reads and the flags, in the order of delivery and record
 
 
-def number(
+def find_value(
     store: Store, catalogue: Catalogues, code: str, settlement: str, period: str, seq: int | None = None
-) -> Number:
+) -> FoundValue:
     """The number asked for; `seq`: as it was published at that ledger sequence.
 
     Raises UnknownError if there is none, or if it is made of cells that have rows of their own."""
@@ -60,7 +60,7 @@ def number(
     if "members" in answer:
         raise UnknownError(_cell_by_cell(answer))
     kpi = _definition(store, catalogue, code, answer["definition"]["version"])
-    return Number(
+    return FoundValue(
         answer,
         compile_kpi(kpi, store.columns()),
         answer["settlement"]["kato"],
@@ -69,7 +69,9 @@ def number(
     )
 
 
-def behind(store: Store, one: Number, *, every: bool = False, columns: bool = False) -> list[Behind]:
+def contributing_rows(
+    store: Store, one: FoundValue, *, every: bool = False, columns: bool = False
+) -> list[ContributingRows]:
     """The rows behind a number, table by table; `every`: also those that fell into its period and were left out by the conditions.
 
     `columns`: every column of the tables, not those alone that the definition reads.
@@ -81,7 +83,7 @@ def behind(store: Store, one: Number, *, every: bool = False, columns: bool = Fa
         reads = [
             c for c in dict.fromkeys((*read, *(table.business_columns if columns else ()))) if c not in table.identity
         ]
-        wanted = (*PLACE, "valid_from_seq", *table.identity, *reads)
+        wanted = (*SOURCE_RECORD, "valid_from_seq", *table.identity, *reads)
         source = as_of(name, one.seq)
         selects = [
             scan.rows(source, one.cell, wanted, _flags(one.compiled, scan), any_window=True)
@@ -94,12 +96,17 @@ def behind(store: Store, one: Number, *, every: bool = False, columns: bool = Fa
             sql = f"SELECT * EXCLUDE ({', '.join(FLAGS)}), {either} FROM (\n{' UNION ALL '.join(selects)}) GROUP BY ALL"
         chosen = "" if every else f" WHERE {' OR '.join(FLAGS)}"
         found.append(
-            Behind(name, table.identity, tuple(reads), f"SELECT * FROM (\n{sql}){chosen}\nORDER BY {', '.join(PLACE)}")
+            ContributingRows(
+                name,
+                table.identity,
+                tuple(reads),
+                f"SELECT * FROM (\n{sql}){chosen}\nORDER BY {', '.join(SOURCE_RECORD)}",
+            )
         )
     return found
 
 
-def counts(store: Store, rows: Behind) -> dict[str, int]:
+def count_rows(store: Store, rows: ContributingRows) -> dict[str, int]:
     """How many rows there are, and how many carry each flag."""
     flagged = ", ".join(f"count(*) FILTER ({flag})" for flag in FLAGS)
     found = store.con.execute(f"SELECT count(*), {flagged} FROM ({rows.sql})").fetchone()
@@ -107,7 +114,7 @@ def counts(store: Store, rows: Behind) -> dict[str, int]:
     return dict(zip(("rows", *FLAGS), found, strict=True))
 
 
-def fetch(store: Store, rows: Behind, limit: int) -> list[dict[str, Any]]:
+def fetch_rows(store: Store, rows: ContributingRows, limit: int) -> list[dict[str, Any]]:
     """The first `limit` rows, each a dict by column."""
     cursor = store.con.execute(f"{rows.sql} LIMIT {limit}")
     names = [d[0] for d in cursor.description or ()]
@@ -127,10 +134,10 @@ def _definition(store: Store, catalogue: Catalogues, code: str, version: int) ->
 def _flags(compiled: Compiled, scan: Scan) -> dict[str, str]:
     """By flag, the condition on which the part takes in a row of this scan."""
 
-    def condition(part: tuple[Scan, str]) -> str:
-        return next(m.where for m in scan.measures if m.name == part[1]) if part[0] == scan else "false"
+    def condition(output: Output) -> str:
+        return next(m.where for m in scan.measures if m.name == output.column) if output.scan == scan else "false"
 
-    return dict(zip(FLAGS, map(condition, (compiled.numerator, compiled.denominator, compiled.sample)), strict=True))
+    return dict(zip(FLAGS, map(condition, compiled.outputs), strict=True))
 
 
 def _cell_by_cell(answer: Mapping[str, Any]) -> str:

@@ -1,0 +1,196 @@
+"""A sample of a system's file: its encoding, delimiter, header and cells, found by the means by which extracts are read.
+
+For the first version of a contract (`qala new`): what a contract would say is tried out, never sniffed in a way of its own. Does not belong
+here: what the cells mean (inference.py).
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from connectors.mapping.source_contract import SourceContract
+from connectors.personal_data.detection import harmless, scrubbed
+from connectors.readers import zip_members
+from connectors.readers.decoding import decoded
+from connectors.readers.headers import StructureError, header_of
+from connectors.readers.readers import records
+from warehouse.sql import literal, quoted
+
+LARGEST = 64 << 20  # bytes of a sample; our proposal, as the next
+RECORDS = 5_000  # that are looked at
+_ENCODINGS = ("kz1048", "cp1251", "cp866")  # of 8 bits, in the order they are tried
+_DELIMITERS = (";", ",", "\t", "|")
+_WHOLE = 0.98  # share of records with as many cells as the header, for a delimiter to be the file's
+_BLOCK = 1 << 20
+_DATA = re.compile(r"[\d\s.,:;+/-]+")  # what a header's name is not
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A file as it is read: `cells` by header, the texts of up to RECORDS records."""
+
+    name: str
+    header: tuple[str, ...]
+    cells: Mapping[str, list[str | None]]
+    encoding: str = "utf-8"
+    delimiter: str = ","
+    types: Mapping[str, str] = field(default_factory=dict)  # of Parquet: by header, DuckDB's type
+    broken: int = 0  # records that cannot be split
+    doubts: tuple[str, ...] = ()
+
+    @property
+    def records(self) -> int:
+        return len(next(iter(self.cells.values()), []))
+
+    def loaded(self, con: duckdb.DuckDBPyConnection) -> None:
+        """Make the cells a table `sample` of a connection: texts, as the first gate has them."""
+        texts = pa.table({h: pa.array(values, pa.string()) for h, values in self.cells.items()})
+        con.register("sample_cells", texts)
+        con.execute("CREATE OR REPLACE TEMP TABLE sample AS SELECT * FROM sample_cells")
+        con.unregister("sample_cells")
+
+
+def read_sample(file: Path, scratch: Path) -> Sample:
+    """Read a sample; what is unpacked and decoded lies in `scratch`. Raises StructureError."""
+    if not file.is_file():
+        raise StructureError(f"there is no file {file}")
+    if file.stat().st_size > LARGEST:
+        raise StructureError(
+            f"{file.name}: a sample has at most {LARGEST >> 20} MB; take the header and the first lines"
+        )
+    whole = Path(shutil.copyfile(file, scratch / "content"))
+    start = whole.read_bytes()[:4]
+    if start == b"PAR1":
+        return _parquet(whole, file.name)
+    name = file.name
+    if start in zip_members.MAGIC:
+        draft = _draft(",", "utf-8")
+        try:
+            found = zip_members.unpacked(whole, scratch, file.name, draft)
+        except StructureError as error:
+            raise StructureError(f"{error}; or unpack the archive and name one of its files as the sample") from None
+        name, whole = found.files[0]
+    encoding, doubts = _encoding(whole, name)
+    text = decoded(whole, encoding, name)
+    return _text(text, name, encoding, doubts)
+
+
+def _draft(delimiter: str, encoding: str) -> SourceContract:
+    """A contract that asks for nothing: what the readers need to read by."""
+    return SourceContract(
+        "sample", "1", "sample", "sample", (), (), encoding=encoding, delimiter=delimiter, other_headers="ignore"
+    )
+
+
+def _encoding(path: Path, name: str) -> tuple[str, tuple[str, ...]]:
+    """The encoding, and what is doubtful about it. An 8-bit page is taken if its letters are plausible (decoding.py)."""
+    with path.open("rb") as handle:
+        start = handle.read(2)
+    if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return "utf-16", ()
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        with path.open("rb") as handle:
+            while block := handle.read(_BLOCK):
+                decoder.decode(block)
+            decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        pass
+    else:
+        return "utf-8", ()
+    for encoding in _ENCODINGS:
+        try:
+            decoded(path, encoding, name)
+        except StructureError:
+            continue
+        return encoding, ()
+    return "cp1251", (
+        "encoding: neither UTF-8 nor plausible as KZ-1048, windows-1251 or CP866; ask the system's people",
+    )
+
+
+def _text(path: Path, name: str, encoding: str, doubts: tuple[str, ...]) -> Sample:
+    best: tuple[float, int, Sample] | None = None
+    problem: StructureError | None = None
+    for delimiter in _DELIMITERS:
+        try:
+            one = _split(path, name, encoding, delimiter)
+        except StructureError as error:
+            problem = error
+            continue
+        share = one.records / max(1, one.records + one.broken)
+        rank = (float(share >= _WHOLE and len(one.header) > 1), len(one.header))
+        if best is None or rank > best[:2]:
+            best = (*rank, one)
+    if best is None:
+        raise problem or StructureError(f"{name}: no header can be read")
+    found = best[2]
+    if found.broken:
+        doubts = (
+            *doubts,
+            f"{found.broken:,} of {found.broken + found.records:,} records cannot be split: is the delimiter or the quote another?",
+        )
+    _refuse_data(found.header, name)
+    return Sample(name, found.header, found.cells, encoding, found.delimiter, {}, found.broken, doubts)
+
+
+def _split(path: Path, name: str, encoding: str, delimiter: str) -> Sample:
+    """The file as it is split by a delimiter."""
+    contract = _draft(delimiter, encoding)
+    header = header_of(path, contract, name)
+    rows: list[list[str]] = []
+    broken = 0
+    for record in _records(path, contract):
+        if len(record) == len(header) + 1 and not record[-1]:
+            record.pop()  # a delimiter at the end of the line
+        if len(record) == len(header):
+            rows.append(record)
+        else:
+            broken += 1
+    cells: dict[str, list[str | None]] = {
+        h: [row[n] or None for row in rows] for n, h in enumerate(header) if h and header.index(h) == n
+    }
+    return Sample(name, header, cells, encoding, delimiter, {}, broken)
+
+
+def _records(path: Path, contract: SourceContract) -> Iterator[list[str]]:
+    return (cells for cells, _ in islice(records(path, contract), 1, RECORDS + 1))
+
+
+def _refuse_data(header: tuple[str, ...], name: str) -> None:
+    """Raises StructureError where the first line holds data: they must not get into a contract as names of columns."""
+    wrong = [n for n, h in enumerate(header, 1) if h and (_DATA.fullmatch(h) or scrubbed(h) != h)]
+    if wrong:
+        places = ", ".join(map(str, wrong[:10]))
+        raise StructureError(
+            f"{name}: its first line has data where names of columns should be (place {places}); give the sample its header"
+        )
+    twice = sorted({h for h in header if header.count(h) > 1})
+    if twice:
+        raise StructureError(
+            f"{name}: the header repeats {', '.join(map(repr, twice[:5]))}; give each column a name of its own"
+        )
+
+
+def _parquet(path: Path, name: str) -> Sample:
+    try:
+        header = tuple(pq.read_schema(path).names)
+    except (pa.ArrowException, OSError) as error:
+        raise StructureError(f"{name}: the Parquet file cannot be read ({harmless(error)})") from None
+    with duckdb.connect() as con:
+        source = f"FROM read_parquet({literal(str(path))}) LIMIT {RECORDS}"
+        types = {str(c[0]): str(c[1]) for c in con.execute(f"DESCRIBE SELECT * {source}").fetchall()}
+        listed = ", ".join(f"CAST({quoted(h)} AS VARCHAR)" for h in header)
+        rows = con.execute(f"SELECT {listed} {source}").fetchall()
+    cells: dict[str, list[str | None]] = {h: [row[n] for row in rows] for n, h in enumerate(header)}
+    return Sample(name, header, cells, types=types)

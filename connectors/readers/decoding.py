@@ -1,0 +1,150 @@
+"""Bytes become text in UTF-8: by the contract's encoding, and refused where the letters tell that it is another.
+
+Every byte means something in an 8-bit page, so that a file in another page is read without an error and gives wrong letters. What
+neither Russian nor Kazakh texts hold gives some of that away; the rest shows in the header (headers.py). UTF-8 is left to DuckDB to
+check, row by row.
+"""
+
+from __future__ import annotations
+
+import codecs
+import shutil
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from connectors.personal_data.detection import harmless
+from connectors.readers.headers import StructureError
+
+_BLOCK = 1 << 20
+_UTF32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+# letters of other languages' Cyrillic, where a page of Kazakhstan's has letters of its own; frames of tables; what cannot be printed
+_FOREIGN = frozenset("ЂђЃѓЅѕЈјЉљЊњЋћЌќЎўЏџ") | {chr(n) for n in (*range(0x80, 0xA0), *range(0x2500, 0x25A0))}
+_SIGNS = frozenset("¤¦¬\u00ad®")  # where CP866 has д, ж, м, н, о
+_LEAST = 3  # letters that tell nothing if they are fewer; our proposals, as the shares
+_FOREIGN_SHARE, _SIGNS_SHARE = 0.001, 0.1
+
+
+def decoded(path: Path, encoding: str, name: str) -> Path:
+    """The file in UTF-8 without a byte order mark: itself, or a new one beside it. Raises StructureError."""
+    with path.open("rb") as handle:
+        start = handle.read(4)
+    remedy = f"save it as {encoding} or mend the contract"
+    marked = _marked(start)
+    if marked and not codecs.lookup(encoding).name.startswith(marked):
+        raise StructureError(f"{name}: the file is {marked.upper()}, the contract says {encoding}; {remedy}")
+    plain_utf8 = codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
+    if plain_utf8 and not start.startswith(codecs.BOM_UTF8):
+        return path
+    target = path.with_suffix(".utf8")
+    done = 0  # bytes
+    page = _Letters(encoding) if _of_eight_bits(encoding) else None
+    try:
+        with path.open("rb") as source, target.open("wb") as sink:
+            if plain_utf8:
+                source.seek(len(codecs.BOM_UTF8))
+                shutil.copyfileobj(source, sink, _BLOCK)
+                return target
+            decoder = codecs.getincrementaldecoder(encoding)()
+            while block := source.read(_BLOCK):
+                if page:
+                    page.count(block)
+                text, held_back = decoder.decode(block), len(decoder.getstate()[0])
+                sink.write((text if done else text.removeprefix("\ufeff")).encode("utf-8"))
+                done = source.tell() - held_back
+            sink.write(decoder.decode(b"", final=True).encode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise StructureError(
+            f"{name}: byte {done + error.start + 1} is not {encoding}; save the file in {encoding} or mend the contract"
+        ) from error
+    except UnicodeError as error:
+        raise StructureError(
+            f"{name}: the file is not {encoding} ({harmless(error)}); save it in {encoding} with its byte order mark, or name in the contract "
+            "which bytes come first: utf-16-le or utf-16-be"
+        ) from error
+    if page and (other := page.implausible()):
+        raise StructureError(f"{name}: the contract says {encoding}, but {other} {remedy[0].upper()}{remedy[1:]}")
+    return target
+
+
+def holds_nul(path: Path) -> bool:
+    """Whether a text holds the letter NUL: no record does, but files with holes do. Looking costs a tenth of a second a gigabyte."""
+    with path.open("rb") as handle:
+        while block := handle.read(_BLOCK >> 2):
+            if b"\0" in block:
+                return True
+    return False
+
+
+def _marked(start: bytes) -> str:
+    """The encoding that a byte order mark names, else nothing."""
+    if start.startswith(_UTF32):
+        return "utf-32"
+    if start.startswith(_UTF16):
+        return "utf-16"
+    return "utf-8" if start.startswith(codecs.BOM_UTF8) else ""
+
+
+@dataclass(frozen=True)
+class _Page:
+    """Which bytes of an 8-bit page are what."""
+
+    foreign: bytes
+    signs: bytes
+    plain: bytes
+
+
+@cache
+def _page(encoding: str) -> _Page:
+    letters = [bytes([n]).decode(encoding, "replace") for n in range(256)]
+
+    def those(wanted: frozenset[str]) -> bytes:
+        return bytes(n for n, letter in enumerate(letters) if letter in wanted)
+
+    return _Page(those(_FOREIGN), those(_SIGNS), bytes(range(128)))
+
+
+@cache
+def _of_eight_bits(encoding: str) -> bool:
+    """Whether every byte of an encoding is a letter, the first half of them those of ASCII."""
+    ascii_letters = bytes(range(128))
+    return (
+        ascii_letters.decode(encoding, "replace") == ascii_letters.decode("ascii")
+        and len(bytes(range(128, 256)).decode(encoding, "replace")) == 128
+        and len(b"\xd0\xb0".decode(encoding, "replace")) == 2
+    )
+
+
+class _Letters:
+    """Counts of bytes by which a text in another page is told; 1 GB/s, for each kind that is counted."""
+
+    def __init__(self, encoding: str):
+        self.page = _page(encoding)
+        self.beyond = self.foreign = self.signs = self.doubles = 0
+        self.utf8: codecs.IncrementalDecoder | None = codecs.getincrementaldecoder("utf-8")()
+
+    def count(self, block: bytes) -> None:
+        beyond = block.translate(None, self.page.plain)
+        self.beyond += len(beyond)
+        self.foreign += len(beyond) - len(beyond.translate(None, self.page.foreign))
+        self.signs += len(beyond) - len(beyond.translate(None, self.page.signs))
+        if self.utf8 and beyond:
+            try:
+                text = self.utf8.decode(block)
+                self.doubles += sum(map(text.count, "аеинор"))
+            except UnicodeDecodeError:
+                self.utf8 = None  # as it should be
+
+    def implausible(self) -> str:
+        """What gives another encoding away, else nothing."""
+        if self.utf8 and self.doubles >= _LEAST:
+            return "its letters are those of UTF-8."
+        if self.foreign >= _LEAST and self.foreign >= _FOREIGN_SHARE * self.beyond:
+            return (
+                f"read so it has {self.foreign:,} letters that neither Russian nor Kazakh has (ќ, ѕ, ј, ў, frames of tables): "
+                "is it KZ-1048, CP866 or another page?"
+            )
+        if self.signs >= _LEAST and self.signs >= _SIGNS_SHARE * self.beyond:
+            return f"read so it has {self.signs:,} signs as ¤, ¬, ® among its letters: is it CP866?"
+        return ""

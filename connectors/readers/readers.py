@@ -1,0 +1,269 @@
+"""From archived bytes to files DuckDB can read: unpack, decode to UTF-8, check the header, mend what cannot be split.
+
+DuckDB's CSV reader matches columns by position and would load swapped or renamed columns without a word, so the header is
+read and compared with the contract first; columns are then addressed by name.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import re
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from connectors.archive.archive import Archive, ArchiveError
+from connectors.mapping.source_contract import SourceContract
+from connectors.personal_data.detection import harmless
+from connectors.personal_data.rejected_values import of_bytes, of_record
+from connectors.readers import zip_members as members
+from connectors.readers.decoding import decoded, holds_nul
+from connectors.readers.headers import StructureError as StructureError
+from connectors.readers.headers import check_header, header_of
+from warehouse.tables.identifiers import BLANKS
+
+_BLOCK = 1 << 20
+_MENDED_AT_ONCE = 8 << 20  # bytes
+RAW = 10_000  # letters kept of a record or a cell that cannot be read
+_PARQUET = b"PAR1"
+ROW_NUMBER, SPOILT = "__row_no", "__spoilt"
+NO_HEADERS: Mapping[str, tuple[str, ...]] = {}
+
+
+@dataclass(frozen=True)
+class BadRecord:
+    """A record that could not be split into the contract's columns. `raw`: what is kept of it (rejected_values.py)."""
+
+    row_no: int
+    rule: str
+    raw: str
+
+
+@dataclass
+class Readable:
+    """A delivery's file(s), in UTF-8, with a checked header."""
+
+    files: list[Path]
+    header: tuple[str, ...]
+    parquet: bool = False
+    types: tuple[str, ...] = ()  # of Parquet columns: a scan over several files would cast them all to the first one's
+    # carries __row_no and __spoilt (cells that were emptied) as its last columns, because broken records were taken out
+    numbered: bool = False
+    alone: bool = False  # must not be scanned together with other files
+    bad: list[BadRecord] = field(default_factory=list)
+    left_out: tuple[str, ...] = ()  # members of the archive that are no extract
+
+
+def unpack(archive: Archive, sha256: str, contract: SourceContract, scratch: Path, file_name: str,
+           spare: Mapping[str, tuple[str, ...]] = NO_HEADERS) -> Readable:  # fmt: skip
+    """Bring a delivery's bytes into `scratch`, ready for DuckDB; `spare` as in `mend`. Raises StructureError, ArchiveError."""
+    readable = as_received(archive, sha256, contract, scratch, file_name)
+    if readable.parquet:
+        return readable
+    if any(holds_nul(path) for path in readable.files):
+        mend(readable, contract, spare)  # such letters would be loaded
+    elif not all(_quotes_pair(path, contract) for path in readable.files):
+        # DuckDB says so only where it scans few files (see _quotes_pair): a large file is scanned alone, others are mended at once
+        readable.alone = len(readable.files) == 1 and readable.files[0].stat().st_size > _MENDED_AT_ONCE
+        if not readable.alone:
+            mend(readable, contract, spare)
+    return readable
+
+
+def as_received(archive: Archive, sha256: str, contract: SourceContract, scratch: Path, file_name: str) -> Readable:
+    """Bring a delivery's bytes into `scratch`, verified against their hash and decoded, every record as it came.
+
+    Raises StructureError, ArchiveError.
+    """
+    whole = scratch / "content"
+    digest = hashlib.sha256()
+    with archive.open(sha256) as stream, whole.open("wb") as target:
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+            target.write(block)
+    if digest.hexdigest() != sha256:
+        raise ArchiveError(
+            f"archived content {sha256} of {file_name} has changed on disk; restore {archive.path(sha256)} from a backup"
+        )
+    with whole.open("rb") as handle:
+        magic = handle.read(4)
+    if magic == _PARQUET:
+        try:
+            schema = pq.read_schema(whole)
+        except (pa.ArrowException, OSError) as error:
+            if members.of_the_machine(error):
+                raise
+            raise StructureError(
+                f"{file_name}: the Parquet file cannot be read ({harmless(error)}); deliver it again"
+            ) from None
+        check_header(tuple(schema.names), contract, file_name)
+        return Readable([whole], tuple(schema.names), parquet=True, types=tuple(map(str, schema.types)))
+    if magic in members.MAGIC:
+        unpacked = members.unpacked(whole, scratch, file_name, contract)
+        files, left_out = unpacked.files, unpacked.left_out
+    else:
+        files, left_out = [(file_name, whole)], ()
+    readable: Readable | None = None
+    for name, path in files:
+        utf8 = decoded(path, contract.encoding, name)
+        header = header_of(utf8, contract, name)
+        check_header(header, contract, name, utf8)
+        if readable is None:
+            readable = Readable([utf8], header, left_out=left_out)
+        elif header != readable.header:
+            raise StructureError(f"{file_name}: {name} has other columns than {files[0][0]}; deliver them as two files")
+        else:
+            readable.files.append(utf8)
+    assert readable is not None
+    return readable
+
+
+def _quotes_pair(path: Path, contract: SourceContract) -> bool:
+    """Whether every quote of a file opens a cell, closes one, or is doubled inside one.
+
+    A quote left open takes in all that follows. DuckDB 1.5.6 refuses such a file, but not in a scan of more than two files for
+    each of its threads: there the rest of the file is lost without a word. Counted from 0, quotes of even number must stand at
+    the beginning of a cell or right after the one before, and their number must be even; anything else is suspect.
+    """
+    if not contract.quote:
+        return True
+    quote, delimiter = contract.quote.encode()[0], contract.delimiter.encode()[-1]
+    seen, before = 0, b"\n"
+    with path.open("rb") as handle:
+        while block := handle.read(_BLOCK >> 2):  # small blocks are used again, large ones cost the pages of each
+            if quote not in block:
+                before = block[-1:]
+                continue
+            letters = np.frombuffer(before + block, np.uint8)
+            places = np.flatnonzero(letters[1:] == quote)  # each the index of the letter before it
+            preceding = letters[places[seen % 2 :: 2]]
+            if not np.isin(preceding, [quote, delimiter, 10, 13]).all():
+                return False
+            seen, before = seen + len(places), block[-1:]
+    return seen % 2 == 0
+
+
+def mend(readable: Readable, contract: SourceContract, spare: Mapping[str, tuple[str, ...]] = NO_HEADERS) -> None:
+    """Take records that cannot be split out of files DuckDB would refuse, and number the others. Slow; for broken files only.
+
+    `spare`: headers whose cells are emptied where bytes are not of the encoding, with the columns made of each. Headers that the
+    contract does not take are spare too, and nobody need be told; a bad byte anywhere else costs the record.
+    """
+    row_no = 0
+    width = len(readable.header)
+    taken = {*contract.headers, *(c.header for c in contract.columns)}
+    for path in readable.files:
+        clean = path.with_suffix(".clean")
+        with clean.open("w", encoding="utf-8", newline="") as target:
+            # before Python 3.13 the writer quotes only those line ends that it writes itself: hence both
+            writer = csv.writer(target, lineterminator="\r\n", **_csv_format(contract))
+            writer.writerow([*readable.header, ROW_NUMBER, SPOILT])
+            found = records(path, contract)
+            next(found)  # the header, checked before
+            for record, raw in found:
+                row_no += 1
+                if len(record) == width + 1 and not record[-1]:
+                    record.pop()  # a delimiter at the end of the line, as DuckDB allows it
+                spoilt = {n for n, cell in enumerate(record) if _foreign(cell)}
+                whole = len(record) == width
+                if "\0" in raw:
+                    readable.bad.append(BadRecord(row_no, "encoding", of_record(raw, "the letter NUL stands in it")))
+                elif whole and all(readable.header[n] in spare or readable.header[n] not in taken for n in spoilt):
+                    cells = [
+                        {"column_name": column, "rule": "encoding", "raw": of_bytes(record[n])}
+                        for n in sorted(spoilt)
+                        for column in spare.get(readable.header[n], ())
+                    ]
+                    record = ["" if n in spoilt else cell for n, cell in enumerate(record)]
+                    # as hexadecimal digits: whatever quotes and delimiters there are, nothing of it can be taken for one
+                    told = json.dumps(cells).encode().hex() if cells else ""
+                    writer.writerow([*record, row_no, told])
+                elif _foreign(raw):
+                    readable.bad.append(
+                        BadRecord(row_no, "encoding", of_record(raw, "bytes that are not of the encoding"))
+                    )
+                else:
+                    many = (
+                        f"{len(record):,} cells, the header has {width:,}"
+                        if record
+                        else "its cells cannot be told apart"
+                    )
+                    readable.bad.append(BadRecord(row_no, "columns", of_record(raw, many)))
+        clean.replace(path)
+    readable.numbered = True
+
+
+def _foreign(text: str) -> bool:
+    """Whether a text holds bytes that are not of the encoding."""
+    return any("\udc80" <= c <= "\udcff" for c in text)
+
+
+def records(path: Path, contract: SourceContract) -> Iterator[tuple[list[str], str]]:
+    """The header, then every record of a file that counts for a row's number: its cells, none if it cannot be split, and its lines.
+
+    Lines without anything in any cell are no records: blank ones, and the delimiters alone that spreadsheets leave behind. A cell is
+    nothing if it has no letter to be seen or is one of the contract's words for nothing.
+    Bytes that are not UTF-8 come as surrogates (`surrogateescape`).
+    """
+    csv_format = _csv_format(contract)
+    padded = re.compile(f"(^|{re.escape(contract.delimiter)}) +{re.escape(contract.quote or chr(0))}")
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as source:
+        lines = _Lines(source)
+        yield next(csv.reader(lines, **csv_format)), "".join(lines.used)
+        reader = csv.reader(lines, strict=True, **csv_format)
+        while True:
+            lines.used.clear()
+            try:
+                record = next(reader, None)
+                if record and padded.search("".join(lines.used)):
+                    record = _unpadded(record, lines.used, contract.quote, csv_format)
+            except (csv.Error, ValueError):
+                # a quote that is never closed takes in what follows: only its first line is at fault, the others are read anew
+                lines.give_back_all_but_first()
+                yield [], "".join(lines.used)
+            else:
+                if record is None:
+                    return
+                if any(cell.strip(BLANKS) and cell not in contract.missing for cell in record):
+                    yield record, "".join(lines.used)
+
+
+def _csv_format(contract: SourceContract) -> dict[str, Any]:
+    quoting = {"quotechar": contract.quote} if contract.quote else {"quotechar": None, "quoting": csv.QUOTE_NONE}
+    return {"delimiter": contract.delimiter, **quoting}
+
+
+def _unpadded(record: list[str], lines: list[str], quote: str, csv_format: Mapping[str, Any]) -> list[str]:
+    """DuckDB allows blanks before an opening quote; Python takes them, and the quotes, for letters of the cell."""
+    (skipped,) = csv.reader(lines, strict=True, skipinitialspace=True, **csv_format)
+    if len(record) != len(skipped):
+        return skipped
+    return [s if cell.lstrip(" ").startswith(quote) else cell for cell, s in zip(record, skipped, strict=True)]
+
+
+class _Lines:
+    """Lines of a file, keeping those the CSV reader used for its last record."""
+
+    def __init__(self, source: Iterator[str]):
+        self.source, self.used = source, list[str]()
+        self.again = deque[str]()
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = self.again.popleft() if self.again else next(self.source)
+        self.used.append(line)
+        return line
+
+    def give_back_all_but_first(self) -> None:
+        self.again.extendleft(reversed(self.used[1:]))
+        del self.used[1:]

@@ -1,0 +1,139 @@
+"""Taking an extract in: what is declared about a file is checked before its bytes are archived.
+
+Used by `qala deliver` and by the inbox, so that both refuse the same things in the same words.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from connectors.archive.archive import Archive
+from connectors.mapping.classification import carries_personal
+from connectors.mapping.contract_checks import STANDARD
+from connectors.mapping.source_contract import SourceContract, standard
+from connectors.readers.headers import listed
+from warehouse.home.keys import Key, MissingKeyError, needed
+from warehouse.loading.deliveries import Receipt
+from warehouse.periods import FIRST_YEAR, LAST_YEAR, parse_period
+from warehouse.tables.contracts import Table
+from warehouse.tables.settlements import named, nearest, registered, settlements, territory
+
+_LONGEST = 60  # letters of what is declared, in a message
+
+
+class DeliveryError(ValueError):
+    """What was declared cannot be right; nothing was taken in. The message says what would be."""
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What a person or a manifest says about a file."""
+
+    file: Path
+    table: str
+    scope: str
+    period: str
+    system: str = STANDARD
+    rows: int | None = None
+    sha256: str | None = None
+
+
+def deliver(
+    archive: Archive, declared: Declared, tables: Mapping[str, Table], sources: Mapping[tuple[str, str], SourceContract]
+) -> Receipt:
+    """Check what is declared, archive the bytes, write the receipt. Raises DeliveryError; then nothing was taken in."""
+    check(declared, tables, sources)
+    try:
+        key = archive_key(archive, declared, tables, sources)
+    except MissingKeyError as error:
+        raise DeliveryError(f"{error}; nothing was taken in") from None
+    return archive.receive(
+        declared.file,
+        table=declared.table,
+        system=declared.system,
+        scope=territory(declared.scope),
+        period=parse_period(declared.period).id,
+        declared_rows=declared.rows,
+        key=key,
+    )
+
+
+def encrypts(system: str, table: Table, sources: Mapping[tuple[str, str], SourceContract]) -> bool:
+    """Whether extracts of a system for a table are kept encrypted: their contract says so, or they carry personal data."""
+    contract = sources.get((system, table.name)) or standard(table)
+    return contract.archive == "encrypted" or carries_personal(table, contract)
+
+
+def archive_key(
+    archive: Archive, declared: Declared, tables: Mapping[str, Table], sources: Mapping[tuple[str, str], SourceContract]
+) -> Key | None:
+    """The key that a file, already checked, is archived with, None if it is in the clear.
+
+    Raises MissingKeyError if there must be one and is none, DeliveryError if the contract does not let such an extract in.
+    """
+    table, contract = tables[declared.table], sources.get((declared.system, declared.table))
+    if not encrypts(declared.system, table, sources):
+        return None
+    if contract is not None and contract.archive == "refused":
+        raise DeliveryError(
+            f"{declared.file.name} is not taken in: by contract {contract.id} it carries personal data, and the contract says "
+            "archive: refused. Deliver an extract without those columns by a contract that does not map them, or have the contract say encrypted"
+        )
+    return needed(
+        archive.home, "archive", f"extracts of system {declared.system} for {declared.table} are archived encrypted"
+    )
+
+
+def check(declared: Declared, tables: Mapping[str, Table], sources: Mapping[tuple[str, str], SourceContract]) -> None:
+    """Whether what is declared can be right. Raises DeliveryError."""
+    file, table, system = declared.file, declared.table, declared.system
+    if not file.is_file():
+        raise DeliveryError(f"there is no file {file}")
+    if any("\ud800" <= letter <= "\udfff" for letter in file.name):
+        raise DeliveryError(f"the name {file.name!r} holds bytes that are no letters; give the file another")
+    if table not in tables:
+        near = difflib.get_close_matches(table, tables, 3) or sorted(tables)
+        raise DeliveryError(f"there is no table {_shown(table)}; did you mean {listed(near)}?")
+    if system != STANDARD and (system, table) not in sources:
+        known = sorted(s for s, t in sources if t == table)
+        raise DeliveryError(
+            f"no contract of system {_shown(system)} feeds {table}; known for it: {', '.join(known) or 'none'}. Put its contract "
+            "into the home's contracts/ folder, or leave the system out if the file has the table's own column names"
+        )
+    contract = sources.get((system, table))
+    if contract and contract.document and (undecided := contract.document.undecided()):
+        raise DeliveryError(
+            f"contract {contract.id} is a first version: {len(undecided)} TODO of it are not decided (qala check lists them); nothing is taken in by it"
+        )
+    names = settlements()
+    regions = {kato[:2] for kato in names}
+    if declared.scope not in names and declared.scope not in regions and declared.scope != "KZ":
+        near = [f"{kato} {names[0]}" for kato, names in named(declared.scope, registered())] or nearest(
+            declared.scope, registered()
+        )
+        raise DeliveryError(
+            f"{_shown(declared.scope)} is no settlement of item 7 (nine digits), region (two digits) or KZ"
+            + (f"; did you mean {', '.join(near)}? Write the digits" if near else "; see: qala settlements")
+        )
+    try:
+        period = parse_period(declared.period)
+    except ValueError as error:
+        said = str(error) if len(declared.period) <= _LONGEST else f"{_shown(declared.period)} is no period"
+        raise DeliveryError(said) from error
+    if period.start.year < FIRST_YEAR or period.end.year > LAST_YEAR:
+        raise DeliveryError(f"period {declared.period} lies outside {FIRST_YEAR} to {LAST_YEAR}")
+    if declared.sha256 is not None:
+        with file.open("rb") as handle:
+            found = hashlib.file_digest(handle, "sha256").hexdigest()
+        if found != declared.sha256.lower():
+            raise DeliveryError(
+                f"{file.name} has SHA-256 {found}, its manifest says {declared.sha256}: it was cut or changed on the way; send it again"
+            )
+
+
+def _shown(text: str) -> str:
+    return repr(text) if len(text) <= _LONGEST else f"{text[:_LONGEST]!r}…"

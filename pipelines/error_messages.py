@@ -1,0 +1,156 @@
+"""What goes wrong with a machine, in a sentence with a remedy: disks, memory, permissions, files that others hold or that are damaged.
+
+Asked at one place by the command line (cli/common.py) and at one by Dagster's steps (`known_errors_as_failure`); what the process apart met comes to
+its caller as it was. Errors of qala's own say themselves what to do. Whatever is not told here is a fault of the program.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import getpass
+import inspect
+import os
+import sqlite3
+import traceback
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import duckdb
+from filelock import Timeout
+
+F = TypeVar("F", bound=Callable[..., object])
+_OURS = ("warehouse.", "connectors.", "kpi_definitions.", "pipelines.")
+_WRAPPERS = ("dagster", "sqlalchemy")  # of what was raised in them, or handed to them
+_AGAIN = "then do the same again: what was taken in is kept, nothing is half done"
+_OF_SYSTEM = {
+    errno.ENOSPC: f"there is no room left on the disk; make room, {_AGAIN}",
+    errno.EDQUOT: f"the quota of the disk is used up; make room, {_AGAIN}",
+    errno.EFBIG: f"no larger file may be written (ulimit -f, or the file system's limit); allow it, {_AGAIN}",
+    errno.EACCES: "it is not permitted to {user}; give that user the right (owner and mode of file and folder), or act as the owner of the home",
+    errno.EPERM: "it is not permitted to {user}; give that user the right (owner, mode, attributes), or act as the owner of the home",
+    errno.EROFS: "the disk can only be read; mount it for writing, or name a home that can be written",
+    errno.ENOENT: "there is no such file or folder; name another, or restore it from a backup",
+    errno.EEXIST: "something lies there already under that name; move it away",
+    errno.ENOTDIR: "a file lies where a folder belongs; move it away",
+    errno.EISDIR: "a folder lies where a file belongs; move it away",
+    errno.EMFILE: f"too many files are open; allow more (ulimit -n), {_AGAIN}",
+    errno.ENFILE: f"too many files are open on this machine; close some, {_AGAIN}",
+    errno.ENOMEM: f"there is no memory left; run fewer months at once, or make room, {_AGAIN}",
+    errno.EIO: "the disk fails; look at it before anything else, and restore what is damaged from a backup",
+    errno.EBUSY: "another program holds it; close it there",
+    errno.ETXTBSY: "another program holds it; close it there",
+    errno.ELOOP: "a link leads in a circle; put the file itself there",
+    errno.ENAMETOOLONG: "the name is too long; give it a shorter one",
+    errno.ESTALE: "the network drive lost it; mount it again",
+}  # fmt: skip
+_MEMORY = (
+    "there is not enough memory ({said}); run fewer months at once, or allow more: QALA_MEMORY_LIMIT, QALA_COMPUTE_MEMORY_MIB; "
+    "nothing is half done"
+)
+# by a part of what a database says, in small letters
+_OF_DATABASE = {
+    "no space left": _OF_SYSTEM[errno.ENOSPC],
+    "disk is full": _OF_SYSTEM[errno.ENOSPC],
+    "file too large": _OF_SYSTEM[errno.EFBIG],
+    "permission denied": _OF_SYSTEM[errno.EACCES],
+    "readonly database": _OF_SYSTEM[errno.EACCES],
+    "read-only file system": _OF_SYSTEM[errno.EROFS],
+    "set lock on file": "another program holds the file; close it there",
+    "database is locked": "another process of Dagster holds the file; wait for it, or end it",
+    "unable to open": "the file cannot be opened; look at its owner and mode, and at those of its folder",
+}
+_NO_THREAD = "can't start new thread"  # for want of memory, says Python
+_DAMAGED = "the file is damaged; restore it from a backup"
+_FATAL = (
+    "the database engine met a fatal error ({said}); its connection was dropped, and what was not committed is undone. Run again; if it comes "
+    "again, restore the warehouse from a backup and report it"
+)
+
+
+def message_for(error: BaseException) -> str | None:
+    """The sentence for an error, or for what caused it; None if it is a fault of the program."""
+    seen: BaseException | None = error
+    while seen is not None:
+        said = _of(seen)
+        if said:
+            return said
+        module = type(seen).__module__
+        within = getattr(seen, "orig", None) or seen.__cause__
+        seen = within or (seen.__context__ if module.startswith(_WRAPPERS) else None)
+    return None
+
+
+def _of(error: BaseException) -> str | None:
+    line = next(iter(str(error).splitlines()), type(error).__name__)
+    if type(error).__module__.startswith(_OURS) and isinstance(error, Exception):
+        return str(error)
+    if isinstance(error, Timeout):
+        return f"another process has held {error.lock_file} for too long; wait for it to end, or stop it"
+    if isinstance(error, OSError) and error.errno in _OF_SYSTEM and error.errno != errno.EPIPE:
+        where = [str(name) for name in (error.filename, error.filename2) if name is not None]
+        said = _OF_SYSTEM[error.errno].format(user=f"user {_user()}")
+        return f"{' to '.join(where) or error.strerror or line}: {said}"
+    if isinstance(error, MemoryError | duckdb.OutOfMemoryException) or _NO_THREAD in line:
+        return _MEMORY.format(said=line)
+    if isinstance(error, duckdb.Error | sqlite3.Error):
+        return _of_database(error, line)
+    return None
+
+
+def _of_database(error: Exception, line: str) -> str | None:
+    small = line.lower()
+    for part, said in _OF_DATABASE.items():
+        if part in small:
+            return f"{line}: {said.format(user=f'user {_user()}')}"
+    if isinstance(error, duckdb.FatalException | duckdb.InternalException) or "invalidated" in small:
+        return _FATAL.format(said=line)
+    if isinstance(error, duckdb.IOException | duckdb.SerializationException | sqlite3.DatabaseError):
+        return f"{line}: {_DAMAGED}"
+    return None
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # of no name
+        return str(os.getuid())
+
+
+def known_errors_as_failure(step: F) -> F:
+    """A Dagster step whose known troubles end it with their sentence; the traceback is in the run's log. The first argument is the context.
+
+    Nothing is tried again: what can pass, a lock or a file that is held, was waited for where it was asked for (warehouse/store/store.py).
+    """
+    from dagster import Failure
+
+    def failure(context: object, error: Exception) -> Failure | None:
+        said = None if isinstance(error, Failure) else message_for(error)
+        if said is None:
+            return None
+        context.log.info("".join(traceback.format_exception(error)))  # type: ignore[attr-defined]
+        return Failure(description=said, allow_retries=False)
+
+    if inspect.isgeneratorfunction(step):
+
+        @functools.wraps(step)
+        def generator(context: object, *args: object, **named: object) -> Iterator[object]:
+            try:
+                yield from step(context, *args, **named)
+            except Exception as error:
+                if (plain := failure(context, error)) is None:
+                    raise
+                raise plain from None
+
+        return generator  # type: ignore[return-value]
+
+    @functools.wraps(step)
+    def function(context: object, *args: object, **named: object) -> object:
+        try:
+            return step(context, *args, **named)
+        except Exception as error:
+            if (plain := failure(context, error)) is None:
+                raise
+            raise plain from None
+
+    return function  # type: ignore[return-value]

@@ -1,0 +1,171 @@
+"""`qala new table`: the first version of a showcase table's contract, its columns from a sample."""
+
+from __future__ import annotations
+
+import shlex
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from connectors.inference.new_columns import Guess, guesses
+from connectors.inference.sample import read_sample
+from connectors.readers.headers import StructureError
+from pipelines.first_versions.writing import FirstVersion, FirstVersionError, scalar, todo
+from warehouse.tables.contracts import NAME, SHOWCASE
+
+_LOGICAL = {
+    "TIMESTAMP": "timestamp",
+    "DATE": "date",
+    "BOOLEAN": "boolean",
+    "INTEGER": "integer",
+    "BIGINT": "integer",
+    "VARCHAR": "string",
+}
+_KEY = ("номер", "nomer", "number", "id", "код", "kod", "code")
+_NO_SAMPLE = (
+    Guess(
+        "object_id",
+        "",
+        "VARCHAR",
+        length=64,
+        full=True,
+        unique=True,
+        doubts=("the key: what is one row, and what is its number called?",),
+    ),
+    Guess(
+        "happened_at",
+        "",
+        "TIMESTAMP",
+        full=True,
+        doubts=("the date by which a row belongs to a period; then the other columns, one after the other",),
+    ),
+)
+
+
+def new_table(name: str, file: Path | None, sphere: str) -> FirstVersion:
+    """The contract of a table, into the checkout. Raises FirstVersionError."""
+    checkout = SHOWCASE.parent.parent
+    if not (checkout / "pyproject.toml").exists():
+        raise FirstVersionError(
+            f"a table is part of qala itself, and {SHOWCASE} is no checkout of it: clone qala, and add the table there"
+        )
+    if not NAME.fullmatch(name) or not name.startswith(("fct_", "dim_", "map_")):
+        raise FirstVersionError(
+            f"{name!r} is no name of a table: small Latin letters, digits and underscores, fct_ for what happens, dim_ for a register"
+        )
+    columns: Sequence[Guess] = _NO_SAMPLE
+    records = 0
+    if file is not None:
+        try:
+            with tempfile.TemporaryDirectory() as scratch:
+                sample = read_sample(file, Path(scratch))
+        except StructureError as error:
+            raise FirstVersionError(error) from None
+        columns, records = guesses(sample), sample.records
+    path = SHOWCASE / f"{name}.odcs.yaml"
+    text = "".join(_document(name, sphere, list(columns), records))
+    given = f"--sample {shlex.quote(str(file))}" if file else "--sample FILE"
+    return FirstVersion(
+        {path: text},
+        (
+            (str(path), "decide every TODO, and take the word out; the other contracts beside it are examples"),
+            ("qala check", "lists what is left"),
+            ("qala docs", "writes the table into docs/reference"),
+            (
+                f"qala new source SYSTEM --table {name} {given}",
+                "if a system's file has not the table's own column names",
+            ),
+            (f"qala new kpi CODE --table {name}", "a KPI over it"),
+        ),
+    )
+
+
+def _document(name: str, sphere: str, columns: list[Guess], records: int) -> Iterator[str]:
+    snapshot = name.startswith("dim_")
+    key = _key(columns)
+    date = None if snapshot else next((c for c in columns if c.sql_type in ("TIMESTAMP", "DATE") and c.full), None)
+    yield "# yaml-language-server: $schema=odcs.schema.json\n"
+    yield (
+        f"# First version, from a sample of {records:,} records (qala new table).\n"
+        if records
+        else "# First version (qala new table).\n"
+    )
+    yield "apiVersion: v3.1.0\nkind: DataContract\n"
+    yield f"id: qala.showcase.{name}\nname: {name}\nversion: 1.0.0\nstatus: proposed\n"
+    yield f"domain: {sphere or 'TODO'}  # code of its sphere\n"
+    yield "description:\n  purpose: 'TODO: what one row is, in a sentence'\n  limitations: 'TODO: what is not in it, and why'\n"
+    yield "team:\n  name: 'TODO: which body owns the data'\n"
+    yield "customProperties:\n"
+    if snapshot:
+        yield "  - {property: delivery, value: snapshot}  # a delivery is the whole register as it stood at the end of the period\n"
+    else:
+        yield "  - {property: delivery, value: complete}  # a delivery has all rows of its days: docs/adr/0020\n"
+        if date:
+            yield todo([f"is {date.name} the date by which an extract is cut?"], 2)
+            yield f"  - {{property: cutBy, value: {date.name}}}\n"
+            yield "  - {property: earlierRows, value: changed}  # rows of earlier days come again when they changed; rejected, if they do not\n"
+    yield "slaProperties:\n"
+    yield todo(["how often it is delivered (m, q, y), and how many days after the period's end"], 2)
+    yield f"  - {{property: frequency, value: 1, unit: {'q' if snapshot else 'm'}}}\n  - {{property: latency, value: 10, unit: d}}\n"
+    yield f"schema:\n  - name: {name}\n    businessName: 'TODO: its title'\n    logicalType: object\n    physicalType: table\n"
+    yield "    description: 'TODO: what one row is'\n    customProperties:\n"
+    for label, what in (("titleRu", "название"), ("titleKk", "атауы"), ("descriptionRu", "что такое одна строка")):
+        yield f"      - {{property: {label}, value: 'TODO: {what}'}}\n"
+    yield "    properties:\n"
+    for column in columns:
+        yield from _column(column, key, date)
+    yield _RULES
+
+
+def _key(columns: Sequence[Guess]) -> Guess:
+    """The column that tells rows apart: one that is full and unique, rather one that is called a number."""
+    fit = [
+        c for c in columns if c.full and c.unique and not c.personal and c.sql_type in ("VARCHAR", "INTEGER", "BIGINT")
+    ]
+    called = [c for c in fit if any(word in f"{c.header} {c.name}".casefold() for word in _KEY)]
+    return next(iter([*called, *fit, *columns]))
+
+
+def _column(one: Guess, key: Guess, date: Guess | None) -> Iterator[str]:
+    doubts = [*one.doubts]
+    if one is key and one.header:
+        doubts.append(
+            "the key: does it tell the rows of a settlement apart? more columns can be keys too"
+            if one.full and one.unique
+            else "the key: no column tells rows apart"
+        )
+    yield todo(doubts, 6)
+    yield f"      - name: {one.name}\n        logicalType: {_LOGICAL.get(one.sql_type, 'number')}\n"
+    if one.sql_type.startswith("DECIMAL") or one.sql_type == "BIGINT":
+        yield f"        physicalType: {one.sql_type}\n"
+    if one.length:
+        yield f"        logicalTypeOptions: {{maxLength: {one.length}}}\n"
+    if one is key or one is date:
+        yield "        required: true\n"
+    if one is key:
+        yield "        primaryKey: true\n        primaryKeyPosition: 1\n"
+    yield f"        classification: {'personal' if one.personal else 'open'}\n"
+    yield f"        description: {scalar('TODO: in English, ' + one.header if one.header else 'TODO')}\n        customProperties:\n"
+    yield f"          - {{property: descriptionRu, value: {scalar(one.header or 'TODO')}}}\n"
+    if one.free_text:
+        yield "          - {property: freeText, value: true}\n"
+
+
+_RULES = """\
+    quality:
+      - id: rejected-share
+        type: custom
+        engine: greatExpectations
+        severity: error
+        dimension: accuracy
+        description: At most a tenth of the rows break a row rule
+        implementation:
+          type: expect_column_values_to_be_between
+          kwargs: {column: rejected_percent, max_value: 10}
+      - id: has-rows
+        metric: rowCount
+        mustBeGreaterThan: 0
+        severity: error
+        dimension: coverage
+        description: The delivery is not empty
+"""

@@ -1,0 +1,127 @@
+"""Pages for people made from contracts and definitions: `qala docs` writes them to docs/reference, a test keeps them true."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from kpi_definitions.catalogue import Catalogues, units
+from warehouse.tables.contracts import Table
+from warehouse.tables.passports import calculation, case_passports, standards
+from warehouse.tables.rules import CRITERIA
+
+FOLDER = Path(__file__).parents[2] / "docs" / "reference"
+_MADE = "<!-- made by `qala docs` from contracts and definitions: do not edit -->\n"
+_PASSPORT = (
+    "code", "version", "Indicator", "Показатель", "Көрсеткіш", "What is counted", "Что считается", "Breakdown", "Source", "Periodicity",
+    "Calculation", "Unit", "Assumptions", "Standards", "Status", "Sign-off", "In force",
+)  # fmt: skip
+
+
+def pages(catalogue: Catalogues, tables: Mapping[str, Table]) -> dict[str, str]:
+    """File name → text."""
+    return {
+        "data-dictionary.md": _dictionary(tables),
+        "kpis.md": _kpis(catalogue, tables),
+        "standards.md": _standards(catalogue),
+    }
+
+
+def write(catalogue: Catalogues, tables: Mapping[str, Table]) -> list[Path]:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, text in pages(catalogue, tables).items():
+        (FOLDER / name).write_text(text, encoding="utf-8")
+        written.append(FOLDER / name)
+    return written
+
+
+def _dictionary(tables: Mapping[str, Table]) -> str:
+    parts = [
+        f"{_MADE}# Data dictionary of the showcase\n",
+        "Every table also has `kato` (settlement), `delivery_id`, `row_no`, `sdu_load_in_dt` and `valid_from_seq`; a register (delivered as "
+        "snapshots) has `snapshot_date`. Columns in bold are the key. Kazakh titles are not checked by a native speaker.\n",
+    ]
+    for table in tables.values():
+        parts.append(
+            f"\n## {table.name}\n\n**{table.title}** / {table.title_ru} / {table.title_kk}\n\n{table.description} {table.description_ru}\n"
+        )
+        late = f"within {table.latency_days} days" if table.latency_days is not None else "no deadline agreed"
+        kind = "register, delivered as snapshots" if table.snapshot else "facts, delivered by period"
+        parts.append(f"\nSphere {table.domain}; {kind}; {late}; owner: {table.owner}.\n")
+        refers = {r.column: f" → {r.table}.{r.target}" for r in table.references}
+        rows = [
+            (
+                f"**{c.name}**" if c.name in table.key else c.name, c.sql_type + ("" if c.required else ", may be empty"),
+                c.description + (f" [{c.unit}]" if c.unit else "") + refers.get(c.name, ""), c.description_ru, c.classification,
+            )
+            for c in table.columns
+        ]  # fmt: skip
+        parts.append(_table(("column", "type", "what it holds", "содержание", "class"), rows))
+        by_criterion = [
+            (
+                f"{name} / {CRITERIA[name][0]}",
+                "; ".join(dict.fromkeys(r.description for r in table.all_rules if r.criterion == name)),
+            )
+            for name in CRITERIA
+        ]
+        parts.append(
+            "\n" + _table(("criterion of the law", "rules"), [(n, text or "not judged") for n, text in by_criterion])
+        )
+    return "\n".join(parts)
+
+
+def _kpis(catalogue: Catalogues, tables: Mapping[str, Table]) -> str:
+    parts = [f"{_MADE}# KPIs and their case passports\n"]
+    passports = {(row[0], row[1]): row for row in case_passports(catalogue, tables)}
+    for one in catalogue.lists:
+        head = one.head
+        unchecked = (
+            f" Labels in {', '.join(head.unchecked_languages)} are not checked by a native speaker."
+            if head.unchecked_languages
+            else ""
+        )
+        parts.append(
+            f"\n## {head.name.en} ({head.id} {head.version}, {head.status})\n\n{head.legal_basis.strip()}{unchecked}\n"
+        )
+        for initiative in one.initiatives:
+            named = (
+                "Named in the order itself."
+                if initiative.named_in_order
+                else f"{initiative.basis.capitalize()} list; {head.status}."
+            )
+            parts.append(f"\n### {initiative.code} {initiative.name.en} / {initiative.name.ru}\n\n{named}\n")
+            for kpi in initiative.kpis:
+                row = passports[kpi.code, kpi.version]
+                parts.append(f"\n#### {kpi.code} {kpi.name.en}\n")
+                shown = dict(zip(_PASSPORT, row, strict=True)) | {
+                    "Unit": f"{kpi.unit}: {units()[kpi.unit]['en']}",
+                    "Calculation": f"`{calculation(kpi)}`",
+                }
+                parts.append(
+                    _table(
+                        ("", ""),
+                        [(name, str(value)) for name, value in shown.items() if name != "code" and value is not None],
+                    )
+                )
+    return "\n".join(parts)
+
+
+def _standards(catalogue: Catalogues) -> str:
+    names = {code: catalogue.latest(code).name.en for code in catalogue.codes}
+    rows = [
+        (code, names[code], standard, indicator, name or "", fit)
+        for code, standard, indicator, name, fit in standards(catalogue)
+    ]
+    return (
+        f"{_MADE}# KPIs beside indicators of international standards\n\n`exact`: the same ratio; `close` and `partial`: see the KPI's passport. "
+        "Names and the evidence for each code: `kpi_definitions/standards.csv`.\n\n"
+        + _table(("KPI", "name", "standard", "indicator", "its name", "fit"), rows)
+    )
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(c.replace("|", "\\|").replace("\n", " ") for c in cells) + " |"
+
+    return "\n".join([line(header), line(["---"] * len(header)), *map(line, rows)]) + "\n"

@@ -1,0 +1,86 @@
+"""What the next run is for: extracts that wait, declared corrections nobody has tried, and what is still to be computed.
+
+`qala run` and the inbox sensor ask here, so that they agree.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from connectors.corrections import Declared
+from kpi_definitions.catalogue import Catalogues
+from warehouse.errors import BusyError
+from warehouse.home.home import Home
+from warehouse.kpi_values.outstanding import Due, due_home, running_month
+from warehouse.loading.deliveries import Receipt
+from warehouse.periods import add_months, month_id, parse_period
+
+
+@dataclass(frozen=True)
+class PendingWork:
+    """What there is to do. All months have ended."""
+
+    waiting: tuple[str, ...]  # months of receipts that wait
+    newest: str  # the last of these
+    tables: frozenset[str]  # with something new: of receipts, corrections, deliveries not decided on
+    untried: tuple[str, ...]  # SHA-256 of corrections that have found no row yet
+    early: tuple[str, ...]  # periods of receipts that have not ended
+    due: Due | None  # None: another process writes, so that it could not be asked
+    said: str = ""  # why it could not
+
+    @property
+    def months(self) -> tuple[str, ...]:
+        """Months to run."""
+        found = {*self.waiting, *(self.due.months if self.due else ())}
+        if self.untried and not found:  # what a correction touches is computed whatever the month
+            found = {month_id(add_months(parse_period(running_month()).start, -1))}
+        return tuple(sorted(found))
+
+    @property
+    def codes(self) -> frozenset[str] | None:
+        """KPIs to compute; None: all."""
+        return self.due.codes if self.due and not self.tables else None
+
+    @property
+    def key(self) -> str:
+        """Another text when there is something else to do."""
+        return " ".join((self.newest, self.due.token if self.due and self.due.months else "", *self.untried))
+
+
+def find_pending_work(
+    home: Home, waiting: Sequence[Receipt], declared: Sequence[Declared], catalogue: Catalogues | None
+) -> PendingWork:
+    """What to do about receipts that wait, corrections that are declared, and the warehouse as it is.
+
+    `catalogue` None: the warehouse is not asked. Raises StoreError if it cannot be read.
+    """
+    running = running_month()
+    periods = [(parse_period(r.period), r) for r in waiting]
+    ended = [(period, r) for period, r in periods if period.closing_month < running]
+    tables = {r.table for _, r in ended}
+    found, said, untried = None, "", dict[str, Declared]()
+    try:
+        found = due_home(home, catalogue) if catalogue else None
+    except BusyError as error:
+        said = str(error)
+    if found is not None:
+        tables |= found.tables
+        if home.released_file.exists():
+            untried = {digest: one for one in declared if (digest := _sha256(one.document.path)) not in found.tried}
+            tables |= {one.correction.table for one in untried.values()}
+    return PendingWork(
+        waiting=tuple(sorted({month for period, _ in ended for month in period.months})),
+        newest=max((r.receipt_id for _, r in ended), default=""),
+        tables=frozenset(tables),
+        untried=tuple(sorted(untried)),
+        early=tuple(sorted({period.id for period, _ in periods if period.closing_month >= running})),
+        due=found,
+        said=said,
+    )
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

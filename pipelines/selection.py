@@ -1,0 +1,23 @@
+"""Which assets a run takes. Does not belong here: which months it is for (pending_work.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dagster import AssetKey
+
+
+def selection(
+    keys: Iterable[AssetKey], tables: Collection[str], codes: Collection[str] | None = None
+) -> list[AssetKey]:
+    """Those of all assets `keys` that a run needs if only `tables` have new deliveries and only KPIs `codes` are due (None: all)."""
+
+    def needed(key: AssetKey) -> bool:
+        level, name = key.path[0], key.path[-1]
+        if level in ("zero", "showcase"):
+            return name in tables
+        return level != "kpi" or codes is None or name.replace("_", "-") in codes
+
+    return [key for key in keys if needed(key)]

@@ -1,0 +1,58 @@
+"""Where one installation keeps everything: paths, and nothing else."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where one installation keeps everything: `QALA_HOME`, or ./qala-home."""
+
+    root: Path
+
+    @classmethod
+    def default(cls) -> Home:
+        return cls(Path(os.environ.get("QALA_HOME", "qala-home")).resolve())
+
+    @property
+    def warehouse(self) -> Path:
+        return self.root / "warehouse.duckdb"
+
+    @property
+    def archive(self) -> Path:
+        return self.root / "archive"
+
+    @property
+    def scratch(self) -> Path:
+        """Extracts in clear text while they are read (warehouse/home/scratch.py)."""
+        return self.root / "scratch"
+
+    @property
+    def inbox(self) -> Path:
+        return self.root / "inbox"
+
+    @property
+    def contracts(self) -> Path:
+        """Source contracts of this installation, beside those that come with qala."""
+        return self.root / "contracts"
+
+    @property
+    def catalogues(self) -> Path:
+        """KPI catalogues of this installation, beside those that come with qala."""
+        return self.root / "catalogues"
+
+    @property
+    def corrections(self) -> Path:
+        """Declared corrections of what sources have wrong (connectors/corrections.py)."""
+        return self.root / "corrections"
+
+    @property
+    def release(self) -> Path:
+        return self.root / "release"
+
+    @property
+    def released_file(self) -> Path:
+        return self.release / "qala.duckdb"

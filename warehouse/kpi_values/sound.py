@@ -1,0 +1,35 @@
+"""Whether definitions may be computed with: what `qala check` finds wrong with them, asked again by whoever computes.
+
+While a definition is at fault nothing is computed, by others neither: an assessment over a list with a hole in it would be wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from kpi_definitions.catalogue import Catalogues
+from kpi_definitions.documents import Fault
+from kpi_definitions.strict import definition_faults
+from warehouse.errors import StoreError
+from warehouse.tables.contracts import Table, load_tables
+
+_SHOWN = 5
+
+
+def faults_of(catalogue: Catalogues, tables: Mapping[str, Table]) -> list[Fault]:
+    """Every fault of a definition, or of what is recorded of it, and what tables have undecided, by file and line."""
+    columns = {name: table.business_columns for name, table in tables.items()}
+    found = definition_faults(catalogue, columns, {name: table.codes for name, table in tables.items()})
+    return found + [fault for table in tables.values() for fault in table.document.undecided()]
+
+
+def refuse_faulty(catalogue: Catalogues) -> None:
+    """Raises StoreError naming the definitions at fault, if there are any."""
+    found = faults_of(catalogue, load_tables())
+    if found:
+        more = f"\nand {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+        raise StoreError(
+            "definitions are at fault (qala check), so nothing is computed until they are mended:\n"
+            + "\n".join(map(str, found[:_SHOWN]))
+            + more
+        )

@@ -1,0 +1,28 @@
+"""The fingerprint of a warehouse's schema: what its tables and views were made from.
+
+Does not belong here: fingerprints of KPI definitions (kpi_definitions/compiler.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from functools import cache
+
+import duckdb
+
+from warehouse.tables.contracts import Table, load_tables
+from warehouse.tables.system_tables import FIXED
+from warehouse.tables.views import VIEWS
+
+
+def schema_fingerprint(tables: Mapping[str, Table]) -> str:
+    """SHA-256 of contracts, views, system tables and DuckDB's version, which may spell the same view otherwise."""
+    parts = [*map(repr, tables.values()), repr(VIEWS), duckdb.__version__, repr(FIXED)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+@cache
+def shipped_fingerprint() -> str:
+    """The fingerprint of the shipped contracts, worked out once a process: a run opens the warehouse for every table."""
+    return schema_fingerprint(load_tables())

@@ -1,0 +1,390 @@
+"""What contracts demand of rows and of deliveries, and the law's words for it (Decree No. 830 of 2026).
+
+A rule follows from a column's type, obligation, range or code list, from a quality entry, from a reference or from a service
+level; `contracts.py` collects them into a table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from warehouse.sql import literal, quoted
+from warehouse.tables.identifiers import well_formed
+
+# rules that every table has, by names that other modules ask for
+REPEATED, DUPLICATE, TWINS = "key.unique", "key.duplicate", "key.twins"
+
+# what a delivery is judged on: columns of its profile (connectors/delivery_gate/profile.py), and the expectations contracts may use
+PROFILE = (
+    "received",
+    "accepted",
+    "rejected",
+    "rejected_percent",
+    "duplicate_percent",
+    "manifest_difference",
+    "volume_ratio",
+    "late_days",
+)
+EXPECTATIONS = (
+    "expect_column_values_to_be_between",
+    "expect_column_values_to_not_be_null",
+    "expect_column_values_to_be_in_set",
+)
+# rules that hold a delivery against what it declares (connectors/delivery_gate/declaration_checks.py)
+DAYS, DAYS_SHARE, KEY_REUSED, OTHER_SYSTEM, BYTES_ELSEWHERE = (
+    "days",
+    "days.share",
+    "key.reused",
+    "key.other-system",
+    "bytes.elsewhere",
+)
+# rules on personal data (docs/personal-data.md)
+IDENTIFIES, FOUND_PERSONAL, OTHER_KEY = "personal.identifier", "personal.found", "personal.key"
+# columns of the profile named after a column of the table
+PROFILE_OF = ("null_percent__", "age_days__", "unmatched_percent__")
+# the eight quality criteria of the law (Decree No. 830 of 2026), and the incident kind a failing ODCS dimension opens
+CRITERIA: Mapping[str, tuple[str, str]] = {  # Russian, Kazakh (the latter not checked by a native speaker)
+    "accuracy": ("точность", "дәлдік"), "completeness": ("полнота", "толықтық"),
+    "interrelation": ("взаимосвязанность", "өзара байланыстылық"), "comparability": ("сопоставимость", "салыстырмалылық"),
+    "currency": ("актуальность", "өзектілік"), "uniqueness": ("уникальность", "бірегейлік"),
+    "truthfulness": ("достоверность", "дұрыстық"), "timeliness": ("своевременность", "уақтылылық"),
+}  # fmt: skip
+INCIDENT_KINDS: Mapping[str, str] = {
+    "coverage": "coverage", "completeness": "completeness", "accuracy": "accuracy", "timeliness": "timeliness",
+    "uniqueness": "uniqueness", "conformity": "consistency", "consistency": "integrity",
+}  # fmt: skip
+_CRITERION_OF = {
+    "null_percent": "completeness", "age_days": "currency", "unmatched_percent": "interrelation",
+    "manifest_difference": "completeness", "duplicate_percent": "uniqueness", "late_days": "timeliness",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Something that must hold: of every row (`predicate`), or of a delivery (`expectation` on its profile)."""
+
+    id: str
+    description: str
+    dimension: str
+    severity: str  # error: rejects the row, refuses the delivery; warning: is reported
+    predicate: str | None = None  # SQL over the table's columns; only FALSE breaks it
+    expectation: str | None = None  # Great Expectations type, e.g. expect_column_values_to_be_between
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    criterion: str = "truthfulness"  # of the law's eight
+    column: str | None = None  # the one column whose cell the rule is about; None: about the row or the delivery
+
+    @property
+    def incident_kind(self) -> str:
+        """Of the law's eight kinds of incident, the one a failure is; `other` where none fits."""
+        return INCIDENT_KINDS.get(self.dimension, "other")
+
+    @property
+    def check_name(self) -> str:
+        """The rule's name where only letters, digits and underscores are allowed."""
+        return "".join(c if c.isalnum() else "_" for c in self.id)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A column whose values stand in a column of another table, in rows of the same settlement."""
+
+    column: str
+    table: str
+    target: str
+
+
+def custom(holder: Mapping[str, Any]) -> dict[str, Any]:
+    """`customProperties` of any ODCS element as a mapping."""
+    return {p["property"]: p["value"] for p in holder.get("customProperties", [])}
+
+
+def is_identifier(prop: Mapping[str, Any], sql_type: str) -> bool:
+    """Whether a column holds identifiers as far as its own contract tells: text of the key or a reference, and no code list."""
+    listed = any("validValues" in (quality.get("arguments") or {}) for quality in prop.get("quality") or [])
+    return sql_type.upper() == "VARCHAR" and not listed and bool(prop.get("primaryKey") or prop.get("relationships"))
+
+
+def form_rule(name: str) -> Rule:
+    """What an identifier must look like: see warehouse/tables/identifiers.py."""
+    return Rule(
+        f"{name}.form",
+        f"{name} is an identifier as its system writes it: one alphabet in a word, nothing invisible, no trace of a spreadsheet",
+        "conformity",
+        "error",
+        predicate=well_formed(quoted(name)),
+        criterion="accuracy",
+        column=name,
+    )
+
+
+def identifier_rule(name: str, kind: str) -> Rule:
+    """What a cell of a personal column must be, as delivered: what stands in the warehouse is its pseudonym."""
+    told = {
+        "iin": "has twelve digits and a valid check digit",
+        "phone": "has the digits of a phone number",
+        "email": "is an e-mail address",
+    }.get(kind, "has letters or digits to be seen")
+    return Rule(
+        f"{name}.identifier",
+        f"{name} as delivered {told}, or as its source's contract says; a pseudonym takes its place",
+        "conformity",
+        "error",
+        predicate="",
+        criterion="accuracy",
+        column=name,
+    )
+
+
+def implied_rules(prop: Mapping[str, Any], sql_type: str) -> Iterator[Rule]:
+    """What type, obligation, form, range, length and pattern of a column demand of its cell in each row."""
+    name, col = prop["name"], quoted(prop["name"])
+    options = prop.get("logicalTypeOptions", {})
+    if sql_type.upper() != "VARCHAR":  # any text is text
+        yield Rule(
+            f"{name}.type",
+            f"{name} can be read as {sql_type}",
+            "conformity",
+            "error",
+            predicate="",
+            criterion="accuracy",
+            column=name,
+        )
+    if prop.get("required") or prop.get("primaryKey"):
+        yield Rule(
+            f"{name}.required", f"{name} is not empty", "completeness", "error",
+            predicate=f"{col} IS NOT NULL", criterion="completeness", column=name,
+        )  # fmt: skip
+    if prop.get("classification") == "personal":
+        yield identifier_rule(name, str(custom(prop).get("identifier", "other")))
+    if is_identifier(prop, sql_type):
+        yield form_rule(name)
+    bounds = [(">=", "minimum"), (">", "exclusiveMinimum"), ("<=", "maximum"), ("<", "exclusiveMaximum")]
+    parts = [f"{col} {sign} {literal(options[option])}" for sign, option in bounds if option in options]
+    if parts:
+        words = " and ".join(f"{sign} {options[option]}" for sign, option in bounds if option in options)
+        yield Rule(f"{name}.range", f"{name} {words}", "accuracy", "error", predicate=" AND ".join(parts), column=name)
+    lengths = [
+        f"length({col}) {sign} {options[o]}" for sign, o in ((">=", "minLength"), ("<=", "maxLength")) if o in options
+    ]
+    if lengths:
+        yield Rule(
+            f"{name}.length",
+            f"{name} has an allowed length",
+            "conformity",
+            "error",
+            predicate=" AND ".join(lengths),
+            criterion="accuracy",
+            column=name,
+        )
+    if "pattern" in options:
+        yield Rule(
+            f"{name}.pattern",
+            f"{name} matches {options['pattern']}",
+            "conformity",
+            "error",
+            predicate=f"regexp_full_match({col}, {literal(options['pattern'])})",
+            criterion="accuracy",
+            column=name,
+        )
+
+
+def qualities(body: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], Mapping[str, Any], str | None]]:
+    """Every quality entry with its place and the column it stands at, if any."""
+    for index, prop in enumerate(body["properties"]):
+        for number, quality in enumerate(prop.get("quality") or []):
+            yield ("schema", 0, "properties", index, "quality", number), quality, prop["name"]
+    for number, quality in enumerate(body.get("quality") or []):
+        yield ("schema", 0, "quality", number), quality, None
+
+
+def rule_of(quality: Mapping[str, Any], column: str | None) -> Rule | None:
+    """What a quality entry demands of a row or of a delivery; None if it is of a kind nothing here judges."""
+    how: dict[str, Any]
+    metric, engine = quality.get("metric"), quality.get("engine")
+    between = "expect_column_values_to_be_between"
+    if (
+        column
+        and metric == "invalidValues"
+        and quality.get("mustBe") == 0
+        and "validValues" in quality.get("arguments", {})
+    ):
+        values = ", ".join(literal(v) for v in quality["arguments"]["validValues"])
+        how = {"predicate": f"{quoted(column)} IN ({values})", "criterion": "comparability", "column": column}
+    elif column and metric == "nullValues" and quality.get("unit") == "percent" and "mustBeLessOrEqualTo" in quality:
+        kwargs = {"column": f"null_percent__{column}", "max_value": quality["mustBeLessOrEqualTo"]}
+        how = {"expectation": between, "kwargs": kwargs, "criterion": "completeness"}
+    elif metric == "rowCount" and "mustBeGreaterThan" in quality:
+        kwargs = {"column": "received", "min_value": quality["mustBeGreaterThan"], "strict_min": True}
+        how = {"expectation": between, "kwargs": kwargs, "criterion": "completeness"}
+    elif engine == "greatExpectations" and _judgeable(quality["implementation"]):
+        implementation = quality["implementation"]
+        subject = implementation["kwargs"]["column"].partition("__")[0]
+        how = {
+            "expectation": implementation["type"], "kwargs": implementation["kwargs"],
+            "criterion": _CRITERION_OF.get(subject, "truthfulness"),
+        }  # fmt: skip
+    elif engine == "qala":
+        how = {"predicate": quality["implementation"], "criterion": "interrelation"}
+    else:
+        return None
+    if "criterion" in custom(quality):
+        how["criterion"] = custom(quality)["criterion"]
+    description, dimension = quality.get("description", quality["id"]), quality.get("dimension", "accuracy")
+    return Rule(quality["id"], description, dimension, quality.get("severity", "error"), **how)
+
+
+def _judgeable(implementation: Mapping[str, Any]) -> bool:
+    """Whether an expectation is one of those the second gate runs, over a column of the profile it runs on."""
+    column = implementation.get("kwargs", {}).get("column", "")
+    return implementation.get("type") in EXPECTATIONS and (column in PROFILE or column.startswith(PROFILE_OF))
+
+
+def common_rules(key: Iterable[str], identifiers: Iterable[str] = ()) -> Iterator[Rule]:
+    """What every delivery of every table must meet, whatever its contract says.
+
+    Rows that give one key with different values are all rejected: which of them holds would depend on the order of lines. Rows
+    that are full duplicates of another harm nothing: one is kept, and the others count as not loaded by a rule of their own, which
+    fails no delivery and is left out of `rejected_percent` and `duplicate_percent`.
+    """
+    between = "expect_column_values_to_be_between"
+    named = ", ".join(key)
+    yield from (
+        Rule(
+            REPEATED,
+            f"{named} is given once; rows that give it again with other values are rejected, all of them",
+            "uniqueness",
+            "error",
+            predicate="",
+            criterion="uniqueness",
+        ),
+        Rule(
+            DUPLICATE,
+            "Rows equal to another in every column are left out, one of them is kept; told, and no fault",
+            "uniqueness",
+            "error",
+            predicate="",
+            criterion="uniqueness",
+        ),
+        Rule(
+            "scope",
+            "The row's settlement lies in the territory the delivery is for",
+            "conformity",
+            "error",
+            predicate="",
+            criterion="accuracy",
+        ),
+        Rule(
+            DAYS,
+            "The row lies in the days the delivery is for, by the column it is cut by",
+            "conformity",
+            "error",
+            predicate="",
+            criterion="accuracy",
+        ),
+        Rule(
+            KEY_REUSED,
+            f"{', '.join(key)} stands for one thing: it does not come again with another time; if numbers begin anew, make the key of number and year "
+            "(transformLogic)",
+            "uniqueness",
+            "error",
+            predicate="",
+            criterion="uniqueness",
+        ),
+        Rule(
+            DAYS_SHARE, "Some of the rows lie in the delivery's own days", "conformity", "warning", criterion="accuracy"
+        ),
+        Rule(OTHER_SYSTEM, "One thing is delivered by one system", "uniqueness", "warning", criterion="uniqueness"),
+        Rule(
+            BYTES_ELSEWHERE,
+            "No other territory delivered the very same file",
+            "uniqueness",
+            "warning",
+            criterion="uniqueness",
+        ),
+        Rule(
+            IDENTIFIES,
+            "No identifier of a thing is a person's number or address; such a row is rejected where no key is there for a pseudonym",
+            "conformity",
+            "error",
+            predicate="",
+        ),
+        Rule(
+            FOUND_PERSONAL,
+            "No column that is not classed personal holds a person's number or address; what is found does not get in",
+            "conformity",
+            "warning",
+        ),
+        Rule(
+            OTHER_KEY, "All pseudonyms of a table are made by one key, as others do not match", "consistency", "warning"
+        ),
+        Rule(
+            "structure",
+            "Headers, encoding and format are those of the contract",
+            "conformity",
+            "error",
+            criterion="comparability",
+        ),
+        Rule(
+            "manifest-rows",
+            "The file has the number of rows its manifest declares",
+            "coverage",
+            "error",
+            expectation=between,
+            kwargs={"column": "manifest_difference", "min_value": 0, "max_value": 0},
+            criterion="completeness",
+        ),
+        Rule(
+            "repeated-keys",
+            "At most 1 % of the rows repeat a key with other values",
+            "uniqueness",
+            "warning",
+            expectation=between,
+            kwargs={"column": "duplicate_percent", "max_value": 1},
+            criterion="uniqueness",
+        ),
+    )
+    if names := ", ".join(identifiers):
+        yield Rule(
+            TWINS,
+            f"No two rows of a settlement differ in {names} only by letter case, leading zeros or look-alike letters",
+            "uniqueness",
+            "warning",
+            criterion="uniqueness",
+        )
+
+
+def agreed_rules(latency_days: int | None, references: Iterable[Reference]) -> Iterator[Rule]:
+    """What the service levels and the references of a contract ask of a delivery."""
+    between = "expect_column_values_to_be_between"
+    if latency_days is not None:
+        yield Rule(
+            "on-time",
+            f"Delivered within {latency_days} days of the period's end",
+            "timeliness",
+            "warning",
+            expectation=between,
+            kwargs={"column": "late_days", "max_value": 0},
+            criterion="timeliness",
+        )
+    for one in references:
+        yield Rule(
+            f"{one.column}.reference",
+            f"At most 1 % of the values of {one.column} are missing from {one.table}.{one.target}",
+            "consistency",
+            "warning",
+            expectation=between,
+            kwargs={"column": f"unmatched_percent__{one.column}", "max_value": 1},
+            criterion="interrelation",
+        )
+
+
+TOLERANCE = 1.0  # per cent of a delivery's rows; our proposal
+
+
+# of audit.check_result f and its audit.delivery d
+UNJUDGED = "f.observed LIKE '% = no data'"
+
+
+FAILS = f"NOT f.passed AND (f.failing_rows IS NULL OR 100.0 * f.failing_rows > {TOLERANCE} * d.received_rows)"

@@ -1,0 +1,11 @@
+"""How a value follows from its parts, as SQL: used where values are computed and where they are verified.
+
+Does not belong here: which rows the parts are counted from (kpi_definitions/compiler.py).
+"""
+
+from __future__ import annotations
+
+# a published value, to six decimals, from numerator n, denominator d and sample s
+VALUE = """round(CASE kind WHEN 'quantile' THEN n * scale
+                 WHEN 'mean' THEN scale * n / nullif(s, 0)
+                 ELSE scale * coalesce(n, 0) / nullif(d, 0) END, 6)"""

@@ -1,0 +1,64 @@
+"""Working tables: temporary tables that carry rows from one step to the next. Declared in `warehouse/working_tables/`, one file a room.
+
+Each is declared with its grain, its columns, the module that makes it and the modules that read it; a test fails when one is
+used that is not declared, or used by a module that is not named. Does not belong here: tables of the file
+(system_tables.py, contracts).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import duckdb
+import yaml
+
+from warehouse.sql import quoted
+
+FOLDER = Path(__file__).parents[1] / "working_tables"
+PREFIX = "work_"
+
+
+@dataclass(frozen=True)
+class WorkingTable:
+    """One temporary table. `columns`: name → SQL type; empty where they follow from a contract or a definition (`composed`)."""
+
+    name: str
+    grain: str
+    made_by: str
+    read_by: tuple[str, ...]
+    columns: Mapping[str, str]
+    composed: str = ""
+
+
+@cache
+def working_tables() -> dict[str, WorkingTable]:
+    """Name → declaration of every working table. Raises ValueError for a name declared twice or without the prefix."""
+    found: dict[str, WorkingTable] = {}
+    for path in sorted(FOLDER.glob("*.yaml")):
+        declared = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader) or {}
+        for name, one in declared.items():
+            if name in found or not name.startswith(PREFIX):
+                raise ValueError(f"{path.name}: {name} is declared twice, or does not begin with {PREFIX}")
+            found[name] = WorkingTable(
+                name,
+                one["grain"],
+                one["made_by"],
+                tuple(one.get("read_by", ())),
+                one.get("columns", {}),
+                one.get("composed", ""),
+            )
+    return found
+
+
+def create(con: duckdb.DuckDBPyConnection, *names: str) -> None:
+    """Make declared working tables anew, empty."""
+    con.execute(
+        "; ".join(
+            f"CREATE OR REPLACE TEMP TABLE {name} "
+            f"({', '.join(f'{quoted(c)} {kind}' for c, kind in working_tables()[name].columns.items())})"
+            for name in names
+        )
+    )
