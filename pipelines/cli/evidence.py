@@ -181,10 +181,10 @@ def evidence(
 
 def _personal(home: Home, store: Store, archive: Archive, deliveries: list[dict[str, Any]]) -> dict[str, str]:
     """Of the files behind a number those with personal data, by the contracts or as they are archived: SHA-256 → file, table, system."""
-    from connectors.ingest import sources_of
+    from connectors.ingest import load_source_contracts
     from connectors.receiving.deliver import encrypts
 
-    sources = sources_of(home, store.tables)
+    sources = load_source_contracts(home, store.tables)
     return {
         d["sha256"]: f"{d['file_name']} ({d['table_name']}, {d['system']})"
         for d in deliveries
@@ -195,11 +195,11 @@ def _personal(home: Home, store: Store, archive: Archive, deliveries: list[dict[
 def _add_sources(home: Home, store: Store, answer: list[dict[str, Any]]) -> None:
     """Put `source`, the record as received, and `source_header` into every row."""
     from connectors.archive.archive import Archive
-    from connectors.ingest import sources_of
+    from connectors.ingest import load_source_contracts
     from connectors.mapping.source_contract import standard
     from connectors.readers.source_records import originals
 
-    contracts = sources_of(home, store.tables)
+    contracts = load_source_contracts(home, store.tables)
     for one in answer:
         for delivery_id in sorted({row["delivery_id"] for row in one["rows"]}):
             mine = [row for row in one["rows"] if row["delivery_id"] == delivery_id]
