@@ -34,15 +34,15 @@ _SMALL = 1 << 20  # bytes of a correction
 Told = tuple[str, str]  # kind of difference, as verify names it, or nothing for what is only told; what to say
 
 
-def accounted(store: Store, later: Store | None, *, archive: Archive) -> Iterator[Told]:
+def reconcile(store: Store, later: Store | None, *, archive: Archive) -> Iterator[Told]:
     """What differs between the archive and the ledger of a release.
 
     `later`: the warehouse beside it, which knows what came since; without it nothing is called foreign, as it may be just that.
     """
-    known = _Known(store, archive)
+    known = _KnownToLedger(store, archive)
     for text in archive.damaged(sorted(known.contents)):
         yield "BYTES", text
-    since = _Known(later, archive) if later else None
+    since = _KnownToLedger(later, archive) if later else None
     yield from _receipts(archive, known, since)
     if since is not None:
         yield from _foreign_bytes(
@@ -50,7 +50,7 @@ def accounted(store: Store, later: Store | None, *, archive: Archive) -> Iterato
         )
 
 
-class _Known:
+class _KnownToLedger:
     """What a ledger knows of the archive."""
 
     def __init__(self, store: Store, archive: Archive):
@@ -66,7 +66,7 @@ class _Known:
             self.contents.add(str(newest["ledger_sha256"]))
 
 
-def _receipts(archive: Archive, known: _Known, later: _Known | None) -> Iterator[Told]:
+def _receipts(archive: Archive, known: _KnownToLedger, later: _KnownToLedger | None) -> Iterator[Told]:
     found: dict[str, Path] = {}
     for path in sorted((archive.root / "receipts").glob("*/*")):
         if path.suffix != ".json":

@@ -52,7 +52,7 @@ def rotate(
     return found
 
 
-def standing(
+def encryption_status(
     archive: Archive, tables: Mapping[str, Table], sources: Mapping[tuple[str, str], SourceContract]
 ) -> tuple[Counter[str], int]:
     """How many archived files each key id is needed for, and how many lie in the clear that by the contracts should not."""

@@ -22,8 +22,7 @@ from typing import BinaryIO, cast
 
 import zstandard
 
-from connectors.archive import encryption as vault
-from connectors.archive import receipts
+from connectors.archive import encryption, receipts
 from connectors.archive.atomic_files import free, put_in_place, sweep, write_whole
 from warehouse.home.account import ACCOUNT, account
 from warehouse.home.home import Home
@@ -188,10 +187,12 @@ class Archive:
             )
         try:
             with path.open("rb") as file:
-                packed = vault.Decrypting(file, self._key, sha256) if path == self._path(sha256, _ENCRYPTED) else file
+                packed = (
+                    encryption.Decrypting(file, self._key, sha256) if path == self._path(sha256, _ENCRYPTED) else file
+                )
                 with zstandard.ZstdDecompressor().stream_reader(cast(BinaryIO, packed), closefd=False) as stream:
                     yield stream
-        except (zstandard.ZstdError, vault.SealError) as error:
+        except (zstandard.ZstdError, encryption.SealError) as error:
             raise ArchiveError(
                 f"archived content {sha256} has changed on disk ({error}); have the file delivered again, or restore {path} from a backup"
             ) from error
@@ -235,8 +236,8 @@ class Archive:
                 continue
             try:
                 with path.open("rb") as file:
-                    found[sha256] = vault.key_id(file)
-            except vault.SealError:
+                    found[sha256] = encryption.key_id(file)
+            except encryption.SealError:
                 found[sha256] = ""
         return list(found.items())
 
@@ -299,7 +300,7 @@ class Archive:
             hold(packed.fileno())
             try:
                 at("archive.begun")
-                sealed = vault.Encrypting(packed.file, key) if key else None
+                sealed = encryption.Encrypting(packed.file, key) if key else None
                 into = cast(BinaryIO, sealed or packed)
                 with zstandard.ZstdCompressor(level=3).stream_writer(into, closefd=False) as writer:
                     while block := source.read(_BLOCK):

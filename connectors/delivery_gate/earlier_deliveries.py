@@ -18,13 +18,14 @@ from statistics import median
 
 import duckdb
 
-from connectors.delivery_gate.silent_days import silences
-from connectors.delivery_gate.value_jumps import leaps
-from connectors.row_gate.row_gate import STAGED, Incoming
+from connectors.delivery_gate.silent_days import silent_runs
+from connectors.delivery_gate.value_jumps import value_jumps
+from connectors.row_gate.incoming import Incoming
 from warehouse.loading.deliveries import Finding, Gaps
-from warehouse.sql import literal, quoted
+from warehouse.sql import literal, quoted, statement
 from warehouse.tables.assertions import Asserts
 from warehouse.tables.contracts import Table
+from warehouse.tables.rules import Rule, not_judged
 from warehouse.tables.usual import GAPS, JUMP, KEPT, UNITS, VOLUME, WHOLE
 
 LAST = 12  # earlier deliveries that tell what is usual
@@ -37,7 +38,7 @@ Series = tuple[str, str]  # system, territory
 
 
 @dataclass
-class _Known:
+class _DeliverySummary:
     """A delivery, on record or on its way, as far as its successors are held against it."""
 
     delivery_id: int
@@ -55,69 +56,70 @@ class _Known:
         return self.series, self.start, self.end
 
 
-def look_back(
+def compare_with_earlier(
     con: duckdb.DuckDBPyConnection,
     table: Table,
     incoming: Iterable[Incoming],
     counted: Collection[str] = (),
     refused: Collection[int] = (),
 ) -> tuple[list[Finding], list[Gaps]]:
-    """What earlier deliveries say of those in `staged`, and the gaps to be kept of them.
+    """What earlier deliveries say of those in `work_staged_row`, and the gaps to be kept of them.
 
     `counted`: columns by which KPIs count; `refused`: deliveries that will not be loaded, with which nothing is compared.
     """
     reading = [one for one in incoming if one.delivery_id not in refused]
     if not reading:
         return [], []
-    daily = _count(con, table, reading)
-    new, gaps, days = _arriving(con, table, reading, daily)
-    earlier = _on_record(con, table, {one.series for one in new})
-    findings: list[Finding] = []
-    rules = {rule.id: rule for rule in table.delivery_rules}
-
-    # an extract of changes need not have any row, so nothing can be missing from it
-    partial = {one.delivery_id for one in reading if one.contract.cut.kind is Asserts.CHANGES}
-
-    def tell(one: _Known, rule: str, passed: bool, observed: str) -> None:
-        said = rules[rule]
-        if one.delivery_id in partial and rule in (KEPT, VOLUME, WHOLE, UNITS):
-            passed, observed = True, "changes only = no data"
-        findings.append(
-            Finding(one.delivery_id, rule, said.severity, said.dimension, passed, observed, said.description)
-        )
-        if not passed:
-            one.told[rule] = observed
-
+    _count_days(con, table, reading)
+    new, gaps, days = _arriving(con, table, reading)
+    earlier: dict[Series, list[_DeliverySummary]] = defaultdict(list)
+    for one in _on_record(con, table, {one.series for one in new}):
+        earlier[one.series].append(one)
+    changes_only = {one.delivery_id for one in reading if one.contract.cut.kind is Asserts.CHANGES}
+    comparison = _Comparison({rule.id: rule for rule in table.delivery_rules}, changes_only)
     wanted = set(counted) - table.usual.often_empty
     mapped = {one.delivery_id: _mapped(one) & wanted for one in reading}
     overlapping = _overlapping(con, table)
-    series: dict[Series, list[_Known]] = defaultdict(list)
-    for one in earlier:
-        series[one.series].append(one)
-    for one in new:
-        before = series[one.series]
-        for rule, (passed, observed) in _compared(table, one, before, overlapping.get(one.delivery_id), mapped[one.delivery_id]):  # fmt: skip
-            tell(one, rule, passed, observed)
-        if WHOLE in rules:
-            found = silences(days[one.delivery_id], one.start, one.end)
-            tell(one, WHOLE, not found, "days without a row" + (f": {found}" if found else " = 0"))
+    for one in new:  # in order of arrival: each is compared with those before it, the ones of this batch among them
+        before = earlier[one.series]
+        for rule, found in _compared(table, one, before, overlapping.get(one.delivery_id), mapped[one.delivery_id]):
+            comparison.note(one, rule, *found)
+        if WHOLE in comparison.rules:  # extracts of the table are cut by days
+            silent = silent_runs(days[one.delivery_id], one.start, one.end)
+            comparison.note(one, WHOLE, not silent, "days without a row" + (f": {silent}" if silent else " = 0"))
         before.append(one)
-    missing = _missing_units(con, table, new, series)
+    missing = _missing_units(con, table, new, earlier)
+    jumps = value_jumps(con, table) if table.usual.figures else {}
     for one in new:
         lacks = missing.get(one.delivery_id)
-        tell(
-            one,
-            UNITS,
-            not lacks,
-            f"missing {lacks}" if lacks else f"missing units = {'no data' if lacks is None else 0}",
-        )
+        nothing = not_judged("missing units") if lacks is None else "missing units = 0"
+        comparison.note(one, UNITS, not lacks, f"missing {lacks}" if lacks else nothing)
     if table.usual.figures:
-        found_leaps = leaps(con, table)
         for one in new:
-            leap = found_leaps.get(one.delivery_id)
-            tell(one, JUMP, not leap, leap or "figures that leap = 0")
-    con.execute("DROP TABLE looking")
-    return findings, gaps
+            jump = jumps.get(one.delivery_id)
+            comparison.note(one, JUMP, not jump, jump or "figures that leap = 0")
+    con.execute("DROP TABLE work_compared_delivery")
+    return comparison.findings, gaps
+
+
+@dataclass
+class _Comparison:
+    """What is found of the deliveries that arrive. `rules`: the table's, by id; `changes_only`: extracts of changes."""
+
+    rules: Mapping[str, Rule]
+    changes_only: Collection[int]
+    findings: list[Finding] = field(default_factory=list)
+
+    def note(self, one: _DeliverySummary, rule_id: str, passed: bool, observed: str) -> None:
+        rule = self.rules[rule_id]
+        # an extract of changes need not have any row, so nothing can be missing from it
+        if one.delivery_id in self.changes_only and rule_id in (KEPT, VOLUME, WHOLE, UNITS):
+            passed, observed = True, not_judged("changes only")
+        self.findings.append(
+            Finding(one.delivery_id, rule_id, rule.severity, rule.dimension, passed, observed, rule.description)
+        )
+        if not passed:
+            one.told[rule_id] = observed
 
 
 def cut_column(table: Table) -> str | None:
@@ -138,8 +140,8 @@ def _mapped(one: Incoming) -> set[str]:
     return {c.name for c in one.contract.columns if c.logic is not None or (c.header or c.name) in header}
 
 
-def _count(con: duckdb.DuckDBPyConnection, table: Table, reading: Sequence[Incoming]) -> str:
-    """`daily`: by delivery and day, rows, those taken, and of these the ones with a value in each optional column: one pass."""
+def _count_days(con: duckdb.DuckDBPyConnection, table: Table, reading: Sequence[Incoming]) -> None:
+    """Fill `work_daily_count` in one pass over the staged rows, and `work_compared_delivery`."""
     cut, optional = cut_column(table), _optional(table)
     day = "CAST(NULL AS DATE)" if cut is None else f"CASE WHEN broken IS NULL THEN CAST({quoted(cut)} AS DATE) END"
     counts = "".join(
@@ -147,49 +149,48 @@ def _count(con: duckdb.DuckDBPyConnection, table: Table, reading: Sequence[Incom
     )
     ids = ", ".join(str(one.delivery_id) for one in reading)
     con.execute(
-        f"CREATE OR REPLACE TEMP TABLE daily AS SELECT delivery_id, {day} AS day, count(*) AS received, "
-        f"count(*) FILTER (WHERE broken IS NULL) AS taken{counts} FROM {STAGED} WHERE delivery_id IN ({ids}) GROUP BY ALL"
+        f"CREATE OR REPLACE TEMP TABLE work_daily_count AS SELECT delivery_id, {day} AS day, count(*) AS received, "
+        f"count(*) FILTER (WHERE broken IS NULL) AS taken{counts} FROM work_staged_row WHERE delivery_id IN ({ids}) GROUP BY ALL"
     )
-    con.execute(f"""CREATE OR REPLACE TEMP TABLE looking AS
-SELECT delivery_id, system, scope, period_start, period_end FROM audit.delivery WHERE delivery_id IN ({ids})""")
-    return "daily"
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE work_compared_delivery AS "
+        f"SELECT delivery_id, system, scope, period_start, period_end FROM audit.delivery WHERE delivery_id IN ({ids})"
+    )
 
 
 def _arriving(
-    con: duckdb.DuckDBPyConnection, table: Table, reading: Sequence[Incoming], daily: str
-) -> tuple[list[_Known], list[Gaps], dict[int, dict[dt.date, int]]]:
+    con: duckdb.DuckDBPyConnection, table: Table, reading: Sequence[Incoming]
+) -> tuple[list[_DeliverySummary], list[Gaps], dict[int, dict[dt.date, int]]]:
     """The deliveries in order of arrival, their gaps, and how many rows they have on each of their days."""
     optional = _optional(table)
     sums = "".join(f", coalesce(sum(c{n}), 0)::BIGINT" for n in range(len(optional)))
     new, gaps = [], []
     for number, system, scope, start, end, received, taken, *filled in con.execute(
-        f"""SELECT l.*, coalesce(sum(received), 0)::BIGINT, coalesce(sum(taken), 0)::BIGINT{sums}
-FROM looking l LEFT JOIN {daily} USING (delivery_id) GROUP BY ALL ORDER BY delivery_id"""
+        f"SELECT compared.*, coalesce(sum(received), 0)::BIGINT, coalesce(sum(taken), 0)::BIGINT{sums} "
+        "FROM work_compared_delivery AS compared LEFT JOIN work_daily_count USING (delivery_id) GROUP BY ALL ORDER BY delivery_id"
     ).fetchall():
         shares = {name: (taken - count) / taken for name, count in zip(optional, filled, strict=True)} if taken else {}
-        new.append(_Known(number, (system, scope), start, end, received, taken, shares))
+        new.append(_DeliverySummary(number, (system, scope), start, end, received, taken, shares))
         gaps += [Gaps(number, name, taken, taken - count) for name, count in zip(optional, filled, strict=True)]
     days: dict[int, dict[dt.date, int]] = {one.delivery_id: {} for one in reading}
-    for (
-        number,
-        day,
-        rows,
-    ) in con.execute(f"""SELECT d.delivery_id, day, taken FROM {daily} d JOIN looking l USING (delivery_id)
-WHERE day >= l.period_start AND day < l.period_end""").fetchall():
+    for number, day, rows in con.execute(
+        "SELECT daily.delivery_id, day, taken FROM work_daily_count AS daily JOIN work_compared_delivery AS compared USING (delivery_id) "
+        "WHERE day >= compared.period_start AND day < compared.period_end"
+    ).fetchall():
         days[number][day] = rows
-    con.execute(f"DROP TABLE {daily}")
+    con.execute("DROP TABLE work_daily_count")
     return new, gaps, days
 
 
-def _on_record(con: duckdb.DuckDBPyConnection, table: Table, wanted: Collection[Series]) -> list[_Known]:
+def _on_record(con: duckdb.DuckDBPyConnection, table: Table, wanted: Collection[Series]) -> list[_DeliverySummary]:
     """The last deliveries of these series that were loaded, in order of arrival, with what was told of them."""
     many = 4 * LAST  # of several lengths, and slices that came again
     name = literal(table.name)
     rows = con.execute(f"""SELECT delivery_id, system, scope, period_start, period_end, received_rows, accepted_rows FROM audit.delivery
-WHERE table_name = {name} AND state = 'loaded' AND (system, scope) IN (SELECT (system, scope) FROM looking)
+WHERE table_name = {name} AND state = 'loaded' AND (system, scope) IN (SELECT (system, scope) FROM work_compared_delivery)
 QUALIFY row_number() OVER (PARTITION BY system, scope, period_end - period_start > 45 ORDER BY delivery_id DESC) <= {many}
 ORDER BY delivery_id""").fetchall()
-    known = {row[0]: _Known(row[0], (row[1], row[2]), *row[3:]) for row in rows}
+    known = {row[0]: _DeliverySummary(row[0], (row[1], row[2]), *row[3:]) for row in rows}
     if not known:
         return []
     ids = ", ".join(map(str, known))
@@ -207,9 +208,9 @@ ORDER BY delivery_id""").fetchall()
     return [one for one in known.values() if one.series in wanted]
 
 
-def _usual(one: _Known, before: Sequence[_Known], rule: str) -> list[_Known]:
+def _usual(one: _DeliverySummary, before: Sequence[_DeliverySummary], rule: str) -> list[_DeliverySummary]:
     """What a delivery is held against: those of like length, one of each other slice, from the one a person has confirmed on."""
-    slices: dict[tuple[Series, dt.date, dt.date], _Known] = {}
+    slices: dict[tuple[Series, dt.date, dt.date], _DeliverySummary] = {}
     for other in before:
         if abs((other.end - other.start) - (one.end - one.start)).days <= 3 and other.slice != one.slice:
             slices[other.slice] = other
@@ -219,7 +220,11 @@ def _usual(one: _Known, before: Sequence[_Known], rule: str) -> list[_Known]:
 
 
 def _compared(
-    table: Table, one: _Known, before: Sequence[_Known], overlapped: int | None, mapped: Collection[str]
+    table: Table,
+    one: _DeliverySummary,
+    before: Sequence[_DeliverySummary],
+    overlapped: int | None,
+    mapped: Collection[str],
 ) -> Iterator[tuple[str, tuple[bool, str]]]:
     """What the rules on rows replaced, volume and gaps find."""
     bounds = table.usual
@@ -228,18 +233,18 @@ def _compared(
         kept = one.taken / replaced
         yield KEPT, (kept >= bounds.kept_share, f"{one.taken} rows in place of {replaced}: {100 * kept:.4g} %")
     else:
-        yield KEPT, (True, "rows replaced = no data")
+        yield KEPT, (True, not_judged("rows replaced"))
     volumes = [o.received for o in _usual(one, before, VOLUME)[-LAST:]]  # those told of too: a city may grow
     usual = median(volumes) if len(volumes) >= ENOUGH else 0
     if usual >= MANY:
         times, (low, high) = one.received / usual, bounds.volume
         yield VOLUME, (low <= times <= high, f"{one.received} rows, usually {usual:g}: {times:.4g} times")
     else:
-        yield VOLUME, (True, "volume against earlier deliveries = no data")
+        yield VOLUME, (True, not_judged("volume against earlier deliveries"))
     yield GAPS, _gaps(table, one, _usual(one, before, GAPS), mapped)
 
 
-def _replaced(one: _Known, before: Sequence[_Known]) -> int:
+def _replaced(one: _DeliverySummary, before: Sequence[_DeliverySummary]) -> int:
     """Rows of the version of the slice that stands; of one cut short itself, and not confirmed, those of the version before too."""
     most = 0
     for other in reversed([o for o in before if o.slice == one.slice]):
@@ -249,7 +254,9 @@ def _replaced(one: _Known, before: Sequence[_Known]) -> int:
     return most
 
 
-def _gaps(table: Table, one: _Known, usual: Sequence[_Known], mapped: Collection[str]) -> tuple[bool, str]:
+def _gaps(
+    table: Table, one: _DeliverySummary, usual: Sequence[_DeliverySummary], mapped: Collection[str]
+) -> tuple[bool, str]:
     """Columns whose share of gaps leaps, or which are empty throughout where nothing is known of them."""
     told = []
     for name, share in one.shares.items():
@@ -271,24 +278,31 @@ def _overlapping(con: duckdb.DuckDBPyConnection, table: Table) -> dict[int, int]
 
     A quarter replaces a part of its year, a region its cities; the very same slice is told by the deliveries' own counts.
     """
-    cut, name = table.cut.by, literal(table.name)  # without a cut nothing is taken from other slices
-    days = "o.period_end = l.period_end" if table.snapshot else "o.period_start < l.period_end AND o.period_end > l.period_start"  # fmt: skip
-    pairs = con.execute(f"""CREATE OR REPLACE TEMP TABLE overlapping AS
-SELECT l.delivery_id, o.delivery_id AS earlier, l.scope, l.period_start, l.period_end FROM looking l JOIN audit.delivery o ON o.table_name = {name}
-    AND o.state = 'loaded' AND o.system = l.system AND {days} AND o.delivery_id < l.delivery_id
-WHERE (o.scope, o.period_start, o.period_end) <> (l.scope, l.period_start, l.period_end)
-    AND (o.scope = l.scope OR l.scope = 'KZ' OR o.scope = 'KZ' OR starts_with(o.scope, l.scope) OR starts_with(l.scope, o.scope))""").fetchall()
+    cut = table.cut.by  # without a cut nothing is taken from other slices
+    days_meet = "earlier.period_start < compared.period_end AND earlier.period_end > compared.period_start"
+    if table.snapshot:
+        days_meet = "earlier.period_end = compared.period_end"
+    pairs = con.execute(
+        statement(__file__, "work_overlapping_delivery", table_name=literal(table.name), days_meet=days_meet)
+    ).fetchall()
     if not pairs[0][0] or (cut is None and not table.snapshot):
         return {}
-    inside = "true" if cut is None else f"s.{quoted(cut)} >= p.period_start AND s.{quoted(cut)} < p.period_end"
+    time = None if cut is None else f"showcase_row.{quoted(cut)}"
+    inside = "true" if time is None else f"{time} >= overlapping.period_start AND {time} < overlapping.period_end"
     return dict(
-        con.execute(f"""SELECT p.delivery_id, count(*) FROM overlapping p JOIN showcase.{table.name} s ON s.delivery_id = p.earlier
-    AND {inside} AND (p.scope = 'KZ' OR starts_with(s.kato, p.scope)) GROUP BY 1""").fetchall()
+        con.execute(
+            f"SELECT overlapping.delivery_id, count(*) FROM work_overlapping_delivery AS overlapping "
+            f"JOIN showcase.{table.name} AS showcase_row ON showcase_row.delivery_id = overlapping.earlier_id AND {inside} "
+            "AND (overlapping.scope = 'KZ' OR starts_with(showcase_row.kato, overlapping.scope)) GROUP BY 1"
+        ).fetchall()
     )
 
 
 def _missing_units(
-    con: duckdb.DuckDBPyConnection, table: Table, new: Sequence[_Known], series: Mapping[Series, Sequence[_Known]]
+    con: duckdb.DuckDBPyConnection,
+    table: Table,
+    new: Sequence[_DeliverySummary],
+    series: Mapping[Series, Sequence[_DeliverySummary]],
 ) -> dict[int, str]:
     """By delivery that has one before it, the units it lacks of those that one had, in words; '' if none."""
     judged = [one for one in new if table.usual.panel or len(one.series[1]) != 9]
@@ -297,8 +311,10 @@ def _missing_units(
     key = ", ".join(("kato", *map(quoted, table.usual.panel)))
     least = table.usual.least if table.usual.panel else SETTLEMENT_ROWS
     ids = ", ".join(str(one.delivery_id) for one in judged)
-    con.execute(f"""CREATE OR REPLACE TEMP TABLE units AS
-SELECT delivery_id, {key}, count(*) AS rows FROM {STAGED} WHERE broken IS NULL AND delivery_id IN ({ids}) GROUP BY ALL""")
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE work_unit_count AS SELECT delivery_id, {key}, count(*) AS rows FROM work_staged_row "
+        f"WHERE broken IS NULL AND delivery_id IN ({ids}) GROUP BY ALL"
+    )
     arriving, done = {one.delivery_id for one in judged}, dict[int, int]()
     found: dict[int, str] = {}
     while True:  # what is found missing of one decides what the next ones are held against
@@ -315,42 +331,80 @@ SELECT delivery_id, {key}, count(*) AS rows FROM {STAGED} WHERE broken IS NULL A
                 one.told[UNITS] = lacks
             else:
                 one.told.pop(UNITS, None)
-    con.execute("DROP TABLE units")
+    con.execute("DROP TABLE work_unit_count")
     return found
 
 
-def _before(one: _Known, others: Sequence[_Known]) -> _Known | None:
+def _before(one: _DeliverySummary, others: Sequence[_DeliverySummary]) -> _DeliverySummary | None:
     """The delivery of like length whose units should come again: the last one up to the same days of which no unit is missing."""
-    fit = [o for o in others if o.delivery_id < one.delivery_id and o.end <= one.end and UNITS not in o.told
-           and abs((o.end - o.start) - (one.end - one.start)).days <= 3]  # fmt: skip
+    fit = [
+        other
+        for other in others
+        if other.delivery_id < one.delivery_id
+        and other.end <= one.end
+        and UNITS not in other.told
+        and abs((other.end - other.start) - (one.end - one.start)).days <= 3
+    ]
     return max(fit, key=lambda o: (o.end, o.delivery_id), default=None)
 
 
 def _lacking(
-    con: duckdb.DuckDBPyConnection, table: Table, key: str, least: int, pairs: Mapping[int, _Known],
-    arriving: Collection[int], series: Mapping[Series, Sequence[_Known]],
-) -> dict[int, str]:  # fmt: skip
-    """By delivery, which units of the one before it are missing, in words."""
-    loaded = {o.delivery_id: o for o in pairs.values() if o.delivery_id not in arriving}
-    former = f"SELECT delivery_id AS earlier, {key}, rows FROM units"
-    if loaded:
-        # rows that came again unchanged stay with the delivery that brought them first
-        whose = [(v.delivery_id, o.delivery_id) for o in loaded.values() for v in series[o.series]
-                 if v.slice == o.slice and v.delivery_id <= o.delivery_id and v.delivery_id not in arriving]  # fmt: skip
-        values = ", ".join(f"({brought}, {stands})" for brought, stands in whose)
-        former += f""" UNION ALL SELECT v.stands, {key}, count(*) FROM showcase.{table.name} s
-JOIN (VALUES {values}) v(brought, stands) ON v.brought = s.delivery_id WHERE s.delivery_id IN ({", ".join(str(b) for b, _ in whose)}) GROUP BY ALL"""
+    con: duckdb.DuckDBPyConnection,
+    table: Table,
+    unit: str,
+    least: int,
+    pairs: Mapping[int, _DeliverySummary],
+    arriving: Collection[int],
+    series: Mapping[Series, Sequence[_DeliverySummary]],
+) -> dict[int, str]:
+    """By delivery, which units of the one before it (`pairs`) are missing, in words. `unit`: columns that tell units apart."""
+    panel = [quoted(c) for c in table.usual.panel]
     asked = ", ".join(f"({number}, {other.delivery_id})" for number, other in pairs.items())
-    label = " || ' ' || ".join(("kato", *(f"coalesce(CAST({quoted(c)} AS VARCHAR), '')" for c in table.usual.panel)))
-    if table.usual.panel:
-        label = label.removeprefix("kato || ' ' || ")
-    named_only = "".join(f" AND {quoted(c)} IS NOT NULL" for c in table.usual.panel)  # what has no name is no unit
-    rows = con.execute(f"""WITH former AS ({former}), asked AS (FROM (VALUES {asked}) a(delivery_id, earlier)),
-lacking AS (SELECT a.delivery_id, a.earlier, {key}, {label} AS unit FROM asked a JOIN former USING (earlier)
-    ANTI JOIN units u USING (delivery_id, {key}) WHERE former.rows >= {least}{named_only})
-SELECT delivery_id, earlier, count(*), list(unit ORDER BY unit)[:{_NAMED}] FROM lacking GROUP BY ALL""").fetchall()
+    labels = [f"coalesce(CAST({c} AS VARCHAR), '')" for c in panel]
+    rows = con.execute(
+        statement(
+            __file__,
+            "work_unit_count__missing",
+            earlier_units=f"({_earlier_units(table, unit, pairs, arriving, series)})",
+            pairs=f"(VALUES {asked}) AS pair (delivery_id, earlier_id)",
+            unit=unit,
+            unit_name=" || ' ' || ".join(labels or ["kato"]),
+            least=str(least),
+            has_name="".join(f" AND {c} IS NOT NULL" for c in panel),  # what has no name is no unit
+            shown=str(_NAMED),
+        )
+    ).fetchall()
     found = {}
     for number, earlier, count, named in rows:
         more = f" and {count - len(named)} more" if count > len(named) else ""
         found[number] = f"{', '.join(named)}{more} of delivery {earlier}"
     return found
+
+
+def _earlier_units(
+    table: Table,
+    unit: str,
+    pairs: Mapping[int, _DeliverySummary],
+    arriving: Collection[int],
+    series: Mapping[Series, Sequence[_DeliverySummary]],
+) -> str:
+    """SELECT of (earlier_id, unit, rows): of deliveries on their way and, if any is compared with them, of loaded ones."""
+    found = f"SELECT delivery_id AS earlier_id, {unit}, rows FROM work_unit_count"
+    loaded = {o.delivery_id: o for o in pairs.values() if o.delivery_id not in arriving}
+    if not loaded:
+        return found
+    # rows that came again unchanged stay with the delivery that brought them first
+    brought_for = [
+        (version.delivery_id, other.delivery_id)
+        for other in loaded.values()
+        for version in series[other.series]
+        if version.slice == other.slice
+        and version.delivery_id <= other.delivery_id
+        and version.delivery_id not in arriving
+    ]
+    values = ", ".join(f"({brought}, {of})" for brought, of in brought_for)
+    return f"""{found}
+    UNION ALL
+    SELECT version.earlier_id, {unit}, count(*) FROM showcase.{table.name} AS showcase_row
+    JOIN (VALUES {values}) AS version (brought, earlier_id) ON version.brought = showcase_row.delivery_id
+    WHERE showcase_row.delivery_id IN ({", ".join(str(brought) for brought, _ in brought_for)}) GROUP BY ALL"""

@@ -18,7 +18,7 @@ SELDOM, OFTEN = 0.2, 0.5  # share of days with rows below which nothing is told 
 _DAY = dt.timedelta(1)
 
 
-def silences(rows: Mapping[dt.date, int], start: dt.date, end: dt.date) -> str:
+def silent_runs(rows: Mapping[dt.date, int], start: dt.date, end: dt.date) -> str:
     """The runs of silent days from `start` to before `end`, in words; '' if there are none. `rows`: by day, of those days alone."""
     days = sorted(day for day, count in rows.items() if count)
     if sum(rows.values()) < ENOUGH_ROWS or len(days) < ENOUGH_DAYS:

@@ -12,7 +12,7 @@ from warehouse.tables.contracts import Table
 from warehouse.tables.rules import custom
 
 
-def cells(table: Table) -> dict[str, Cell]:
+def cells_of_table(table: Table) -> dict[str, Cell]:
     """By column: its type, range and placeholders. Years from 1900 to 2100 are dates, unless its contract reaches further."""
     found = {}
     for column, prop in zip(table.columns, _properties(table), strict=True):

@@ -12,7 +12,7 @@ from typing import Any
 
 from connectors.mapping.cell_grammar import MOMENTS, Cell, Numerals
 from connectors.mapping.classification import carries_personal
-from connectors.mapping.column_cells import cells, texts
+from connectors.mapping.column_cells import cells_of_table, texts
 from connectors.mapping.contract_checks import code_faults, column_faults, settings_faults, strptime
 from connectors.mapping.source_contract import RESERVED_NAMES, SourceColumn, SourceContract
 from connectors.mapping.transform import TransformError, transform
@@ -52,7 +52,7 @@ def parse_source(document: Document, tables: Mapping[str, Table]) -> SourceContr
         )
     table = tables[name]
     faults += settings_faults(document, settings)
-    of = cells(table)
+    of = cells_of_table(table)
     columns: list[SourceColumn] = []
     headers: list[str] = []
     for index, prop in enumerate(properties):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from connectors.mapping.cell_grammar import Cell, Civil, Numerals, stripped
-from connectors.mapping.column_cells import cells
+from connectors.mapping.column_cells import cells_of_table
 from connectors.mapping.contract_checks import STANDARD
 from connectors.mapping.transform import Transform, converted, transform
 from kpi_definitions.documents import Document
@@ -166,7 +166,7 @@ class SourceContract:
 
 def standard(table: Table) -> SourceContract:
     """The exchange format: the table's own column names; `kato` is needed only where one file covers several settlements."""
-    of = cells(table)
+    of = cells_of_table(table)
     columns = tuple(SourceColumn(c.name, c.name, None, {}, of[c.name]) for c in table.columns)
     return SourceContract(
         f"standard.{table.name}",

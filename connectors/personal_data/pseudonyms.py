@@ -22,7 +22,8 @@ from warehouse.home.keys import Key, current, needed
 from warehouse.loading.deliveries import Delivery, Finding
 from warehouse.sql import literal
 from warehouse.store.store import Store
-from warehouse.tables.contracts import IDENTIFIERS, Table
+from warehouse.tables.contract_checks import IDENTIFIERS
+from warehouse.tables.contracts import Table
 from warehouse.tables.identifiers import normal
 from warehouse.tables.rules import OTHER_KEY
 
@@ -34,7 +35,7 @@ _WEIGHTS = (range(1, 12), (3, 4, 5, 6, 7, 8, 9, 10, 11, 1, 2))
 
 
 @dataclass(frozen=True)
-class InForce:
+class PseudonymKey:
     """The key of a run, and what it is held against."""
 
     key: Key
@@ -56,7 +57,7 @@ class InForce:
         return sorted({made[d] for (d,) in self.store.con.execute(held).fetchall()})
 
 
-def mixed(key: InForce | None, table: Table, deliveries: Mapping[int, bool]) -> list[Finding]:
+def mixed_key_findings(key: PseudonymKey | None, table: Table, deliveries: Mapping[int, bool]) -> list[Finding]:
     """A finding for each delivery (and whether it has pseudonyms): rows that stand have some by other keys, which do not match."""
     others = key.others(table) if key and any(deliveries.values()) else []
     rule = next(r for r in table.delivery_rules if r.id == OTHER_KEY)
@@ -80,9 +81,9 @@ def mixed(key: InForce | None, table: Table, deliveries: Mapping[int, bool]) -> 
     ]
 
 
-def pseudonyms_of(
+def pseudonym_key_for(
     store: Store, table: Table, waiting: Iterable[Delivery], sources: Mapping[tuple[str, str], SourceContract]
-) -> InForce | None:
+) -> PseudonymKey | None:
     """The home's key, if it has one. Raises MissingKeyError if it has none and a delivery that waits has personal columns."""
     waiting = list(waiting)
     contracts = {d.system: sources.get((d.system, table.name)) or standard(table) for d in waiting}
@@ -95,7 +96,7 @@ def pseudonyms_of(
         )
     else:
         key = current(store.home, "pseudonym")
-    return InForce(key, store, frozenset(d.reread_of for d in waiting if d.reread_of is not None)) if key else None
+    return PseudonymKey(key, store, frozenset(d.reread_of for d in waiting if d.reread_of is not None)) if key else None
 
 
 class Pseudonyms:
@@ -124,7 +125,7 @@ class Pseudonyms:
 
 
 @contextmanager
-def at_work(con: duckdb.DuckDBPyConnection, key: Key | None, table: Table) -> Iterator[Pseudonyms | None]:
+def pseudonyms_on(con: duckdb.DuckDBPyConnection, key: Key | None, table: Table) -> Iterator[Pseudonyms | None]:
     """A key's pseudonyms for one pass; afterwards the connection knows nothing of it."""
     made = Pseudonyms(con, key, table) if key else None
     try:

@@ -19,7 +19,7 @@ from warehouse.sql import literal, quoted
 from warehouse.tables.contracts import Table
 
 
-class Kept:
+class RejectedValues:
     """What is kept of the records of certain files: `header` is theirs, `taken` the headers of it that are read."""
 
     def __init__(self, table: Table, contract: SourceContract, header: Sequence[str], taken: Sequence[str]):
@@ -64,12 +64,12 @@ class Kept:
         return masked(x) if self._doubtful else scrub_few(x)
 
 
-def of_record(text: str, what: str) -> str:
+def shown_record(text: str, what: str) -> str:
     """What is kept of a record that cannot be split or decoded: what is wrong, and how long it is."""
     return f"{WITHHELD} {what}; {len(text.rstrip(chr(13) + chr(10))):,} letters"
 
 
-def of_bytes(cell: str) -> str:
+def shown_bytes(cell: str) -> str:
     """What is kept of a cell with bytes that are not of the encoding, as the reader has it (surrogates)."""
     places = [n for n, c in enumerate(cell, 1) if "\udc80" <= c <= "\udcff"]
     return (

@@ -36,7 +36,7 @@ _OF_SYSTEMS = {".ds_store", "thumbs.db", "desktop.ini"}
 _MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}  # fmt: skip
 
 
-def of_the_machine(error: BaseException) -> bool:
+def is_machine_fault(error: BaseException) -> bool:
     """Whether it is this machine's fault, a full disk or no right to write, and no delivery's: that is to be mended and run again."""
     return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _MACHINE)
 
@@ -75,7 +75,7 @@ def _listed(names: Iterable[str]) -> str:
 
 @contextmanager
 def _opened(whole: Path, file_name: str) -> Iterator[zipfile.ZipFile]:
-    count, directory = _said(whole)
+    count, directory = _declared_sizes(whole)
     if count > MEMBERS or directory > _DIRECTORY:
         raise StructureError(
             f"{file_name}: the archive has more than {MEMBERS:,} members; deliver them as several archives"
@@ -98,14 +98,14 @@ def _opened(whole: Path, file_name: str) -> Iterator[zipfile.ZipFile]:
         ValueError,
     ) as error:
         # RuntimeError: encrypted, or packed by a method that Python does not know; ValueError: names and times that are none
-        if of_the_machine(error) or isinstance(error, StructureError):
+        if is_machine_fault(error) or isinstance(error, StructureError):
             raise
         raise StructureError(
             f"{file_name}: the zip archive cannot be unpacked ({harmless(error)}); deliver it again"
         ) from error
 
 
-def _said(whole: Path) -> tuple[int, int]:
+def _declared_sizes(whole: Path) -> tuple[int, int]:
     """How many members an archive says it has, and the bytes of their list; 0 where it does not say. Reading that list takes memory."""
     with whole.open("rb") as handle:
         size = handle.seek(0, 2)

@@ -27,9 +27,9 @@ from connectors.mapping.source_contract import SourceContract
 from connectors.personal_data.detection import scrubbed
 from connectors.personal_data.safe_names import safe_name
 from connectors.readers.headers import listed
-from connectors.readers.zip_members import of_the_machine
+from connectors.readers.zip_members import is_machine_fault
 from connectors.receiving import manifest
-from connectors.receiving.deliver import Declared, DeliveryError, archive_key, check
+from connectors.receiving.deliver import DeclaredDelivery, DeliveryError, archive_key, check_declaration
 from connectors.receiving.manifest import MANIFEST, ManifestError, UnfinishedError
 from warehouse.home.keys import Key, MissingKeyError
 from warehouse.loading.deliveries import Receipt
@@ -122,7 +122,7 @@ class _Inbox:
         except (ManifestError, DeliveryError) as problem:
             reason = str(problem)
         except Exception as problem:
-            if of_the_machine(problem):
+            if is_machine_fault(problem):
                 return Drop(path, (), f"{path.name}: cannot be taken in just now ({problem}); it stays", waits=True)
             reason = f"it cannot be taken in ({type(problem).__name__}: {problem}); mend it and drop it again"
         try:
@@ -162,7 +162,7 @@ class _Inbox:
             keys: list[Key | None] = []
             for number, one in enumerate(declared, 1):  # all, before the first is taken in
                 try:
-                    check(one, self.tables, self.sources)
+                    check_declaration(one, self.tables, self.sources)
                     keys.append(archive_key(self.archive, one, self.tables, self.sources))
                 except DeliveryError as problem:
                     raise DeliveryError(f"delivery {number}: {problem}") from None
@@ -191,7 +191,7 @@ class _Inbox:
             if self.archive.encrypted(receipt.sha256) and (file := _like(path.parent, entry.file)):
                 file.unlink()
 
-    def _declared(self, entry: manifest.Entry, folder: Path) -> Declared:
+    def _declared(self, entry: manifest.Entry, folder: Path) -> DeclaredDelivery:
         """What is declared of a file that has been moved to `folder`; if that was interrupted, it is moved now."""
         file = _like(folder, entry.file)
         if file is None:
@@ -200,7 +200,9 @@ class _Inbox:
         if wrong := _not_a_file(file):
             raise DeliveryError(f"{entry.file} {wrong}")
         scope = entry.settlement or entry.scope or ""
-        return Declared(file, entry.table, scope, entry.period, entry.system or STANDARD, entry.rows, entry.sha256)
+        return DeclaredDelivery(
+            file, entry.table, scope, entry.period, entry.system or STANDARD, entry.rows, entry.sha256
+        )
 
     def _find(self, name: str) -> Path:
         """A data file of the inbox by its name, in whatever normal form of Unicode it is written."""

@@ -22,7 +22,7 @@ CELLS = "STRUCT(column_name VARCHAR, rule VARCHAR, raw VARCHAR)[]"
 _CELLS = '[{"column_name": "VARCHAR", "rule": "VARCHAR", "raw": "VARCHAR"}]'
 
 
-def spare_headers(table: Table, contract: SourceContract) -> dict[str, tuple[str, ...]]:
+def optional_headers(table: Table, contract: SourceContract) -> dict[str, tuple[str, ...]]:
     """Headers whose cells may be emptied, each with the table's columns that are made of it; of other headers the row is at stake."""
     fed: dict[str, list[str]] = {}
     for column in contract.columns:
@@ -32,7 +32,9 @@ def spare_headers(table: Table, contract: SourceContract) -> dict[str, tuple[str
     return {header: tuple(columns) for header, columns in fed.items() if set(columns) <= table.optional}
 
 
-def divided(table: Table, conditions: Iterable[Condition]) -> tuple[dict[str, list[Condition]], list[Condition]]:
+def split_by_consequence(
+    table: Table, conditions: Iterable[Condition]
+) -> tuple[dict[str, list[Condition]], list[Condition]]:
     """The conditions whose breach empties a cell, by column, and those that reject the row, in the order given."""
     owner = {f"{c.name}.type": c.name for c in table.columns}
     owner |= {r.id: r.column for r in (*(r for c in table.columns for r in c.rules), *table.row_rules) if r.column}
@@ -44,7 +46,7 @@ def divided(table: Table, conditions: Iterable[Condition]) -> tuple[dict[str, li
     return cells, rows
 
 
-def emptied(cells: Mapping[str, Sequence[Condition]], texts: Mapping[str, str], spoilt: str | None) -> str:
+def emptied_cells(cells: Mapping[str, Sequence[Condition]], texts: Mapping[str, str], spoilt: str | None) -> str:
     """The list of a row's broken cells, each with the first rule it breaks; NULL if there are none. SQL.
 
     `texts`: by column, what stands in the file; `spoilt`: such a list made by the reader. Nothing is made of rows without fault.

@@ -11,7 +11,8 @@ from connectors.inference.new_columns import Guess, guesses
 from connectors.inference.sample import read_sample
 from connectors.readers.headers import StructureError
 from pipelines.first_versions.writing import FirstVersion, FirstVersionError, scalar, todo
-from warehouse.tables.contracts import NAME, SHOWCASE
+from warehouse.tables.contract_checks import NAME
+from warehouse.tables.contracts import SHOWCASE
 
 _LOGICAL = {
     "TIMESTAMP": "timestamp",

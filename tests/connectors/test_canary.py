@@ -24,9 +24,9 @@ from typer.testing import CliRunner
 
 from connectors.archive.archive import Archive
 from connectors.corrections import read_corrections
-from connectors.ingest import sources_of
+from connectors.ingest import load_source_contracts
 from connectors.personal_data.detection import checked
-from connectors.receiving.deliver import Declared, deliver
+from connectors.receiving.deliver import DeclaredDelivery, deliver
 from kpi_definitions.documents import DocumentError
 from pipelines.cli import app
 from pipelines.run import run_months
@@ -193,9 +193,9 @@ class Planted:
         tables = load_tables()
         deliver(
             Archive(self.home.archive),
-            Declared(folder / name, table, scope, "2026-01", system),
+            DeclaredDelivery(folder / name, table, scope, "2026-01", system),
             tables,
-            sources_of(self.home, tables),
+            load_source_contracts(self.home, tables),
         )
 
     def cases(self, *rows: tuple[str, ...]) -> str:

@@ -55,7 +55,7 @@ def meets_the_gate(bench: Bench, content: str | bytes, contract: SourceContract 
     """Stage a file, read every staged row's record again, and compare: the key of accepted rows, the text of rejected ones."""
     used = contract or standard(bench.table("fct_appeal"))
     assert bench.stage(content, contract=used) == {}
-    staged = query(bench.store, "SELECT row_no, appeal_id, broken, raw FROM staged ORDER BY row_no")
+    staged = query(bench.store, "SELECT row_no, appeal_id, broken, raw FROM work_staged_row ORDER BY row_no")
     assert [r[0] for r in staged] == list(range(1, len(staged) + 1))
     found = of(bench, content, used, *(r[0] for r in staged))
     for row_no, key, broken, raw in staged:

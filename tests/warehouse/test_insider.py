@@ -23,9 +23,9 @@ import pytest
 from typer.testing import CliRunner
 
 from connectors.archive.archive import Archive
-from connectors.ingest import register_pending, take_in
-from connectors.receiving.deliver import Declared, deliver
-from connectors.reconciliation import accounted
+from connectors.ingest import ingest_table, register_pending
+from connectors.receiving.deliver import DeclaredDelivery, deliver
+from connectors.reconciliation import reconcile
 from pipelines.cli import app
 from tests.support.released import MONTH, ROWS, SETTLEMENT, build, edit, overwrite, renew
 from warehouse.audit.between_anchors import spans_between_anchors
@@ -38,9 +38,10 @@ from warehouse.release import anchors, signing
 from warehouse.release.anchors import Anchor
 from warehouse.release.release import EXPORTS, STATEMENT, export, publish
 from warehouse.store.differences import Difference, Kind
+from warehouse.store.digests import digests
 from warehouse.store.ledger import GENESIS_HASH, ledger_hash
 from warehouse.store.recorded import lineage_gaps
-from warehouse.store.seals import SEAL_COLUMNS, SEALED, all_sealed, digests, hash_of_seals, recomputed
+from warehouse.store.seals import SEAL_COLUMNS, SEALED, SealKind, all_sealed, hash_of_seals, recomputed
 from warehouse.store.sessions import locked, looking, reading, writing
 from warehouse.store.store import Store
 from warehouse.store.succession import MANIFEST
@@ -78,7 +79,7 @@ def home(outside: Outside, tmp_path: Path) -> Home:
 def found(home: Home, outside: Outside | None = None, *, anchored: bool = True, keyed: bool = True) -> list[Difference]:
     given = outside.anchors if outside and anchored else ()
     public = signing.public_key(outside.key) if outside and keyed else None
-    return list(verify(home, given, public, partial(accounted, archive=Archive(home.archive))).differences)
+    return list(verify(home, given, public, partial(reconcile, archive=Archive(home.archive))).differences)
 
 
 def view(name: str, *changes: tuple[str, str]) -> str:
@@ -272,7 +273,7 @@ def sealed_again(home: Home, *, as_upgrade: bool = False) -> None:
         con.execute("SET TimeZone = 'UTC'")
         con.execute(RAISED)
         store = Store(con, home)
-        rows = [("values", first, first, *rest) for first, *rest in recomputed(con, "values", SEALED["values"])]
+        rows = [("values", first, first, *rest) for first, *rest in recomputed(con, "values", SEALED[SealKind.VALUES])]
         with store.transaction():
             step = {"number": LATEST, "resealed": ["values"]}
             by = store.record([("upgraded", f"schema {LATEST}", step)]) if as_upgrade else [store.last_seq]
@@ -511,7 +512,7 @@ def killed_in_a_run(home: Home) -> None:
     code = """
 import os, sys
 from pathlib import Path
-from warehouse.store.store import Home, writing
+from warehouse.home.home import Home; from warehouse.store.sessions import writing
 with writing(Home(Path(sys.argv[1]))) as store:
     with store.transaction():
         store.record([("test", "before the kill", {})])
@@ -732,13 +733,13 @@ def test_what_came_after_the_release_is_not_called_foreign(home: Home) -> None:
     for day, decided in ((7, True), (8, False)):
         file.write_text(ROWS.replace("2026-01-05", f"2026-01-0{day}"))
         with writing(home) as store:
-            deliver(archive, Declared(file, "fct_appeal", SETTLEMENT, MONTH), store.tables, {})
+            deliver(archive, DeclaredDelivery(file, "fct_appeal", SETTLEMENT, MONTH), store.tables, {})
             if decided:
                 register_pending(store, archive)
-                take_in(store, archive, store.tables["fct_appeal"], {})
+                ingest_table(store, archive, store.tables["fct_appeal"], {})
     assert found(home) == []
     with locked(home):
-        busy = verify(home, archive=partial(accounted, archive=archive))
+        busy = verify(home, archive=partial(reconcile, archive=archive))
     assert busy.differences == ()
     assert {12, 13} <= set(busy.unchecked)
 

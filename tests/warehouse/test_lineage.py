@@ -25,8 +25,8 @@ from prov.model import ProvActivity, ProvAgent, ProvDocument, ProvElement, ProvE
 from typer.testing import CliRunner
 
 from connectors.archive.archive import Archive
-from connectors.ingest import register_pending, take_in
-from connectors.receiving.deliver import Declared, deliver
+from connectors.ingest import ingest_table, register_pending
+from connectors.receiving.deliver import DeclaredDelivery, deliver
 from kpi_definitions.catalogue import load_catalogues
 from kpi_definitions.compiler import fingerprint
 from pipelines.cli import app
@@ -64,9 +64,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
             city, _, kato = name.partition("_")
             file = home.root / f"{city}.csv"
             file.write_text(text)
-            deliver(archive, Declared(file, "fct_appeal", kato, "2026-01"), store.tables, {})
+            deliver(archive, DeclaredDelivery(file, "fct_appeal", kato, "2026-01"), store.tables, {})
         register_pending(store, archive)
-        take_in(store, archive, store.tables["fct_appeal"], {})
+        ingest_table(store, archive, store.tables["fct_appeal"], {})
         compute(store, catalogue, ["2026-01"], today=LATER)
 
     with writing(home, RUN) as store:

@@ -12,9 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 from connectors.archive.archive import Archive
-from connectors.ingest import sources_of
+from connectors.ingest import load_source_contracts
 from connectors.mapping.contract_checks import STANDARD
-from connectors.receiving.deliver import Declared, deliver
+from connectors.receiving.deliver import DeclaredDelivery, deliver
 from connectors.simulator.generate import NOTES, Extract, simulate
 from kpi_definitions.catalogue import load_catalogues
 from kpi_definitions.model import Grain
@@ -47,7 +47,7 @@ def year(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, list[Extract]]
     home = Home(tmp_path_factory.mktemp("year") / "home")
     tables = load_tables()
     keys.make(home, "archive")
-    archive, sources = Archive(home.archive), sources_of(home, tables)
+    archive, sources = Archive(home.archive), load_source_contracts(home, tables)
     extracts = [e for e in simulate(tables, home.root / "extracts", settlements=CITIES, scale=0.05)
                 if parse_period(e.period).closing_month in MONTHS]  # fmt: skip
     late = [e for e in extracts if e.note == NOTES["corrected"]]
@@ -66,7 +66,7 @@ def year(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, list[Extract]]
 
 
 def take(archive: Archive, extract: Extract, tables: dict, sources: dict) -> None:  # type: ignore[type-arg]
-    declared = Declared(extract.path, extract.table, extract.scope, extract.period, extract.system or STANDARD)
+    declared = DeclaredDelivery(extract.path, extract.table, extract.scope, extract.period, extract.system or STANDARD)
     deliver(archive, declared, tables, sources)
 
 
@@ -218,7 +218,7 @@ def test_registries(released: duckdb.DuckDBPyConnection) -> None:
 def test_release_files_agree_and_are_read_only(year: tuple[Home, list[Extract]]) -> None:
     folder = year[0].release
     assert {p.name for p in folder.iterdir()} == {*EXPORTS, "qala.duckdb", "release.json", "ANCHOR.txt"}
-    counts = duckdb.sql(
+    counts = duckdb.execute(
         f"SELECT (SELECT count(*) FROM '{folder}/kpi_values.parquet'), (SELECT count(*) FROM '{folder}/kpi_values.csv')"
     ).fetchone()
     manifest = json.loads((folder / "release.json").read_text())
