@@ -1,7 +1,7 @@
-"""Whether what lies in the archive is what the ledger knows: every content, every receipt, and nothing else. Asked by `qala verify`.
+"""Reconciliation of archive and ledger: every content, every receipt, and nothing else. Asked by `qala verify`.
 
-Folders are listed and receipts read; the bytes themselves are read once, by Archive.damaged. What is done about a difference does not
-belong here.
+Folders are listed and receipts read; the bytes themselves are read once, by Archive.damaged. Does not belong here: what is done about a
+difference.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ _DELIVERIES = (
     "SELECT receipt_id, table_name, system, scope, period_id, file_name, sha256, bytes, received_at, declared_rows, state "
     "FROM audit.delivery WHERE reread_of IS NULL"
 )
+_CONTENTS = "SELECT sha256 FROM audit.delivery UNION SELECT sha256 FROM audit.correction"
+_WITHDRAWN = "SELECT subject, TRY(detail->>'$.sha256') FROM audit.ledger WHERE kind = 'withdrawn'"
 _SAID = ("table", "system", "scope", "period", "file_name", "sha256", "bytes", "received_at", "declared_rows")
 _CONTENT = re.compile("[0-9a-f]{64}")
 _SMALL = 1 << 20  # bytes of a correction
@@ -54,12 +56,9 @@ class _KnownToLedger:
     """What a ledger knows of the archive."""
 
     def __init__(self, store: Store, archive: Archive):
-        rows = store.con.execute(_DELIVERIES).fetchall()
-        self.deliveries = {str(row[0]): row[1:] for row in rows}
-        self.contents = {str(row[0]) for row in store.con.execute(
-            "SELECT sha256 FROM audit.delivery UNION SELECT sha256 FROM audit.correction").fetchall()}  # fmt: skip
-        self.withdrawn: dict[str, str] = dict(store.con.execute(
-            "SELECT subject, TRY(detail->>'$.sha256') FROM audit.ledger WHERE kind = 'withdrawn'").fetchall())  # fmt: skip
+        self.deliveries = {str(row[0]): row[1:] for row in store.con.execute(_DELIVERIES).fetchall()}
+        self.contents = {str(row[0]) for row in store.con.execute(_CONTENTS).fetchall()}
+        self.withdrawn: dict[str, str] = dict(store.con.execute(_WITHDRAWN).fetchall())
         with suppress(ArchiveError):  # told as bytes that are gone
             self.contents |= {sha256 for _, sha256, _ in former_ledgers(store.con, archive.open)}
         if newest := rebuilt_entry(store.con):

@@ -1,10 +1,10 @@
 """The zero-level showcase: bytes exactly as received, found by their SHA-256, and a receipt for every delivery.
 
-Content is stored once, compressed with zstandard, and encrypted where it is handed in with a key (encryption.py; whether it is: deliver.py). A receipt
-says what was declared about it. Receipts are files, so that
-`qala deliver` works while a run has the warehouse open. A receipt waits in `pending/` until the run that registered
-its delivery has decided on it, then moves to the folder of its month; one that is taken back before moves to `withdrawn/`, and
-when the ledger has that, to the folder of its month too. Nothing is ever deleted.
+Content is stored once, compressed with zstandard, and encrypted where it is handed in with a key (encryption.py; whether it is: deliver.py).
+A receipt says what was declared about it. Receipts are files, so that `qala deliver` works while a run has the warehouse open. A receipt
+waits in `pending/` until the run that registered its delivery has decided on it, then moves to the folder of its month; one that is taken
+back before moves to `withdrawn/`, and when the ledger has that, to the folder of its month too. Nothing is ever deleted.
+Does not belong here: what may be delivered (receiving/), formats and encodings (readers/).
 """
 
 from __future__ import annotations
@@ -54,8 +54,16 @@ class Archive:
         self._swept = False
 
     def receive(
-        self, file: Path, *, table: str, system: str, scope: str, period: str, declared_rows: int | None = None, key: Key | None = None
-    ) -> Receipt:  # fmt: skip
+        self,
+        file: Path,
+        *,
+        table: str,
+        system: str,
+        scope: str,
+        period: str,
+        declared_rows: int | None = None,
+        key: Key | None = None,
+    ) -> Receipt:
         """Keep a file's bytes, encrypted with `key` if there is one, and write its receipt. The same bytes are stored once, however often they come."""
         receipt = self.reserve(
             file, table=table, system=system, scope=scope, period=period, declared_rows=declared_rows, key=key
@@ -64,8 +72,16 @@ class Archive:
         return receipt
 
     def reserve(
-        self, file: Path, *, table: str, system: str, scope: str, period: str, declared_rows: int | None = None, key: Key | None = None
-    ) -> Receipt:  # fmt: skip
+        self,
+        file: Path,
+        *,
+        table: str,
+        system: str,
+        scope: str,
+        period: str,
+        declared_rows: int | None = None,
+        key: Key | None = None,
+    ) -> Receipt:
         """Keep a file's bytes and give the delivery its number; nothing is delivered until `enter`."""
         sha256, size = self._keep(file, key)
         digest = hashlib.sha256(f"{sha256} {table} {system} {scope} {period}".encode()).hexdigest()[:8]

@@ -1,7 +1,8 @@
 """Receipts as files: which wait, in what order they came, which cannot be read, which were taken back.
 
 A receipt's number begins with a moment that is later than that of every receipt before it, whatever the clock says: order of
-arrival is order of numbers.
+arrival is order of numbers. Does not belong here: moving receipts from folder to folder (archive.py), what is entered in the ledger
+(warehouse/loading/).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Days of a period on which a delivery has no row although its other days have: it begins late, ends early, or has a hole.
 
 How often a day has rows is learnt from the delivery itself, by day of the week where it differs; silent is a run of days that
-would hardly come about by chance. Of a table with rows on few days nothing can be told.
+would hardly come about by chance. A table with rows on few days is not judged. Does not belong here: counting rows by day (summaries.py).
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """How text becomes a value: one grammar, in every path (CSV, text in Parquet, results and casts of `transformLogic`).
 
 Every function makes SQL of SQL. `x` is always a cell's text as it was delivered; NULL goes in and comes out. What nearly all cells
-look like is told by comparing; the regular expressions are for the rest. What does not fit is NULL: `Cell.unreadable` tells
-whether the cell held nothing, a placeholder for nothing, or something that is no value.
+look like is recognised by comparing; the regular expressions are for the rest. What does not fit is NULL: `Cell.unreadable` tells
+whether the cell held nothing, a placeholder for nothing, or something that is no value. Does not belong here: which cells a column has
+(column_cells.py, read_contracts.py), running the SQL (row_gate/).
 """
 
 from __future__ import annotations

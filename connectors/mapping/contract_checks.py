@@ -1,4 +1,7 @@
-"""What a source contract may say: its settings, date patterns, code lists. Each fault with its place and what to write instead."""
+"""What a source contract may say: its settings, date patterns, code lists. Each fault with its place and what to write instead.
+
+Does not belong here: faults of the ODCS standard (warehouse/tables/odcs.py), putting the contract together (read_contracts.py).
+"""
 
 from __future__ import annotations
 

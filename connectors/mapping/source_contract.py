@@ -3,6 +3,7 @@
 An ODCS document whose single schema object is named after the showcase table. Each property is a column of that table:
 `physicalName` is the header in the file, or `transformLogic` makes it from the headers in `transformSourceObjects`.
 A file in the standard exchange format (UTF-8 CSV or Parquet with the table's own column names) needs none.
+Does not belong here: reading documents (read_contracts.py).
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 The headers it names are texts with the blanks around them cut off; placeholders and missing values are NULL. A cast of a text
 reads it as the contract says (`cell_grammar.py`), and does not round. What cannot be read makes the whole cell unreadable, also under
 TRY_CAST: write try(...) around what may be passed over. Nothing is cast without being told to: DuckDB would round 2.5 where a text
-is compared with a number, and compare 10 with 9 as texts.
+is compared with a number, and compare 10 with 9 as texts. Does not belong here: which functions an expression may use
+(kpi_definitions/expressions.py).
 """
 
 from __future__ import annotations

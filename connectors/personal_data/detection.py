@@ -1,7 +1,8 @@
-"""What gives a person away in a text: identification numbers, phones, e-mail addresses, bank cards; and texts without them.
+"""What identifies a person in a text: identification numbers, phones, e-mail addresses, bank cards; and texts without them.
 
-One grammar for cells, records, names of files and messages. It sees numbers and addresses, not names of people: who may have written
-a name is not shown at all, or by its shape (`shaped`). What is done with which column is told in classification.py and rejected_values.py.
+One grammar for cells, records, names of files and messages. It sees numbers and addresses, not names of people: where a name may have
+been written, the text is not shown at all, or by its shape (`shaped`). Does not belong here: what is done with which column
+(mapping/classification.py, deidentification.py, rejected_values.py).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Bytes become text in UTF-8: by the contract's encoding, and refused where the letters tell that it is another.
+"""Bytes become text in UTF-8: by the contract's encoding, and refused where the letters show that it is another.
 
-Every byte means something in an 8-bit page, so that a file in another page is read without an error and gives wrong letters. What
-neither Russian nor Kazakh texts hold gives some of that away; the rest shows in the header (headers.py). UTF-8 is left to DuckDB to
-check, row by row.
+Every byte means something in an 8-bit page, so that a file in another page is read without an error and gives wrong letters. Letters that
+neither Russian nor Kazakh has show some of these files; the header shows the rest (headers.py). UTF-8 is left to DuckDB to
+check, row by row. Does not belong here: records and cells (readers.py).
 """
 
 from __future__ import annotations

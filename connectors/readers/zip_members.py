@@ -1,7 +1,8 @@
-"""What is in a zip archive: which members are the extract, which are not and are left out, and how much may come of it.
+"""What is in a zip archive: which members are the extract, which are not and are left out, and how much may come out of it.
 
-The extract is known by its header. What has none of the contract's columns, beside a member that has them, is left out and told: a
-readme, a document, an archive in the archive. Counted while it is unpacked, not by what the archive says of itself.
+The extract is known by its header. What has none of the contract's columns, beside a member that has them, is left out and reported: a
+readme, a document, an archive in the archive. Bytes are counted while they are unpacked; the archive's own figures are not trusted.
+Does not belong here: decoding members (decoding.py).
 """
 
 from __future__ import annotations
