@@ -12,6 +12,9 @@ from warehouse.tables.working_tables import PREFIX, WorkingTable, working_tables
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("pipelines", "connectors", "kpi_definitions", "warehouse")
+# SQL inside an evidence pack: an auditor runs it in plain DuckDB, not a step of ours in the warehouse's session, so its names are for
+# the auditor. Statements in `sql/pack_*.sql`, and what these modules make of them
+PACK_MODULES = {f"warehouse/audit/{name}.py" for name in ("evidence_value", "evidence_rollup", "evidence_level")}
 _NAME = re.compile(rf"\b{PREFIX}[a-z0-9_]*[a-z0-9]\b")
 _MADE = re.compile(r"CREATE (?:OR REPLACE )?TEMP(?:ORARY)? (?:TABLE|VIEW) (?:IF NOT EXISTS )?([^\s(]+)", re.IGNORECASE)
 
@@ -40,7 +43,8 @@ def test_every_temporary_table_is_a_declared_working_table() -> None:
     for path, text in sources().items():
         for name in _MADE.findall(text):
             plain = re.sub(r"_?\{[^}]*\}.*$", "", name)  # a family: its number, or its name, is put in
-            if plain and plain not in working_tables():
+            in_pack = path in PACK_MODULES and not plain.startswith(PREFIX)
+            if plain and plain not in working_tables() and not in_pack:
                 wrong.append(f"{path} makes {name}")
     assert not wrong
 

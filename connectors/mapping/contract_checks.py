@@ -15,7 +15,8 @@ from connectors.mapping.cell_grammar import Cell
 from connectors.mapping.column_cells import is_word
 from kpi_definitions.documents import Document, Fault, Where
 from warehouse.sql import literal, quoted
-from warehouse.tables.contracts import IDENTIFIERS, Table
+from warehouse.tables.contract_checks import IDENTIFIERS
+from warehouse.tables.contracts import Table
 from warehouse.tables.rules import Rule
 
 STANDARD = "standard"  # system code of the exchange format

@@ -22,7 +22,8 @@ from warehouse.home.keys import Key, current, needed
 from warehouse.loading.deliveries import Delivery, Finding
 from warehouse.sql import literal
 from warehouse.store.store import Store
-from warehouse.tables.contracts import IDENTIFIERS, Table
+from warehouse.tables.contract_checks import IDENTIFIERS
+from warehouse.tables.contracts import Table
 from warehouse.tables.identifiers import normal
 from warehouse.tables.rules import OTHER_KEY
 

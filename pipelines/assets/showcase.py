@@ -12,7 +12,7 @@ from pipelines.resources import POOL, Qala, months, report_progress, single_run
 from warehouse.isolation import worker
 from warehouse.loading.deliveries import Delivery, Finding, current_findings
 from warehouse.tables.contracts import SNAPSHOT_COLUMN, SYSTEM_COLUMNS, Table
-from warehouse.tables.rules import CRITERIA, NOT_JUDGED
+from warehouse.tables.rules import CRITERIA
 
 
 def showcase_asset(table: Table, group: str) -> dg.AssetsDefinition:
@@ -104,7 +104,7 @@ def _check(
     A failing one never stops the others: the gate has refused it already.
     """
     rules = {r.id: r for r in table.all_rules if r.criterion == criterion}
-    judged = [(f, d) for f, d, _ in stand if f.rule in rules and not f.observed.endswith(NOT_JUDGED)]
+    judged = [(f, d) for f, d, _ in stand if f.rule in rules and f.judged]
     failed = [(f, d) for f, d, fails in stand if f.rule in rules and fails]
     deliveries, failing = {d.delivery_id for _, d in judged}, {d.delivery_id for _, d in failed}
     touched = Counter(f.rule for f, _ in judged if not f.passed)

@@ -15,7 +15,7 @@ from connectors.mapping.contract_checks import STANDARD
 from connectors.receiving.deliver import DeclaredDelivery, deliver
 from connectors.simulator.generate import NOTES, simulate
 from pipelines.cli import screens
-from warehouse.audit.explain import status
+from warehouse.audit.status import release_status
 from warehouse.home.home import Home
 from warehouse.home.keys import current, make
 from warehouse.periods import parse_period
@@ -69,7 +69,7 @@ def play(folder: Path, *, seed: int, year: int, console: Console, run: Callable[
         screens.values(console, store)
         screens.scorecard(console, store)
         screens.refusals(console, store)
-        screens.status(console, {**status(store), "waiting": len(archive.pending()), "home": str(folder)})
+        screens.status(console, {**release_status(store), "waiting": len(archive.pending()), "home": str(folder)})
     name = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
     program = Path(sys.argv[0]).absolute()
     qala = program.relative_to(Path.cwd()) if program.is_relative_to(Path.cwd()) else program.name

@@ -131,7 +131,8 @@ def evidence(
     from connectors.archive.archive import Archive, ArchiveError
     from kpi_definitions.catalogue import load_catalogues
     from warehouse.audit.evidence import EvidenceError, write_pack
-    from warehouse.audit.evidence_rollup import Rollup, find_rollup, standing_label
+    from warehouse.audit.evidence_level import level_label
+    from warehouse.audit.evidence_rollup import Rollup, find_rollup
     from warehouse.audit.explain import UnknownError
     from warehouse.audit.levels import asks_for_level, explain_level
     from warehouse.audit.rows import FoundValue, find_value
@@ -143,7 +144,7 @@ def evidence(
         with reading(home, hardened=False) as store:
             if asks_for_level(store, code):
                 one = explain_level(store, code, settlement, period, catalogue, as_of)
-                label = standing_label(one)
+                label = level_label(one)
             elif found := find_rollup(
                 store, definitions := load_catalogues(home.catalogues), code, settlement, period, as_of
             ):

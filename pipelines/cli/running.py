@@ -257,7 +257,7 @@ def status(as_json: JsonOption = False, home_folder: HomeOption = None) -> None:
     """How the released warehouse stands, and what waits."""
     from connectors.archive.archive import Archive
     from pipelines.cli import screens
-    from warehouse.audit.explain import status as ask
+    from warehouse.audit.status import release_status
     from warehouse.store.sessions import reading
 
     home = home_of(home_folder)
@@ -265,7 +265,7 @@ def status(as_json: JsonOption = False, home_folder: HomeOption = None) -> None:
     still, told = _still_due(home)
     try:
         with reading(home) as store:
-            answer = {**ask(store), "waiting": waiting, **still, "home": str(home.root)}
+            answer = {**release_status(store), "waiting": waiting, **still, "home": str(home.root)}
     except StoreError as error:
         if as_json:
             print_json(

@@ -347,7 +347,7 @@ def test_made_anew_twice_it_still_knows_its_release(desk: Desk) -> None:
 def test_killed_in_the_middle_it_leaves_the_old_one_and_begins_anew(desk: Desk) -> None:
     before = desk.home.warehouse.read_bytes()
     code = (
-        "import os, signal, sys; from pathlib import Path; from warehouse.store.store import Home; from pipelines import rebuild as m\n"
+        "import os, signal, sys; from pathlib import Path; from warehouse.home.home import Home; from pipelines.recovery import rebuild as m\n"
         "seen = []\n"
         "def say(text):\n    seen.append(text)\n    if len(seen) == 5: os.kill(os.getpid(), signal.SIGKILL)\n"
         "m.rebuild(Home(Path(sys.argv[1])), say=say)"

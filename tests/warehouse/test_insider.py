@@ -38,9 +38,10 @@ from warehouse.release import anchors, signing
 from warehouse.release.anchors import Anchor
 from warehouse.release.release import EXPORTS, STATEMENT, export, publish
 from warehouse.store.differences import Difference, Kind
+from warehouse.store.digests import digests
 from warehouse.store.ledger import GENESIS_HASH, ledger_hash
 from warehouse.store.recorded import lineage_gaps
-from warehouse.store.seals import SEAL_COLUMNS, SEALED, all_sealed, digests, hash_of_seals, recomputed
+from warehouse.store.seals import SEAL_COLUMNS, SEALED, SealKind, all_sealed, hash_of_seals, recomputed
 from warehouse.store.sessions import locked, looking, reading, writing
 from warehouse.store.store import Store
 from warehouse.store.succession import MANIFEST
@@ -272,7 +273,7 @@ def sealed_again(home: Home, *, as_upgrade: bool = False) -> None:
         con.execute("SET TimeZone = 'UTC'")
         con.execute(RAISED)
         store = Store(con, home)
-        rows = [("values", first, first, *rest) for first, *rest in recomputed(con, "values", SEALED["values"])]
+        rows = [("values", first, first, *rest) for first, *rest in recomputed(con, "values", SEALED[SealKind.VALUES])]
         with store.transaction():
             step = {"number": LATEST, "resealed": ["values"]}
             by = store.record([("upgraded", f"schema {LATEST}", step)]) if as_upgrade else [store.last_seq]
@@ -511,7 +512,7 @@ def killed_in_a_run(home: Home) -> None:
     code = """
 import os, sys
 from pathlib import Path
-from warehouse.store.store import Home, writing
+from warehouse.home.home import Home; from warehouse.store.sessions import writing
 with writing(Home(Path(sys.argv[1]))) as store:
     with store.transaction():
         store.record([("test", "before the kill", {})])

@@ -18,7 +18,7 @@ from tests.support.rows import receipt
 from tests.support.settlements import AKTAU, ALMATY, ASTANA, ZHANAOZEN
 from warehouse.loading.deliveries import Delivery, Outcome, decided, received, register, same_bytes
 from warehouse.loading.load import load
-from warehouse.loading.replace import turns_of
+from warehouse.loading.turns import turns_of
 from warehouse.periods import parse_period
 from warehouse.store.history import as_of
 from warehouse.store.seals import of_table, recomputed

@@ -19,7 +19,7 @@ from kpi_definitions.catalogue import load_catalogues
 from kpi_definitions.compiler import PARAMETERS
 from kpi_definitions.model import Kind, Part, Rows
 from pipelines.cli import app
-from tests.support.golden import CATALOGUE, FEW_FAST, stand_up
+from tests.support.golden import CATALOGUE, FEW_FAST, Placed, stand_up
 from tests.support.homes import new_home
 from tests.support.rows import LATER, Extract, changed, compute_one, deliver, exact, only
 from tests.support.settlements import ALMATY, ASTANA
@@ -60,10 +60,10 @@ def added_up(store: Store, one: FoundValue) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize(("code", "case"), FEW_FAST)
-def test_flagged_rows_add_up(store: Store, code: str, case: dict[str, Any]) -> None:
-    kato, period = stand_up(store, code, case)
-    one = find_value(store, CATALOGUE, code, kato, period)
+@pytest.mark.parametrize("case", FEW_FAST)
+def test_flagged_rows_add_up(store: Store, case: Placed) -> None:
+    stand_up(store, case)
+    one = find_value(store, CATALOGUE, case.code, case.kato, case.period)
     found, kpi = added_up(store, one), one.compiled.kpi
     assert found.get("in_sample", 0) == (one.answer["sample_size"] or 0)
     for flag, part in (("in_numerator", "numerator"), ("in_denominator", "denominator")):
@@ -81,7 +81,7 @@ APPEAL = {"due_at": "2026-01-10 12:00:00", "status": "CLOSED"}
 
 
 def appeal(number: int, closed: str, **more: Any) -> dict[str, Any]:
-    return APPEAL | {"appeal_id": f"A{find_value}", "closed_at": closed} | more
+    return APPEAL | {"appeal_id": f"A{number}", "closed_at": closed} | more
 
 
 def test_rows_are_those_of_the_values_own_time(store: Store) -> None:

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import duckdb
 import pandas as pd
@@ -203,8 +203,8 @@ def test_what_a_contract_says_is_what_runs(text: str, value: object) -> None:
     data = put(data, SOURCE_PLACES["transformSourceObjects"], ["a", "b", "c", "d"])
     logic = parse_source(Document(SOURCE.path, data, SOURCE.lines), CONTRACTS).by_name["first_answer_at"].logic
     rows = "FROM (SELECT 'abc' AS a, ' ' AS b, '7' AS c, '2026-02-03' AS d)"
-    written = duckdb.sql(f"SELECT {text}\n{rows}").fetchone()
-    assert duckdb.sql(f"SELECT {logic} {rows}").fetchone() == written == (value,)
+    written = duckdb.execute(f"SELECT {text}\n{rows}").fetchone()
+    assert duckdb.execute(f"SELECT {logic} {rows}").fetchone() == written == (value,)
 
 
 # ---- lock 2: what DuckDB says a statement reads
@@ -266,13 +266,28 @@ def test_a_computation_asks_that_lock(store: Store, monkeypatch: pytest.MonkeyPa
     assert store.con.execute("SELECT count(*) FROM kpi.value").fetchone() == (0,)
 
 
-def test_it_costs_milliseconds(plain: Store) -> None:
+def test_each_statement_is_parsed_and_bound_once_and_none_is_run(plain: Store) -> None:
+    """So that it costs 1.5 ms a statement, however many rows the table has."""
     scans = fuse(compile_kpi(kpi, TABLES) for kpi in CATALOGUE.kpis)
-    texts = [(scan.sql(as_of(scan.table, None), "asked"), scan.table) for scan in scans]
-    start = time.perf_counter()
-    for sql, table in texts:
-        only_reads(plain.con, sql, table, "asked")
-    assert (time.perf_counter() - start) / len(texts) < 0.02  # 1.5 ms measured on two cores
+    asked: list[tuple[str, Any]] = []
+
+    class Noting:
+        def __getattr__(self, name: str) -> Any:
+            def note(*arguments: Any, **more: Any) -> Any:
+                asked.append((name, arguments))
+                return getattr(plain.con, name)(*arguments, **more)
+
+            return note
+
+    for scan in scans:
+        sql = scan.sql(as_of(scan.table, None), "asked")
+        only_reads(cast(duckdb.DuckDBPyConnection, Noting()), sql, scan.table, "asked")
+        assert asked == [
+            ("extract_statements", (sql,)),
+            ("execute", ("SELECT json_serialize_sql(?)", [sql])),
+            ("get_table_names", (sql,)),
+        ]
+        asked.clear()
 
 
 # ---- lock 3: the connection
@@ -305,16 +320,22 @@ def everything(folder: Path) -> dict[str, tuple[int, int]]:
     }
 
 
+@pytest.fixture(scope="module")
+def answering(released: Home) -> Iterator[Store]:
+    with reading(released) as store:
+        yield store
+
+
 @pytest.mark.parametrize(("place", "rule", "text"), listed("connection"))
 def test_a_connection_reaches_nothing_else(
-    place: str, rule: str, text: str, released: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: str, rule: str, text: str, released: Home, answering: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Raw SQL on the connection that answers people, with a variable named `frame` for whoever looks for one."""
     frame = pd.DataFrame({"a": [1]})
     monkeypatch.chdir(tmp_path)
     before = everything(released.root)
-    with reading(released) as store, pytest.raises(duckdb.Error, match=rule):
-        store.con.execute(text.format(home=released.release, out=tmp_path)).fetchall()
+    with pytest.raises(duckdb.Error, match=rule):
+        answering.con.execute(text.format(home=released.release, out=tmp_path)).fetchall()
     assert everything(released.root) == before
     assert [*tmp_path.iterdir()] == []
     assert len(frame) == 1
@@ -340,9 +361,10 @@ def test_a_sealed_writer_writes_and_spills(home: Home) -> None:
     with writing(home) as store:
         con = store.con
         harden(con, read_only=False, memory_mib=200, threads=1)
-        con.execute("CREATE TABLE showcase.big AS SELECT repeat('x', 200) || range AS s FROM range(2000000)")
+        con.execute("CREATE TABLE showcase.big AS SELECT repeat('x', 200) || range AS s FROM range(1200000)")
         con.execute("CREATE TEMP TABLE sorted AS FROM showcase.big ORDER BY s DESC")
-        assert con.execute("SELECT count(*) FROM sorted").fetchone() == (2_000_000,)
+        assert con.execute("SELECT count(*) FROM sorted").fetchone() == (1_200_000,)
+        assert con.execute("SELECT count(*) > 0 FROM duckdb_temporary_files()").fetchone() == (True,)
         con.execute("CHECKPOINT")
         con.execute("DROP TABLE showcase.big")
 
@@ -409,11 +431,11 @@ def contents(home: Home) -> list[Any]:
 )
 def test_what_does_not_end_is_ended_and_the_warehouse_stays_whole(home: Home, sql: str) -> None:
     before = contents(home)
-    apart.call("builtins:len", "started")
-    start = time.monotonic()
+    process = apart.call("os:getpid")
     with pytest.raises(apart.LimitError, match=r"did not end within 3 s.*QALA_COMPUTE_SECONDS"):
         apart.call(SLEEPY, home, sql, seconds=3)
-    assert time.monotonic() - start < 20
+    with pytest.raises(ProcessLookupError):  # nobody waits for the statement: its process is gone
+        os.kill(process, 0)
     assert contents(home) == before, "the transaction it was in is rolled back, and the writer's lock is free"
     assert apart.call("builtins:len", "another worker") == 14
 
@@ -491,7 +513,7 @@ def test_the_worker_is_kept_and_ends_with_us() -> None:
 def test_the_worker_dies_with_its_parent_in_the_middle_of_a_statement(home: Home) -> None:
     before = contents(home)
     script = (
-        "import sys; from pathlib import Path; from warehouse import apart; from warehouse.store.store import Home; "
+        "import sys; from pathlib import Path; from warehouse.isolation import worker as apart; from warehouse.home.home import Home; "
         "print(apart.call('os:getpid'), flush=True); "
         f"apart.call({SLEEPY!r}, Home(Path(sys.argv[1])), {ENDLESS!r})"
     )

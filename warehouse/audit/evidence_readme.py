@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 SHOW = "import duckdb; print(duckdb.execute(open('recompute.sql', encoding='utf-8').read()).fetchone())"
-# what to type; also in packs of sums (evidence_rollup.py)
+# what to type; also in evidence_readme_summed.py
 _LINUX = """```
 sha256sum --check SHA256SUMS
 duckdb -line -c ".read recompute.sql"

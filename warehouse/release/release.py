@@ -23,7 +23,7 @@ from warehouse.moments import at
 from warehouse.release import anchors
 from warehouse.sql import literal
 from warehouse.store import write_ahead_log
-from warehouse.store.ledger import ledger_head
+from warehouse.store.ledger import EntryKind, ledger_head
 from warehouse.store.recorded import lineage_gaps, lineage_gaps_by
 from warehouse.store.sessions import locked, opened
 from warehouse.store.store import Store
@@ -103,7 +103,7 @@ def publish(home: Home, missing: Callable[[Iterable[str]], Sequence[str]], run_i
             }
             with store.transaction():
                 write_ahead_log.enter_notes(store)
-                (seq,) = store.record([("released", "release", entry)])
+                (seq,) = store.record([(EntryKind.RELEASED, "release", entry)])
                 at("release.committing")
             at("release.committed")
             _, head = ledger_head(store.con)
@@ -136,7 +136,7 @@ def publish(home: Home, missing: Callable[[Iterable[str]], Sequence[str]], run_i
             at("release.renamed")
         with opened(home, run_id) as store, store.transaction():
             about[home.released_file.name] = hashes[home.released_file.name]
-            store.record([("manifest", str(seq), {"sha256": about, "key": anchor.key})])
+            store.record([(EntryKind.MANIFEST, str(seq), {"sha256": about, "key": anchor.key})])
     at("release.done")
     return Release(
         seq, home.released_file, home.released_file.stat().st_size, int(row[0]), int(row[1]), head, broken, anchor

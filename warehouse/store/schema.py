@@ -12,7 +12,7 @@ from typing import Any
 from warehouse.moments import at
 from warehouse.periods import FIRST_YEAR, LAST_YEAR, add_months, month_id
 from warehouse.sql import literal
-from warehouse.store.ledger import Entries
+from warehouse.store.ledger import Entries, EntryKind
 from warehouse.store.seals import REGISTRIES, seal
 from warehouse.store.store import Store
 from warehouse.store.upgrade_steps import LATEST
@@ -46,8 +46,8 @@ def ensure_schema(store: Store, entries: Entries = ()) -> None:
         con.execute("INSERT INTO registry.setting VALUES ('schema', ?)", [wanted])
         if entries and store.last_seq == 0:
             store.record(entries)
-        (first,) = store.record([("schema", "warehouse", {"sha256": wanted, "number": LATEST})])
-        seal(store, first, {}, REGISTRIES)
+        (first,) = store.record([(EntryKind.SCHEMA, "warehouse", {"sha256": wanted, "number": LATEST})])
+        seal(store, first, registries=REGISTRIES)
         at("schema.committing")
     at("schema.committed")
 

@@ -22,7 +22,7 @@ from warehouse.errors import BusyError, StoreError
 from warehouse.home.account import ACCOUNT, account
 from warehouse.home.home import Home
 from warehouse.isolation.sandbox import harden, share_mib
-from warehouse.store.ledger import Entries
+from warehouse.store.ledger import Entries, EntryKind
 from warehouse.store.schema import ensure_schema
 from warehouse.store.store import Store
 
@@ -211,4 +211,4 @@ def enter_start(home: Home, aside: Path | None, waiting: int) -> None:
 
     with writing(home) as store, store.transaction():
         detail = {"release": aside.name if aside else None, "receipts": waiting, ACCOUNT: account()}
-        store.record([("started-anew", "warehouse", detail)])
+        store.record([(EntryKind.STARTED_ANEW, "warehouse", detail)])

@@ -20,7 +20,7 @@ from warehouse.errors import StoreError
 from warehouse.home.copies import copied, file_sha256
 from warehouse.home.home import Home
 from warehouse.home.scratch import scratch
-from warehouse.store.ledger import GENESIS_HASH, ledger_head
+from warehouse.store.ledger import GENESIS_HASH, EntryKind, ledger_head
 from warehouse.store.store import Store
 
 _NOTE = ".recovered.jsonl"  # in the home: what was recovered and is not in the ledger yet, a line each
@@ -142,7 +142,7 @@ def enter_notes(store: Store) -> None:
     path = store.home.root / _NOTE
     if path.exists():
         found = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-        store.record([("recovered", store.home.warehouse.name, one) for one in found])
+        store.record([(EntryKind.RECOVERED, store.home.warehouse.name, one) for one in found])
 
 
 def forget_notes(home: Home) -> None:

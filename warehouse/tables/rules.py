@@ -381,8 +381,6 @@ def agreed_rules(latency_days: int | None, references: Iterable[Reference]) -> I
 
 
 TOLERANCE = 1.0  # per cent of a delivery's rows; our proposal
-
-
 NOT_JUDGED = " = no data"  # how `observed` ends where a rule could not be judged
 
 
@@ -391,6 +389,8 @@ def not_judged(what: str) -> str:
     return what + NOT_JUDGED
 
 
-# SQL over audit.check_result f joined to audit.delivery d: was it not judged; does it fail its criterion
-UNJUDGED = f"f.observed LIKE '%{NOT_JUDGED}'"
-FAILS = f"NOT f.passed AND (f.failing_rows IS NULL OR 100.0 * f.failing_rows > {TOLERANCE} * d.received_rows)"
+# SQL over audit.check_result AS found joined to audit.delivery AS delivery: was it judged, and does it fail its criterion
+UNJUDGED = f"found.observed LIKE '%{NOT_JUDGED}'"
+FAILS = (
+    f"NOT found.passed AND (found.failing_rows IS NULL OR 100.0 * found.failing_rows > {TOLERANCE} * delivery.received_rows)"
+)

@@ -132,13 +132,14 @@ VIEWS: Mapping[str, tuple[str, str]] = {
         SELECT delivery_id, receipt_id, table_name, scope, settlement_en, period_id, file_name, reason FROM deliveries WHERE state = 'refused'"""),
     "delivery_quality": (f"Every decided delivery against the eight quality criteria of the law: pass, fail (a rule on the delivery failed, or more "
                          f"than {TOLERANCE:g} % of its rows broke a rule) or not judged", f"""
-        SELECT d.delivery_id, d.table_name, d.system, d.scope, d.period_id, d.state AS delivery_state, c.criterion, c.name_ru AS criterion_ru,
-               CASE WHEN count(f.rule) FILTER (WHERE NOT ({UNJUDGED})) = 0 THEN 'not judged' WHEN bool_or({FAILS}) THEN 'fail' ELSE 'pass' END AS result,
-               coalesce(string_agg(f.rule || ': ' || f.observed, '; ' ORDER BY f.rule) FILTER (WHERE {FAILS}), '') AS failing
-        FROM audit.delivery d CROSS JOIN registry.criterion c
-        LEFT JOIN registry.rule r ON (r.table_name, r.criterion) = (d.table_name, c.criterion)
-        LEFT JOIN audit.check_result f ON (f.delivery_id, f.rule) = (d.delivery_id, r.rule)
-        WHERE d.state IN ('loaded', 'refused') GROUP BY ALL"""),
+        SELECT delivery.delivery_id, delivery.table_name, delivery.system, delivery.scope, delivery.period_id,
+               delivery.state AS delivery_state, c.criterion, c.name_ru AS criterion_ru,
+               CASE WHEN count(found.rule) FILTER (WHERE NOT ({UNJUDGED})) = 0 THEN 'not judged' WHEN bool_or({FAILS}) THEN 'fail' ELSE 'pass' END AS result,
+               coalesce(string_agg(found.rule || ': ' || found.observed, '; ' ORDER BY found.rule) FILTER (WHERE {FAILS}), '') AS failing
+        FROM audit.delivery AS delivery CROSS JOIN registry.criterion c
+        LEFT JOIN registry.rule r ON (r.table_name, r.criterion) = (delivery.table_name, c.criterion)
+        LEFT JOIN audit.check_result AS found ON (found.delivery_id, found.rule) = (delivery.delivery_id, r.rule)
+        WHERE delivery.state IN ('loaded', 'refused') GROUP BY ALL"""),
     "table_quality": ("By table and criterion: deliveries that pass, fail and were not judged", """
         SELECT table_name, criterion, criterion_ru, count(*) FILTER (WHERE result = 'pass') AS pass, count(*) FILTER (WHERE result = 'fail') AS fail,
                count(*) FILTER (WHERE result = 'not judged') AS not_judged FROM delivery_quality GROUP BY ALL"""),
