@@ -1,11 +1,11 @@
-"""Deliveries held against what came before them, by rules every table has by itself (bounds: warehouse/tables/usual.py).
+"""Deliveries compared with those before them, by rules every table has by itself (bounds: warehouse/tables/usual.py).
 
 A share of rows that went missing breaks no rule on rows: a correction cut short, a column nobody fills any more, a month that
-ends on the 20th, a sensor that fell silent, a population in thousands. So each delivery is held against earlier ones of the
-same system and territory, those that came before it in the same batch among them. What was told of an earlier delivery
-and not been closed by a person does not count as usual: a feed that stays broken is told every month.
+ends on the 20th, a sensor that fell silent, a population in thousands. So each delivery is compared with earlier ones of the
+same system and territory, those that came before it in the same batch among them. What was found in an earlier delivery
+and not closed by a person does not count as usual: a feed that stays broken is reported every month.
 
-Does not belong here: what a delivery's own rows say by themselves (row_gate.py, delivery_gate.py).
+Does not belong here: what a delivery's own rows show by themselves (row_gate/, delivery_gate.py).
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def _compared(
         yield KEPT, (kept >= bounds.kept_share, f"{one.taken} rows in place of {replaced}: {100 * kept:.4g} %")
     else:
         yield KEPT, (True, not_judged("rows replaced"))
-    volumes = [o.received for o in _usual(one, before, VOLUME)[-LAST:]]  # those told of too: a city may grow
+    volumes = [o.received for o in _usual(one, before, VOLUME)[-LAST:]]  # those with a finding too: a city may grow
     usual = median(volumes) if len(volumes) >= ENOUGH else 0
     if usual >= MANY:
         times, (low, high) = one.received / usual, bounds.volume
@@ -150,7 +150,7 @@ def _compared(
 
 
 def _replaced(one: DeliverySummary, before: Sequence[DeliverySummary]) -> int:
-    """Rows of the version of the slice that stands; of one cut short itself, and not confirmed, those of the version before too."""
+    """Rows of the version of the slice in force; if that was cut short itself and nobody confirmed it, of the larger version before it."""
     most = 0
     for other in reversed([o for o in before if o.slice == one.slice]):
         most = max(most, other.taken)

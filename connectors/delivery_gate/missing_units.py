@@ -15,8 +15,8 @@ from warehouse.sql import quoted, statement
 from warehouse.tables.contracts import Table
 from warehouse.tables.usual import UNITS
 
-SETTLEMENT_ROWS = 20  # of a settlement in a region's delivery before, from which on its absence is told
-_NAMED = 5  # units spelt out
+SETTLEMENT_ROWS = 20  # rows of a settlement in a region's earlier delivery from which its absence is a finding
+_NAMED = 5  # units named in a finding
 
 
 def missing_units(

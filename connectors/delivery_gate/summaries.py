@@ -95,7 +95,7 @@ def summarise_arriving(
 
 
 def summarise_loaded(con: duckdb.DuckDBPyConnection, table: Table, wanted: Collection[Series]) -> list[DeliverySummary]:
-    """The last deliveries of these series that were loaded, in order of arrival, with what was told of them."""
+    """The last deliveries of these series that were loaded, in order of arrival, with what was found in them."""
     many = 4 * LAST  # of several lengths, and slices that came again
     name = literal(table.name)
     rows = con.execute(f"""SELECT delivery_id, system, scope, period_start, period_end, received_rows, accepted_rows FROM audit.delivery

@@ -16,7 +16,7 @@ from warehouse.sql import literal
 
 MASK, WITHHELD = "«…»", "«withheld»"
 _WEIGHTS = (range(1, 12), (3, 4, 5, 6, 7, 8, 9, 10, 11, 1, 2))
-# what stands between the digits of one number: blanks of any width, dashes, points, brackets, slashes, letters without width
+# what may be between the digits of one number: blanks of any width, dashes, points, brackets, slashes, letters without width
 _BETWEEN = r"[\s\u00a0\u1680\u2000-\u200f\u2010-\u2015\u202f\u205f\u2060\u2212\u3000\ufeff.()/_-]"
 _RUN = re.compile(rf"[+＋]?[(]?\d(?:{_BETWEEN}{{0,3}}\d){{9,}}")
 _DIGITS = re.compile(r"\d+")

@@ -1,9 +1,9 @@
-"""Pseudonyms: what stands in the warehouse in place of a person's identifier. SQL for the reading pass (row_gate.py).
+"""Pseudonyms: what the warehouse has in place of a person's identifier. SQL of the reading pass (row_gate/reading_pass.py).
 
 A value is brought to one form by its kind (`identifier` in the contracts) and replaced by HMAC-SHA-256 under the home's key, by 64
 hexadecimal digits: always, also what looks like a hash already, as a plain hash of a number is found by trying all numbers. Each column
 has a domain of its own, so that rows of two tables cannot be joined over a person unless their contracts say so (`pseudonymDomain`, or
-a reference from one to the other). The key stands in variables of the connection for as long as the pass: never in SQL, nor in what
+a reference from one to the other). The key is kept in variables of the connection while the pass runs: never in SQL, nor in what
 DuckDB says of it. Does not belong here: which columns get them (deidentification.py), keeping keys (warehouse/home/keys.py).
 """
 
@@ -36,7 +36,7 @@ _WEIGHTS = (range(1, 12), (3, 4, 5, 6, 7, 8, 9, 10, 11, 1, 2))
 
 @dataclass(frozen=True)
 class PseudonymKey:
-    """The key of a run, and what it is held against."""
+    """The key of a run, and the store in which other keys may have made pseudonyms."""
 
     key: Key
     store: Store

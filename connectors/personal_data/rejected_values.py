@@ -33,7 +33,7 @@ class RejectedValues:
         return "{" + ", ".join(f"{literal(h)}: {self._header(h)}" for h in self._taken) + "}"
 
     def cell(self, name: str, text: str) -> str:
-        """A cell that is left empty, by the table's column; `text`: what stands in the file, or what was worked out."""
+        """A cell that is left empty, by the table's column; `text`: SQL of the cell as delivered, or of what was worked out."""
         column = next(c for c in self._table.columns if c.name == name)
         source = self._contract.by_name.get(name)
         if column.personal or (source and self._hidden & {*source.fed_by}):

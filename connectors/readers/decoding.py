@@ -117,7 +117,7 @@ def _of_eight_bits(encoding: str) -> bool:
 
 
 class _Letters:
-    """Counts of bytes by which a text in another page is told; 1 GB/s, for each kind that is counted."""
+    """Counts of bytes that show whether a text is in another page; 1 GB/s for each kind of byte that is counted."""
 
     def __init__(self, encoding: str):
         self.page = _page(encoding)

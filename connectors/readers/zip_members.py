@@ -127,7 +127,7 @@ def _declared_sizes(whole: Path) -> tuple[int, int]:
 
 
 def _of_a_system(name: str) -> bool:
-    """What systems put beside files of their own accord."""
+    """Files that operating systems add by themselves."""
     path = PurePosixPath(name)
     return "__MACOSX" in path.parts or path.name.startswith("._") or path.name.lower() in _OF_SYSTEMS
 
@@ -151,7 +151,7 @@ def _chosen(
         return fitting
     texts = [i for i in named if i.filename.lower().endswith((".csv", ".txt", ".tsv"))]
     if len(texts) == 1:
-        return texts  # its header tells what is wrong with it
+        return texts  # what is wrong with it shows in its header
     if texts:
         raise StructureError(
             f"{file_name}: no member of the archive has a column of contract {contract.id}, neither "

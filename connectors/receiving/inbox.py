@@ -112,7 +112,7 @@ class _Inbox:
         return drops
 
     def _safely(self, path: Path, take: Callable[[Path], Drop]) -> Drop:
-        """Take one drop; what is wrong with it is told, and never the next one's trouble."""
+        """Take one drop. What is wrong with it becomes its reason, and never stops the next drop."""
         try:
             return take(path)
         except UnfinishedError as problem:
@@ -196,7 +196,7 @@ class _Inbox:
         )
 
     def _clear(self, path: Path, receipts: tuple[Receipt, ...]) -> None:
-        """What the archive has encrypted does not stay in the clear beside it."""
+        """Remove files from the drop that the archive keeps encrypted."""
         for entry, receipt in zip(manifest.parse(_beginning(path)), receipts, strict=True):
             if self.archive.encrypted(receipt.sha256) and (file := _like(path.parent, entry.file)):
                 file.unlink()
@@ -234,7 +234,7 @@ class _Inbox:
         return found[0].replace(self.root / found[0].name) if found else None
 
     def _refuse(self, path: Path, reason: str) -> Drop:
-        """Move a drop to `refused/`, with those of its files that can be told."""
+        """Move a drop to `refused/`, with those of its files that can be recognised."""
         content = b"" if _not_a_file(path) else _beginning(path)
         folder = free(self.root / "refused" / _digest(path.name.encode("utf-8", "surrogateescape") + content))
         folder.mkdir(parents=True)
@@ -245,7 +245,7 @@ class _Inbox:
         if guessed:
             told += f"; with it go the files that no manifest names: {listed(f.name for f in guessed)}"
             (folder / _GUESSED).write_text(json.dumps([f.name for f in guessed]), encoding="utf-8")
-        # the reason first, the manifest last: whoever is stopped in between leaves none without the other
+        # the reason first, the manifest last: a run stopped in between leaves no manifest without its reason
         named = {file.name for file in (*files, *guessed, path)}
         note = next(n for n in (_REASON, *(f"REASON-{i}.txt" for i in range(2, len(named) + 3))) if n not in named)
         (folder / note).write_text(told + "\n", encoding="utf-8", errors="backslashreplace")
