@@ -77,7 +77,9 @@ def test_sql_files_hold_one_statement_named_after_its_table_and_say_their_grain(
     files = [path for package in PACKAGES for path in (ROOT / package).rglob("sql/*.sql")]
     con = duckdb.connect()
     for path in files:
-        text = re.sub(r"\$\{\w+\}", "part", path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        text = re.sub(r"JOIN \(\$\{\w+\}\)", "JOIN (SELECT 1)", text)  # a part that is a relation
+        text = re.sub(r"\$\{\w+\}", "part", text)
         assert text.startswith("-- "), f"{path}: the first comment says grain and meaning"
         assert len(con.extract_statements(text)) == 1, path
         made = re.search(rf"(?:TABLE|VIEW|INTO|UPDATE|FROM)\s+(?:TEMP )?((?:{PREFIX}|[a-z_]+\.)[a-z0-9_.]+)", text)

@@ -391,6 +391,4 @@ def not_judged(what: str) -> str:
 
 # SQL over audit.check_result AS found joined to audit.delivery AS delivery: was it judged, and does it fail its criterion
 UNJUDGED = f"found.observed LIKE '%{NOT_JUDGED}'"
-FAILS = (
-    f"NOT found.passed AND (found.failing_rows IS NULL OR 100.0 * found.failing_rows > {TOLERANCE} * delivery.received_rows)"
-)
+FAILS = f"NOT found.passed AND (found.failing_rows IS NULL OR 100.0 * found.failing_rows > {TOLERANCE} * delivery.received_rows)"
