@@ -204,8 +204,8 @@ def test_what_a_contract_says_is_what_runs(text: str, value: object) -> None:
     data = put(data, SOURCE_PLACES["transformSourceObjects"], ["a", "b", "c", "d"])
     logic = parse_source(Document(SOURCE.path, data, SOURCE.lines), CONTRACTS).by_name["first_answer_at"].logic
     rows = "FROM (SELECT 'abc' AS a, ' ' AS b, '7' AS c, '2026-02-03' AS d)"
-    written = duckdb.sql(f"SELECT {text}\n{rows}").fetchone()
-    assert duckdb.sql(f"SELECT {logic} {rows}").fetchone() == written == (value,)
+    written = duckdb.execute(f"SELECT {text}\n{rows}").fetchone()
+    assert duckdb.execute(f"SELECT {logic} {rows}").fetchone() == written == (value,)
 
 
 # ---- lock 2: what DuckDB says a statement reads

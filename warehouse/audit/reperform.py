@@ -28,7 +28,7 @@ from warehouse.store.history import held
 from warehouse.store.ledger import ledger_head
 from warehouse.store.sessions import reading
 from warehouse.store.store import Store
-from warehouse.tables.views import YEAR_VALUES
+from warehouse.tables.views import year_values
 from warehouse.tables.working_tables import create
 
 _ASSESSMENT_KEYS = {
@@ -212,7 +212,7 @@ def _assessments(store: Store, period: str | None, result: Result, kato: str | N
             catalogue,
             AssessmentRules.model_validate_json(rules),
             year,
-            f"({YEAR_VALUES.format(held=held(as_of_seq))})",
+            f"({year_values(held(as_of_seq))})",
         )
         for table, columns, again in made.parts():
             con.execute(
