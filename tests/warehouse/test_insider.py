@@ -537,14 +537,14 @@ with writing(Home(Path(sys.argv[1]))) as store:
         ("UPDATE registry.settlement SET item7_group = 'district'", "registry.settlement is not what was entered"),
     ],
 )
-@pytest.mark.parametrize("opening", [writing, looking])
-def test_a_planted_log_is_not_applied(home: Home, statement: str, said: str, opening: Any) -> None:
+def test_a_planted_log_is_not_applied(home: Home, statement: str, said: str) -> None:
     log_left(home, statement)
     files = (home.warehouse, log_of(home.warehouse))
     before = [file_sha256(path) for path in files]
-    with pytest.raises(StoreError, match=f"no log that a run of qala left: with it, .*{said}"), opening(home):
-        pass
-    assert [file_sha256(path) for path in files] == before
+    for opening in (writing, looking):
+        with pytest.raises(StoreError, match=f"no log that a run of qala left: with it, .*{said}"), opening(home):
+            pass
+        assert [file_sha256(path) for path in files] == before
     assert not list(home.scratch.iterdir())
     assert Kind.WAREHOUSE in {d.kind for d in found(home)}
 
