@@ -11,6 +11,7 @@ from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.compiler import columns_of
 from warehouse.errors import StoreError
 from warehouse.moments import at
+from warehouse.store.ledger import EntryKind
 from warehouse.store.seals import CATALOGUE, seal
 from warehouse.store.store import Store
 from warehouse.tables.passports import case_passports, standards
@@ -42,7 +43,7 @@ def register_catalogue(store: Store, catalogue: Catalogues, hashes: Mapping[tupl
         return
     lists = [(one.head, one) for one in catalogue.lists]
     with store.transaction():
-        (first,) = store.record([("catalogue", ", ".join(h.id for h, _ in lists), {"sha256": catalogue.digest})])
+        (first,) = store.record([(EntryKind.CATALOGUE, ", ".join(h.id for h, _ in lists), {"sha256": catalogue.digest})])
         store.con.execute("DELETE FROM registry.setting WHERE name = 'catalogue'")
         store.con.execute("INSERT INTO registry.setting VALUES ('catalogue', ?)", [catalogue.digest])
         store.replace("registry.catalogue", [
@@ -67,11 +68,11 @@ def register_catalogue(store: Store, catalogue: Catalogues, hashes: Mapping[tupl
                 store.con.execute(
                     "UPDATE registry.kpi SET valid_to = ? WHERE (code, version) = (?, ?)", [kpi.valid_to, *place]
                 )
-                store.record([("definition-ended", f"{kpi.code}@{kpi.version}", {"valid_to": kpi.valid_to})])
+                store.record([(EntryKind.DEFINITION_ENDED, f"{kpi.code}@{kpi.version}", {"valid_to": kpi.valid_to})])
         seqs = store.record(
             [
                 (
-                    "definition",
+                    EntryKind.DEFINITION,
                     f"{k.code}@{k.version}",
                     {"hash": hashes[k.code, k.version], "change_note": k.change_note},
                 )
@@ -85,6 +86,6 @@ def register_catalogue(store: Store, catalogue: Catalogues, hashes: Mapping[tupl
              str(k.kind), str(k.period), k.valid_from, k.valid_to, k.sensitivity, k.model_dump_json(by_alias=True),
              hashes[k.code, k.version], h.id, h.version, h.status, seq)
             for k, seq in zip(new, seqs, strict=True) for h in [catalogue.of(k.code).head]])  # fmt: skip
-        seal(store, first, {}, CATALOGUE)
+        seal(store, first, registries=CATALOGUE)
         at("catalogue.committing")
     at("catalogue.committed")

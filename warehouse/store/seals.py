@@ -82,7 +82,7 @@ def _of_assessment(table: str, order: str) -> Sealed:
 
 _VALUE, _ROLLUP = "kpi_code, kato, period_id", "kpi_code, area_kind, area, period_id"
 # rows are written once; what later happens to them (closed, restated) is sealed as a kind of its own
-SEALED: Mapping[str, Sealed] = {
+SEALED: Mapping[SealKind, Sealed] = {
     SealKind.RECEIVED: Sealed(
         _columns(
             "registered_seq",
@@ -156,9 +156,9 @@ def of_table(name: str) -> dict[str, Sealed]:
 def seal(
     store: Store,
     first: int,
-    kinds: Iterable[str] = (),
-    registries: Sequence[str] = (),
+    kinds: Iterable[SealKind] = (),
     *,
+    registries: Sequence[str] = (),
     left: str | None = None,
     rows: Iterable[tuple[Any, ...]] = (),
 ) -> None:
