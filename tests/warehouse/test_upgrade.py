@@ -42,8 +42,9 @@ HEADER = "appeal_id,registered_at,due_at,first_answer_at,closed_at,status,catego
 
 
 @pytest.fixture
-def old(home: Home, tmp_path: Path) -> Home:
+def old(tmp_path: Path) -> Home:
     """A home of the first version: three months of appeals, a correction, a refusal, a closed incident, a frozen assessment."""
+    home = Home(tmp_path / "home")
     home.root.mkdir()
     with zipfile.ZipFile(FIRST) as packed, duckdb.connect(str(home.warehouse)) as con:
         packed.extractall(tmp_path / "rows")
