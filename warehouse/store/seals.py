@@ -166,18 +166,25 @@ def seal(
 
     `left`: a showcase table from which rows may have left; `rows`: seals made already (SEAL_COLUMNS).
     """
-    last, found = store.last_seq, list(rows)
+    last = store.last_seq
     what = {str(kind): SEALED[kind] for kind in kinds}
     if left is not None:
         what[f"history.{left}"] = of_table(left)[f"history.{left}"]
-    for name, one in what.items():
-        group = "seq" if one.each else str(first)
-        sql = f"SELECT {group} AS grp, * FROM ({one.rows}) WHERE seq BETWEEN {first} AND {last} ORDER BY grp, seq, {one.order}"
-        for start, count, digest in digests(store.con, sql):
-            found.append((name, start, start if one.each else last, count, digest))
+    found = [*rows, *seals_of_span(store.con, what, first, last)]
     for name in registries:
         found.append((f"registry.{name}", last, last, *of_registry(store.con, name)))
     enter_seals(store, found)
+
+
+def seals_of_span(
+    con: duckdb.DuckDBPyConnection, what: Mapping[str, Sealed], first: int, last: int
+) -> Iterator[tuple[Any, ...]]:
+    """Seals (SEAL_COLUMNS) of the rows written with sequences from `first` to `last`."""
+    for name, one in what.items():
+        group = "seq" if one.each else str(first)
+        sql = f"SELECT {group} AS grp, * FROM ({one.rows}) WHERE seq BETWEEN {first} AND {last} ORDER BY grp, seq, {one.order}"
+        for start, count, digest in digests(con, sql):
+            yield name, start, start if one.each else last, count, digest
 
 
 def enter_seals(store: Store, rows: Sequence[tuple[Any, ...]], **detail: Any) -> None:
