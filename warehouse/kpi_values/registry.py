@@ -45,7 +45,7 @@ def register_catalogue(store: Store, catalogue: Catalogues, hashes: Mapping[tupl
         store.insert("registry.kpi_source", ["code", "version", "table_name", "column_name"], sources)
         _end_versions(store, catalogue)
         _add_versions(store, catalogue, new, hashes)
-        seal(store, first, (), CATALOGUE)
+        seal(store, first, registries=CATALOGUE)
         at("catalogue.committing")
     at("catalogue.committed")
 
