@@ -106,7 +106,7 @@ def test_records_are_counted_as_the_gate_counts(bench: Bench, what: str) -> None
 
 @pytest.mark.parametrize("what", MESSY)
 def test_large_files_which_duckdb_sees_first(bench: Bench, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readers, "_MENDED_AT_ONCE", 0)
+    monkeypatch.setattr(readers, "_REPAIRED_AT_ONCE", 0)
     meets_the_gate(bench, MESSY[what])
 
 
