@@ -38,7 +38,7 @@ AT = dt.datetime  # local civil time, as the warehouse keeps it
 PARTS = ("assessment", "assessment_item", "assessment_score", "assessment_rank")
 
 
-def nodes(store: Store, kato: str = ASTANA) -> dict[str, tuple[Any, ...]]:
+def nodes(store: Store, kato: str = ASTANA) -> dict[str, list[Any]]:
     """Coverage, achievement and level by node; the settlement's own under ''."""
     rows = store.con.execute(
         "SELECT CASE WHEN node_kind = 'settlement' THEN '' ELSE node END, coverage, achievement, level FROM kpi.assessment_score WHERE kato = ?",

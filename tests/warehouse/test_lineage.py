@@ -231,7 +231,7 @@ def test_a_load_names_archived_files_their_deliveries_and_checks(
 
 def test_a_dagster_run_is_the_parent_of_what_it_did(store: Store) -> None:
     first = sequence_of_first_release(store)
-    parents = {(seq <= first, event.run.facets.get("parent") and event.run.facets["parent"].run.runId)
+    parents = {(seq <= first, event.run.facets.get("parent") and event.run.facets["parent"].run.runId)  # type: ignore[index, union-attr]
                for seq, event in events(store) if event.eventType is event_v2.RunState.COMPLETE}  # fmt: skip
     assert parents == {(True, RUN), (False, None)}
 
@@ -399,10 +399,10 @@ def prov(home: Home, what: str) -> tuple[ProvDocument, dict[str, Any]]:
 def relations(doc: ProvDocument, name: str) -> list[tuple[str, str]]:
     """(from, to) of every relation of a kind, as qualified names."""
     return [
-        tuple(str(v) for _, v in r.formal_attributes[:2])
+        tuple(str(v) for _, v in r.formal_attributes[:2])  # type: ignore[misc]
         for r in doc.get_records(ProvRelation)
         if r.get_type().localpart == name
-    ]  # type: ignore[misc]
+    ]
 
 
 @pytest.mark.parametrize("what", ASKED)
@@ -421,7 +421,7 @@ def test_the_document_is_sound(home: Home, what: str) -> None:
     contents = {i.removeprefix("sha256:") for i in kinds[ProvEntity] if i.startswith("sha256:")}
     assert contents == {d["sha256"] for d in answer.get("deliveries", ())}
     # what is used was there before what used it ended
-    ends = {str(a.identifier): a.get_endTime() for a in doc.get_records(ProvActivity)}
+    ends = {str(a.identifier): a.get_endTime() for a in doc.get_records(ProvActivity)}  # type: ignore[attr-defined]
     made = dict(relations(doc, "Generation"))
     for activity, entity in relations(doc, "Usage"):
         before, after = ends.get(made.get(entity, "")), ends[activity]
