@@ -26,15 +26,17 @@ def sources() -> dict[str, str]:
         for path in sorted((ROOT / package).rglob("*.py")):
             text = path.read_text(encoding="utf-8")
             files = (path.parent / "sql").glob("*.sql") if (path.parent / "sql").is_dir() else ()
-            named = [f for f in files if f'"{f.stem}"' in text]
+            named = [f for f in files if "statement(" in text and f'"{f.stem}"' in text]
             found[str(path.relative_to(ROOT))] = "\n".join([text, *(f.read_text(encoding="utf-8") for f in named)])
     return found
 
 
 def used_in(text: str) -> set[str]:
-    """Declared names that occur in a text: of a family (`work_scan_<n>`) the name without its number."""
+    """Declared names that occur in a text: of a family (`work_scan_<n>`) the name without its number, of a statement
+    (`work_x__from_where`) that of its table."""
     known = working_tables()
-    return {name if name in known else re.sub(r"_[0-9]+$", "", name) for name in _NAME.findall(text)}
+    names = {name.partition("__")[0] for name in _NAME.findall(text)}
+    return {name if name in known else re.sub(r"_[0-9]+$", "", name) for name in names}
 
 
 @pytest.mark.xfail(reason="declared room by room")

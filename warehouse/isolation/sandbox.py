@@ -21,7 +21,7 @@ _LEAST_MIB = 64  # what DuckDB has, whatever the limit
 _RELATIONS = frozenset({"BASE_TABLE", "JOIN", "SUBQUERY", "EMPTY"})
 _QUERIES = frozenset({"SELECT_NODE", "SET_OPERATION_NODE"})
 _EXPRESSIONS = frozenset(
-    {"BETWEEN", "CAST", "COLUMN_REF", "COMPARISON", "CONJUNCTION", "CONSTANT", "FUNCTION", "OPERATOR", "STAR"}
+    {"BETWEEN", "CAST", "COLUMN_REF", "COMPARISON", "CONJUNCTION", "CONSTANT", "FUNCTION", "OPERATOR", "STAR", "TYPE"}
 )
 _FUNCTIONS = frozenset({
     "+", "-", "*", "/", "abs", "trunc", "greatest", "least", "date_diff", "date_trunc",

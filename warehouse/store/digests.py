@@ -11,6 +11,7 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -34,9 +35,9 @@ def digests(
     digests. A group whose number is NULL comes as -1. With `seqs` each group gets a column `seq` as well; unless its rows are said to be
     `ordered`, OutOfOrder is raised where a group comes twice, or `row_no` does not ascend within one.
     """
-    reader = con.execute(sql).to_arrow_reader(_BATCH)
+    con.complete()  # DuckDB 2 refuses a second result on a connection: an earlier statement may have left rows unread
     group, seen, checked = None, set[int](), bool(seqs) and not ordered
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with closing(con.sql(sql).to_arrow_reader(_BATCH)) as reader, ThreadPoolExecutor(os.cpu_count()) as pool:
         for batch in _handed_out(reader, pool):
             finished, runs = list[_Group](), list[tuple[_Group, int, int]]()
             row_numbers = batch.column("row_no").to_numpy() if checked else None

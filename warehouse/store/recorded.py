@@ -19,10 +19,12 @@ from warehouse.sql import literal
 from warehouse.store.differences import ESTABLISHED, SHOWN, Difference, Kind
 from warehouse.store.ledger import GENESIS_HASH, ledger_hash
 from warehouse.store.seals import (
+    ASSESSMENT,
     CATALOGUE,
     REGISTRIES,
     SEAL_COLUMNS,
     Sealed,
+    SealKind,
     all_sealed,
     hash_of_seals,
     of_registry,
@@ -46,16 +48,17 @@ def lineage_gaps_by(store: Store, sql: str) -> tuple[str, ...]:
     )
 
 
-_SUBJECTS = {
-    "deliveries received": "deliveries",
-    "deliveries decided": "deliveries",
-    "values restated": "values",
-    "roll-ups restated": "roll-ups",
+# subject of a difference, where it is not the kind of seal
+_SUBJECTS: Mapping[str, str] = {
+    SealKind.RECEIVED: "deliveries",
+    SealKind.DECIDED: "deliveries",
+    SealKind.VALUES_RESTATED: "values",
+    SealKind.ROLLUPS_RESTATED: "roll-ups",
 }
 
 
 def recorded(store: Store) -> list[Difference]:
-    """What stands in an open warehouse against its ledger, and the ledger against itself."""
+    """What of an open warehouse differs from its ledger, and whether the ledger is one chain."""
     return [
         *asked(4, _ledger(store)),
         *asked(8, _deliveries(store)),
@@ -68,15 +71,17 @@ def recorded(store: Store) -> list[Difference]:
 
 
 def asked(number: int, found: Iterable[Difference]) -> list[Difference]:
-    """The differences; that it cannot be asked at all, because tables are not what they should be, is one too."""
-    got = list[Difference]()
+    """The differences; a question that cannot be asked, because tables are not what they should be, is one too."""
+    differences = list[Difference]()
     try:
         for one in found:
-            got.append(one)
+            differences.append(one)
     except (duckdb.Error, TypeError, ValueError) as error:
         kind = next(k for k in Kind if k.number == number)
-        got.append(Difference("schema", f"{ESTABLISHED[number]}: cannot be asked ({str(error).splitlines()[0]})", kind))
-    return got
+        differences.append(
+            Difference("schema", f"{ESTABLISHED[number]}: cannot be asked ({str(error).splitlines()[0]})", kind)
+        )
+    return differences
 
 
 def _lineage(store: Store) -> Iterator[Difference]:
@@ -211,9 +216,7 @@ def _seals(store: Store) -> Iterator[Difference]:
     filled = _with_rows(store, kinds)
     for what, one in kinds.items():
         expected = {
-            first: rest
-            for first, rest in sealed.pop(what, {}).items()
-            if not (what.startswith("assessment") and first in gone)
+            first: rest for first, rest in sealed.pop(what, {}).items() if not (what in ASSESSMENT and first in gone)
         }
         for first, rows, digest in recomputed(store.con, what, one) if what in filled else ():
             last, wanted, sha256 = expected.pop(first, (first, 0, ""))

@@ -3,8 +3,7 @@
 Schemas: `registry` (settlements, periods, catalogue), `showcase` (current rows of every contract's table), `history`
 (versions of rows that no longer hold), `audit` (ledger, deliveries, rejected rows, checks), `kpi` (values).
 No primary keys on bulk tables: in DuckDB an index makes a base load 2.4 times slower and the file 2.5 times larger;
-uniqueness is a rule of the gate instead. An event's key of one text column is packed by FSST: its values hardly ever come twice,
-so that a dictionary of them, which DuckDB tries if left to itself, is made in vain. In a register they come again each month.
+uniqueness is a rule of the gate instead. How a column is packed is DuckDB's own choice (docs/adr/0026).
 """
 
 from __future__ import annotations
@@ -52,13 +51,8 @@ def _showcase_columns(contract: Table) -> Iterator[sa.Column[Any]]:
     yield sa.Column(name, _Raw("VARCHAR"), nullable=False, comment=description)
     for column in contract.columns:
         note = f" [{column.unit}]" if column.unit else ""
-        lone_key = contract.key == (column.name,) and not contract.snapshot and column.sql_type == "VARCHAR"
-        packing = " USING COMPRESSION fsst" if lone_key else ""
         yield sa.Column(
-            column.name,
-            _Raw(column.sql_type + packing),
-            nullable=not column.required,
-            comment=column.description + note,
+            column.name, _Raw(column.sql_type), nullable=not column.required, comment=column.description + note
         )
     if contract.snapshot:
         yield sa.Column(SNAPSHOT_COLUMN[0], _Raw(SNAPSHOT_COLUMN[1]), nullable=False, comment=SNAPSHOT_COLUMN[2])
