@@ -35,7 +35,7 @@ from tests.support.files import (
     text,
 )
 from tests.support.settlements import ALMATY, ASTANA
-from tests.test_working_tables import differing_columns
+from tests.support.working_tables import differing_columns
 from warehouse.loading.deliveries import Delivery
 from warehouse.store.store import Store
 from warehouse.tables.contracts import Table
