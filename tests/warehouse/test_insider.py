@@ -604,11 +604,11 @@ def test_two_anchors_tell_what_happened_between(outside: Outside) -> None:
     told = spans_between_anchors(outside.home, [second, first])
     assert [(one.first, one.last) for one in told] == [(first.seq, second.seq)]
     (one,) = told
-    assert dict(one.told["deliveries"]) == {"fct_appeal loaded": "1 deliveries, 42 rows accepted, 1 rejected"}
-    assert dict(one.told["ledger rows"])["released"] == f"1 rows, the last {second.seq}"
-    assert set(dict(one.told["values"])) == {"MGT02-1", "MGT02-2"}
-    assert "incidents closed" in one.told
-    assert len(one.told["assessments"]) == 3
+    assert dict(one.entries["deliveries"]) == {"fct_appeal loaded": "1 deliveries, 42 rows accepted, 1 rejected"}
+    assert dict(one.entries["ledger rows"])["released"] == f"1 rows, the last {second.seq}"
+    assert set(dict(one.entries["values"])) == {"MGT02-1", "MGT02-2"}
+    assert "incidents closed" in one.entries
+    assert len(one.entries["assessments"]) == 3
 
 
 def test_an_anchor_of_another_file_is_named(outside: Outside) -> None:
