@@ -33,7 +33,7 @@ from pipelines.cli import app
 from tests.support.homes import new_home
 from tests.support.rows import LATER, only
 from tests.support.settlements import ALMATY, ASTANA, SEMEY
-from warehouse.audit import openlineage
+from warehouse.audit import openlineage, openlineage_datasets
 from warehouse.audit.openlineage import lineage_events
 from warehouse.home.home import Home
 from warehouse.kpi_values.compute import compute
@@ -121,7 +121,7 @@ FACETS: dict[str, Any] = {
 def rebuild(kind: Any, data: Any) -> Any:
     """Plain JSON as an object of the client's class: an unknown, missing or ill-typed field is an error."""
     if isinstance(data, dict) and "_schemaURL" in data:
-        if data["_schemaURL"] == openlineage.DELIVERIES:
+        if data["_schemaURL"] == openlineage_datasets.DELIVERIES:
             schema = json.loads(Path(openlineage.__file__).with_name("openlineage.schema.json").read_text())
             jsonschema.validate(data, schema | schema["$defs"]["QalaDeliveriesInputDatasetFacet"])
             return None
@@ -189,6 +189,7 @@ def test_a_run_has_several_events_where_it_took_in_many_files(
 ) -> None:
     whole = complete(everything, "showcase.fct_appeal")[0]
     monkeypatch.setattr(openlineage, "INPUTS", 1)
+    monkeypatch.setattr(openlineage_datasets, "INPUTS", 1)
     lots = [e for e in told(store) if e["run"]["runId"] == whole["run"]["runId"]]
     assert [e["eventType"] for e in lots] == ["START", "RUNNING", "COMPLETE"]
     assert [i for e in lots for i in e["inputs"]] == whole["inputs"]
