@@ -1,7 +1,8 @@
-"""From archived bytes to files DuckDB can read: unpack, decode to UTF-8, check the header, mend what cannot be split.
+"""From archived bytes to files DuckDB can read: unpack, decode to UTF-8, check the header, repair what cannot be split.
 
 DuckDB's CSV reader matches columns by position and would load swapped or renamed columns without a word, so the header is
-read and compared with the contract first; columns are then addressed by name.
+read and compared with the contract first; columns are then addressed by name. Does not belong here: encodings (decoding.py), headers
+(headers.py), archives of several files (zip_members.py), what a cell means (mapping/).
 """
 
 from __future__ import annotations
@@ -62,8 +63,14 @@ class Readable:
     left_out: tuple[str, ...] = ()  # members of the archive that are no extract
 
 
-def unpack(archive: Archive, sha256: str, contract: SourceContract, scratch: Path, file_name: str,
-           spare: Mapping[str, tuple[str, ...]] = NO_HEADERS) -> Readable:  # fmt: skip
+def unpack(
+    archive: Archive,
+    sha256: str,
+    contract: SourceContract,
+    scratch: Path,
+    file_name: str,
+    spare: Mapping[str, tuple[str, ...]] = NO_HEADERS,
+) -> Readable:
     """Bring a delivery's bytes into `scratch`, ready for DuckDB; `spare` as in `repair`. Raises StructureError, ArchiveError."""
     readable = as_received(archive, sha256, contract, scratch, file_name)
     if readable.parquet:

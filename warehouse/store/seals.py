@@ -12,17 +12,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import duckdb
 
 from warehouse.sql import literal
 from warehouse.store.digests import NO_ROWS, OutOfOrder, digests
 from warehouse.store.ledger import EntryKind
+from warehouse.store.store import Store
 from warehouse.tables.contracts import Table
-
-if TYPE_CHECKING:
-    from warehouse.store.store import Store
 
 SEAL_COLUMNS = ("what", "first_seq", "last_seq", "rows", "sha256")
 
