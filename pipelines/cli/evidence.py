@@ -223,8 +223,9 @@ def _add_sources(home: Home, store: Store, answer: list[dict[str, Any]]) -> None
             if contract.version != version:
                 err.print(
                     f"{file_name} was read by version {version} of contract {contract.id}; shown by version {contract.version}",
-                    highlight=False, soft_wrap=True,
-                )  # fmt: skip
+                    highlight=False,
+                    soft_wrap=True,
+                )
             found = originals(Archive(home.archive), sha256, contract, {row["row_no"] for row in mine}, file_name)
             for row in mine:
                 row["source"], row["source_header"] = found[row["row_no"]].text, found[row["row_no"]].header

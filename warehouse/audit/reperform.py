@@ -29,7 +29,6 @@ from warehouse.store.history import held
 from warehouse.store.ledger import ledger_head
 from warehouse.store.sessions import reading
 from warehouse.store.store import Store
-from warehouse.tables.value_formula import VALUE
 from warehouse.tables.views import year_values
 from warehouse.tables.working_tables import create
 
@@ -241,8 +240,13 @@ def _assessments(store: Store, period: str | None, result: Result, kato: str | N
             keys = _ASSESSMENT_KEYS[table]
             label = "concat_ws(' ', " + ", ".join(f"c.{k}" for k in keys) + ")"
             figures, differing, found = _compare(
-                store, f"FROM (SELECT * FROM kpi.{table} WHERE assessment_id = {number}) c FULL JOIN work_assessment_again f USING ({', '.join(keys)})",
-                [c for c in columns if c not in keys], label, f"assessment {number}", "c.assessment_id IS NULL")  # fmt: skip
+                store,
+                f"FROM (SELECT * FROM kpi.{table} WHERE assessment_id = {number}) c FULL JOIN work_assessment_again f USING ({', '.join(keys)})",
+                [c for c in columns if c not in keys],
+                label,
+                f"assessment {number}",
+                "c.assessment_id IS NULL",
+            )
             result.add("assessment figures", figures, differing, found)
         if kato is not None and kato in made.places:
             _tell_standing(
@@ -256,8 +260,9 @@ def _tell_standing(
     """A settlement's level and place as published and as made again."""
     published = store.con.execute(
         "SELECT c.level, r.rank FROM kpi.assessment_score c JOIN kpi.assessment_rank r USING (assessment_id, kato) "
-        "WHERE (c.assessment_id, c.kato, c.node_kind) = (?, ?, 'settlement')", [number, kato]
-    ).fetchone() or (None, None)  # fmt: skip
+        "WHERE (c.assessment_id, c.kato, c.node_kind) = (?, ?, 'settlement')",
+        [number, kato],
+    ).fetchone() or (None, None)
     before, again = (f"level {one}, place {two or 'none'}" for one, two in (published, (level, place)))
     result.numbers.append(Made(f"assessment {number}", f"{kato} {year}", before, again, published == (level, place)))
 
@@ -271,8 +276,18 @@ def _catalogue(store: Store, catalogue_id: str, seq: int) -> Catalogue | None:
     if row is None:
         return None
     version, name_en, name_ru, status, basis, starts, ends = row
-    head = CatalogueHead.model_validate({"id": catalogue_id, "version": version, "name": {"en": name_en, "ru": name_ru}, "status": status,
-                                         "legal_basis": basis, "valid_from": starts, "valid_to": ends, "spheres": ()})  # fmt: skip
+    head = CatalogueHead.model_validate(
+        {
+            "id": catalogue_id,
+            "version": version,
+            "name": {"en": name_en, "ru": name_ru},
+            "status": status,
+            "legal_basis": basis,
+            "valid_from": starts,
+            "valid_to": ends,
+            "spheres": (),
+        }
+    )
     initiatives = []
     for code, sphere, name_en, name_ru, named, categories in store.con.execute(
         "SELECT code, sphere, name_en, name_ru, named_in_order, categories FROM registry.initiative WHERE catalogue_id = ? ORDER BY code",
@@ -282,8 +297,18 @@ def _catalogue(store: Store, catalogue_id: str, seq: int) -> Catalogue | None:
             one.compiled.kpi.model_copy(update={"valid_to": None if one.ends >= dt.date(9999, 12, 31) else one.ends})
             for one in _registered(store, _codes(store, code), seq)
         ]
-        initiatives.append(Initiative.model_validate({"code": code, "sphere": sphere, "name": {"en": name_en, "ru": name_ru}, "kpis": kpis,
-                                                      "named_in_order": named, "categories": categories.split()}))  # fmt: skip
+        initiatives.append(
+            Initiative.model_validate(
+                {
+                    "code": code,
+                    "sphere": sphere,
+                    "name": {"en": name_en, "ru": name_ru},
+                    "kpis": kpis,
+                    "named_in_order": named,
+                    "categories": categories.split(),
+                }
+            )
+        )
     return Catalogue(head, tuple(initiatives), (), {}, store.home.root)
 
 
