@@ -1,0 +1,18 @@
+"""The storage version of a DuckDB file that qala makes.
+
+It decides which clients can open a release, which is a copy of the warehouse's file (docs/adr/0026). A file that is there keeps
+the version it was made with: DuckDB never changes that by itself.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+
+STORAGE_VERSION = "v1.4.0"  # the oldest in which texts are packed as well as in DuckDB 2's own: clients from 1.4 on open it
+
+
+def make_file(path: Path) -> None:
+    """An empty database, closed again: on a connection with this setting DuckDB 2 writes its syntax tree in the old form too (sandbox.py)."""
+    duckdb.connect(str(path), config={"storage_compatibility_version": STORAGE_VERSION}).close()
