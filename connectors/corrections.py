@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from connectors.archive.archive import Archive
 from connectors.personal_data.detection import scrubbed
-from connectors.reread import again, newest
+from connectors.reread import deliveries_in_force, requeued_receipt
 from kpi_definitions.documents import Document, DocumentError, Fault, Where, read
 from warehouse.loading.deliveries import Corrected, Finding, Receipt, register
 from warehouse.sql import literal, quoted
@@ -31,15 +31,15 @@ from warehouse.tables.settlements import settlements
 Cell = str | int | float | bool | dt.datetime | dt.date | None
 
 
-class Source(BaseModel, extra="forbid", frozen=True):
-    """What the body that owns the data was told, and what it says."""
+class SourceReply(BaseModel, extra="forbid", frozen=True):
+    """What was reported to the body that owns the data, and what it answers."""
 
     status: Literal["not told", "reported", "acknowledged", "refused", "mended"]
     reference: str | None = Field(None, description="Letter or ticket")
     told_on: dt.date | None = None
 
 
-class Entry(BaseModel, extra="forbid", frozen=True):
+class CorrectedRow(BaseModel, extra="forbid", frozen=True):
     """One row to be put right."""
 
     key: dict[str, Cell] = Field(min_length=1, description="The table's key columns (of a register also snapshot_date)")
@@ -53,12 +53,12 @@ class Correction(BaseModel, extra="forbid", frozen=True):
     id: str = Field(pattern=r"^[A-Z][A-Z0-9-]{2,40}$", description="Name of the correction, and of its file")
     table: str
     settlement: str = Field(pattern=r"^\d{9}$", description="KATO code")
-    rows: tuple[Entry, ...] = Field(min_length=1)
+    rows: tuple[CorrectedRow, ...] = Field(min_length=1)
     what: str = Field(min_length=1, description="What is wrong")
     why: str = Field(min_length=1, description="How it is known")
     decided_by: str = Field(min_length=1)
     decided_on: dt.date
-    source: Source
+    source: SourceReply
     status: Literal["active", "withdrawn"] = "active"
 
     @property
@@ -67,17 +67,17 @@ class Correction(BaseModel, extra="forbid", frozen=True):
 
 
 @dataclass(frozen=True)
-class Declared:
+class DeclaredCorrection:
     """A correction as it was read."""
 
     correction: Correction
     document: Document
 
 
-def read_corrections(folder: Path, tables: Mapping[str, Table]) -> list[Declared]:
+def read_corrections(folder: Path, tables: Mapping[str, Table]) -> list[DeclaredCorrection]:
     """Every correction of a folder, by id. Raises DocumentError with every fault found."""
     faults: list[Fault] = []
-    found: list[Declared] = []
+    found: list[DeclaredCorrection] = []
     for path in sorted(folder.glob("*.yaml")):
         try:
             document = read(path)
@@ -94,14 +94,14 @@ def read_corrections(folder: Path, tables: Mapping[str, Table]) -> list[Declared
                     )
                 )
             continue
-        faults += _faults(Declared(correction, document), tables)
-        found.append(Declared(correction, document))
+        faults += _faults(DeclaredCorrection(correction, document), tables)
+        found.append(DeclaredCorrection(correction, document))
     if faults:
         raise DocumentError(faults)
     return found
 
 
-def _faults(one: Declared, tables: Mapping[str, Table]) -> Iterable[Fault]:
+def _faults(one: DeclaredCorrection, tables: Mapping[str, Table]) -> Iterable[Fault]:
     correction, document = one.correction, one.document
     if document.path.stem != correction.id:
         yield document.fault(
@@ -172,117 +172,186 @@ def _texts(value: Any, where: Where = ()) -> Iterator[tuple[Where, str]]:
         yield where, value
 
 
-def retake(store: Store, archive: Archive, table: Table, declared: Sequence[Declared]) -> int:
+def requeue_for_corrections(
+    store: Store, archive: Archive, table: Table, declared: Sequence[DeclaredCorrection]
+) -> int:
     """Register again the newest delivery of every slice that a new, changed or withdrawn correction concerns. Returns how many.
 
     Raises DocumentError if a correction that was applied has no file any more.
     """
-    tried = _newest(store, table)
+    tried = _last_attempts(store, table)
     mine = [d for d in declared if d.correction.table == table.name]
-    gone = sorted(
-        cid
-        for cid, (_, outcome, _) in tried.items()
-        if outcome == "applied" and cid not in {d.correction.id for d in mine}
-    )
+    known = {d.correction.id for d in mine}
+    gone = sorted(cid for cid, last in tried.items() if last.outcome == "applied" and cid not in known)
     if gone:
-        raise DocumentError(
-            Fault(store.home.corrections / f"{cid}.yaml", 1, f"correction {cid} was applied and its file is gone",
-                  "put it back, or put it back with `status: withdrawn`") for cid in gone)  # fmt: skip
+        raise DocumentError(_gone(store.home.corrections / f"{cid}.yaml", cid) for cid in gone)
     receipts: dict[str, Receipt] = {}
     for one in mine:
-        sha256, outcome, times = tried.get(one.correction.id, ("", "", 0))
+        last = tried.get(one.correction.id, _NEVER)
         digest = archive.keep(one.document.path)
-        if digest == sha256 or (not one.correction.applies and outcome not in ("applied", "guard failed")):
+        if digest == last.sha256 or (not one.correction.applies and last.outcome not in ("applied", "guard failed")):
             continue
-        rows = " OR ".join(f"({_is_row('t', table, one.correction, entry)})" for entry in one.correction.rows)
-        slices = f"SELECT DISTINCT d.system, d.scope, d.period_id FROM showcase.{table.name} t JOIN audit.delivery d USING (delivery_id) WHERE {rows}"
-        for found in newest(store, f"table_name = {literal(table.name)} AND (system, scope, period_id) IN ({slices})"):
-            receipt = again(found, f"{one.correction.id}@{digest[:8]}.{times}")
+        rows = " OR ".join(
+            f"({_is_row('showcase_row', table, one.correction, entry)})" for entry in one.correction.rows
+        )
+        slices = (
+            f"SELECT DISTINCT delivery.system, delivery.scope, delivery.period_id FROM showcase.{table.name} AS showcase_row "
+            f"JOIN audit.delivery AS delivery USING (delivery_id) WHERE {rows}"
+        )
+        chosen = f"table_name = {literal(table.name)} AND (system, scope, period_id) IN ({slices})"
+        for found in deliveries_in_force(store, chosen):
+            receipt = requeued_receipt(found, f"{one.correction.id}@{digest[:8]}.{last.deliveries}")
             receipts[f"{receipt.reread_of}"] = receipt
     return register(store, list(receipts.values()))
 
 
-def _newest(store: Store, table: Table) -> dict[str, tuple[str, str, int]]:
-    """By correction: the file that was tried last, its outcome, and in how many deliveries it was tried."""
+def _gone(path: Path, cid: str) -> Fault:
+    message = f"correction {cid} was applied and its file is gone"
+    return Fault(path, 1, message, "put it back, or put it back with `status: withdrawn`")
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """How a correction was tried last: the file's hash, what came of it, and in how many deliveries it was tried."""
+
+    sha256: str
+    outcome: str
+    deliveries: int
+
+
+_NEVER = _Attempt("", "", 0)
+
+
+def _last_attempts(store: Store, table: Table) -> dict[str, _Attempt]:
     rows = store.con.execute(
-        "SELECT correction_id, arg_max(c.sha256, d.loaded_seq), arg_max(outcome, d.loaded_seq), count(DISTINCT delivery_id) FROM audit.correction c "
-        "JOIN audit.delivery d USING (delivery_id) WHERE c.table_name = ? GROUP BY 1", [table.name]
-    ).fetchall()  # fmt: skip
-    return {str(cid): (str(sha256), str(outcome), int(times)) for cid, sha256, outcome, times in rows}
+        "SELECT correction_id, arg_max(tried.sha256, delivery.loaded_seq), arg_max(outcome, delivery.loaded_seq), "
+        "count(DISTINCT delivery_id) FROM audit.correction AS tried JOIN audit.delivery AS delivery USING (delivery_id) "
+        "WHERE tried.table_name = ? GROUP BY 1",
+        [table.name],
+    ).fetchall()
+    return {str(cid): _Attempt(str(sha256), str(outcome), int(times)) for cid, sha256, outcome, times in rows}
 
 
-def apply(
-    store: Store, archive: Archive, table: Table, declared: Sequence[Declared], staged: str
+@dataclass
+class _Applied:
+    """What the corrections of a table find in the staged rows."""
+
+    cells: list[Corrected] = field(default_factory=list)
+    failed: list[Finding] = field(default_factory=list)  # guards
+    changes: dict[str, list[str]] = field(default_factory=dict)  # column → WHEN ... THEN ...
+
+
+def apply_corrections(
+    store: Store, archive: Archive, table: Table, declared: Sequence[DeclaredCorrection]
 ) -> tuple[str, list[Corrected], list[Finding]]:
-    """Put right what the corrections of a table find in `staged`: (relation to load, cells put right, guards that failed)."""
-    cells: list[Corrected] = []
-    findings: list[Finding] = []
-    changes: dict[str, list[str]] = {}  # column → WHEN ... THEN ...
+    """Put right what the corrections of a table find in `work_staged_row`: (relation to load, cells put right, guards that failed)."""
+    found = _Applied()
     mine = [d for d in declared if d.correction.table == table.name]
-    newest = _newest(store, table) if mine else {}
+    tried = _last_attempts(store, table) if mine else {}
     for one in mine:
-        correction = one.correction
-        if not correction.applies and newest.get(correction.id, ("", "withdrawn", 0))[1] == "withdrawn":
+        if not one.correction.applies and tried.get(one.correction.id, _NEVER).outcome in ("", "withdrawn"):
             continue
         digest = archive.keep(one.document.path)
-        for entry in correction.rows:
-            columns = list(dict.fromkeys([*entry.expect, *entry.set]))
-            shown = ", ".join(f"s.{quoted(c)}::VARCHAR" for c in columns)
-            rows = store.con.execute(
-                f"SELECT s.delivery_id, s.row_no, {_holds(table, entry.expect)}, {_broken_by(table, entry)}, {shown} "
-                f"FROM {staged} s WHERE s.broken IS NULL AND {_is_row('s', table, correction, entry)} ORDER BY ALL"
-            ).fetchall()
-            for delivery_id, row_no, holds, broken, *values in rows:
-                was = dict(zip(columns, values, strict=True))
-                outcome = (
-                    "withdrawn" if not correction.applies else "applied" if holds and broken is None else "guard failed"
-                )
-                key = json.dumps({k: _text(v) for k, v in entry.key.items()}, ensure_ascii=False)
-                told = (correction.what, correction.why, correction.decided_by, correction.decided_on, correction.source.status,
-                        correction.source.reference)  # fmt: skip
-                for column in entry.set if outcome == "applied" else entry.expect:
-                    becomes = _text(entry.set[column]) if outcome == "applied" else was[column]
-                    cells.append(Corrected(correction.id, digest, delivery_id, row_no, table.name, correction.settlement, key, column, was[column],
-                                           becomes, outcome, *told))  # fmt: skip
-                if outcome == "applied":
-                    for column, value in entry.set.items():
-                        sql = "NULL" if value is None else literal(_text(value))
-                        changes.setdefault(column, []).append(
-                            f"WHEN (s.delivery_id, s.row_no) = ({delivery_id}, {row_no}) THEN {sql}"
-                        )
-                elif outcome == "guard failed":
-                    says = ", ".join(f"{c} = {was[c]}" for c in entry.expect)
-                    why = f"the corrected row would break rule {broken}" if holds else f"the source says {says}"
-                    findings.append(Finding(
-                        delivery_id, f"guard.{correction.id}", "warning", "consistency", False, f"row {row_no} ({key}): {why}; not applied",
-                        f"{correction.id} expects {', '.join(f'{c} = {_text(v)}' for c, v in entry.expect.items())}: if the source has mended it, "
-                        "set source.status to mended in its file; else mend the file"))  # fmt: skip
-    if not changes:
-        return staged, cells, findings
+        for entry in one.correction.rows:
+            _apply_to_row(store, table, one.correction, digest, entry, found)
+    if not found.changes:
+        return "work_staged_row", found.cells, found.failed
     replaced = ", ".join(
-        f"CASE {' '.join(whens)} ELSE s.{quoted(c)} END AS {quoted(c)}" for c, whens in changes.items()
+        f"CASE {' '.join(whens)} ELSE staged_row.{quoted(c)} END AS {quoted(c)}" for c, whens in found.changes.items()
     )
-    store.con.execute(f"CREATE OR REPLACE TEMP VIEW corrected AS SELECT s.* REPLACE ({replaced}) FROM {staged} s")
-    return "corrected", cells, findings
+    store.con.execute(
+        f"CREATE OR REPLACE TEMP VIEW work_corrected_row AS SELECT staged_row.* REPLACE ({replaced}) FROM work_staged_row AS staged_row"
+    )
+    return "work_corrected_row", found.cells, found.failed
+
+
+def drop_corrected(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute("DROP VIEW IF EXISTS work_corrected_row")
+
+
+def _apply_to_row(
+    store: Store, table: Table, correction: Correction, digest: str, entry: CorrectedRow, found: _Applied
+) -> None:
+    """Note in `found` what one entry changes in the accepted rows with its key, or why its guard failed."""
+    columns = list(dict.fromkeys([*entry.expect, *entry.set]))
+    shown = ", ".join(f"staged_row.{quoted(c)}::VARCHAR" for c in columns)
+    rows = store.con.execute(
+        f"SELECT delivery_id, row_no, {_holds(table, entry.expect)}, {_broken_by(table, entry)}, {shown} "
+        f"FROM work_staged_row AS staged_row WHERE broken IS NULL AND {_is_row('staged_row', table, correction, entry)} ORDER BY ALL"
+    ).fetchall()
+    key = json.dumps({k: _text(v) for k, v in entry.key.items()}, ensure_ascii=False)
+    for delivery_id, row_no, holds, broken, *values in rows:
+        was = dict(zip(columns, values, strict=True))
+        fit = holds and broken is None
+        outcome = "withdrawn" if not correction.applies else "applied" if fit else "guard failed"
+        for column in entry.set if outcome == "applied" else entry.expect:
+            becomes = _text(entry.set[column]) if outcome == "applied" else was[column]
+            found.cells.append(
+                Corrected(
+                    correction.id,
+                    digest,
+                    delivery_id,
+                    row_no,
+                    table.name,
+                    correction.settlement,
+                    key,
+                    column,
+                    was[column],
+                    becomes,
+                    outcome,
+                    correction.what,
+                    correction.why,
+                    correction.decided_by,
+                    correction.decided_on,
+                    correction.source.status,
+                    correction.source.reference,
+                )
+            )
+        if outcome == "applied":
+            for column, value in entry.set.items():
+                sql = "NULL" if value is None else literal(_text(value))
+                this_row = f"(staged_row.delivery_id, staged_row.row_no) = ({delivery_id}, {row_no})"
+                found.changes.setdefault(column, []).append(f"WHEN {this_row} THEN {sql}")
+        elif outcome == "guard failed":
+            says = ", ".join(f"{c} = {was[c]}" for c in entry.expect)
+            why = f"the corrected row would break rule {broken}" if holds else f"the source says {says}"
+            found.failed.append(
+                _failed_guard(correction, entry, delivery_id, f"row {row_no} ({key}): {why}; not applied")
+            )
+
+
+def _failed_guard(correction: Correction, entry: CorrectedRow, delivery_id: int, observed: str) -> Finding:
+    expects = ", ".join(f"{c} = {_text(v)}" for c, v in entry.expect.items())
+    return Finding(
+        delivery_id,
+        f"guard.{correction.id}",
+        "warning",
+        "consistency",
+        False,
+        observed,
+        f"{correction.id} expects {expects}: if the source has mended it, set source.status to mended in its file; else mend the file",
+    )
 
 
 def _typed(table: Table, column: str, value: Cell) -> str:
     return f"CAST({literal(None if value is None else _text(value))} AS {table.business_columns[column]})"
 
 
-def _is_row(alias: str, table: Table, correction: Correction, entry: Entry) -> str:
+def _is_row(alias: str, table: Table, correction: Correction, entry: CorrectedRow) -> str:
     key = " AND ".join(f"{alias}.{quoted(c)} = {_typed(table, c, v)}" for c, v in entry.key.items())
     return f"{alias}.kato = {literal(correction.settlement)} AND {key}"
 
 
 def _holds(table: Table, expected: Mapping[str, Cell]) -> str:
-    return " AND ".join(f"s.{quoted(c)} IS NOT DISTINCT FROM {_typed(table, c, v)}" for c, v in expected.items())
+    return " AND ".join(
+        f"staged_row.{quoted(c)} IS NOT DISTINCT FROM {_typed(table, c, v)}" for c, v in expected.items()
+    )
 
 
-def _broken_by(table: Table, entry: Entry) -> str:
+def _broken_by(table: Table, entry: CorrectedRow) -> str:
     """The first rule on rows that the corrected row would break, else NULL."""
     columns = ", ".join(
-        f"{_typed(table, c, entry.set[c]) if c in entry.set else f's.{quoted(c)}'} AS {quoted(c)}"
+        f"{_typed(table, c, entry.set[c]) if c in entry.set else f'staged_row.{quoted(c)}'} AS {quoted(c)}"
         for c in table.business_columns
     )
     rules = [

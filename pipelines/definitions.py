@@ -5,7 +5,7 @@ Great Expectations is not imported here: that takes seconds, and happens in the 
 
 import dagster as dg
 
-from connectors.ingest import sources_of
+from connectors.ingest import load_source_contracts
 from kpi_definitions.catalogue import load_catalogues
 from pipelines.assets.assessment import assessment_asset
 from pipelines.assets.kpi import kpi_assets
@@ -25,7 +25,7 @@ def build_defs(home: Home) -> dg.Definitions:
     group_of = groups(catalogue)
     return dg.Definitions(
         assets=[
-            zero_assets(tables.values(), sources_of(home, tables), group_of),
+            zero_assets(tables.values(), load_source_contracts(home, tables), group_of),
             *(showcase_asset(table, group_of[table.domain]) for table in tables.values()),
             kpi_assets(catalogue, tables),
             assessment_asset(catalogue),

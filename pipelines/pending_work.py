@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from connectors.corrections import Declared
+from connectors.corrections import DeclaredCorrection
 from kpi_definitions.catalogue import Catalogues
 from warehouse.errors import BusyError
 from warehouse.home.home import Home
@@ -51,7 +51,7 @@ class PendingWork:
 
 
 def find_pending_work(
-    home: Home, waiting: Sequence[Receipt], declared: Sequence[Declared], catalogue: Catalogues | None
+    home: Home, waiting: Sequence[Receipt], declared: Sequence[DeclaredCorrection], catalogue: Catalogues | None
 ) -> PendingWork:
     """What to do about receipts that wait, corrections that are declared, and the warehouse as it is.
 
@@ -61,7 +61,7 @@ def find_pending_work(
     periods = [(parse_period(r.period), r) for r in waiting]
     ended = [(period, r) for period, r in periods if period.closing_month < running]
     tables = {r.table for _, r in ended}
-    found, said, untried = None, "", dict[str, Declared]()
+    found, said, untried = None, "", dict[str, DeclaredCorrection]()
     try:
         found = due_home(home, catalogue) if catalogue else None
     except BusyError as error:

@@ -10,7 +10,7 @@ import dagster as dg
 from pydantic import PrivateAttr
 
 from connectors.archive.archive import Archive
-from connectors.ingest import sources_of
+from connectors.ingest import load_source_contracts
 from connectors.mapping.source_contract import SourceContract
 from kpi_definitions.catalogue import Catalogues, load_catalogues
 from pipelines import event_log
@@ -78,7 +78,7 @@ class Qala(dg.ConfigurableResource[None]):
 
     @property
     def sources(self) -> dict[tuple[str, str], SourceContract]:
-        return sources_of(self.home, self.tables)
+        return load_source_contracts(self.home, self.tables)
 
 
 def groups(catalogue: Catalogues) -> dict[str, str]:

@@ -58,7 +58,9 @@ FLOORS: Mapping[str, tuple[set[str], ...]] = {
         {"receiving"},
         {"reread", "rotation"},
         {"corrections"},
-        {"reconciliation", "ingest"},
+        {"reconciliation", "batches"},
+        {"ingest_batch"},
+        {"ingest"},
     ),
     "kpi_definitions": (
         {"documents", "expressions"},

@@ -1,8 +1,9 @@
 """The second gate: Great Expectations judges deliveries by their profile, all pending ones of a table in one run.
 
 The frame has a row per delivery and the suite an expectation per delivery rule, so a failing row is a failing delivery.
-Importing Great Expectations takes seconds: that happens in the process of its own (warehouse/isolation/worker.py), while Dagster is
-imported here.
+Importing Great Expectations takes seconds: that happens in the worker process (warehouse/isolation/worker.py), while Dagster is
+imported here. Does not belong here: the profile (profile.py), rules that every table has by itself (earlier_deliveries.py,
+declaration_checks.py, near_duplicates.py).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import pandas as pd
 from warehouse.isolation.worker import DEFAULT_SECONDS, call
 from warehouse.loading.deliveries import Finding
 from warehouse.tables.contracts import Table
-from warehouse.tables.rules import DUPLICATE, Rule
+from warehouse.tables.rules import DUPLICATE, Rule, not_judged
 
 # what Great Expectations imports for expectations about distributions: a quarter of its time, and 640 modules
 _RARELY_USED = ("scipy.stats", "altair")
@@ -70,7 +71,7 @@ def _profiles() -> Any:
     return definition
 
 
-def judge(table: Table, profile: pd.DataFrame, broken: pd.DataFrame) -> list[Finding]:
+def judge_deliveries(table: Table, profile: pd.DataFrame, broken: pd.DataFrame) -> list[Finding]:
     """Judge every delivery by every rule of its table."""
     if profile.empty:
         return []
@@ -83,23 +84,23 @@ def _row_findings(table: Table, profile: pd.DataFrame, broken: pd.DataFrame) -> 
     Cells that were left empty break their rule as rows do. Full duplicates break none: how many there are is told, and that is all.
     """
     counts = {(int(d), str(r)): (int(rows), int(cells)) for d, r, rows, cells in broken.itertuples(index=False)}
-    rules = [(r.id, r) for c in table.columns for r in c.rules] + [(r.id, r) for r in (*table.row_rules, *table.delivery_rules)
-             if r.predicate is not None]  # fmt: skip
+    rules = [r for c in table.columns for r in c.rules]
+    rules += [r for r in (*table.row_rules, *table.delivery_rules) if r.predicate is not None]
     for row in profile.to_dict("records"):
         delivery_id = int(row["delivery_id"])
-        for rule_id, rule in rules:
-            rows, cells = counts.get((delivery_id, rule_id), (0, 0))
+        for rule in rules:
+            rows, cells = counts.get((delivery_id, rule.id), (0, 0))
             if rule.severity == "warning":
                 warned = row.get(f"warned__{rule.check_name}", 0)  # no number where no record was read
                 rows, cells = (0 if pd.isna(warned) else int(warned)), 0
                 what = f"{rows} rows in doubt, kept"
-            elif rule_id == DUPLICATE:
+            elif rule.id == DUPLICATE:
                 what = f"{rows} full duplicates left out, one of each kept"
             else:
                 what = _taken_out(rows, cells)
             count = rows + cells
-            passed = count == 0 or rule_id == DUPLICATE
-            yield Finding(delivery_id, rule_id, "warning", rule.dimension, passed, what, rule.description, count)
+            passed = count == 0 or rule.id == DUPLICATE
+            yield Finding(delivery_id, rule.id, "warning", rule.dimension, passed, what, rule.description, count)
         rows, cells = (sum(counts.get((delivery_id, r), (0, 0))[n] for r in ("encoding", "columns")) for n in (0, 1))
         yield Finding(
             delivery_id,
@@ -160,13 +161,13 @@ def _delivery_findings(rules: Iterable[Rule], profile: pd.DataFrame, name: str) 
     failing = call("connectors.delivery_gate.delivery_gate:verdicts", name, wanted, profile, seconds=DEFAULT_SECONDS)
     for rule in wanted:
         for delivery_id, observed in zip(profile["delivery_id"], profile[rule.kwargs["column"]], strict=True):
-            text = "no data" if pd.isna(observed) else f"{float(observed):g}"
+            column = rule.kwargs["column"]
             yield Finding(
                 int(delivery_id),
                 rule.id,
                 rule.severity,
                 rule.dimension,
                 int(delivery_id) not in failing[rule.id],
-                f"{rule.kwargs['column']} = {text}",
+                not_judged(column) if pd.isna(observed) else f"{column} = {float(observed):g}",
                 rule.description,
             )

@@ -1,6 +1,6 @@
 """What a source contract would have to say of a sample: which header is which column, how dates and numbers are written, which codes stand for what.
 
-Every guess is tried on the sample's cells by the grammar that reads deliveries (cells.py): what is written reads the sample as a run would.
+Every guess is tried on the sample's cells by the grammar that reads deliveries (mapping/cell_grammar.py): what is written reads the sample as a run would.
 What cannot be decided is a doubt, in words. Values of cells are handed out as codes only, and never of a column that may hold data of
 persons (docs/personal-data.md). Does not belong here: the text of a contract (pipelines/new_source.py).
 """
@@ -16,7 +16,7 @@ import duckdb
 from connectors.inference.header_words import Likeness, likenesses, names_a_person
 from connectors.inference.sample import Sample
 from connectors.mapping.cell_grammar import INTEGERS, MOMENTS, Cell, Numerals
-from connectors.mapping.column_cells import cells as cells_of
+from connectors.mapping.column_cells import cells_of_table
 from connectors.mapping.contract_checks import strptime
 from connectors.mapping.source_contract import SourceContract
 from connectors.personal_data.detection import scrubbed
@@ -101,7 +101,7 @@ class _Trial:
 
     def __init__(self, con: duckdb.DuckDBPyConnection, table: Table, sample: Sample):
         self.con, self.sample = con, sample
-        self.cells = cells_of(table)
+        self.cells = cells_of_table(table)
         self.columns = {c.name: c for c in table.columns}
         self.numerals = Numerals(declared=False)
 

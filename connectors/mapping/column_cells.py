@@ -1,4 +1,7 @@
-"""What the showcase contract says of a column's cells, whoever delivers them: how far values reach, and what stands for nothing."""
+"""What the table's own contract says of a column's cells, whichever system delivers them: range of values, placeholders for nothing.
+
+Does not belong here: what a source contract adds (read_contracts.py), what is done with it (cell_grammar.py).
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from warehouse.tables.contracts import Table
 from warehouse.tables.rules import custom
 
 
-def cells(table: Table) -> dict[str, Cell]:
+def cells_of_table(table: Table) -> dict[str, Cell]:
     """By column: its type, range and placeholders. Years from 1900 to 2100 are dates, unless its contract reaches further."""
     found = {}
     for column, prop in zip(table.columns, _properties(table), strict=True):

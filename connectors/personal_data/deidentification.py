@@ -1,8 +1,9 @@
-"""What texts become before any rule sees them: pseudonyms of persons, and texts without what gives a person away. SQL of the reading pass.
+"""De-identification: texts before any rule sees them, with pseudonyms for persons and without what identifies one. SQL of the reading pass.
 
 Columns classed personal are replaced whole; what people write is dropped, or scrubbed where its source's contract says so; all other
-texts without a code list go through a net. An identifier cannot be changed without making it another thing: one that is a person's number
-gets a pseudonym too, so that it stays itself.
+texts without a code list are searched. An identifier cannot be changed without making it another thing: one that is a person's number
+gets a pseudonym too, so that it stays itself. Does not belong here: what identifies a person in a text (detection.py), what of rejected
+rows may be shown (rejected_values.py).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from warehouse.tables.rules import FOUND_PERSONAL, IDENTIFIES
 Condition = tuple[str, str]
 
 
-def guarded(
+def deidentified(
     table: Table, contract: SourceContract, pseudonyms: Pseudonyms | None, relation: str
 ) -> tuple[str, Mapping[str, Condition]]:
     """(the relation with typed texts under '=name' replaced, by column a rule and SQL that is true of a row that breaks it)."""
@@ -76,8 +77,8 @@ def _texts(table: Table) -> list[Column]:
     return [c for c in table.columns if c.sql_type.upper() == "VARCHAR" and (c.personal or c.name not in table.codes)]
 
 
-def told(con: duckdb.DuckDBPyConnection, table: Table, staged: str, deliveries: Iterable[int]) -> list[Finding]:
-    """A finding for each delivery of `staged`: which columns held what gives a person away, and how many cells."""
+def personal_data_findings(con: duckdb.DuckDBPyConnection, table: Table, deliveries: Iterable[int]) -> list[Finding]:
+    """A finding for each delivery of `work_staged_row`: which columns held what gives a person away, and how many cells."""
     texts = [c.name for c in _texts(table) if not c.personal and not c.free_text]
     marks = [
         f"starts_with({quoted(n)}, {literal(MARK)})"
@@ -88,8 +89,10 @@ def told(con: duckdb.DuckDBPyConnection, table: Table, staged: str, deliveries: 
     found: dict[int, list[int]] = {}
     if texts:
         counts = ", ".join(f"count_if({mark})" for mark in marks)
-        sql = f"SELECT delivery_id, {counts} FROM {staged} WHERE broken IS NULL AND ({' OR '.join(marks)}) GROUP BY 1"
-        found = {delivery_id: numbers for delivery_id, *numbers in con.execute(sql).fetchall()}
+        rows = con.execute(
+            f"SELECT delivery_id, {counts} FROM work_staged_row WHERE broken IS NULL AND ({' OR '.join(marks)}) GROUP BY 1"
+        ).fetchall()
+        found = {delivery_id: numbers for delivery_id, *numbers in rows}
     rule = next(r for r in table.delivery_rules if r.id == FOUND_PERSONAL)
     findings = []
     for one in deliveries:

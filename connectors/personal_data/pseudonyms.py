@@ -1,10 +1,10 @@
-"""Pseudonyms: what stands in the warehouse in place of a person's identifier. SQL for the reading pass (row_gate.py).
+"""Pseudonyms: what the warehouse has in place of a person's identifier. SQL of the reading pass (row_gate/reading_pass.py).
 
 A value is brought to one form by its kind (`identifier` in the contracts) and replaced by HMAC-SHA-256 under the home's key, by 64
 hexadecimal digits: always, also what looks like a hash already, as a plain hash of a number is found by trying all numbers. Each column
 has a domain of its own, so that rows of two tables cannot be joined over a person unless their contracts say so (`pseudonymDomain`, or
-a reference from one to the other). The key stands in variables of the connection for as long as the pass: never in SQL, nor in what
-DuckDB says of it.
+a reference from one to the other). The key is kept in variables of the connection while the pass runs: never in SQL, nor in what
+DuckDB says of it. Does not belong here: which columns get them (deidentification.py), keeping keys (warehouse/home/keys.py).
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from warehouse.home.keys import Key, current, needed
 from warehouse.loading.deliveries import Delivery, Finding
 from warehouse.sql import literal
 from warehouse.store.store import Store
-from warehouse.tables.contracts import IDENTIFIERS, Table
+from warehouse.tables.contract_checks import IDENTIFIERS
+from warehouse.tables.contracts import Table
 from warehouse.tables.identifiers import normal
 from warehouse.tables.rules import OTHER_KEY
 
@@ -34,8 +35,8 @@ _WEIGHTS = (range(1, 12), (3, 4, 5, 6, 7, 8, 9, 10, 11, 1, 2))
 
 
 @dataclass(frozen=True)
-class InForce:
-    """The key of a run, and what it is held against."""
+class PseudonymKey:
+    """The key of a run, and the store in which other keys may have made pseudonyms."""
 
     key: Key
     store: Store
@@ -44,9 +45,11 @@ class InForce:
     def others(self, table: Table) -> list[str]:
         """Ids of the other keys by which pseudonyms of rows that stand were made."""
         rows = self.store.con.execute(
-            "SELECT d.delivery_id, l.detail->>'$.pseudonym_key' AS made_by FROM audit.delivery d JOIN audit.ledger l ON l.seq = d.loaded_seq "
-            "WHERE d.table_name = ? AND d.state = 'loaded' AND made_by IS NOT NULL AND made_by <> ?", [table.name, self.key.id]
-        ).fetchall()  # fmt: skip
+            "SELECT delivery.delivery_id, ledger.detail->>'$.pseudonym_key' AS made_by "
+            "FROM audit.delivery AS delivery JOIN audit.ledger AS ledger ON ledger.seq = delivery.loaded_seq "
+            "WHERE delivery.table_name = ? AND delivery.state = 'loaded' AND made_by IS NOT NULL AND made_by <> ?",
+            [table.name, self.key.id],
+        ).fetchall()
         made = {delivery_id: made_by for delivery_id, made_by in rows if delivery_id not in self.read_again}
         if not made:
             return []
@@ -56,7 +59,7 @@ class InForce:
         return sorted({made[d] for (d,) in self.store.con.execute(held).fetchall()})
 
 
-def mixed(key: InForce | None, table: Table, deliveries: Mapping[int, bool]) -> list[Finding]:
+def mixed_key_findings(key: PseudonymKey | None, table: Table, deliveries: Mapping[int, bool]) -> list[Finding]:
     """A finding for each delivery (and whether it has pseudonyms): rows that stand have some by other keys, which do not match."""
     others = key.others(table) if key and any(deliveries.values()) else []
     rule = next(r for r in table.delivery_rules if r.id == OTHER_KEY)
@@ -80,9 +83,9 @@ def mixed(key: InForce | None, table: Table, deliveries: Mapping[int, bool]) -> 
     ]
 
 
-def pseudonyms_of(
+def pseudonym_key_for(
     store: Store, table: Table, waiting: Iterable[Delivery], sources: Mapping[tuple[str, str], SourceContract]
-) -> InForce | None:
+) -> PseudonymKey | None:
     """The home's key, if it has one. Raises MissingKeyError if it has none and a delivery that waits has personal columns."""
     waiting = list(waiting)
     contracts = {d.system: sources.get((d.system, table.name)) or standard(table) for d in waiting}
@@ -95,7 +98,7 @@ def pseudonyms_of(
         )
     else:
         key = current(store.home, "pseudonym")
-    return InForce(key, store, frozenset(d.reread_of for d in waiting if d.reread_of is not None)) if key else None
+    return PseudonymKey(key, store, frozenset(d.reread_of for d in waiting if d.reread_of is not None)) if key else None
 
 
 class Pseudonyms:
@@ -124,7 +127,7 @@ class Pseudonyms:
 
 
 @contextmanager
-def at_work(con: duckdb.DuckDBPyConnection, key: Key | None, table: Table) -> Iterator[Pseudonyms | None]:
+def pseudonyms_on(con: duckdb.DuckDBPyConnection, key: Key | None, table: Table) -> Iterator[Pseudonyms | None]:
     """A key's pseudonyms for one pass; afterwards the connection knows nothing of it."""
     made = Pseudonyms(con, key, table) if key else None
     try:

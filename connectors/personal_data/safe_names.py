@@ -66,7 +66,7 @@ def _parts(text: str) -> Iterable[str]:
 
 
 @cache
-def _known() -> frozenset[str]:
+def _known_words() -> frozenset[str]:
     """Words that name no person: of tables and their columns, of places, of time, of files."""
     texts = [_WORDS]
     for table in load_tables().values():
@@ -85,7 +85,9 @@ def _known() -> frozenset[str]:
 
 def _is_known(word: str, more: frozenset[str]) -> bool:
     word = folded(word)
-    return len(word) < 3 or word in _known() or word in more or (word.endswith("s") and word[:-1] in _known())
+    return (
+        len(word) < 3 or word in _known_words() or word in more or (word.endswith("s") and word[:-1] in _known_words())
+    )
 
 
 def _number(digits: str) -> bool:
@@ -120,7 +122,7 @@ def named_safely(
     found = list(receipts)
     known: Mapping[tuple[str, str], SourceContract] = {}
     if any(one.system != STANDARD for one in found):
-        with suppress(DocumentError):  # told by who reads the file
+        with suppress(DocumentError):  # the reader of the file reports it
             known = sources()
     named = []
     for one in found:

@@ -1,7 +1,8 @@
-"""From archived bytes to files DuckDB can read: unpack, decode to UTF-8, check the header, mend what cannot be split.
+"""From archived bytes to files DuckDB can read: unpack, decode to UTF-8, check the header, repair what cannot be split.
 
 DuckDB's CSV reader matches columns by position and would load swapped or renamed columns without a word, so the header is
-read and compared with the contract first; columns are then addressed by name.
+read and compared with the contract first; columns are then addressed by name. Does not belong here: encodings (decoding.py), headers
+(headers.py), archives of several files (zip_members.py), what a cell means (mapping/).
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ import pyarrow.parquet as pq
 from connectors.archive.archive import Archive, ArchiveError
 from connectors.mapping.source_contract import SourceContract
 from connectors.personal_data.detection import harmless
-from connectors.personal_data.rejected_values import of_bytes, of_record
-from connectors.readers import zip_members as members
+from connectors.personal_data.rejected_values import shown_bytes, shown_record
+from connectors.readers import zip_members
 from connectors.readers.decoding import decoded, holds_nul
 from connectors.readers.headers import StructureError as StructureError
 from connectors.readers.headers import check_header, header_of
@@ -62,19 +63,25 @@ class Readable:
     left_out: tuple[str, ...] = ()  # members of the archive that are no extract
 
 
-def unpack(archive: Archive, sha256: str, contract: SourceContract, scratch: Path, file_name: str,
-           spare: Mapping[str, tuple[str, ...]] = NO_HEADERS) -> Readable:  # fmt: skip
-    """Bring a delivery's bytes into `scratch`, ready for DuckDB; `spare` as in `mend`. Raises StructureError, ArchiveError."""
+def unpack(
+    archive: Archive,
+    sha256: str,
+    contract: SourceContract,
+    scratch: Path,
+    file_name: str,
+    spare: Mapping[str, tuple[str, ...]] = NO_HEADERS,
+) -> Readable:
+    """Bring a delivery's bytes into `scratch`, ready for DuckDB; `spare` as in `repair`. Raises StructureError, ArchiveError."""
     readable = as_received(archive, sha256, contract, scratch, file_name)
     if readable.parquet:
         return readable
     if any(holds_nul(path) for path in readable.files):
-        mend(readable, contract, spare)  # such letters would be loaded
+        repair(readable, contract, spare)  # such letters would be loaded
     elif not all(_quotes_pair(path, contract) for path in readable.files):
         # DuckDB says so only where it scans few files (see _quotes_pair): a large file is scanned alone, others are mended at once
         readable.alone = len(readable.files) == 1 and readable.files[0].stat().st_size > _MENDED_AT_ONCE
         if not readable.alone:
-            mend(readable, contract, spare)
+            repair(readable, contract, spare)
     return readable
 
 
@@ -99,15 +106,15 @@ def as_received(archive: Archive, sha256: str, contract: SourceContract, scratch
         try:
             schema = pq.read_schema(whole)
         except (pa.ArrowException, OSError) as error:
-            if members.of_the_machine(error):
+            if zip_members.is_machine_fault(error):
                 raise
             raise StructureError(
                 f"{file_name}: the Parquet file cannot be read ({harmless(error)}); deliver it again"
             ) from None
         check_header(tuple(schema.names), contract, file_name)
         return Readable([whole], tuple(schema.names), parquet=True, types=tuple(map(str, schema.types)))
-    if magic in members.MAGIC:
-        unpacked = members.unpacked(whole, scratch, file_name, contract)
+    if magic in zip_members.MAGIC:
+        unpacked = zip_members.unpacked(whole, scratch, file_name, contract)
         files, left_out = unpacked.files, unpacked.left_out
     else:
         files, left_out = [(file_name, whole)], ()
@@ -151,7 +158,7 @@ def _quotes_pair(path: Path, contract: SourceContract) -> bool:
     return seen % 2 == 0
 
 
-def mend(readable: Readable, contract: SourceContract, spare: Mapping[str, tuple[str, ...]] = NO_HEADERS) -> None:
+def repair(readable: Readable, contract: SourceContract, spare: Mapping[str, tuple[str, ...]] = NO_HEADERS) -> None:
     """Take records that cannot be split out of files DuckDB would refuse, and number the others. Slow; for broken files only.
 
     `spare`: headers whose cells are emptied where bytes are not of the encoding, with the columns made of each. Headers that the
@@ -175,10 +182,10 @@ def mend(readable: Readable, contract: SourceContract, spare: Mapping[str, tuple
                 spoilt = {n for n, cell in enumerate(record) if _foreign(cell)}
                 whole = len(record) == width
                 if "\0" in raw:
-                    readable.bad.append(BadRecord(row_no, "encoding", of_record(raw, "the letter NUL stands in it")))
+                    readable.bad.append(BadRecord(row_no, "encoding", shown_record(raw, "the letter NUL stands in it")))
                 elif whole and all(readable.header[n] in spare or readable.header[n] not in taken for n in spoilt):
                     cells = [
-                        {"column_name": column, "rule": "encoding", "raw": of_bytes(record[n])}
+                        {"column_name": column, "rule": "encoding", "raw": shown_bytes(record[n])}
                         for n in sorted(spoilt)
                         for column in spare.get(readable.header[n], ())
                     ]
@@ -188,7 +195,7 @@ def mend(readable: Readable, contract: SourceContract, spare: Mapping[str, tuple
                     writer.writerow([*record, row_no, told])
                 elif _foreign(raw):
                     readable.bad.append(
-                        BadRecord(row_no, "encoding", of_record(raw, "bytes that are not of the encoding"))
+                        BadRecord(row_no, "encoding", shown_record(raw, "bytes that are not of the encoding"))
                     )
                 else:
                     many = (
@@ -196,7 +203,7 @@ def mend(readable: Readable, contract: SourceContract, spare: Mapping[str, tuple
                         if record
                         else "its cells cannot be told apart"
                     )
-                    readable.bad.append(BadRecord(row_no, "columns", of_record(raw, many)))
+                    readable.bad.append(BadRecord(row_no, "columns", shown_record(raw, many)))
         clean.replace(path)
     readable.numbered = True
 

@@ -1,7 +1,8 @@
-"""What is in a zip archive: which members are the extract, which are not and are left out, and how much may come of it.
+"""What is in a zip archive: which members are the extract, which are not and are left out, and how much may come out of it.
 
-The extract is known by its header. What has none of the contract's columns, beside a member that has them, is left out and told: a
-readme, a document, an archive in the archive. Counted while it is unpacked, not by what the archive says of itself.
+The extract is known by its header. What has none of the contract's columns, beside a member that has them, is left out and reported: a
+readme, a document, an archive in the archive. Bytes are counted while they are unpacked; the archive's own figures are not trusted.
+Does not belong here: decoding members (decoding.py).
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ _OF_SYSTEMS = {".ds_store", "thumbs.db", "desktop.ini"}
 _MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}  # fmt: skip
 
 
-def of_the_machine(error: BaseException) -> bool:
+def is_machine_fault(error: BaseException) -> bool:
     """Whether it is this machine's fault, a full disk or no right to write, and no delivery's: that is to be mended and run again."""
     return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _MACHINE)
 
@@ -75,7 +76,7 @@ def _listed(names: Iterable[str]) -> str:
 
 @contextmanager
 def _opened(whole: Path, file_name: str) -> Iterator[zipfile.ZipFile]:
-    count, directory = _said(whole)
+    count, directory = _declared_sizes(whole)
     if count > MEMBERS or directory > _DIRECTORY:
         raise StructureError(
             f"{file_name}: the archive has more than {MEMBERS:,} members; deliver them as several archives"
@@ -98,14 +99,14 @@ def _opened(whole: Path, file_name: str) -> Iterator[zipfile.ZipFile]:
         ValueError,
     ) as error:
         # RuntimeError: encrypted, or packed by a method that Python does not know; ValueError: names and times that are none
-        if of_the_machine(error) or isinstance(error, StructureError):
+        if is_machine_fault(error) or isinstance(error, StructureError):
             raise
         raise StructureError(
             f"{file_name}: the zip archive cannot be unpacked ({harmless(error)}); deliver it again"
         ) from error
 
 
-def _said(whole: Path) -> tuple[int, int]:
+def _declared_sizes(whole: Path) -> tuple[int, int]:
     """How many members an archive says it has, and the bytes of their list; 0 where it does not say. Reading that list takes memory."""
     with whole.open("rb") as handle:
         size = handle.seek(0, 2)
@@ -126,7 +127,7 @@ def _said(whole: Path) -> tuple[int, int]:
 
 
 def _of_a_system(name: str) -> bool:
-    """What systems put beside files of their own accord."""
+    """Files that operating systems add by themselves."""
     path = PurePosixPath(name)
     return "__MACOSX" in path.parts or path.name.startswith("._") or path.name.lower() in _OF_SYSTEMS
 
@@ -150,7 +151,7 @@ def _chosen(
         return fitting
     texts = [i for i in named if i.filename.lower().endswith((".csv", ".txt", ".tsv"))]
     if len(texts) == 1:
-        return texts  # its header tells what is wrong with it
+        return texts  # what is wrong with it shows in its header
     if texts:
         raise StructureError(
             f"{file_name}: no member of the archive has a column of contract {contract.id}, neither "

@@ -1,6 +1,7 @@
-"""Taking an extract in: what is declared about a file is checked before its bytes are archived.
+"""One extract received: what is declared about a file is checked before its bytes are archived.
 
-Used by `qala deliver` and by the inbox, so that both refuse the same things in the same words.
+Used by `qala deliver` and by the inbox, so that both refuse the same things in the same words. Does not belong here: whether a delivery
+holds what it declares (delivery_gate/declaration_checks.py).
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class DeliveryError(ValueError):
 
 
 @dataclass(frozen=True)
-class Declared:
+class DeclaredDelivery:
     """What a person or a manifest says about a file."""
 
     file: Path
@@ -43,10 +44,13 @@ class Declared:
 
 
 def deliver(
-    archive: Archive, declared: Declared, tables: Mapping[str, Table], sources: Mapping[tuple[str, str], SourceContract]
+    archive: Archive,
+    declared: DeclaredDelivery,
+    tables: Mapping[str, Table],
+    sources: Mapping[tuple[str, str], SourceContract],
 ) -> Receipt:
     """Check what is declared, archive the bytes, write the receipt. Raises DeliveryError; then nothing was taken in."""
-    check(declared, tables, sources)
+    check_declaration(declared, tables, sources)
     try:
         key = archive_key(archive, declared, tables, sources)
     except MissingKeyError as error:
@@ -69,7 +73,10 @@ def encrypts(system: str, table: Table, sources: Mapping[tuple[str, str], Source
 
 
 def archive_key(
-    archive: Archive, declared: Declared, tables: Mapping[str, Table], sources: Mapping[tuple[str, str], SourceContract]
+    archive: Archive,
+    declared: DeclaredDelivery,
+    tables: Mapping[str, Table],
+    sources: Mapping[tuple[str, str], SourceContract],
 ) -> Key | None:
     """The key that a file, already checked, is archived with, None if it is in the clear.
 
@@ -88,7 +95,9 @@ def archive_key(
     )
 
 
-def check(declared: Declared, tables: Mapping[str, Table], sources: Mapping[tuple[str, str], SourceContract]) -> None:
+def check_declaration(
+    declared: DeclaredDelivery, tables: Mapping[str, Table], sources: Mapping[tuple[str, str], SourceContract]
+) -> None:
     """Whether what is declared can be right. Raises DeliveryError."""
     file, table, system = declared.file, declared.table, declared.system
     if not file.is_file():
@@ -97,11 +106,11 @@ def check(declared: Declared, tables: Mapping[str, Table], sources: Mapping[tupl
         raise DeliveryError(f"the name {file.name!r} holds bytes that are no letters; give the file another")
     if table not in tables:
         near = difflib.get_close_matches(table, tables, 3) or sorted(tables)
-        raise DeliveryError(f"there is no table {_shown(table)}; did you mean {listed(near)}?")
+        raise DeliveryError(f"there is no table {_quoted_short(table)}; did you mean {listed(near)}?")
     if system != STANDARD and (system, table) not in sources:
         known = sorted(s for s, t in sources if t == table)
         raise DeliveryError(
-            f"no contract of system {_shown(system)} feeds {table}; known for it: {', '.join(known) or 'none'}. Put its contract "
+            f"no contract of system {_quoted_short(system)} feeds {table}; known for it: {', '.join(known) or 'none'}. Put its contract "
             "into the home's contracts/ folder, or leave the system out if the file has the table's own column names"
         )
     contract = sources.get((system, table))
@@ -116,13 +125,13 @@ def check(declared: Declared, tables: Mapping[str, Table], sources: Mapping[tupl
             declared.scope, registered()
         )
         raise DeliveryError(
-            f"{_shown(declared.scope)} is no settlement of item 7 (nine digits), region (two digits) or KZ"
+            f"{_quoted_short(declared.scope)} is no settlement of item 7 (nine digits), region (two digits) or KZ"
             + (f"; did you mean {', '.join(near)}? Write the digits" if near else "; see: qala settlements")
         )
     try:
         period = parse_period(declared.period)
     except ValueError as error:
-        said = str(error) if len(declared.period) <= _LONGEST else f"{_shown(declared.period)} is no period"
+        said = str(error) if len(declared.period) <= _LONGEST else f"{_quoted_short(declared.period)} is no period"
         raise DeliveryError(said) from error
     if period.start.year < FIRST_YEAR or period.end.year > LAST_YEAR:
         raise DeliveryError(f"period {declared.period} lies outside {FIRST_YEAR} to {LAST_YEAR}")
@@ -135,5 +144,5 @@ def check(declared: Declared, tables: Mapping[str, Table], sources: Mapping[tupl
             )
 
 
-def _shown(text: str) -> str:
+def _quoted_short(text: str) -> str:
     return repr(text) if len(text) <= _LONGEST else f"{text[:_LONGEST]!r}…"

@@ -2,8 +2,8 @@
 
 Whatever lies in the inbox, one drop never stops another, and nothing but files of the inbox itself is read: links are not followed.
 A drop goes inbox → `taking/` → `done/`. In `taking/` it has its receipts' numbers written beside it before the first of them is
-entered, so that who goes on after a crash enters each once. One process collects at a time. Files that the archive keeps encrypted are not
-kept in `done/`.
+entered, so that a run after a crash enters each once. One process collects at a time. Files that the archive keeps encrypted are not
+kept in `done/`. Does not belong here: what a manifest may say (manifest.py), whether a declaration can be right (deliver.py).
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from connectors.mapping.source_contract import SourceContract
 from connectors.personal_data.detection import scrubbed
 from connectors.personal_data.safe_names import safe_name
 from connectors.readers.headers import listed
-from connectors.readers.zip_members import of_the_machine
+from connectors.readers.zip_members import is_machine_fault
 from connectors.receiving import manifest
-from connectors.receiving.deliver import Declared, DeliveryError, archive_key, check
+from connectors.receiving.deliver import DeclaredDelivery, DeliveryError, archive_key, check_declaration
 from connectors.receiving.manifest import MANIFEST, ManifestError, UnfinishedError
 from warehouse.home.keys import Key, MissingKeyError
 from warehouse.loading.deliveries import Receipt
@@ -112,7 +112,7 @@ class _Inbox:
         return drops
 
     def _safely(self, path: Path, take: Callable[[Path], Drop]) -> Drop:
-        """Take one drop; what is wrong with it is told, and never the next one's trouble."""
+        """Take one drop. What is wrong with it becomes its reason, and never stops the next drop."""
         try:
             return take(path)
         except UnfinishedError as problem:
@@ -122,7 +122,7 @@ class _Inbox:
         except (ManifestError, DeliveryError) as problem:
             reason = str(problem)
         except Exception as problem:
-            if of_the_machine(problem):
+            if is_machine_fault(problem):
                 return Drop(path, (), f"{path.name}: cannot be taken in just now ({problem}); it stays", waits=True)
             reason = f"it cannot be taken in ({type(problem).__name__}: {problem}); mend it and drop it again"
         try:
@@ -162,12 +162,11 @@ class _Inbox:
             keys: list[Key | None] = []
             for number, one in enumerate(declared, 1):  # all, before the first is taken in
                 try:
-                    check(one, self.tables, self.sources)
+                    check_declaration(one, self.tables, self.sources)
                     keys.append(archive_key(self.archive, one, self.tables, self.sources))
                 except DeliveryError as problem:
                     raise DeliveryError(f"delivery {number}: {problem}") from None
-            reserved = [self.archive.reserve(d.file, table=d.table, system=d.system, scope=d.scope, period=d.period,
-                                             declared_rows=d.rows, key=key) for d, key in zip(declared, keys, strict=True)]  # fmt: skip
+            reserved = [self._reserve(one, key) for one, key in zip(declared, keys, strict=True)]
             write_whole(plan, json.dumps([asdict(r) for r in reserved], ensure_ascii=False, indent=1).encode())
             at("inbox.numbered")
         try:
@@ -185,13 +184,24 @@ class _Inbox:
             return Drop(path, (), f"{path.name}: cannot be finished ({problem}); it stays in {folder}", waits=True)
         return Drop(path, receipts, None)
 
+    def _reserve(self, one: DeclaredDelivery, key: Key | None) -> Receipt:
+        return self.archive.reserve(
+            one.file,
+            table=one.table,
+            system=one.system,
+            scope=one.scope,
+            period=one.period,
+            declared_rows=one.rows,
+            key=key,
+        )
+
     def _clear(self, path: Path, receipts: tuple[Receipt, ...]) -> None:
-        """What the archive has encrypted does not stay in the clear beside it."""
+        """Remove files from the drop that the archive keeps encrypted."""
         for entry, receipt in zip(manifest.parse(_beginning(path)), receipts, strict=True):
             if self.archive.encrypted(receipt.sha256) and (file := _like(path.parent, entry.file)):
                 file.unlink()
 
-    def _declared(self, entry: manifest.Entry, folder: Path) -> Declared:
+    def _declared(self, entry: manifest.Entry, folder: Path) -> DeclaredDelivery:
         """What is declared of a file that has been moved to `folder`; if that was interrupted, it is moved now."""
         file = _like(folder, entry.file)
         if file is None:
@@ -200,7 +210,9 @@ class _Inbox:
         if wrong := _not_a_file(file):
             raise DeliveryError(f"{entry.file} {wrong}")
         scope = entry.settlement or entry.scope or ""
-        return Declared(file, entry.table, scope, entry.period, entry.system or STANDARD, entry.rows, entry.sha256)
+        return DeclaredDelivery(
+            file, entry.table, scope, entry.period, entry.system or STANDARD, entry.rows, entry.sha256
+        )
 
     def _find(self, name: str) -> Path:
         """A data file of the inbox by its name, in whatever normal form of Unicode it is written."""
@@ -213,8 +225,8 @@ class _Inbox:
 
     def _brought_back(self, name: str) -> Path | None:
         """A file that went to `refused/` with a manifest which named none, because no manifest had named it then."""
-        found = [file for note in self.root.glob(f"refused/*/{_GUESSED}") if _listed_in(note, name)
-                 if (file := _like(note.parent, name))]  # fmt: skip
+        notes = [note for note in self.root.glob(f"refused/*/{_GUESSED}") if _listed_in(note, name)]
+        found = [file for note in notes if (file := _like(note.parent, name))]
         if len(found) > 1:
             raise DeliveryError(
                 f"{len(found)} files named {name} lie in refused/: put the one that is meant into the inbox"
@@ -222,7 +234,7 @@ class _Inbox:
         return found[0].replace(self.root / found[0].name) if found else None
 
     def _refuse(self, path: Path, reason: str) -> Drop:
-        """Move a drop to `refused/`, with those of its files that can be told."""
+        """Move a drop to `refused/`, with those of its files that can be recognised."""
         content = b"" if _not_a_file(path) else _beginning(path)
         folder = free(self.root / "refused" / _digest(path.name.encode("utf-8", "surrogateescape") + content))
         folder.mkdir(parents=True)
@@ -233,7 +245,7 @@ class _Inbox:
         if guessed:
             told += f"; with it go the files that no manifest names: {listed(f.name for f in guessed)}"
             (folder / _GUESSED).write_text(json.dumps([f.name for f in guessed]), encoding="utf-8")
-        # the reason first, the manifest last: whoever is stopped in between leaves none without the other
+        # the reason first, the manifest last: a run stopped in between leaves no manifest without its reason
         named = {file.name for file in (*files, *guessed, path)}
         note = next(n for n in (_REASON, *(f"REASON-{i}.txt" for i in range(2, len(named) + 3))) if n not in named)
         (folder / note).write_text(told + "\n", encoding="utf-8", errors="backslashreplace")
@@ -264,8 +276,11 @@ class _Inbox:
     def _files(self) -> list[Path]:
         """What lies in the inbox and is neither folder nor manifest; links too, which are not followed."""
         hidden = {p.name for p in _manifests(self.root)}
-        return [p for p in sorted(self.root.iterdir())
-                if (p.is_symlink() or not p.is_dir()) and p.name not in hidden and not p.name.startswith(".")]  # fmt: skip
+        return [
+            path
+            for path in sorted(self.root.iterdir())
+            if (path.is_symlink() or not path.is_dir()) and path.name not in hidden and not path.name.startswith(".")
+        ]
 
 
 def _manifests(folder: Path) -> list[Path]:

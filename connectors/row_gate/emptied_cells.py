@@ -1,7 +1,8 @@
-"""Cells left empty: what is broken in a column the row can do without costs the cell, and not the row.
+"""Cells left empty: a broken value in an optional column costs the cell, and not the row.
 
-SQL for the reading pass (row_gate.py), and which headers of a file the reader (readers.py) may empty where bytes are not of the
-encoding. Each such cell is told: {column_name, rule, raw}, in the list `emptied` of its row.
+SQL for the reading pass (reading_pass.py), and which headers of a file the reader (readers.py) may empty where bytes are not of the
+encoding. Each such cell is listed as {column_name, rule, raw}, in the list `emptied` of its row. Does not belong here: rules that reject
+the row (reading_pass.py).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ CELLS = "STRUCT(column_name VARCHAR, rule VARCHAR, raw VARCHAR)[]"
 _CELLS = '[{"column_name": "VARCHAR", "rule": "VARCHAR", "raw": "VARCHAR"}]'
 
 
-def spare_headers(table: Table, contract: SourceContract) -> dict[str, tuple[str, ...]]:
+def optional_headers(table: Table, contract: SourceContract) -> dict[str, tuple[str, ...]]:
     """Headers whose cells may be emptied, each with the table's columns that are made of it; of other headers the row is at stake."""
     fed: dict[str, list[str]] = {}
     for column in contract.columns:
@@ -32,7 +33,9 @@ def spare_headers(table: Table, contract: SourceContract) -> dict[str, tuple[str
     return {header: tuple(columns) for header, columns in fed.items() if set(columns) <= table.optional}
 
 
-def divided(table: Table, conditions: Iterable[Condition]) -> tuple[dict[str, list[Condition]], list[Condition]]:
+def split_by_consequence(
+    table: Table, conditions: Iterable[Condition]
+) -> tuple[dict[str, list[Condition]], list[Condition]]:
     """The conditions whose breach empties a cell, by column, and those that reject the row, in the order given."""
     owner = {f"{c.name}.type": c.name for c in table.columns}
     owner |= {r.id: r.column for r in (*(r for c in table.columns for r in c.rules), *table.row_rules) if r.column}
@@ -44,7 +47,7 @@ def divided(table: Table, conditions: Iterable[Condition]) -> tuple[dict[str, li
     return cells, rows
 
 
-def emptied(cells: Mapping[str, Sequence[Condition]], texts: Mapping[str, str], spoilt: str | None) -> str:
+def emptied_cells(cells: Mapping[str, Sequence[Condition]], texts: Mapping[str, str], spoilt: str | None) -> str:
     """The list of a row's broken cells, each with the first rule it breaks; NULL if there are none. SQL.
 
     `texts`: by column, what stands in the file; `spoilt`: such a list made by the reader. Nothing is made of rows without fault.

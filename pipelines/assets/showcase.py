@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from connectors.ingest import take_in
+from connectors.ingest import ingest_table
 from pipelines.error_messages import known_errors_as_failure
 from pipelines.resources import POOL, Qala, months, report_progress, single_run
 from warehouse.isolation import worker
@@ -55,7 +55,7 @@ def showcase_asset(table: Table, group: str) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, qala: Qala
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         with qala.writing(context.run_id) as store:
-            report = take_in(
+            report = ingest_table(
                 store,
                 qala.archive,
                 table,
@@ -104,7 +104,7 @@ def _check(
     A failing one never stops the others: the gate has refused it already.
     """
     rules = {r.id: r for r in table.all_rules if r.criterion == criterion}
-    judged = [(f, d) for f, d, _ in stand if f.rule in rules and not f.observed.endswith("= no data")]
+    judged = [(f, d) for f, d, _ in stand if f.rule in rules and f.judged]
     failed = [(f, d) for f, d, fails in stand if f.rule in rules and fails]
     deliveries, failing = {d.delivery_id for _, d in judged}, {d.delivery_id for _, d in failed}
     touched = Counter(f.rule for f, _ in judged if not f.passed)

@@ -90,7 +90,7 @@ def verify(
     from functools import partial
 
     from connectors.archive.archive import Archive
-    from connectors.reconciliation import accounted
+    from connectors.reconciliation import reconcile
     from pipelines.cli import screens_verified
     from warehouse.audit import between_anchors
     from warehouse.audit.verify import verify as ask
@@ -102,7 +102,7 @@ def verify(
         given = [one for text in head or () for one in anchors.read(text)]
         public = public_key(key) if key else None
         archive = Archive(home.archive)
-        found = ask(home, given, public, partial(accounted, archive=archive), archive.open)
+        found = ask(home, given, public, partial(reconcile, archive=archive), archive.open)
         told = between_anchors.spans_between_anchors(home, given) if len(given) > 1 and found.head else []
     except StoreError as error:
         raise fail(error) from None

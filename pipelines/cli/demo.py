@@ -10,12 +10,12 @@ from pathlib import Path
 from rich.console import Console
 
 from connectors.archive.archive import Archive
-from connectors.ingest import sources_of
+from connectors.ingest import load_source_contracts
 from connectors.mapping.contract_checks import STANDARD
-from connectors.receiving.deliver import Declared, deliver
+from connectors.receiving.deliver import DeclaredDelivery, deliver
 from connectors.simulator.generate import NOTES, simulate
 from pipelines.cli import screens
-from warehouse.audit.explain import status
+from warehouse.audit.status import release_status
 from warehouse.home.home import Home
 from warehouse.home.keys import current, make
 from warehouse.periods import parse_period
@@ -40,12 +40,14 @@ def play(folder: Path, *, seed: int, year: int, console: Console, run: Callable[
     for purpose in ("pseudonym", "archive"):  # of imaginary people, and gone with the folder
         if not current(home, purpose):
             make(home, purpose)
-    archive, sources = Archive(home.archive), sources_of(home, tables)
+    archive, sources = Archive(home.archive), load_source_contracts(home, tables)
     files = rows = 0
-    corrections: list[Declared] = []
+    corrections: list[DeclaredDelivery] = []
     with console.status("simulating extracts"):
         for extract in simulate(tables, folder / "extracts", year=year, seed=seed):
-            declared = Declared(extract.path, extract.table, extract.scope, extract.period, extract.system or STANDARD)
+            declared = DeclaredDelivery(
+                extract.path, extract.table, extract.scope, extract.period, extract.system or STANDARD
+            )
             if extract.note == NOTES["corrected"]:
                 corrections.append(declared)  # comes when the year has been published: it restates
                 continue
@@ -67,7 +69,7 @@ def play(folder: Path, *, seed: int, year: int, console: Console, run: Callable[
         screens.values(console, store)
         screens.scorecard(console, store)
         screens.refusals(console, store)
-        screens.status(console, {**status(store), "waiting": len(archive.pending()), "home": str(folder)})
+        screens.status(console, {**release_status(store), "waiting": len(archive.pending()), "home": str(folder)})
     name = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
     program = Path(sys.argv[0]).absolute()
     qala = program.relative_to(Path.cwd()) if program.is_relative_to(Path.cwd()) else program.name

@@ -131,7 +131,8 @@ def evidence(
     from connectors.archive.archive import Archive, ArchiveError
     from kpi_definitions.catalogue import load_catalogues
     from warehouse.audit.evidence import EvidenceError, write_pack
-    from warehouse.audit.evidence_rollup import Rollup, find_rollup, standing_label
+    from warehouse.audit.evidence_level import level_label
+    from warehouse.audit.evidence_rollup import Rollup, find_rollup
     from warehouse.audit.explain import UnknownError
     from warehouse.audit.levels import asks_for_level, explain_level
     from warehouse.audit.rows import FoundValue, find_value
@@ -143,7 +144,7 @@ def evidence(
         with reading(home, hardened=False) as store:
             if asks_for_level(store, code):
                 one = explain_level(store, code, settlement, period, catalogue, as_of)
-                label = standing_label(one)
+                label = level_label(one)
             elif found := find_rollup(
                 store, definitions := load_catalogues(home.catalogues), code, settlement, period, as_of
             ):
@@ -180,10 +181,10 @@ def evidence(
 
 def _personal(home: Home, store: Store, archive: Archive, deliveries: list[dict[str, Any]]) -> dict[str, str]:
     """Of the files behind a number those with personal data, by the contracts or as they are archived: SHA-256 → file, table, system."""
-    from connectors.ingest import sources_of
+    from connectors.ingest import load_source_contracts
     from connectors.receiving.deliver import encrypts
 
-    sources = sources_of(home, store.tables)
+    sources = load_source_contracts(home, store.tables)
     return {
         d["sha256"]: f"{d['file_name']} ({d['table_name']}, {d['system']})"
         for d in deliveries
@@ -194,11 +195,11 @@ def _personal(home: Home, store: Store, archive: Archive, deliveries: list[dict[
 def _add_sources(home: Home, store: Store, answer: list[dict[str, Any]]) -> None:
     """Put `source`, the record as received, and `source_header` into every row."""
     from connectors.archive.archive import Archive
-    from connectors.ingest import sources_of
+    from connectors.ingest import load_source_contracts
     from connectors.mapping.source_contract import standard
     from connectors.readers.source_records import originals
 
-    contracts = sources_of(home, store.tables)
+    contracts = load_source_contracts(home, store.tables)
     for one in answer:
         for delivery_id in sorted({row["delivery_id"] for row in one["rows"]}):
             mine = [row for row in one["rows"] if row["delivery_id"] == delivery_id]

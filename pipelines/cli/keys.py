@@ -29,15 +29,15 @@ def keys(context: typer.Context, as_json: JsonOption = False, home_folder: HomeO
     if context.invoked_subcommand is not None:
         return
     from connectors.archive.archive import Archive
-    from connectors.ingest import sources_of
-    from connectors.rotation import standing
+    from connectors.ingest import load_source_contracts
+    from connectors.rotation import encryption_status
     from warehouse.home import keys as known
     from warehouse.tables.contracts import load_tables
 
     home, tables = home_of(home_folder), load_tables()
     try:
         found = {purpose: known.keys(home, purpose) for purpose in PURPOSES}
-        files, clear = standing(Archive(home.archive), tables, sources_of(home, tables))
+        files, clear = encryption_status(Archive(home.archive), tables, load_source_contracts(home, tables))
     except (StoreError, DocumentError, OSError) as error:
         raise fail(error) from None
     rows = [
@@ -102,7 +102,7 @@ def new(purpose: PurposeArgument, home_folder: HomeOption = None) -> None:
 def rotate(purpose: PurposeArgument, home_folder: HomeOption = None) -> None:
     """Encrypt the archive anew with the key in force, and what by the contracts should be encrypted and is not. Goes on where it was stopped."""
     from connectors.archive.archive import Archive
-    from connectors.ingest import sources_of
+    from connectors.ingest import load_source_contracts
     from connectors.rotation import rotate as encrypt
     from warehouse.home.account import ACCOUNT, account
     from warehouse.home.keys import needed
@@ -116,7 +116,7 @@ def rotate(purpose: PurposeArgument, home_folder: HomeOption = None) -> None:
     try:
         key = needed(home, "archive", "the archive is encrypted with the key in force")
         with out.status("reading the archive") as spinner:
-            done = encrypt(Archive(home.archive), key, tables, sources_of(home, tables),
+            done = encrypt(Archive(home.archive), key, tables, load_source_contracts(home, tables),
                            lambda number, of: spinner.update(f"{number:,} of {of:,} files"))  # fmt: skip
         with writing(home) as store:
             enter_keys(store)

@@ -55,9 +55,9 @@ def deliver(
 ) -> None:
     """Archive an extract; the next run takes it in. Works while a run goes on. Or take a receipt back (--withdraw)."""
     from connectors.archive.archive import Archive, ArchiveError
-    from connectors.ingest import sources_of
+    from connectors.ingest import load_source_contracts
     from connectors.personal_data.safe_names import safe_name
-    from connectors.receiving.deliver import Declared, DeliveryError
+    from connectors.receiving.deliver import DeclaredDelivery, DeliveryError
     from connectors.receiving.deliver import deliver as take
     from warehouse.periods import parse_period
     from warehouse.tables.contracts import load_tables
@@ -73,9 +73,9 @@ def deliver(
     try:
         receipt = take(
             Archive(home.archive),
-            Declared(file, table, settlement, period, system, rows),
+            DeclaredDelivery(file, table, settlement, period, system, rows),
             tables,
-            sources_of(home, tables),
+            load_source_contracts(home, tables),
         )
     except (DeliveryError, DocumentError, ArchiveError) as error:
         raise fail(error) from None
@@ -136,7 +136,7 @@ def run(
     """Take in what waits, check, load, compute, publish: the Dagster job, in this process."""
     from connectors.archive.archive import Archive
     from connectors.corrections import read_corrections
-    from connectors.ingest import sources_of
+    from connectors.ingest import load_source_contracts
     from connectors.receiving.inbox import InboxBusyError, collect
     from kpi_definitions.catalogue import load_catalogues
     from pipelines.pending_work import find_pending_work
@@ -162,7 +162,9 @@ def run(
             sessions.enter_start(home, aside, again)
         told = archive.set_aside()
         try:
-            for drop in collect(home.inbox, archive, tables, sources_of(home, tables)) if home.inbox.exists() else []:
+            for drop in (
+                collect(home.inbox, archive, tables, load_source_contracts(home, tables)) if home.inbox.exists() else []
+            ):
                 told.append(f"inbox: {drop.told}")
         except InboxBusyError as error:
             told.append(str(error))
@@ -198,7 +200,7 @@ def reread(
     home_folder: HomeOption = None,
 ) -> None:
     """Read deliveries in force again from the archive, by the contracts as they are now, and compute what changes."""
-    from connectors.reread import request
+    from connectors.reread import request_reread
     from warehouse.kpi_values.outstanding import running_month
     from warehouse.periods import add_months, month_id, parse_period
     from warehouse.store.sessions import writing
@@ -209,7 +211,7 @@ def reread(
         raise fail(StoreError(f"{home.warehouse} does not exist; nothing was loaded yet"))
     try:
         with writing(home) as store:
-            receipts = request(store, load_tables(), system=system, table=table, period=period)
+            receipts = request_reread(store, load_tables(), system=system, table=table, period=period)
     except (ValueError, StoreError) as error:
         raise fail(error) from None
     out.print(f"{len(receipts)} deliveries are read again", highlight=False)
@@ -255,7 +257,7 @@ def status(as_json: JsonOption = False, home_folder: HomeOption = None) -> None:
     """How the released warehouse stands, and what waits."""
     from connectors.archive.archive import Archive
     from pipelines.cli import screens
-    from warehouse.audit.explain import status as ask
+    from warehouse.audit.status import release_status
     from warehouse.store.sessions import reading
 
     home = home_of(home_folder)
@@ -263,7 +265,7 @@ def status(as_json: JsonOption = False, home_folder: HomeOption = None) -> None:
     still, told = _still_due(home)
     try:
         with reading(home) as store:
-            answer = {**ask(store), "waiting": waiting, **still, "home": str(home.root)}
+            answer = {**release_status(store), "waiting": waiting, **still, "home": str(home.root)}
     except StoreError as error:
         if as_json:
             print_json(

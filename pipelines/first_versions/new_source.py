@@ -69,7 +69,7 @@ def _steps(home: Home, system: str, table: str, file: Path, path: Path) -> tuple
 
 
 def _document(system: str, table: Table, sample: Sample, found: Inferred) -> Iterator[str]:
-    yield f"# {table.title}, as {system} delivers them. First version, from a sample of {sample.records:,} records (qala new source).\n"
+    yield f"# {table.name}, as {system} delivers it. First version, from a sample of {sample.records:,} records (qala new source).\n"
     yield "# What is not marked was tried on the sample; the marks are yours to decide: until then nothing is taken in by this contract.\n"
     yield "apiVersion: v3.1.0\nkind: DataContract\n"
     yield f"id: {scalar(f'{system}.{table.name}')}\nname: {scalar(f'{system}_{table.name}')}\nversion: 1.0.0\nstatus: draft\n"

@@ -11,7 +11,8 @@ from connectors.inference.new_columns import Guess, guesses
 from connectors.inference.sample import read_sample
 from connectors.readers.headers import StructureError
 from pipelines.first_versions.writing import FirstVersion, FirstVersionError, scalar, todo
-from warehouse.tables.contracts import NAME, SHOWCASE
+from warehouse.tables.contract_checks import NAME
+from warehouse.tables.contracts import SHOWCASE
 
 _LOGICAL = {
     "TIMESTAMP": "timestamp",
@@ -93,7 +94,7 @@ def _document(name: str, sphere: str, columns: list[Guess], records: int) -> Ite
     yield "apiVersion: v3.1.0\nkind: DataContract\n"
     yield f"id: qala.showcase.{name}\nname: {name}\nversion: 1.0.0\nstatus: proposed\n"
     yield f"domain: {sphere or 'TODO'}  # code of its sphere\n"
-    yield "description:\n  purpose: 'TODO: what one row is, in a sentence'\n  limitations: 'TODO: what is not in it, and why'\n"
+    yield "description:\n  limitations: 'TODO: what is not in it, and why'\n"
     yield "team:\n  name: 'TODO: which body owns the data'\n"
     yield "customProperties:\n"
     if snapshot:

@@ -69,12 +69,9 @@ def _beside(path: Path, former: str, text: str) -> Iterator[Path]:
 
 
 def scalar(value: Any) -> str:
-    """A value as YAML on one line."""
-    return (
-        str(yaml.safe_dump(value, allow_unicode=True, default_flow_style=True, width=1 << 20, sort_keys=False))
-        .removesuffix("\n...\n")
-        .rstrip("\n")
-    )
+    """A value as YAML on one line, as it may stand inside {} and []."""
+    text = yaml.safe_dump([value], allow_unicode=True, default_flow_style=True, width=1 << 20, sort_keys=False)
+    return str(text).strip()[1:-1]
 
 
 def todo(doubts: Iterable[str], indent: int = 0) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from connectors.archive.archive import Archive
-from connectors.ingest import register_pending, sources_of, take_in
+from connectors.ingest import ingest_table, load_source_contracts, register_pending
 from kpi_definitions.catalogue import Catalogues, load_catalogues
 from warehouse.errors import StoreError
 from warehouse.home.copies import copied, file_sha256
@@ -78,11 +78,11 @@ def what_if(home: Home, catalogues: Path | None = None) -> dict[str, Any]:
 
 
 def _run(store: Store, archive: Archive, catalogues: Catalogues) -> dict[str, Any]:
-    before, sources = store.last_seq, sources_of(store.home, store.tables)
+    before, sources = store.last_seq, load_source_contracts(store.home, store.tables)
     register_pending(store, archive)
     order = TopologicalSorter({t.name: {r.table for r in t.references} for t in store.tables.values()}).static_order()
     for name in order:
-        take_in(store, archive, store.tables[name], sources)
+        ingest_table(store, archive, store.tables[name], sources)
     deliveries = _rows(store, "SELECT delivery_id, table_name, scope, period_id, file_name, state, accepted_rows, rejected_rows, reason, closing_month "
                               f"FROM audit.delivery WHERE loaded_seq > {before} ORDER BY delivery_id")  # fmt: skip
     running = running_month()

@@ -17,8 +17,8 @@ from typing import Any
 
 from connectors.archive import receipts
 from connectors.archive.archive import Archive, ArchiveError
-from connectors.corrections import Declared, read_corrections
-from connectors.ingest import sources_of, take_again
+from connectors.corrections import DeclaredCorrection, read_corrections
+from connectors.ingest import ingest_again, load_source_contracts
 from connectors.mapping.source_contract import SourceContract, standard
 from kpi_definitions.catalogue import load_catalogues
 from kpi_definitions.model import AssessmentRules
@@ -49,7 +49,7 @@ class Replay:
         self.home, self.former, self.archive, self.say = home, former, archive, say
         self.first = [(REBUILT, f"from {former.head[0]}:{former.head[1]}", entry)]
         self.tables = load_tables()
-        self.sources = sources_of(home, self.tables)
+        self.sources = load_source_contracts(home, self.tables)
         self.catalogue = load_catalogues(home.catalogues)
         refuse_faulty(self.catalogue)
         self.by_receipt = {str(d["receipt_id"]): d for d in former.deliveries.values()}
@@ -155,7 +155,7 @@ class Replay:
         wanted = {self._numbers[str(d["receipt_id"])]: d for d in old}
         with self.store() as store:
             batch = [d for d in received(store, name) if d.delivery_id in wanted]
-            outcomes = take_again(
+            outcomes = ingest_again(
                 store,
                 self.archive,
                 self.tables[name],
@@ -173,7 +173,7 @@ class Replay:
                     f"{_named(was)} was {_counted(*then)} and is now {_counted(outcome.state, outcome.accepted, outcome.rejected)}{why}"
                 )
 
-    def _declared(self, deliveries: Sequence[int]) -> list[Declared]:
+    def _declared(self, deliveries: Sequence[int]) -> list[DeclaredCorrection]:
         """The corrections that were in force when these deliveries were decided on, from the archive."""
         files = {name: sha256 for d in deliveries for name, sha256 in self.former.corrections.get(d, {}).items()}
         if not files:

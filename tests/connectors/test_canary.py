@@ -18,18 +18,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from connectors.archive.archive import Archive
 from connectors.corrections import read_corrections
-from connectors.ingest import sources_of
+from connectors.ingest import load_source_contracts
 from connectors.personal_data.detection import checked
-from connectors.receiving.deliver import Declared, deliver
+from connectors.receiving.deliver import DeclaredDelivery, deliver
 from kpi_definitions.documents import DocumentError
 from pipelines.cli import app
 from pipelines.run import run_months
+from tests.support.examples import examples
 from tests.support.files import Desk, appeal, contract_text, text
 from tests.support.homes import new_home
 from tests.support.settlements import ASTANA
@@ -193,9 +194,9 @@ class Planted:
         tables = load_tables()
         deliver(
             Archive(self.home.archive),
-            Declared(folder / name, table, scope, "2026-01", system),
+            DeclaredDelivery(folder / name, table, scope, "2026-01", system),
             tables,
-            sources_of(self.home, tables),
+            load_source_contracts(self.home, tables),
         )
 
     def cases(self, *rows: tuple[str, ...]) -> str:
@@ -345,7 +346,7 @@ NAMES_HIDDEN = (1, 2, 3, 4, 5, 6)  # columns in which a name never passes for wh
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(20, full=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_nobody_gets_out_wherever_people_stand(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     planted = Planted(tmp_path_factory.mktemp("somewhere"))

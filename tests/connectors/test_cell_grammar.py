@@ -13,7 +13,7 @@ import pytest
 
 from connectors.mapping.cell_grammar import Cell, Numerals
 from connectors.mapping.civil_time import civil_time
-from connectors.mapping.column_cells import cells
+from connectors.mapping.column_cells import cells_of_table
 from connectors.mapping.read_contracts import parse_source
 from connectors.mapping.source_contract import SourceContract, standard
 from kpi_definitions.documents import DocumentError, read
@@ -133,7 +133,7 @@ def test_texts_that_only_look_like_them(con: duckdb.DuckDBPyConnection, word: st
 
 
 def test_a_contract_reaches_further_back_and_takes_placeholders_away() -> None:
-    column = cells(load_tables()["dim_building"])["commissioned_at"]
+    column = cells_of_table(load_tables()["dim_building"])["commissioned_at"]
     assert (column.earliest, column.latest) == ("1700-01-01", "2100-12-31")
     with duckdb.connect() as con:
         assert outcome(con, column, "1870-05-01") == dt.date(1870, 5, 1)

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from connectors.archive.archive import Archive
 from connectors.corrections import read_corrections
-from connectors.ingest import Report, register_pending, take_in
-from connectors.receiving.deliver import Declared, deliver
+from connectors.ingest import IngestReport, ingest_table, register_pending
+from connectors.receiving.deliver import DeclaredDelivery, deliver
 from kpi_definitions.catalogue import load_catalogues
 from kpi_definitions.documents import DocumentError
 from pipelines.cli import app
@@ -45,11 +45,11 @@ class Office:
         rows = {**CORRECTED_ROWS, **changed}
         file = self.home.root / "appeals.csv"
         file.write_text(CORRECTED_HEADER + "".join(r for r in rows.values() if r) + note)
-        deliver(self.archive, Declared(file, "fct_appeal", ASTANA, "2026-01"), self.store.tables, {})
+        deliver(self.archive, DeclaredDelivery(file, "fct_appeal", ASTANA, "2026-01"), self.store.tables, {})
 
-    def run(self) -> Report:
+    def run(self) -> IngestReport:
         register_pending(self.store, self.archive)
-        report = take_in(self.store, self.archive, self.store.tables["fct_appeal"], {}, self.months)
+        report = ingest_table(self.store, self.archive, self.store.tables["fct_appeal"], {}, self.months)
         compute(self.store, CATALOGUE, ["2026-01"], today=LATER)
         return report
 

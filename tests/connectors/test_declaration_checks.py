@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from connectors.mapping.read_contracts import load_sources
-from connectors.receiving.deliver import Declared, deliver
-from connectors.reread import request
+from connectors.receiving.deliver import DeclaredDelivery, deliver
+from connectors.reread import request_reread
 from tests.support.files import Desk, appeal, appeals, contract_text, query, text
 from tests.support.settlements import ALMATY, ASTANA
 from warehouse.store.store import Store
@@ -233,7 +233,7 @@ def test_the_same_bytes_for_two_cities_are_told(desk: Desk, store: Store) -> Non
 def test_days_and_places_have_one_name(desk: Desk, store: Store, period: str, scope: str) -> None:
     file = desk.root / "one.csv"
     file.write_text(appeals(2))
-    receipt = deliver(desk.archive, Declared(file, "fct_appeal", scope, period), store.tables, {})
+    receipt = deliver(desk.archive, DeclaredDelivery(file, "fct_appeal", scope, period), store.tables, {})
     assert (receipt.period, receipt.scope) == ("2026-01", ALMATY)
 
 
@@ -289,7 +289,7 @@ def test_reading_again_takes_what_is_in_force_and_keeps_its_place_in_the_order(d
     desk.deliver("n,day\n9,02/03/2026\n", system="mended", period="2026-02")
     desk.take(store)
     mended(desk, "1.0.1", "dd/MM/yyyy")
-    receipts = request(store, store.tables, system="mended", table="fct_appeal", period=None)
+    receipts = request_reread(store, store.tables, system="mended", table="fct_appeal", period=None)
     assert len(receipts) == 2
     desk.take(store)
     # February was delivered after the year, and still is: its file, read by the mended contract, says 2 March, outside its days
@@ -297,9 +297,9 @@ def test_reading_again_takes_what_is_in_force_and_keeps_its_place_in_the_order(d
     assert query(store, "SELECT state, reread_of, order_seq < loaded_seq FROM audit.delivery WHERE reread_of IS NOT NULL ORDER BY 2") == [
         ("loaded", 1, True), ("refused", 2, True)]  # fmt: skip
     with pytest.raises(ValueError, match="no loaded delivery"):
-        request(store, store.tables, system="nobody", table=None, period=None)
+        request_reread(store, store.tables, system="nobody", table=None, period=None)
     with pytest.raises(ValueError, match="no table"):
-        request(store, store.tables, system=None, table="fct_apeal", period=None)
+        request_reread(store, store.tables, system=None, table="fct_apeal", period=None)
 
 
 def test_contracts_that_cut_by_what_is_not_there_are_refused(desk: Desk, store: Store) -> None:

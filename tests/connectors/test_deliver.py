@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from connectors.archive.archive import Archive
-from connectors.ingest import sources_of
+from connectors.ingest import load_source_contracts
 from connectors.receiving.inbox import collect
 from pipelines.cli import app
 from warehouse.home.home import Home
@@ -96,7 +96,7 @@ def test_a_complete_drop_is_taken_whole(place: Home, extract: Path) -> None:
         {"file": "a.csv", "settlement": "710000000", **common},
         {"file": "b.csv", "settlement": "750000000", **common},
     )
-    (done,) = collect(place.inbox, Archive(place.archive), load_tables(), sources_of(place, load_tables()))
+    (done,) = collect(place.inbox, Archive(place.archive), load_tables(), load_source_contracts(place, load_tables()))
     assert done.error is None
     assert [r.scope for r in Archive(place.archive).pending()] == ["710000000", "750000000"]
     assert [p.name for p in place.inbox.iterdir()] == ["done"]
@@ -120,7 +120,7 @@ def test_a_faulty_drop_is_refused_whole_and_kept_with_the_reason(
         (place.inbox / name).write_bytes(extract.read_bytes())
     good = {"file": "a.csv", "table": "fct_appeal", "settlement": "710000000", "period": "2026-01"}
     drop(place, good, {**good, "file": "b.csv", **change})
-    (done,) = collect(place.inbox, Archive(place.archive), load_tables(), sources_of(place, load_tables()))
+    (done,) = collect(place.inbox, Archive(place.archive), load_tables(), load_source_contracts(place, load_tables()))
     assert done.error is not None
     assert said in done.error
     assert Archive(place.archive).pending() == []

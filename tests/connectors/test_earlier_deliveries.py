@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from connectors.delivery_gate.silent_days import silences
+from connectors.delivery_gate.silent_days import silent_runs
 from kpi_definitions.catalogue import load_catalogues
 from kpi_definitions.documents import DocumentError, Fault, read
 from tests.support.files import Desk, crash, query, text
@@ -238,20 +238,20 @@ def month(*days: int, rows: int = 24) -> dict[dt.date, int]:
     ],
 )  # fmt: skip
 def test_days_of_silence_are_found(days: Any, words: str) -> None:
-    assert silences(month(*days), *JANUARY) == words
+    assert silent_runs(month(*days), *JANUARY) == words
 
 
 def test_of_few_rows_or_days_nothing_is_told() -> None:
-    assert silences(month(*range(1, 10), rows=3), *JANUARY) == ""  # 27 rows
+    assert silent_runs(month(*range(1, 10), rows=3), *JANUARY) == ""  # 27 rows
     seldom = {dt.date(2025, 1, 1) + dt.timedelta(n): 1 for n in range(0, 330, 8)}
-    assert silences(seldom, dt.date(2025, 1, 1), dt.date(2026, 1, 1)) == ""
+    assert silent_runs(seldom, dt.date(2025, 1, 1), dt.date(2026, 1, 1)) == ""
 
 
 def test_a_year_of_rare_events_that_ends_in_november_is_told() -> None:
     year = dt.date(2025, 1, 1), dt.date(2026, 1, 1)
     rare = {year[0] + dt.timedelta((n * 37) % 365): 1 for n in range(120)}
-    assert silences(rare, *year) == ""
-    assert silences({d: n for d, n in rare.items() if d <= dt.date(2025, 11, 26)}, *year).startswith(
+    assert silent_runs(rare, *year) == ""
+    assert silent_runs({d: n for d, n in rare.items() if d <= dt.date(2025, 11, 26)}, *year).startswith(
         "none after 2025-11-2"
     )
 

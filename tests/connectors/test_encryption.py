@@ -17,12 +17,12 @@ from typing import Any, cast
 import pytest
 from typer.testing import CliRunner
 
-from connectors.archive import encryption as vault
+from connectors.archive import encryption
 from connectors.archive.archive import Archive
 from connectors.archive.encryption import FRAME, HEAD, TAG, Decrypting, Encrypting, SealError
-from connectors.ingest import register_pending, take_in
+from connectors.ingest import ingest_table, register_pending
 from connectors.mapping.read_contracts import parse_source
-from connectors.receiving.deliver import Declared, DeliveryError, deliver
+from connectors.receiving.deliver import DeclaredDelivery, DeliveryError, deliver
 from connectors.receiving.inbox import collect
 from kpi_definitions.catalogue import load_catalogues
 from kpi_definitions.documents import DocumentError, read
@@ -135,9 +135,9 @@ def test_another_key_does_not_open_it_and_a_missing_one_is_named() -> None:
     content = b"a small extract"
     with pytest.raises(SealError, match="frame 1"):
         opened(sealed(content), hashlib.sha256(content).hexdigest(), Key.of("archive", b"K" * 32))
-    assert vault.key_id(io.BytesIO(sealed(content))) == KEY.id
+    assert encryption.key_id(io.BytesIO(sealed(content))) == KEY.id
     with pytest.raises(SealError, match="version 2"):
-        vault.key_id(io.BytesIO(sealed(content).replace(b"QALAENC\x01", b"QALAENC\x02")))
+        encryption.key_id(io.BytesIO(sealed(content).replace(b"QALAENC\x01", b"QALAENC\x02")))
 
 
 # ---- in the archive
@@ -317,7 +317,7 @@ def test_extracts_with_personal_data_are_refused_without_a_key_and_nothing_is_wr
 ) -> None:
     file = archive.home.root / "a.csv"
     file.write_text(of(table))
-    declared = Declared(file, table, ASTANA, "2026-01")
+    declared = DeclaredDelivery(file, table, ASTANA, "2026-01")
     with pytest.raises(DeliveryError, match="qala keys new archive"):
         deliver(archive, declared, TABLES, {})
     assert not archive.root.exists() or files(archive) == []
@@ -331,7 +331,7 @@ def test_extracts_with_personal_data_are_refused_without_a_key_and_nothing_is_wr
 def test_other_extracts_need_no_key(archive: Archive) -> None:
     file = archive.home.root / "a.csv"
     file.write_text(of("fct_appeal"))
-    receipt = deliver(archive, Declared(file, "fct_appeal", ASTANA, "2026-01"), TABLES, {})
+    receipt = deliver(archive, DeclaredDelivery(file, "fct_appeal", ASTANA, "2026-01"), TABLES, {})
     assert not archive.encrypted(receipt.sha256)
 
 
@@ -352,7 +352,7 @@ def test_a_contract_says_how_its_extracts_are_archived(
     contract = source(tmp_path, "dim_business", said)
     file = tmp_path / "a.csv"
     file.write_text(of("dim_business"))
-    declared = Declared(file, "dim_business", ASTANA, "2026-01", "sys1")
+    declared = DeclaredDelivery(file, "dim_business", ASTANA, "2026-01", "sys1")
     if kept is None:
         with pytest.raises(DeliveryError, match="archive: refused"):
             deliver(archive, declared, TABLES, {("sys1", "dim_business"): contract})
@@ -375,7 +375,7 @@ def test_what_is_not_personal_by_the_contract_may_be_encrypted_all_the_same(arch
     contract = source(tmp_path, "fct_crash", "encrypted")
     file = tmp_path / "a.csv"
     file.write_text(of("fct_crash"))
-    receipt = deliver(archive, Declared(file, "fct_crash", ASTANA, "2026-01", "sys1"), TABLES, {("sys1", "fct_crash"): contract})  # fmt: skip
+    receipt = deliver(archive, DeclaredDelivery(file, "fct_crash", ASTANA, "2026-01", "sys1"), TABLES, {("sys1", "fct_crash"): contract})  # fmt: skip
     assert archive.encrypted(receipt.sha256)
 
 
@@ -577,9 +577,9 @@ def test_a_pack_hands_out_personal_data_only_to_who_asks_for_it(tmp_path: Path) 
     with writing(home) as store:
         file = tmp_path / "votes.csv"
         file.write_text(votes)
-        deliver(archive, Declared(file, "fct_participation", ASTANA, "2026"), TABLES, {})
+        deliver(archive, DeclaredDelivery(file, "fct_participation", ASTANA, "2026"), TABLES, {})
         register_pending(store, archive)
-        take_in(store, archive, store.tables["fct_participation"], {})
+        ingest_table(store, archive, store.tables["fct_participation"], {})
         compute(store, only(load_catalogues(), "MGT04-2"), ["2026-12"], today=LATER)
     publish(home, lambda _: [])
     words = ["evidence", "MGT04-2", ASTANA, "2026", "--to", str(tmp_path / "pack")]

@@ -333,11 +333,11 @@ def test_whatever_fails_in_one_drop_refuses_that_drop(
     for name in ("a", "b"):
         box.file(f"{name}.csv"), box.manifest({**GOOD, "file": f"{name}.csv"}, name)
 
-    def check(declared: Any, *_: Any) -> None:
+    def check_declaration(declared: Any, *_: Any) -> None:
         if declared.file.name == "a.csv":
             raise error
 
-    monkeypatch.setattr(inbox_module, "check", check)
+    monkeypatch.setattr(inbox_module, "check_declaration", check_declaration)
     first, second = box.collect()
     assert first.error
     assert type(error).__name__ in first.error

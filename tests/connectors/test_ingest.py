@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors import ingest
-from connectors.delivery_gate.delivery_gate import judge
-from connectors.ingest import Report, _batches, sources_of, take_in
+from connectors import batches, ingest, ingest_batch
+from connectors.batches import batches_of
+from connectors.delivery_gate.delivery_gate import judge_deliveries
+from connectors.ingest import IngestReport, ingest_table, load_source_contracts
 from connectors.mapping.read_contracts import SHIPPED, parse_source
 from kpi_definitions.documents import DocumentError, read
 from tests.support.files import (
@@ -34,11 +35,13 @@ from tests.support.files import (
     text,
 )
 from tests.support.settlements import ALMATY, ASTANA
+from tests.test_working_tables import differing_columns
 from warehouse.loading.deliveries import Delivery
 from warehouse.store.store import Store
 from warehouse.tables.contracts import Table
 from warehouse.tables.rules import Rule
 from warehouse.tables.settlements import settlements
+from warehouse.tables.working_tables import working_tables
 
 
 @pytest.fixture(scope="module")
@@ -59,11 +62,11 @@ def store(open_desk: tuple[Desk, Store]) -> Store:
     return open_desk[1]
 
 
-def decided(report: Report) -> list[tuple[str, int, int, int]]:
+def decided(report: IngestReport) -> list[tuple[str, int, int, int]]:
     return [(o.state, o.received, o.accepted, o.rejected) for o in report.outcomes]
 
 
-def finding(report: Report, rule: str, delivery_id: int = 1) -> tuple[bool, str, str]:
+def finding(report: IngestReport, rule: str, delivery_id: int = 1) -> tuple[bool, str, str]:
     (one,) = [f for f in report.findings if f.rule == rule and f.delivery_id == delivery_id]
     return one.passed, one.severity, one.observed
 
@@ -138,18 +141,18 @@ def test_systems_of_several_formats_feed_one_table_in_one_batch(desk: Desk, stor
     ]
 
 
-@pytest.mark.parametrize(("limit", "batches"), [("BATCH_DELIVERIES", 3), ("BATCH_BYTES", 7)])
+@pytest.mark.parametrize(("limit", "expected"), [("BATCH_DELIVERIES", 3), ("BATCH_BYTES", 7)])
 def test_what_waits_is_taken_in_batches(
-    desk: Desk, store: Store, monkeypatch: pytest.MonkeyPatch, limit: str, batches: int
+    desk: Desk, store: Store, monkeypatch: pytest.MonkeyPatch, limit: str, expected: int
 ) -> None:
-    monkeypatch.setattr(ingest, limit, 3 if limit == "BATCH_DELIVERIES" else 10)
+    monkeypatch.setattr(batches, limit, 3 if limit == "BATCH_DELIVERIES" else 10)
     for n in range(7):
         desk.deliver(appeals(2, first=10 * n), period=f"2026-0{n + 1}")
     ingest.register_pending(store, desk.archive)
     said: list[str] = []
-    report = take_in(store, desk.archive, store.tables["fct_appeal"], {}, progress=said.append)
+    report = ingest_table(store, desk.archive, store.tables["fct_appeal"], {}, progress=said.append)
     assert decided(report) == [("loaded", 2, 2, 0)] * 7
-    assert len(said) == batches
+    assert len(said) == expected
     assert said[-1].startswith("fct_appeal: 7 of 7 deliveries, 14 rows accepted, 0 rejected, ")
     assert re.search(r"\d rows/s, about \d+ s left$", said[0])
     assert re.search(r"\d rows/s$", said[-1])
@@ -164,23 +167,23 @@ def waiting(sizes: Sequence[int]) -> list[Delivery]:
 
 @given(sizes=st.lists(st.integers(1, 200), max_size=40), most=st.integers(1, 300))
 def test_batches_keep_the_order_and_the_limit(sizes: list[int], most: int) -> None:
-    batches = list(_batches(waiting(sizes), lambda: most))
-    assert [d.bytes for batch in batches for d in batch] == sizes
-    assert all(len(batch) == 1 or sum(d.bytes for d in batch) <= most for batch in batches)
+    split = list(batches_of(waiting(sizes), lambda: most))
+    assert [d.bytes for batch in split for d in batch] == sizes
+    assert all(len(batch) == 1 or sum(d.bytes for d in batch) <= most for batch in split)
 
 
 def test_batches_are_of_one_size() -> None:
-    assert [len(batch) for batch in _batches(waiting([18] * 36), lambda: 134)] == [6] * 6
-    assert [len(batch) for batch in _batches(waiting([1] * 4500), lambda: 134000)] == [2000, 2000, 500]
+    assert [len(batch) for batch in batches_of(waiting([18] * 36), lambda: 134)] == [6] * 6
+    assert [len(batch) for batch in batches_of(waiting([1] * 4500), lambda: 134000)] == [2000, 2000, 500]
 
 
 def test_batches_grow_with_the_table(desk: Desk, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = {desk.deliver(appeals(2, first=10 + 10 * n), period=f"2026-0{n + 1}").bytes for n in range(7)}
-    monkeypatch.setattr(ingest, "BATCH_BYTES", max(sizes))
-    monkeypatch.setattr(ingest, "LARGE_ROWS", 2)
+    monkeypatch.setattr(batches, "BATCH_BYTES", max(sizes))
+    monkeypatch.setattr(batches, "LARGE_ROWS", 2)
     ingest.register_pending(store, desk.archive)
     said: list[str] = []
-    take_in(store, desk.archive, store.tables["fct_appeal"], {}, progress=said.append)
+    ingest_table(store, desk.archive, store.tables["fct_appeal"], {}, progress=said.append)
     # the next batch is chosen while one is still to be loaded: on 0, 0 and 2 rows one file; on 4 rows two; on 6 three, of which two are left
     assert [text.split(" of ")[0] for text in said] == [f"fct_appeal: {n}" for n in (1, 2, 3, 5, 7)]
 
@@ -188,7 +191,7 @@ def test_batches_grow_with_the_table(desk: Desk, store: Store, monkeypatch: pyte
 def test_former_bytes_that_come_again_after_others_are_loaded_whatever_the_batches(
     desk: Desk, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingest, "BATCH_BYTES", 1)  # a batch for each: unpacked before the one before it is loaded
+    monkeypatch.setattr(batches, "BATCH_BYTES", 1)  # a batch for each: unpacked before the one before it is loaded
     desk.deliver(appeals(2))
     desk.take(store, "fct_appeal")
     for rows in (3, 2, 2):
@@ -215,9 +218,9 @@ def test_nothing_waiting_is_nothing_done_and_nothing_imported(
     def never(*_: Any) -> None:
         raise AssertionError("judged without a delivery")
 
-    monkeypatch.setattr(ingest, "judge", never)
+    monkeypatch.setattr(ingest_batch, "judge_deliveries", never)
     head = store.last_seq
-    assert desk.take(store, "fct_appeal") == Report()
+    assert desk.take(store, "fct_appeal") == IngestReport()
     desk.deliver(b"")  # refused before there is anything to judge
     assert desk.take(store).count("refused") == 1
     assert store.last_seq == head + 5  # received and sealed; refused, an incident opened and sealed
@@ -318,7 +321,7 @@ def test_an_unknown_system_is_refused_with_a_remedy_that_helps(desk: Desk, store
 def test_a_broken_contract_of_the_installation_is_reported_with_its_line(desk: Desk, store: Store) -> None:
     desk.add_contract(contract_text("newcomer", "fct_appeal", "      - {name: apeal_id}\n"), "wrong")
     with pytest.raises(DocumentError, match=r"wrong\.odcs\.yaml:\d+: fct_appeal has no column 'apeal_id'"):
-        sources_of(desk.home, store.tables)
+        load_source_contracts(desk.home, store.tables)
 
 
 def test_a_second_contract_of_a_system_for_a_table_is_refused(desk: Desk, store: Store) -> None:
@@ -326,7 +329,7 @@ def test_a_second_contract_of_a_system_for_a_table_is_refused(desk: Desk, store:
     for name in ("one", "two"):
         desk.add_contract(contract_text("newcomer", "fct_appeal", columns), name)
     with pytest.raises(DocumentError, match="already has a contract for fct_appeal"):
-        sources_of(desk.home, store.tables)
+        load_source_contracts(desk.home, store.tables)
 
 
 # --- the same again ---
@@ -548,7 +551,7 @@ def test_great_expectations_judges_by_the_contracts_bounds(
     ingest.register_pending(store, desk.archive)
     table = store.tables["fct_appeal"]
     changed = table if limit == 10 else with_rule(table, "rejected-share", max_value=limit)
-    report = take_in(store, desk.archive, changed, {})
+    report = ingest_table(store, desk.archive, changed, {})
     assert [o.state for o in report.outcomes] == states_
     assert [finding(report, "rejected-share", n)[0] for n in (1, 2)] == [state == "loaded" for state in states_]
 
@@ -568,7 +571,9 @@ def profile(**columns: Sequence[Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
 def test_every_failing_delivery_of_many_is_named(store: Store) -> None:
     shares = [float(n % 21) for n in range(1, 501)]
     found = [
-        f for f in judge(store.tables["fct_crash"], *profile(rejected_percent=shares)) if f.rule == "rejected-share"
+        f
+        for f in judge_deliveries(store.tables["fct_crash"], *profile(rejected_percent=shares))
+        if f.rule == "rejected-share"
     ]
     assert [f.delivery_id for f in found] == list(range(1, 501))
     assert [f.passed for f in found] == [share <= 10 for share in shares]
@@ -591,7 +596,7 @@ def test_verdicts_of_great_expectations(
         "the-rule", "d", "accuracy", "error", expectation=expectation, kwargs={"column": "volume_ratio", **kwargs}
     )
     table = dataclasses.replace(store.tables["fct_crash"], delivery_rules=(rule,))
-    findings = judge(table, *profile(volume_ratio=[9.0, 10.0, 11.0, float("nan")]))
+    findings = judge_deliveries(table, *profile(volume_ratio=[9.0, 10.0, 11.0, float("nan")]))
     assert [f.passed for f in findings if f.rule == "the-rule"] == verdicts
 
 
@@ -600,7 +605,7 @@ def test_an_expectation_about_distributions_gets_what_was_not_imported_at_first(
         rule = Rule("the-rule", "d", "accuracy", "error", expectation="expect_column_kl_divergence_to_be_less_than",
                     kwargs={"column": "received", "partition_object": {"values": [10, 20], "weights": weights}, "threshold": 0.1})  # fmt: skip
         table = dataclasses.replace(store.tables["fct_crash"], delivery_rules=(rule,))
-        return all(f.passed for f in judge(table, *profile(received=[10, 20])) if f.rule == "the-rule")
+        return all(f.passed for f in judge_deliveries(table, *profile(received=[10, 20])) if f.rule == "the-rule")
 
     assert passes([0.5, 0.5])
     with pytest.raises(RuntimeError, match="could not be judged"):  # it has no verdict on single deliveries
@@ -621,7 +626,7 @@ def test_a_rule_that_gives_no_verdict_stops_the_run_instead_of_passing(
     rule = Rule("the-rule", "d", "accuracy", "error", expectation=expectation, kwargs=kwargs)
     table = dataclasses.replace(store.tables["fct_crash"], delivery_rules=(rule,))
     with pytest.raises(RuntimeError, match=r"rule fct_crash\.the-rule could not be judged"):
-        judge(table, *profile(text=["a", "b"]))
+        judge_deliveries(table, *profile(text=["a", "b"]))
 
 
 # --- failures ---
@@ -639,7 +644,7 @@ def test_an_error_in_the_middle_leaves_everything_waiting_and_a_second_run_finis
         raise OSError("disk full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(ingest, "load", fails)
+        patch.setattr(ingest_batch, "load", fails)
         with pytest.raises(OSError, match="disk full"):
             desk.take(store)
     assert states(store) == {1: "received", 2: "received", 3: "received"}
@@ -650,13 +655,14 @@ def test_an_error_in_the_middle_leaves_everything_waiting_and_a_second_run_finis
     check_books(store)
 
 
-@pytest.mark.parametrize("at", ["unpack", "judge"])
+@pytest.mark.parametrize("at", ["unpack", "judge_deliveries"])
 def test_wherever_it_fails_the_next_run_takes_all(
     desk: Desk, store: Store, monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:
     for n in (1, 2):
         desk.deliver(crashes(3, first=10 * n), "fct_crash", period=f"2026-0{n}")
-    genuine, calls = getattr(ingest, at), []
+    module = batches if at == "unpack" else ingest_batch
+    genuine, calls = getattr(module, at), []
 
     def fails(*arguments: Any) -> Any:
         calls.append(at)
@@ -665,7 +671,7 @@ def test_wherever_it_fails_the_next_run_takes_all(
         return genuine(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(ingest, at, fails)
+        patch.setattr(module, at, fails)
         with pytest.raises(MemoryError):
             desk.take(store)
     assert set(states(store).values()) == {"received"}
@@ -675,10 +681,10 @@ def test_wherever_it_fails_the_next_run_takes_all(
 def test_a_batch_that_was_decided_stays_so_when_the_next_one_fails(
     desk: Desk, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingest, "BATCH_DELIVERIES", 1)
+    monkeypatch.setattr(batches, "BATCH_DELIVERIES", 1)
     for n in (1, 2, 3):
         desk.deliver(crashes(3, first=10 * n), "fct_crash", period=f"2026-0{n}")
-    genuine, calls = ingest.load, []
+    genuine, calls = ingest_batch.load, []
 
     def fails(*arguments: Any) -> None:
         calls.append(1)
@@ -687,7 +693,7 @@ def test_a_batch_that_was_decided_stays_so_when_the_next_one_fails(
         genuine(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(ingest, "load", fails)
+        patch.setattr(ingest_batch, "load", fails)
         with pytest.raises(OSError, match="disk full"):
             desk.take(store)
     assert states(store) == {1: "loaded", 2: "received", 3: "received"}
@@ -739,3 +745,40 @@ def test_a_crash_row_keeps_its_way_back_to_the_record(desk: Desk, store: Store) 
     assert found == [(receipt.receipt_id, receipt.sha256, 3)]
     assert query(store, "SELECT delivery_id, row_no, rule FROM audit.rejected_row") == [(1, 2, "deaths_30d.type")]
     assert query(store, "SELECT DISTINCT kato FROM showcase.fct_crash") == [(ASTANA,)]
+
+
+class _Watched:
+    """A connection that compares working tables with their declarations before each of them is dropped."""
+
+    def __init__(self, con: Any):
+        self.con, self.differing, self.seen = con, set[str](), set[str]()
+
+    def execute(self, *arguments: Any) -> Any:
+        if "DROP " in str(arguments[0]):
+            self.differing |= set(differing_columns(self.con))
+            names = self.con.execute("SELECT DISTINCT table_name FROM duckdb_columns() WHERE database_name = 'temp'")
+            self.seen |= {name for (name,) in names.fetchall()}
+        return self.con.execute(*arguments)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.con, name)
+
+
+def test_working_tables_of_a_batch_have_the_columns_that_are_declared(desk: Desk, store: Store) -> None:
+    desk.deliver(crashes(3), "fct_crash")
+    desk.take(store)
+    day = {"occurred_at": "2026-02-05 10:00:00"}
+    rows = [crash(1, **day), crash(8, **day), crash(9, **day), crash(9, **day)]  # a key used before, and one twice
+    desk.deliver(text(rows) + "cut,short\n", "fct_crash", period="2026-02")
+    desk.deliver(text([crash(8, **day), crash(10, **day)]), "fct_crash", period="2026-Q1")
+    genuine = store.con
+    watched = _Watched(genuine)
+    store.con = watched  # type: ignore[assignment]
+    try:
+        desk.take(store)
+    finally:
+        store.con = genuine
+    assert watched.differing == set()
+    ours = {one.name for one in working_tables().values() if one.made_by.startswith("connectors/")}
+    # of corrections there are none here, and of crashes no units are watched
+    assert ours - {name.removesuffix("_0") for name in watched.seen} == {"work_corrected_row", "work_unit_count"}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from connectors.delivery_gate import near_duplicates as looked_for
-from connectors.ingest import Report
+from connectors.ingest import IngestReport
 from tests.support.files import Desk, appeal, query, text
 from tests.support.settlements import ASTANA
 from warehouse.store.store import Store
@@ -35,7 +35,7 @@ def named(*names: str, **changes: str) -> str:
     return text([appeal(n, appeal_id=n, **changes) for n in names])
 
 
-def told(report: Report) -> dict[int, str]:
+def told(report: IngestReport) -> dict[int, str]:
     """delivery → what was found of twins; those without any left out"""
     found = [f for f in report.findings if f.rule == "key.twins"]
     assert all(f.passed == (f.observed == "no twins") for f in found)
@@ -110,13 +110,13 @@ def test_keys_of_one_shape_are_not_looked_at_one_by_one(
     desk: Desk, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
-    real = looked_for._pairs
+    real = looked_for._twins
 
     def counted(*arguments: object) -> object:
         asked.append(arguments[-2])
         return real(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(looked_for, "_pairs", counted)
+    monkeypatch.setattr(looked_for, "_twins", counted)
     desk.deliver(named("V1", "V20", "V300"))
     desk.deliver(named("0001", "0002"), period="2026-02", scope="750000000")
     desk.take(store)

@@ -123,7 +123,7 @@ def test_the_standard_format_and_parquet_get_pseudonyms_too(bench: Bench, tmp_pa
     pq.write_table(pa.table({n: [v] for n, v in row.items()}, schema=pa.schema([(n, pa.string()) for n in row])), file)
     bench.stage(file.read_bytes(), text([{n: v or "" for n, v in row.items()}]), table="fct_guest_stay")
     expected = pseudonym(bench, "fct_guest_stay.guest_hash", str(row["guest_hash"]))
-    assert query(bench.store, "SELECT guest_hash FROM staged") == [(expected,), (expected,)]
+    assert query(bench.store, "SELECT guest_hash FROM work_staged_row") == [(expected,), (expected,)]
 
 
 def test_a_number_of_parquet_has_lost_no_zeros_that_the_contract_knows_of(bench: Bench, tmp_path: Path) -> None:
@@ -180,9 +180,9 @@ def test_a_new_key_is_told_until_what_stands_is_read_again(tmp_path: Path, monke
             keys.make(desk.home, "pseudonym")
         assert "qala reread --table fct_social_case" in told[0]
         assert query(store, "SELECT count(DISTINCT person_hash) FROM showcase.fct_social_case") == [(2,)]
-        from connectors.reread import request
+        from connectors.reread import request_reread
 
-        request(store, store.tables, system=None, table="fct_social_case", period=None)
+        request_reread(store, store.tables, system=None, table="fct_social_case", period=None)
         assert not [f for f in desk.take(store).findings if f.rule == "personal.key" and not f.passed]
         assert query(store, "SELECT count(DISTINCT person_hash) FROM showcase.fct_social_case") == [(1,)]
 

@@ -137,7 +137,7 @@ class Counter(Desk):
         ingest.register_pending(store, self.archive)
         states = []
         for name in tables or ("fct_appeal",):
-            states += [o.state for o in ingest.take_in(store, self.archive, store.tables[name], {}).outcomes]
+            states += [o.state for o in ingest.ingest_table(store, self.archive, store.tables[name], {}).outcomes]
         return states
 
     def bring(self, store: Store, content: str, table: str = "fct_appeal", **more: Any) -> int:

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from connectors.archive.archive import Archive
-from connectors.ingest import register_pending, take_in
+from connectors.ingest import ingest_table, register_pending
 from connectors.mapping.read_contracts import load_sources
 from kpi_definitions.catalogue import load_catalogues
 from warehouse.home.home import Home
-from warehouse.kpi_values.compute import compute, evaluate
+from warehouse.kpi_values.compute import compute
+from warehouse.kpi_values.scans import evaluate
 from warehouse.periods import parse_period
 from warehouse.store.sessions import writing
 from warehouse.tables.contracts import load_tables
@@ -33,7 +34,7 @@ def test_a_year_of_new_york_departures(home: Home) -> None:
     year = parse_period("2013")
     with writing(home) as store:
         register_pending(store, archive)
-        report = take_in(store, archive, tables["fct_trip"], load_sources(tables, [EXAMPLES]))
+        report = ingest_table(store, archive, tables["fct_trip"], load_sources(tables, [EXAMPLES]))
         assert [(o.state, o.received, o.accepted, o.rejected) for o in report.outcomes] == [
             ("loaded", 336_776, 336_776, 0)
         ]

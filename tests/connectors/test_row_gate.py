@@ -11,15 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from connectors.delivery_gate.profile import profile as profile_of
+from connectors.delivery_gate.profile import profile_deliveries as profile_of
 from connectors.mapping.read_contracts import SHIPPED, parse_source
 from connectors.mapping.source_contract import SourceContract
 from connectors.personal_data.detection import shaped
 from connectors.row_gate import row_gate
+from connectors.row_gate.incoming import Incoming
+from connectors.row_gate.staging import drop_staging
 from kpi_definitions.documents import DocumentError, read
+from tests.support.examples import examples
 from tests.support.files import (
     APPEAL_COLUMNS,
     CRASH_COLUMNS,
@@ -389,7 +392,7 @@ def test_the_same_key_in_another_settlement_or_delivery_is_another_matter(bench:
     content = text([crash(1, kato=AKTAU), crash(1, kato=ZHANAOZEN), crash(1, kato=AKTAU)])
     bench.stage(content, content, crashes(1), table="fct_crash", scopes=["47", "47", ASTANA])
     assert bench.accepted("delivery_id, row_no") == [(1, 1), (1, 2), (2, 1), (2, 2), (3, 1)]
-    repeated = query(bench.store, f"SELECT delivery_id, row_no FROM {row_gate.REPEATED} ORDER BY ALL")
+    repeated = query(bench.store, "SELECT delivery_id, row_no FROM work_repeated_key ORDER BY ALL")
     assert repeated == [(1, 1), (1, 2), (2, 1), (2, 2)]
 
 
@@ -484,7 +487,7 @@ def test_decimals_with_comma_and_groups(bench: Bench, group: str, cell: str, val
 
 def test_decimals_add_up_exactly(bench: Bench) -> None:
     bench.stage(text([air(n, value_ug_m3="0.1") for n in range(10)]), table="fct_air_hour")
-    assert query(bench.store, "SELECT sum(value_ug_m3) FROM staged") == [(Decimal("1.000"),)]
+    assert query(bench.store, "SELECT sum(value_ug_m3) FROM work_staged_row") == [(Decimal("1.000"),)]
 
 
 @pytest.mark.parametrize(
@@ -748,7 +751,7 @@ def test_the_session_keeps_its_time_zone(bench: Bench) -> None:
 
 def test_the_gate_leaves_nothing_behind(bench: Bench) -> None:
     bench.stage(appeals(2), appeals(1) + "A9,cut", text([appeal(3)], APPEAL_COLUMNS[::-1]))
-    row_gate.clear(bench.store.con)
+    drop_staging(bench.store.con)
     left = "SELECT table_name FROM duckdb_tables() WHERE temporary UNION ALL SELECT view_name FROM duckdb_views() WHERE temporary AND NOT internal"
     assert query(bench.store, left) == []
 
@@ -850,7 +853,7 @@ def deliveries(draw: st.DrawFn) -> list[tuple[list[str], list[list[str]]]]:
     return found
 
 
-@settings(max_examples=40, deadline=None)
+@examples(12, full=40)
 @given(deliveries())
 @example([([*CRASH_COLUMNS, "kato"], [["C1", "2026-01-05", "", "0", "", "471010000"]] * 3)])
 def test_messy_files_against_the_reference(bench: Bench, batch: list[tuple[list[str], list[list[str]]]]) -> None:
@@ -860,7 +863,9 @@ def test_messy_files_against_the_reference(bench: Bench, batch: list[tuple[list[
     for number, (header, records) in enumerate(batch, 1):
         expected = reference_delivery(records, header)
         found = query(
-            bench.store, f"SELECT row_no, broken, {columns} FROM staged WHERE delivery_id = ? ORDER BY row_no", [number]
+            bench.store,
+            f"SELECT row_no, broken, {columns} FROM work_staged_row WHERE delivery_id = ? ORDER BY row_no",
+            [number],
         )
         assert [(row, rule) for row, rule, *_ in found] == [(row, rule) for row, rule, _ in expected]
         accepted = [(row, tuple(values)) for row, rule, *values in found if rule is None]
@@ -871,10 +876,10 @@ def test_messy_files_against_the_reference(bench: Bench, batch: list[tuple[list[
     assert broken["rows"].sum() == profile["rejected"].sum()
 
 
-def judged(count: int) -> list[row_gate.Incoming]:
+def judged(count: int) -> list[Incoming]:
     """Deliveries as the profile wants to know them: by number alone."""
     nothing: Any = None
-    return [row_gate.Incoming(n, ASTANA, "2026-02-01", "", nothing, None, nothing) for n in range(1, count + 1)]
+    return [Incoming(n, ASTANA, "2026-02-01", "", nothing, None, nothing) for n in range(1, count + 1)]
 
 
 def test_a_reading_pass_with_a_join_is_refused(bench: Bench) -> None:

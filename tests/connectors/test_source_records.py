@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from connectors.archive.archive import ArchiveError
@@ -23,6 +23,7 @@ from connectors.mapping.source_contract import SourceContract, standard
 from connectors.readers import readers
 from connectors.readers.headers import StructureError
 from connectors.readers.source_records import Original, originals
+from tests.support.examples import examples
 from tests.support.files import APPEAL_COLUMNS, Bench, appeal, appeals, query, text
 from tests.support.homes import new_home
 from warehouse.store.sessions import writing
@@ -55,7 +56,7 @@ def meets_the_gate(bench: Bench, content: str | bytes, contract: SourceContract 
     """Stage a file, read every staged row's record again, and compare: the key of accepted rows, the text of rejected ones."""
     used = contract or standard(bench.table("fct_appeal"))
     assert bench.stage(content, contract=used) == {}
-    staged = query(bench.store, "SELECT row_no, appeal_id, broken, raw FROM staged ORDER BY row_no")
+    staged = query(bench.store, "SELECT row_no, appeal_id, broken, raw FROM work_staged_row ORDER BY row_no")
     assert [r[0] for r in staged] == list(range(1, len(staged) + 1))
     found = of(bench, content, used, *(r[0] for r in staged))
     for row_no, key, broken, raw in staged:
@@ -185,7 +186,7 @@ PIECES = st.lists(
 
 
 @given(PIECES, st.sampled_from(["\n", "\r\n"]), st.booleans())
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(10, full=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_mess(bench: Bench, pieces: list[str], end: str, ended: bool) -> None:
     lines = []
     for piece in pieces:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from connectors import ingest
+from connectors import batches, ingest
 from tests.support.files import Desk, appeals, query, states
 
 
@@ -23,14 +23,14 @@ def desk(tmp_path: Path) -> Desk:
 def test_whatever_fails_while_one_delivery_is_read_refuses_that_one_by_its_name(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    genuine = ingest.unpack
+    genuine = batches.unpack
 
     def unpack(archive: Any, sha256: Any, contract: Any, scratch: Any, file_name: str, *more: Any) -> Any:
         if file_name == "odd.csv":
             raise error
         return genuine(archive, sha256, contract, scratch, file_name, *more)
 
-    monkeypatch.setattr(ingest, "unpack", unpack)
+    monkeypatch.setattr(batches, "unpack", unpack)
     desk.deliver(appeals(2)), desk.deliver(appeals(2, first=10), period="2026-02", name="odd.csv")
     with desk.open() as store:
         report = desk.take(store)
@@ -45,7 +45,7 @@ def test_what_is_this_machines_fault_ends_the_run_by_its_name_and_refuses_nobody
     desk: Desk, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     """Others still write into the temporary folder when it is noticed: that must not hide it."""
-    genuine, slow = ingest.unpack, threading.Event()
+    genuine, slow = batches.unpack, threading.Event()
 
     def unpack(archive: Any, sha256: Any, contract: Any, scratch: Path, file_name: str, *more: Any) -> Any:
         if file_name == "full.csv":
@@ -57,7 +57,7 @@ def test_what_is_this_machines_fault_ends_the_run_by_its_name_and_refuses_nobody
         return genuine(archive, sha256, contract, scratch, file_name, *more)
 
     with monkeypatch.context() as patch:
-        patch.setattr(ingest, "unpack", unpack)
+        patch.setattr(batches, "unpack", unpack)
         desk.deliver(appeals(2), name="full.csv")
         for n in range(3):
             desk.deliver(appeals(2, first=10 * n + 10), period=f"2026-0{n + 2}")
@@ -78,7 +78,7 @@ def test_what_was_left_out_of_an_archive_is_among_the_findings_and_costs_nothing
     told: list[str] = []
     with desk.open() as store:
         ingest.register_pending(store, desk.archive)
-        ingest.take_in(store, desk.archive, store.tables["fct_appeal"], {}, progress=told.append)
+        ingest.ingest_table(store, desk.archive, store.tables["fct_appeal"], {}, progress=told.append)
         assert states(store) == {1: "loaded"}
         assert query(store, "SELECT passed, observed FROM audit.check_result WHERE rule = 'members'") == [
             (True, "left out: readme.txt")

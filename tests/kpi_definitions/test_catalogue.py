@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -297,7 +298,12 @@ def test_a_version_raised_in_place_is_not_recorded_in_place_of_the_old_one(tmp_p
 def test_shipped_catalogue_has_all_spheres_and_initiatives() -> None:
     (catalogue,) = load_catalogues().lists
     assert sorted(s.number for s in catalogue.head.spheres) == list(range(1, 9))
-    assert len(catalogue.initiatives) == 32
+    told = re.search(
+        r"the (\d+) initiatives and \d+ KPIs here",
+        (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8"),
+    )
+    assert told, "README.md says how many initiatives there are"
+    assert len(catalogue.initiatives) == int(told[1]), "README.md says another number"
     assert {i.sphere for i in catalogue.initiatives} == {s.code for s in catalogue.head.spheres}
     assert [i.code for i in catalogue.initiatives if i.named_in_order] == ["MGT01"]  # all others are our proposal
     assert catalogue.head.status == "proposal"
@@ -324,3 +330,51 @@ def test_a_version_that_vanished_is_a_fault(tmp_path: Path) -> None:
     assert [f.message for f in faults if "no longer defined" in f.message] == [
         "MGT02-1 version 7 is recorded here and no longer defined"
     ]
+
+
+# ---- rules of assessment
+
+
+def _with_rules(tmp_path: Path, **scales: str) -> Path:
+    """A list with rules from 2000 on and, if scales for it are given, from 2027 on; `scales`: version of the rules → its scales."""
+    folder = folder_with(tmp_path, INITIATIVE + KPI.replace("MGT02-1", "MGT02-2").replace("2010-01-01", "2027-01-01"))
+    (folder / "assessment").mkdir()
+    for version, text in scales.items():
+        first = 2000 if version == "old" else 2027
+        (folder / "assessment" / f"{version}.yaml").write_text(
+            f"version: {version}\nvalid_from: {first}\nchange_note: {version}\nminimum_coverage: 0.5\nminimum_periods: 0.5\nweight_change: 0.2\n"
+            f"weights: {{}}\nscales: {{{text}}}\n", encoding="utf-8")  # fmt: skip
+    return folder
+
+
+_SCALE_1, _SCALE_2 = "MGT02-1: {floor: 0, goal: 100}", "MGT02-2: {floor: 0, goal: 100}"
+
+
+def test_rules_need_no_scale_for_a_kpi_that_came_after_their_years(tmp_path: Path) -> None:
+    old, new = load_one(_with_rules(tmp_path, old=_SCALE_1, new=f"{_SCALE_1}, {_SCALE_2}")).assessments
+    assert ("MGT02-2" in old.scales, "MGT02-2" in new.scales) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("scales", "file", "advised"),
+    [({"old": _SCALE_1}, "old.yaml", "valid from 2027"), ({"old": _SCALE_1, "new": _SCALE_1}, "new.yaml", "2027 on"),
+     ({"old": f"{_SCALE_1}, {_SCALE_2}", "new": _SCALE_2}, "new.yaml", "give floor and goal")],
+)  # fmt: skip
+def test_rules_that_govern_a_kpis_years_have_its_scale(
+    tmp_path: Path, scales: dict[str, str], file: str, advised: str
+) -> None:
+    with pytest.raises(DocumentError) as caught:
+        load_one(_with_rules(tmp_path, **scales))
+    (fault,) = caught.value.faults
+    assert fault.path.name == file
+    assert "has no scale" in fault.message
+    assert advised in fault.remedy
+
+
+def test_a_scale_points_the_way_its_kpi_does_in_the_years_of_the_rules(tmp_path: Path) -> None:
+    """A later version that turns the KPI round does not make rules wrong that were used before."""
+    first = replaced("2010-01-01\n", "2010-01-01\n    valid_to: 2027-01-01\n")
+    second = SECOND.replace("2010-01-01", "2027-01-01").replace("direction: higher", "direction: lower")
+    folder = _with_rules(tmp_path, old=_SCALE_1, new="MGT02-1: {floor: 100, goal: 0}")
+    (folder / "spheres" / "mgt" / "MGT02.yaml").write_text(first + second, encoding="utf-8")
+    assert len(load_one(folder).assessments) == 2

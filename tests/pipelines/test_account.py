@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from connectors.archive.receipts import withdrawn
 from connectors.ingest import register_pending
-from connectors.reread import request
+from connectors.reread import request_reread
 from kpi_definitions.catalogue import load_catalogues
 from pipelines.cli import app
 from tests.support.files import Desk, appeals, query
@@ -138,7 +138,7 @@ def test_reading_again_and_starting_anew(desk: Desk) -> None:
     with desk.open() as store:
         desk.take(store)
         assert "account" not in detail(store, "received"), "who delivered is not who runs"
-        request(store, store.tables, system=None, table="fct_appeal", period=None)
+        request_reread(store, store.tables, system=None, table="fct_appeal", period=None)
         found = detail(store, "received")
         assert (found["reread_of"], found["account"]) == (1, account.account())
     enter_start(desk.home, desk.home.root / "release-set-aside-1", 3)

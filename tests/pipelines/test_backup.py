@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from connectors.ingest import register_pending, take_in
+from connectors.ingest import ingest_table, register_pending
 from kpi_definitions.catalogue import load_catalogues
 from pipelines.cli import app
 from pipelines.recovery import backup as module
@@ -39,7 +39,7 @@ ROOT = Path(__file__).parents[2]
 def run(desk: Desk) -> None:
     with writing(desk.home) as store:
         register_pending(store, desk.archive)
-        take_in(store, desk.archive, store.tables["fct_appeal"], {})
+        ingest_table(store, desk.archive, store.tables["fct_appeal"], {})
         compute(store, CATALOGUE, ["2026-01"], today=LATER)
 
 
@@ -226,7 +226,7 @@ def test_damage_is_named_by_file_and_nothing_is_restored(
 @pytest.mark.parametrize("heard", ["the release is kept", "the warehouse is kept", "the archive is kept"])
 def test_killed_in_the_middle_there_is_none_and_the_next_one_is_whole(desk: Desk, tmp_path: Path, heard: str) -> None:
     code = (
-        "import os, signal, sys; from pathlib import Path; from warehouse.store.store import Home; from pipelines.recovery.backup import back_up\n"
+        "import os, signal, sys; from pathlib import Path; from warehouse.home.home import Home; from pipelines.recovery.backup import back_up\n"
         "def say(text):\n    if text.startswith(sys.argv[3]): os.kill(os.getpid(), signal.SIGKILL)\n"
         "back_up(Home(Path(sys.argv[1])), Path(sys.argv[2]), say=say)"
     )

@@ -12,8 +12,8 @@ import yaml
 from typer.testing import CliRunner
 
 from connectors.archive.archive import Archive
-from connectors.ingest import register_pending, take_in
-from connectors.receiving.deliver import Declared, deliver
+from connectors.ingest import ingest_table, register_pending
+from connectors.receiving.deliver import DeclaredDelivery, deliver
 from kpi_definitions.catalogue import SHIPPED, load_catalogues
 from pipelines.cli import app
 from pipelines.methods import dry_run
@@ -42,7 +42,7 @@ def extract(home: Home, month: str, *changes: tuple[str, str]) -> None:
     file.write_text(text)
     with writing(home) as store:
         tables = store.tables
-    deliver(Archive(home.archive), Declared(file, "fct_appeal", ASTANA, month), tables, {})
+    deliver(Archive(home.archive), DeclaredDelivery(file, "fct_appeal", ASTANA, month), tables, {})
 
 
 def really(home: Home, months: list[str]) -> None:
@@ -50,7 +50,7 @@ def really(home: Home, months: list[str]) -> None:
     archive = Archive(home.archive)
     with writing(home) as store:
         register_pending(store, archive)
-        take_in(store, archive, store.tables["fct_appeal"], {})
+        ingest_table(store, archive, store.tables["fct_appeal"], {})
         compute(store, load_catalogues(home.catalogues), months)
 
 
@@ -79,7 +79,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Home:
     archive = Archive(home.archive)
     with writing(home) as store:
         register_pending(store, archive)
-        take_in(store, archive, store.tables["fct_appeal"], {})
+        ingest_table(store, archive, store.tables["fct_appeal"], {})
         compute(store, catalogues, MONTHS)
         assess(store, catalogues.lists[0], 2025)
     return home

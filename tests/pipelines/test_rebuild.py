@@ -19,7 +19,7 @@ import yaml
 from typer.testing import CliRunner
 
 from connectors import reread
-from connectors.ingest import register_pending, take_in
+from connectors.ingest import ingest_table, register_pending
 from kpi_definitions.catalogue import load_catalogues
 from pipelines.cli import app
 from pipelines.recovery.rebuild import Rebuilt, rebuild
@@ -64,15 +64,15 @@ def month(number: int, count: int = 12, **changes: str) -> str:
 def run(desk: Desk, store: Store, *months: str) -> None:
     """What a run does but for publishing."""
     register_pending(store, desk.archive)
-    take_in(store, desk.archive, store.tables["fct_appeal"], _sources(desk, store), months)
+    ingest_table(store, desk.archive, store.tables["fct_appeal"], _sources(desk, store), months)
     compute(store, CATALOGUE, months, codes=KPIS, today=LATER)
     assess(store, CATALOGUE.lists[0], 2025)
 
 
 def _sources(desk: Desk, store: Store) -> Any:
-    from connectors.ingest import sources_of
+    from connectors.ingest import load_source_contracts
 
-    return sources_of(desk.home, store.tables)
+    return load_source_contracts(desk.home, store.tables)
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def _live_in(desk: Desk) -> Desk:
         assert query(store, "SELECT outcome FROM audit.correction") == [("applied",)]
         declared.write_text(yaml.safe_dump(said | {"status": "withdrawn"}))
         run(desk, store, "2025-03")
-        reread.request(store, store.tables, system="standard", table=None, period="2025-01")
+        reread.request_reread(store, store.tables, system="standard", table=None, period="2025-01")
         run(desk, store, "2025-01")
         # a feed that loses a column, confirmed by a person; and an assessment that is not edited any more
         desk.deliver(month(6, 30), period="2025-06")
@@ -347,7 +347,7 @@ def test_made_anew_twice_it_still_knows_its_release(desk: Desk) -> None:
 def test_killed_in_the_middle_it_leaves_the_old_one_and_begins_anew(desk: Desk) -> None:
     before = desk.home.warehouse.read_bytes()
     code = (
-        "import os, signal, sys; from pathlib import Path; from warehouse.store.store import Home; from pipelines import rebuild as m\n"
+        "import os, signal, sys; from pathlib import Path; from warehouse.home.home import Home; from pipelines.recovery import rebuild as m\n"
         "seen = []\n"
         "def say(text):\n    seen.append(text)\n    if len(seen) == 5: os.kill(os.getpid(), signal.SIGKILL)\n"
         "m.rebuild(Home(Path(sys.argv[1])), say=say)"

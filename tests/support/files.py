@@ -12,12 +12,15 @@ from typing import Any
 
 from connectors import ingest
 from connectors.archive.archive import Archive
+from connectors.ingest_batch import TIME_ZONE
 from connectors.mapping.read_contracts import parse_source
 from connectors.mapping.source_contract import SourceContract, standard
 from connectors.readers.headers import StructureError
 from connectors.readers.readers import Readable, unpack
 from connectors.row_gate import row_gate
-from connectors.row_gate.emptied_cells import spare_headers
+from connectors.row_gate.emptied_cells import optional_headers
+from connectors.row_gate.incoming import Incoming
+from connectors.row_gate.staging import drop_staging
 from kpi_definitions.documents import read
 from tests.support.homes import new_home
 from tests.support.settlements import ASTANA
@@ -169,14 +172,14 @@ class Desk:
         with writing(self.home) as store:
             yield store
 
-    def take(self, store: Store, *tables: str, months: Sequence[str] | None = None) -> ingest.Report:
+    def take(self, store: Store, *tables: str, months: Sequence[str] | None = None) -> ingest.IngestReport:
         """Register what is pending and decide on it; by default of every table that has deliveries waiting."""
-        sources = ingest.sources_of(self.home, store.tables)
+        sources = ingest.load_source_contracts(self.home, store.tables)
         ingest.register_pending(store, self.archive)
         waiting = query(store, "SELECT DISTINCT table_name FROM audit.delivery WHERE state = 'received' ORDER BY 1")
-        whole = ingest.Report()
+        whole = ingest.IngestReport()
         for name in tables or [row[0] for row in waiting]:
-            report = ingest.take_in(store, self.archive, store.tables[name], sources, months)
+            report = ingest.ingest_table(store, self.archive, store.tables[name], sources, months)
             whole.outcomes += report.outcomes
             whole.findings += report.findings
         return whole
@@ -207,7 +210,7 @@ class Bench:
 
     store: Store
     root: Path
-    time_zone: str = ingest.TIME_ZONE
+    time_zone: str = TIME_ZONE
 
     def __post_init__(self) -> None:
         self.archive = Archive(self.root / "archive")
@@ -229,7 +232,7 @@ class Bench:
         receipt = self.archive.receive(file, table=contract.table, system="x", scope=ASTANA, period="2026-01")
         scratch = self.root / f"scratch{self._number}"
         scratch.mkdir()
-        spare = spare_headers(self.table(contract.table), contract)
+        spare = optional_headers(self.table(contract.table), contract)
         return unpack(self.archive, receipt.sha256, contract, scratch, name, spare)
 
     def stage(
@@ -241,10 +244,10 @@ class Bench:
         scopes: Sequence[str] = (),
         period: str = "2026-01",
     ) -> dict[int, StructureError]:
-        """Pass files through the first gate as deliveries 1, 2, …; the view `staged` is there afterwards."""
+        """Pass files through the first gate as deliveries 1, 2, …; the view `work_staged_row` is there afterwards."""
         chosen = contracts or [contract or standard(self.table(table))] * len(contents)
         incoming = [
-            row_gate.Incoming(
+            Incoming(
                 number,
                 scopes[number - 1] if scopes else ASTANA,
                 parse_period(period).end.isoformat(),
@@ -255,27 +258,30 @@ class Bench:
             )
             for number, (content, used) in enumerate(zip(contents, chosen, strict=True), 1)
         ]
-        row_gate.clear(self.store.con)
+        drop_staging(self.store.con)
         return row_gate.stage(
             self.store.con, self.table(table), incoming, self.time_zone, current(self.store.home, "pseudonym")
         )
 
     def accepted(self, columns: str = "row_no") -> list[Any]:
         """Accepted rows in order of delivery and record; single values if one column is asked for."""
-        rows = query(self.store, f"SELECT {columns} FROM staged WHERE broken IS NULL ORDER BY delivery_id, row_no")
+        rows = query(
+            self.store, f"SELECT {columns} FROM work_staged_row WHERE broken IS NULL ORDER BY delivery_id, row_no"
+        )
         return [row[0] for row in rows] if rows and len(rows[0]) == 1 else rows
 
     def broken(self) -> list[tuple[int, str]]:
         """(row number, rule) of the rejected rows."""
         return query(
-            self.store, "SELECT row_no, broken FROM staged WHERE broken IS NOT NULL ORDER BY delivery_id, row_no"
+            self.store,
+            "SELECT row_no, broken FROM work_staged_row WHERE broken IS NOT NULL ORDER BY delivery_id, row_no",
         )
 
     def cells(self) -> list[tuple[int, str, str, str]]:
         """(row number, column, rule, text) of the cells left empty in rows that pass."""
         return query(
             self.store,
-            "SELECT row_no, c.column_name, c.rule, c.raw FROM (SELECT delivery_id, row_no, unnest(emptied) AS c FROM staged WHERE broken IS NULL) "
+            "SELECT row_no, c.column_name, c.rule, c.raw FROM (SELECT delivery_id, row_no, unnest(emptied) AS c FROM work_staged_row WHERE broken IS NULL) "
             "ORDER BY delivery_id, row_no, 2",
         )
 
@@ -283,11 +289,11 @@ class Bench:
         """delivery → (accepted, rejected)"""
         rows = query(
             self.store,
-            "SELECT delivery_id, count(*) FILTER (WHERE broken IS NULL), count(broken) FROM staged GROUP BY ALL",
+            "SELECT delivery_id, count(*) FILTER (WHERE broken IS NULL), count(broken) FROM work_staged_row GROUP BY ALL",
         )
         return {number: (accepted, rejected) for number, accepted, rejected in rows}
 
     def raw(self, row_no: int) -> str:
-        rows = query(self.store, "SELECT raw FROM staged WHERE row_no = ?", [row_no])
+        rows = query(self.store, "SELECT raw FROM work_staged_row WHERE row_no = ?", [row_no])
         assert len(rows) == 1
         return str(rows[0][0])

@@ -11,8 +11,8 @@ from pathlib import Path
 import duckdb
 
 from connectors.archive.archive import Archive
-from connectors.ingest import register_pending, take_in
-from connectors.receiving.deliver import Declared, deliver
+from connectors.ingest import ingest_table, register_pending
+from connectors.receiving.deliver import DeclaredDelivery, deliver
 from kpi_definitions.catalogue import load_catalogues
 from tests.support.homes import new_home
 from tests.support.rows import LATER, only
@@ -49,18 +49,18 @@ def build(home: Home, *, signed: bool = False) -> tuple[Release, Release]:
         )
     )
     with writing(home) as store:
-        deliver(archive, Declared(file, "fct_appeal", SETTLEMENT, MONTH), store.tables, {})
+        deliver(archive, DeclaredDelivery(file, "fct_appeal", SETTLEMENT, MONTH), store.tables, {})
         register_pending(store, archive)
-        report = take_in(store, archive, store.tables["fct_appeal"], {})
+        report = ingest_table(store, archive, store.tables["fct_appeal"], {})
         assert (report.accepted, report.rejected) == (42, 1)
         compute(store, catalogue, [MONTH], today=LATER)
         close_incident(store, 1, "an analyst", "the sender knows and says so")
     first = publish(home, archive.missing)
     with writing(home) as store:
         file.write_text(file.read_text().replace("B1,2026-01-05T08:00:00", "B1,2026-01-04T08:00:00"))  # a correction
-        deliver(archive, Declared(file, "fct_appeal", SETTLEMENT, MONTH), store.tables, {})
+        deliver(archive, DeclaredDelivery(file, "fct_appeal", SETTLEMENT, MONTH), store.tables, {})
         register_pending(store, archive)
-        take_in(store, archive, store.tables["fct_appeal"], {})
+        ingest_table(store, archive, store.tables["fct_appeal"], {})
         compute(store, catalogue, [MONTH], today=LATER)
         assess(store, catalogue.lists[0], 2026)
         assess(store, catalogue.lists[0], 2026)  # a draft that replaces a draft

@@ -18,7 +18,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from connectors import ingest
+from connectors import batches, ingest, ingest_batch
 from connectors.archive.archive import Archive
 from connectors.receiving.inbox import collect
 from kpi_definitions.catalogue import Catalogues, load_catalogues
@@ -74,9 +74,9 @@ def take_in_and_compute(home: Home, tables: Sequence[str], months: Sequence[str]
     archive = Archive(home.archive)
     with writing(home) as store:
         ingest.register_pending(store, archive)
-        sources = ingest.sources_of(home, store.tables)
+        sources = ingest.load_source_contracts(home, store.tables)
         for name in tables:
-            ingest.take_in(store, archive, store.tables[name], sources, months)
+            ingest.ingest_table(store, archive, store.tables[name], sources, months)
     with writing(home) as store:
         compute(store, kpis, months, today=LATER)
 
@@ -104,8 +104,8 @@ def finish(home: Home) -> None:
 def unjudged() -> Iterator[None]:
     """Without Great Expectations, which writes nothing and takes seconds to import; and in small batches."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ingest, "judge", lambda *_: [])
-        patch.setattr(ingest, "BATCH_DELIVERIES", 3)
+        patch.setattr(ingest_batch, "judge_deliveries", lambda *_: [])
+        patch.setattr(batches, "BATCH_DELIVERIES", 3)
         yield
 
 

@@ -19,6 +19,7 @@ from tests.support.homes import new_home
 from tests.support.packs import recompute
 from tests.support.rows import LATER, Extract, deliver, only
 from tests.support.settlements import ALMATY, ASTANA, SHYMKENT
+from tests.support.working_tables import differing_columns
 from warehouse.audit.evidence import write_pack
 from warehouse.audit.evidence_rollup import Rollup, find_rollup
 from warehouse.audit.explain import UnknownError
@@ -196,6 +197,7 @@ def test_a_pack_of_a_sum_is_recomputed(summed: Store, tmp_path: Path, code: str,
     assert found["equal"] is found["ledger_intact"] is True, found
     told = json.loads((tmp_path / "pack" / "value.json").read_text(encoding="utf-8"))
     assert (told["value"], told["counted"]) == (one.answer["value"], one.answer["counted"])
+    assert differing_columns(summed.con) == []
 
 
 def test_the_sum_of_a_cell_is_none(summed: Store) -> None:

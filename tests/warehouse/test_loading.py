@@ -8,17 +8,18 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from connectors.row_gate.emptied_cells import CELLS
+from tests.support.examples import examples
 from tests.support.files import Desk, query
 from tests.support.history_model import OCCURRED, Model, Sent
 from tests.support.rows import receipt
 from tests.support.settlements import AKTAU, ALMATY, ASTANA, ZHANAOZEN
 from warehouse.loading.deliveries import Delivery, Outcome, decided, received, register, same_bytes
 from warehouse.loading.load import load
-from warehouse.loading.replace import turns_of
+from warehouse.loading.turns import turns_of
 from warehouse.periods import parse_period
 from warehouse.store.history import as_of
 from warehouse.store.seals import of_table, recomputed
@@ -401,7 +402,7 @@ ONE = {(ASTANA, "k1"): 1}
 BATCHES = st.lists(st.lists(extracts(), min_size=1, max_size=5), min_size=1, max_size=3)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(8, full=25)
 @given(BATCHES)
 @example([[Sent(ONE)], [Sent(ONE), Sent({(ASTANA, "k1"): 0}, period="2026-02")]])
 @example([[Sent(ONE)], [Sent({}), Sent(ONE, period="2026-02")]])
@@ -426,13 +427,13 @@ def test_as_of_every_sequence_is_exactly_what_held_then(warehouse: Store, batche
     check_against_model(warehouse, "fct_crash", batches)
 
 
-@settings(max_examples=15, deadline=None)
+@examples(5, full=15)
 @given(BATCHES)
 def test_and_so_it_is_for_snapshots(warehouse: Store, batches: list[list[Sent]]) -> None:
     check_against_model(warehouse, "dim_information_system", batches)
 
 
-@settings(max_examples=15, deadline=None)
+@examples(5, full=15)
 @given(st.lists(extracts(), min_size=1, max_size=6), st.data())
 def test_in_one_batch_or_in_many_the_end_is_the_same(
     warehouse: Store, contents: list[Sent], data: st.DataObject

@@ -12,14 +12,14 @@ import pytest
 from typer.testing import CliRunner
 
 from connectors.archive.archive import Archive
-from connectors.ingest import register_pending, take_in
-from connectors.receiving.deliver import Declared
+from connectors.ingest import ingest_table, register_pending
+from connectors.receiving.deliver import DeclaredDelivery
 from connectors.receiving.deliver import deliver as hand_over
 from kpi_definitions.catalogue import load_catalogues
 from kpi_definitions.compiler import PARAMETERS
 from kpi_definitions.model import Kind, Part, Rows
 from pipelines.cli import app
-from tests.support.golden import CATALOGUE, FEW_FAST, stand_up
+from tests.support.golden import CATALOGUE, FEW_FAST, Placed, stand_up
 from tests.support.homes import new_home
 from tests.support.rows import LATER, Extract, changed, compute_one, deliver, exact, only
 from tests.support.settlements import ALMATY, ASTANA
@@ -60,10 +60,10 @@ def added_up(store: Store, one: FoundValue) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize(("code", "case"), FEW_FAST)
-def test_flagged_rows_add_up(store: Store, code: str, case: dict[str, Any]) -> None:
-    kato, period = stand_up(store, code, case)
-    one = find_value(store, CATALOGUE, code, kato, period)
+@pytest.mark.parametrize("case", FEW_FAST)
+def test_flagged_rows_add_up(store: Store, case: Placed) -> None:
+    stand_up(store, case)
+    one = find_value(store, CATALOGUE, case.code, case.kato, case.period)
     found, kpi = added_up(store, one), one.compiled.kpi
     assert found.get("in_sample", 0) == (one.answer["sample_size"] or 0)
     for flag, part in (("in_numerator", "numerator"), ("in_denominator", "denominator")):
@@ -81,7 +81,7 @@ APPEAL = {"due_at": "2026-01-10 12:00:00", "status": "CLOSED"}
 
 
 def appeal(number: int, closed: str, **more: Any) -> dict[str, Any]:
-    return APPEAL | {"appeal_id": f"A{find_value}", "closed_at": closed} | more
+    return APPEAL | {"appeal_id": f"A{number}", "closed_at": closed} | more
 
 
 def test_rows_are_those_of_the_values_own_time(store: Store) -> None:
@@ -159,9 +159,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
         for table, (period, text) in files.items():
             file = home.root / f"{table}.csv"
             file.write_text(text, encoding="utf-8")
-            hand_over(archive, Declared(file, table, ASTANA, period), store.tables, {})
+            hand_over(archive, DeclaredDelivery(file, table, ASTANA, period), store.tables, {})
             register_pending(store, archive)
-            take_in(store, archive, store.tables[table], {})
+            ingest_table(store, archive, store.tables[table], {})
         months = ["2026-01", "2026-12"]
         compute(store, only(load_catalogues(), "MGT02-1", "SAF04-1"), months, today=LATER)
     publish(home, lambda _: [])

@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from connectors.receiving.deliver import Declared, DeliveryError, check
+from connectors.receiving.deliver import DeclaredDelivery, DeliveryError, check_declaration
 from warehouse.tables.contracts import load_tables
 from warehouse.tables.settlements import named, nearest, registered
 
@@ -69,6 +69,6 @@ def test_a_name_in_place_of_the_code_of_a_delivery_is_answered_by_the_code(
     file = Path(str(tmp_path)) / "a.csv"
     file.write_text("x")
     with pytest.raises(DeliveryError) as found:
-        check(Declared(file, "fct_appeal", scope, "2026-01"), load_tables(), {})
+        check_declaration(DeclaredDelivery(file, "fct_appeal", scope, "2026-01"), load_tables(), {})
     assert said in str(found.value)
     assert len(str(found.value)) < 400

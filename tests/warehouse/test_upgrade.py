@@ -16,8 +16,8 @@ import pytest
 from typer.testing import CliRunner
 
 from connectors.archive.archive import Archive
-from connectors.ingest import register_pending, take_in
-from connectors.receiving.deliver import Declared, deliver
+from connectors.ingest import ingest_table, register_pending
+from connectors.receiving.deliver import DeclaredDelivery, deliver
 from kpi_definitions.catalogue import load_catalogues
 from pipelines.cli import app
 from tests.support.files import query
@@ -130,7 +130,7 @@ def test_the_next_run_goes_on(old: Home, tmp_path: Path) -> None:
     def run(*months: str) -> None:
         with writing(old) as store:
             register_pending(store, archive)
-            take_in(store, archive, store.tables["fct_appeal"], {}, months)
+            ingest_table(store, archive, store.tables["fct_appeal"], {}, months)
             compute(store, CATALOGUE, months, today=LATER)
             assess(store, CATALOGUE.lists[0], 2025)
 
@@ -142,7 +142,7 @@ def test_the_next_run_goes_on(old: Home, tmp_path: Path) -> None:
         file.write_text(HEADER + "".join(line.format(month, n) for n in range(count)))
         deliver(
             archive,
-            Declared(file, "fct_appeal", "710000000", f"2025-{month:02}"),
+            DeclaredDelivery(file, "fct_appeal", "710000000", f"2025-{month:02}"),
             load_tables(),
             {},
         )

@@ -72,7 +72,7 @@ def test_a_receipt_taken_back_between_registering_and_reading_is_not_read(desk: 
     with desk.open() as store:
         ingest.register_pending(store, desk.archive)
         desk.archive.withdraw(bad.receipt_id, *WHO)
-        ingest.take_in(store, desk.archive, store.tables["fct_appeal"], {})
+        ingest.ingest_table(store, desk.archive, store.tables["fct_appeal"], {})
         assert states(store) == {1: "withdrawn"}
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 
-from connectors import ingest
+from connectors import batches, ingest, ingest_batch
 from connectors.archive.archive import Archive
 from tests.support.crashes import crashes_by_month
 from tests.support.files import Desk, contents, crash, crashes, query, states, text
@@ -36,7 +36,7 @@ ROOT = Path(__file__).parents[2]
 INTAKE = """
 import os, signal, sys
 from pathlib import Path
-from connectors import ingest
+from connectors import batches, ingest, ingest_batch
 from connectors.archive.archive import Archive
 from warehouse.home.home import Home
 from warehouse.store.sessions import writing
@@ -53,15 +53,15 @@ class Deadly:
         return getattr(self.con, name)
 
 home = Home(Path(sys.argv[1]))
-ingest.judge = lambda *_: []
-ingest.BATCH_DELIVERIES = 3
+ingest_batch.judge_deliveries = lambda *_: []
+batches.BATCH_DELIVERIES = 3
 archive = Archive(home.archive)
 with writing(home) as store:
     store.con = Deadly(store.con, int(sys.argv[2]))
     print("ready", flush=True)
     ingest.register_pending(store, archive)
     for name in ("fct_crash", "dim_population"):
-        ingest.take_in(store, archive, store.tables[name], {})
+        ingest.ingest_table(store, archive, store.tables[name], {})
     print(store.con.statements, flush=True)
 """
 COMPUTE = """
@@ -140,14 +140,14 @@ def take(desk: Desk, store: Store, stages: list[dict[str, Any]] | None = None) -
     ingest.register_pending(store, desk.archive)
     note("")
     for name in ("fct_crash", "dim_population"):
-        ingest.take_in(store, desk.archive, store.tables[name], {}, progress=note)
+        ingest.ingest_table(store, desk.archive, store.tables[name], {}, progress=note)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def without_judge() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ingest, "judge", lambda *_: [])
-        patch.setattr(ingest, "BATCH_DELIVERIES", 3)
+        patch.setattr(ingest_batch, "judge_deliveries", lambda *_: [])
+        patch.setattr(batches, "BATCH_DELIVERIES", 3)
         yield
 
 

@@ -6,6 +6,7 @@ The table of all that was tried is in docs/resilience.md.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -28,7 +29,7 @@ from tests.support.crashes import PLAY, Prepared, check, reader, spawn
 from warehouse.errors import BusyError, StoreError
 from warehouse.home import scratch
 from warehouse.home.home import Home
-from warehouse.store import store
+from warehouse.store import sessions
 from warehouse.store.sessions import writing
 
 ROOT = Path(__file__).parents[2]
@@ -37,11 +38,11 @@ SIZES = (0.1, 0.3, 0.5, 1, 2, 4, 8, 16, 24, 32)  # MiB of room that is left
 TELL = """
 import sys
 from tests.support.runs import main
-from pipelines.error_messages import told
+from pipelines.error_messages import message_for
 try:
     main(sys.argv[1])
 except Exception as error:
-    said = told(error)
+    said = message_for(error)
     if said is None:
         raise
     print(said, file=sys.stderr)
@@ -116,9 +117,7 @@ def test_files_that_may_not_grow(prepared: Prepared, tmp_path: Path, limit: floa
 def test_memory_that_is_short(prepared: Prepared, tmp_path: Path) -> None:
     home = prepared.copy(tmp_path / "home")
     for mib in (250, 400, 600):
-        code = (
-            f"import resource\nimport tests.whole\nresource.setrlimit(resource.RLIMIT_DATA, ({mib << 20},) * 2)\n{TELL}"
-        )
+        code = f"import resource\nimport tests.support.runs\nresource.setrlimit(resource.RLIMIT_DATA, ({mib << 20},) * 2)\n{TELL}"
         child = spawn("-c", code, str(home.root))
         _, said = child.communicate()
         assert child.returncode <= 1, said
@@ -177,7 +176,7 @@ import os, signal, sys, threading
 from pathlib import Path
 from pipelines import resources
 from pipelines.run import prepare, run_months
-from warehouse.store.store import Home
+from warehouse.home.home import Home
 home = Home(Path(sys.argv[1]))
 def stop(text):
     if "fct_crash:" in text:
@@ -213,7 +212,7 @@ def test_a_warehouse_that_somebody_looks_into_is_waited_for_and_then_named(
     child = spawn("-c", hold, str(home.warehouse), "60")
     assert child.stdout is not None
     child.stdout.readline()
-    monkeypatch.setattr(store, "HELD_SECONDS", 0.3)
+    monkeypatch.setattr(sessions, "HELD_SECONDS", 0.3)
     with pytest.raises(BusyError, match=r"held by another process.*close it there"), writing(home):
         pass
     child.kill()
@@ -227,7 +226,7 @@ def test_what_cannot_pass_is_not_tried_again(home: Home, monkeypatch: pytest.Mon
         tries.append(1)
         raise duckdb.IOException("Could not write file: No space left on device")
 
-    monkeypatch.setattr(store.duckdb, "connect", connect)
+    monkeypatch.setattr(sessions.duckdb, "connect", connect)
     with pytest.raises(StoreError, match="No space left"), writing(home):
         pass
     assert len(tries) == 1
@@ -280,20 +279,26 @@ def read_only(prepared: Prepared, tmp_path: Path) -> Iterator[Home]:
         path.chmod(0o755 if path.is_dir() else 0o644)
 
 
-@pytest.mark.parametrize("name", ["status", "verify", "incidents", "deliver", "assess"])
-def test_a_home_that_may_only_be_read(read_only: Home, tmp_path: Path, name: str) -> None:
+def test_a_home_that_may_only_be_read(read_only: Home, tmp_path: Path) -> None:
+    """Of any command: one process runs them all, and tells of each how it ended and what it said."""
     file = tmp_path / "extract.csv"
     file.write_text(runs.accidents(1, 1))
     given = {"deliver": [str(file), "-t", "fct_crash", "-p", "2025", "-s", "710000000"], "assess": ["2025"]}
-    code, said = as_user(
-        f"from pipelines.cli import app; app({[name, *given.get(name, [])]!r})", QALA_HOME=str(read_only.root)
+    commands = [[name, *given.get(name, [])] for name in ("status", "verify", "incidents", "deliver", "assess")]
+    code, printed = as_user(
+        "import json; from pipelines.cli import app; from typer.testing import CliRunner; "
+        f"ended = [CliRunner().invoke(app, words) for words in {commands!r}]; "
+        "print(json.dumps([(one.exit_code, one.output, repr(one.exception)) for one in ended]))",
+        QALA_HOME=str(read_only.root),
     )
-    assert code in (0, 1), said
-    assert "Traceback" not in said
-    assert "fault of qala" not in said
-    if name in given:
-        assert code == 1
-        assert "Permission denied" in said or "not permitted" in said
+    assert code == 0, printed
+    for (name, *_), (code, said, error) in zip(commands, json.loads(printed), strict=True):
+        assert code in (0, 1), (name, said, error)
+        assert "Traceback" not in said
+        assert "fault of qala" not in said
+        if name in given:
+            assert code == 1
+            assert "Permission denied" in said or "not permitted" in said
 
 
 def test_an_archived_file_that_may_not_be_read_ends_the_run_by_its_name_and_refuses_nothing(
@@ -321,7 +326,7 @@ def test_a_publication_stopped_before_its_last_step_is_done_by_the_next(prepared
     for path in left:
         path.write_text("{}")
         path.chmod(0o444)
-    code, said = as_user("import sys; from pathlib import Path; from warehouse.store.store import Home; from warehouse.release.release import publish; "
+    code, said = as_user("import sys; from pathlib import Path; from warehouse.home.home import Home; from warehouse.release.release import publish; "
                          "publish(Home(Path(sys.argv[1])), lambda _: [])", str(home.root))  # fmt: skip
     assert code == 0, said
     assert not [path for path in left if path.exists()]
@@ -370,8 +375,8 @@ def test_what_a_killed_run_unpacked_goes_and_what_a_living_one_is_at_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    code = "import os, signal, sys, tempfile, time; tempfile.tempdir = sys.argv[1]; from warehouse import leftovers\n" \
-           "with leftovers.scratch() as place:\n    (place / 'extract').write_text('rows'); print(place, flush=True); time.sleep(60)"  # fmt: skip
+    code = "import os, signal, sys, tempfile, time; tempfile.tempdir = sys.argv[1]; from warehouse.home import scratch\n" \
+           "with scratch.scratch() as place:\n    (place / 'extract').write_text('rows'); print(place, flush=True); time.sleep(60)"  # fmt: skip
     children = [spawn("-c", code, str(tmp_path)) for _ in range(2)]
     places = [Path(child.stdout.readline().strip()) for child in children if child.stdout is not None]
     children[0].kill()

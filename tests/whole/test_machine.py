@@ -33,7 +33,7 @@ from hypothesis.stateful import (
 from typer.testing import CliRunner
 
 from connectors.archive.archive import Archive
-from connectors.reread import request
+from connectors.reread import request_reread
 from kpi_definitions.catalogue import Catalogues, load_catalogues
 from kpi_definitions.model import Grain
 from pipelines.cli import app
@@ -212,7 +212,7 @@ class Machine(RuleBasedStateMachine):
         if not any(k.told.system == "mended" for k in self.order):
             return
         with writing(self.home) as store:
-            request(store, store.tables, system="mended", table=CRASH, period=None)
+            request_reread(store, store.tables, system="mended", table=CRASH, period=None)
         self.to_reread = True
         self.run_until(end, 1)
 

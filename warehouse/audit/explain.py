@@ -1,4 +1,7 @@
-"""Answers to people: how one number came about, and how the whole stands. Reads the release only."""
+"""How one published number came about: value, definition, SQL, deliveries, corrections, earlier values. Reads the release only.
+
+Does not belong here: levels and places (levels.py), rows one by one (rows.py), the release as a whole (status.py).
+"""
 
 from __future__ import annotations
 
@@ -11,15 +14,40 @@ from typing import Any
 from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.compiler import Compiled, compile_kpi
 from kpi_definitions.model import Grain, Kind, Kpi
-from warehouse.isolation.sandbox import only_reads
-from warehouse.kpi_values.compute import evaluate, window
+from warehouse.audit.explain_inputs import find_corrections, find_deliveries, find_earlier_values
 from warehouse.kpi_values.rollup import over_time
+from warehouse.kpi_values.scans import evaluate, window
 from warehouse.periods import Period, parse_period
-from warehouse.sql import literal
+from warehouse.sql import literal, statement
 from warehouse.store.history import as_of, held
 from warehouse.store.store import Store
 from warehouse.tables.obs_status import ObsStatus
 from warehouse.tables.settlements import named, nearest
+
+Area = tuple[str, str, str, str]  # kind, code, English name, Russian name
+_AREA_COLUMNS = {
+    "settlement": "settlement.kato",
+    "region": "settlement.region_kato",
+    "group": "settlement.item7_group",
+    "country": "'KZ'",
+}
+_ROLLUP_FIGURES = (
+    "value",
+    "value_low",
+    "value_high",
+    "rejected_rows",
+    "gap_rows",
+    "state",
+    "obs_status",
+    "reason",
+    "numerator",
+    "denominator",
+    "sample_size",
+    "counted",
+    "applicable",
+)
+_CELL_FIGURES = ("value", "state", "obs_status", "reason", "numerator", "denominator", "sample_size")
+_GRAIN_WORDS = {"M": "month", "Q": "quarter", "A": "year"}
 
 
 class UnknownError(LookupError):
@@ -49,70 +77,27 @@ def find_settlement(store: Store, text: str) -> tuple[str, str, str, str]:
     raise UnknownError(f"no settlement {text!r}; {meant}All {len(rows)}: qala settlements")
 
 
-def find_area(store: Store, text: str) -> tuple[str, str, str, str] | None:
-    """(kind, code, English name, Russian name) of a region, an item 7 group or the country; None if it is none of them."""
+def find_area(store: Store, text: str) -> Area | None:
+    """A region, an item 7 group or the country by code or name; None if it is none of them."""
     if text.upper() == "KZ":
         return ("country", "KZ", "Kazakhstan", "Казахстан")
     if text.lower() in {"republican", "regional", "district"}:
         return ("group", text.lower(), f"settlements of {text.lower()} value", f"группа {text.lower()}")
     row = store.con.execute(
-        "SELECT kato, name_en, name_ru FROM registry.region WHERE (kato = ? OR kato[:2] = ? OR lower(?) IN (lower(name_en), lower(name_ru), "
-        "lower(name_kk))) AND kato NOT IN (SELECT kato FROM registry.settlement)", [text, text, text]
-    ).fetchone()  # fmt: skip
+        "SELECT kato, name_en, name_ru FROM registry.region "
+        "WHERE (kato = ? OR kato[:2] = ? OR lower(?) IN (lower(name_en), lower(name_ru), lower(name_kk))) "
+        "AND kato NOT IN (SELECT kato FROM registry.settlement)",
+        [text, text, text],
+    ).fetchone()
     return ("region", *row) if row else None
-
-
-def _rolled(
-    store: Store, catalogue: Catalogues, code: str, area: tuple[str, str, str, str], period: Period, seq: int | None
-) -> dict[str, Any] | None:
-    """A value over a larger territory or a year, with the cells it is made of; None if there is none."""
-    kind, where, name_en, name_ru = area
-    row = store.con.execute(
-        f"SELECT * FROM kpi.rollup WHERE (kpi_code, area_kind, area, period_id) = (?, ?, ?, ?) AND {held(seq)}", [code, kind, where, period.id]
-    )  # fmt: skip
-    names = [d[0] for d in row.description or ()]
-    found = row.fetchone()
-    if found is None:
-        return None
-    current = dict(zip(names, found, strict=True))
-    kpi = _definition(store, catalogue, code, current, period)
-    column = {"settlement": "s.kato", "region": "s.region_kato", "group": "s.item7_group", "country": "'KZ'"}[kind]
-    last = (
-        " AND p.period_end = ?"
-        if over_time(compile_kpi(kpi, store.columns())) == "last" and str(kpi.period) != period.grain
-        else ""
-    )
-    members = store.con.execute(
-        f"""SELECT v.kato, s.name_en, v.period_id, v.value, v.value_low, v.value_high, v.rejected_rows, v.gap_rows, v.numerator, v.denominator,
-       v.sample_size, v.state, v.obs_status, v.reason
-FROM kpi.value v JOIN registry.settlement s USING (kato) JOIN registry.period p ON p.id = v.period_id
-WHERE v.kpi_code = ? AND {held(seq)} AND {column} = ?
-  AND p.period_start >= ? AND p.period_end <= ?{last} AND v.obs_status <> {literal(ObsStatus.NOT_APPLICABLE)} ORDER BY v.value IS NULL, v.kato, v.period_id""",
-        [code, where, period.start, period.end, *([period.end] if last else [])],
-    )
-    columns = [d[0] for d in members.description or ()]
-    summed = (
-        "quantile over the events of all of them"
-        if kpi.kind is Kind.QUANTILE
-        else "sum of numerators over sum of denominators"
-    )
-    return {
-        "kpi": {"code": code, "name": kpi.name.model_dump(exclude_none=True), "unit": kpi.unit, "kind": str(kpi.kind)},
-        "area": {"kind": kind, "code": where, "name_en": name_en, "name_ru": name_ru},
-        "period": {"id": period.id, "start": period.start, "end": period.end - dt.timedelta(days=1)},
-        **{n: current[n] for n in ("value", "value_low", "value_high", "rejected_rows", "gap_rows", "state", "obs_status", "reason", "numerator",
-                                   "denominator", "sample_size", "counted", "applicable")},
-        "computed": {"as_of_seq": current["as_of_seq"], "seq": current["valid_from_seq"]}, "as_published_at": seq, "method": summed,
-        "definition": {"version": kpi.version, "hash": compile_kpi(kpi, store.columns()).fingerprint},
-        "members": [dict(zip(columns, m, strict=True)) for m in members.fetchall()],
-    }  # fmt: skip
 
 
 def explain(
     store: Store, catalogue: Catalogues, code: str, settlement: str, period_text: str, seq: int | None = None
 ) -> dict[str, Any]:
-    """Everything behind one number, as plain data; `seq`: as it was published at that ledger sequence.
+    """How a number came about, as plain data; `seq`: as it was published at that ledger sequence.
 
+    `settlement`: a settlement, a region, an item 7 group or KZ, by code or name. A number that is made of cells has `members`.
     Raises UnknownError naming what exists.
     """
     if seq is not None and not 0 < seq <= store.last_seq:
@@ -125,88 +110,146 @@ def explain(
         raise UnknownError(str(error)) from error
     area = find_area(store, settlement)
     if area is None:
-        kato, name_en, name_ru, group = find_settlement(store, settlement)
+        found = find_settlement(store, settlement)
         if period.grain == "A" and catalogue.latest(code).period is not Grain.YEAR:
-            area = ("settlement", kato, name_en, name_ru)
+            area = ("settlement", *found[:3])
     if area is not None:
-        rolled = _rolled(store, catalogue, code, area, period, seq)
-        if rolled is not None:
-            return rolled
+        rollup = _explain_rollup(store, catalogue, code, area, period, seq)
+        if rollup is not None:
+            return rollup
         if area[0] != "settlement":
             when = "" if seq is None else f" at ledger sequence {seq}"
             raise UnknownError(
                 f"{code} has not been computed for {area[2]} and {period.id}{when}; run: qala run {period.id}"
             )
-    row = store.con.execute(
+    return _explain_cell(store, catalogue, code, found, period, seq)
+
+
+def _explain_rollup(
+    store: Store, catalogue: Catalogues, code: str, area: Area, period: Period, seq: int | None
+) -> dict[str, Any] | None:
+    """A value over a larger territory or a year, with the cells it is made of; None if there is none."""
+    kind, area_code, name_en, name_ru = area
+    rows = store.select(
+        f"SELECT * FROM kpi.rollup WHERE (kpi_code, area_kind, area, period_id) = (?, ?, ?, ?) AND {held(seq)}",
+        [code, kind, area_code, period.id],
+    )
+    if not rows:
+        return None
+    current = rows[0]
+    kpi = _definition(store, catalogue, code, current, period)
+    compiled = compile_kpi(kpi, store.columns())
+    method = "sum of numerators over sum of denominators"
+    if kpi.kind is Kind.QUANTILE:
+        method = "quantile over the events of all of them"
+    return {
+        "kpi": {"code": code, "name": kpi.name.model_dump(exclude_none=True), "unit": kpi.unit, "kind": str(kpi.kind)},
+        "area": {"kind": kind, "code": area_code, "name_en": name_en, "name_ru": name_ru},
+        "period": _period(period),
+        **{name: current[name] for name in _ROLLUP_FIGURES},
+        "computed": {"as_of_seq": current["as_of_seq"], "seq": current["valid_from_seq"]},
+        "as_published_at": seq,
+        "method": method,
+        "definition": {"version": kpi.version, "hash": compiled.fingerprint},
+        "members": _members(store, compiled, area, period, seq),
+    }
+
+
+def _members(store: Store, compiled: Compiled, area: Area, period: Period, seq: int | None) -> list[dict[str, Any]]:
+    """The cells that a roll-up is made of."""
+    kpi = compiled.kpi
+    newest_only = over_time(compiled) == "last" and str(kpi.period) != period.grain
+    period_end = f"DATE '{period.end}'"
+    return store.select(
+        statement(
+            __file__,
+            "explain_rollup_members",
+            code=literal(kpi.code),
+            held=held(seq),
+            of_area=f"{_AREA_COLUMNS[area[0]]} = {literal(area[1])}",
+            period_start=f"DATE '{period.start}'",
+            period_end=period_end,
+            of_last_period=f"period.period_end = {period_end}" if newest_only else "TRUE",
+            not_applicable=literal(ObsStatus.NOT_APPLICABLE),
+        )
+    )
+
+
+def _explain_cell(
+    store: Store,
+    catalogue: Catalogues,
+    code: str,
+    settlement: tuple[str, str, str, str],
+    period: Period,
+    seq: int | None,
+) -> dict[str, Any]:
+    """A value of one settlement. `settlement` as `find_settlement` gives it."""
+    kato, name_en, name_ru, group = settlement
+    published = store.select(
         f"SELECT * FROM kpi.value WHERE (kpi_code, kato, period_id) = (?, ?, ?) AND {held(seq)}",
         [code, kato, period.id],
     )
-    names = [d[0] for d in row.description or ()]
-    found = row.fetchone()
-    current = dict(zip(names, found, strict=True)) if found else None
-    kpi = _definition(store, catalogue, code, current, period)
+    kpi = _definition(store, catalogue, code, published[0] if published else None, period)
     compiled = compile_kpi(kpi, store.columns())
-    if current is None:
-        current = _window(store, kpi, kato, period, seq)
+    current = published[0] if published else _evaluated(store, kpi, kato, period, seq)
+    definition = _described_definition(catalogue, compiled)
+    if published:
+        definition["catalogue_version"] = current["catalogue_version"]
+    as_of_seq = current["as_of_seq"]
+    last_seq = store.last_seq if seq is None else seq
     return {
-        "kpi": {"code": code, "name": kpi.name.model_dump(exclude_none=True),
-                "description": kpi.description.model_dump(exclude_none=True) if kpi.description else None, "unit": kpi.unit,
-                "direction": kpi.direction, "kind": str(kpi.kind)},
+        "kpi": {
+            "code": code,
+            "name": kpi.name.model_dump(exclude_none=True),
+            "description": kpi.description.model_dump(exclude_none=True) if kpi.description else None,
+            "unit": kpi.unit,
+            "direction": kpi.direction,
+            "kind": str(kpi.kind),
+        },
         "settlement": {"kato": kato, "name_en": name_en, "name_ru": name_ru, "item7_group": group},
-        "period": {"id": period.id, "start": period.start, "end": period.end - dt.timedelta(days=1)},
-        "value": current["value"], "state": current["state"], "obs_status": current["obs_status"], "reason": current["reason"],
-        "numerator": current["numerator"], "denominator": current["denominator"], "sample_size": current["sample_size"],
+        "period": _period(period),
+        **{name: current[name] for name in _CELL_FIGURES},
         "bounds": _bounds(current),
-        "published": current.get("published", True),
-        "computed": {"as_of_seq": current["as_of_seq"], "seq": current.get("valid_from_seq"), "at": current.get("computed_at"),
-                     "run_id": current.get("run_id"), "coverage": current.get("coverage"), "qala": _code_version(store, current.get("valid_from_seq"))},
-        "definition": _words(catalogue, compiled, kpi) | ({"catalogue_version": found[names.index("catalogue_version")]} if found else {}),
-        "sql": _statement(compiled, kato, period, current["as_of_seq"]),
-        "deliveries": _deliveries(store, compiled, kato, period, current["as_of_seq"], store.last_seq if seq is None else seq),
-        "corrections": _corrections(store, compiled, kato, period, current["as_of_seq"]),
-        "earlier": _earlier(store, compiled, kato, period, seq),
-    }  # fmt: skip
+        "published": bool(published),
+        "computed": _computed(store, current),
+        "definition": definition,
+        "sql": _queries(compiled, kato, period, as_of_seq),
+        "deliveries": find_deliveries(store, compiled, kato, period, as_of_seq, last_seq),
+        "corrections": find_corrections(store, compiled, kato, period, as_of_seq),
+        "earlier": find_earlier_values(store, compiled, kato, period, seq),
+    }
+
+
+def _period(period: Period) -> dict[str, Any]:
+    return {"id": period.id, "start": period.start, "end": period.end - dt.timedelta(days=1)}
+
+
+def _computed(store: Store, current: Mapping[str, Any]) -> dict[str, Any]:
+    """When a value was computed, as of which ledger sequence, by which run and version of qala; what was not published has no run."""
+    seq = current.get("valid_from_seq")
+    row = store.con.execute("SELECT detail->>'$.qala' FROM audit.ledger WHERE seq = ?", [seq]).fetchone()
+    return {
+        "as_of_seq": current["as_of_seq"],
+        "seq": seq,
+        "at": current.get("computed_at"),
+        "run_id": current.get("run_id"),
+        "coverage": current.get("coverage"),
+        "qala": row[0] if row else None,
+    }
 
 
 def _bounds(current: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Between what the value lies and with which parts, and the uncertain rows that make it so; None for what was not published."""
+    """The bounds of a value, the parts at each bound, and the uncertain rows that they come from; None for what was not published."""
     if "value_low" not in current:
         return None
     names = ("rejected_rows", "gap_rows", "numerator_low", "denominator_low", "numerator_high", "denominator_high")
     return {"low": current["value_low"], "high": current["value_high"], **{n: current[n] for n in names}}
 
 
-def status(store: Store) -> dict[str, Any]:
-    """How the released warehouse stands: newest period, deliveries and values by state, open warnings."""
-
-    def row(sql: str) -> tuple[Any, ...]:
-        return store.con.execute(sql).fetchone() or ()
-
-    def counts(sql: str) -> dict[str, int]:
-        return dict(store.con.execute(sql + " GROUP BY 1 ORDER BY 1").fetchall())
-
-    current = "FROM kpi.value WHERE valid_to_seq IS NULL"
-    latest, settlements = row(
-        f"SELECT max(period_id) FILTER (WHERE regexp_full_match(period_id, '[0-9]{{4}}-[0-9]{{2}}')), count(DISTINCT kato) {current} AND value IS NOT NULL"
-    )
-    rows = row(
-        "SELECT sum(received_rows)::BIGINT, sum(accepted_rows)::BIGINT, sum(rejected_rows)::BIGINT FROM audit.delivery"
-    )
-    released = row("SELECT seq, recorded_at FROM audit.ledger WHERE kind = 'released' ORDER BY seq DESC LIMIT 1")
-    return {
-        "latest_period": latest,
-        "deliveries": counts("SELECT state, count(*) FROM audit.delivery"),
-        "values": counts(f"SELECT state, count(*) {current}"),
-        "rows": {name: n or 0 for name, n in zip(("received", "accepted", "rejected"), rows, strict=True)},
-        "settlements_with_values": settlements,
-        "release": dict(zip(("seq", "at"), released, strict=True)) if released else None,
-    }
-
-
 def _definition(
     store: Store, catalogue: Catalogues, code: str, current: Mapping[str, Any] | None, period: Period
 ) -> Kpi:
-    """The definition a published value was computed with, as kept in the warehouse; else the one in force."""
+    """The definition that a published value was computed with, as kept in the warehouse; else the one in force."""
     if current:
         row = store.con.execute(
             "SELECT definition FROM registry.kpi WHERE (code, version) = (?, ?)", [code, current["definition_version"]]
@@ -216,166 +259,61 @@ def _definition(
     return catalogue.in_force(code, period.start) or catalogue.latest(code)
 
 
-def _window(store: Store, kpi: Kpi, kato: str, period: Period, seq: int | None) -> dict[str, Any]:
-    """A period no value was published for, evaluated now; plainly marked so."""
+def _evaluated(store: Store, kpi: Kpi, kato: str, period: Period, seq: int | None) -> dict[str, Any]:
+    """A value for a period that has none published: evaluated now, and marked as not published."""
     value, numerator, denominator, sample = evaluate(store, kpi, kato, period.start, period.end, period.id, seq)
-    if period.grain == kpi.period:
+    if period.grain != kpi.period:
         reason = (
-            f"{period.id} has not been computed yet: qala run {period.id}"
-            if seq is None
-            else f"{period.id} had not been computed at ledger sequence {seq}"
+            f"the KPI is published by {_GRAIN_WORDS[kpi.period]}; this is the same definition over the period asked for, "
+            "without the rules of coverage and lateness"
         )
+    elif seq is None:
+        reason = f"{period.id} has not been computed yet: qala run {period.id}"
     else:
-        word = {"M": "month", "Q": "quarter", "A": "year"}[kpi.period]
-        reason = f"the KPI is published by {word}; this is the same definition over the period asked for, without the rules of coverage and lateness"
+        reason = f"{period.id} had not been computed at ledger sequence {seq}"
     return {
-        "published": False, "value": value, "numerator": numerator, "denominator": denominator, "sample_size": sample,
+        "value": value,
+        "numerator": numerator,
+        "denominator": denominator,
+        "sample_size": sample,
         "as_of_seq": store.last_seq if seq is None else seq,
-        "state": "not published", "obs_status": None, "reason": reason,
-    }  # fmt: skip
+        "state": "not published",
+        "obs_status": None,
+        "reason": reason,
+    }
 
 
-def _code_version(store: Store, seq: int | None) -> str | None:
-    """The version of qala that made the entry of a computation."""
-    row = store.con.execute("SELECT detail->>'$.qala' FROM audit.ledger WHERE seq = ?", [seq]).fetchone()
-    return row[0] if row else None
+def _described_definition(catalogue: Catalogues, compiled: Compiled) -> dict[str, Any]:
+    """What a definition counts and on whose authority, in words."""
+    kpi, head = compiled.kpi, catalogue.of(compiled.kpi.code).head
 
+    def part(given: Any) -> str | None:
+        if given is None:
+            return None
+        where = f" where {given.filter}" if given.filter else ""
+        return str(given.aggregate) + where + (f" from {given.rows.table}" if given.rows else "")
 
-def _words(catalogue: Catalogues, compiled: Compiled, kpi: Kpi) -> dict[str, Any]:
-    head = catalogue.of(kpi.code).head
-
-    def part(p: Any) -> str | None:
-        return (
-            None
-            if p is None
-            else p.aggregate + (f" where {p.filter}" if p.filter else "") + (f" from {p.rows.table}" if p.rows else "")
-        )
-
-    time = compiled.numerator.scan.time
+    chosen = f", where {kpi.rows.filter}" if kpi.rows.filter else ""
     return {
-        "version": kpi.version, "hash": compiled.fingerprint, "valid_from": kpi.valid_from, "valid_to": kpi.valid_to,
-        "approved_by": kpi.approved_by, "change_note": kpi.change_note, "catalogue": head.id, "catalogue_version": head.version,
-        "catalogue_status": head.status, "legal_basis": head.legal_basis,
+        "version": kpi.version,
+        "hash": compiled.fingerprint,
+        "valid_from": kpi.valid_from,
+        "valid_to": kpi.valid_to,
+        "approved_by": kpi.approved_by,
+        "change_note": kpi.change_note,
+        "catalogue": head.id,
+        "catalogue_version": head.version,
+        "catalogue_status": head.status,
+        "legal_basis": head.legal_basis,
         "formula": f"{kpi.scale} x numerator / denominator" if kpi.denominator else part(kpi.numerator),
-        "rows": f"{kpi.rows.table}, {time} in the period" + (f", where {kpi.rows.filter}" if kpi.rows.filter else ""),
-        "numerator": part(kpi.numerator), "denominator": part(kpi.denominator),
-    }  # fmt: skip
+        "rows": f"{kpi.rows.table}, {compiled.numerator.scan.time} in the period{chosen}",
+        "numerator": part(kpi.numerator),
+        "denominator": part(kpi.denominator),
+    }
 
 
-def _statement(compiled: Compiled, kato: str, period: Period, seq: int) -> str:
-    return (
-        ";\n\n".join(
-            s.sql(as_of(s.table, seq), window(kato, period.start, period.end, period.id), any_window=True)
-            for s in compiled.scans
-        )
-        + ";"
-    )
-
-
-def _deliveries(
-    store: Store, compiled: Compiled, kato: str, period: Period, seq: int, last: int
-) -> list[dict[str, Any]]:
-    """Deliveries whose rows stand behind the number, and those that came up to `last` and should have brought some."""
-    rows: dict[int, int] = {}
-    for scan in compiled.scans:
-        # the sample where it is counted; of a figure that is looked up, the rows that give it
-        sampled = scan == compiled.sample.scan
-        counting = scan if sampled else scan.counting("rows_used")
-        sql = counting.sql(
-            as_of(scan.table, seq),
-            window(kato, period.start, period.end, period.id),
-            any_window=True,
-            by="t.delivery_id",
-        )
-        only_reads(store.con, sql, scan.table)
-        name = compiled.sample.column if sampled else "rows_used"
-        rows.update(store.con.execute(f"SELECT delivery_id, {name} FROM ({sql}) WHERE {name} > 0").fetchall())
-    tables = ", ".join(map(literal, compiled.tables))
-    found = store.con.execute(f"""SELECT delivery_id, receipt_id, table_name, system, scope, period_id, state, reason, file_name, sha256, bytes, received_at,
-       contract_id, contract_version, received_rows, accepted_rows, rejected_rows, loaded_seq, loaded_at
-FROM audit.delivery WHERE delivery_id IN ({", ".join(map(str, rows)) or "NULL"})
-   OR (table_name IN ({tables}) AND (scope = '{kato}' OR scope = 'KZ' OR (length(scope) = 2 AND starts_with('{kato}', scope)))
-       AND period_start < DATE '{period.end}' AND period_end > DATE '{period.start}' AND state NOT IN ('duplicate', 'withdrawn')
-       AND coalesce(loaded_seq, registered_seq) <= {last}) ORDER BY delivery_id""")
-    names = [d[0] for d in found.description or ()]
-    result = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
-    for one in result:
-        delivery_id = [one["delivery_id"]]
-        one["owner"] = store.tables[one["table_name"]].owner
-        one["rows_in_this_number"] = rows.get(one["delivery_id"], 0)
-        rejected = "SELECT rule, count(*) FROM audit.rejected_row WHERE delivery_id = ? AND column_name IS NULL GROUP BY 1 ORDER BY 1"
-        one["rejected_by_rule"] = dict(store.con.execute(rejected, delivery_id).fetchall())
-        checks = store.con.execute(
-            "SELECT rule, severity, passed, observed, expected FROM audit.check_result WHERE delivery_id = ? ORDER BY rule", delivery_id
-        ).fetchall()  # fmt: skip
-        one["checks"] = {
-            "judged": len(checks),
-            "passed": sum(passed for _, _, passed, _, _ in checks),
-            "failed": [
-                {"rule": rule, "severity": severity, "observed": observed, "expected": expected}
-                for rule, severity, passed, observed, expected in checks
-                if not passed
-            ],
-        }
-    return result
-
-
-def _corrections(store: Store, compiled: Compiled, kato: str, period: Period, seq: int) -> list[dict[str, Any]]:
-    """Declared corrections of rows behind the number: cell by cell what the source says and what was loaded instead."""
-    found: list[dict[str, Any]] = []
-    tables = ", ".join(map(literal, compiled.tables))
-    known = f"FROM audit.correction WHERE outcome = 'applied' AND kato = '{kato}' AND table_name IN ({tables})"
-    if not store.con.execute(f"SELECT count(*) {known}").fetchall()[0][0]:
-        return found
-    for scan in compiled.scans:
-        rows = scan.counting("rows_used").sql(
-            as_of(scan.table, seq),
-            window(kato, period.start, period.end, period.id),
-            any_window=True,
-            by="t.delivery_id, t.row_no",
-        )
-        cursor = store.con.execute(f"SELECT c.* {known.replace('audit.correction', 'audit.correction c')} AND c.table_name = '{scan.table}' "
-                                   f"AND (c.delivery_id, c.row_no) IN (SELECT (delivery_id, row_no) FROM ({rows})) ORDER BY ALL")  # fmt: skip
-        names = [d[0] for d in cursor.description or ()]
-        found += [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-    return found
-
-
-def _earlier(store: Store, compiled: Compiled, kato: str, period: Period, seq: int | None) -> list[dict[str, Any]]:
-    """Values of the cell before the one that holds (or held at `seq`), newest first, each with the deliveries that may have changed it."""
-    last = store.last_seq if seq is None else seq
-    found = store.con.execute(
-        "SELECT value, numerator, denominator, state, reason, definition_version, as_of_seq, computed_at, valid_to_seq, "
-        "lead(as_of_seq) OVER (ORDER BY valid_from_seq) AS next_as_of FROM kpi.value WHERE (kpi_code, kato, period_id) = (?, ?, ?) "
-        "QUALIFY valid_to_seq <= ? ORDER BY valid_from_seq DESC", [compiled.kpi.code, kato, period.id, last]
-    )  # fmt: skip
-    names = [d[0] for d in found.description or ()]
-    result = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
-    for one in result:
-        one["deliveries_since"] = _since(store, compiled, kato, period, one["as_of_seq"], one.pop("next_as_of"))
-    return result
-
-
-def _since(store: Store, compiled: Compiled, kato: str, period: Period, after: int, until: int) -> list[str]:
-    """Deliveries of tables the KPI reads, decided on between two sequences: those for the period, and those by which rows of it came or went."""
-    moved: set[int] = set()
-    for scan in compiled.scans:
-        rows = scan.counting("rows_moved").sql(
-            f"""(SELECT * FROM (
-    SELECT *, valid_from_seq AS moved FROM showcase.{scan.table} UNION ALL BY NAME
-    SELECT * EXCLUDE (valid_to_seq), valid_from_seq AS moved FROM history.{scan.table} UNION ALL BY NAME
-    SELECT * EXCLUDE (valid_to_seq), valid_to_seq AS moved FROM history.{scan.table}) WHERE moved > {after} AND moved <= {until})""",
-            window(kato, period.start, period.end, period.id),
-            any_window=True,
-            by="t.moved",
-        )
-        moved |= {row[0] for row in store.con.execute(rows).fetchall()}
-    tables = ", ".join(map(literal, compiled.tables))
-    found = store.con.execute(
-        f"""SELECT delivery_id, table_name, period_id, file_name FROM audit.delivery
-WHERE loaded_seq > ? AND loaded_seq <= ? AND state IN ('loaded', 'refused') AND table_name IN ({tables})
-  AND (scope = ? OR scope = 'KZ' OR (length(scope) = 2 AND starts_with(?, scope)))
-  AND (period_start < ? AND period_end > ? OR loaded_seq IN ({", ".join(map(str, sorted(moved))) or "NULL"})) ORDER BY delivery_id""",
-        [after, until, kato, kato, period.end, period.start],
-    ).fetchall()
-    return [f"{d} {table} {own} {file}" for d, table, own, file in found]
+def _queries(compiled: Compiled, kato: str, period: Period, seq: int) -> str:
+    """The SQL of the definition for one cell, as of a ledger sequence: a statement for each scan."""
+    cell = window(kato, period.start, period.end, period.id)
+    queries = (scan.sql(as_of(scan.table, seq), cell, any_window=True) for scan in compiled.scans)
+    return ";\n\n".join(queries) + ";"

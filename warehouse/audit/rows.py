@@ -1,12 +1,12 @@
-"""The warehouse rows behind a number: which of them the numerator, the denominator and the sample took in.
+"""The warehouse rows that a value counts: which rows the numerator, the denominator and the sample took in.
 
-The conditions are those the compiler put into the computation, the rows those that held at the ledger sequence at which the
-value was computed; so whoever adds them up gets the same digits. What the rows looked like before the gate: connectors/readers/source_records.py.
+Conditions are those the compiler put into the computation; rows are those in force at the ledger sequence at which the value was
+computed. So their sum gives the same digits. Does not belong here: a row's record as received (connectors/readers/source_records.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.compiler import Compiled, Output, Scan, columns_of, compile_kpi
 from kpi_definitions.model import Kpi
 from warehouse.audit.explain import UnknownError, explain
-from warehouse.kpi_values.compute import window
+from warehouse.kpi_values.scans import window
 from warehouse.periods import Period, parse_period
 from warehouse.store.history import as_of
 from warehouse.store.store import Store
@@ -26,7 +26,7 @@ _NAMED = 5  # cells of a roll-up whose commands are spelt out
 
 @dataclass(frozen=True)
 class FoundValue:
-    """A published value, or a window evaluated now, with what it was computed by."""
+    """A published value, or one evaluated now for a window that has none, with the definition it was computed by."""
 
     answer: Mapping[str, Any]  # as `explain` gives it
     compiled: Compiled
@@ -36,30 +36,32 @@ class FoundValue:
 
     @property
     def cell(self) -> str:
-        """A relation with the one cell, as scans take it."""
+        """SQL of a relation with the value's one cell, in the form that a scan reads."""
         return window(self.kato, self.period.start, self.period.end, self.period.id)
 
 
 @dataclass(frozen=True)
 class ContributingRows:
-    """Rows of one showcase table behind a number."""
+    """The rows of one showcase table that a value counts."""
 
     table: str
-    key: tuple[str, ...]  # settlement, the table's key, for a register the day of its snapshot
+    key: tuple[str, ...]  # settlement, the table's key; of a register also the day of its snapshot
     reads: tuple[str, ...]  # further columns: those that the definition reads, or all
-    sql: str  # a query on the store: delivery_id, row_no, valid_from_seq, key, reads and the flags, in the order of delivery and record
+    # a query on the store, ordered by delivery and record; columns: delivery_id, row_no, valid_from_seq, key, reads, flags
+    sql: str
 
 
 def find_value(
     store: Store, catalogue: Catalogues, code: str, settlement: str, period: str, seq: int | None = None
 ) -> FoundValue:
-    """The number asked for; `seq`: as it was published at that ledger sequence.
+    """The value of a settlement and a period; `seq`: as it was published at that ledger sequence.
 
-    Raises UnknownError if there is none, or if it is made of cells that have rows of their own."""
+    Raises UnknownError if there is none, or if it is a roll-up: rows belong to the cells it is made of.
+    """
     answer = explain(store, catalogue, code, settlement, period, seq)
     if "members" in answer:
         raise UnknownError(_cell_by_cell(answer))
-    kpi = _definition(store, catalogue, code, answer["definition"]["version"])
+    kpi = _kept_definition(store, catalogue, code, answer["definition"]["version"])
     return FoundValue(
         answer,
         compile_kpi(kpi, store.columns()),
@@ -70,44 +72,43 @@ def find_value(
 
 
 def contributing_rows(
-    store: Store, one: FoundValue, *, every: bool = False, columns: bool = False
+    store: Store, value: FoundValue, *, every: bool = False, columns: bool = False
 ) -> list[ContributingRows]:
-    """The rows behind a number, table by table; `every`: also those that fell into its period and were left out by the conditions.
+    """The rows that a value counts, one entry per showcase table.
 
-    `columns`: every column of the tables, not those alone that the definition reads.
+    `every`: also rows of its period that the definition's conditions leave out. `columns`: every column of the tables, not only
+    those that the definition reads.
     """
     found = []
-    for name in one.compiled.tables:
+    for name in value.compiled.tables:
         table = store.tables[name]
-        read = [c for t, c in columns_of(one.compiled.kpi) if t == name]
-        reads = [
-            c for c in dict.fromkeys((*read, *(table.business_columns if columns else ()))) if c not in table.identity
-        ]
-        wanted = (*SOURCE_RECORD, "valid_from_seq", *table.identity, *reads)
-        source = as_of(name, one.seq)
-        selects = [
-            scan.rows(source, one.cell, wanted, _flags(one.compiled, scan), any_window=True)
-            for scan in one.compiled.scans
-            if scan.table == name
-        ]
-        sql = selects[0]
-        if len(selects) > 1:  # numerator and denominator take rows of one table by different dates
-            either = ", ".join(f"bool_or({flag}) AS {flag}" for flag in FLAGS)
-            sql = f"SELECT * EXCLUDE ({', '.join(FLAGS)}), {either} FROM (\n{' UNION ALL '.join(selects)}) GROUP BY ALL"
+        read = [c for t, c in columns_of(value.compiled.kpi) if t == name]
+        wanted = dict.fromkeys((*read, *(table.business_columns if columns else ())))
+        reads = tuple(column for column in wanted if column not in table.identity)
+        sql = _flagged_rows(value, name, (*SOURCE_RECORD, "valid_from_seq", *table.identity, *reads))
         chosen = "" if every else f" WHERE {' OR '.join(FLAGS)}"
-        found.append(
-            ContributingRows(
-                name,
-                table.identity,
-                tuple(reads),
-                f"SELECT * FROM (\n{sql}){chosen}\nORDER BY {', '.join(SOURCE_RECORD)}",
-            )
-        )
+        ordered = f"SELECT * FROM (\n{sql}){chosen}\nORDER BY {', '.join(SOURCE_RECORD)}"
+        found.append(ContributingRows(name, table.identity, reads, ordered))
     return found
 
 
+def _flagged_rows(value: FoundValue, table: str, columns: Sequence[str]) -> str:
+    """A query for rows of a table in the value's period, with the flags."""
+    selects = [
+        scan.rows(as_of(table, value.seq), value.cell, columns, _flags(value.compiled, scan), any_window=True)
+        for scan in value.compiled.scans
+        if scan.table == table
+    ]
+    if len(selects) == 1:
+        return selects[0]
+    # numerator and denominator take rows of one table by different dates: a row may be in both
+    either = ", ".join(f"bool_or({flag}) AS {flag}" for flag in FLAGS)
+    every = "\n UNION ALL ".join(selects)
+    return f"SELECT * EXCLUDE ({', '.join(FLAGS)}), {either} FROM (\n{every}) GROUP BY ALL"
+
+
 def count_rows(store: Store, rows: ContributingRows) -> dict[str, int]:
-    """How many rows there are, and how many carry each flag."""
+    """Counts by name: `rows`, and for each flag how many rows carry it."""
     flagged = ", ".join(f"count(*) FILTER ({flag})" for flag in FLAGS)
     found = store.con.execute(f"SELECT count(*), {flagged} FROM ({rows.sql})").fetchone()
     assert found is not None
@@ -115,14 +116,12 @@ def count_rows(store: Store, rows: ContributingRows) -> dict[str, int]:
 
 
 def fetch_rows(store: Store, rows: ContributingRows, limit: int) -> list[dict[str, Any]]:
-    """The first `limit` rows, each a dict by column."""
-    cursor = store.con.execute(f"{rows.sql} LIMIT {limit}")
-    names = [d[0] for d in cursor.description or ()]
-    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    """The first `limit` rows, each a dict: column → value."""
+    return store.select(f"{rows.sql} LIMIT {limit}")
 
 
-def _definition(store: Store, catalogue: Catalogues, code: str, version: int) -> Kpi:
-    """One version of a definition as kept in the warehouse; of a version never used there, as the catalogue has it."""
+def _kept_definition(store: Store, catalogue: Catalogues, code: str, version: int) -> Kpi:
+    """One version of a definition, as kept in the warehouse; a version never used there, as the catalogue has it."""
     row = store.con.execute(
         "SELECT definition FROM registry.kpi WHERE (code, version) = (?, ?)", [code, version]
     ).fetchone()
@@ -146,6 +145,8 @@ def _cell_by_cell(answer: Mapping[str, Any]) -> str:
     cells = [f"  qala rows {code} {m['kato']} {m['period_id']}" for m in answer["members"]]
     if len(cells) > _NAMED:
         cells[_NAMED:] = [f"all of them: qala explain {code} {area['code']} {period} --json"]
-    return "\n".join((
+    why = (
         f"{code} of {area['name_en']} for {period} is made of {len(answer['members'])} cells; rows stand behind a cell, "
-        "so ask for one settlement and one period of the KPI:", *cells))  # fmt: skip
+        "so ask for one settlement and one period of the KPI:"
+    )
+    return "\n".join((why, *cells))

@@ -8,17 +8,29 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from warehouse.home.account import ACCOUNT, account
 from warehouse.moments import at
 from warehouse.periods import parse_period
-from warehouse.sql import literal
-from warehouse.store.seals import SEALED, seal
+from warehouse.sql import literal, statement
+from warehouse.store.ledger import EntryKind
+from warehouse.store.seals import SealKind, seal
 from warehouse.store.store import Store
 from warehouse.tables.assertions import Cut
 from warehouse.tables.assertions_sql import overlap
-from warehouse.tables.rules import FAILS
+from warehouse.tables.rules import FAILS, NOT_JUDGED
+
+
+class DeliveryState(StrEnum):
+    """What has become of a delivery: audit.delivery.state."""
+
+    RECEIVED = "received"  # waits for its decision
+    LOADED = "loaded"
+    REFUSED = "refused"  # whole, with the reason
+    DUPLICATE = "duplicate"  # would change nothing
+    WITHDRAWN = "withdrawn"  # taken back before it was decided on
 
 
 @dataclass(frozen=True)
@@ -35,7 +47,7 @@ class Receipt:
     bytes: int
     received_at: str  # ISO 8601, UTC
     declared_rows: int | None = None
-    reread_of: int | None = None  # the delivery whose bytes are read again, and whose place in the order this one takes
+    reread_of: int | None = None  # the delivery whose bytes are read again; this one takes its position in the order
 
 
 @dataclass(frozen=True)
@@ -49,13 +61,18 @@ class Finding:
     passed: bool
     observed: str
     expected: str
-    failing_rows: int | None = None  # of a rule on rows; a rule on the delivery as a whole has none
+    failing_rows: int | None = None  # None: the rule is on the delivery as a whole
     concerns: tuple[int, ...] = ()  # other deliveries, loaded before, whose rows are as much in doubt by it
+
+    @property
+    def judged(self) -> bool:
+        """False where there was nothing to judge by."""
+        return not self.observed.endswith(NOT_JUDGED)
 
 
 @dataclass(frozen=True)
 class Gaps:
-    """How many of a delivery's rows have no value in a column: a row of audit.delivery_profile."""
+    """How many of a delivery's rows have no value in a column: a row of audit.delivery_profile, column by column."""
 
     delivery_id: int
     column_name: str
@@ -136,7 +153,7 @@ class Outcome:
     """What was decided on a delivery. accepted + rejected = received, always."""
 
     delivery_id: int
-    state: str  # loaded, refused or duplicate
+    state: str  # DeliveryState: loaded, refused or duplicate
     reason: str | None
     contract_id: str
     contract_version: str
@@ -144,80 +161,71 @@ class Outcome:
     accepted: int = 0
     rejected: int = 0
     cut: Cut | None = None  # as its contract declares it; None: as the table's does
-    unmapped: str | None = None  # columns of the table that the contract does not map, with commas between them
+    unmapped: str | None = None  # columns of the table that the contract does not map, separated by commas
     pseudonym_key: str | None = None  # id of the key its pseudonyms were made by
 
 
 def register(store: Store, receipts: Sequence[Receipt]) -> int:
     """Enter receipts not yet known as deliveries in state `received`. Returns how many were new."""
-    if not receipts:
-        return 0
     known = _known(store, receipts, "true")
     new = [r for r in receipts if r.receipt_id not in known]
     if not new:
         return 0
-    row = store.con.execute("SELECT coalesce(max(delivery_id), 0) FROM audit.delivery").fetchone()
-    first = int(row[0]) + 1 if row else 1
+    row = store.con.execute("SELECT coalesce(max(delivery_id), 0) + 1 FROM audit.delivery").fetchone()
+    first = int(row[0]) if row else 1
     with store.transaction():
-        seqs = store.record([("received", r.receipt_id, {"sha256": r.sha256, "table": r.table, "system": r.system, "scope": r.scope,
-                                                         "period": r.period, "file": r.file_name, "bytes": r.bytes,
-                                                         **({"reread_of": r.reread_of, ACCOUNT: account()} if r.reread_of else {})}) for r in new])  # fmt: skip
-        rows: list[tuple[Any, ...]] = []
-        for number, (receipt, seq) in enumerate(zip(new, seqs, strict=True)):
-            period = parse_period(receipt.period)
-            rows.append(
-                (
-                    first + number,
-                    receipt.receipt_id,
-                    receipt.table,
-                    receipt.system,
-                    receipt.scope,
-                    period.id,
-                    period.start,
-                    period.end,
-                    period.closing_month,
-                    receipt.file_name,
-                    receipt.sha256,
-                    receipt.bytes,
-                    receipt.declared_rows,
-                    receipt.received_at,
-                    seq,
-                    "received",
-                    receipt.reread_of,
-                )
-            )
-        store.insert(
-            "audit.delivery",
-            [
-                "delivery_id",
-                "receipt_id",
-                "table_name",
-                "system",
-                "scope",
-                "period_id",
-                "period_start",
-                "period_end",
-                "closing_month",
-                "file_name",
-                "sha256",
-                "bytes",
-                "declared_rows",
-                "received_at",
-                "registered_seq",
-                "state",
-                "reread_of",
-            ],
-            rows,
-        )
-        seal(store, seqs[0], {"deliveries received": SEALED["deliveries received"]})
+        seqs = store.record([(EntryKind.RECEIVED, r.receipt_id, received_detail(r)) for r in new])
+        rows = [_registered(r, first + n, seq) for n, (r, seq) in enumerate(zip(new, seqs, strict=True))]
+        store.insert_rows("audit.delivery", rows)
+        seal(store, seqs[0], [SealKind.RECEIVED])
         at("register.committing")
     at("register.committed")
     return len(new)
 
 
+def received_detail(receipt: Receipt) -> dict[str, Any]:
+    """What the ledger says of a receipt; of one that is read again also by whom."""
+    detail: dict[str, Any] = {
+        "sha256": receipt.sha256,
+        "table": receipt.table,
+        "system": receipt.system,
+        "scope": receipt.scope,
+        "period": receipt.period,
+        "file": receipt.file_name,
+        "bytes": receipt.bytes,
+    }
+    if receipt.reread_of:
+        detail |= {"reread_of": receipt.reread_of, ACCOUNT: account()}
+    return detail
+
+
+def _registered(receipt: Receipt, delivery_id: int, seq: int) -> dict[str, Any]:
+    """A row of audit.delivery that waits for its decision."""
+    period = parse_period(receipt.period)
+    return {
+        "delivery_id": delivery_id,
+        "receipt_id": receipt.receipt_id,
+        "table_name": receipt.table,
+        "system": receipt.system,
+        "scope": receipt.scope,
+        "period_id": period.id,
+        "period_start": period.start,
+        "period_end": period.end,
+        "closing_month": period.closing_month,
+        "file_name": receipt.file_name,
+        "sha256": receipt.sha256,
+        "bytes": receipt.bytes,
+        "declared_rows": receipt.declared_rows,
+        "received_at": receipt.received_at,
+        "registered_seq": seq,
+        "state": str(DeliveryState.RECEIVED),
+        "reread_of": receipt.reread_of,
+    }
+
+
 def received(store: Store, table: str, months: Iterable[str] | None = None) -> list[Delivery]:
     """Deliveries of a table waiting for a decision, in order of arrival; `months`: those that close in one of them."""
-    chosen = "" if months is None else f" AND closing_month IN ({', '.join(literal(m) for m in months) or 'NULL'})"
+    chosen = "" if months is None else f" AND closing_month IN ({_listed(months)})"
     rows = store.con.execute(
         f"SELECT {', '.join(DELIVERY_COLUMNS)} FROM audit.delivery WHERE state = 'received' AND table_name = ?{chosen} ORDER BY delivery_id",
         [table],
@@ -233,26 +241,36 @@ def decided(store: Store, receipts: Sequence[Receipt]) -> list[str]:
 
 def _known(store: Store, receipts: Sequence[Receipt], condition: str) -> set[str]:
     """Those of the receipts' ids of which there is a delivery that meets the condition."""
+    if not receipts:
+        return set()
     ids = [r.receipt_id for r in receipts]
     sql = f"SELECT receipt_id FROM audit.delivery WHERE {condition} AND receipt_id IN (SELECT unnest(CAST(? AS VARCHAR[])))"
     return {row[0] for row in store.con.execute(sql, [ids]).fetchall()}
 
 
-def current_findings(store: Store, table: str, months: Iterable[str]) -> list[tuple[Finding, Delivery, bool]]:
-    """What the rules found in the deliveries that stand for the months: of each slice the last one that was decided on.
+def _listed(values: Iterable[str]) -> str:
+    """Values for IN (...); there may be none."""
+    return ", ".join(map(literal, values)) or "NULL"
 
-    With each, whether its criterion of the law fails by it: a few bad rows are taken out and harm nobody.
+
+def current_findings(store: Store, table: str, months: Iterable[str]) -> list[tuple[Finding, Delivery, bool]]:
+    """Findings of the delivery now in force for each slice that closes in `months`, each with whether it fails its criterion of the law.
+
+    In force is the last delivery that was decided on. A rule that a few rows break fails no criterion: they are taken out.
     """
-    chosen = ", ".join(literal(m) for m in months) or "NULL"
-    rows = store.con.execute(
-        f"""SELECT {", ".join(f"d.{c}" for c in DELIVERY_COLUMNS)}, f.rule, f.severity, f.dimension, f.passed, f.observed, f.expected, f.failing_rows, {FAILS}
-FROM (FROM audit.delivery WHERE table_name = ? AND state IN ('loaded', 'refused') AND closing_month IN ({chosen})
-      QUALIFY row_number() OVER (PARTITION BY system, scope, period_id ORDER BY loaded_seq DESC) = 1) d
-JOIN audit.check_result f USING (delivery_id) ORDER BY delivery_id, f.rule""",
-        [table],
-    ).fetchall()
+    sql = statement(
+        __file__,
+        "current_finding",
+        delivery_columns=", ".join(f"delivery.{c}" for c in DELIVERY_COLUMNS),
+        fails=FAILS,
+        table_name=literal(table),
+        months=_listed(months),
+    )
     width = len(DELIVERY_COLUMNS)
-    return [(Finding(row[0], *row[width:-1]), Delivery(*row[:width]), bool(row[-1])) for row in rows]
+    return [
+        (Finding(row[0], *row[width:-1]), Delivery(*row[:width]), bool(row[-1]))
+        for row in store.con.execute(sql).fetchall()
+    ]
 
 
 def same_bytes(
@@ -260,33 +278,38 @@ def same_bytes(
 ) -> dict[int, int]:
     """Deliveries that would change nothing: new id → old id.
 
-    Their bytes are what the same system last delivered for the same table, territory and days, by the same version of the same contract (`contracts`: id and
-    version by delivery), and nothing that meets them has come since. What is read again on purpose is none.
+    Their bytes are what the same system last delivered for the same table, territory and days, by the same version of the same contract
+    (`contracts`: delivery → id and version), and no delivery has come since that can take rows of it. A delivery that is read again on
+    purpose is never among them.
     """
     if not deliveries:
         return {}
-    shas = ", ".join(map(literal, sorted({one.sha256 for one in deliveries})))
+    sql = statement(
+        __file__,
+        "delivery_with_bytes",
+        table_name=literal(deliveries[0].table),
+        sha256s=_listed(sorted({one.sha256 for one in deliveries})),
+        overlap=overlap("later", "delivery"),
+    )
+    # slice (system, territory, period) → what was delivered for it last: SHA-256, delivery, contract
+    latest = {
+        (system, scope, period): (sha256, delivery_id, (contract, version))
+        for delivery_id, sha256, system, scope, period, contract, version in store.con.execute(sql).fetchall()
+    }
     found: dict[int, int] = {}
-    current_findings = store.con.execute(f"""
-SELECT d.delivery_id, d.sha256, d.system, d.scope, d.period_id, d.contract_id, d.contract_version FROM audit.delivery d
-WHERE d.state = 'loaded' AND d.table_name = ? AND d.sha256 IN ({shas}) AND NOT EXISTS (
-    FROM audit.delivery m WHERE m.table_name = d.table_name AND m.state = 'loaded' AND m.loaded_seq > d.loaded_seq AND {overlap("m", "d")})
-ORDER BY d.loaded_seq""", [deliveries[0].table]).fetchall()  # fmt: skip
-    latest = {(system, scope, period): (sha256, delivery_id, (contract, version))
-              for delivery_id, sha256, system, scope, period, contract, version in current_findings}  # fmt: skip
     for one in deliveries:
-        place = (one.system, one.scope, one.period)
-        if one.reread_of is None and place in latest and latest[place][::2] == (one.sha256, contracts[one.delivery_id]):
-            found[one.delivery_id] = latest[place][1]
+        own = (one.system, one.scope, one.period)
+        contract = contracts[one.delivery_id]
+        if one.reread_of is None and own in latest and latest[own][::2] == (one.sha256, contract):
+            found[one.delivery_id] = latest[own][1]
             continue
-        months = set(one.months)
-        near = [
-            p
-            for p in latest
-            if p != place and p[0] == one.system and ("KZ" in (p[1], one.scope) or p[1][:2] == one.scope[:2])
-        ]
-        for other in near:
-            if months & set(parse_period(other[2]).months):
-                del latest[other]
-        latest[place] = (one.sha256, one.delivery_id, contracts[one.delivery_id])
+        for other in [s for s in latest if s != own and _meets(one, *s)]:
+            del latest[other]
+        latest[own] = (one.sha256, one.delivery_id, contract)
     return found
+
+
+def _meets(one: Delivery, system: str, scope: str, period: str) -> bool:
+    """Whether a delivery and another slice have a system in common, and days and territory that meet."""
+    near = "KZ" in (scope, one.scope) or scope[:2] == one.scope[:2]
+    return system == one.system and near and not set(one.months).isdisjoint(parse_period(period).months)

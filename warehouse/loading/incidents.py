@@ -12,55 +12,38 @@ from collections.abc import Iterable
 
 from warehouse.errors import StoreError
 from warehouse.home.account import ACCOUNT, account
-from warehouse.store.seals import SEALED, seal
+from warehouse.sql import statement
+from warehouse.store.ledger import EntryKind
+from warehouse.store.seals import SealKind, seal
 from warehouse.store.store import Store
+from warehouse.tables import working_tables
 from warehouse.tables.assertions_sql import covers
 from warehouse.tables.rules import FAILS
 
 
 def journal(store: Store, table: str, concerned: Iterable[tuple[int, str, int]] = ()) -> tuple[int, int]:
-    """Open and close incidents for the deliveries of `batch`; to be called inside the transaction of a load. Returns how many of each.
+    """Open and close incidents for the deliveries of work_decided_delivery; to be called inside the transaction of a load.
+
+    Returns how many were opened and closed.
 
     `concerned`: (delivery, rule it fails, another delivery whose rows are as much in doubt by it). The other one gets an incident of
-    its own, opened by the loading of the first, and closed when the slice of the first comes again.
+    its own, opened by the loading of the first, and closed when the slice of the first is delivered again.
     """
     con = store.con
-    con.execute("CREATE OR REPLACE TEMP TABLE concerned (delivery_id BIGINT, rule VARCHAR, other BIGINT)")
-    store.insert("concerned", ["delivery_id", "rule", "other"], list(concerned))
-    con.execute(f"""CREATE OR REPLACE TEMP TABLE opening AS
-SELECT d.delivery_id, d.table_name, d.system, d.scope, d.period_id, f.rule, coalesce(r.criterion, 'truthfulness') AS criterion,
-       coalesce(r.incident_kind, 'other') AS kind, f.observed, f.expected, d.loaded_seq AS opened_seq, d.loaded_at AS opened_at
-FROM batch JOIN audit.delivery d USING (delivery_id) JOIN audit.check_result f USING (delivery_id)
-LEFT JOIN registry.rule r ON (r.table_name, r.rule) = (f.table_name, f.rule)
-WHERE {FAILS}""")
-    con.execute("""INSERT INTO opening
-SELECT o.delivery_id, o.table_name, o.system, o.scope, o.period_id, p.* EXCLUDE (delivery_id, table_name, system, scope, period_id)
-FROM concerned c JOIN opening p USING (delivery_id, rule) JOIN audit.delivery o ON o.delivery_id = c.other AND o.state = 'loaded'""")
-    con.execute("""INSERT INTO audit.incident BY NAME
-SELECT (SELECT coalesce(max(incident_id), 0) FROM audit.incident) + row_number() OVER (ORDER BY delivery_id, rule, opened_seq) AS incident_id, *
-FROM opening""")
-    # what stands is what was loaded last: a refused delivery takes nothing back of what was loaded before it
-    # and what a complete delivery of more days, or of more territory, has taken the place of
-    con.execute(f"""CREATE OR REPLACE TEMP TABLE closing AS
-SELECT i.incident_id, n.delivery_id, n.loaded_seq, n.loaded_at,
-       EXISTS (FROM opening o WHERE (o.delivery_id, o.rule) = (n.delivery_id, i.rule)) AS again
-FROM audit.incident i LEFT JOIN audit.delivery by_load ON by_load.loaded_seq = i.opened_seq
-JOIN audit.delivery own ON own.delivery_id = coalesce(by_load.delivery_id, i.delivery_id)
-JOIN audit.delivery n ON (n.table_name, n.system) = (own.table_name, own.system)
-    AND n.loaded_seq > i.opened_seq AND n.delivery_id IN (SELECT delivery_id FROM batch)
-WHERE i.closed_seq IS NULL AND CASE WHEN (n.scope, n.period_id) = (own.scope, own.period_id)
-    THEN n.state = 'loaded' OR (n.state IN ('refused', 'duplicate') AND own.state = 'refused')
-    ELSE n.state = 'loaded' AND n.kind = 'complete' AND n.cut_by IS NOT NULL AND n.period_start <= own.period_start AND n.period_end >= own.period_end
-        AND {covers("n", "own.scope")} AND own.order_seq < n.order_seq END
-QUALIFY row_number() OVER (PARTITION BY i.incident_id ORDER BY n.loaded_seq) = 1""")
-    con.execute("""UPDATE audit.incident i SET closed_seq = c.loaded_seq, closed_at = c.loaded_at, closed_by = 'delivery ' || c.delivery_id,
-    closing_reason = CASE WHEN c.again THEN 'delivered again and failing again: see the incident of that delivery'
-                          ELSE 'delivered again without it' END
-FROM closing c WHERE c.incident_id = i.incident_id""")
-    row = con.execute("SELECT (SELECT count(*) FROM opening), (SELECT count(*) FROM closing)").fetchone()
+    working_tables.create(con, "work_concerned_delivery")
+    rows = [{"delivery_id": d, "rule": rule, "other_delivery_id": other} for d, rule, other in concerned]
+    store.insert_rows("work_concerned_delivery", rows)
+    con.execute(statement(__file__, "work_opened_incident", fails=FAILS))
+    con.execute(statement(__file__, "work_opened_incident__of_concerned"))
+    con.execute(statement(__file__, "audit_incident__opened"))
+    con.execute(statement(__file__, "work_closed_incident", covers=covers("newer", "own.scope")))
+    con.execute(statement(__file__, "audit_incident__closed"))
+    row = con.execute(
+        "SELECT (SELECT count(*) FROM work_opened_incident), (SELECT count(*) FROM work_closed_incident)"
+    ).fetchone()
     opened, closed = row or (0, 0)
     if opened or closed:
-        store.record([("incidents", table, {"opened": opened, "closed": closed})])
+        store.record([(EntryKind.INCIDENTS, table, {"opened": opened, "closed": closed})])
     return opened, closed
 
 
@@ -75,10 +58,10 @@ def close_incident(store: Store, incident_id: int, who: str, reason: str) -> Non
         raise StoreError("say who closes the incident and why: --by NAME --reason TEXT")
     with store.transaction():
         (seq,) = store.record(
-            [("incident-closed", str(incident_id), {"by": who, ACCOUNT: account(), "reason": reason})]
+            [(EntryKind.INCIDENT_CLOSED, str(incident_id), {"by": who, ACCOUNT: account(), "reason": reason})]
         )
         store.con.execute(
             "UPDATE audit.incident SET closed_seq = ?, closed_at = ?, closed_by = ?, closing_reason = ? WHERE incident_id = ?",
             [seq, dt.datetime.now(dt.UTC), who, reason, incident_id],
         )
-        seal(store, seq, {"incidents closed": SEALED["incidents closed"]})
+        seal(store, seq, [SealKind.INCIDENTS_CLOSED])

@@ -1,4 +1,7 @@
-"""Receipts that were taken back before they were decided on: entered in the ledger, and never loaded."""
+"""Receipts that were taken back before they were decided on: entered in the ledger, and never loaded.
+
+Does not belong here: the mark beside the bytes (connectors/receiving/).
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from warehouse.home.account import ACCOUNT, shown
-from warehouse.loading.deliveries import Receipt
+from warehouse.loading.deliveries import DeliveryState, Receipt, received_detail
 from warehouse.moments import at
-from warehouse.store.seals import SEALED, seal
+from warehouse.store.ledger import EntryKind
+from warehouse.store.seals import SealKind, seal
 from warehouse.store.store import Store
 
 
@@ -26,32 +30,31 @@ def enter_withdrawal(
 ) -> Entered:
     """Enter that a receipt was taken back, once: its delivery, if it was registered, becomes `withdrawn`.
 
-    `account`: that of the operating system which it was done from. A delivery that has been decided on stays as it is.
+    `account`: the user of the operating system who did it (home/account.py). A delivery that has been decided on stays as it is.
     """
     con = store.con
     known = con.execute(
         "SELECT delivery_id, state FROM audit.delivery WHERE receipt_id = ?", [receipt.receipt_id]
     ).fetchone()
-    if known and known[1] not in ("received", "withdrawn"):
+    if known and known[1] not in (DeliveryState.RECEIVED, DeliveryState.WITHDRAWN):
         return Entered(*known)
     delivery_id = known[0] if known else None
     before = "SELECT 1 FROM audit.ledger WHERE kind = 'withdrawn' AND subject = ? LIMIT 1"
     if con.execute(before, [receipt.receipt_id]).fetchone():
         return Entered(delivery_id, None)
-    said = f"taken back by {who}{f' ({shown(account)})' if account else ''}: {reason}"
-    detail = {"sha256": receipt.sha256, "table": receipt.table, "system": receipt.system, "scope": receipt.scope, "period": receipt.period,
-              "file": receipt.file_name, "bytes": receipt.bytes, "by": who, ACCOUNT: account, "reason": said}  # fmt: skip
+    full_reason = f"taken back by {who}{f' ({shown(account)})' if account else ''}: {reason}"
+    detail = {**received_detail(receipt), "by": who, ACCOUNT: account, "reason": full_reason}
     if delivery_id is not None:
         detail |= {"delivery_id": delivery_id, "received": 0, "accepted": 0, "rejected": 0}
     with store.transaction():
-        (seq,) = store.record([("withdrawn", receipt.receipt_id, detail)])
+        (seq,) = store.record([(EntryKind.WITHDRAWN, receipt.receipt_id, detail)])
         if delivery_id is not None:
             con.execute(
                 "UPDATE audit.delivery SET state = 'withdrawn', reason = ?, received_rows = 0, accepted_rows = 0, rejected_rows = 0, "
                 "loaded_seq = ?, loaded_at = ? WHERE delivery_id = ?",
-                [said, seq, dt.datetime.now(dt.UTC), delivery_id],
+                [full_reason, seq, dt.datetime.now(dt.UTC), delivery_id],
             )
-            seal(store, seq, {"deliveries decided": SEALED["deliveries decided"]})
+            seal(store, seq, [SealKind.DECIDED])
         at("withdrawal.committing")
     at("withdrawal.committed")
     return Entered(delivery_id, None)

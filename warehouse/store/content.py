@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import duckdb
 
 from warehouse.sql import quoted
-from warehouse.store.seals import digests
+from warehouse.store.digests import digests
 from warehouse.tables.contracts import SYSTEM_COLUMNS
 
 # columns that tell how and when a row came to be there, not what it says

@@ -9,14 +9,46 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import Any
 
 import duckdb
 
 GENESIS_HASH = "0" * 64  # the hash before the first ledger row
-
-
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+class EntryKind(StrEnum):
+    """Kinds of ledger entries: audit.ledger.kind."""
+
+    # of deliveries; the subject is the receipt
+    RECEIVED = "received"
+    LOADED = "loaded"
+    REFUSED = "refused"
+    DUPLICATE = "duplicate"
+    WITHDRAWN = "withdrawn"
+    # of incidents
+    INCIDENTS = "incidents"  # opened and closed by a load
+    INCIDENT_CLOSED = "incident-closed"  # by a person
+    # of definitions and values
+    CATALOGUE = "catalogue"
+    DEFINITION = "definition"
+    DEFINITION_ENDED = "definition-ended"
+    COMPUTED = "computed"
+    ASSESSED = "assessed"
+    # of releases
+    RELEASED = "released"
+    MANIFEST = "manifest"
+    # of the warehouse itself
+    SCHEMA = "schema"
+    UPGRADED = "upgraded"
+    SEALED = "sealed"
+    RECOVERED = "recovered"  # a write-ahead log was applied
+    REBUILT = "rebuilt"
+    REBUILD_COMPARED = "rebuild-compared"
+    STARTED_ANEW = "started-anew"
+    KEY = "key"
+    ARCHIVE_ENCRYPTED = "archive-encrypted"
 
 
 Entries = Sequence[tuple[str, str, Mapping[str, Any]]]  # ledger entries as (kind, subject, detail)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -18,7 +18,8 @@ from warehouse.store.ledger import Entries, ledger_hash, ledger_head
 from warehouse.tables.contracts import Table, load_tables
 from warehouse.tables.fingerprint import schema_fingerprint, shipped_fingerprint
 
-# rows that are cheaper handed over as lists; of others than these types, and of NaN, DuckDB 1.5 does not make the same: 1E+2 becomes 1
+# up to so many rows are passed as lists, which is faster than Arrow; only values of these types: DuckDB 1.5 changes others
+# (Decimal 1E+2 becomes 1) and NaN
 _FEW, _PLAIN = 200, frozenset({type(None), bool, int, str, dt.date, dt.datetime})
 
 
@@ -54,7 +55,7 @@ class Store:
             seq += 1
             text = json.dumps(detail, ensure_ascii=False, sort_keys=True, default=str)
             digest = ledger_hash(seq, now, kind, subject, self.run_id, text, previous)
-            rows.append((seq, now, kind, subject, self.run_id, text, previous, digest))
+            rows.append((seq, now, str(kind), subject, self.run_id, text, previous, digest))
             previous = digest
         columns = ["seq", "recorded_at", "kind", "subject", "run_id", "detail", "prev_hash", "hash"]
         self.insert("audit.ledger", columns, rows)
@@ -64,11 +65,17 @@ class Store:
 
     @cached_property
     def code_version(self) -> str:
-        """Version of qala that is at work, for the ledger."""
+        """Version of qala that runs, for the ledger."""
         try:
             return version("qala-kpi")
         except PackageNotFoundError:
             return "not installed"
+
+    def select(self, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
+        """The rows of a query, each a dict: column → value."""
+        cursor = self.con.execute(sql, list(parameters))
+        columns = [d[0] for d in cursor.description or ()]
+        return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
 
     def insert(self, table: str, columns: list[str], rows: list[tuple[Any, ...]]) -> None:
         """Insert rows given as tuples: many at once as an Arrow table, few as lists, in a third of the time."""
@@ -84,6 +91,11 @@ class Store:
         self.con.execute(f"{into} SELECT * FROM handed_over")
         self.con.unregister("handed_over")
 
+    def insert_rows(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert rows that name their columns, all of them the same; a dataclass comes as `vars(row)`."""
+        if rows:
+            self.insert(table, list(rows[0]), [tuple(row.values()) for row in rows])
+
     def replace(self, table: str, rows: list[tuple[Any, ...]]) -> None:
         """Make a registry table hold just these rows, given in the order of its columns."""
         self.con.execute(f"DELETE FROM {table}")
@@ -97,7 +109,7 @@ class Store:
             yield
         except BaseException:
             self._newest = None
-            # after a fatal error there is nothing to roll back: what went wrong is to be told, not this
+            # after a fatal error there is nothing to roll back: the first error is the one to report
             with suppress(duckdb.Error):
                 self.con.execute("ROLLBACK")
             raise

@@ -17,7 +17,8 @@ from warehouse.home.copies import keep_copy
 from warehouse.home.home import Home
 from warehouse.store import fitting
 from warehouse.store.fitting import due
-from warehouse.store.seals import SEAL_COLUMNS, all_sealed, hash_of_seals, recomputed
+from warehouse.store.ledger import EntryKind
+from warehouse.store.seals import all_sealed, enter_seals, recomputed
 from warehouse.store.sessions import locked, opened
 from warehouse.store.store import Store
 from warehouse.store.upgrade_steps import Step
@@ -73,15 +74,21 @@ def _take(store: Store, step: Step) -> None:
             con.execute(f"CREATE TABLE {table}__new AS SELECT o.* REPLACE ({new}) FROM {table} o")
             con.execute(f"DROP TABLE {table}; ALTER TABLE {table}__new RENAME TO {name}")
             filled |= set(columns)
-        entry = {"number": step.number, "what": step.what, "instead": step.instead, "resealed": list(step.seals), "qala": store.code_version}  # fmt: skip
-        (seq,) = store.record([("upgraded", f"schema {step.number}", entry)])
+        detail = {
+            "number": step.number,
+            "what": step.what,
+            "instead": step.instead,
+            "resealed": list(step.seals),
+            "qala": store.code_version,
+        }
+        (seq,) = store.record([(EntryKind.UPGRADED, f"schema {step.number}", detail)])
         _seal_anew(store, step.seals, filled, seq)
 
 
 def _seal_anew(store: Store, kinds: Iterable[str], filled: Iterable[str], by: int) -> None:
     """Seal rows over again, in the runs in which they were sealed. What was not as sealed before the step is left: `qala verify` is to find it."""
     con, known, rows = store.con, all_sealed(store.tables.values()), list[tuple[Any, ...]]()
-    for what in kinds:
+    for what in map(str, kinds):
         one = known[what]
         stands = {
             first: (last, count, sha256)
@@ -102,7 +109,4 @@ def _seal_anew(store: Store, kinds: Iterable[str], filled: Iterable[str], by: in
             for first, count, sha256 in recomputed(con, what, one)
             if first in sound
         ]
-    if rows:
-        detail = {"sha256": hash_of_seals(rows), "resealed_by": by}
-        (seq,) = store.record([("sealed", f"{len(rows)} seals", detail)])
-        store.insert("audit.seal", ["seq", *SEAL_COLUMNS], [(seq, *row) for row in rows])
+    enter_seals(store, rows, resealed_by=by)

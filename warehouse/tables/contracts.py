@@ -1,14 +1,13 @@
-"""Showcase table contracts (ODCS v3.1) and the reading of any ODCS document.
+"""Showcase table contracts (ODCS v3.1): a contract's text becomes a `Table`.
 
-A contract's text becomes a `Table`: columns with SQL types and row rules, and the rules a whole delivery is judged by
-(`rules.py`). Source contracts are read by connectors/mapping/source_contract.py.
+A `Table` has columns with SQL types and row rules, and the rules that a delivery is judged by. Does not belong here: what may be written
+in a contract (contract_checks.py), its rules beside the columns (contract_rules.py), contracts of sources
+(connectors/mapping/source_contract.py).
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import re
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
@@ -16,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from kpi_definitions.documents import Document, DocumentError, Fault, Where, read
-from kpi_definitions.expressions import SCALAR, ExpressionError, check, check_pattern, parse
 from warehouse.tables.assertions import Asserts, Cut, cut_of
+from warehouse.tables.contract_checks import unwritable
+from warehouse.tables.contract_rules import quality_rules, references, rule_faults, service_level
 from warehouse.tables.odcs import schema_faults
 from warehouse.tables.rules import (
-    CRITERIA,
     Reference,
     Rule,
     agreed_rules,
@@ -29,7 +28,6 @@ from warehouse.tables.rules import (
     form_rule,
     implied_rules,
     qualities,
-    rule_of,
 )
 from warehouse.tables.usual import Usual, usual_of, usual_rules
 
@@ -42,16 +40,9 @@ SYSTEM_COLUMNS: Mapping[str, tuple[str, str]] = {
     "valid_from_seq": ("BIGINT", "Ledger sequence from which this version of the row is valid"),
 }
 SNAPSHOT_COLUMN = ("snapshot_date", "DATE", "First day after the period whose end state this row describes")
-SEVERITIES = ("error", "warning")
 PERSONAL = "personal"  # classification of columns that hold a person's identifier: what stands in them is a pseudonym
-# kinds of identifiers, by which each is brought to one form; none: numbers of things, never of persons
-IDENTIFIERS = ("iin", "phone", "email", "other", "none")
 _RESERVED = ("broken", "emptied", "raw", "file_index")  # names the first gate needs for itself
-# what is written into SQL as it stands
-NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
-SQL_TYPE = re.compile(
-    r"VARCHAR|BOOLEAN|DATE|TIMESTAMP|(TINY|SMALL|BIG|HUGE)INT|INTEGER|DECIMAL\([0-9]{1,2}, ?[0-9]{1,2}\)|DOUBLE|FLOAT|REAL"
-)
+_DATED = frozenset({"DATE", "TIMESTAMP"})  # SQL types of dates and times
 _TYPES = {"string": "VARCHAR", "integer": "INTEGER", "boolean": "BOOLEAN", "date": "DATE", "timestamp": "TIMESTAMP"}
 
 
@@ -108,11 +99,7 @@ class Table:
     @cached_property
     def dated(self) -> dict[str, bool]:
         """Date and time columns of the contract, and whether each must be filled."""
-        return {
-            c.name: c.required or c.name in self.key
-            for c in self.columns
-            if c.sql_type.upper() in {"DATE", "TIMESTAMP"}
-        }
+        return {c.name: c.required or c.name in self.key for c in self.columns if c.sql_type.upper() in _DATED}
 
     @cached_property
     def business_columns(self) -> dict[str, str]:
@@ -149,7 +136,7 @@ class Table:
         return frozenset(
             c.name
             for c in self.columns
-            if not c.required and c.name not in self.key and c.sql_type.upper() not in {"DATE", "TIMESTAMP"}
+            if not c.required and c.name not in self.key and c.sql_type.upper() not in _DATED
         )
 
     @cached_property
@@ -207,126 +194,25 @@ def _with_form(table: Table, referred: Collection[tuple[str, str]]) -> Table:
 def parse_table(document: Document) -> Table:
     """Turn one contract document into a Table. Raises DocumentError naming the line."""
     try:
-        schemas = document.data["schema"]
-        body = schemas[0]
+        body = document.data["schema"][0]
         properties = body["properties"]
     except (KeyError, IndexError, TypeError):
         raise DocumentError(schema_faults(document) or [document.fault((), "no schema with properties")]) from None
-    faults = list(_unwritable(document, body))
-    if faults:
+    if faults := list(unwritable(document, body)):
         raise DocumentError(faults)
-    columns = []
-    for index, prop in enumerate(properties):
-        where: Where = ("schema", 0, "properties", index)
-        sql_type = prop.get("physicalType") or _TYPES.get(prop.get("logicalType", ""))
-        if sql_type is None:
-            faults.append(
-                document.fault(
-                    where,
-                    f"column {prop.get('name')}: no SQL type for {prop.get('logicalType')!r}",
-                    "a number needs physicalType DECIMAL(p,s): sums must be exact",
-                )
-            )
-            continue
-        if sql_type.upper() in {"DOUBLE", "FLOAT", "REAL"}:
-            faults.append(
-                document.fault(
-                    (*where, "physicalType"),
-                    f"column {prop['name']}: {sql_type} does not add up exactly",
-                    "use DECIMAL(p,s)",
-                )
-            )
-        if prop["name"] in {*SYSTEM_COLUMNS, SNAPSHOT_COLUMN[0], *_RESERVED}:
-            faults.append(
-                document.fault((*where, "name"), f"column name {prop['name']} belongs to the loader", "rename it")
-            )
-        columns.append(
-            Column(
-                name=prop["name"],
-                sql_type=sql_type,
-                description=prop.get("description", ""),
-                description_ru=custom(prop).get("descriptionRu", ""),
-                required=bool(prop.get("required")),
-                unit=custom(prop).get("unit"),
-                classification=prop.get("classification", "open"),
-                rules=tuple(implied_rules(prop, sql_type)),
-                identifier=custom(prop).get("identifier", "other"),
-                domain=custom(prop).get("pseudonymDomain", _domain(body["name"], prop)),
-                free_text=custom(prop).get("freeText", False),
-            )
-        )
-    key = tuple(
-        p["name"]
-        for p in sorted((p for p in properties if p.get("primaryKey")), key=lambda p: p.get("primaryKeyPosition", 0))
-    )
-    if not key:
-        faults.append(
-            document.fault(("schema", 0, "properties"), "no primary key", "mark its columns with primaryKey: true")
-        )
-    row_rules: list[Rule] = []
-    delivery_rules: list[Rule] = []
-    for where, quality, name in qualities(body):
-        if quality.get("type") == "text":  # for people
-            continue
-        rule = rule_of(quality, name) if "id" in quality else None
-        if rule is None:
-            faults.append(
-                document.fault(
-                    where,
-                    f"quality rule {quality.get('id', 'without id')!r} is of a kind nothing here judges",
-                    "give it an id and metric nullValues, invalidValues or rowCount, or engine qala or greatExpectations, or type text",
-                )
-            )
-        elif quality.get("engine") == "qala":
-            try:
-                tree = parse(quality["implementation"], ("implementation",))
-                check(tree, [c.name for c in columns], ("implementation",), SCALAR)
-            except ExpressionError as error:
-                faults.append(
-                    document.fault((*where, *error.where), f"{body['name']}.{rule.id}: {error.message}", error.remedy)
-                )
-            else:  # as it was understood, not as it was written
-                row_rules.append(replace(rule, predicate=tree.sql("duckdb")))
-        else:
-            (row_rules if rule.predicate else delivery_rules).append(rule)
-    references = tuple(_references(document, properties, faults))
-    latency, agreed_from = _service_level(document)
+    columns = tuple(_columns(document, body, faults))
+    key = _key(document, properties, faults)
+    row_rules, delivery_rules = quality_rules(document, body, [c.name for c in columns], faults)
+    refers = tuple(references(document, properties, faults))
+    latency, agreed_from = service_level(document)
     settings = custom(document.data)
     snapshot = settings.get("delivery") == Asserts.SNAPSHOT
     usual = usual_of(document, SNAPSHOT_COLUMN[0] if snapshot else None, faults)
-    named = [c.name for c in columns if c.name in key and any(r.id == f"{c.name}.form" for r in c.rules)]
-    common = (*common_rules(key, named), *usual_rules(usual, snapshot), *agreed_rules(latency, references))
+    identifiers = [c.name for c in columns if c.name in key and any(r.id == f"{c.name}.form" for r in c.rules)]
+    common = (*common_rules(key, identifiers), *usual_rules(usual, snapshot), *agreed_rules(latency, refers))
     rules = [*(r for c in columns for r in c.rules), *row_rules, *common, *delivery_rules]
-    for rule in rules:
-        if rule.criterion not in CRITERIA:
-            faults.append(
-                document.fault(
-                    ("schema", 0, "quality"),
-                    f"rule {rule.id}: no criterion {rule.criterion!r}",
-                    f"there are {', '.join(CRITERIA)}",
-                )
-            )
-    twice = {name for name, count in Counter(r.check_name for r in rules).items() if count > 1}
-    if twice:
-        faults.append(
-            document.fault(
-                ("schema", 0), f"rule {', '.join(sorted(twice))} is given twice", "give each rule an id of its own"
-            )
-        )
-    registers = Cut(Asserts.SNAPSHOT) if snapshot else Cut()
-    dated = {c.name: c.required or c.name in key for c in columns if c.sql_type.upper() in {"DATE", "TIMESTAMP"}}
-    cut = registers
-    for found in cut_of(settings, registers, dated, document):
-        if isinstance(found, Cut):
-            cut = found
-        else:
-            faults.append(found)
-    if settings.get("keys", "system") not in ("system", "national"):
-        faults.append(
-            document.fault(
-                ("customProperties",), f"keys {settings['keys']!r} is not known", "write national, or leave it out"
-            )
-        )
+    faults += rule_faults(document, rules)
+    cut = _cut(document, settings, columns, key, faults)
     if faults:
         raise DocumentError(faults)
     return Table(
@@ -342,16 +228,48 @@ def parse_table(document: Document) -> Table:
         cut=cut,
         national_keys=settings.get("keys") == "national",
         public_service=bool(settings.get("publicService", False)),
-        columns=tuple(columns),
+        columns=columns,
         key=key,
         row_rules=tuple(row_rules),
         delivery_rules=(*common, *delivery_rules),
-        references=references,
+        references=refers,
         latency_days=latency,
         agreed_from=agreed_from,
         usual=usual,
         document=document,
     )
+
+
+def _columns(document: Document, body: Mapping[str, Any], faults: list[Fault]) -> Iterator[Column]:
+    """The columns of a contract, each with the rules that follow from it alone."""
+    for index, prop in enumerate(body["properties"]):
+        where: Where = ("schema", 0, "properties", index)
+        sql_type = prop.get("physicalType") or _TYPES.get(prop.get("logicalType", ""))
+        if sql_type is None:
+            message = f"column {prop.get('name')}: no SQL type for {prop.get('logicalType')!r}"
+            remedy = "a number needs physicalType DECIMAL(p,s): sums must be exact"
+            faults.append(document.fault(where, message, remedy))
+            continue
+        if sql_type.upper() in {"DOUBLE", "FLOAT", "REAL"}:
+            message = f"column {prop['name']}: {sql_type} does not add up exactly"
+            faults.append(document.fault((*where, "physicalType"), message, "use DECIMAL(p,s)"))
+        if prop["name"] in {*SYSTEM_COLUMNS, SNAPSHOT_COLUMN[0], *_RESERVED}:
+            message = f"column name {prop['name']} belongs to the loader"
+            faults.append(document.fault((*where, "name"), message, "rename it"))
+        own = custom(prop)
+        yield Column(
+            name=prop["name"],
+            sql_type=sql_type,
+            description=prop.get("description", ""),
+            description_ru=own.get("descriptionRu", ""),
+            required=bool(prop.get("required")),
+            unit=own.get("unit"),
+            classification=prop.get("classification", "open"),
+            rules=tuple(implied_rules(prop, sql_type)),
+            identifier=own.get("identifier", "other"),
+            domain=own.get("pseudonymDomain", _domain(body["name"], prop)),
+            free_text=own.get("freeText", False),
+        )
 
 
 def _domain(table: str, prop: Mapping[str, Any]) -> str:
@@ -360,78 +278,34 @@ def _domain(table: str, prop: Mapping[str, Any]) -> str:
     return referred[0] if referred else f"{table}.{prop['name']}"
 
 
-def _unwritable(document: Document, body: Mapping[str, Any]) -> Iterator[Fault]:
-    """What a contract says that goes into SQL as it stands, and may not: names, types, numbers, patterns, columns of the profile."""
-
-    def named(value: object, where: Where) -> Iterator[Fault]:
-        if not (isinstance(value, str) and NAME.fullmatch(value)):
-            yield document.fault(
-                where, f"{value!r} cannot be a name in SQL", "use small Latin letters, digits and underscores"
-            )
-
-    yield from named(body.get("name"), ("schema", 0, "name"))
-    names = {str(p.get("name")) for p in body["properties"]}
-    for index, prop in enumerate(body["properties"]):
-        where: Where = ("schema", 0, "properties", index)
-        yield from named(prop.get("name"), (*where, "name"))
-        written = prop.get("physicalType", "VARCHAR")
-        if not (isinstance(written, str) and SQL_TYPE.fullmatch(written.upper())):
-            yield document.fault(
-                (*where, "physicalType"), f"{written!r} is no SQL type of ours",
-                "use VARCHAR, BOOLEAN, INTEGER, BIGINT, DECIMAL(p,s), DATE or TIMESTAMP")  # fmt: skip
-        options = prop.get("logicalTypeOptions", {})
-        for option in sorted({"minLength", "maxLength"} & set(options)):
-            if type(options[option]) is not int:
-                yield document.fault((*where, "logicalTypeOptions", option), f"{option} {options[option]!r} is no whole number", "write a number")  # fmt: skip
-        if "pattern" in options:
-            try:
-                check_pattern(options["pattern"], ("logicalTypeOptions", "pattern"))
-            except ExpressionError as error:
-                yield document.fault((*where, *error.where), f"{prop['name']}: {error.message}", error.remedy)
-        for number, relation in enumerate(prop.get("relationships") or []):
-            for part in str(relation.get("to", "")).split("."):
-                yield from named(part, (*where, "relationships", number, "to"))
-        own = custom(prop)
-        if own.get("identifier", "other") not in IDENTIFIERS:
-            message = f"{prop['name']}: identifier {own['identifier']!r} is of no known kind"
-            yield document.fault((*where, "customProperties"), message, f"write {', '.join(IDENTIFIERS)}")
-        if not isinstance(own.get("pseudonymDomain", ""), str) or not isinstance(own.get("freeText", False), bool):
-            message = f"{prop['name']}: pseudonymDomain is a word, freeText true or false"
-            yield document.fault(
-                (*where, "customProperties"), message, "write pseudonymDomain: residents, freeText: true"
-            )
-        for words in ("placeholders", "realValues"):
-            given = own.get(words, [])
-            if not isinstance(given, list) or not all(isinstance(w, str | int | float | dt.date) for w in given):
-                message = f"{prop['name']}: {words} {given!r} is no list of words"
-                yield document.fault((*where, "customProperties"), message, f"write {words}: ['1900-01-01', н/д]")
-    for where, quality, _ in qualities(body):
-        if quality.get("severity", "error") not in SEVERITIES:
-            message = f"{quality.get('id', 'rule')}: no severity {quality['severity']!r}"
-            yield document.fault((*where, "severity"), message, f"write {' or '.join(SEVERITIES)}")
-        implementation = quality.get("implementation")
-        if quality.get("engine") == "greatExpectations" and isinstance(implementation, Mapping):
-            what, _, column = str(implementation.get("kwargs", {}).get("column", "")).partition("__")
-            if column and column not in names:
-                message = f"{what} of {column!r}: there is no such column"
-                yield document.fault((*where, "implementation"), message, f"there are {', '.join(sorted(names))}")
-    for index, agreed in enumerate(document.data.get("slaProperties", [])):
-        if agreed.get("property") == "latency" and type(agreed.get("value")) is not int:
-            message = f"latency {agreed.get('value')!r} is no whole number"
-            yield document.fault(("slaProperties", index, "value"), message, "write a number of days")
+def _key(document: Document, properties: Iterable[Mapping[str, Any]], faults: list[Fault]) -> tuple[str, ...]:
+    """The columns of the primary key in their order."""
+    marked = sorted((p for p in properties if p.get("primaryKey")), key=lambda p: p.get("primaryKeyPosition", 0))
+    if not marked:
+        where = ("schema", 0, "properties")
+        faults.append(document.fault(where, "no primary key", "mark its columns with primaryKey: true"))
+    return tuple(p["name"] for p in marked)
 
 
-def _references(
-    document: Document, properties: Iterable[Mapping[str, Any]], faults: list[Fault]
-) -> Iterator[Reference]:
-    for index, prop in enumerate(properties):
-        for number, relation in enumerate(prop.get("relationships") or []):
-            table, _, target = str(relation.get("to", "")).partition(".")
-            if not target:
-                where = ("schema", 0, "properties", index, "relationships", number)
-                faults.append(document.fault(where, f"reference to {relation.get('to')!r}", "write to: table.column"))
-                continue
-            yield Reference(prop["name"], table, target)
+def _cut(
+    document: Document,
+    settings: Mapping[str, Any],
+    columns: Iterable[Column],
+    key: Collection[str],
+    faults: list[Fault],
+) -> Cut:
+    """How the table's extracts are cut, as its contract says (`settings`: its own properties)."""
+    dated = {c.name: c.required or c.name in key for c in columns if c.sql_type.upper() in _DATED}
+    cut = default = Cut(Asserts.SNAPSHOT) if settings.get("delivery") == Asserts.SNAPSHOT else Cut()
+    for found in cut_of(settings, default, dated, document):
+        if isinstance(found, Cut):
+            cut = found
+        else:
+            faults.append(found)
+    if settings.get("keys", "system") not in ("system", "national"):
+        message = f"keys {settings['keys']!r} is not known"
+        faults.append(document.fault(("customProperties",), message, "write national, or leave it out"))
+    return cut
 
 
 def reference_faults(tables: Mapping[str, Table]) -> Iterator[Fault]:
@@ -464,10 +338,3 @@ def _leads_to(tables: Mapping[str, Table], start: str) -> set[str]:
             found.add(name)
             waiting += [r.table for r in tables[name].references]
     return found
-
-
-def _service_level(document: Document) -> tuple[int | None, dt.date | None]:
-    """Days agreed from the end of a period to its delivery, and from which day that is agreed."""
-    agreed = {a["property"]: a.get("value") for a in document.data.get("slaProperties", [])}
-    since = agreed.get("generalAvailability")
-    return agreed.get("latency"), since if since is None or isinstance(since, dt.date) else dt.date.fromisoformat(since)

@@ -381,10 +381,14 @@ def agreed_rules(latency_days: int | None, references: Iterable[Reference]) -> I
 
 
 TOLERANCE = 1.0  # per cent of a delivery's rows; our proposal
+NOT_JUDGED = " = no data"  # how `observed` ends where a rule could not be judged
 
 
-# of audit.check_result f and its audit.delivery d
-UNJUDGED = "f.observed LIKE '% = no data'"
+def not_judged(what: str) -> str:
+    """`observed` of a rule for which there is no data."""
+    return what + NOT_JUDGED
 
 
-FAILS = f"NOT f.passed AND (f.failing_rows IS NULL OR 100.0 * f.failing_rows > {TOLERANCE} * d.received_rows)"
+# SQL over audit.check_result AS found joined to audit.delivery AS delivery: was it judged, and does it fail its criterion
+UNJUDGED = f"found.observed LIKE '%{NOT_JUDGED}'"
+FAILS = f"NOT found.passed AND (found.failing_rows IS NULL OR 100.0 * found.failing_rows > {TOLERANCE} * delivery.received_rows)"

@@ -53,12 +53,12 @@ def working_tables() -> dict[str, WorkingTable]:
     return found
 
 
-def create(con: duckdb.DuckDBPyConnection, *names: str) -> None:
-    """Make declared working tables anew, empty."""
+def create(con: duckdb.DuckDBPyConnection, *names: str, anew: bool = True) -> None:
+    """Make declared working tables, empty. `anew`: in place of what there is; else what there is stays."""
+    make = "CREATE OR REPLACE TEMP TABLE" if anew else "CREATE TEMP TABLE IF NOT EXISTS"
     con.execute(
         "; ".join(
-            f"CREATE OR REPLACE TEMP TABLE {name} "
-            f"({', '.join(f'{quoted(c)} {kind}' for c, kind in working_tables()[name].columns.items())})"
+            f"{make} {name} ({', '.join(f'{quoted(c)} {kind}' for c, kind in working_tables()[name].columns.items())})"
             for name in names
         )
     )
