@@ -29,7 +29,6 @@ from warehouse.store.history import held
 from warehouse.store.ledger import ledger_head
 from warehouse.store.sessions import reading
 from warehouse.store.store import Store
-from warehouse.tables.value_formula import VALUE
 from warehouse.tables.views import year_values
 from warehouse.tables.working_tables import create
 
