@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 
 from warehouse.sql import literal, quoted, statement
-from warehouse.tables.file_format import make_file
+from warehouse.tables.file_format import make_file, storage_version
 from warehouse.tables.obs_status import ObsStatus
 from warehouse.tables.rules import FAILS, TOLERANCE, UNJUDGED
 
@@ -115,7 +115,9 @@ def make_own(con: duckdb.DuckDBPyConnection, views: Mapping[str, tuple[str, str]
 _FUNCTIONS = "SELECT function_name FROM system.main.duckdb_functions() WHERE NOT internal ORDER BY 1"
 _VIEWS = "SELECT schema_name, view_name, sql FROM system.main.duckdb_views() WHERE NOT internal AND NOT temporary ORDER BY 1, 2"
 # a trigger would write what no statement of ours says
-_TRIGGERS = "SELECT trigger_name, schema_name, table_name FROM system.main.duckdb_triggers() WHERE NOT temporary ORDER BY ALL"
+_TRIGGERS = (
+    "SELECT trigger_name, schema_name, table_name FROM system.main.duckdb_triggers() WHERE NOT temporary ORDER BY ALL"
+)
 _TABLES = "SELECT schema_name, table_name, sql FROM system.main.duckdb_tables() WHERE NOT internal AND NOT temporary ORDER BY 1, 2"
 
 _FSST = " USING COMPRESSION FSST"
@@ -145,7 +147,7 @@ def falsified(con: duckdb.DuckDBPyConnection) -> list[str]:
     try:
         spelled = [
             {name: sql for _, name, sql in one}
-            for one in _written(f"{schemas}; {''.join(sql for _, _, sql in tables)}", wanted)
+            for one in _written(f"{schemas}; {''.join(sql for _, _, sql in tables)}", wanted, storage_version(con))
         ]
     except duckdb.Error as error:
         return [f"tables that the views do not fit ({str(error).splitlines()[0]})"]
@@ -161,11 +163,11 @@ def falsified(con: duckdb.DuckDBPyConnection) -> list[str]:
     return found
 
 
-def _written(tables: str, views: Mapping[str, tuple[str, str]]) -> Iterator[list[tuple[str, str, str]]]:
+def _written(tables: str, views: Mapping[str, tuple[str, str]], version: str) -> Iterator[list[tuple[str, str, str]]]:
     """The views as they are spelled when they have just been made, and when they have been written and read."""
     with tempfile.TemporaryDirectory(prefix="qala-views-") as folder:
         path = f"{folder}/views.duckdb"
-        make_file(Path(path))
+        make_file(Path(path), version)
         with duckdb.connect(path) as con:
             con.execute(f"BEGIN TRANSACTION; {tables}")
             make(con, views)
