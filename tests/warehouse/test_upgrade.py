@@ -216,7 +216,7 @@ def test_stopped_between_two_steps_it_goes_on_with_the_next(
 def test_a_step_that_fails_leaves_nothing_behind(old: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     said = content(duckdb.connect(str(old.warehouse)))
     broken = replace(upgrade_steps.STEPS[1], before=("SELECT error('disk')",))
-    monkeypatch.setattr("warehouse.store.upgrade.STEPS", (broken,))
+    monkeypatch.setattr("warehouse.store.fitting.STEPS", (broken,))
     with pytest.raises(
         StoreError, match=r"the upgrade stopped \(InvalidInputException: .*disk.*begin again: qala upgrade"
     ):
