@@ -24,7 +24,7 @@ from warehouse.kpi_values.computation import Computation, KpiVersion
 from warehouse.kpi_values.compute import compute_cells
 from warehouse.kpi_values.rollup import ROLLUP_COLUMNS, compute_rollups, lay_out
 from warehouse.kpi_values.states import describe
-from warehouse.sql import literal
+from warehouse.sql import literal, statement
 from warehouse.store.history import held
 from warehouse.store.ledger import ledger_head
 from warehouse.store.sessions import reading
@@ -133,14 +133,8 @@ def reperform(
 
 def _registered(store: Store, codes: Sequence[str], seq: int) -> list[KpiVersion]:
     """Every version of the KPIs that was registered at a sequence, as it was then."""
-    rows = store.con.execute(f"""
-SELECT k.definition, k.catalogue_version, greatest(k.valid_from, c.valid_from),
-       least(coalesce(CASE WHEN e.seq IS NULL THEN (k.definition->>'$.valid_to')::DATE ELSE k.valid_to END, DATE '9999-12-31'),
-             coalesce(c.valid_to, DATE '9999-12-31'))
-FROM registry.kpi k LEFT JOIN registry.catalogue c ON c.id = k.catalogue_id
-LEFT JOIN (SELECT subject, min(seq) AS seq FROM audit.ledger WHERE kind = 'definition-ended' AND seq <= {seq} GROUP BY 1) e
-    ON e.subject = k.code || '@' || k.version
-WHERE k.registered_seq <= {seq} AND k.code IN ({", ".join(map(literal, codes))}) ORDER BY k.code, k.version""").fetchall()
+    named = ", ".join(map(literal, codes))
+    rows = store.con.execute(statement(__file__, "registered_definitions", at_seq=str(seq), codes=named)).fetchall()
     columns = store.columns()
     return [
         KpiVersion(compile_kpi(Kpi.model_validate_json(text), columns), version, starts, ends)
