@@ -1,4 +1,4 @@
--- One row per version of the KPIs that was registered at a ledger sequence, with its dates of effect as they were then.
+-- one row per version of the KPIs registered at a sequence, with the days it was in force by what was known then
 SELECT
     kpi.definition,
     kpi.catalogue_version,
@@ -13,10 +13,12 @@ SELECT
 FROM registry.kpi AS kpi
 LEFT JOIN registry.catalogue AS catalogue ON kpi.catalogue_id = catalogue.id
 LEFT JOIN (
-    SELECT subject, min(seq) AS seq
+    SELECT
+        subject,
+        min(seq) AS seq
     FROM audit.ledger
-    WHERE kind = 'definition-ended' AND seq <= ${at_seq}
+    WHERE kind = 'definition-ended' AND seq <= ${seq}
     GROUP BY subject
 ) AS ended ON ended.subject = kpi.code || '@' || kpi.version
-WHERE kpi.registered_seq <= ${at_seq} AND kpi.code IN (${codes})
+WHERE kpi.registered_seq <= ${seq} AND kpi.code IN (${codes})
 ORDER BY kpi.code, kpi.version
