@@ -30,7 +30,7 @@ TABLES_OF_DATA = {
     "connectors/simulator/recipe.py": 1,
     "kpi_definitions/compiler.py": 1,
     "kpi_definitions/expressions.py": 5,
-    "warehouse/isolation/sandbox.py": 1,
+    "warehouse/isolation/sandbox.py": 2,
     "warehouse/kpi_values/assessment.py": 2,
     "warehouse/kpi_values/changed_values.py": 1,
     "warehouse/kpi_values/compute.py": 1,
