@@ -23,8 +23,8 @@ ui: install  ## Dagster UI on http://localhost:3000, on the demo's data unless Q
 test: install  ## the fast tests
 	$(BIN)/python -m pytest
 
-test-all: install  ## all tests, slow ones included
-	$(BIN)/python -m pytest -m "slow or not slow"
+test-all: install  ## all tests, slow ones included, properties with all their examples
+	QALA_TEST_EXAMPLES=full $(BIN)/python -m pytest -m "slow or not slow"
 
 check: install  ## lint, format, types, contracts and definitions
 	$(BIN)/ruff check .

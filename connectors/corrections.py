@@ -32,7 +32,7 @@ Cell = str | int | float | bool | dt.datetime | dt.date | None
 
 
 class SourceReply(BaseModel, extra="forbid", frozen=True):
-    """What the body that owns the data was told, and what it says."""
+    """What was reported to the body that owns the data, and what it answers."""
 
     status: Literal["not told", "reported", "acknowledged", "refused", "mended"]
     reference: str | None = Field(None, description="Letter or ticket")

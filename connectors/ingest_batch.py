@@ -26,7 +26,7 @@ from connectors.readers.readers import Readable
 from connectors.row_gate.incoming import Incoming
 from connectors.row_gate.row_gate import stage
 from connectors.row_gate.staging import drop_staging
-from warehouse.loading.deliveries import Corrected, Delivery, Finding, Gaps, Outcome, same_bytes
+from warehouse.loading.deliveries import Corrected, Delivery, DeliveryState, Finding, Gaps, Outcome, same_bytes
 from warehouse.loading.load import load
 from warehouse.store.store import Store
 from warehouse.tables.contracts import Table
@@ -207,10 +207,10 @@ def _outcome(
         first = repeats[number]
         same = f"same bytes as delivery {first}"
         if first in refusals:  # in this very batch
-            return Outcome(number, "refused", f"{same}, which was refused: {refusals[first]}", *read_by)
-        return Outcome(number, "duplicate", same, *read_by)
+            return Outcome(number, DeliveryState.REFUSED, f"{same}, which was refused: {refusals[first]}", *read_by)
+        return Outcome(number, DeliveryState.DUPLICATE, same, *read_by)
     if number in refusals:
         # refused whole: no row is loaded, so all that were read count as rejected
-        return Outcome(number, "refused", refusals[number], *read_by, counted[0], 0, counted[0])
+        return Outcome(number, DeliveryState.REFUSED, refusals[number], *read_by, counted[0], 0, counted[0])
     unmapped = ",".join(contract.unmapped(table)) or None
-    return Outcome(number, "loaded", None, *read_by, *counted, contract.cut, unmapped, made_by.get(number))
+    return Outcome(number, DeliveryState.LOADED, None, *read_by, *counted, contract.cut, unmapped, made_by.get(number))

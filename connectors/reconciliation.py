@@ -1,7 +1,7 @@
-"""Whether what lies in the archive is what the ledger knows: every content, every receipt, and nothing else. Asked by `qala verify`.
+"""Reconciliation of archive and ledger: every content, every receipt, and nothing else. Asked by `qala verify`.
 
-Folders are listed and receipts read; the bytes themselves are read once, by Archive.damaged. What is done about a difference does not
-belong here.
+Folders are listed and receipts read; the bytes themselves are read once, by Archive.damaged. Does not belong here: what is done about a
+difference.
 """
 
 from __future__ import annotations
@@ -28,13 +28,15 @@ _DELIVERIES = (
     "SELECT receipt_id, table_name, system, scope, period_id, file_name, sha256, bytes, received_at, declared_rows, state "
     "FROM audit.delivery WHERE reread_of IS NULL"
 )
+_CONTENTS = "SELECT sha256 FROM audit.delivery UNION SELECT sha256 FROM audit.correction"
+_WITHDRAWN = "SELECT subject, TRY(detail->>'$.sha256') FROM audit.ledger WHERE kind = 'withdrawn'"
 _SAID = ("table", "system", "scope", "period", "file_name", "sha256", "bytes", "received_at", "declared_rows")
 _CONTENT = re.compile("[0-9a-f]{64}")
 _SMALL = 1 << 20  # bytes of a correction
-Told = tuple[str, str]  # kind of difference, as verify names it, or nothing for what is only told; what to say
+Difference = tuple[str, str]  # kind as verify names it (empty: a remark, no difference), message
 
 
-def reconcile(store: Store, later: Store | None, *, archive: Archive) -> Iterator[Told]:
+def reconcile(store: Store, later: Store | None, *, archive: Archive) -> Iterator[Difference]:
     """What differs between the archive and the ledger of a release.
 
     `later`: the warehouse beside it, which knows what came since; without it nothing is called foreign, as it may be just that.
@@ -54,19 +56,16 @@ class _KnownToLedger:
     """What a ledger knows of the archive."""
 
     def __init__(self, store: Store, archive: Archive):
-        rows = store.con.execute(_DELIVERIES).fetchall()
-        self.deliveries = {str(row[0]): row[1:] for row in rows}
-        self.contents = {str(row[0]) for row in store.con.execute(
-            "SELECT sha256 FROM audit.delivery UNION SELECT sha256 FROM audit.correction").fetchall()}  # fmt: skip
-        self.withdrawn: dict[str, str] = dict(store.con.execute(
-            "SELECT subject, TRY(detail->>'$.sha256') FROM audit.ledger WHERE kind = 'withdrawn'").fetchall())  # fmt: skip
-        with suppress(ArchiveError):  # told as bytes that are gone
+        self.deliveries = {str(row[0]): row[1:] for row in store.con.execute(_DELIVERIES).fetchall()}
+        self.contents = {str(row[0]) for row in store.con.execute(_CONTENTS).fetchall()}
+        self.withdrawn: dict[str, str] = dict(store.con.execute(_WITHDRAWN).fetchall())
+        with suppress(ArchiveError):  # reported as bytes that are gone
             self.contents |= {sha256 for _, sha256, _ in former_ledgers(store.con, archive.open)}
         if newest := rebuilt_entry(store.con):
             self.contents.add(str(newest["ledger_sha256"]))
 
 
-def _receipts(archive: Archive, known: _KnownToLedger, later: _KnownToLedger | None) -> Iterator[Told]:
+def _receipts(archive: Archive, known: _KnownToLedger, later: _KnownToLedger | None) -> Iterator[Difference]:
     found: dict[str, Path] = {}
     for path in sorted((archive.root / "receipts").glob("*/*")):
         if path.suffix != ".json":
@@ -112,7 +111,7 @@ def _differing(path: Path, entered: tuple[Any, ...]) -> list[str]:
     return [name for name, one, other in zip(_SAID, given, kept, strict=True) if one != other]
 
 
-def _foreign_bytes(archive: Archive, known: set[str]) -> Iterator[Told]:
+def _foreign_bytes(archive: Archive, known: set[str]) -> Iterator[Difference]:
     # what waits is known by its receipt, or by what the inbox has reserved for it
     waiting = {one.sha256 for one in archive.pending()} | {one.receipt.sha256 for one in archive.withdrawn()}
     for note in (archive.root / "receipts" / "damaged").glob("*.json"):

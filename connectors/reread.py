@@ -1,6 +1,7 @@
-"""Reading a delivery's bytes again from the archive: after a contract was mended, or for a declared correction's sake.
+"""Reading a delivery's bytes again from the archive: after its contract was changed, or because of a declared correction.
 
-It becomes a delivery of its own, in the place that the first reading has in the order (adr/0020): what was delivered since is not overruled.
+It becomes a delivery of its own, with the first reading's place in the order (adr/0020): what was delivered since is not overruled.
+Does not belong here: which corrections ask for it (corrections.py).
 """
 
 from __future__ import annotations

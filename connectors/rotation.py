@@ -1,7 +1,7 @@
-"""Bringing the archive to the key in force: what is encrypted with another key, and what should be encrypted and is not yet.
+"""Key rotation of the archive: what is encrypted with another key, or should be encrypted and is not yet, gets the key in force.
 
-File by file, each replaced whole when its new copy is on the disk; so whoever is stopped goes on where it was, and deliveries and runs go on
-meanwhile. What cannot be read stays as it is and is told.
+File by file, each replaced whole when its new copy is on the disk; so a run that was stopped goes on where it was, and deliveries and
+runs go on meanwhile. What cannot be read stays as it is and is reported. Does not belong here: keys themselves (warehouse/home/keys.py).
 """
 
 from __future__ import annotations

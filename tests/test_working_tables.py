@@ -6,9 +6,8 @@ import re
 from pathlib import Path
 
 import duckdb
-import pytest
 
-from warehouse.tables.working_tables import PREFIX, WorkingTable, working_tables
+from warehouse.tables.working_tables import PREFIX, working_tables
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("pipelines", "connectors", "kpi_definitions", "warehouse")
@@ -16,7 +15,11 @@ PACKAGES = ("pipelines", "connectors", "kpi_definitions", "warehouse")
 # the auditor. Statements in `sql/pack_*.sql`, and what these modules make of them
 PACK_MODULES = {f"warehouse/audit/{name}.py" for name in ("evidence_value", "evidence_rollup", "evidence_level")}
 _NAME = re.compile(rf"\b{PREFIX}[a-z0-9_]*[a-z0-9]\b")
-_MADE = re.compile(r"CREATE (?:OR REPLACE )?TEMP(?:ORARY)? (?:TABLE|VIEW) (?:IF NOT EXISTS )?([^\s(]+)", re.IGNORECASE)
+_MADE = re.compile(r"CREATE (?:OR REPLACE )?TEMP(?:ORARY)? (?:TABLE|VIEW) (?:IF NOT EXISTS )?([a-z_{][^\s(]*)")
+
+
+# in-memory connections of their own, without a warehouse and without later steps: a sample looked at, recipes tried
+OWN_CONNECTIONS = {"connectors/inference/sample.py", "connectors/simulator/recipe_checks.py"}
 
 
 def sources() -> dict[str, str]:
@@ -26,25 +29,26 @@ def sources() -> dict[str, str]:
         for path in sorted((ROOT / package).rglob("*.py")):
             text = path.read_text(encoding="utf-8")
             files = (path.parent / "sql").glob("*.sql") if (path.parent / "sql").is_dir() else ()
-            named = [f for f in files if f'"{f.stem}"' in text]
+            named = [f for f in files if "statement(" in text and f'"{f.stem}"' in text]
             found[str(path.relative_to(ROOT))] = "\n".join([text, *(f.read_text(encoding="utf-8") for f in named)])
     return found
 
 
 def used_in(text: str) -> set[str]:
-    """Declared names that occur in a text: of a family (`work_scan_<n>`) the name without its number."""
+    """Declared names that occur in a text: of a family (`work_scan_<n>`) the name without its number, of a statement
+    (`work_x__from_where`) that of its table."""
     known = working_tables()
-    return {name if name in known else re.sub(r"_[0-9]+$", "", name) for name in _NAME.findall(text)}
+    names = {name.partition("__")[0] for name in _NAME.findall(text)}
+    return {name if name in known else re.sub(r"_[0-9]+$", "", name) for name in names}
 
 
-@pytest.mark.xfail(reason="declared room by room")
 def test_every_temporary_table_is_a_declared_working_table() -> None:
     wrong = []
     for path, text in sources().items():
         for name in _MADE.findall(text):
             plain = re.sub(r"_?\{[^}]*\}.*$", "", name)  # a family: its number, or its name, is put in
             in_pack = path in PACK_MODULES and not plain.startswith(PREFIX)
-            if plain and plain not in working_tables() and not in_pack:
+            if plain and plain not in working_tables() and not in_pack and path not in OWN_CONNECTIONS:
                 wrong.append(f"{path} makes {name}")
     assert not wrong
 
@@ -62,7 +66,6 @@ def test_makers_and_readers_are_those_declared() -> None:
     assert not wrong
 
 
-@pytest.mark.xfail(reason="declared room by room")
 def test_no_working_table_is_used_undeclared() -> None:
     wrong = [
         f"{path} uses {name}"
@@ -85,24 +88,3 @@ def test_sql_files_hold_one_statement_named_after_its_table_and_say_their_grain(
         made = re.search(rf"(?:TABLE|VIEW|INTO|UPDATE|FROM)\s+(?:TEMP )?((?:{PREFIX}|[a-z_]+\.)[a-z0-9_.]+)", text)
         if made and made[1].startswith(PREFIX):
             assert path.stem.startswith(made[1]), f"{path} makes {made[1]}"
-
-
-def differing_columns(con: duckdb.DuckDBPyConnection) -> list[str]:
-    """What temporary tables of a connection have otherwise than declared."""
-    found: dict[str, dict[str, str]] = {}
-    for table, column, kind in con.execute(
-        "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE database_name = 'temp' "
-        f"AND table_name LIKE '{PREFIX}%' ORDER BY table_name, column_index"
-    ).fetchall():
-        found.setdefault(table, {})[column] = kind
-    return [text for name, columns in found.items() if (text := _differs(name, columns))]
-
-
-def _differs(name: str, columns: dict[str, str]) -> str:
-    one: WorkingTable | None = working_tables().get(name) or working_tables().get(re.sub(r"_[0-9]+$", "", name))
-    if one is None:
-        return f"{name} is not declared"
-    if one.composed:
-        return ""
-    wanted = {c: duckdb.sqltype(kind).__str__() for c, kind in one.columns.items()}
-    return "" if wanted == columns else f"{name} is {columns}, declared {wanted}"

@@ -1,10 +1,10 @@
 """The zero-level showcase: bytes exactly as received, found by their SHA-256, and a receipt for every delivery.
 
-Content is stored once, compressed with zstandard, and encrypted where it is handed in with a key (encryption.py; whether it is: deliver.py). A receipt
-says what was declared about it. Receipts are files, so that
-`qala deliver` works while a run has the warehouse open. A receipt waits in `pending/` until the run that registered
-its delivery has decided on it, then moves to the folder of its month; one that is taken back before moves to `withdrawn/`, and
-when the ledger has that, to the folder of its month too. Nothing is ever deleted.
+Content is stored once, compressed with zstandard, and encrypted where it is handed in with a key (encryption.py; whether it is: deliver.py).
+A receipt says what was declared about it. Receipts are files, so that `qala deliver` works while a run has the warehouse open. A receipt
+waits in `pending/` until the run that registered its delivery has decided on it, then moves to the folder of its month; one that is taken
+back before moves to `withdrawn/`, and when the ledger has that, to the folder of its month too. Nothing is ever deleted.
+Does not belong here: what may be delivered (receiving/), formats and encodings (readers/).
 """
 
 from __future__ import annotations
@@ -54,8 +54,16 @@ class Archive:
         self._swept = False
 
     def receive(
-        self, file: Path, *, table: str, system: str, scope: str, period: str, declared_rows: int | None = None, key: Key | None = None
-    ) -> Receipt:  # fmt: skip
+        self,
+        file: Path,
+        *,
+        table: str,
+        system: str,
+        scope: str,
+        period: str,
+        declared_rows: int | None = None,
+        key: Key | None = None,
+    ) -> Receipt:
         """Keep a file's bytes, encrypted with `key` if there is one, and write its receipt. The same bytes are stored once, however often they come."""
         receipt = self.reserve(
             file, table=table, system=system, scope=scope, period=period, declared_rows=declared_rows, key=key
@@ -64,8 +72,16 @@ class Archive:
         return receipt
 
     def reserve(
-        self, file: Path, *, table: str, system: str, scope: str, period: str, declared_rows: int | None = None, key: Key | None = None
-    ) -> Receipt:  # fmt: skip
+        self,
+        file: Path,
+        *,
+        table: str,
+        system: str,
+        scope: str,
+        period: str,
+        declared_rows: int | None = None,
+        key: Key | None = None,
+    ) -> Receipt:
         """Keep a file's bytes and give the delivery its number; nothing is delivered until `enter`."""
         sha256, size = self._keep(file, key)
         digest = hashlib.sha256(f"{sha256} {table} {system} {scope} {period}".encode()).hexdigest()[:8]
@@ -75,7 +91,7 @@ class Archive:
         return Receipt(number, table, system, scope, period, file.name, sha256, size, now.isoformat(), declared_rows)
 
     def enter(self, receipt: Receipt) -> None:
-        """Write a receipt, unless that was done before: then whoever began it and was stopped has come as far as this."""
+        """Write a receipt, unless a process that was stopped later has written it already."""
         if receipts.place_of(self.root / "receipts", receipt.receipt_id) is None:
             self.pending_folder.mkdir(parents=True, exist_ok=True)
             content = json.dumps(asdict(receipt), ensure_ascii=False, indent=1).encode()
@@ -93,7 +109,7 @@ class Archive:
         return [found for _, found in receipts.waiting(self.pending_folder) if isinstance(found, Receipt)]
 
     def set_aside(self) -> list[str]:
-        """Move pending receipts that cannot be read to `damaged/`, each with the reason beside it. Returns what to tell."""
+        """Move pending receipts that cannot be read to `damaged/`, each with a file of the reason. Returns the reasons."""
         told = []
         for path, found in receipts.waiting(self.pending_folder):
             if isinstance(found, Receipt):
@@ -139,7 +155,7 @@ class Archive:
 
     def withdrawal_entered(self, receipt_id: str) -> None:
         """Put a receipt away whose withdrawal is in the ledger."""
-        # who took it back may have been stopped before this: it would be loaded, against what the ledger says
+        # the process that took it back may have been stopped before this: it would be loaded, against what the ledger says
         (self.pending_folder / f"{receipt_id}.json").unlink(missing_ok=True)
         self._put_away(self.withdrawn_folder / f"{receipt_id}.json")
 
@@ -264,7 +280,7 @@ class Archive:
 
     def _keep(self, file: Path, key: Key | None = None) -> tuple[str, int]:
         with file.open("rb") as source, self._packed(source, key) as (temporary, sha256, size):
-            # what was once encrypted stays so; what is there and is what it should be stays; else this copy mends it
+            # what was once encrypted stays so; an intact copy stays; a damaged one is replaced by this
             held = self.encrypted(sha256) if key else self.path(sha256).exists()
             if held and not self._wrong(sha256):
                 return sha256, size
@@ -273,7 +289,7 @@ class Archive:
                     f"the archived copy of these bytes is encrypted and damaged ({self.path(sha256)}), and this delivery is not of an extract with "
                     "personal data; deliver the file once more as what it was then"
                 )
-            # who is stopped before the receipt is written leaves content that no receipt names: it was begun, and nobody's word was given for it
+            # a process stopped before the receipt is written leaves content that no receipt names: this note says that it was only begun
             self._note(sha256).touch()
             self._place(temporary, sha256, encrypted=key is not None)
         return sha256, size
@@ -282,7 +298,7 @@ class Archive:
         return self.root / "sha256" / f"{_BEGUN}{sha256}"
 
     def begun(self) -> set[str]:
-        """SHA-256 of content whose delivery was begun and never acknowledged: whoever delivers it again ends that."""
+        """SHA-256 of content whose delivery was begun and never acknowledged; delivering it again removes it from here."""
         return {p.name.removeprefix(_BEGUN) for p in (self.root / "sha256").glob(f"{_BEGUN}*")}
 
     @contextmanager
@@ -324,7 +340,7 @@ class Archive:
         temporary.chmod(_MODE)
         note = self.root / "sha256" / f"{_CLEARING}{sha256}"
         if encrypted and clear.exists():
-            note.touch()  # who is stopped after the next line has told what is still to be done
+            note.touch()  # a process stopped after the next line leaves this note of what is still to be done
         put_in_place(temporary, target)
         at("archive.kept")
         if self.encrypted(sha256):  # perhaps by another process, just now

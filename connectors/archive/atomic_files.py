@@ -1,4 +1,7 @@
-"""Small things about files: written whole or not at all, under a free name, and what killed processes left is swept away."""
+"""Files written whole or not at all, under a free name; half-written files of killed processes are swept away.
+
+Does not belong here: which files the archive has (archive.py), file permissions of a home (warehouse/home/file_modes.py).
+"""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ HEAD = len(MAGIC) + _ID + _SALT
 
 
 class SealError(ValueError):
-    """An encrypted file is none, is not whole, was changed, or stands under a name that is not its own."""
+    """A file is not encrypted content, is not whole, was changed, or has the name of another."""
 
 
 class Encrypting:

@@ -1,7 +1,8 @@
 """Receipts as files: which wait, in what order they came, which cannot be read, which were taken back.
 
 A receipt's number begins with a moment that is later than that of every receipt before it, whatever the clock says: order of
-arrival is order of numbers.
+arrival is order of numbers. Does not belong here: moving receipts from folder to folder (archive.py), what is entered in the ledger
+(warehouse/loading/).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from warehouse.home.account import ACCOUNT
 from warehouse.loading.deliveries import Receipt
 from warehouse.periods import FIRST_YEAR, LAST_YEAR, parse_period
 
-NOTE = "withdrawn"  # key of what is said in a receipt that was taken back
+NOTE = "withdrawn"  # key under which a receipt that was taken back says by whom and why
 _MOMENT = "%Y%m%dT%H%M%S.%f"
 _LENGTH = 22  # letters of it
 _NUMBER = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{6}-[A-Za-z0-9]+")
@@ -46,7 +47,7 @@ class Withdrawn:
 
 
 def next_moment(folder: Path, now: dt.datetime) -> str:
-    """A moment as receipts' numbers begin with it: now, or just after the newest if the clock stands before that."""
+    """Moment with which a receipt's number begins: now, or just after the newest one if the clock is behind it."""
     folder.mkdir(parents=True, exist_ok=True)
     note = folder / _NEWEST
     with FileLock(folder / ".lock", timeout=_LOCK_SECONDS):
@@ -143,7 +144,7 @@ def withdrawn(folder: Path) -> list[Withdrawn]:
 
 
 def taken_back(path: Path) -> bool:
-    """Whether a receipt says that it was taken back; of a damaged one it cannot be told."""
+    """Whether a receipt says that it was taken back; False for a damaged one."""
     try:
         return bool(_note(path))
     except (OSError, ValueError, AttributeError):

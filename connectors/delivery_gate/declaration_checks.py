@@ -1,4 +1,4 @@
-"""What a delivery declares, held against what it holds (adr/0020): its days, its keys, its bytes.
+"""What a delivery declares, compared with what it holds (adr/0020): its days, its keys, its bytes.
 
 Works on what the first gate staged: rows that do not fit are marked broken there, and what concerns the delivery as a whole becomes a finding.
 Does not belong here: whether a declaration can be right at all (receiving/deliver.py), comparison with former figures (earlier_deliveries.py).
@@ -69,7 +69,7 @@ def _note_arriving(con: duckdb.DuckDBPyConnection, batch: Iterable[Delivery], cu
                 one.reread_of,
             )
         )
-    # what is read again takes the place of the delivery it stands for; all else comes after everything there is
+    # what is read again keeps the place of its first reading; all else comes after every delivery there is
     values = ", ".join(["unnest(?)"] * len(rows[0]))
     con.execute(
         f"INSERT INTO work_arriving_delivery SELECT {values}, NULL",

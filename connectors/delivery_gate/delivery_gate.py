@@ -1,8 +1,9 @@
 """The second gate: Great Expectations judges deliveries by their profile, all pending ones of a table in one run.
 
 The frame has a row per delivery and the suite an expectation per delivery rule, so a failing row is a failing delivery.
-Importing Great Expectations takes seconds: that happens in the process of its own (warehouse/isolation/worker.py), while Dagster is
-imported here.
+Importing Great Expectations takes seconds: that happens in the worker process (warehouse/isolation/worker.py), while Dagster is
+imported here. Does not belong here: the profile (profile.py), rules that every table has by itself (earlier_deliveries.py,
+declaration_checks.py, near_duplicates.py).
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Deliveries held against what came before them, by rules every table has by itself (bounds: warehouse/tables/usual.py).
+"""Deliveries compared with those before them, by rules every table has by itself (bounds: warehouse/tables/usual.py).
 
 A share of rows that went missing breaks no rule on rows: a correction cut short, a column nobody fills any more, a month that
-ends on the 20th, a sensor that fell silent, a population in thousands. So each delivery is held against earlier ones of the
-same system and territory, those that came before it in the same batch among them. What was told of an earlier delivery
-and not been closed by a person does not count as usual: a feed that stays broken is told every month.
+ends on the 20th, a sensor that fell silent, a population in thousands. So each delivery is compared with earlier ones of the
+same system and territory, those that came before it in the same batch among them. What was found in an earlier delivery
+and not closed by a person does not count as usual: a feed that stays broken is reported every month.
 
-Does not belong here: what a delivery's own rows say by themselves (row_gate.py, delivery_gate.py).
+Does not belong here: what a delivery's own rows show by themselves (row_gate/, delivery_gate.py).
 """
 
 from __future__ import annotations
@@ -18,7 +18,16 @@ from statistics import median
 
 import duckdb
 
+from connectors.delivery_gate.missing_units import missing_units
 from connectors.delivery_gate.silent_days import silent_runs
+from connectors.delivery_gate.summaries import (
+    LAST,
+    DeliverySummary,
+    Series,
+    count_days,
+    summarise_arriving,
+    summarise_loaded,
+)
 from connectors.delivery_gate.value_jumps import value_jumps
 from connectors.row_gate.incoming import Incoming
 from warehouse.loading.deliveries import Finding, Gaps
@@ -28,32 +37,8 @@ from warehouse.tables.contracts import Table
 from warehouse.tables.rules import Rule, not_judged
 from warehouse.tables.usual import GAPS, JUMP, KEPT, UNITS, VOLUME, WHOLE
 
-LAST = 12  # earlier deliveries that tell what is usual
 ENOUGH, MANY = 3, 20  # of them, and their median of rows, before a volume is judged
 FEW = 5  # rows from which on a share of gaps says something; twice as many, where nothing is known of the column
-SETTLEMENT_ROWS = 20  # of a settlement in a region's delivery before, from which on its absence is told
-_NAMED = 5  # units spelt out
-
-Series = tuple[str, str]  # system, territory
-
-
-@dataclass
-class _DeliverySummary:
-    """A delivery, on record or on its way, as far as its successors are held against it."""
-
-    delivery_id: int
-    series: Series
-    start: dt.date
-    end: dt.date
-    received: int
-    taken: int
-    shares: dict[str, float] = field(default_factory=dict)  # column → share of gaps
-    told: dict[str, str] = field(default_factory=dict)  # rules whose incident no person has closed, and what they found
-    confirmed: set[str] = field(default_factory=set)  # rules whose incident a person has closed
-
-    @property
-    def slice(self) -> tuple[Series, dt.date, dt.date]:
-        return self.series, self.start, self.end
 
 
 def compare_with_earlier(
@@ -70,10 +55,10 @@ def compare_with_earlier(
     reading = [one for one in incoming if one.delivery_id not in refused]
     if not reading:
         return [], []
-    _count_days(con, table, reading)
-    new, gaps, days = _arriving(con, table, reading)
-    earlier: dict[Series, list[_DeliverySummary]] = defaultdict(list)
-    for one in _on_record(con, table, {one.series for one in new}):
+    count_days(con, table, reading)
+    new, gaps, days = summarise_arriving(con, table, reading)
+    earlier: dict[Series, list[DeliverySummary]] = defaultdict(list)
+    for one in summarise_loaded(con, table, {one.series for one in new}):
         earlier[one.series].append(one)
     changes_only = {one.delivery_id for one in reading if one.contract.cut.kind is Asserts.CHANGES}
     comparison = _Comparison({rule.id: rule for rule in table.delivery_rules}, changes_only)
@@ -88,7 +73,7 @@ def compare_with_earlier(
             silent = silent_runs(days[one.delivery_id], one.start, one.end)
             comparison.note(one, WHOLE, not silent, "days without a row" + (f": {silent}" if silent else " = 0"))
         before.append(one)
-    missing = _missing_units(con, table, new, earlier)
+    missing = missing_units(con, table, new, earlier)
     jumps = value_jumps(con, table) if table.usual.figures else {}
     for one in new:
         lacks = missing.get(one.delivery_id)
@@ -110,7 +95,7 @@ class _Comparison:
     changes_only: Collection[int]
     findings: list[Finding] = field(default_factory=list)
 
-    def note(self, one: _DeliverySummary, rule_id: str, passed: bool, observed: str) -> None:
+    def note(self, one: DeliverySummary, rule_id: str, passed: bool, observed: str) -> None:
         rule = self.rules[rule_id]
         # an extract of changes need not have any row, so nothing can be missing from it
         if one.delivery_id in self.changes_only and rule_id in (KEPT, VOLUME, WHOLE, UNITS):
@@ -122,95 +107,15 @@ class _Comparison:
             one.told[rule_id] = observed
 
 
-def cut_column(table: Table) -> str | None:
-    """The column by which extracts of the table are cut into periods; None of a register, which is handed over whole."""
-    if table.snapshot:
-        return None
-    dated = (name for name, must in table.dated.items() if must)
-    return table.cut.by or next(dated, None)
-
-
-def _optional(table: Table) -> list[str]:
-    return [c.name for c in table.columns if not c.required and c.name not in table.key]
-
-
 def _mapped(one: Incoming) -> set[str]:
     """Columns that the delivery's contract makes of headers its file has."""
     header = set(one.readable.header)
     return {c.name for c in one.contract.columns if c.logic is not None or (c.header or c.name) in header}
 
 
-def _count_days(con: duckdb.DuckDBPyConnection, table: Table, reading: Sequence[Incoming]) -> None:
-    """Fill `work_daily_count` in one pass over the staged rows, and `work_compared_delivery`."""
-    cut, optional = cut_column(table), _optional(table)
-    day = "CAST(NULL AS DATE)" if cut is None else f"CASE WHEN broken IS NULL THEN CAST({quoted(cut)} AS DATE) END"
-    counts = "".join(
-        f", count({quoted(name)}) FILTER (WHERE broken IS NULL) AS c{n}" for n, name in enumerate(optional)
-    )
-    ids = ", ".join(str(one.delivery_id) for one in reading)
-    con.execute(
-        f"CREATE OR REPLACE TEMP TABLE work_daily_count AS SELECT delivery_id, {day} AS day, count(*) AS received, "
-        f"count(*) FILTER (WHERE broken IS NULL) AS taken{counts} FROM work_staged_row WHERE delivery_id IN ({ids}) GROUP BY ALL"
-    )
-    con.execute(
-        "CREATE OR REPLACE TEMP TABLE work_compared_delivery AS "
-        f"SELECT delivery_id, system, scope, period_start, period_end FROM audit.delivery WHERE delivery_id IN ({ids})"
-    )
-
-
-def _arriving(
-    con: duckdb.DuckDBPyConnection, table: Table, reading: Sequence[Incoming]
-) -> tuple[list[_DeliverySummary], list[Gaps], dict[int, dict[dt.date, int]]]:
-    """The deliveries in order of arrival, their gaps, and how many rows they have on each of their days."""
-    optional = _optional(table)
-    sums = "".join(f", coalesce(sum(c{n}), 0)::BIGINT" for n in range(len(optional)))
-    new, gaps = [], []
-    for number, system, scope, start, end, received, taken, *filled in con.execute(
-        f"SELECT compared.*, coalesce(sum(received), 0)::BIGINT, coalesce(sum(taken), 0)::BIGINT{sums} "
-        "FROM work_compared_delivery AS compared LEFT JOIN work_daily_count USING (delivery_id) GROUP BY ALL ORDER BY delivery_id"
-    ).fetchall():
-        shares = {name: (taken - count) / taken for name, count in zip(optional, filled, strict=True)} if taken else {}
-        new.append(_DeliverySummary(number, (system, scope), start, end, received, taken, shares))
-        gaps += [Gaps(number, name, taken, taken - count) for name, count in zip(optional, filled, strict=True)]
-    days: dict[int, dict[dt.date, int]] = {one.delivery_id: {} for one in reading}
-    for number, day, rows in con.execute(
-        "SELECT daily.delivery_id, day, taken FROM work_daily_count AS daily JOIN work_compared_delivery AS compared USING (delivery_id) "
-        "WHERE day >= compared.period_start AND day < compared.period_end"
-    ).fetchall():
-        days[number][day] = rows
-    con.execute("DROP TABLE work_daily_count")
-    return new, gaps, days
-
-
-def _on_record(con: duckdb.DuckDBPyConnection, table: Table, wanted: Collection[Series]) -> list[_DeliverySummary]:
-    """The last deliveries of these series that were loaded, in order of arrival, with what was told of them."""
-    many = 4 * LAST  # of several lengths, and slices that came again
-    name = literal(table.name)
-    rows = con.execute(f"""SELECT delivery_id, system, scope, period_start, period_end, received_rows, accepted_rows FROM audit.delivery
-WHERE table_name = {name} AND state = 'loaded' AND (system, scope) IN (SELECT (system, scope) FROM work_compared_delivery)
-QUALIFY row_number() OVER (PARTITION BY system, scope, period_end - period_start > 45 ORDER BY delivery_id DESC) <= {many}
-ORDER BY delivery_id""").fetchall()
-    known = {row[0]: _DeliverySummary(row[0], (row[1], row[2]), *row[3:]) for row in rows}
-    if not known:
-        return []
-    ids = ", ".join(map(str, known))
-    for number, column, share in con.execute(
-        f"SELECT delivery_id, column_name, gaps / rows FROM audit.delivery_profile WHERE rows > 0 AND delivery_id IN ({ids})"
-    ).fetchall():
-        known[number].shares[column] = share
-    for number, rule, is_open, by, observed in con.execute(
-        f"SELECT delivery_id, rule, closed_seq IS NULL, closed_by, observed FROM audit.incident WHERE delivery_id IN ({ids})"
-    ).fetchall():
-        if is_open or str(by).startswith("delivery "):
-            known[number].told[rule] = observed
-        else:
-            known[number].confirmed.add(rule)
-    return [one for one in known.values() if one.series in wanted]
-
-
-def _usual(one: _DeliverySummary, before: Sequence[_DeliverySummary], rule: str) -> list[_DeliverySummary]:
+def _usual(one: DeliverySummary, before: Sequence[DeliverySummary], rule: str) -> list[DeliverySummary]:
     """What a delivery is held against: those of like length, one of each other slice, from the one a person has confirmed on."""
-    slices: dict[tuple[Series, dt.date, dt.date], _DeliverySummary] = {}
+    slices: dict[tuple[Series, dt.date, dt.date], DeliverySummary] = {}
     for other in before:
         if abs((other.end - other.start) - (one.end - one.start)).days <= 3 and other.slice != one.slice:
             slices[other.slice] = other
@@ -221,8 +126,8 @@ def _usual(one: _DeliverySummary, before: Sequence[_DeliverySummary], rule: str)
 
 def _compared(
     table: Table,
-    one: _DeliverySummary,
-    before: Sequence[_DeliverySummary],
+    one: DeliverySummary,
+    before: Sequence[DeliverySummary],
     overlapped: int | None,
     mapped: Collection[str],
 ) -> Iterator[tuple[str, tuple[bool, str]]]:
@@ -234,7 +139,7 @@ def _compared(
         yield KEPT, (kept >= bounds.kept_share, f"{one.taken} rows in place of {replaced}: {100 * kept:.4g} %")
     else:
         yield KEPT, (True, not_judged("rows replaced"))
-    volumes = [o.received for o in _usual(one, before, VOLUME)[-LAST:]]  # those told of too: a city may grow
+    volumes = [o.received for o in _usual(one, before, VOLUME)[-LAST:]]  # those with a finding too: a city may grow
     usual = median(volumes) if len(volumes) >= ENOUGH else 0
     if usual >= MANY:
         times, (low, high) = one.received / usual, bounds.volume
@@ -244,8 +149,8 @@ def _compared(
     yield GAPS, _gaps(table, one, _usual(one, before, GAPS), mapped)
 
 
-def _replaced(one: _DeliverySummary, before: Sequence[_DeliverySummary]) -> int:
-    """Rows of the version of the slice that stands; of one cut short itself, and not confirmed, those of the version before too."""
+def _replaced(one: DeliverySummary, before: Sequence[DeliverySummary]) -> int:
+    """Rows of the version of the slice in force; if that was cut short itself and nobody confirmed it, of the larger version before it."""
     most = 0
     for other in reversed([o for o in before if o.slice == one.slice]):
         most = max(most, other.taken)
@@ -255,7 +160,7 @@ def _replaced(one: _DeliverySummary, before: Sequence[_DeliverySummary]) -> int:
 
 
 def _gaps(
-    table: Table, one: _DeliverySummary, usual: Sequence[_DeliverySummary], mapped: Collection[str]
+    table: Table, one: DeliverySummary, usual: Sequence[DeliverySummary], mapped: Collection[str]
 ) -> tuple[bool, str]:
     """Columns whose share of gaps leaps, or which are empty throughout where nothing is known of them."""
     told = []
@@ -296,115 +201,3 @@ def _overlapping(con: duckdb.DuckDBPyConnection, table: Table) -> dict[int, int]
             "AND (overlapping.scope = 'KZ' OR starts_with(showcase_row.kato, overlapping.scope)) GROUP BY 1"
         ).fetchall()
     )
-
-
-def _missing_units(
-    con: duckdb.DuckDBPyConnection,
-    table: Table,
-    new: Sequence[_DeliverySummary],
-    series: Mapping[Series, Sequence[_DeliverySummary]],
-) -> dict[int, str]:
-    """By delivery that has one before it, the units it lacks of those that one had, in words; '' if none."""
-    judged = [one for one in new if table.usual.panel or len(one.series[1]) != 9]
-    if not judged or all(len(series[one.series]) < 2 for one in judged):
-        return {}
-    key = ", ".join(("kato", *map(quoted, table.usual.panel)))
-    least = table.usual.least if table.usual.panel else SETTLEMENT_ROWS
-    ids = ", ".join(str(one.delivery_id) for one in judged)
-    con.execute(
-        f"CREATE OR REPLACE TEMP TABLE work_unit_count AS SELECT delivery_id, {key}, count(*) AS rows FROM work_staged_row "
-        f"WHERE broken IS NULL AND delivery_id IN ({ids}) GROUP BY ALL"
-    )
-    arriving, done = {one.delivery_id for one in judged}, dict[int, int]()
-    found: dict[int, str] = {}
-    while True:  # what is found missing of one decides what the next ones are held against
-        pairs = {one.delivery_id: other for one in judged if (other := _before(one, series[one.series])) is not None}
-        todo = {number: other for number, other in pairs.items() if done.get(number) != other.delivery_id}
-        if not todo:
-            break
-        done |= {number: other.delivery_id for number, other in todo.items()}
-        for number in todo:
-            found[number] = ""
-        found |= _lacking(con, table, key, least, todo, arriving, series)
-        for one in judged:
-            if lacks := found.get(one.delivery_id):
-                one.told[UNITS] = lacks
-            else:
-                one.told.pop(UNITS, None)
-    con.execute("DROP TABLE work_unit_count")
-    return found
-
-
-def _before(one: _DeliverySummary, others: Sequence[_DeliverySummary]) -> _DeliverySummary | None:
-    """The delivery of like length whose units should come again: the last one up to the same days of which no unit is missing."""
-    fit = [
-        other
-        for other in others
-        if other.delivery_id < one.delivery_id
-        and other.end <= one.end
-        and UNITS not in other.told
-        and abs((other.end - other.start) - (one.end - one.start)).days <= 3
-    ]
-    return max(fit, key=lambda o: (o.end, o.delivery_id), default=None)
-
-
-def _lacking(
-    con: duckdb.DuckDBPyConnection,
-    table: Table,
-    unit: str,
-    least: int,
-    pairs: Mapping[int, _DeliverySummary],
-    arriving: Collection[int],
-    series: Mapping[Series, Sequence[_DeliverySummary]],
-) -> dict[int, str]:
-    """By delivery, which units of the one before it (`pairs`) are missing, in words. `unit`: columns that tell units apart."""
-    panel = [quoted(c) for c in table.usual.panel]
-    asked = ", ".join(f"({number}, {other.delivery_id})" for number, other in pairs.items())
-    labels = [f"coalesce(CAST({c} AS VARCHAR), '')" for c in panel]
-    rows = con.execute(
-        statement(
-            __file__,
-            "work_unit_count__missing",
-            earlier_units=f"({_earlier_units(table, unit, pairs, arriving, series)})",
-            pairs=f"(VALUES {asked}) AS pair (delivery_id, earlier_id)",
-            unit=unit,
-            unit_name=" || ' ' || ".join(labels or ["kato"]),
-            least=str(least),
-            has_name="".join(f" AND {c} IS NOT NULL" for c in panel),  # what has no name is no unit
-            shown=str(_NAMED),
-        )
-    ).fetchall()
-    found = {}
-    for number, earlier, count, named in rows:
-        more = f" and {count - len(named)} more" if count > len(named) else ""
-        found[number] = f"{', '.join(named)}{more} of delivery {earlier}"
-    return found
-
-
-def _earlier_units(
-    table: Table,
-    unit: str,
-    pairs: Mapping[int, _DeliverySummary],
-    arriving: Collection[int],
-    series: Mapping[Series, Sequence[_DeliverySummary]],
-) -> str:
-    """SELECT of (earlier_id, unit, rows): of deliveries on their way and, if any is compared with them, of loaded ones."""
-    found = f"SELECT delivery_id AS earlier_id, {unit}, rows FROM work_unit_count"
-    loaded = {o.delivery_id: o for o in pairs.values() if o.delivery_id not in arriving}
-    if not loaded:
-        return found
-    # rows that came again unchanged stay with the delivery that brought them first
-    brought_for = [
-        (version.delivery_id, other.delivery_id)
-        for other in loaded.values()
-        for version in series[other.series]
-        if version.slice == other.slice
-        and version.delivery_id <= other.delivery_id
-        and version.delivery_id not in arriving
-    ]
-    values = ", ".join(f"({brought}, {of})" for brought, of in brought_for)
-    return f"""{found}
-    UNION ALL
-    SELECT version.earlier_id, {unit}, count(*) FROM showcase.{table.name} AS showcase_row
-    JOIN (VALUES {values}) AS version (brought, earlier_id) ON version.brought = showcase_row.delivery_id
-    WHERE showcase_row.delivery_id IN ({", ".join(str(brought) for brought, _ in brought_for)}) GROUP BY ALL"""

@@ -25,7 +25,7 @@ from warehouse.tables.rules import TWINS
 from warehouse.tables.working_tables import create
 
 SHOWN = 3  # examples in a finding
-_NUMBER = 32  # letters; what is longer is no number that could have lost its zeros
+_NUMBER = 32  # letters; longer digits are no number that could have lost its zeros
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class _Shape:
 def near_duplicate_findings(
     con: duckdb.DuckDBPyConnection, table: Table, incoming: Sequence[Incoming]
 ) -> list[Finding]:
-    """A finding for each delivery of `work_staged_row`: the twins of its keys, in it or among the rows of its system that stand.
+    """A finding for each delivery of `work_staged_row`: the twins of its keys, in it or among the current rows of its system.
 
     Rows that the delivery itself replaces (of the same system and territory, of days within its own) are nobody's twins.
     """

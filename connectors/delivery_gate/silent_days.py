@@ -1,7 +1,7 @@
 """Days of a period on which a delivery has no row although its other days have: it begins late, ends early, or has a hole.
 
 How often a day has rows is learnt from the delivery itself, by day of the week where it differs; silent is a run of days that
-would hardly come about by chance. Of a table with rows on few days nothing can be told.
+would hardly come about by chance. A table with rows on few days is not judged. Does not belong here: counting rows by day (summaries.py).
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from itertools import pairwise
 
 ENOUGH_ROWS, ENOUGH_DAYS = 30, 3
 CHANCE = 1e-3  # of so long a run in the whole period
-LONGEST, LONGEST_INSIDE = 3, 4  # days without a row that are never told, at an end and inside
+LONGEST, LONGEST_INSIDE = 3, 4  # days without a row that are never reported, at an end and inside
 SURE = 0.95  # share of days with rows, at most: no day is certain
-SELDOM, OFTEN = 0.2, 0.5  # share of days with rows below which nothing is told of the ends, and of the inside
+SELDOM, OFTEN = 0.2, 0.5  # share of days with rows below which the ends, and the inside, are not judged
 _DAY = dt.timedelta(1)
 
 
@@ -26,7 +26,9 @@ def silent_runs(rows: Mapping[dt.date, int], start: dt.date, end: dt.date) -> st
     first, last = days[0], days[-1]
     inner = sorted((b - a).days - 1 for a, b in pairwise(days))
     holes = sorted(_holes(days), key=len)
-    spared = {day for run in holes[-2:] if len(run) > LONGEST_INSIDE for day in run}  # they are not what is usual
+    spared = {
+        day for run in holes[-2:] if len(run) > LONGEST_INSIDE for day in run
+    }  # the two longest holes do not count as usual
     busy = _busy([d for d in _run(first, (last - first).days + 1) if d not in spared], set(days))
     usual = sum(busy) / 7
     length = (end - start).days

@@ -1,7 +1,8 @@
 """Figures that jump: of the same key, from the date before or to the date after, by more than a contract's ratio.
 
 A population in thousands, a region's for its city, a register of half the streets: every row of it is faultless, and each KPI
-over it wrong. The ratio is a year's; where more lie between two dates, it is taken as often.
+over it wrong. The ratio is a year's; for more years between two dates it is taken as often. Does not belong here: which figures are
+watched (warehouse/tables/usual.py).
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """How text becomes a value: one grammar, in every path (CSV, text in Parquet, results and casts of `transformLogic`).
 
 Every function makes SQL of SQL. `x` is always a cell's text as it was delivered; NULL goes in and comes out. What nearly all cells
-look like is told by comparing; the regular expressions are for the rest. What does not fit is NULL: `Cell.unreadable` tells
-whether the cell held nothing, a placeholder for nothing, or something that is no value.
+look like is recognised by comparing; the regular expressions are for the rest. What does not fit is NULL: `Cell.unreadable` tells
+whether the cell held nothing, a placeholder for nothing, or something that is no value. Does not belong here: which cells a column has
+(column_cells.py, read_contracts.py), running the SQL (row_gate/).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from warehouse.sql import literal
 
-# what stands at the edges of a cell without being part of it: Unicode's blanks, and letters without width
+# what may be at the edges of a cell without being part of it: Unicode's blanks, and letters without width
 BLANK = r"[\s\v\x{85}\p{Z}\x{200b}\x{2060}\x{feff}]"
 _EDGE = f"^{BLANK}|{BLANK}$"
 INTEGERS = frozenset({"INTEGER", "BIGINT", "SMALLINT", "TINYINT", "HUGEINT"})
@@ -59,7 +60,7 @@ NINES = "-9{3,}(?:[.,][0-9]+)?"
 LOWEST_PLACEHOLDER = -999
 EARLIEST, LATEST = "1900-01-01", "2100-12-31"  # outside is no date unless the column's contract allows for it
 
-# the part of a plain ISO date and time that can be told by comparing text, without those that may be placeholders
+# plain ISO dates that comparing text recognises; dates outside may be placeholders
 _PLAIN = ("1970-01-02", "2099-12-31")
 _DAY = "[0-9]{4}(?:-[0-9]{1,2}-|/[0-9]{1,2}/)[0-9]{1,2}"
 _OFFSET = "(?:[Zz]| [Uu][Tt][Cc]|[+-][0-9]{2}(?::?[0-9]{2})?)"
@@ -165,7 +166,9 @@ class Cell:
         plain = f"{x} >= '0' AND {safe} AND {ends} AND strlen({x}) = length({x})"
         own = [w.strip()[0] for w in (*self.placeholders, *self.missing) if w.strip()]
         first = sorted({c for w in own for c in (w.lower(), w.upper()) if "0" <= c <= "\x7f"})
-        plain += "".join(f" AND NOT starts_with({x}, {literal(c)})" for c in first)  # the slower way tells
+        plain += "".join(
+            f" AND NOT starts_with({x}, {literal(c)})" for c in first
+        )  # these are left to the regular expressions
         nothing = self._nothing()
         return (
             f"CASE WHEN {plain} THEN {x} WHEN NOT regexp_matches({x}, {literal(f'{_EDGE}|^{nothing}$')}) THEN {x} "
@@ -201,7 +204,7 @@ class Cell:
         return f"replace({x}, {literal(self._point)}, '.')" if self._point != "." else x
 
     def _by_comparing(self, x: str, compared: str) -> tuple[str, str]:
-        """Condition and value of a number that DuckDB writes as it stands here; `compared` holds {cast} and {n}."""
+        """Condition and value of a number that is written as DuckDB writes it; `compared` holds {cast} and {n}."""
         point = self._point
         number = f"replace({x}, {literal(point)}, '.')" if point != "." else x
         cast = f"TRY_CAST({number} AS {self.sql_type})"
@@ -277,7 +280,7 @@ class Cell:
         second = f"{x} LIKE '____-__-_____:__:__' AND {inside} AND NOT ends_with({x}, 'Z') AND NOT ends_with({x}, 'z')"
         first, then = (day, second) if self.sql_type == "DATE" else (second, day)
 
-        # by its year alone most are told to be no placeholder, and near enough
+        # the year alone shows of most that they are no placeholder and in range
         usual = f"{x} > {literal(max('1971', self.earliest))} AND {x} < {literal(min('2099', self.latest))}{also}"
         bare = stripped(x)
         whole = (
@@ -287,7 +290,7 @@ class Cell:
         return whole if self.sql_type == "TIMESTAMP" else f"CAST({whole} AS DATE)"
 
     def _written(self, t: str) -> str:
-        """What stands there, its offset aside."""
+        """The time as written, without its offset."""
         if self.pattern:
             return f"try_strptime({t}, {literal(self.pattern)})"
         pattern = literal(f"{_DAY}(?:{_CLOCK}(?::[0-9]{{1,2}}(?:[.][0-9]+)?)?{_OFFSET}?)?")

@@ -1,7 +1,8 @@
-"""Civil time by settlement and date: a time with an offset is an instant, and stands in the showcase as its settlement's clocks showed it.
+"""Civil time by settlement and date: a time with an offset is an instant, and is stored as its settlement's clocks showed it.
 
 The zones come from the registry of settlements; their history from the time zone data that DuckDB brings (ICU). The west of the
-country was an hour behind the east until March 2024, Kyzylorda since 21 December 2018.
+country was an hour behind the east until March 2024, Kyzylorda since 21 December 2018. Does not belong here: how an offset is written
+(cell_grammar.py).
 """
 
 from __future__ import annotations

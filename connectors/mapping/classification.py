@@ -1,4 +1,7 @@
-"""Whether an extract carries personal data, by the contracts: what may be kept of it, and how, is decided by this alone."""
+"""Whether an extract carries personal data, by the contracts: what may be kept of it, and how, is decided by this alone.
+
+Does not belong here: personal data found in cells that no contract classes so (personal_data/detection.py).
+"""
 
 from __future__ import annotations
 

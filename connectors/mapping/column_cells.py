@@ -1,4 +1,7 @@
-"""What the showcase contract says of a column's cells, whoever delivers them: how far values reach, and what stands for nothing."""
+"""What the table's own contract says of a column's cells, whichever system delivers them: range of values, placeholders for nothing.
+
+Does not belong here: what a source contract adds (read_contracts.py), what is done with it (cell_grammar.py).
+"""
 
 from __future__ import annotations
 

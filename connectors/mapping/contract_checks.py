@@ -1,4 +1,7 @@
-"""What a source contract may say: its settings, date patterns, code lists. Each fault with its place and what to write instead."""
+"""What a source contract may say: its settings, date patterns, code lists. Each fault with its place and what to write instead.
+
+Does not belong here: faults of the ODCS standard (warehouse/tables/odcs.py), putting the contract together (read_contracts.py).
+"""
 
 from __future__ import annotations
 
@@ -47,7 +50,7 @@ _CHOICES = {
 }
 _CHOICES_OF_COLUMNS = {"identifier": IDENTIFIERS, "freeText": ("drop", "scrub")}
 
-# JDK letters, strptime's, how many digits they take when nothing stands between them, and what they tell
+# JDK letters, strptime's, their number of digits when fields follow each other directly, and the part of a date
 _FIELDS = {
     "yyyy": ("%Y", 4, "year"), "yy": ("%y", 2, "year"), "MM": ("%m", 2, "month"), "M": ("%-m", 0, "month"), "dd": ("%d", 2, "day"),
     "d": ("%-d", 0, "day"), "HH": ("%H", 2, "hour"), "H": ("%-H", 0, "hour"), "hh": ("%I", 2, "hour"), "h": ("%-I", 0, "hour"),

@@ -5,8 +5,8 @@ Does not belong here: what a contract can do (source_contract.py), the rules on 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from connectors.mapping.column_cells import cells_of_table, texts
 from connectors.mapping.contract_checks import code_faults, column_faults, settings_faults, strptime
 from connectors.mapping.source_contract import RESERVED_NAMES, SourceColumn, SourceContract
 from connectors.mapping.transform import TransformError, transform
-from kpi_definitions.documents import Document, DocumentError, Fault, read
+from kpi_definitions.documents import Document, DocumentError, Fault, Where, read
 from kpi_definitions.expressions import TRANSFORM, TRANSFORM_FUNCTIONS, ExpressionError, check, parse
 from warehouse.tables.assertions import Cut, cut_of
 from warehouse.tables.contracts import Table
@@ -28,6 +28,46 @@ SHIPPED = Path(__file__).parents[1] / "contracts"
 
 def parse_source(document: Document, tables: Mapping[str, Table]) -> SourceContract:
     """Turn a document into a SourceContract. Raises DocumentError with file, line and remedy of each fault."""
+    head = _head(document, tables)
+    table, settings = head.table, head.settings
+    faults = list(settings_faults(document, settings))
+    cells = cells_of_table(table)
+    properties = [
+        _read_property(document, ("schema", 0, "properties", index), prop, table, cells)
+        for index, prop in enumerate(head.properties)
+    ]
+    faults += [fault for one in properties for fault in one.faults]
+    columns = tuple(one.column for one in properties if one.column)
+    cut, cut_faults = _cut(document, settings, table)
+    faults += [*cut_faults, *_unmapped_faults(document, table, {c.name for c in columns})]
+    if faults:
+        raise DocumentError(faults)
+    headers = dict.fromkeys(header for one in properties for header in one.headers)
+    contract = _contract(document, head, columns, tuple(headers), cut)
+    try:
+        hash((contract.id, contract.version))
+    except TypeError:
+        raise DocumentError([document.fault(("id",), "id and version are texts", "write them in quotes")]) from None
+    if contract.archive == "plain" and carries_personal(table, contract):
+        message = "archive is plain, and the extract carries personal data"
+        remedy = "write encrypted or refused, or take `archive` out"
+        raise DocumentError([document.fault(("customProperties",), message, remedy)])
+    return contract
+
+
+@dataclass(frozen=True)
+class _Head:
+    """What a source contract says before its columns."""
+
+    id: Any
+    version: Any
+    table: Table
+    properties: Sequence[Mapping[str, Any]]
+    settings: Mapping[str, Any]
+
+
+def _head(document: Document, tables: Mapping[str, Table]) -> _Head:
+    """Raises DocumentError if it is no contract of one extract for a table there is."""
     try:
         schemas = document.data["schema"]
         if len(schemas) != 1:
@@ -39,140 +79,161 @@ def parse_source(document: Document, tables: Mapping[str, Table]) -> SourceContr
         settings = custom(document.data)
     except (KeyError, IndexError, TypeError):
         raise DocumentError(schema_faults(document) or [document.fault((), "not a data contract")]) from None
-    faults: list[Fault] = []
     if name not in tables:
-        raise DocumentError(
-            [
-                document.fault(
-                    ("schema", 0, "name"),
-                    f"there is no showcase table {name!r}",
-                    f"there are {', '.join(sorted(tables))}",
-                )
-            ]
-        )
-    table = tables[name]
-    faults += settings_faults(document, settings)
-    of = cells_of_table(table)
-    columns: list[SourceColumn] = []
-    headers: list[str] = []
-    for index, prop in enumerate(properties):
-        where = ("schema", 0, "properties", index)
-        if prop["name"] not in {*(c.name for c in table.columns), "kato"}:
-            faults.append(
-                document.fault(
-                    (*where, "name"),
-                    f"{name} has no column {prop['name']!r}",
-                    f"it has {', '.join(c.name for c in table.columns)}, kato",
-                )
+        message, remedy = f"there is no showcase table {name!r}", f"there are {', '.join(sorted(tables))}"
+        raise DocumentError([document.fault(("schema", 0, "name"), message, remedy)])
+    return _Head(identity, version, tables[name], properties, settings)
+
+
+@dataclass(frozen=True)
+class _Property:
+    """A property as it was read: the headers that the file must have for it, its column if it is sound, its faults."""
+
+    headers: list[Any]
+    column: SourceColumn | None
+    faults: list[Fault]
+
+
+def _read_property(
+    document: Document, where: Where, prop: Mapping[str, Any], table: Table, cells: Mapping[str, Cell]
+) -> _Property:
+    name, logic, own = prop["name"], prop.get("transformLogic"), custom(prop)
+    sources = prop.get("transformSourceObjects", [])
+    header = None if logic is not None else prop.get("physicalName", name)
+    headers: list[Any] = [header] if logic is None else sources if isinstance(sources, list) else [sources]
+    faults = [*_name_faults(document, where, name, table), *_header_faults(document, where, prop, headers)]
+    named = tuple(map(str, headers)) if logic is not None else ()
+    if logic is not None:
+        logic, wrong = _understood(document, where, name, logic, named)
+        faults += wrong
+    cell, wrong = _cell(document, where, prop, cells)
+    if wrong:
+        return _Property(headers, None, [*faults, *wrong])
+    codes = {str(k).strip(): str(v) for k, v in own.get("codes", {}).items()}
+    if codes and name in cells:
+        faults += code_faults(document, where, table, name, cell, codes)
+    column = SourceColumn(name, header, logic, codes, cell, named, own.get("identifier", ""), own.get("freeText", ""))
+    return _Property(headers, column, faults)
+
+
+def _name_faults(document: Document, where: Where, name: str, table: Table) -> Iterator[Fault]:
+    known = [*(c.name for c in table.columns), "kato"]
+    if name not in known:
+        message = f"{table.name} has no column {name!r}"
+        yield document.fault((*where, "name"), message, f"it has {', '.join(known)}")
+
+
+def _header_faults(
+    document: Document, where: Where, prop: Mapping[str, Any], headers: Sequence[Any]
+) -> Iterator[Fault]:
+    place = "transformSourceObjects" if prop.get("transformLogic") is not None else "physicalName"
+    for header in headers:
+        if not isinstance(header, str) or not header or not header.isprintable() or RESERVED_NAMES.match(header):
+            yield document.fault(
+                (*where, place),
+                f"{prop['name']}: {header!r} cannot be a header",
+                "write the header as it stands in the file; = at its beginning and __row_no are ours",
             )
-        logic, sources = prop.get("transformLogic"), prop.get("transformSourceObjects", [])
-        header = None if logic is not None else prop.get("physicalName", prop["name"])
-        named: list[Any] = [header] if logic is None else sources if isinstance(sources, list) else [sources]
-        headers += named
-        for one in named:
-            if not isinstance(one, str) or not one or not one.isprintable() or RESERVED_NAMES.match(one):
-                faults.append(
-                    document.fault(
-                        (*where, "physicalName" if logic is None else "transformSourceObjects"),
-                        f"{prop['name']}: {one!r} cannot be a header",
-                        "write the header as it stands in the file; = at its beginning and __row_no are ours",
-                    )
-                )
-        if logic is not None:
-            try:
-                tree = parse(logic, ("transformLogic",))
-                check(tree, [*map(str, named)], ("transformLogic",), TRANSFORM, TRANSFORM_FUNCTIONS)
-                logic = tree.sql("duckdb")  # as it was understood, not as it was written
-                transform(logic, tuple(map(str, named)))
-            except ExpressionError as error:
-                faults.append(document.fault((*where, *error.where), f"{prop['name']}: {error.message}", error.remedy))
-            except TransformError as error:
-                faults.append(
-                    document.fault((*where, "transformLogic"), f"{prop['name']}: {error.message}", error.remedy)
-                )
-        extra = custom(prop)
-        wrong = list(column_faults(document, where, prop["name"], extra))
-        cell = of.get(prop["name"], Cell("VARCHAR"))
-        options = prop.get("logicalTypeOptions") or {}
-        if "format" in options:
-            try:
-                pattern, digits = strptime(options["format"])
-                cell = replace(cell, pattern=pattern, digits=digits)
-            except ValueError as error:
-                wrong.append(
-                    document.fault(
-                        (*where, "logicalTypeOptions"),
-                        f"{prop['name']}: {error}",
-                        "use yyyy MM dd HH mm ss SSS and quoted letters",
-                    )
-                )
-            if prop["name"] in of and of[prop["name"]].sql_type not in MOMENTS:
-                wrong.append(
-                    document.fault((*where, "logicalTypeOptions"), f"{prop['name']} is no date", "take the format out")
-                )
-        if wrong:
-            faults += wrong
-            continue
-        codes = {str(k).strip(): str(v) for k, v in extra.get("codes", {}).items()}
-        cell = replace(
-            cell,
-            true_values=texts(extra.get("trueValues")),
-            false_values=texts(extra.get("falseValues")),
-            placeholders=(*cell.placeholders, *texts(extra.get("placeholders"))),
-            real=cell.real | frozenset(texts(extra.get("realValues"))),
-        )
-        if codes and prop["name"] in of:
-            faults += code_faults(document, where, table, prop["name"], cell, codes)
-        columns.append(
-            SourceColumn(
-                prop["name"],
-                header,
-                logic,
-                codes,
-                cell,
-                tuple(map(str, named)) if logic is not None else (),
-                extra.get("identifier", ""),
-                extra.get("freeText", ""),
-            )
-        )
-    given = {c.name for c in columns}
-    cut = table.cut
+
+
+def _understood(
+    document: Document, where: Where, name: str, logic: Any, headers: tuple[str, ...]
+) -> tuple[Any, list[Fault]]:
+    """A `transformLogic` as it was understood, not as it was written; and what is wrong with it."""
+    try:
+        tree = parse(logic, ("transformLogic",))
+        check(tree, headers, ("transformLogic",), TRANSFORM, TRANSFORM_FUNCTIONS)
+        logic = tree.sql("duckdb")
+        transform(logic, headers)
+    except ExpressionError as error:
+        return logic, [document.fault((*where, *error.where), f"{name}: {error.message}", error.remedy)]
+    except TransformError as error:
+        return logic, [document.fault((*where, "transformLogic"), f"{name}: {error.message}", error.remedy)]
+    return logic, []
+
+
+def _cell(
+    document: Document, where: Where, prop: Mapping[str, Any], cells: Mapping[str, Cell]
+) -> tuple[Cell, list[Fault]]:
+    """What the column's cells may hold: by the table's contract, and by what this contract adds."""
+    name, own, options = prop["name"], custom(prop), prop.get("logicalTypeOptions") or {}
+    wrong = list(column_faults(document, where, name, own))
+    cell = cells.get(name, Cell("VARCHAR"))
+    if "format" in options:
+        place = (*where, "logicalTypeOptions")
+        try:
+            pattern, digits = strptime(options["format"])
+            cell = replace(cell, pattern=pattern, digits=digits)
+        except ValueError as error:
+            wrong.append(document.fault(place, f"{name}: {error}", "use yyyy MM dd HH mm ss SSS and quoted letters"))
+        if name in cells and cells[name].sql_type not in MOMENTS:
+            wrong.append(document.fault(place, f"{name} is no date", "take the format out"))
+    if wrong:
+        return cell, wrong
+    return replace(
+        cell,
+        true_values=texts(own.get("trueValues")),
+        false_values=texts(own.get("falseValues")),
+        placeholders=(*cell.placeholders, *texts(own.get("placeholders"))),
+        real=cell.real | frozenset(texts(own.get("realValues"))),
+    ), []
+
+
+def _cut(document: Document, settings: Mapping[str, Any], table: Table) -> tuple[Cut, list[Fault]]:
+    """What an extract covers (adr/0020): as the contract says, else as the table's does."""
+    cut, faults = table.cut, list[Fault]()
     for found in cut_of(settings, table.cut, table.dated, document):
         if isinstance(found, Cut):
             cut = found
         else:
             faults.append(found)
+    return cut, faults
+
+
+def _unmapped_faults(document: Document, table: Table, given: Collection[str]) -> Iterator[Fault]:
     for column in table.columns:
         if (column.required or column.name in table.key) and column.name not in given:
-            faults.append(
-                document.fault(
-                    ("schema", 0, "properties"),
-                    f"{name}.{column.name} must be filled and is not mapped",
-                    f"add a property named {column.name} with physicalName or transformLogic",
-                )
+            yield document.fault(
+                ("schema", 0, "properties"),
+                f"{table.name}.{column.name} must be filled and is not mapped",
+                f"add a property named {column.name} with physicalName or transformLogic",
             )
-    if faults:
-        raise DocumentError(faults)
+
+
+def _contract(
+    document: Document, head: _Head, columns: tuple[SourceColumn, ...], headers: tuple[str, ...], cut: Cut
+) -> SourceContract:
+    """The contract of settings and columns without fault."""
+    settings = head.settings
     numerals = Numerals(
         settings.get("decimalSeparator", "."),
         settings.get("groupSeparator", ""),
         "decimalSeparator" in settings,
         "rounding" in settings,
     )
-    try:
-        contract = SourceContract(
-            identity, version, settings["system"], name, tuple(columns), tuple(dict.fromkeys(headers)),
-            settings.get("format", "csv"), settings.get("encoding", "utf-8"), settings.get("delimiter", ","), settings.get("quote", '"'),
-            numerals.decimal, numerals.group, texts(settings.get("missingValues", [""])), settings.get("otherHeaders", "refuse"), cut, document,
-            numerals, texts(settings.get("placeholders")), settings.get("archive", ""), texts(settings.get("personalHeaders")),
-            settings.get("fileNames") == "kept")  # fmt: skip
-        hash((contract.id, contract.version))
-    except TypeError:
-        raise DocumentError([document.fault(("id",), "id and version are texts", "write them in quotes")]) from None
-    if contract.archive == "plain" and carries_personal(table, contract):
-        message = "archive is plain, and the extract carries personal data"
-        raise DocumentError([document.fault(("customProperties",), message, "write encrypted or refused, or take `archive` out")])  # fmt: skip
-    return contract
+    return SourceContract(
+        id=head.id,
+        version=head.version,
+        system=settings["system"],
+        table=head.table.name,
+        columns=columns,
+        headers=headers,
+        format=settings.get("format", "csv"),
+        encoding=settings.get("encoding", "utf-8"),
+        delimiter=settings.get("delimiter", ","),
+        quote=settings.get("quote", '"'),
+        decimal=numerals.decimal,
+        group=numerals.group,
+        missing=texts(settings.get("missingValues", [""])),
+        other_headers=settings.get("otherHeaders", "refuse"),
+        cut=cut,
+        document=document,
+        numerals=numerals,
+        placeholders=texts(settings.get("placeholders")),
+        archive=settings.get("archive", ""),
+        personal_headers=texts(settings.get("personalHeaders")),
+        names_kept=settings.get("fileNames") == "kept",
+    )
 
 
 def load_sources(tables: Mapping[str, Table], folders: Sequence[Path]) -> dict[tuple[str, str], SourceContract]:

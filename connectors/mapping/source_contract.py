@@ -3,6 +3,7 @@
 An ODCS document whose single schema object is named after the showcase table. Each property is a column of that table:
 `physicalName` is the header in the file, or `transformLogic` makes it from the headers in `transformSourceObjects`.
 A file in the standard exchange format (UTF-8 CSV or Parquet with the table's own column names) needs none.
+Does not belong here: reading documents (read_contracts.py).
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class SourceContract:
 
     numerals: Numerals = _PLAIN
     placeholders: tuple[str, ...] = ()  # of every column, beside those of `missing`
-    archive: str = ""  # encrypted, plain or refused; not said: what it carries decides (receiving/deliver.py)
+    archive: str = ""  # encrypted, plain or refused; empty: decided by what it carries (receiving/deliver.py)
     personal_headers: tuple[str, ...] = ()  # that the file may have, and of which nothing is taken
     names_kept: bool = False  # names of its files are shown as they are given, but for what gives a person away
     native: frozenset[str] = frozenset()  # headers whose cells are numbers, no texts: Parquet

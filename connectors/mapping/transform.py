@@ -3,7 +3,8 @@
 The headers it names are texts with the blanks around them cut off; placeholders and missing values are NULL. A cast of a text
 reads it as the contract says (`cell_grammar.py`), and does not round. What cannot be read makes the whole cell unreadable, also under
 TRY_CAST: write try(...) around what may be passed over. Nothing is cast without being told to: DuckDB would round 2.5 where a text
-is compared with a number, and compare 10 with 9 as texts.
+is compared with a number, and compare 10 with 9 as texts. Does not belong here: which functions an expression may use
+(kpi_definitions/expressions.py).
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class Transform:
         texts = [cell.of("VARCHAR").text(name) for name in self._names]
         parts = list(texts)
         for text, target in self._casts:
-            # a header itself is read as it stands: the grammar sees to its blanks
+            # a header itself is read as delivered: the grammar cuts its blanks
             bare = _PART.fullmatch(text)
             x = self._names[int(bare[1])] if bare and int(bare[1]) < len(self._names) else _expanded(text, parts)
             parts.append(_read(cell.of(target), f"({x})", target, civil))
@@ -96,7 +97,7 @@ class Transform:
         return [str(kind).strip('"') for kind in row]
 
     def _unmixed(self, tree: exp.Expr) -> None:
-        """No text beside another type, none in an order of letters, none for a truth: each would be cast, or ordered, in silence."""
+        """Refuse a text compared with another type, ordered by letters, or used as a condition: DuckDB would cast or order it silently."""
         for node in tree.walk():
             if isinstance(node, exp.Case) and node.this is not None:
                 sides = [node.this, *(branch.this for branch in node.args["ifs"])]
@@ -146,7 +147,7 @@ def converted(x: str, kind: str, cell: Cell, civil: Civil) -> str:
     if kind == "VARCHAR":
         return cell.value(x, civil)
     if target != "VARCHAR" and (target in MOMENTS) == bool(_COUNTED.match(kind)):
-        return f"CAST(NULL AS {target})"  # a number is no time, a time no number: every row is told
+        return f"CAST(NULL AS {target})"  # a number is no time, a time no number: every row breaks its type rule
     if target in INTEGERS:
         return (
             f"CASE WHEN TRY_CAST({x} AS {target}) = {x} THEN TRY_CAST({x} AS {target}) END"

@@ -1,8 +1,9 @@
-"""What texts become before any rule sees them: pseudonyms of persons, and texts without what gives a person away. SQL of the reading pass.
+"""De-identification: texts before any rule sees them, with pseudonyms for persons and without what identifies one. SQL of the reading pass.
 
 Columns classed personal are replaced whole; what people write is dropped, or scrubbed where its source's contract says so; all other
-texts without a code list go through a net. An identifier cannot be changed without making it another thing: one that is a person's number
-gets a pseudonym too, so that it stays itself.
+texts without a code list are searched. An identifier cannot be changed without making it another thing: one that is a person's number
+gets a pseudonym too, so that it stays itself. Does not belong here: what identifies a person in a text (detection.py), what of rejected
+rows may be shown (rejected_values.py).
 """
 
 from __future__ import annotations

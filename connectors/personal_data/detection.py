@@ -1,7 +1,8 @@
-"""What gives a person away in a text: identification numbers, phones, e-mail addresses, bank cards; and texts without them.
+"""What identifies a person in a text: identification numbers, phones, e-mail addresses, bank cards; and texts without them.
 
-One grammar for cells, records, names of files and messages. It sees numbers and addresses, not names of people: who may have written
-a name is not shown at all, or by its shape (`shaped`). What is done with which column is told in classification.py and rejected_values.py.
+One grammar for cells, records, names of files and messages. It sees numbers and addresses, not names of people: where a name may have
+been written, the text is not shown at all, or by its shape (`shaped`). Does not belong here: what is done with which column
+(mapping/classification.py, deidentification.py, rejected_values.py).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from warehouse.sql import literal
 
 MASK, WITHHELD = "«…»", "«withheld»"
 _WEIGHTS = (range(1, 12), (3, 4, 5, 6, 7, 8, 9, 10, 11, 1, 2))
-# what stands between the digits of one number: blanks of any width, dashes, points, brackets, slashes, letters without width
+# what may be between the digits of one number: blanks of any width, dashes, points, brackets, slashes, letters without width
 _BETWEEN = r"[\s\u00a0\u1680\u2000-\u200f\u2010-\u2015\u202f\u205f\u2060\u2212\u3000\ufeff.()/_-]"
 _RUN = re.compile(rf"[+＋]?[(]?\d(?:{_BETWEEN}{{0,3}}\d){{9,}}")
 _DIGITS = re.compile(r"\d+")

@@ -1,10 +1,10 @@
-"""Pseudonyms: what stands in the warehouse in place of a person's identifier. SQL for the reading pass (row_gate.py).
+"""Pseudonyms: what the warehouse has in place of a person's identifier. SQL of the reading pass (row_gate/reading_pass.py).
 
 A value is brought to one form by its kind (`identifier` in the contracts) and replaced by HMAC-SHA-256 under the home's key, by 64
 hexadecimal digits: always, also what looks like a hash already, as a plain hash of a number is found by trying all numbers. Each column
 has a domain of its own, so that rows of two tables cannot be joined over a person unless their contracts say so (`pseudonymDomain`, or
-a reference from one to the other). The key stands in variables of the connection for as long as the pass: never in SQL, nor in what
-DuckDB says of it.
+a reference from one to the other). The key is kept in variables of the connection while the pass runs: never in SQL, nor in what
+DuckDB says of it. Does not belong here: which columns get them (deidentification.py), keeping keys (warehouse/home/keys.py).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _WEIGHTS = (range(1, 12), (3, 4, 5, 6, 7, 8, 9, 10, 11, 1, 2))
 
 @dataclass(frozen=True)
 class PseudonymKey:
-    """The key of a run, and what it is held against."""
+    """The key of a run, and the store in which other keys may have made pseudonyms."""
 
     key: Key
     store: Store
@@ -45,9 +45,11 @@ class PseudonymKey:
     def others(self, table: Table) -> list[str]:
         """Ids of the other keys by which pseudonyms of rows that stand were made."""
         rows = self.store.con.execute(
-            "SELECT d.delivery_id, l.detail->>'$.pseudonym_key' AS made_by FROM audit.delivery d JOIN audit.ledger l ON l.seq = d.loaded_seq "
-            "WHERE d.table_name = ? AND d.state = 'loaded' AND made_by IS NOT NULL AND made_by <> ?", [table.name, self.key.id]
-        ).fetchall()  # fmt: skip
+            "SELECT delivery.delivery_id, ledger.detail->>'$.pseudonym_key' AS made_by "
+            "FROM audit.delivery AS delivery JOIN audit.ledger AS ledger ON ledger.seq = delivery.loaded_seq "
+            "WHERE delivery.table_name = ? AND delivery.state = 'loaded' AND made_by IS NOT NULL AND made_by <> ?",
+            [table.name, self.key.id],
+        ).fetchall()
         made = {delivery_id: made_by for delivery_id, made_by in rows if delivery_id not in self.read_again}
         if not made:
             return []

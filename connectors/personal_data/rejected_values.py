@@ -1,10 +1,11 @@
-"""What is kept of what is rejected, as it goes into `audit.rejected_row` and so into every release. SQL for the reading pass (row_gate.py).
+"""What is kept of rejected rows and cells: it goes into `audit.rejected_row` and so into every release. SQL of the reading pass.
 
 Decided by what the contracts say of each column (docs/personal-data.md has the table). Of a personal column nothing is kept but that
 there was something; of headers that are not taken not even that. A cell that can be read is shown as it stands. One that cannot may hold
 anything, as in a row whose cells have moved: it is shown by its shape. Texts are shown by their shape where the extract has personal data
 or columns that are not taken: they too may stand in each other's place. Numbers and addresses of persons are taken out of all of it. The
-record as it came is in the archive, and `qala rows` shows it from there.
+record as it came is in the archive, and `qala rows` shows it from there. Does not belong here: rows that are accepted
+(deidentification.py).
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class RejectedValues:
         return "{" + ", ".join(f"{literal(h)}: {self._header(h)}" for h in self._taken) + "}"
 
     def cell(self, name: str, text: str) -> str:
-        """A cell that is left empty, by the table's column; `text`: what stands in the file, or what was worked out."""
+        """A cell that is left empty, by the table's column; `text`: SQL of the cell as delivered, or of what was worked out."""
         column = next(c for c in self._table.columns if c.name == name)
         source = self._contract.by_name.get(name)
         if column.personal or (source and self._hidden & {*source.fed_by}):

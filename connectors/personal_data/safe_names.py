@@ -122,7 +122,7 @@ def named_safely(
     found = list(receipts)
     known: Mapping[tuple[str, str], SourceContract] = {}
     if any(one.system != STANDARD for one in found):
-        with suppress(DocumentError):  # told by who reads the file
+        with suppress(DocumentError):  # the reader of the file reports it
             known = sources()
     named = []
     for one in found:

@@ -1,8 +1,8 @@
-"""Bytes become text in UTF-8: by the contract's encoding, and refused where the letters tell that it is another.
+"""Bytes become text in UTF-8: by the contract's encoding, and refused where the letters show that it is another.
 
-Every byte means something in an 8-bit page, so that a file in another page is read without an error and gives wrong letters. What
-neither Russian nor Kazakh texts hold gives some of that away; the rest shows in the header (headers.py). UTF-8 is left to DuckDB to
-check, row by row.
+Every byte means something in an 8-bit page, so that a file in another page is read without an error and gives wrong letters. Letters that
+neither Russian nor Kazakh has show some of these files; the header shows the rest (headers.py). UTF-8 is left to DuckDB to
+check, row by row. Does not belong here: records and cells (readers.py).
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def _of_eight_bits(encoding: str) -> bool:
 
 
 class _Letters:
-    """Counts of bytes by which a text in another page is told; 1 GB/s, for each kind that is counted."""
+    """Counts of bytes that show whether a text is in another page; 1 GB/s for each kind of byte that is counted."""
 
     def __init__(self, encoding: str):
         self.page = _page(encoding)

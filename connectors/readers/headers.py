@@ -1,4 +1,4 @@
-"""A file's header, held against the contract: in time that grows with its length alone, and told in a few words however long it is.
+"""A file's header, compared with the contract: in time that grows with its length alone, and with a short message however long it is.
 
 Whoever reads a file as a whole refuses it by `StructureError`. Does not belong here: how bytes become text (decoding.py).
 """
@@ -17,7 +17,7 @@ from connectors.personal_data.safe_names import safe_header
 HEADER_LETTERS = 1 << 20  # what is read of a file to find its header; our proposal, as the next
 HEADER_CELLS = 5_000
 _AT_FIRST = 1 << 13
-_NAMES, _LETTERS = 10, 60  # told of a header in a message: so many names, so many letters of each
+_NAMES, _LETTERS = 10, 60  # names of a header shown in a message, letters of each
 
 
 class StructureError(ValueError):

@@ -1,7 +1,7 @@
 """Records of a delivered file exactly as they came: the lines behind rows of the warehouse, or behind rejected rows.
 
-Found by the row number that the gate gave, and counted as the gate counts: records and not lines, blank lines left out, members of
-a zip archive one after the other. Nothing is cast or judged here.
+Found by the row number that the row gate gave, and counted as it counts: records and not lines, blank lines left out, members of
+a zip archive one after the other. Does not belong here: casting or judging a record (row_gate/).
 """
 
 from __future__ import annotations

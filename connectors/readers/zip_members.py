@@ -1,7 +1,8 @@
-"""What is in a zip archive: which members are the extract, which are not and are left out, and how much may come of it.
+"""What is in a zip archive: which members are the extract, which are not and are left out, and how much may come out of it.
 
-The extract is known by its header. What has none of the contract's columns, beside a member that has them, is left out and told: a
-readme, a document, an archive in the archive. Counted while it is unpacked, not by what the archive says of itself.
+The extract is known by its header. What has none of the contract's columns, beside a member that has them, is left out and reported: a
+readme, a document, an archive in the archive. Bytes are counted while they are unpacked; the archive's own figures are not trusted.
+Does not belong here: decoding members (decoding.py).
 """
 
 from __future__ import annotations
@@ -33,7 +34,17 @@ _BLOCK, _SMALL = 1 << 20, 1 << 12
 _SAMPLE = 20  # records looked at, of a member without a header
 _MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _OF_SYSTEMS = {".ds_store", "thumbs.db", "desktop.ini"}
-_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}  # fmt: skip
+_MACHINE = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EIO,
+}
 
 
 def is_machine_fault(error: BaseException) -> bool:
@@ -126,7 +137,7 @@ def _declared_sizes(whole: Path) -> tuple[int, int]:
 
 
 def _of_a_system(name: str) -> bool:
-    """What systems put beside files of their own accord."""
+    """Files that operating systems add by themselves."""
     path = PurePosixPath(name)
     return "__MACOSX" in path.parts or path.name.startswith("._") or path.name.lower() in _OF_SYSTEMS
 
@@ -150,7 +161,7 @@ def _chosen(
         return fitting
     texts = [i for i in named if i.filename.lower().endswith((".csv", ".txt", ".tsv"))]
     if len(texts) == 1:
-        return texts  # its header tells what is wrong with it
+        return texts  # what is wrong with it shows in its header
     if texts:
         raise StructureError(
             f"{file_name}: no member of the archive has a column of contract {contract.id}, neither "

@@ -1,6 +1,7 @@
-"""Taking an extract in: what is declared about a file is checked before its bytes are archived.
+"""One extract received: what is declared about a file is checked before its bytes are archived.
 
-Used by `qala deliver` and by the inbox, so that both refuse the same things in the same words.
+Used by `qala deliver` and by the inbox, so that both refuse the same things in the same words. Does not belong here: whether a delivery
+holds what it declares (delivery_gate/declaration_checks.py).
 """
 
 from __future__ import annotations

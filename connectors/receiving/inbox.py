@@ -2,8 +2,8 @@
 
 Whatever lies in the inbox, one drop never stops another, and nothing but files of the inbox itself is read: links are not followed.
 A drop goes inbox → `taking/` → `done/`. In `taking/` it has its receipts' numbers written beside it before the first of them is
-entered, so that who goes on after a crash enters each once. One process collects at a time. Files that the archive keeps encrypted are not
-kept in `done/`.
+entered, so that a run after a crash enters each once. One process collects at a time. Files that the archive keeps encrypted are not
+kept in `done/`. Does not belong here: what a manifest may say (manifest.py), whether a declaration can be right (deliver.py).
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class _Inbox:
         return drops
 
     def _safely(self, path: Path, take: Callable[[Path], Drop]) -> Drop:
-        """Take one drop; what is wrong with it is told, and never the next one's trouble."""
+        """Take one drop. What is wrong with it becomes its reason, and never stops the next drop."""
         try:
             return take(path)
         except UnfinishedError as problem:
@@ -166,8 +166,7 @@ class _Inbox:
                     keys.append(archive_key(self.archive, one, self.tables, self.sources))
                 except DeliveryError as problem:
                     raise DeliveryError(f"delivery {number}: {problem}") from None
-            reserved = [self.archive.reserve(d.file, table=d.table, system=d.system, scope=d.scope, period=d.period,
-                                             declared_rows=d.rows, key=key) for d, key in zip(declared, keys, strict=True)]  # fmt: skip
+            reserved = [self._reserve(one, key) for one, key in zip(declared, keys, strict=True)]
             write_whole(plan, json.dumps([asdict(r) for r in reserved], ensure_ascii=False, indent=1).encode())
             at("inbox.numbered")
         try:
@@ -185,8 +184,19 @@ class _Inbox:
             return Drop(path, (), f"{path.name}: cannot be finished ({problem}); it stays in {folder}", waits=True)
         return Drop(path, receipts, None)
 
+    def _reserve(self, one: DeclaredDelivery, key: Key | None) -> Receipt:
+        return self.archive.reserve(
+            one.file,
+            table=one.table,
+            system=one.system,
+            scope=one.scope,
+            period=one.period,
+            declared_rows=one.rows,
+            key=key,
+        )
+
     def _clear(self, path: Path, receipts: tuple[Receipt, ...]) -> None:
-        """What the archive has encrypted does not stay in the clear beside it."""
+        """Remove files from the drop that the archive keeps encrypted."""
         for entry, receipt in zip(manifest.parse(_beginning(path)), receipts, strict=True):
             if self.archive.encrypted(receipt.sha256) and (file := _like(path.parent, entry.file)):
                 file.unlink()
@@ -215,8 +225,8 @@ class _Inbox:
 
     def _brought_back(self, name: str) -> Path | None:
         """A file that went to `refused/` with a manifest which named none, because no manifest had named it then."""
-        found = [file for note in self.root.glob(f"refused/*/{_GUESSED}") if _listed_in(note, name)
-                 if (file := _like(note.parent, name))]  # fmt: skip
+        notes = [note for note in self.root.glob(f"refused/*/{_GUESSED}") if _listed_in(note, name)]
+        found = [file for note in notes if (file := _like(note.parent, name))]
         if len(found) > 1:
             raise DeliveryError(
                 f"{len(found)} files named {name} lie in refused/: put the one that is meant into the inbox"
@@ -224,7 +234,7 @@ class _Inbox:
         return found[0].replace(self.root / found[0].name) if found else None
 
     def _refuse(self, path: Path, reason: str) -> Drop:
-        """Move a drop to `refused/`, with those of its files that can be told."""
+        """Move a drop to `refused/`, with those of its files that can be recognised."""
         content = b"" if _not_a_file(path) else _beginning(path)
         folder = free(self.root / "refused" / _digest(path.name.encode("utf-8", "surrogateescape") + content))
         folder.mkdir(parents=True)
@@ -235,7 +245,7 @@ class _Inbox:
         if guessed:
             told += f"; with it go the files that no manifest names: {listed(f.name for f in guessed)}"
             (folder / _GUESSED).write_text(json.dumps([f.name for f in guessed]), encoding="utf-8")
-        # the reason first, the manifest last: whoever is stopped in between leaves none without the other
+        # the reason first, the manifest last: a run stopped in between leaves no manifest without its reason
         named = {file.name for file in (*files, *guessed, path)}
         note = next(n for n in (_REASON, *(f"REASON-{i}.txt" for i in range(2, len(named) + 3))) if n not in named)
         (folder / note).write_text(told + "\n", encoding="utf-8", errors="backslashreplace")
@@ -266,8 +276,11 @@ class _Inbox:
     def _files(self) -> list[Path]:
         """What lies in the inbox and is neither folder nor manifest; links too, which are not followed."""
         hidden = {p.name for p in _manifests(self.root)}
-        return [p for p in sorted(self.root.iterdir())
-                if (p.is_symlink() or not p.is_dir()) and p.name not in hidden and not p.name.startswith(".")]  # fmt: skip
+        return [
+            path
+            for path in sorted(self.root.iterdir())
+            if (path.is_symlink() or not path.is_dir()) and path.name not in hidden and not path.name.startswith(".")
+        ]
 
 
 def _manifests(folder: Path) -> list[Path]:

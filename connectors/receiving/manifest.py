@@ -1,4 +1,4 @@
-"""The manifest of a drop: what a sender declares about the files beside it. Any bytes are answered by a reason, or by waiting.
+"""The manifest of a drop: what a sender declares about the files beside it. Any bytes lead to deliveries, to a reason, or to waiting.
 
 A manifest that ends too early is still being written, or was cut: it waits until it is whole, or has not changed for some minutes.
 Does not belong here: whether what is declared can be right (deliver.py), and what becomes of the files (inbox.py).
@@ -224,7 +224,7 @@ def _fault(kind: str, field: str, problem: Mapping[str, Any]) -> str:
 
 
 def _kind(value: Any) -> str:
-    """A value of JSON as it is told: its kind, and itself, cut short."""
+    """A value of JSON for a message: its kind, and itself, cut short."""
     if value is None:
         return "null"
     if isinstance(value, bool):

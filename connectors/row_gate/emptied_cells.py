@@ -1,7 +1,8 @@
-"""Cells left empty: what is broken in a column the row can do without costs the cell, and not the row.
+"""Cells left empty: a broken value in an optional column costs the cell, and not the row.
 
-SQL for the reading pass (row_gate.py), and which headers of a file the reader (readers.py) may empty where bytes are not of the
-encoding. Each such cell is told: {column_name, rule, raw}, in the list `emptied` of its row.
+SQL for the reading pass (reading_pass.py), and which headers of a file the reader (readers.py) may empty where bytes are not of the
+encoding. Each such cell is listed as {column_name, rule, raw}, in the list `emptied` of its row. Does not belong here: rules that reject
+the row (reading_pass.py).
 """
 
 from __future__ import annotations

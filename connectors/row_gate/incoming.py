@@ -1,4 +1,7 @@
-"""A delivery on its way through both gates: what is declared of it, its contract, and its files ready to be read."""
+"""A delivery on its way through both gates: what is declared of it, its contract, and its files ready to be read.
+
+Does not belong here: the delivery as the warehouse has it (warehouse/loading/deliveries.py).
+"""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ def _some_cell(contract: SourceContract, table: Table, header: Sequence[str]) ->
     words = ", ".join(map(literal, {"", *contract.missing}))
     first = contract.by_name[table.key[0]].header
     sure = f"c{header.index(first)}" if first in header else "c0"
-    # nearly every record has its key: that is told by comparing, and the rest is not looked at
+    # nearly every record has its key: comparing one cell shows it, and the others are not looked at
     found = [f"({sure} >= '!' AND {sure} < chr(127) AND {sure} NOT IN ({words}))"]
     found += [f"NOT coalesce({blank(f'c{n}')} OR c{n} IN ({words}), true)" for n in range(len(header))]
     return " OR ".join(found)
@@ -178,7 +178,7 @@ def _identifiers_in_normal_form(table: Table, rows: str) -> str:
 
 
 def _is_plain(name: str) -> str:
-    """Column of the pass: whether an identifier is in normal form and well formed as it stands."""
+    """Column of the pass: whether an identifier is in normal form and well formed as delivered."""
     return quoted(f"==plain {name}")
 
 
@@ -243,7 +243,7 @@ def _over_typed(predicate: str, table: Table) -> str:
 
 
 def _in_scope(kato: str) -> str:
-    """A settlement stands for itself, two digits for their region, KZ for the country; the settlement must be registered."""
+    """Whether a row's settlement lies in the declared scope (a settlement, two digits of a region, or KZ) and is registered."""
     wider = f"({_DECLARED_SCOPE} = 'KZ' OR starts_with({kato}, {_DECLARED_SCOPE})) AND {_registered(kato)}"
     return f"CASE WHEN length({_DECLARED_SCOPE}) = 9 THEN {kato} = {_DECLARED_SCOPE} ELSE {wider} END"
 

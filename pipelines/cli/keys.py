@@ -107,6 +107,7 @@ def rotate(purpose: PurposeArgument, home_folder: HomeOption = None) -> None:
     from warehouse.home.account import ACCOUNT, account
     from warehouse.home.keys import needed
     from warehouse.store.key_entries import enter_keys
+    from warehouse.store.ledger import EntryKind
     from warehouse.store.sessions import writing
     from warehouse.tables.contracts import load_tables
 
@@ -122,7 +123,7 @@ def rotate(purpose: PurposeArgument, home_folder: HomeOption = None) -> None:
             enter_keys(store)
             with store.transaction():
                 detail = {"key": key.id, "files": done.encrypted, "failed": len(done.failed), ACCOUNT: account()}
-                store.record([("archive-encrypted", "archive", detail)])
+                store.record([(EntryKind.ARCHIVE_ENCRYPTED, "archive", detail)])
     except (StoreError, DocumentError, OSError) as error:
         raise fail(error) from None
     out.print(f"{done.encrypted:,} files encrypted with key {key.id}; {done.before:,} were before", highlight=False)

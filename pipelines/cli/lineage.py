@@ -30,14 +30,14 @@ def openlineage(
     """What the released ledger recorded as OpenLineage events; a key in OPENLINEAGE_API_KEY is sent along."""
     from openlineage.client.serde import Serde
 
-    from warehouse.audit.openlineage import events, transport
+    from warehouse.audit.openlineage import lineage_events, transport
     from warehouse.store.sessions import reading
 
     told, count = since, 0
     try:
         way = transport(to) if to else None
         with reading(home_of(home_folder)) as store:
-            for seq, event in events(store, since, namespace):
+            for seq, event in lineage_events(store, since, namespace):
                 if way:
                     way.emit(event)
                 else:

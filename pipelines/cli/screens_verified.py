@@ -25,7 +25,7 @@ def verified(console: Console, found: Verified, told: Sequence[AnchorSpan]) -> N
     console.print(f"{len(found.differences)} differences", highlight=False)
     for span in told:
         console.print(f"between ledger rows {span.first} and {span.last}:", highlight=False)
-        for title, rows in span.told.items():
+        for title, rows in span.entries.items():
             console.print(f"  {title}", highlight=False)
             for what, words in rows:
                 console.print(f"    {escape(what)}: {escape(words)}", highlight=False, soft_wrap=True)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from kpi_definitions.catalogue import Catalogues, units
+from warehouse.kpi_values.state_rules import CELL_RULES, ROLLUP_RULES, StateRule
 from warehouse.tables.contracts import Table
+from warehouse.tables.obs_status import ObsStatus
 from warehouse.tables.passports import calculation, case_passports, standards
 from warehouse.tables.rules import CRITERIA
 
@@ -24,6 +27,7 @@ def pages(catalogue: Catalogues, tables: Mapping[str, Table]) -> dict[str, str]:
         "data-dictionary.md": _dictionary(tables),
         "kpis.md": _kpis(catalogue, tables),
         "standards.md": _standards(catalogue),
+        "calculation-states.md": _states(),
     }
 
 
@@ -118,6 +122,33 @@ def _standards(catalogue: Catalogues) -> str:
         "Names and the evidence for each code: `kpi_definitions/standards.csv`.\n\n"
         + _table(("KPI", "name", "standard", "indicator", "its name", "fit"), rows)
     )
+
+
+def _states() -> str:
+    statuses = [(status.state, status, "yes" if status.has_value else "no, with the reason") for status in ObsStatus]
+    return (
+        f"{_MADE}# Calculation states and their rules\n\nCodes of the SDMX list CL_OBS_STATUS. Never estimated, forecast, imputed or carried "
+        f"forward (item 12(4)).\n\n{_table(('state', 'OBS_STATUS', 'value'), statuses)}\nFrom top to bottom, the first rule that holds gives the "
+        f"state. A reason is published as it is here, with what stands in ‹› filled in.\n\n## Cells\n\n{_rules(CELL_RULES)}\n"
+        f"## Roll-ups\n\n{_rules(ROLLUP_RULES)}"
+    )
+
+
+def _rules(rules: Sequence[StateRule]) -> str:
+    rows = [
+        (
+            str(number),
+            rule.when,
+            f"{rule.status.state} ({rule.status})",
+            re.sub(r"\{(\w+)\}", _placeholder, rule.reason),
+        )
+        for number, rule in enumerate(rules, 1)
+    ]
+    return _table(("", "when", "state", "reason"), rows)
+
+
+def _placeholder(found: re.Match[str]) -> str:
+    return "‹" + found[1].replace("_", " ") + "›"
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

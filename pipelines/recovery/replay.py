@@ -33,6 +33,7 @@ from warehouse.loading.incidents import close_incident
 from warehouse.loading.withdrawals import enter_withdrawal
 from warehouse.store.content import Content, content
 from warehouse.store.former_ledger import DECISIONS, REBUILT, Entry, Former
+from warehouse.store.ledger import EntryKind
 from warehouse.store.sessions import opened
 from warehouse.store.store import Store
 from warehouse.tables.contracts import load_tables
@@ -245,7 +246,7 @@ class Replay:
             said = {"before": before and before.sha256, "after": after.sha256, "told": self.told[:TOLD]}
             differing = {name: list(rows) for name, rows in (before.differing(after) if before else {}).items()}
             with store.transaction():
-                store.record([("rebuild-compared", "content", {**said, "differing": differing})])
+                store.record([(EntryKind.REBUILD_COMPARED, "content", {**said, "differing": differing})])
             store.con.execute("CHECKPOINT")
         self._open.close()
         return after

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -30,6 +30,7 @@ from connectors.receiving.deliver import DeclaredDelivery, deliver
 from kpi_definitions.documents import DocumentError
 from pipelines.cli import app
 from pipelines.run import run_months
+from tests.support.examples import examples
 from tests.support.files import Desk, appeal, contract_text, text
 from tests.support.homes import new_home
 from tests.support.settlements import ASTANA
@@ -345,7 +346,7 @@ NAMES_HIDDEN = (1, 2, 3, 4, 5, 6)  # columns in which a name never passes for wh
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(20, full=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_nobody_gets_out_wherever_people_stand(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     planted = Planted(tmp_path_factory.mktemp("somewhere"))

@@ -35,11 +35,13 @@ from tests.support.files import (
     text,
 )
 from tests.support.settlements import ALMATY, ASTANA
+from tests.support.working_tables import differing_columns
 from warehouse.loading.deliveries import Delivery
 from warehouse.store.store import Store
 from warehouse.tables.contracts import Table
 from warehouse.tables.rules import Rule
 from warehouse.tables.settlements import settlements
+from warehouse.tables.working_tables import working_tables
 
 
 @pytest.fixture(scope="module")
@@ -743,3 +745,40 @@ def test_a_crash_row_keeps_its_way_back_to_the_record(desk: Desk, store: Store) 
     assert found == [(receipt.receipt_id, receipt.sha256, 3)]
     assert query(store, "SELECT delivery_id, row_no, rule FROM audit.rejected_row") == [(1, 2, "deaths_30d.type")]
     assert query(store, "SELECT DISTINCT kato FROM showcase.fct_crash") == [(ASTANA,)]
+
+
+class _Watched:
+    """A connection that compares working tables with their declarations before each of them is dropped."""
+
+    def __init__(self, con: Any):
+        self.con, self.differing, self.seen = con, set[str](), set[str]()
+
+    def execute(self, *arguments: Any) -> Any:
+        if "DROP " in str(arguments[0]):
+            self.differing |= set(differing_columns(self.con))
+            names = self.con.execute("SELECT DISTINCT table_name FROM duckdb_columns() WHERE database_name = 'temp'")
+            self.seen |= {name for (name,) in names.fetchall()}
+        return self.con.execute(*arguments)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.con, name)
+
+
+def test_working_tables_of_a_batch_have_the_columns_that_are_declared(desk: Desk, store: Store) -> None:
+    desk.deliver(crashes(3), "fct_crash")
+    desk.take(store)
+    day = {"occurred_at": "2026-02-05 10:00:00"}
+    rows = [crash(1, **day), crash(8, **day), crash(9, **day), crash(9, **day)]  # a key used before, and one twice
+    desk.deliver(text(rows) + "cut,short\n", "fct_crash", period="2026-02")
+    desk.deliver(text([crash(8, **day), crash(10, **day)]), "fct_crash", period="2026-Q1")
+    genuine = store.con
+    watched = _Watched(genuine)
+    store.con = watched  # type: ignore[assignment]
+    try:
+        desk.take(store)
+    finally:
+        store.con = genuine
+    assert watched.differing == set()
+    ours = {one.name for one in working_tables().values() if one.made_by.startswith("connectors/")}
+    # of corrections there are none here, and of crashes no units are watched
+    assert ours - {name.removesuffix("_0") for name in watched.seen} == {"work_corrected_row", "work_unit_count"}

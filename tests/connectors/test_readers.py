@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from connectors.mapping.cell_grammar import WORDS
@@ -27,6 +27,7 @@ from connectors.readers import readers, zip_members
 from connectors.readers.headers import StructureError
 from connectors.readers.readers import records
 from kpi_definitions.documents import DocumentError, read
+from tests.support.examples import examples
 from tests.support.files import (
     APPEAL_COLUMNS,
     CRASH_COLUMNS,
@@ -841,7 +842,7 @@ def test_a_large_cut_file_among_others_loses_nothing(bench: Bench, size: int) ->
 
 
 @pytest.mark.usefixtures("one_thread")
-@settings(max_examples=12, deadline=None)
+@examples(4, full=12)
 @given(st.lists(st.text('ab"",,\n\r ', max_size=25), min_size=4, max_size=4))
 @example(['"', "a", "a", "a"])
 @example(['x"y,"', '"a"', '"a"', ""])
@@ -894,7 +895,7 @@ CELL = st.text(
 ).filter(lambda text: text.strip(BLANKS).casefold() not in WORDS)  # a record with NUL is quarantined
 
 
-@settings(max_examples=25, deadline=None)
+@examples(8, full=25)
 @given(st.lists(st.tuples(CELL, CELL), min_size=1, max_size=6), st.sampled_from(["\n", "\r\n"]))
 @example([('"', "\r"), ("\r\n", "\n\r")], "\r\n")
 @example([("\ufeff", "\x01")], "\n")

@@ -12,7 +12,8 @@ from connectors.ingest import ingest_table, register_pending
 from connectors.mapping.read_contracts import load_sources
 from kpi_definitions.catalogue import load_catalogues
 from warehouse.home.home import Home
-from warehouse.kpi_values.compute import compute, evaluate
+from warehouse.kpi_values.compute import compute
+from warehouse.kpi_values.scans import evaluate
 from warehouse.periods import parse_period
 from warehouse.store.sessions import writing
 from warehouse.tables.contracts import load_tables

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from connectors.delivery_gate.profile import profile_deliveries as profile_of
@@ -22,6 +22,7 @@ from connectors.row_gate import row_gate
 from connectors.row_gate.incoming import Incoming
 from connectors.row_gate.staging import drop_staging
 from kpi_definitions.documents import DocumentError, read
+from tests.support.examples import examples
 from tests.support.files import (
     APPEAL_COLUMNS,
     CRASH_COLUMNS,
@@ -852,7 +853,7 @@ def deliveries(draw: st.DrawFn) -> list[tuple[list[str], list[list[str]]]]:
     return found
 
 
-@settings(max_examples=40, deadline=None)
+@examples(12, full=40)
 @given(deliveries())
 @example([([*CRASH_COLUMNS, "kato"], [["C1", "2026-01-05", "", "0", "", "471010000"]] * 3)])
 def test_messy_files_against_the_reference(bench: Bench, batch: list[tuple[list[str], list[list[str]]]]) -> None:

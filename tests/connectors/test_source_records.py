@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from connectors.archive.archive import ArchiveError
@@ -23,6 +23,7 @@ from connectors.mapping.source_contract import SourceContract, standard
 from connectors.readers import readers
 from connectors.readers.headers import StructureError
 from connectors.readers.source_records import Original, originals
+from tests.support.examples import examples
 from tests.support.files import APPEAL_COLUMNS, Bench, appeal, appeals, query, text
 from tests.support.homes import new_home
 from warehouse.store.sessions import writing
@@ -105,7 +106,7 @@ def test_records_are_counted_as_the_gate_counts(bench: Bench, what: str) -> None
 
 @pytest.mark.parametrize("what", MESSY)
 def test_large_files_which_duckdb_sees_first(bench: Bench, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readers, "_MENDED_AT_ONCE", 0)
+    monkeypatch.setattr(readers, "_REPAIRED_AT_ONCE", 0)
     meets_the_gate(bench, MESSY[what])
 
 
@@ -185,7 +186,7 @@ PIECES = st.lists(
 
 
 @given(PIECES, st.sampled_from(["\n", "\r\n"]), st.booleans())
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(10, full=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_mess(bench: Bench, pieces: list[str], end: str, ended: bool) -> None:
     lines = []
     for piece in pieces:

@@ -135,7 +135,11 @@ def _manifest(home: Home) -> Path:
 LONG = {"run", "reread"}
 LAST = ("deliver", "assess")  # what writes comes when all others have seen the harm
 HEAVY = {"check", "assess", "diff"}  # and these, where there is something to read
-QUICK = ("no home", "half a warehouse", "half a release", "no release.json")
+QUICK = (
+    "no home",
+    "half a warehouse",
+    "half a release",
+)  # a home, a file and a release of no use; the others with the slow tests
 
 
 def asked(*left_out: str) -> list[str]:

@@ -18,7 +18,8 @@ from tests.support.rows import LATER, Extract, cell, changed, compute_one, deliv
 from tests.support.settlements import ALMATY, ASTANA, AYAGOZ, SEMEY
 from warehouse.errors import StoreError
 from warehouse.home.home import Home
-from warehouse.kpi_values.compute import Report, compute, evaluate
+from warehouse.kpi_values.compute import Report, compute
+from warehouse.kpi_values.scans import evaluate
 from warehouse.store.sessions import writing
 from warehouse.store.store import Store
 

@@ -16,7 +16,7 @@ import pytest
 
 from tests.support.golden import CASES, CATALOGUE, FILES, NUMBERS, PLACED, Placed, stand_up
 from tests.support.rows import cell, empty, exact
-from warehouse.kpi_values.compute import evaluate
+from warehouse.kpi_values.scans import evaluate
 from warehouse.periods import parse_period
 from warehouse.store.store import Store
 

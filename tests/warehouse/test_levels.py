@@ -19,7 +19,7 @@ from tests.support.homes import new_home
 from tests.support.packs import recompute
 from tests.support.rows import LATER, Extract, deliver, only
 from tests.support.settlements import ALMATY, ASTANA, SHYMKENT
-from tests.test_working_tables import differing_columns
+from tests.support.working_tables import differing_columns
 from warehouse.audit.evidence import write_pack
 from warehouse.audit.evidence_rollup import Rollup, find_rollup
 from warehouse.audit.explain import UnknownError

@@ -34,7 +34,7 @@ from tests.support.homes import new_home
 from tests.support.rows import LATER, only
 from tests.support.settlements import ALMATY, ASTANA, SEMEY
 from warehouse.audit import openlineage
-from warehouse.audit.openlineage import events
+from warehouse.audit.openlineage import lineage_events
 from warehouse.home.home import Home
 from warehouse.kpi_values.compute import compute
 from warehouse.release.release import publish
@@ -88,7 +88,7 @@ def store(home: Home) -> Iterator[Store]:
 
 
 def told(store: Store, since: int = 0) -> list[dict[str, Any]]:
-    return [Serde.to_dict(event) for _, event in events(store, since)]
+    return [Serde.to_dict(event) for _, event in lineage_events(store, since)]
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +178,7 @@ def test_every_run_starts_and_completes_once_in_the_order_of_the_ledger(
     for event in everything:
         runs.setdefault(event["run"]["runId"], []).append(event["eventType"])
     assert set(map(tuple, runs.values())) == {("START", "COMPLETE")}
-    sequences = [seq for seq, _ in events(store)]
+    sequences = [seq for seq, _ in lineage_events(store)]
     assert sequences == sorted(sequences)
     assert sequences[-1] == store.last_seq
     assert told(store) == everything, "the same release gives the same events"
@@ -232,7 +232,7 @@ def test_a_load_names_archived_files_their_deliveries_and_checks(
 def test_a_dagster_run_is_the_parent_of_what_it_did(store: Store) -> None:
     first = sequence_of_first_release(store)
     parents = {(seq <= first, event.run.facets.get("parent") and event.run.facets["parent"].run.runId)
-               for seq, event in events(store) if event.eventType is event_v2.RunState.COMPLETE}  # fmt: skip
+               for seq, event in lineage_events(store) if event.eventType is event_v2.RunState.COMPLETE}  # fmt: skip
     assert parents == {(True, RUN), (False, None)}
 
 
@@ -271,7 +271,7 @@ def test_a_computation_carries_its_definition_and_statement(store: Store, everyt
     assert row == ("computed", "MGT02-1", digest)
     cells = (f"(SELECT '{ASTANA}' AS kato, '2026-01' AS period_id, TIMESTAMP '2026-01-01' AS period_start, TIMESTAMP '2026-02-01' AS period_end, "
              "DATE '2026-02-01' AS period_end_population_date)")  # fmt: skip
-    query = event["job"]["facets"]["sql"]["query"].replace("JOIN asked AS", f"JOIN {cells} AS")
+    query = event["job"]["facets"]["sql"]["query"].replace("JOIN work_scan_cell AS", f"JOIN {cells} AS")
     assert [int(n) for n in (store.con.execute(query).fetchone() or ())[2:]] == [41, 41, 41], (
         "the statement gives the parts"
     )

@@ -7,21 +7,25 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import duckdb
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from connectors.row_gate.emptied_cells import CELLS
+from tests.support.examples import examples
 from tests.support.files import Desk, query
 from tests.support.history_model import OCCURRED, Model, Sent
 from tests.support.rows import receipt
 from tests.support.settlements import AKTAU, ALMATY, ASTANA, ZHANAOZEN
+from tests.support.working_tables import differing_columns
+from warehouse.loading import replace
 from warehouse.loading.deliveries import Delivery, Outcome, decided, received, register, same_bytes
 from warehouse.loading.load import load
 from warehouse.loading.turns import turns_of
 from warehouse.periods import parse_period
 from warehouse.store.history import as_of
-from warehouse.store.seals import of_table, recomputed
+from warehouse.store.seals import of_table, recomputed, seals_of_rows
 from warehouse.store.store import Store
 
 Row = tuple[str, str, int]  # kato, business key, value
@@ -320,6 +324,25 @@ def test_a_row_withdrawn_and_then_brought_by_another_slice_is_gone_in_between(st
     assert rows_at(store, loaded_seq(store, third)) == [A, B]
 
 
+def test_working_tables_are_as_they_are_declared(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looked at where most of them are filled: before what a turn wrote is sealed."""
+    seen, differing = set[str](), list[str]()
+
+    def look(con: duckdb.DuckDBPyConnection, *args: Any, **more: Any) -> Any:
+        seen.update(
+            name for (name,) in con.execute("SELECT table_name FROM duckdb_tables() WHERE temporary").fetchall()
+        )
+        differing.extend(differing_columns(con))
+        return seals_of_rows(con, *args, **more)
+
+    monkeypatch.setattr(replace, "seals_of_rows", look)
+    deliver(store, extract(A, B), extract(A, period="2026-02"))
+    deliver(store, extract(B))
+    deliver(store, extract(A, (ASTANA, "k2", 9)), extract(period="2026-02"))
+    assert {"work_matched_row", "work_taken_row", "work_leaving_row", "work_lost_key", "work_restored_row"} <= seen
+    assert differing == []
+
+
 def test_deliveries_for_unrelated_settlements_share_a_turn(store: Store) -> None:
     """However many corrections wait: as many turns as the longest chain of one settlement, not as deliveries."""
     scopes = [f"7100{n:05}" for n in range(50)]
@@ -401,7 +424,7 @@ ONE = {(ASTANA, "k1"): 1}
 BATCHES = st.lists(st.lists(extracts(), min_size=1, max_size=5), min_size=1, max_size=3)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(8, full=25)
 @given(BATCHES)
 @example([[Sent(ONE)], [Sent(ONE), Sent({(ASTANA, "k1"): 0}, period="2026-02")]])
 @example([[Sent(ONE)], [Sent({}), Sent(ONE, period="2026-02")]])
@@ -426,13 +449,13 @@ def test_as_of_every_sequence_is_exactly_what_held_then(warehouse: Store, batche
     check_against_model(warehouse, "fct_crash", batches)
 
 
-@settings(max_examples=15, deadline=None)
+@examples(5, full=15)
 @given(BATCHES)
 def test_and_so_it_is_for_snapshots(warehouse: Store, batches: list[list[Sent]]) -> None:
     check_against_model(warehouse, "dim_information_system", batches)
 
 
-@settings(max_examples=15, deadline=None)
+@examples(5, full=15)
 @given(st.lists(extracts(), min_size=1, max_size=6), st.data())
 def test_in_one_batch_or_in_many_the_end_is_the_same(
     warehouse: Store, contents: list[Sent], data: st.DataObject

@@ -18,7 +18,8 @@ from kpi_definitions.catalogue import load_catalogues
 from tests.support.homes import new_home
 from tests.support.rows import LATER, Extract, cell, compute_one, deliver, empty, exact, only
 from tests.support.settlements import ALMATY, ASTANA
-from warehouse.kpi_values.compute import compute, evaluate
+from warehouse.kpi_values.compute import compute
+from warehouse.kpi_values.scans import evaluate
 from warehouse.periods import Period, add_months, closing_in, parse_period
 from warehouse.store.history import as_of
 from warehouse.store.sessions import writing

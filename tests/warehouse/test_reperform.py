@@ -73,7 +73,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Home:
 @pytest.fixture
 def store(original: Home, tmp_path: Path):  # type: ignore[no-untyped-def]
     shutil.copytree(original.root, tmp_path / "home")
-    with opened(new_home(tmp_path / "home")) as store:
+    with opened(Home(tmp_path / "home")) as store:
         yield store
 
 

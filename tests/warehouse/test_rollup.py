@@ -18,7 +18,8 @@ from kpi_definitions.model import Category, Kind, Kpi, Season, Text
 from tests.support.rows import LATER, Extract, cell, changed, compute_one, deliver, empty, exact, only
 from tests.support.settlements import ALMATY, ASTANA, AYAGOZ, SEMEY
 from warehouse.audit.explain import UnknownError, explain, find_area
-from warehouse.kpi_values.compute import Report, compute, evaluate
+from warehouse.kpi_values.compute import Report, compute
+from warehouse.kpi_values.scans import evaluate
 from warehouse.periods import parse_period
 from warehouse.store.store import Store
 

@@ -48,7 +48,7 @@ def deliver_without(
 ) -> list[int]:
     """As `deliver`, by a contract that does not map these columns."""
     with monkeypatch.context() as patch:
-        patch.setattr("tests.support.Outcome", lambda *given: replace(door.Outcome(*given), unmapped=unmapped))
+        patch.setattr("tests.support.rows.Outcome", lambda *given: replace(door.Outcome(*given), unmapped=unmapped))
         return deliver(store, table, *extracts)
 
 

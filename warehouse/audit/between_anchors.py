@@ -1,6 +1,6 @@
-"""What happened between two anchored heads: read from the ledger, and for its rows from what they entered.
+"""What the warehouse entered between two anchored ledger heads: deliveries, values, incidents, definitions, releases, in counts.
 
-It says what was recorded; whether that is still as recorded, `qala verify` says.
+Does not belong here: whether the entries are still as recorded (verify.py).
 """
 
 from __future__ import annotations
@@ -15,39 +15,40 @@ from warehouse.release.anchors import Anchor
 from warehouse.store.sessions import reading
 from warehouse.store.store import Store
 
-# what is told of the ledger rows after {first}, up to {last}: title → SELECT of (what, in words)
-_TOLD = {
+# title → SELECT of (what, in words) over the ledger rows of a span; {span}, {decided}, …: the condition on the column of that name
+_QUERIES = {
     "ledger rows": "SELECT kind, count(*) || ' rows, the last ' || max(seq) FROM audit.ledger WHERE {span} GROUP BY kind ORDER BY kind",
     "deliveries": "SELECT table_name || ' ' || state, count(*) || ' deliveries, ' || coalesce(sum(accepted_rows), 0) || ' rows accepted, ' || "
-                  "coalesce(sum(rejected_rows), 0) || ' rejected' FROM audit.delivery WHERE {decided} GROUP BY ALL ORDER BY 1",
+    "coalesce(sum(rejected_rows), 0) || ' rejected' FROM audit.delivery WHERE {decided} GROUP BY ALL ORDER BY 1",
     "taken back": "SELECT subject, coalesce(detail->>'$.reason', '') FROM audit.ledger WHERE {span} AND kind = 'withdrawn' ORDER BY seq",
     "values": "SELECT kpi_code, count(*) || ' written, of these ' || count_if(former) || ' in the place of others' "
-              "FROM (SELECT *, EXISTS (FROM kpi.value f WHERE (f.kpi_code, f.kato, f.period_id, f.valid_to_seq) = "
-              "(v.kpi_code, v.kato, v.period_id, v.valid_from_seq)) AS former FROM kpi.value v WHERE {begun}) GROUP BY ALL ORDER BY 1",
+    "FROM (SELECT *, EXISTS (FROM kpi.value f WHERE (f.kpi_code, f.kato, f.period_id, f.valid_to_seq) = "
+    "(v.kpi_code, v.kato, v.period_id, v.valid_from_seq)) AS former FROM kpi.value v WHERE {begun}) GROUP BY ALL ORDER BY 1",
     "incidents": "SELECT criterion || ' opened', count(*)::VARCHAR FROM audit.incident WHERE {opened} GROUP BY ALL ORDER BY 1",
     "incidents closed": "SELECT 'incident ' || incident_id || ' by ' || coalesce(closed_by, '?'), coalesce(closing_reason, '') "
-                        "FROM audit.incident WHERE {closed} ORDER BY incident_id",
+    "FROM audit.incident WHERE {closed} ORDER BY incident_id",
     "definitions": "SELECT kind || ' ' || subject, coalesce(detail->>'$.change_note', '') FROM audit.ledger WHERE {span} "
-                   "AND kind IN ('definition', 'definition-ended', 'catalogue') ORDER BY seq",
+    "AND kind IN ('definition', 'definition-ended', 'catalogue') ORDER BY seq",
     "schema and views": "SELECT kind || ' at row ' || seq, coalesce(detail->>'$.sha256', '') FROM audit.ledger WHERE {span} "
-                        "AND kind IN ('schema', 'recovered', 'upgraded', 'rebuilt') ORDER BY seq",
+    "AND kind IN ('schema', 'recovered', 'upgraded', 'rebuilt') ORDER BY seq",
     "assessments": "SELECT subject || ' ' || coalesce(detail->>'$.catalogue', ''), 'version ' || coalesce(detail->>'$.version', '?') "
-                   "FROM audit.ledger WHERE {span} AND kind = 'assessed' ORDER BY seq",
+    "FROM audit.ledger WHERE {span} AND kind = 'assessed' ORDER BY seq",
     "releases": "SELECT 'row ' || seq, coalesce(detail->>'$.calculated', '?') || ' values, by qala ' || coalesce(detail->>'$.qala', '?') "
-                "FROM audit.ledger WHERE {span} AND kind = 'released' ORDER BY seq",
-}  # fmt: skip
+    "FROM audit.ledger WHERE {span} AND kind = 'released' ORDER BY seq",
+}
 
 
 @dataclass(frozen=True)
 class AnchorSpan:
-    """What was entered after ledger row `first`, up to row `last`: title → (what, in words)."""
+    """What was entered after ledger row `first`, up to row `last`. `entries`: title → (what, in words)."""
 
     first: int
     last: int
-    told: dict[str, list[tuple[str, str]]]
+    entries: dict[str, list[tuple[str, str]]]
 
     def data(self) -> dict[str, Any]:
-        return {"after": self.first, "to": self.last, **{title: dict(rows) for title, rows in self.told.items()}}
+        """The same as plain data: title → what → in words."""
+        return {"after": self.first, "to": self.last, **{title: dict(rows) for title, rows in self.entries.items()}}
 
 
 def spans_between_anchors(home: Home, anchors: Sequence[Anchor]) -> list[AnchorSpan]:
@@ -66,9 +67,9 @@ def span_between(store: Store, first: int, last: int) -> AnchorSpan:
         "closed": "closed_seq",
     }
     spans = {name: f"{column} > {int(first)} AND {column} <= {int(last)}" for name, column in columns.items()}
-    told = {}
-    for title, sql in _TOLD.items():
+    entries = {}
+    for title, sql in _QUERIES.items():
         rows = store.con.execute(sql.format(**spans)).fetchall()
         if rows:
-            told[title] = [(str(what), str(words)) for what, words in rows]
-    return AnchorSpan(first, last, told)
+            entries[title] = [(str(what), str(words)) for what, words in rows]
+    return AnchorSpan(first, last, entries)

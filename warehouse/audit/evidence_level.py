@@ -14,7 +14,7 @@ from warehouse.audit.evidence_value import USAGE, pack_statement
 from warehouse.sql import literal, statement
 from warehouse.store.history import held
 from warehouse.store.store import Store
-from warehouse.tables.views import YEAR_VALUES
+from warehouse.tables.views import year_values
 
 _TOLERANCE = "1e-06"  # by which a sum of weights and scores in another order may differ
 
@@ -50,11 +50,11 @@ def level_files(answer: Mapping[str, Any], rules: AssessmentRules) -> dict[str, 
         for kind, given in rules.weights.model_dump().items()
         for code, weight in sorted(given.items())
     ]
-    year_values = YEAR_VALUES.format(held=held(assessment["as_of_seq"]))
+    of_years = year_values(held(assessment["as_of_seq"]))
     return {
         "items.parquet": statement(__file__, "pack_file_items", of_group=of_group),
         "values.parquet": (
-            f"SELECT * FROM ({year_values}) WHERE year = {literal(answer['year'])} AND {settlements} ORDER BY kato, kpi_code"
+            f"SELECT * FROM ({of_years}) WHERE year = {literal(answer['year'])} AND {settlements} ORDER BY kato, kpi_code"
         ),
         "scores.parquet": (
             f"SELECT * EXCLUDE (assessment_id) FROM kpi.assessment_score WHERE {of_group} ORDER BY kato, node_kind, node"

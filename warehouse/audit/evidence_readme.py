@@ -1,4 +1,7 @@
-"""The README of an evidence pack, in English and Russian: what to type, how to read it, what it proves. Words only."""
+"""The README of the evidence pack of one value, in English and Russian: what to type, how to read it, what it proves. Words only.
+
+Does not belong here: which files a pack holds (evidence.py), the README of a roll-up or a level (evidence_readme_summed.py).
+"""
 
 from __future__ import annotations
 
@@ -176,61 +179,95 @@ _RUSSIAN = """
 
 
 def readme(
-    answer: Mapping[str, Any], head: str, tables: Mapping[str, Mapping[str, int]], classified: Mapping[str, Sequence[str]], *, files: bool,
+    answer: Mapping[str, Any],
+    head: str,
+    tables: Mapping[str, Mapping[str, int]],
+    classified: Mapping[str, Sequence[str]],
+    *,
+    files: bool,
     personal: Sequence[str] = (),
-) -> str:  # fmt: skip
-    """`answer` as `explain` gives it; `tables`: rows and flags by table; `classified`: columns by classification, open ones left out;
-    `personal`: SHA-256 of files handed out that hold personal data."""
-    words: dict[str, Any] = {
-        "code": answer["kpi"]["code"], "name_en": answer["kpi"]["name"]["en"], "name_ru": answer["kpi"]["name"]["ru"],
-        "place_en": answer["settlement"]["name_en"], "place_ru": answer["settlement"]["name_ru"], "period": answer["period"]["id"],
-        "state": answer["state"] + (f" ({answer['obs_status']})" if answer["obs_status"] else "") + (f": {answer['reason']}" if answer["reason"] else ""),
-        "as_of": answer["computed"]["as_of_seq"], "version": answer["definition"]["version"], "fingerprint": answer["definition"]["hash"],
-        "value": "—" if answer["value"] is None else f"{answer['value']} {answer['kpi']['unit']}",
-        "numerator": "—" if answer["numerator"] is None else answer["numerator"],
-        "denominator": "—" if answer["denominator"] is None else answer["denominator"], "sample": answer["sample_size"] or 0, "head": head,
-        "check_en": CHECK_EN, "check_ru": CHECK_RU,
+) -> str:
+    """The README of the pack of one value. `answer` as `explain` gives it.
+
+    `tables`: rows and flags by table; `classified`: columns by classification, open ones left out; `files`: whether the pack has the files
+    as received; `personal`: SHA-256 of those with personal data.
+    """
+    words = {
+        **_value_words(answer),
+        **_bounds_words(answer["bounds"]),
+        **_classified_words(classified),
+        **(_file_words(personal) if files else _NO_FILES),
+        "head": head,
+        "check_en": CHECK_EN,
+        "check_ru": CHECK_RU,
         "tables": _table("rows", "in the numerator", "in the denominator", "in the sample", tables),
         "tables_ru": _table("строк", "в числителе", "в знаменателе", "в выборке", tables),
-    }  # fmt: skip
-    words |= _bounds(answer["bounds"])
-    names = {kind: ", ".join(f"`{c}`" for c in columns) for kind, columns in sorted(classified.items())}
-    words["classified_en"] = (
-        "".join(f"- {kind}: {columns}\n" for kind, columns in names.items())
-        or "All columns in the pack are classified as open.\n"
-    )
-    words["classified_ru"] = (
-        "".join(f"- {_CLASSES.get(kind, kind)} ({kind}): {columns}\n" for kind, columns in names.items())
-        or "Все столбцы пакета отнесены к открытым.\n"
-    )
-    if files:
-        words["files_en"] = "\n| `files/` | the files as received: SHA-256, then the name |"
-        words["files_ru"] = "\n| `files/` | файлы, как они получены: SHA-256, затем имя |"
-        words["original_en"] = "`delivery_id` and `row_no` lead from each row to its record in `files/`: look up a few."
-        words["original_ru"] = (
-            "`delivery_id` и `row_no` ведут от каждой строки к её записи в `files/`: сверьте несколько."
-        )
-        words["personal_files_en"] = "`files/` holds whole files, with columns that the definition does not read. "
-        words["personal_files_ru"] = "В `files/` лежат файлы целиком, со столбцами, которых определение не читает. "
-        if personal:
-            named = ", ".join(f"`{sha256[:12]}…`" for sha256 in personal)
-            words["personal_files_en"] += (
-                f"**Personal data of people are in the clear in the files that begin with {named}.** "
-            )
-            words["personal_files_ru"] += (
-                f"**Персональные данные людей в открытом виде: файлы, имена которых начинаются с {named}.** "
-            )
-    else:
-        words |= {"files_en": "", "files_ru": "", "personal_files_en": "", "personal_files_ru": ""}
-        words["original_en"] = "Ask for a pack made with `--files`, and look up a few by `delivery_id` and `row_no`."
-        words["original_ru"] = (
-            "Запросите пакет с ключом `--files` и сверьте несколько строк по `delivery_id` и `row_no`."
-        )
+    }
     return (_ENGLISH + _RUSSIAN).format(**words)
 
 
-def _bounds(found: Mapping[str, Any] | None) -> dict[str, str]:
-    """What is said of rows that were lost at the gate; nothing if none were."""
+def _value_words(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """What the value is of, and its parts."""
+    kpi, settlement, definition = answer["kpi"], answer["settlement"], answer["definition"]
+    state = answer["state"] + (f" ({answer['obs_status']})" if answer["obs_status"] else "")
+    return {
+        "code": kpi["code"],
+        "name_en": kpi["name"]["en"],
+        "name_ru": kpi["name"]["ru"],
+        "place_en": settlement["name_en"],
+        "place_ru": settlement["name_ru"],
+        "period": answer["period"]["id"],
+        "state": state + (f": {answer['reason']}" if answer["reason"] else ""),
+        "as_of": answer["computed"]["as_of_seq"],
+        "version": definition["version"],
+        "fingerprint": definition["hash"],
+        "value": "—" if answer["value"] is None else f"{answer['value']} {kpi['unit']}",
+        "numerator": "—" if answer["numerator"] is None else answer["numerator"],
+        "denominator": "—" if answer["denominator"] is None else answer["denominator"],
+        "sample": answer["sample_size"] or 0,
+    }
+
+
+def _classified_words(classified: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    names = {kind: ", ".join(f"`{c}`" for c in columns) for kind, columns in sorted(classified.items())}
+    english = "".join(f"- {kind}: {columns}\n" for kind, columns in names.items())
+    russian = "".join(f"- {_CLASSES.get(kind, kind)} ({kind}): {columns}\n" for kind, columns in names.items())
+    return {
+        "classified_en": english or "All columns in the pack are classified as open.\n",
+        "classified_ru": russian or "Все столбцы пакета отнесены к открытым.\n",
+    }
+
+
+_NO_FILES = {
+    "files_en": "",
+    "files_ru": "",
+    "personal_files_en": "",
+    "personal_files_ru": "",
+    "original_en": "Ask for a pack made with `--files`, and look up a few by `delivery_id` and `row_no`.",
+    "original_ru": "Запросите пакет с ключом `--files` и сверьте несколько строк по `delivery_id` и `row_no`.",
+}
+
+
+def _file_words(personal: Sequence[str]) -> dict[str, str]:
+    """What is said of files as received. `personal`: SHA-256 of those with personal data."""
+    personal_en = "`files/` holds whole files, with columns that the definition does not read. "
+    personal_ru = "В `files/` лежат файлы целиком, со столбцами, которых определение не читает. "
+    if personal:
+        named = ", ".join(f"`{sha256[:12]}…`" for sha256 in personal)
+        personal_en += f"**Personal data of people are in the clear in the files that begin with {named}.** "
+        personal_ru += f"**Персональные данные людей в открытом виде: файлы, имена которых начинаются с {named}.** "
+    return {
+        "files_en": "\n| `files/` | the files as received: SHA-256, then the name |",
+        "files_ru": "\n| `files/` | файлы, как они получены: SHA-256, затем имя |",
+        "personal_files_en": personal_en,
+        "personal_files_ru": personal_ru,
+        "original_en": "`delivery_id` and `row_no` lead from each row to its record in `files/`: look up a few.",
+        "original_ru": "`delivery_id` и `row_no` ведут от каждой строки к её записи в `files/`: сверьте несколько.",
+    }
+
+
+def _bounds_words(found: Mapping[str, Any] | None) -> dict[str, str]:
+    """What is said of rows rejected or loaded with an empty cell; nothing if there are none."""
     if not found or not found["rejected_rows"] + found["gap_rows"]:
         return {"bounds_en": "", "bounds_ru": ""}
     low, high, lost = found["low"], found["high"], (found["rejected_rows"], found["gap_rows"])

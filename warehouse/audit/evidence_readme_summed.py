@@ -10,17 +10,17 @@ from typing import Any
 
 from warehouse.audit.evidence_readme import CHECK_EN, CHECK_RU
 
-_HOLDS_SUM = """`cells.parquet` has the published cells that are summed, each with numerator, denominator, sample, state and the ledger row from which it
+_HOLDS_ROLLUP = """`cells.parquet` has the published cells that are summed, each with numerator, denominator, sample, state and the ledger row from which it
 holds (`counts`: whether it is taken in). A cell's own rows are in its own pack: `qala evidence KPI SETTLEMENT PERIOD`. Of a quantile, which
 cannot be summed, `rows/` has the events of all cells."""
-_HOLDS_SUM_RU = """В `cells.parquet` — опубликованные значения, из которых сложено число: числитель, знаменатель, выборка, состояние и запись журнала, с
+_HOLDS_ROLLUP_RU = """В `cells.parquet` — опубликованные значения, из которых сложено число: числитель, знаменатель, выборка, состояние и запись журнала, с
 которой значение действует (`counts`: вошло ли оно). Строки самого значения — в его собственном пакете: `qala evidence KPI SETTLEMENT
 PERIOD`. Для квантиля, который сложить нельзя, в `rows/` лежат события всех значений."""
-_HOLDS_STANDING = """`items.parquet` has every KPI of every settlement of the group with value, weight and score; `values.parquet` the year's values they were
+_HOLDS_LEVEL = """`items.parquet` has every KPI of every settlement of the group with value, weight and score; `values.parquet` the year's values they were
 taken from; `scales.parquet` and `weights.parquet` floors, goals and weights by the rules in `rules.json`; `scores.parquet` and
 `places.parquet` what was recorded. Each value has a pack of its own: `qala evidence KPI SETTLEMENT YEAR`. The rules are our proposal,
 floors and goals illustrative: the order's own formula is not public."""
-_HOLDS_STANDING_RU = """В `items.parquet` — все показатели всех населённых пунктов группы: значение, вес, балл; в `values.parquet` — годовые значения, из
+_HOLDS_LEVEL_RU = """В `items.parquet` — все показатели всех населённых пунктов группы: значение, вес, балл; в `values.parquet` — годовые значения, из
 которых они взяты; в `scales.parquet` и `weights.parquet` — пороги, цели и веса по правилам `rules.json`; в `scores.parquet` и
 `places.parquet` — то, что записано. У каждого значения есть свой пакет: `qala evidence KPI SETTLEMENT YEAR`. Правила — наше
 предложение, пороги и цели условны: формула приказа не опубликована."""
@@ -64,18 +64,30 @@ It proves that the recorded number follows from these figures, not that these fi
 
 def summed_readme(answer: Mapping[str, Any], head: str) -> str:
     """The README of the pack of a roll-up, or of a level and a place, in English and Russian."""
-    if "members" in answer:
-        title, place = answer["kpi"]["code"], answer["area"]
-        value = "—" if answer["value"] is None else f"{answer['value']} {answer['kpi']['unit']}"
-        said = {"what": f"{title}, {place['name_en']}, {answer['period']['id']}", "what_ru": f"{title}, {place['name_ru']}, {answer['period']['id']}",
-                "number": f"{value}, {answer['state']}; {answer['counted']} of {answer['applicable']} cells",
-                "holds": _HOLDS_SUM, "holds_ru": _HOLDS_SUM_RU}  # fmt: skip
-    else:
-        place = answer["settlement"]
-        rank = answer["place"] and answer["place"]["rank"]
-        title = answer["code"] or "level and place"
-        said = {"what": f"{title}, {place['name_en']}, {answer['year']}",
-                "what_ru": f"{answer['code'] or 'уровень и место'}, {place['name_ru']}, {answer['year']}",
-                "number": f"{answer['level']}" + (f", {rank} of {answer['place']['of']} in the group {place['item7_group']}" if rank else ""),
-                "holds": _HOLDS_STANDING, "holds_ru": _HOLDS_STANDING_RU}  # fmt: skip
-    return _README.format(**said, head=head, check=CHECK_EN, check_ru=CHECK_RU)
+    words = _rollup_words(answer) if "members" in answer else _level_words(answer)
+    return _README.format(**words, head=head, check=CHECK_EN, check_ru=CHECK_RU)
+
+
+def _rollup_words(answer: Mapping[str, Any]) -> dict[str, str]:
+    code, area, period = answer["kpi"]["code"], answer["area"], answer["period"]["id"]
+    value = "—" if answer["value"] is None else f"{answer['value']} {answer['kpi']['unit']}"
+    return {
+        "what": f"{code}, {area['name_en']}, {period}",
+        "what_ru": f"{code}, {area['name_ru']}, {period}",
+        "number": f"{value}, {answer['state']}; {answer['counted']} of {answer['applicable']} cells",
+        "holds": _HOLDS_ROLLUP,
+        "holds_ru": _HOLDS_ROLLUP_RU,
+    }
+
+
+def _level_words(answer: Mapping[str, Any]) -> dict[str, str]:
+    settlement, place = answer["settlement"], answer["place"]
+    ranked = place and place["rank"]
+    of_group = f", {place['rank']} of {place['of']} in the group {settlement['item7_group']}" if ranked else ""
+    return {
+        "what": f"{answer['code'] or 'level and place'}, {settlement['name_en']}, {answer['year']}",
+        "what_ru": f"{answer['code'] or 'уровень и место'}, {settlement['name_ru']}, {answer['year']}",
+        "number": f"{answer['level']}{of_group}",
+        "holds": _HOLDS_LEVEL,
+        "holds_ru": _HOLDS_LEVEL_RU,
+    }

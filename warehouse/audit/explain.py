@@ -15,8 +15,8 @@ from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.compiler import Compiled, compile_kpi
 from kpi_definitions.model import Grain, Kind, Kpi
 from warehouse.audit.explain_inputs import find_corrections, find_deliveries, find_earlier_values
-from warehouse.kpi_values.compute import evaluate, window
 from warehouse.kpi_values.rollup import over_time
+from warehouse.kpi_values.scans import evaluate, window
 from warehouse.periods import Period, parse_period
 from warehouse.sql import literal, statement
 from warehouse.store.history import as_of, held

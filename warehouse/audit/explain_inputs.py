@@ -10,7 +10,7 @@ from typing import Any
 
 from kpi_definitions.compiler import Compiled
 from warehouse.isolation.sandbox import only_reads
-from warehouse.kpi_values.compute import window
+from warehouse.kpi_values.scans import window
 from warehouse.periods import Period
 from warehouse.sql import literal, statement
 from warehouse.store.history import as_of

@@ -9,16 +9,18 @@ from __future__ import annotations
 import datetime as dt
 import json
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
-from itertools import groupby, islice
-from typing import TYPE_CHECKING, Any, cast
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from kpi_definitions.compiler import Compiled, compile_kpi, sources_of
-from kpi_definitions.model import Kind, Kpi
+from kpi_definitions.compiler import Compiled, compile_kpi
+from kpi_definitions.model import Kpi
+from warehouse.audit.openlineage_datasets import INPUTS, column_lineage, dataset_version, extract_datasets
+from warehouse.sql import literal, statement
 from warehouse.store.history import as_of
 from warehouse.store.store import Store
 from warehouse.tables.passports import calculation
@@ -27,39 +29,19 @@ if TYPE_CHECKING:
     from openlineage.client.event_v2 import InputDataset, Job, OutputDataset, RunEvent
     from openlineage.client.facet_v2 import (
         DatasetFacet,
-        InputDatasetFacet,
         JobFacet,
-        column_lineage_dataset,
-        data_quality_assertions_dataset,
         schema_dataset,
     )
     from openlineage.client.transport import Transport
 
 PRODUCER = f"urn:qala-kpi:{version('qala-kpi')}"
-DELIVERIES = "urn:qala-kpi:openlineage:1-0-0#/$defs/QalaDeliveriesInputDatasetFacet"  # openlineage.schema.json
-INPUTS = 200  # extracts named in one event; a run with more has several
 TIMEOUT = 30  # seconds a receiver has to take one event
 _RUNS = uuid.uuid5(uuid.NAMESPACE_URL, "urn:qala-kpi:run")
-# use of a column in a definition: OpenLineage's type and subtype of a transformation
-_TRANSFORMATIONS = {
-    "aggregate": ("DIRECT", "AGGREGATION"), "filter": ("INDIRECT", "FILTER"), "event": ("INDIRECT", "GROUP_BY"),
-    "stock": ("INDIRECT", "FILTER"), "during": ("INDIRECT", "FILTER"), "as_of": ("INDIRECT", "JOIN"),
-}  # fmt: skip
-_SEVERITIES = {"error": "error", "warning": "warn"}
-_STEPS = """
-SELECT CASE WHEN d.delivery_id IS NULL THEN l.kind ELSE 'load' END AS kind, coalesce(d.table_name, l.subject) AS subject, l.run_id,
-       min(l.seq) AS first, max(l.seq) AS last, arg_min(l.hash, l.seq) AS first_hash, arg_max(l.hash, l.seq) AS last_hash,
-       min(l.recorded_at) AS started, max(l.recorded_at) AS ended, arg_max(l.detail, l.seq) AS detail
-FROM audit.ledger l LEFT JOIN audit.delivery d ON d.loaded_seq = l.seq
-WHERE d.delivery_id IS NOT NULL OR l.kind IN ('computed', 'released')
--- without a Dagster run, the decisions of one load are those recorded at one moment
-GROUP BY 1, 2, 3, CASE WHEN d.delivery_id IS NULL THEN l.seq WHEN l.run_id IS NULL THEN epoch_us(l.recorded_at) END
-HAVING max(l.seq) > ? ORDER BY max(l.seq)"""
 
 
 @dataclass(frozen=True)
-class Step:
-    """What one run did with one table or KPI, as the ledger has it, or a release."""
+class RecordedStep:
+    """A step as the ledger has it: what one run did with one table or KPI, or a release."""
 
     kind: str  # load, computed or released
     subject: str
@@ -73,21 +55,20 @@ class Step:
     detail: str
 
 
-def events(store: Store, since: int = 0, namespace: str = "qala") -> Iterator[tuple[int, RunEvent]]:
-    """Every event of the steps that went on after ledger sequence `since`, in the ledger's order.
-
-    With each, the sequence up to which all is told once it was sent: what to give as `since` the next time.
+def lineage_events(store: Store, since: int = 0, namespace: str = "qala") -> Iterator[tuple[int, RunEvent]]:
+    """Events of the steps after ledger sequence `since`, in the ledger's order; with each, the sequence to give as `since` the next time:
+    once this event was sent, everything up to that sequence was.
     """
     from openlineage.client.event_v2 import RunState
 
     writer = _Writer(store, namespace)
-    told = since
-    for row in store.con.execute(_STEPS, [since]).fetchall():
-        step = Step(*row)
+    sent = since
+    for row in store.con.execute(statement(__file__, "openlineage_steps", since=str(since))).fetchall():
+        step = RecordedStep(*row)
         for event in writer.events(step):
             if event.eventType is RunState.COMPLETE:
-                told = step.last
-            yield told, event
+                sent = step.last
+            yield sent, event
 
 
 def transport(to: str) -> Transport:
@@ -112,7 +93,7 @@ def transport(to: str) -> Transport:
 
 
 class _Writer:
-    """Makes events of steps; keeps what is the same in all of them."""
+    """Makes the events of steps, and keeps what they share: namespaces, definitions, described columns."""
 
     def __init__(self, store: Store, namespace: str):
         from openlineage.client import set_producer
@@ -121,7 +102,7 @@ class _Writer:
         self.store, self.jobs = store, namespace
         self.warehouse, self.archive = f"{namespace}-warehouse", f"{namespace}-archive"
 
-    def events(self, step: Step) -> Iterator[RunEvent]:
+    def events(self, step: RecordedStep) -> Iterator[RunEvent]:
         """START, RUNNING for each further lot of inputs, COMPLETE.
 
         A refused delivery is no failed run: it was judged, and its assertions say what failed. A load that broke off left no
@@ -158,92 +139,38 @@ class _Writer:
             lot = following
         yield event(RunState.COMPLETE, step.ended, lot, outputs)
 
-    def _load(self, step: Step) -> tuple[Job, list[OutputDataset], Iterable[InputDataset]]:
+    def _load(self, step: RecordedStep) -> tuple[Job, list[OutputDataset], Iterable[InputDataset]]:
         from openlineage.client.event_v2 import OutputDataset
         from openlineage.client.facet_v2 import output_statistics_output_dataset, ownership_dataset
 
         name, table = f"showcase.{step.subject}", self.store.tables[step.subject]
-        found = self.store.con.execute(
-            """SELECT d.sha256, d.delivery_id, d.receipt_id, d.system, d.scope, d.period_id, d.file_name, d.bytes, d.received_at, d.state, d.reason,
-                d.contract_id || ' ' || d.contract_version AS contract, d.received_rows, d.accepted_rows, d.rejected_rows, d.loaded_seq
-            FROM audit.delivery d JOIN audit.ledger l ON l.seq = d.loaded_seq
-            WHERE d.table_name = ? AND d.loaded_seq BETWEEN ? AND ? AND l.run_id IS NOT DISTINCT FROM ? ORDER BY d.sha256, d.delivery_id""",
-            [step.subject, step.first, step.last, step.run_id],
+        deliveries = self.store.select(
+            statement(
+                __file__,
+                "openlineage_deliveries",
+                showcase_table=literal(step.subject),
+                first_seq=str(step.first),
+                last_seq=str(step.last),
+                run=literal(step.run_id),
+            )
         )
-        names = [d[0] for d in found.description or ()]
-        deliveries = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
         rows = sum(d["accepted_rows"] for d in deliveries if d["state"] == "loaded")
         facets = self._described("showcase", step.subject, table.description)
         facets["ownership"] = ownership_dataset.OwnershipDatasetFacet([ownership_dataset.Owner(table.owner, "OWNER")])
-        facets["version"] = _version(step.last)
+        facets["version"] = dataset_version(step.last)
         output = OutputDataset(self.warehouse, name, facets=facets)
         output.outputFacets = {
             "outputStatistics": output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(rows)
         }
         words = f"Extracts of {table.title} checked and loaded: {table.description}"
-        return self._job(name, words), [output], self._extracts(table.business_columns, deliveries)
-
-    def _extracts(self, columns: Iterable[str], deliveries: Sequence[Mapping[str, Any]]) -> Iterator[InputDataset]:
-        """Archived files with the checks of the deliveries as which they came; the same bytes are one file."""
-        from openlineage.client.event_v2 import InputDataset
-        from openlineage.client.facet_v2 import (
-            data_quality_assertions_dataset,
-            data_quality_metrics_input_dataset,
-            documentation_dataset,
-            ownership_dataset,
+        return (
+            self._job(name, words),
+            [output],
+            extract_datasets(self.store, self.archive, table.business_columns, deliveries),
         )
 
-        files = ((sha256, list(group)) for sha256, group in groupby(deliveries, lambda d: d["sha256"]))
-        while lot := list(islice(files, INPUTS)):
-            checks = self._checks([d["delivery_id"] for _, group in lot for d in group], set(columns))
-            for sha256, group in lot:
-                owners = [ownership_dataset.Owner(f"system:{s}", "OWNER") for s in sorted({d["system"] for d in group})]
-                words = "; ".join(
-                    f"{d['file_name']} of {d['system']} for {d['scope']}, {d['period_id']}" for d in group
-                )
-                one = InputDataset(self.archive, f"sha256/{sha256}")
-                one.facets = {
-                    "version": _version(sha256),
-                    "documentation": documentation_dataset.DocumentationDatasetFacet(words),
-                    "ownership": ownership_dataset.OwnershipDatasetFacet(owners),
-                }
-                found = [check for d in group for check in checks.get(d["delivery_id"], ())]
-                metrics = data_quality_metrics_input_dataset.DataQualityMetricsInputDatasetFacet(
-                    {},
-                    rowCount=group[-1]["received_rows"],
-                    bytes=group[-1]["bytes"],
-                    fileCount=1,
-                    lastUpdated=max(d["received_at"] for d in group).isoformat(),
-                )
-                one.inputFacets = {"dataQualityMetrics": metrics, "qala_deliveries": _deliveries(group)}
-                if found:  # of a duplicate nothing was checked
-                    one.inputFacets["dataQualityAssertions"] = (
-                        data_quality_assertions_dataset.DataQualityAssertionsDatasetFacet(found)
-                    )
-                yield one
-
-    def _checks(
-        self, delivery_ids: Sequence[int], columns: set[str]
-    ) -> dict[int, list[data_quality_assertions_dataset.Assertion]]:
-        """What each rule found, by delivery. A rule `column.what` is on that column, any other on the whole extract."""
-        from openlineage.client.facet_v2 import data_quality_assertions_dataset as quality
-
-        result: dict[int, list[quality.Assertion]] = {}
-        for delivery_id, rule, severity, passed, observed, expected, criterion in self.store.con.execute(
-            "SELECT c.delivery_id, c.rule, c.severity, c.passed, c.observed, c.expected, r.criterion FROM audit.check_result c "
-            "LEFT JOIN registry.rule r USING (table_name, rule) WHERE c.delivery_id IN (SELECT unnest(?)) ORDER BY 1, 2",
-            [list(delivery_ids)],
-        ).fetchall():
-            column, _, what = rule.partition(".")
-            placed = column in columns and bool(what)
-            one = quality.Assertion(what if placed else rule, passed, name=rule, severity=_SEVERITIES[severity])
-            one.column, one.actual, one.expected = column if placed else None, observed, expected
-            one.params = {"criterion": criterion} if criterion else None
-            result.setdefault(delivery_id, []).append(one)
-        return result
-
     def _computation(
-        self, step: Step, tags: dict[str, object]
+        self, step: RecordedStep, tags: dict[str, object]
     ) -> tuple[Job, list[OutputDataset], Iterable[InputDataset]]:
         from openlineage.client.event_v2 import InputDataset, OutputDataset
         from openlineage.client.facet_v2 import (
@@ -261,9 +188,13 @@ class _Writer:
             "SELECT sha256 FROM audit.seal WHERE what = 'values' AND first_seq = ?", [step.first]
         ).fetchone()
         tags |= {
-            "asOf": detail["as_of"], "months": " ".join(detail["months"]), "content.hash": sealed[0] if sealed else "none",
-            "definition.version": newest.kpi.version, "definition.hash": facts["definition_hash"], "catalogue.version": catalogue,
-        }  # fmt: skip
+            "asOf": detail["as_of"],
+            "months": " ".join(detail["months"]),
+            "content.hash": sealed[0] if sealed else "none",
+            "definition.version": newest.kpi.version,
+            "definition.hash": facts["definition_hash"],
+            "catalogue.version": catalogue,
+        }
         scans = list(dict.fromkeys(scan for compiled, _ in versions for scan in compiled.scans))
         job = self._job(f"kpi.{code}", f"{newest.kpi.name.en}: {calculation(newest.kpi)}")
         assert job.facets is not None
@@ -273,15 +204,15 @@ class _Writer:
         authority = f"catalogue:{facts['catalogue_id']}"
         job.facets["ownership"] = ownership_job.OwnershipJobFacet([ownership_job.Owner(authority, "AUTHORITY")])
         facets = self._described("kpi", "value", f"Rows of kpi.value where kpi_code = '{code}': {newest.kpi.name.en}")
-        facets["columnLineage"] = self._column_lineage([compiled for compiled, _ in versions])
+        facets["columnLineage"] = column_lineage([compiled for compiled, _ in versions], self.warehouse)
         facets["ownership"] = ownership_dataset.OwnershipDatasetFacet([ownership_dataset.Owner(authority, "AUTHORITY")])
-        facets["version"] = _version(step.last)
+        facets["version"] = dataset_version(step.last)
         output = OutputDataset(self.warehouse, f"kpi.{code}", facets=facets)
         output.outputFacets = {
             "outputStatistics": output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(detail["written"])
         }
         inputs = [
-            InputDataset(self.warehouse, f"showcase.{table}", facets={"version": _version(detail["as_of"])})
+            InputDataset(self.warehouse, f"showcase.{table}", facets={"version": dataset_version(detail["as_of"])})
             for table in dict.fromkeys(scan.table for scan in scans)
         ]
         return job, [output], inputs
@@ -297,49 +228,15 @@ class _Writer:
 
     @cached_property
     def _definitions(self) -> dict[tuple[str, int], tuple[Compiled, Mapping[str, Any]]]:
-        found = self.store.con.execute(
+        rows = self.store.select(
             "SELECT code, version, definition, definition_hash, catalogue_id, catalogue_version, registered_seq FROM registry.kpi"
         )
-        names = [d[0] for d in found.description or ()]
-        rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
         columns = self.store.columns()
         return {
             (r["code"], r["version"]): (compile_kpi(Kpi.model_validate_json(r["definition"]), columns), r) for r in rows
         }
 
-    def _column_lineage(self, versions: Iterable[Compiled]) -> column_lineage_dataset.ColumnLineageDatasetFacet:
-        """value, numerator and denominator from the columns their expressions name; what all of them depend on apart."""
-        from openlineage.client.facet_v2 import column_lineage_dataset as lineage
-
-        read: dict[str, dict[tuple[str, str], dict[tuple[str, str], None]]] = {}  # field → column → (use, expression)
-        whole: dict[tuple[str, str], tuple[str, str]] = {}
-        for compiled in versions:
-            kind = compiled.kpi.kind
-            for source in sources_of(compiled.kpi):
-                # a mean is kept as sum and count of the same rows; a quantile has no parts
-                parts = {Kind.MEAN: ("numerator", "denominator"), Kind.QUANTILE: ()}.get(kind, (source.part,))
-                for field in (*parts, "value"):
-                    uses = read.setdefault(field, {}).setdefault((source.table, source.column), {})
-                    uses[source.use, source.text] = None
-            for scan in compiled.scans:
-                whole[scan.table, "kato"] = ("event", "the settlement")
-                if scan.time.by_register:
-                    whole[scan.table, "snapshot_date"] = ("stock", "the state at the period's end")
-
-        def input_field(place: tuple[str, str], uses: Iterable[tuple[str, str]]) -> lineage.InputField:
-            table, column = place
-            made = [
-                lineage.Transformation(*_TRANSFORMATIONS[use], description=text, masking=False) for use, text in uses
-            ]
-            return lineage.InputField(self.warehouse, f"showcase.{table}", column, made)
-
-        fields = {
-            name: lineage.Fields([input_field(place, uses) for place, uses in columns.items()])
-            for name, columns in read.items()
-        }
-        return lineage.ColumnLineageDatasetFacet(fields, [input_field(place, [use]) for place, use in whole.items()])
-
-    def _release(self, step: Step) -> tuple[Job, list[OutputDataset], Iterable[InputDataset]]:
+    def _release(self, step: RecordedStep) -> tuple[Job, list[OutputDataset], Iterable[InputDataset]]:
         from openlineage.client.event_v2 import InputDataset, OutputDataset
         from openlineage.client.facet_v2 import documentation_dataset, output_statistics_output_dataset
 
@@ -347,7 +244,7 @@ class _Writer:
         output = OutputDataset(self.warehouse, "release")
         output.facets = {
             "documentation": documentation_dataset.DocumentationDatasetFacet(words),
-            "version": _version(
+            "version": dataset_version(
                 f"{step.last}:{step.last_hash}"
             ),  # the ledger head: as release.json and qala verify say it
         }
@@ -391,24 +288,6 @@ class _Writer:
         ).fetchall():
             columns.setdefault((schema, table), []).append(schema_dataset.SchemaDatasetFacetFields(*column))
         return columns
-
-
-def _version(name: object) -> DatasetFacet:
-    from openlineage.client.facet_v2 import dataset_version_dataset
-
-    return dataset_version_dataset.DatasetVersionDatasetFacet(str(name))
-
-
-def _deliveries(group: Sequence[Mapping[str, Any]]) -> InputDatasetFacet:
-    from openlineage.client.facet_v2 import InputDatasetFacet
-
-    names = {"delivery_id": "id", "receipt_id": "receipt", "system": "system", "scope": "scope", "period_id": "period", "file_name": "file",
-             "state": "state", "reason": "reason", "contract": "contract", "received_rows": "received", "accepted_rows": "accepted",
-             "rejected_rows": "rejected", "loaded_seq": "sequence"}  # fmt: skip
-    told = [{name: d[column] for column, name in names.items()} for d in group]
-    facet = cast("InputDatasetFacet", InputDatasetFacet().with_additional_properties(deliveries=told))
-    facet._schemaURL = DELIVERIES
-    return facet
 
 
 def _as_uuid(run_id: str) -> str:

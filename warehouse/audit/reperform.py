@@ -11,24 +11,25 @@ import datetime as dt
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from kpi_definitions.catalogue import Catalogue
-from kpi_definitions.compiler import compile_kpi
-from kpi_definitions.model import AssessmentRules, CatalogueHead, Initiative, Kpi
+from kpi_definitions.model import AssessmentRules
 from warehouse.audit.explain import find_area, find_settlement
 from warehouse.audit.levels import LEVEL_WORDS
+from warehouse.audit.registered import registered_catalogue, registered_versions
 from warehouse.home.account import account, shown
 from warehouse.home.home import Home
 from warehouse.kpi_values.assessment import make
-from warehouse.kpi_values.compute import VALUE_COLUMNS, Specified, specify, work_out
-from warehouse.kpi_values.due_cells import CELL
-from warehouse.kpi_values.rollup import SAME, lay_out, sum_up
+from warehouse.kpi_values.changed_values import VALUE_COLUMNS
+from warehouse.kpi_values.computation import Computation
+from warehouse.kpi_values.compute import compute_cells
+from warehouse.kpi_values.rollup import ROLLUP_COLUMNS, compute_rollups, lay_out
+from warehouse.kpi_values.states import describe
 from warehouse.sql import literal
 from warehouse.store.history import held
 from warehouse.store.ledger import ledger_head
 from warehouse.store.sessions import reading
 from warehouse.store.store import Store
-from warehouse.tables.value_formula import VALUE
-from warehouse.tables.views import YEAR_VALUES
+from warehouse.tables.views import year_values
+from warehouse.tables.working_tables import create
 
 _ASSESSMENT_KEYS = {
     "assessment_item": ("kato", "kpi_code"),
@@ -129,37 +130,20 @@ def reperform(
     return result
 
 
-def _known(store: Store, codes: Sequence[str], seq: int) -> list[Specified]:
-    """Every version of the KPIs that was registered at a sequence, as it stood then."""
-    rows = store.con.execute(f"""
-SELECT k.definition, k.catalogue_version, greatest(k.valid_from, c.valid_from),
-       least(coalesce(CASE WHEN e.seq IS NULL THEN (k.definition->>'$.valid_to')::DATE ELSE k.valid_to END, DATE '9999-12-31'),
-             coalesce(c.valid_to, DATE '9999-12-31'))
-FROM registry.kpi k LEFT JOIN registry.catalogue c ON c.id = k.catalogue_id
-LEFT JOIN (SELECT subject, min(seq) AS seq FROM audit.ledger WHERE kind = 'definition-ended' AND seq <= {seq} GROUP BY 1) e
-    ON e.subject = k.code || '@' || k.version
-WHERE k.registered_seq <= {seq} AND k.code IN ({", ".join(map(literal, codes))}) ORDER BY k.code, k.version""").fetchall()
-    columns = store.columns()
-    return [
-        (compile_kpi(Kpi.model_validate_json(text), columns), version, starts, ends)
-        for text, version, starts, ends in rows
-    ]
-
-
 def _values(store: Store, where: str, result: Result) -> None:
     con = store.con
-    con.execute(f"""CREATE OR REPLACE TEMP TABLE claimed AS
+    con.execute(f"""CREATE OR REPLACE TEMP TABLE work_claimed_value AS
 SELECT v.*, (l.detail->>'$.today')::DATE AS today FROM (SELECT * FROM kpi.value WHERE {where}) v
 LEFT JOIN audit.ledger l ON l.seq = v.valid_from_seq AND l.kind = 'computed' AND l.subject = v.kpi_code""")
     groups = con.execute(
-        "SELECT as_of_seq, today, list(DISTINCT kpi_code ORDER BY kpi_code) FROM claimed GROUP BY ALL ORDER BY ALL"
+        "SELECT as_of_seq, today, list(DISTINCT kpi_code ORDER BY kpi_code) FROM work_claimed_value GROUP BY ALL ORDER BY ALL"
     ).fetchall()
     for seq, today, codes in groups:
-        specified = _known(store, codes, seq)
+        versions = registered_versions(store, codes, seq)
         mine = f"as_of_seq = {seq} AND today IS NOT DISTINCT FROM {_day(today)}"
-        unknown = sorted(set(codes) - {one.kpi.code for one, *_ in specified})
+        unknown = sorted(set(codes) - {one.compiled.kpi.code for one in versions})
         if unknown or today is None:
-            lost = con.execute(f"SELECT count(*) FROM claimed WHERE {mine}").fetchall()[0][0]
+            lost = con.execute(f"SELECT count(*) FROM work_claimed_value WHERE {mine}").fetchall()[0][0]
             why = f"no definition of {', '.join(unknown)}" if unknown else "no entry of a computation"
             found = [
                 Difference(
@@ -168,14 +152,15 @@ LEFT JOIN audit.ledger l ON l.seq = v.valid_from_seq AND l.kind = 'computed' AND
             ]
             result.add("values", lost, lost, found)
             continue
-        con.execute(f"CREATE OR REPLACE TEMP TABLE cell {CELL}")
-        con.execute(f"""INSERT INTO cell SELECT DISTINCT c.kpi_code, c.definition_version, c.kato, p.id, p.period_start, p.period_end, p.period_end
-FROM claimed c JOIN registry.period p ON p.id = c.period_id WHERE {mine} ORDER BY ALL""")
-        work_out(store, specified, today, seq)
-        source = f"FROM (SELECT * FROM claimed WHERE {mine}) c LEFT JOIN fresh f USING (kpi_code, kato, period_id)"
+        create(con, "work_due_cell")
+        con.execute(f"""INSERT INTO work_due_cell
+SELECT DISTINCT claimed.kpi_code, claimed.definition_version, claimed.kato, period.id, period.period_start, period.period_end, period.period_end
+FROM work_claimed_value AS claimed JOIN registry.period AS period ON period.id = claimed.period_id WHERE {mine} ORDER BY ALL""")
+        compute_cells(Computation(store, versions, today, seq=seq))
+        source = f"FROM (SELECT * FROM work_claimed_value WHERE {mine}) c LEFT JOIN work_computed_value f USING (kpi_code, kato, period_id)"
         label = "concat_ws(' ', c.kpi_code, c.kato, c.period_id)"
         made, differing, found = _compare(
-            store, source, VALUE_COLUMNS, label, "value", "c.definition_hash IS DISTINCT FROM f.hash"
+            store, source, VALUE_COLUMNS, label, "value", "c.definition_hash IS DISTINCT FROM f.definition_hash"
         )
         result.add("values", made, differing, found)
         _tell(store, source, label, VALUE_COLUMNS, "value", result)
@@ -183,25 +168,30 @@ FROM claimed c JOIN registry.period p ON p.id = c.period_id WHERE {mine} ORDER B
 
 def _rollups(store: Store, where: str, result: Result) -> None:
     con = store.con
-    con.execute(f"""CREATE OR REPLACE TEMP TABLE claimed_rollup AS SELECT r.*, c.last_seq FROM (SELECT * FROM kpi.rollup WHERE {where}) r
+    con.execute(f"""CREATE OR REPLACE TEMP TABLE work_claimed_rollup AS SELECT r.*, c.last_seq FROM (SELECT * FROM kpi.rollup WHERE {where}) r
 LEFT JOIN (SELECT as_of_seq, max(seq) AS last_seq FROM kpi.computation GROUP BY 1) c USING (as_of_seq)""")
     groups = con.execute(
-        "SELECT as_of_seq, last_seq, list(DISTINCT kpi_code ORDER BY kpi_code) FROM claimed_rollup GROUP BY ALL ORDER BY ALL"
+        "SELECT as_of_seq, last_seq, list(DISTINCT kpi_code ORDER BY kpi_code) FROM work_claimed_rollup GROUP BY ALL ORDER BY ALL"
     ).fetchall()
     for seq, last_seq, codes in groups:
-        specified = _known(store, codes, seq)
-        compiled = [one for one, *_ in specified]
-        specify(store, specified)
+        versions = registered_versions(store, codes, seq)
+        compiled = [one.compiled for one in versions]
+        describe(store, versions)
         lay_out(store, compiled)
-        con.execute(f"""CREATE OR REPLACE TEMP TABLE target AS
-SELECT DISTINCT r.kpi_code, r.area_kind, r.area, t.id AS period_id, t.period_start, t.period_end, t.grain <> w.grain AS longer
-FROM claimed_rollup r JOIN way w USING (kpi_code) JOIN registry.period t ON t.id = r.period_id WHERE r.as_of_seq = {seq}""")
-        sum_up(store, compiled, VALUE, last_seq, seq)
-        source = f"FROM (SELECT * FROM claimed_rollup WHERE as_of_seq = {seq}) c LEFT JOIN rolled f USING (kpi_code, area_kind, area, period_id)"
+        con.execute(f"""CREATE OR REPLACE TEMP TABLE work_due_rollup AS
+SELECT DISTINCT claimed.kpi_code, claimed.area_kind, claimed.area, period.id AS period_id, period.period_start, period.period_end,
+       period.grain <> sums.grain AS longer
+FROM work_claimed_rollup AS claimed JOIN work_sum_over_time AS sums USING (kpi_code) JOIN registry.period AS period ON period.id = claimed.period_id
+WHERE claimed.as_of_seq = {seq}""")
+        compute_rollups(store, compiled, last_seq, seq)
+        source = (
+            f"FROM (SELECT * FROM work_claimed_rollup WHERE as_of_seq = {seq}) c "
+            "LEFT JOIN work_computed_rollup f USING (kpi_code, area_kind, area, period_id)"
+        )
         label = "concat_ws(' ', c.kpi_code, c.area_kind, c.area, c.period_id)"
-        made, differing, found = _compare(store, source, SAME, label, "roll-up", "false")
+        made, differing, found = _compare(store, source, ROLLUP_COLUMNS, label, "roll-up", "false")
         result.add("roll-ups", made, differing, found)
-        _tell(store, source, label, SAME, "roll-up", result)
+        _tell(store, source, label, ROLLUP_COLUMNS, "roll-up", result)
 
 
 def _assessments(store: Store, period: str | None, result: Result, kato: str | None = None) -> None:
@@ -212,7 +202,7 @@ def _assessments(store: Store, period: str | None, result: Result, kato: str | N
         [period, period],
     ).fetchall()
     for number, seq, year, catalogue_id, as_of_seq, rules in rows:
-        catalogue = _catalogue(store, catalogue_id, seq)
+        catalogue = registered_catalogue(store, catalogue_id, seq)
         if catalogue is None:
             unknown = Difference(f"assessment {number}", str(year), "catalogue", catalogue_id, "not in the warehouse")
             result.add("assessment figures", 1, 1, [unknown])
@@ -222,16 +212,23 @@ def _assessments(store: Store, period: str | None, result: Result, kato: str | N
             catalogue,
             AssessmentRules.model_validate_json(rules),
             year,
-            f"({YEAR_VALUES.format(held=held(as_of_seq))})",
+            f"({year_values(held(as_of_seq))})",
         )
         for table, columns, again in made.parts():
-            con.execute(f"CREATE OR REPLACE TEMP TABLE again AS SELECT {', '.join(columns)} FROM kpi.{table} LIMIT 0")
-            store.insert("again", list(columns), again)
+            con.execute(
+                f"CREATE OR REPLACE TEMP TABLE work_assessment_again AS SELECT {', '.join(columns)} FROM kpi.{table} LIMIT 0"
+            )
+            store.insert("work_assessment_again", list(columns), again)
             keys = _ASSESSMENT_KEYS[table]
             label = "concat_ws(' ', " + ", ".join(f"c.{k}" for k in keys) + ")"
+            source = (
+                f"FROM (SELECT * FROM kpi.{table} WHERE assessment_id = {number}) c "
+                f"FULL JOIN work_assessment_again f USING ({', '.join(keys)})"
+            )
+            compared = [c for c in columns if c not in keys]
             figures, differing, found = _compare(
-                store, f"FROM (SELECT * FROM kpi.{table} WHERE assessment_id = {number}) c FULL JOIN again f USING ({', '.join(keys)})",
-                [c for c in columns if c not in keys], label, f"assessment {number}", "c.assessment_id IS NULL")  # fmt: skip
+                store, source, compared, label, f"assessment {number}", "c.assessment_id IS NULL"
+            )
             result.add("assessment figures", figures, differing, found)
         if kato is not None and kato in made.places:
             _tell_standing(
@@ -243,42 +240,14 @@ def _tell_standing(
     store: Store, number: int, year: int, kato: str, level: float, place: int | None, result: Result
 ) -> None:
     """A settlement's level and place as published and as made again."""
-    published = store.con.execute(
-        "SELECT c.level, r.rank FROM kpi.assessment_score c JOIN kpi.assessment_rank r USING (assessment_id, kato) "
-        "WHERE (c.assessment_id, c.kato, c.node_kind) = (?, ?, 'settlement')", [number, kato]
-    ).fetchone() or (None, None)  # fmt: skip
+    row = store.con.execute(
+        "SELECT score.level, place.rank FROM kpi.assessment_score AS score JOIN kpi.assessment_rank AS place USING (assessment_id, kato) "
+        "WHERE (score.assessment_id, score.kato, score.node_kind) = (?, ?, 'settlement')",
+        [number, kato],
+    ).fetchone()
+    published = row or (None, None)
     before, again = (f"level {one}, place {two or 'none'}" for one, two in (published, (level, place)))
     result.numbers.append(Made(f"assessment {number}", f"{kato} {year}", before, again, published == (level, place)))
-
-
-def _catalogue(store: Store, catalogue_id: str, seq: int) -> Catalogue | None:
-    """A catalogue as the warehouse knew it at a sequence: enough of it to assess by. None if it never did."""
-    row = store.con.execute(
-        "SELECT version, name_en, name_ru, status, legal_basis, valid_from, valid_to FROM registry.catalogue WHERE id = ?",
-        [catalogue_id],
-    ).fetchone()
-    if row is None:
-        return None
-    version, name_en, name_ru, status, basis, starts, ends = row
-    head = CatalogueHead.model_validate({"id": catalogue_id, "version": version, "name": {"en": name_en, "ru": name_ru}, "status": status,
-                                         "legal_basis": basis, "valid_from": starts, "valid_to": ends, "spheres": ()})  # fmt: skip
-    initiatives = []
-    for code, sphere, name_en, name_ru, named, categories in store.con.execute(
-        "SELECT code, sphere, name_en, name_ru, named_in_order, categories FROM registry.initiative WHERE catalogue_id = ? ORDER BY code",
-        [catalogue_id],
-    ).fetchall():
-        kpis = [
-            one.kpi.model_copy(update={"valid_to": None if ends >= dt.date(9999, 12, 31) else ends})
-            for one, _, _, ends in _known(store, _codes(store, code), seq)
-        ]
-        initiatives.append(Initiative.model_validate({"code": code, "sphere": sphere, "name": {"en": name_en, "ru": name_ru}, "kpis": kpis,
-                                                      "named_in_order": named, "categories": categories.split()}))  # fmt: skip
-    return Catalogue(head, tuple(initiatives), (), {}, store.home.root)
-
-
-def _codes(store: Store, initiative: str) -> list[str]:
-    rows = store.con.execute("SELECT DISTINCT code FROM registry.kpi WHERE initiative = ?", [initiative]).fetchall()
-    return sorted(row[0] for row in rows) or [""]
 
 
 def _compare(

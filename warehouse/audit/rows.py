@@ -14,7 +14,7 @@ from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.compiler import Compiled, Output, Scan, columns_of, compile_kpi
 from kpi_definitions.model import Kpi
 from warehouse.audit.explain import UnknownError, explain
-from warehouse.kpi_values.compute import window
+from warehouse.kpi_values.scans import window
 from warehouse.periods import Period, parse_period
 from warehouse.store.history import as_of
 from warehouse.store.store import Store

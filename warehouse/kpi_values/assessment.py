@@ -22,11 +22,21 @@ from kpi_definitions.model import AssessmentRules, Category, Scale
 from warehouse.errors import StoreError
 from warehouse.home.account import ACCOUNT, account, named
 from warehouse.moments import at
-from warehouse.store.seals import SEALED, seal
+from warehouse.store.ledger import EntryKind
+from warehouse.store.seals import ASSESSMENT, seal
 from warehouse.store.store import Store
+from warehouse.tables.obs_status import NOT_ASSESSED
 
 DRAWS, SEED = 400, 469  # of changed weights; the same draws every time, so that an interval can be repeated
-_PART_TABLES = ("assessment_item", "assessment_score", "assessment_rank")
+# tables of schema kpi that hold the parts of an assessment, and their columns but assessment_id
+_PARTS: Mapping[str, tuple[str, ...]] = {
+    "assessment_item": ("kato", "kpi_code", "calculable", "value", "obs_status", "weight", "score", "score_low", "score_high", "reason"),
+    "assessment_score": ("kato", "node_kind", "node", "coverage", "achievement", "level", "level_low", "level_high"),
+    "assessment_rank": ("kato", "item7_group", "state", "rank", "rank_best", "rank_worst", "rank_low", "rank_high"),
+}  # fmt: skip
+_COLUMNS = [
+    "assessment_id", "seq", "year", "catalogue_id", "catalogue_version", "rules_version", "rules", "status", "version", "reason", "as_of_seq", "made_at",
+]  # fmt: skip
 T = TypeVar("T")
 
 
@@ -70,16 +80,39 @@ class Made:
 
     def parts(self) -> list[tuple[str, tuple[str, ...], list[tuple[Any, ...]]]]:
         """(table of schema kpi, columns but assessment_id, rows)."""
-        return [
-            ("assessment_item", ("kato", "kpi_code", "calculable", "value", "obs_status", "weight", "score", "score_low", "score_high", "reason"),
-             [(kato, i.code, i.value is not None, i.value, i.obs_status, i.weight, i.score, i.score_low, i.score_high, i.reason)
-              for kato, found in self.items.items() for i in found]),
-            ("assessment_score", ("kato", "node_kind", "node", "coverage", "achievement", "level", "level_low", "level_high"),
-             [(kato, kind, kato if kind == "settlement" else code, n.coverage, n.achievement, n.level, n.level_low, n.level_high)
-              for kato, found in self.nodes.items() for (kind, code), n in found.items()]),
-            ("assessment_rank", ("kato", "item7_group", "state", "rank", "rank_best", "rank_worst", "rank_low", "rank_high"),
-             [(kato, self.groups[kato], *place) for kato, place in self.places.items()]),
-        ]  # fmt: skip
+        items = [
+            (
+                kato,
+                i.code,
+                i.value is not None,
+                i.value,
+                i.obs_status,
+                i.weight,
+                i.score,
+                i.score_low,
+                i.score_high,
+                i.reason,
+            )
+            for kato, found in self.items.items()
+            for i in found
+        ]
+        scores = [
+            (
+                kato,
+                kind,
+                kato if kind == "settlement" else code,
+                n.coverage,
+                n.achievement,
+                n.level,
+                n.level_low,
+                n.level_high,
+            )
+            for kato, found in self.nodes.items()
+            for (kind, code), n in found.items()
+        ]
+        ranks = [(kato, self.groups[kato], *place) for kato, place in self.places.items()]
+        rows: tuple[list[tuple[Any, ...]], ...] = (items, scores, ranks)
+        return [(table, columns, rows) for (table, columns), rows in zip(_PARTS.items(), rows, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -125,25 +158,27 @@ def assess(
             f"{year} has a frozen assessment, version {version - 1}: say why it is made again with --reason"
         )
     made = make(store, catalogue, rules, year)
-    ranked, head = sum(place[0] == "ranked" for place in made.places.values()), store.last_seq
+    ranked, as_of_seq = sum(place[0] == "ranked" for place in made.places.values()), store.last_seq
+    status = "frozen" if freeze else "draft"
     with store.transaction():
         if not freeze:
             _forget_draft(store, year, catalogue.head.id)
         row = con.execute("SELECT coalesce(max(assessment_id), 0) + 1 FROM kpi.assessment").fetchone()
         number = int(row[0]) if row else 1
-        (seq,) = store.record([("assessed", str(year), {"assessment": number, "catalogue": catalogue.head.id, "version": version, "as_of": head,
-                                               "rules": rules.version, "ranked": ranked, "reason": reason,
-                                               **({"by": named(by), ACCOUNT: account()} if freeze else {})})])  # fmt: skip
-        store.insert("kpi.assessment", ["assessment_id", "seq", "year", "catalogue_id", "catalogue_version", "rules_version", "rules", "status", "version",
-                                        "reason", "as_of_seq", "made_at"],
-                     [(number, seq, year, catalogue.head.id, catalogue.head.version, rules.version, rules.model_dump_json(),
-                       "frozen" if freeze else "draft", version, reason, head, dt.datetime.now(dt.UTC))])  # fmt: skip
+        assessment = Assessment(number, year, status, version, ranked, len(made.places) - ranked)
+        detail = {"assessment": number, "catalogue": catalogue.head.id, "version": version, "as_of": as_of_seq}
+        detail |= {"rules": rules.version, "ranked": ranked, "reason": reason}
+        detail |= {"by": named(by), ACCOUNT: account()} if freeze else {}
+        (seq,) = store.record([(EntryKind.ASSESSED, str(year), detail)])
+        head = catalogue.head
+        row = (number, seq, year, head.id, head.version, rules.version, rules.model_dump_json())
+        store.insert("kpi.assessment", _COLUMNS, [(*row, status, version, reason, as_of_seq, dt.datetime.now(dt.UTC))])
         for table, columns, rows in made.parts():
             store.insert(f"kpi.{table}", ["assessment_id", *columns], [(number, *row) for row in rows])
-        seal(store, seq, {name: one for name, one in SEALED.items() if name.startswith("assessment")})
+        seal(store, seq, ASSESSMENT)
         at("assess.committing")
     at("assess.committed")
-    return Assessment(number, year, "frozen" if freeze else "draft", version, ranked, len(made.places) - ranked)
+    return assessment
 
 
 def make(store: Store, catalogue: Catalogue, rules: AssessmentRules, year: int, values: str = "year_values") -> Made:
@@ -159,7 +194,7 @@ def make(store: Store, catalogue: Catalogue, rules: AssessmentRules, year: int, 
 
 def _forget_draft(store: Store, year: int, catalogue_id: str) -> None:
     old = "SELECT assessment_id FROM kpi.assessment WHERE (year, catalogue_id, version) = (?, ?, 0)"
-    for table in _PART_TABLES:
+    for table in _PARTS:
         store.con.execute(f"DELETE FROM kpi.{table} WHERE assessment_id IN ({old})", [year, catalogue_id])
     store.con.execute(
         "DELETE FROM kpi.assessment WHERE (year, catalogue_id, version) = (?, ?, 0)", [year, catalogue_id]
@@ -181,13 +216,13 @@ def _items(
         if k.valid_from.year <= year and (k.valid_to is None or k.valid_to.year > year)
     }
     result: dict[str, list[Item]] = {}
-    known: dict[tuple[str, ...], dict[str, float]] = {}  # settlements to which the same applies weigh it alike
+    shared: dict[tuple[str, ...], dict[str, float]] = {}  # settlements to which the same applies weigh it alike
     for kato, group in groups.items():
         applying: list[tuple[str, float | None, str | None, str | None, float | None, float | None, float | None]] = []
         for code, kpi in kpis.items():
             unknown = (None, None, f"not computed for {year}", None, None, None)
             value, status, reason, coverage, low, high = found.get((kato, code), unknown)
-            if group not in kpi.categories or status in ("M", "Q"):  # nothing there to be judged, or too little
+            if group not in kpi.categories or status in NOT_ASSESSED:  # nothing there to be judged, or too little
                 continue
             if value is not None and coverage is not None and coverage < rules.minimum_periods:
                 value, reason = (
@@ -203,7 +238,7 @@ def _items(
             applying.append((code, value, status, reason, score, worse, better))
         if applying:
             codes = tuple(code for code, *_ in applying)
-            weights = known.get(codes) or known.setdefault(codes, _weights(catalogue, rules, codes))
+            weights = shared.get(codes) or shared.setdefault(codes, _weights(catalogue, rules, codes))
             result[kato] = [
                 Item(code, value, status, reason, weights[code], score, worse, better)
                 for code, value, status, reason, score, worse, better in applying

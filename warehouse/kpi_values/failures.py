@@ -1,8 +1,8 @@
-"""A KPI that fails with certain data fails alone, and in the cells of these data only.
+"""A KPI that fails on certain data fails alone, and only in the cells of these data.
 
-All KPIs over a table share one scan, so an overflow in one of them ends the scan for all. Then each is measured by itself, and one
-that fails is asked for half its cells, and half of these, until the cells are found that fail. What is said of them is the kind of
-error and no more: its text holds data, and depends on which row came first.
+All KPIs over a table share one scan, so an overflow in one of them ends the scan for all. Then each is measured by itself, and one that
+fails over half its cells, then half of these, until the cells are found that fail. Recorded is only the kind of error: its text holds
+data, and depends on which row came first.
 """
 
 from __future__ import annotations
@@ -16,33 +16,36 @@ from kpi_definitions.model import Kind
 from warehouse.isolation.sandbox import only_reads
 from warehouse.sql import literal
 
-# what comes of data and expressions; memory, files and interrupts are the run's own troubles
+# errors of data and expressions; memory, files and interrupts are the run's own troubles
 DATA_ERRORS = (duckdb.DataError, duckdb.ProgrammingError)
 _NEVER = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)  # it fails whatever the cells
-FAILED = "(kpi_code VARCHAR, version INTEGER, kato VARCHAR, period_id VARCHAR, why VARCHAR)"
-ASKED = "kato, period_id, period_start, period_end, period_end_population_date"
+SCAN = "work_scan"  # what a scan measured; each has its number: work_scan_0
+SCAN_CELL_COLUMNS = "kato, period_id, period_start, period_end, period_end_population_date"
 
 
-def measure_apart(
-    con: duckdb.DuckDBPyConnection, users: Sequence[tuple[Compiled, Scan]], source: str, name: str
+def measure_alone(
+    con: duckdb.DuckDBPyConnection, users: Sequence[tuple[Compiled, Scan]], source: str, numbers: Iterator[int]
 ) -> dict[tuple[Scan, str, int], str]:
-    """Measure each KPI by its own scan into a temporary table; cells that fail go to `failed`. Returns the tables' names."""
+    """Measure each KPI by its own scan into a table of the next number; cells that fail go to `work_failed_cell`.
+
+    Returns by scan, KPI code and version the name of the table.
+    """
     names = {}
-    for number, (one, scan) in enumerate(users):
-        table = f"{name}_{number}"
+    for one, scan in users:
+        table = f"{SCAN}_{next(numbers)}"
         names[scan, one.kpi.code, one.kpi.version] = table
         columns = ", ".join(f"{m.name} {_type(one, m.name)}" for m in scan.measures)
         con.execute(f"CREATE OR REPLACE TEMP TABLE {table} (kato VARCHAR, period_id VARCHAR, {columns})")
-        mine = f"kpi_code = {literal(one.kpi.code)} AND version = {one.kpi.version}"
         con.execute(
-            f"CREATE OR REPLACE TEMP TABLE own_cell AS SELECT row_number() OVER (ORDER BY kato, period_id) AS n, * "
-            f"FROM (SELECT DISTINCT {ASKED} FROM cell WHERE {mine})"
+            "CREATE OR REPLACE TEMP TABLE work_numbered_cell AS SELECT row_number() OVER (ORDER BY kato, period_id) AS number, * "
+            f"FROM (SELECT DISTINCT {SCAN_CELL_COLUMNS} FROM work_due_cell "
+            f"WHERE kpi_code = {literal(one.kpi.code)} AND version = {one.kpi.version})"
         )
-        row = con.execute("SELECT count(*) FROM own_cell").fetchone()
+        row = con.execute("SELECT count(*) FROM work_numbered_cell").fetchone()
         for first, last, why in _failing(con, scan, source, table, 1, row[0] if row else 0):
             con.execute(
-                f"INSERT INTO failed SELECT {literal(one.kpi.code)}, {one.kpi.version}, kato, period_id, {literal(why)} "
-                f"FROM own_cell WHERE n BETWEEN {first} AND {last}"
+                f"INSERT INTO work_failed_cell SELECT {literal(one.kpi.code)}, {one.kpi.version}, kato, period_id, {literal(why)} "
+                f"FROM work_numbered_cell WHERE number BETWEEN {first} AND {last}"
             )
     return names
 
@@ -54,9 +57,10 @@ def _failing(
     if first > last:
         return
     con.execute(
-        f"CREATE OR REPLACE TEMP TABLE asked_alone AS SELECT {ASKED} FROM own_cell WHERE n BETWEEN {first} AND {last}"
+        f"CREATE OR REPLACE TEMP TABLE work_tried_cell AS SELECT {SCAN_CELL_COLUMNS} FROM work_numbered_cell "
+        f"WHERE number BETWEEN {first} AND {last}"
     )
-    sql = only_reads(con, scan.sql(source, "asked_alone"), scan.table, "asked_alone")
+    sql = only_reads(con, scan.sql(source, "work_tried_cell"), scan.table, "work_tried_cell")
     try:
         con.execute(f"INSERT INTO {table} {sql}")
     except DATA_ERRORS as error:

@@ -20,10 +20,12 @@ from warehouse.errors import StoreError
 from warehouse.home.home import Home
 from warehouse.kpi_values.due_cells import REGISTER
 from warehouse.periods import month_id
+from warehouse.sql import statement
 from warehouse.store.fitting import refuse_due
 from warehouse.store.sessions import looking
 from warehouse.store.store import Store
 from warehouse.store.succession import refuse_lost, released_here
+from warehouse.tables.working_tables import create
 
 _ALMATY = dt.timezone(dt.timedelta(hours=5))
 
@@ -32,16 +34,14 @@ _ALMATY = dt.timezone(dt.timedelta(hours=5))
 class Due:
     """What the next run has to do, whatever waits. All months have ended."""
 
-    uncomputed: tuple[
-        str, ...
-    ] = ()  # months of decided deliveries, or of definitions, whose KPIs were not computed since
+    # months of decided deliveries, or of definitions, whose KPIs were not computed since
+    uncomputed: tuple[str, ...] = ()
     settled: tuple[str, ...] = ()  # months of provisional values whose window for late data has closed
     unreleased: tuple[str, ...] = ()  # months that were computed and not published
     undecided: tuple[str, ...] = ()  # months of deliveries that were registered and not decided on
     tables: frozenset[str] = frozenset()  # of these
-    codes: frozenset[str] | None = (
-        frozenset()
-    )  # KPIs of `uncomputed` and `settled`; None: all, as in the run that did not come to it
+    # KPIs of `uncomputed` and `settled`; None: all, as in the run that did not come to it
+    codes: frozenset[str] | None = frozenset()
     tried: frozenset[str] = frozenset()  # SHA-256 of corrections that found their rows
     token: str = ""  # another one when there is something else to do
 
@@ -81,19 +81,20 @@ def due(store: Store, catalogue: Catalogues, released: int | None = None) -> Due
     ).fetchone()
     if not known or known[0] < 2:
         return Due()
-    _wanted(store, catalogue)
+    _list_in_force(store, catalogue)
     found: dict[str, list[tuple[str, str, str]]] = {
         "since": _since(con, first),
-        "absent": con.execute(_ABSENT.format(first=first)).fetchall(),
-        "changed": con.execute(_CELLS.format(first=first, condition=_ANOTHER_VERSION)).fetchall(),
-        "settled": con.execute(_CELLS.format(first=first, condition=_WINDOW_CLOSED.format(today=today))).fetchall(),
+        "absent": con.execute(statement(__file__, "due_absent", first=first)).fetchall(),
+        "changed": _again(con, first, _ANOTHER_VERSION),
+        "settled": _again(con, first, _WINDOW_CLOSED.format(today=today)),
     }
-    undecided = con.execute(
-        f"SELECT DISTINCT m.id, d.table_name FROM audit.delivery d JOIN {_MONTHS} WHERE d.state = 'received' AND d.period_end <= {first} ORDER BY ALL"
-    ).fetchall()
+    undecided = con.execute(statement(__file__, "undecided_months", first=first)).fetchall()
     unreleased = [] if released is None else _unreleased(con, released)
     # a KPI that was never computed is new and asked for alone, unless none ever was
-    computed = {code for (code,) in con.execute("SELECT kpi_code FROM in_force WHERE last IS NOT NULL").fetchall()}
+    computed = {
+        code
+        for (code,) in con.execute("SELECT kpi_code FROM work_kpi_in_force WHERE computed_seq IS NOT NULL").fetchall()
+    }
     late = any(row[1] in computed or not computed for row in (*found["since"], *found["absent"]))
     newest = con.execute("SELECT max(loaded_seq) FROM audit.delivery").fetchall()
     everything = (found, undecided, unreleased, newest, catalogue.digest)
@@ -110,65 +111,38 @@ def due(store: Store, catalogue: Catalogues, released: int | None = None) -> Due
     )
 
 
-_MONTHS = "registry.period m ON m.grain = 'M' AND m.period_start >= d.period_start AND m.period_end <= d.period_end"
-# Each query gives (month to run, KPI, what makes it due). Which KPIs there are is in `in_force`, which tables they read in `reading`.
-# Of deliveries decided on, and incidents closed, after a KPI over their table was last computed: their months. A KPI that never
-# was is looked for below, by its periods
-_SINCE = f"""
-SELECT m.id, w.kpi_code, max(d.seq)::VARCHAR
-FROM (SELECT table_name, period_start, period_end, max(seq) AS seq FROM (
-          SELECT table_name, period_start, period_end, loaded_seq AS seq FROM audit.delivery
-          WHERE loaded_seq > {{since}} AND state IN ('loaded', 'refused')
-          UNION ALL SELECT d.table_name, d.period_start, d.period_end, i.closed_seq FROM audit.incident i JOIN audit.delivery d USING (delivery_id)
-          WHERE i.closed_seq > {{since}}) GROUP BY ALL) d
-JOIN {_MONTHS} JOIN reading r ON r.table_name = d.table_name
-JOIN in_force w ON w.kpi_code = r.kpi_code AND w.version = r.version AND m.period_start < w.ends AND m.period_end > w.starts
-WHERE d.seq > w.last AND m.period_end <= {{first}} GROUP BY ALL ORDER BY ALL"""
-# periods whose closing month has a delivery that a KPI reads, and for which it has not a cell of every settlement
-_ABSENT = f"""
-WITH covered AS (
-    SELECT DISTINCT d.table_name, m.id AS month
-    FROM (SELECT DISTINCT table_name, period_start, period_end FROM audit.delivery WHERE state IN ('loaded', 'refused')) d JOIN {_MONTHS}),
-there AS (
-    SELECT kpi_code, period_id FROM kpi.value WHERE valid_to_seq IS NULL
-    GROUP BY ALL HAVING count(*) >= (SELECT count(*) FROM registry.settlement)),
-asked AS (
-    SELECT DISTINCT p.closing_month, w.kpi_code, p.id FROM in_force w
-    JOIN registry.period p ON p.grain = w.grain AND p.period_start >= w.starts AND p.period_start < w.ends AND p.period_end <= {{first}}
-    JOIN reading r USING (kpi_code, version) JOIN covered c ON c.table_name = r.table_name AND c.month = p.closing_month
-    WHERE r.own)
-SELECT * FROM asked a ANTI JOIN there t ON (t.kpi_code, t.period_id) = (a.kpi_code, a.id) ORDER BY ALL"""
-# periods of cells that hold, of KPIs once computed, by a condition on them
-_CELLS = """
-SELECT DISTINCT p.closing_month, v.kpi_code, p.id || ' ' || w.hash FROM kpi.value v JOIN in_force w USING (kpi_code)
-JOIN registry.period p ON p.id = v.period_id AND p.grain = w.grain AND p.period_start >= w.starts AND p.period_start < w.ends
-WHERE v.valid_to_seq IS NULL AND p.period_end <= {first} AND w.last IS NOT NULL AND {condition} ORDER BY ALL"""
-_ANOTHER_VERSION = "v.definition_hash <> w.hash"
-_WINDOW_CLOSED = "v.definition_hash = w.hash AND v.obs_status = 'P' AND p.period_end + w.late_days <= {today}"
+# conditions on values in force by which their periods are computed again
+_ANOTHER_VERSION = "former.definition_hash <> kpi.definition_hash"
+_WINDOW_CLOSED = "former.definition_hash = kpi.definition_hash AND former.obs_status = 'P' AND period.period_end + kpi.late_days <= {today}"
 
 
-def _wanted(store: Store, catalogue: Catalogues) -> None:
-    """`in_force`: every KPI version with its days of effect and last computation; `reading`: its tables, and the register that tells of systems."""
+def _list_in_force(store: Store, catalogue: Catalogues) -> None:
+    """Fill `work_kpi_in_force`: every KPI version with its days of effect and last computation; and `work_table_read`: its tables,
+    and the register that tells of systems."""
     con = store.con
-    con.execute(
-        "CREATE OR REPLACE TEMP TABLE in_force (kpi_code VARCHAR, version INTEGER, grain VARCHAR, starts DATE, ends DATE, late_days INTEGER, "
-        "hash VARCHAR, last BIGINT); CREATE OR REPLACE TEMP TABLE reading (kpi_code VARCHAR, version INTEGER, table_name VARCHAR, own BOOLEAN)"
-    )
-    last = dict(con.execute("SELECT kpi_code, max(as_of_seq) FROM kpi.computation GROUP BY 1").fetchall())
-    store.insert("in_force", ["kpi_code", "version", "grain", "starts", "ends", "late_days", "hash", "last"], [
-        (k.code, k.version, str(k.period), *catalogue.effect(k), k.late_data_days, fingerprint(k), last.get(k.code)) for k in catalogue.kpis])  # fmt: skip
-    reads = {(k.code, k.version, table, True) for k in catalogue.kpis for table, _ in columns_of(k)}
-    reads |= {
-        (k.code, k.version, REGISTER, False) for k in catalogue.kpis if (k.code, k.version, REGISTER, True) not in reads
-    }
-    store.insert("reading", ["kpi_code", "version", "table_name", "own"], sorted(reads))
+    create(con, "work_kpi_in_force", "work_table_read")
+    computed = dict(con.execute("SELECT kpi_code, max(as_of_seq) FROM kpi.computation GROUP BY 1").fetchall())
+    columns = ["kpi_code", "version", "grain", "starts", "ends", "late_days", "definition_hash", "computed_seq"]
+    in_force = [
+        (k.code, k.version, str(k.period), *catalogue.effect(k), k.late_data_days, fingerprint(k), computed.get(k.code))
+        for k in catalogue.kpis
+    ]
+    store.insert("work_kpi_in_force", columns, in_force)
+    own = {(k.code, k.version, table) for k in catalogue.kpis for table, _ in columns_of(k)}
+    by_register = {(k.code, k.version, REGISTER) for k in catalogue.kpis} - own
+    reads = sorted([*((*read, True) for read in own), *((*read, False) for read in by_register)])
+    store.insert("work_table_read", ["kpi_code", "version", "table_name", "own"], reads)
+
+
+def _again(con: duckdb.DuckDBPyConnection, first: str, condition: str) -> list[tuple[str, str, str]]:
+    return con.execute(statement(__file__, "due_again", first=first, condition=condition)).fetchall()
 
 
 def _since(con: duckdb.DuckDBPyConnection, first: str) -> list[tuple[str, str, str]]:
-    row = con.execute("SELECT min(last) FROM in_force").fetchone()
+    row = con.execute("SELECT min(computed_seq) FROM work_kpi_in_force").fetchone()
     if row is None or row[0] is None:  # nothing was ever computed
         return []
-    return con.execute(_SINCE.format(since=row[0], first=first)).fetchall()
+    return con.execute(statement(__file__, "due_since", since=str(row[0]), first=first)).fetchall()
 
 
 def _unreleased(con: duckdb.DuckDBPyConnection, released: int) -> list[str]:

@@ -1,7 +1,7 @@
-"""Anchors: one line with the ledger's head and the release's SHA-256, to be printed, mailed, kept in another office.
+"""Anchors: one line with the ledger's head (sequence and hash) and the release's SHA-256, to be printed, mailed, kept in another office.
 
-Who holds the files can rewrite all of them, ledger and manifest too, so that they fit each other again. What has left the house they
-cannot rewrite: against it `qala verify --head` holds the ledger. What is found then does not belong here (audit/verify.py).
+A person who holds the files can rewrite all of them, ledger and manifest too, so that they fit each other again. An anchor that has left
+the house they cannot rewrite: `qala verify --head` compares the ledger with it. What is found then does not belong here (audit/verify.py).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from warehouse.errors import StoreError
 from warehouse.home.home import Home
 from warehouse.home.keys import Key
+from warehouse.release import signing
 from warehouse.store.succession import released_head
 
 if TYPE_CHECKING:
@@ -46,8 +47,6 @@ class Anchor:
         bare = cls(seq, head, f"{at.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%SZ}", file)
         if key is None:
             return bare
-        from warehouse.release import signing
-
         by = signing.key_id(signing.private_key(key).public_key())
         return cls(seq, head, bare.at, file, by, signing.signature(key, _KIND, bare.line.encode()))
 
@@ -57,8 +56,6 @@ class Anchor:
         return f"qala-anchor {self.at} head {self.seq}:{self.head} release {self.file}{signed}"
 
     def signed_by(self, public: Ed25519PublicKey) -> bool:
-        from warehouse.release import signing
-
         bare = Anchor(self.seq, self.head, self.at, self.file)
         return signing.signed_by(public, _KIND, bare.line.encode(), self.signature)
 

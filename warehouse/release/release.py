@@ -7,11 +7,13 @@ it, no write-ahead log lies beside it, readers of the former release keep what t
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -20,14 +22,15 @@ from warehouse.home import keys
 from warehouse.home.copies import copied, file_sha256
 from warehouse.home.home import Home
 from warehouse.moments import at
-from warehouse.release import anchors
-from warehouse.sql import literal
+from warehouse.release import anchors, signing
+from warehouse.sql import literal, statement
 from warehouse.store import write_ahead_log
 from warehouse.store.ledger import EntryKind, ledger_head
 from warehouse.store.recorded import lineage_gaps, lineage_gaps_by
 from warehouse.store.sessions import locked, opened
 from warehouse.store.store import Store
 from warehouse.store.succession import MANIFEST
+from warehouse.tables.file_objects import planted
 from warehouse.tables.views import falsified
 
 STATEMENT = "release.intoto.json"  # the signed manifest, where there is a signing key
@@ -58,136 +61,147 @@ class Release:
     anchor: anchors.Anchor  # to print or to mail
 
 
+class _Staging:
+    """Files of a release under names nobody looks for yet, with their SHA-256 by final name: put in place together at the end."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.sha256: dict[str, str] = {}
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def fresh(self, name: str) -> Path:
+        """Where a file is made; what a killed run left there is gone."""
+        path = self._path(name)
+        path.unlink(missing_ok=True)
+        return path
+
+    def settle(self, name: str) -> None:
+        """Hash a file that was made; nobody may write it any more, and it is on the disk."""
+        path = self._path(name)
+        path.chmod(0o440)
+        self.sha256[name] = file_sha256(path)
+        with path.open("rb") as handle:
+            os.fsync(handle.fileno())
+
+    def write(self, name: str, text: str) -> None:
+        self.fresh(name).write_text(text, encoding="utf-8")
+        self.settle(name)
+
+    def put_in_place(self) -> None:
+        """All files, the manifest last: until then it names files that are no longer there."""
+        for name in (*(n for n in self.sha256 if n != MANIFEST), MANIFEST):
+            self._path(name).replace(self.folder / name)
+            at("release.renamed")
+
+    def _path(self, name: str) -> Path:
+        return self.folder / f".{name}.new"
+
+
 def publish(home: Home, missing: Callable[[Iterable[str]], Sequence[str]], run_id: str | None = None) -> Release:
-    """Publish the warehouse as it stands; `missing` tells which SHA-256 of deliveries the archive no longer has.
+    """Publish the warehouse as it is; `missing` tells which SHA-256 of deliveries the archive no longer has.
 
     Raises StoreError if it cannot be locked, if a value cannot be walked back to a delivery, or if the warehouse holds objects that
     qala does not make or views that are not its own: that is not published. With a signing key the manifest is signed.
     """
-    folder = home.release
-    folder.mkdir(parents=True, exist_ok=True)
+    staging, file = _Staging(home.release), home.released_file
     key = keys.current(home, "signing")
     with locked(home):
-        write_ahead_log.refuse_log(home.released_file)
+        write_ahead_log.refuse_log(file)
         with opened(home, run_id) as store:
             _refuse_foreign(store)
-            row = store.con.execute(
-                "SELECT count(*), count(value) FROM kpi.value WHERE valid_to_seq IS NULL"
-            ).fetchone()
-            assert row is not None
-            gaps = lineage_gaps(store)
-            if gaps:
-                shown = "; ".join(gaps[:5]) + (f"; and {len(gaps) - 5} more" if len(gaps) > 5 else "")
-                raise StoreError(
-                    f"not released, because these values cannot be walked back to a delivery: {shown}. "
-                    "See the view lineage_gaps; restore the warehouse from a backup"
-                )
-            loaded = store.con.execute(
-                "SELECT DISTINCT sha256 FROM audit.delivery WHERE state = 'loaded' ORDER BY 1"
-            ).fetchall()
-            lost = missing(row[0] for row in loaded)
-            broken = lineage_gaps_by(store, _BYTES_LOST.format(lost=", ".join(map(literal, lost)))) if lost else ()
-            staged = [_fresh(folder, name) for name in EXPORTS]
-            for path in staged:  # under a name nobody looks for yet
-                export(store.con, _final(path), path)
-            hashes = {_final(path): _settled(path) for path in staged}
+            _refuse_gaps(store)
+            broken = _lost_bytes(store, missing)
+            for name in EXPORTS:
+                export(store.con, name, staging.fresh(name))
+                staging.settle(name)
             at("release.exported")
-            entry = {
-                "values": row[0],
-                "calculated": row[1],
-                "broken_lineage": len(broken),
-                "qala": store.code_version,
-                "duckdb": duckdb.__version__,
-                "schema": store.fingerprint,
-                "exports": dict(hashes),
-            }
-            with store.transaction():
-                write_ahead_log.enter_notes(store)
-                (seq,) = store.record([(EntryKind.RELEASED, "release", entry)])
-                at("release.committing")
-            at("release.committed")
-            _, head = ledger_head(store.con)
-            when = store.con.execute("SELECT recorded_at FROM audit.ledger WHERE seq = ?", [seq]).fetchall()[0][0]
-            store.con.execute("CHECKPOINT")
-            at("release.checkpointed")
-            write_ahead_log.forget_notes(home)
-        whole = _fresh(folder, home.released_file.name)
-        copied(home.warehouse, whole)
-        hashes[home.released_file.name] = _settled(whole)
+            entry = _entry(store, broken, staging.sha256)
+            seq, head, when = _enter(store, entry)
+        copied(home.warehouse, staging.fresh(file.name))
+        staging.settle(file.name)
         at("release.copied")
-        anchor = anchors.Anchor.of(seq, head, when, hashes[home.released_file.name], key)
-        entry.pop("exports")
-        manifest = {"seq": seq, "ledger_head": head, **entry, "sha256": hashes}
-        staged += [whole, _written(folder, anchors.FILE, anchor.line + "\n")]
-        hashes[anchors.FILE] = _settled(staged[-1])
-        last = [_written(folder, MANIFEST, json.dumps(manifest, indent=1) + "\n")]
-        about = {MANIFEST: _settled(last[0])}
-        if key:
-            from warehouse.release import signing
-
-            predicate = {name: manifest[name] for name in manifest if name != "sha256"}
-            last.insert(0, _written(folder, STATEMENT, signing.envelope(key, {**hashes, **about}, predicate)))
-            about[STATEMENT] = _settled(last[0])
-        else:
-            (folder / STATEMENT).unlink(missing_ok=True)
+        anchor = anchors.Anchor.of(seq, head, when, staging.sha256[file.name], key)
+        staging.write(anchors.FILE, anchor.line + "\n")
+        about = _write_manifest(staging, key, {"seq": seq, "ledger_head": head, **entry})
         at("release.manifest")
-        for path in (*staged, *last):  # the manifest last: until then it tells of files that are no longer there
-            path.replace(folder / _final(path))
-            at("release.renamed")
+        staging.put_in_place()
         with opened(home, run_id) as store, store.transaction():
-            about[home.released_file.name] = hashes[home.released_file.name]
+            about[file.name] = staging.sha256[file.name]
             store.record([(EntryKind.MANIFEST, str(seq), {"sha256": about, "key": anchor.key})])
     at("release.done")
-    return Release(
-        seq, home.released_file, home.released_file.stat().st_size, int(row[0]), int(row[1]), head, broken, anchor
-    )
+    return Release(seq, file, file.stat().st_size, entry["values"], entry["calculated"], head, broken, anchor)
 
 
 def _refuse_foreign(store: Store) -> None:
-    """What would be published in place of what the code says, and be published again by every later run."""
-    from warehouse.tables.file_objects import planted
-
+    """Raises StoreError if the warehouse holds what would be published in place of what the code makes, now and by every later run."""
     if found := planted(store.con, store.tables) or falsified(store.con):
         raise StoreError(
             f"not released, because {store.home.warehouse} holds what qala never made: {', '.join(found)}; restore it from a backup"
         )
 
 
+def _refuse_gaps(store: Store) -> None:
+    """Raises StoreError if a value cannot be walked back to a delivery."""
+    if gaps := lineage_gaps(store):
+        shown = "; ".join(gaps[:5]) + (f"; and {len(gaps) - 5} more" if len(gaps) > 5 else "")
+        raise StoreError(
+            f"not released, because these values cannot be walked back to a delivery: {shown}. "
+            "See the view lineage_gaps; restore the warehouse from a backup"
+        )
+
+
+def _lost_bytes(store: Store, missing: Callable[[Iterable[str]], Sequence[str]]) -> tuple[str, ...]:
+    """Values over rows of deliveries whose bytes the archive has lost: their source cannot be shown, yet they are published."""
+    loaded = store.con.execute("SELECT DISTINCT sha256 FROM audit.delivery WHERE state = 'loaded' ORDER BY 1")
+    lost = missing(row[0] for row in loaded.fetchall())
+    if not lost:
+        return ()
+    return lineage_gaps_by(store, statement(__file__, "lost_bytes", sha256s=", ".join(map(literal, lost))))
+
+
+def _entry(store: Store, broken: Sequence[str], exports: Mapping[str, str]) -> dict[str, Any]:
+    """What the ledger says of a release. `exports`: file → SHA-256."""
+    row = store.con.execute("SELECT count(*), count(value) FROM kpi.value WHERE valid_to_seq IS NULL").fetchone()
+    assert row is not None
+    return {
+        "values": int(row[0]),
+        "calculated": int(row[1]),
+        "broken_lineage": len(broken),
+        "qala": store.code_version,
+        "duckdb": duckdb.__version__,
+        "schema": store.fingerprint,
+        "exports": dict(exports),
+    }
+
+
+def _enter(store: Store, entry: Mapping[str, Any]) -> tuple[int, str, dt.datetime]:
+    """Enter the release in the ledger, and leave the file without a log. Returns the entry's sequence, its hash, and when."""
+    with store.transaction():
+        write_ahead_log.enter_notes(store)
+        (seq,) = store.record([(EntryKind.RELEASED, "release", entry)])
+        at("release.committing")
+    at("release.committed")
+    _, head = ledger_head(store.con)
+    when = store.con.execute("SELECT recorded_at FROM audit.ledger WHERE seq = ?", [seq]).fetchall()[0][0]
+    store.con.execute("CHECKPOINT")
+    at("release.checkpointed")
+    write_ahead_log.forget_notes(store.home)
+    return seq, head, when
+
+
+def _write_manifest(staging: _Staging, key: keys.Key | None, said: Mapping[str, Any]) -> dict[str, str]:
+    """The manifest over the files made so far and, with a key, its signature. Returns both files' SHA-256."""
+    files, predicate = dict(staging.sha256), {name: value for name, value in said.items() if name != "exports"}
+    staging.write(MANIFEST, json.dumps({**predicate, "sha256": files}, indent=1) + "\n")
+    written = [MANIFEST]
+    if key:
+        staging.write(STATEMENT, signing.envelope(key, staging.sha256, predicate))
+        written.append(STATEMENT)
+    else:
+        (staging.folder / STATEMENT).unlink(missing_ok=True)
+    return {name: staging.sha256[name] for name in written}
+
+
 def export(con: duckdb.DuckDBPyConnection, name: str, path: Path) -> None:
     """Write one of EXPORTS, for those who do not open DuckDB, by the views that the connection finds first."""
     con.execute(f"COPY ({EXPORTS[name]}) TO {literal(str(path))} ({FORMATS[Path(name).suffix]})")
-
-
-def _fresh(folder: Path, name: str) -> Path:
-    path = folder / f".{name}.new"
-    path.unlink(missing_ok=True)
-    return path
-
-
-def _final(path: Path) -> str:
-    return path.name.removeprefix(".").removesuffix(".new")
-
-
-def _written(folder: Path, name: str, text: str) -> Path:
-    path = _fresh(folder, name)
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
-# values over rows of deliveries whose bytes are gone: still computed from the warehouse, but their source cannot be shown
-_BYTES_LOST = """
-WITH lost AS (SELECT delivery_id FROM audit.delivery WHERE sha256 IN ({lost})),
-places AS (SELECT DISTINCT table_name, kato FROM row_origins SEMI JOIN lost USING (delivery_id))
-SELECT DISTINCT v.kpi_code, v.kato, v.period_id, 'the archive has lost bytes of ' || o.table_name
-FROM kpi.value v JOIN registry.kpi_source s ON (s.code, s.version) = (v.kpi_code, v.definition_version)
-JOIN places o ON (o.table_name, o.kato) = (s.table_name, v.kato)
-WHERE v.valid_to_seq IS NULL AND v.value IS NOT NULL"""
-
-
-def _settled(path: Path) -> str:
-    """Its SHA-256; nobody may write it any more, and it is on the disk."""
-    path.chmod(0o440)
-    digest = file_sha256(path)
-    with path.open("rb") as handle:
-        os.fsync(handle.fileno())
-    return digest

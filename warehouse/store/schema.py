@@ -12,10 +12,12 @@ from typing import Any
 from warehouse.moments import at
 from warehouse.periods import FIRST_YEAR, LAST_YEAR, add_months, month_id
 from warehouse.sql import literal
+from warehouse.store import fitting
 from warehouse.store.ledger import Entries, EntryKind
 from warehouse.store.seals import REGISTRIES, seal
 from warehouse.store.store import Store
 from warehouse.store.upgrade_steps import LATEST
+from warehouse.tables import views
 from warehouse.tables.passports import data_passport
 from warehouse.tables.rules import CRITERIA
 from warehouse.tables.settlements import REGISTRY_FILES
@@ -31,8 +33,7 @@ def ensure_schema(store: Store, entries: Entries = ()) -> None:
         found = con.execute("SELECT value FROM registry.setting WHERE name = 'schema'").fetchone()
         if found and found[0] == wanted:
             return
-    from warehouse.store import fitting
-    from warehouse.tables import ddl, views
+    from warehouse.tables import ddl  # SQLAlchemy takes a while to import
 
     with store.transaction():
         fitting.refuse_older(store)

@@ -1,6 +1,6 @@
 """Opening the one DuckDB file: who may write it, who may look, and reading the release.
 
-One process writes, guarded by a lock file that also covers the moment of publishing. Analysts never open this file: they read
+One process writes, guarded by a lock file that also covers the moment of publishing. Analysts never open this file: they open
 the release. Does not belong here: what is done with an open warehouse (store.py and the rooms above).
 """
 
@@ -19,29 +19,22 @@ from filelock import FileLock, Timeout
 from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from warehouse.errors import BusyError, StoreError
+from warehouse.home import file_modes
 from warehouse.home.account import ACCOUNT, account
 from warehouse.home.home import Home
 from warehouse.isolation.sandbox import harden, share_mib
+from warehouse.store import succession, write_ahead_log
 from warehouse.store.ledger import Entries, EntryKind
 from warehouse.store.schema import ensure_schema
 from warehouse.store.store import Store
+from warehouse.tables import views
 
-LOCK_SECONDS = 600
-
-
-HELD_SECONDS = 20.0  # that a program which looks into the warehouse itself may take, before a run fails by it
-
-
+LOCK_SECONDS = 600  # for which a run waits while another process writes
+HELD_SECONDS = 20.0  # for which a run waits while another program has the warehouse open
 MEMORY_LIMIT = "QALA_MEMORY_LIMIT"  # of a run that writes: 1GB, 800MiB
-
-
-# of it, what all else takes beside DuckDB's limit, both processes together; and what DuckDB has at least
+# MiB of that limit reserved for everything but DuckDB (Python, Dagster, Great Expectations, both processes), and the least DuckDB gets
 BESIDE_MIB, LEAST_MIB = 800, 256
-
-
 _FROM_BACKUP = "restore it from a backup (qala restore), or make it anew: qala rebuild"
-
-
 _ANEW = "move it away and publish it anew from the warehouse: qala run MONTH, of any month; or restore it from a backup"
 
 
@@ -85,9 +78,6 @@ def opened(
     }
     if limit := os.environ.get(MEMORY_LIMIT):
         config["memory_limit"] = f"{_left_for_duckdb(limit)}MiB"
-    from warehouse.home import file_modes
-    from warehouse.store import succession, write_ahead_log
-
     file_modes.close(home)
     succession.refuse_lost(home)
     # what a killed process could not hold in memory: nobody else writes while this process does
@@ -115,9 +105,7 @@ def opened(
 
 @contextmanager
 def looking(home: Home) -> Iterator[Store]:
-    """Open the warehouse itself for a moment, to read what no release tells. Raises BusyError if another process writes it just now."""
-    from warehouse.store import succession, write_ahead_log
-
+    """Open the warehouse itself for a moment, to read what is not released yet. Raises BusyError if another process writes it."""
     with locked(home, 0):
         write_ahead_log.check_log(home)
         con = _connected(home.warehouse, read_only=True)
@@ -129,7 +117,7 @@ def looking(home: Home) -> Iterator[Store]:
 
 
 def _connected(file: Path, seconds: float = 0, remedy: str = _FROM_BACKUP, **how: Any) -> duckdb.DuckDBPyConnection:
-    """Open a file, waiting so many seconds for whoever holds it: that passes, and nothing else is tried again."""
+    """Open a file; if another process holds it, try again for so many seconds. Raises BusyError, StoreError with the remedy."""
     until = time.monotonic() + seconds
     while True:
         try:
@@ -168,10 +156,7 @@ def reading(home: Home, *, threads: int | None = None, hardened: bool = True) ->
     """
     if not home.released_file.exists():
         raise StoreError(f"nothing has been released in {home.root} yet; run: qala run   (or: qala demo)")
-    from warehouse.store.write_ahead_log import refuse_log
-    from warehouse.tables.views import all_views, make_own
-
-    refuse_log(home.released_file)
+    write_ahead_log.refuse_log(home.released_file)
     con = _connected(home.released_file, remedy=_ANEW, read_only=True)
     try:
         # a file that this process has open already is the same database, with the same settings
@@ -182,9 +167,8 @@ def reading(home: Home, *, threads: int | None = None, hardened: bool = True) ->
             harden(con, read_only=True, threads=threads)
         store = Store(con, home)
         _refuse_foreign_objects(store, home.released_file)
-        make_own(
-            con, all_views(store.tables)
-        )  # what a view says follows from the code, not from whoever could write the file
+        # what a view says follows from the code, not from a person who could write the file
+        views.make_own(con, views.all_views(store.tables))
         yield store
     except (duckdb.CatalogException, duckdb.BinderException) as error:
         raise StoreError(
@@ -195,10 +179,8 @@ def reading(home: Home, *, threads: int | None = None, hardened: bool = True) ->
 
 
 def _refuse_foreign_objects(store: Store, file: Path) -> None:
-    """A macro may stand in place of a function of DuckDB's, a view in place of a table: both would be read as if they were it."""
-    from warehouse.tables.views import foreign
-
-    if found := foreign(store.con):
+    """Raises StoreError if a file has macros or views that would be read in place of DuckDB's functions or of tables."""
+    if found := views.foreign(store.con):
         raise StoreError(
             f"{file} holds what qala never made, and what may change any number: {', '.join(found)}; "
             "restore the file from a backup"
@@ -206,9 +188,9 @@ def _refuse_foreign_objects(store: Store, file: Path) -> None:
 
 
 def enter_start(home: Home, aside: Path | None, waiting: int) -> None:
-    """Enter in the ledger who had the warehouse go on without its release, where that is now, and how many receipts wait again."""
-    from warehouse.store.sessions import writing
-
+    """Enter in the ledger that a person had the warehouse go on without its release: by which account, where the release is now (`aside`),
+    and how many receipts wait again.
+    """
     with writing(home) as store, store.transaction():
         detail = {"release": aside.name if aside else None, "receipts": waiting, ACCOUNT: account()}
         store.record([(EntryKind.STARTED_ANEW, "warehouse", detail)])

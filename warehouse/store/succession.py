@@ -1,7 +1,7 @@
 """Whether a warehouse is the one its release was made of, or a later state of it.
 
-A warehouse that is gone, or older than what was published, is not gone on with by itself: the next run would put an empty release in
-the place of the good one. The release tells by its manifest, or else by its own ledger, how far the warehouse had come.
+If the warehouse is gone, or older than what was published, no run goes on with it: the next release would replace the good one with an
+empty one. The release tells by its manifest, or else by its own ledger, up to which ledger sequence the warehouse had come.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import duckdb
 
 from warehouse.errors import StoreError
 from warehouse.home.home import Home
-from warehouse.store.ledger import GENESIS_HASH
+from warehouse.store.ledger import GENESIS_HASH, ledger_head
+from warehouse.store.write_ahead_log import refuse_log
 
 MANIFEST = "release.json"
 SWITCH = "--start-anew"
@@ -33,8 +34,6 @@ def released_head(home: Home) -> tuple[int, str]:
         stat = home.released_file.stat()
     except OSError:
         return _NEVER
-    from warehouse.store.write_ahead_log import refuse_log
-
     refuse_log(home.released_file)
     return _head_of(home.released_file, stat.st_mtime_ns, stat.st_size)
 
@@ -44,7 +43,7 @@ def _head_of(file: Path, _mtime: int, _size: int) -> tuple[int, str]:
     try:
         con = duckdb.connect(str(file), read_only=True)
         try:
-            row = con.execute("SELECT seq, hash FROM audit.ledger ORDER BY seq DESC LIMIT 1").fetchone()
+            return ledger_head(con)
         finally:
             con.close()
     except duckdb.Error as error:
@@ -52,7 +51,6 @@ def _head_of(file: Path, _mtime: int, _size: int) -> tuple[int, str]:
             f"{file} cannot be read ({str(error).splitlines()[0]}), and {file.with_name(MANIFEST)} does not tell of which warehouse it is; "
             f"restore them from a backup (qala restore), or set the folder aside: qala run {SWITCH}"
         ) from error
-    return (int(row[0]), str(row[1])) if row else _NEVER
 
 
 def refuse_lost(home: Home) -> None:

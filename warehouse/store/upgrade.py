@@ -88,7 +88,7 @@ def _take(store: Store, step: Step) -> None:
 def _seal_anew(store: Store, kinds: Iterable[str], filled: Iterable[str], by: int) -> None:
     """Seal rows over again, in the runs in which they were sealed. What was not as sealed before the step is left: `qala verify` is to find it."""
     con, known, rows = store.con, all_sealed(store.tables.values()), list[tuple[Any, ...]]()
-    for what in kinds:
+    for what in map(str, kinds):
         one = known[what]
         stands = {
             first: (last, count, sha256)

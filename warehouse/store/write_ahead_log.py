@@ -21,7 +21,10 @@ from warehouse.home.copies import copied, file_sha256
 from warehouse.home.home import Home
 from warehouse.home.scratch import scratch
 from warehouse.store.ledger import GENESIS_HASH, EntryKind, ledger_head
+from warehouse.store.recorded import recorded
 from warehouse.store.store import Store
+from warehouse.tables.file_objects import planted
+from warehouse.tables.views import falsified
 
 _NOTE = ".recovered.jsonl"  # in the home: what was recovered and is not in the ledger yet, a line each
 
@@ -75,10 +78,6 @@ def _checked(home: Home, _sha256: str, *_stamps: int) -> None:
 
 def _wrong(home: Home) -> str:
     """What the log would make wrong, tried on a copy in the home, where there is room for it."""
-    from warehouse.store.recorded import recorded
-    from warehouse.tables.file_objects import planted
-    from warehouse.tables.views import falsified
-
     with scratch(home.scratch) as folder:
         file = folder / home.warehouse.name
         copied(home.warehouse, file)

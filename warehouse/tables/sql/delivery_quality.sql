@@ -1,0 +1,25 @@
+-- Every decided delivery against the eight quality criteria of the law: pass, fail (a rule on the delivery failed,
+-- or more than ${tolerance} % of its rows broke a rule) or not judged
+SELECT
+    delivery.delivery_id,
+    delivery.table_name,
+    delivery.system,
+    delivery.scope,
+    delivery.period_id,
+    delivery.state AS delivery_state,
+    criterion.criterion,
+    criterion.name_ru AS criterion_ru,
+    CASE
+        WHEN count(found.rule) FILTER (WHERE NOT (${unjudged})) = 0 THEN 'not judged'
+        WHEN bool_or(${fails}) THEN 'fail'
+        ELSE 'pass'
+    END AS result,
+    coalesce(
+        string_agg(found.rule || ': ' || found.observed, '; ' ORDER BY found.rule) FILTER (WHERE ${fails}), ''
+    ) AS failing
+FROM audit.delivery AS delivery
+CROSS JOIN registry.criterion AS criterion
+LEFT JOIN registry.rule AS rule ON (rule.table_name, rule.criterion) = (delivery.table_name, criterion.criterion)
+LEFT JOIN audit.check_result AS found ON (found.delivery_id, found.rule) = (delivery.delivery_id, rule.rule)
+WHERE delivery.state IN ('loaded', 'refused')
+GROUP BY ALL
