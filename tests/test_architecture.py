@@ -5,38 +5,16 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
-from tests.support.floors import FLOORS
+from tests.support.floors import ALLOWED, FLOORS, PACKAGES
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("pipelines", "connectors", "kpi_definitions", "warehouse")
-# package → what of the other packages it may import: packages, rooms or modules
-ALLOWED: Mapping[str, set[str]] = {
-    "pipelines": {"connectors", "kpi_definitions", "warehouse"},
-    "connectors": {
-        "warehouse.errors",
-        "warehouse.sql",
-        "warehouse.periods",
-        "warehouse.moments",
-        "warehouse.home",
-        "warehouse.tables",
-        "warehouse.isolation.worker",
-        "warehouse.store.store",
-        "warehouse.store.key_entries",
-        "warehouse.store.former_ledger",
-        "warehouse.loading",
-        "kpi_definitions.documents",
-        "kpi_definitions.expressions",
-    },
-    "warehouse": {"kpi_definitions"},
-    "kpi_definitions": set(),
-}
 
 
 @cache

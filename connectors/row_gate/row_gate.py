@@ -43,7 +43,9 @@ def stage(
     refused: dict[int, StructureError] = {}
     with pseudonyms_on(con, key, table) as pseudonyms:
         con.execute(f"SET TimeZone = {literal(time_zone)}")
-        con.execute("SET disabled_optimizers = 'in_clause'")  # it would make a join of a long IN list: see _unjoined
+        # the one would make a join of a long IN list (see _unjoined); the other a cast by the CSV reader of a TRY_CAST, which fails
+        # the whole file for one cell (duckdb#23818)
+        con.execute("SET disabled_optimizers = 'in_clause,type_pushdown'")
         try:
             parts = _read_groups(con, table, incoming, pseudonyms, refused)
         finally:

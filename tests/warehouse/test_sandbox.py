@@ -390,6 +390,10 @@ def test_a_reader_has_limits_if_given(home: Home) -> None:
         ("CREATE MACRO main.abs(x) AS 42", "function abs"),
         ("CREATE MACRO read(x) AS TABLE SELECT * FROM read_text(x)", "function read"),
         (
+            "CREATE TRIGGER quiet AFTER INSERT ON kpi.computation FOR EACH STATEMENT DELETE FROM kpi.value",
+            "trigger quiet on kpi.computation",
+        ),
+        (
             "DROP TABLE showcase.fct_appeal; CREATE VIEW showcase.fct_appeal AS FROM read_csv('/etc/passwd')",
             "view showcase.fct_appeal",
         ),

@@ -20,6 +20,7 @@ from warehouse.sql import literal
 from warehouse.store.differences import Difference, Kind, first_of_each
 from warehouse.store.store import Store
 from warehouse.tables.contracts import Table, load_tables
+from warehouse.tables.file_format import make_file, storage_version
 from warehouse.tables.file_objects import CATALOGUES, Catalogue, catalogue, name_of
 from warehouse.tables.views import all_views, make, make_own
 
@@ -27,16 +28,17 @@ _RELATIONS = ("table", "view")
 
 
 @cache
-def _shipped() -> Catalogue:
-    return _derived(load_tables())
+def _shipped(version: str) -> Catalogue:
+    return _derived(load_tables(), version)
 
 
-def _derived(tables: Mapping[str, Table]) -> Catalogue:
+def _derived(tables: Mapping[str, Table], version: str) -> Catalogue:
     from warehouse.tables import ddl as schema
 
     meta = schema.metadata(tables.values())
     with tempfile.TemporaryDirectory(prefix="qala-verify-") as folder:
         path = f"{folder}/derived.duckdb"
+        make_file(Path(path), version)
         with duckdb.connect(path) as con:
             con.execute("BEGIN TRANSACTION")
             con.execute("; ".join((*schema.ddl(meta), *schema.descriptions(meta))))
@@ -54,9 +56,9 @@ def schema_differences(store: Store) -> list[Difference]:
 
 
 def _schema_differences(store: Store) -> Iterator[Difference]:
-    found = catalogue(store.con)
-    wanted = _shipped() if store.tables == load_tables() else _derived(store.tables)
-    for kind in ("schema", "sequence", "type", "index"):
+    found, version = catalogue(store.con), storage_version(store.con)
+    wanted = _shipped(version) if store.tables == load_tables() else _derived(store.tables, version)
+    for kind in ("schema", "sequence", "type", "index", "trigger"):
         for name in sorted(set(found[kind]) - set(wanted[kind])):
             yield Difference("schema", f"{kind} {'.'.join(name)}: qala makes none of that name", Kind.OBJECT_PLANTED)
         for name in sorted(set(wanted[kind]) - set(found[kind])):

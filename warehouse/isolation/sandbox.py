@@ -28,6 +28,12 @@ _FUNCTIONS = frozenset({
     "to_years", "to_quarters", "to_months", "to_weeks", "to_days", "to_hours",
     "to_minutes", "to_seconds", "to_milliseconds", "to_microseconds", "count", "count_if", "count_star", "sum", "avg", "max", "median", "quantile_cont",
 })  # fmt: skip
+# built-in types, as DuckDB's parser spells them: the compiler's (kpi_definitions/expressions.py) and what intervals are made of
+_TYPES = frozenset({
+    "VARCHAR", "TEXT", "BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "INT", "BIGINT", "HUGEINT", "INT128", "DECIMAL", "DOUBLE", "DATE", "TIME",
+    "TIMESTAMP", "TIMESTAMPTZ", "TIMESTAMP WITH TIME ZONE", "INTERVAL",
+})  # fmt: skip
+_JOINS = frozenset({"REGULAR", "CROSS"})
 
 
 class ForbiddenQueryError(RuntimeError):
@@ -131,9 +137,14 @@ def _said(tree: Any) -> Iterator[tuple[str, str]]:
             if node["class"] not in _EXPRESSIONS or node.get("columns"):
                 yield "has", f"an expression of kind {node['class']}"
             elif node["class"] == "FUNCTION" and (
-                node["function_name"] not in _FUNCTIONS or node["schema"] or node["catalog"]
+                (name := _named(node)) not in _FUNCTIONS or any(one["name"] for one in node["arguments"])
             ):
-                yield "calls", node["function_name"]
+                yield "calls", name
+            elif node["class"] == "TYPE" and (
+                (name := _named(node)).upper() not in _TYPES
+                or any(child["class"] != "CONSTANT" for child in node["children"])
+            ):
+                yield "casts to", name
         elif "modifiers" in node:
             if kind not in _QUERIES:
                 yield "has", f"a query of kind {kind}"
@@ -145,7 +156,14 @@ def _said(tree: Any) -> Iterator[tuple[str, str]]:
             if kind not in _RELATIONS:
                 function = node.get("function")
                 yield "reads", function["function_name"] + "()" if function else f"a relation of kind {kind}"
+            elif kind == "JOIN" and node["ref_type"] not in _JOINS:
+                yield "has", f"a join of kind {node['ref_type']}"
             elif kind == "BASE_TABLE":
-                yield "reads", ".".join(filter(None, (node["catalog_name"], node["schema_name"], node["table_name"])))
+                yield "reads", _named(node)
                 if node["at_clause"]:
                     yield "has", "an AT clause"
+
+
+def _named(node: Any) -> str:
+    """The whole name: of one with four parts the tree's older fields (catalog, schema, table) leave out the second."""
+    return ".".join(node["qualified_name"]["path"])

@@ -35,8 +35,7 @@ def digests(
     digests. A group whose number is NULL comes as -1. With `seqs` each group gets a column `seq` as well; unless its rows are said to be
     `ordered`, OutOfOrder is raised where a group comes twice, or `row_no` does not ascend within one.
     """
-    # DuckDB 2 refuses a second result on a connection, and an earlier statement may have left rows unread; 1.5 has no `complete`
-    getattr(con, "complete", lambda: None)()
+    con.complete()  # DuckDB 2 refuses a second result on a connection, and an earlier statement may have left rows unread
     group, seen, checked = None, set[int](), bool(seqs) and not ordered
     with closing(con.sql(sql).to_arrow_reader(_BATCH)) as reader, ThreadPoolExecutor(os.cpu_count()) as pool:
         for batch in _handed_out(reader, pool):

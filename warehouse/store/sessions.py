@@ -28,6 +28,7 @@ from warehouse.store.ledger import Entries, EntryKind
 from warehouse.store.schema import ensure_schema
 from warehouse.store.store import Store
 from warehouse.tables import views
+from warehouse.tables.file_format import make_file
 
 LOCK_SECONDS = 600  # for which a run waits while another process writes
 HELD_SECONDS = 20.0  # for which a run waits while another program has the warehouse open
@@ -75,6 +76,7 @@ def opened(
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
         "python_enable_replacements": "false",
+        "error_on_division_by_zero": "false",  # a // 0 and a % 0 of a source contract are NULL, as they were in DuckDB 1.5
     }
     if limit := os.environ.get(MEMORY_LIMIT):
         config["memory_limit"] = f"{_left_for_duckdb(limit)}MiB"
@@ -84,6 +86,8 @@ def opened(
     shutil.rmtree(home.warehouse.with_name(f"{home.warehouse.name}.tmp"), ignore_errors=True)
     write_ahead_log.check_log(home)
     log = write_ahead_log.note_log(home)
+    if not home.warehouse.exists():
+        make_file(home.warehouse)
     con = _connected(home.warehouse, HELD_SECONDS, config=config)
     try:
         if log:

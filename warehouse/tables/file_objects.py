@@ -30,6 +30,7 @@ CATALOGUES: Mapping[str, str] = {
     "index": "SELECT (schema_name, index_name), comment, sql FROM system.main.duckdb_indexes() WHERE database_name <> 'temp'",
     "sequence": "SELECT (schema_name, sequence_name), comment FROM system.main.duckdb_sequences() WHERE database_name <> 'temp'",
     "type": f"SELECT (schema_name, type_name), comment FROM system.main.duckdb_types() WHERE {_OURS}",
+    "trigger": "SELECT (schema_name, table_name, trigger_name), comment, sql FROM system.main.duckdb_triggers() WHERE database_name <> 'temp'",
     "function": "SELECT (schema_name, function_name), comment FROM system.main.duckdb_functions() WHERE NOT internal",
 }  # fmt: skip
 

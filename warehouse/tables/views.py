@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 
 import duckdb
 
 from warehouse.sql import literal, quoted, statement
+from warehouse.tables.file_format import make_file, storage_version
 from warehouse.tables.obs_status import ObsStatus
 from warehouse.tables.rules import FAILS, TOLERANCE, UNJUDGED
 
@@ -112,12 +114,19 @@ def make_own(con: duckdb.DuckDBPyConnection, views: Mapping[str, tuple[str, str]
 # for the same reason
 _FUNCTIONS = "SELECT function_name FROM system.main.duckdb_functions() WHERE NOT internal ORDER BY 1"
 _VIEWS = "SELECT schema_name, view_name, sql FROM system.main.duckdb_views() WHERE NOT internal AND NOT temporary ORDER BY 1, 2"
+# a trigger would write what no statement of ours says
+_TRIGGERS = (
+    "SELECT trigger_name, schema_name, table_name FROM system.main.duckdb_triggers() WHERE NOT temporary ORDER BY ALL"
+)
 _TABLES = "SELECT schema_name, table_name, sql FROM system.main.duckdb_tables() WHERE NOT internal AND NOT temporary ORDER BY 1, 2"
+
+_FSST = " USING COMPRESSION FSST"
 
 
 def foreign(con: duckdb.DuckDBPyConnection) -> list[str]:
-    """What of an open file would be read in place of something else: functions of its own, views in a schema of tables."""
+    """What of an open file would be read or written in place of something else: its own functions, triggers, views in a schema of tables."""
     found = [f"function {name}" for (name,) in con.execute(_FUNCTIONS).fetchall()]
+    found += [f"trigger {name} on {schema}.{table}" for name, schema, table in con.execute(_TRIGGERS).fetchall()]
     views = con.execute(_VIEWS).fetchall()
     return found + [f"view {schema}.{name}" for schema, name, _ in views if schema != "main"]
 
@@ -128,7 +137,8 @@ def falsified(con: duckdb.DuckDBPyConnection) -> list[str]:
     DuckDB spells a view otherwise once it has been written and read, so ours are written to a file beside tables like those, and read.
     """
     there = {name: sql for _, name, sql in con.execute(_VIEWS).fetchall()}
-    everything = con.execute(_TABLES).fetchall()
+    # DuckDB 1.5 was told to pack keys by FSST, which 2 refuses to be told
+    everything = [(*one, sql.replace(_FSST, "")) for *one, sql in con.execute(_TABLES).fetchall()]
     tables = [one for one in everything if one[0] != "main"]  # where views have their names
     wanted = all_views({name for schema, name, _ in tables if schema == "showcase"})
     schemas = "; ".join(
@@ -137,7 +147,7 @@ def falsified(con: duckdb.DuckDBPyConnection) -> list[str]:
     try:
         spelled = [
             {name: sql for _, name, sql in one}
-            for one in _written(f"{schemas}; {''.join(sql for _, _, sql in tables)}", wanted)
+            for one in _written(f"{schemas}; {''.join(sql for _, _, sql in tables)}", wanted, storage_version(con))
         ]
     except duckdb.Error as error:
         return [f"tables that the views do not fit ({str(error).splitlines()[0]})"]
@@ -153,10 +163,11 @@ def falsified(con: duckdb.DuckDBPyConnection) -> list[str]:
     return found
 
 
-def _written(tables: str, views: Mapping[str, tuple[str, str]]) -> Iterator[list[tuple[str, str, str]]]:
+def _written(tables: str, views: Mapping[str, tuple[str, str]], version: str) -> Iterator[list[tuple[str, str, str]]]:
     """The views as they are spelled when they have just been made, and when they have been written and read."""
     with tempfile.TemporaryDirectory(prefix="qala-views-") as folder:
         path = f"{folder}/views.duckdb"
+        make_file(Path(path), version)
         with duckdb.connect(path) as con:
             con.execute(f"BEGIN TRANSACTION; {tables}")
             make(con, views)
