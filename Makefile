@@ -29,7 +29,7 @@ test-all: install  ## all tests, slow ones included, properties with all their e
 check: install  ## lint, format, types, contracts and definitions
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/sqlfluff lint --quiet warehouse connectors
+	$(BIN)/sqlfluff lint --quiet warehouse connectors pipelines
 	$(BIN)/mypy
 	$(BIN)/qala check
 

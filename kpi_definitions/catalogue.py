@@ -180,69 +180,58 @@ def sound_part(folder: Path) -> tuple[Catalogue | None, list[Fault]]:
 
 @lru_cache(maxsize=16)
 def _sound_part(folder: Path, _: tuple[tuple[Path, int, int], ...]) -> tuple[Catalogue | None, tuple[Fault, ...]]:
+    """As `sound_part`; read again only when a file's time or size is another."""
     faults: list[Fault] = []
-    head, head_text = None, None
-    try:
-        head_text = read(folder / "catalogue.yaml")
-    except DocumentError as error:
-        faults += error.faults
-    else:
-        head = _parse(head_text, CatalogueHead, faults)
-    documents: dict[str, Document] = {}
-    initiatives: list[Initiative] = []
-    unread: set[str] = set()
-    for path in sorted((folder / "spheres").glob("*/*.yaml")):
-        try:
-            document = read(path)
-        except DocumentError as error:
-            faults += error.faults
-            unread.add(path.stem)
-            continue
-        initiative = _parse(document, Initiative, faults)
-        if initiative is None:
-            unread.add(path.stem)
-            continue
-        if initiative.code in documents:
-            faults.append(
-                document.fault(
-                    ("code",),
-                    f"initiative {initiative.code} stands in two files",
-                    f"see {documents[initiative.code].path}",
-                )
-            )
-            continue
-        documents[initiative.code] = document
-        initiatives.append(initiative)
+    head_text = _read(folder / "catalogue.yaml", faults)
+    head = _parse(head_text, CatalogueHead, faults) if head_text is not None else None
+    initiatives, unread = _read_initiatives(folder, faults)
     if head is not None:
         if head.id != folder.name:
-            faults.append(
-                Fault(
-                    folder / "catalogue.yaml",
-                    1,
-                    f"catalogue {head.id} in a folder named {folder.name}",
-                    "name the folder like it",
-                )
-            )
+            said = f"catalogue {head.id} in a folder named {folder.name}"
+            faults.append(Fault(folder / "catalogue.yaml", 1, said, "name the folder like it"))
         spheres = {sphere.code for sphere in head.spheres}
-        for initiative in initiatives:
-            faults += initiative_faults(documents[initiative.code], initiative, spheres, units())
+        for initiative, document in initiatives:
+            faults += initiative_faults(document, initiative, spheres, units())
     rules: list[tuple[AssessmentRules, Document]] = []
     for path in sorted((folder / "assessment").glob("*.yaml")):
-        try:
-            document = read(path)
-        except DocumentError as error:
-            faults += error.faults
-            continue
-        found = _parse(document, AssessmentRules, faults)
-        if found is not None:
-            rules.append((found, document))
-    if head is not None:
-        faults += assessment_faults(rules, head, initiatives, unread)
+        text = _read(path, faults)
+        found = _parse(text, AssessmentRules, faults) if text is not None else None
+        if text is not None and found is not None:
+            rules.append((found, text))
     if head is None or head_text is None:
         return None, tuple(faults)
+    faults += assessment_faults(rules, head, [initiative for initiative, _ in initiatives], unread)
     by_year = tuple(sorted((one for one, _ in rules), key=lambda r: r.valid_from))
+    documents = {initiative.code: document for initiative, document in initiatives}
     texts = (head_text, *documents.values(), *(document for _, document in rules))
-    return Catalogue(head, tuple(initiatives), by_year, documents, folder, texts, frozenset(unread)), tuple(faults)
+    sound = tuple(initiative for initiative, _ in initiatives)
+    return Catalogue(head, sound, by_year, documents, folder, texts, frozenset(unread)), tuple(faults)
+
+
+def _read(path: Path, faults: list[Fault]) -> Document | None:
+    """A document; None if it cannot be read, with the reason added to `faults`."""
+    try:
+        return read(path)
+    except DocumentError as error:
+        faults += error.faults
+        return None
+
+
+def _read_initiatives(folder: Path, faults: list[Fault]) -> tuple[list[tuple[Initiative, Document]], set[str]]:
+    """The initiatives of a catalogue with their documents, and the names of files that could not be read."""
+    found: dict[str, tuple[Initiative, Document]] = {}
+    unread: set[str] = set()
+    for path in sorted((folder / "spheres").glob("*/*.yaml")):
+        document = _read(path, faults)
+        initiative = _parse(document, Initiative, faults) if document is not None else None
+        if document is None or initiative is None:
+            unread.add(path.stem)
+        elif initiative.code in found:
+            said = f"initiative {initiative.code} stands in two files"
+            faults.append(document.fault(("code",), said, f"see {found[initiative.code][1].path}"))
+        else:
+            found[initiative.code] = (initiative, document)
+    return list(found.values()), unread
 
 
 @dataclass(frozen=True)

@@ -141,8 +141,9 @@ def _depth(tree: exp.Expr) -> int:
     return deepest
 
 
-def check(tree: exp.Expr, columns: Collection[str], where: Where, allowed: tuple[Node, ...],
-          functions: Collection[str] = ()) -> None:  # fmt: skip
+def check(
+    tree: exp.Expr, columns: Collection[str], where: Where, allowed: tuple[Node, ...], functions: Collection[str] = ()
+) -> None:
     """Every node of the tree on the list, every name among `columns`, nothing that costs without bound. Raises ExpressionError."""
     for node in tree.walk():
         if isinstance(node, exp.Column):
@@ -178,7 +179,9 @@ def check(tree: exp.Expr, columns: Collection[str], where: Where, allowed: tuple
 def _check_one(node: exp.Expr, where: Where) -> None:
     """What the list allows only in one form."""
     if isinstance(node, exp.DataType) and (node.this not in TYPES or node.args.get("kind")):
-        raise ExpressionError(where, f"no cast to {node.sql('duckdb')[:80]!r}", f"cast to {', '.join(sorted(t.value for t in TYPES))}")  # fmt: skip
+        raise ExpressionError(
+            where, f"no cast to {node.sql('duckdb')[:80]!r}", f"cast to {', '.join(sorted(t.value for t in TYPES))}"
+        )
     if isinstance(node, exp.In) and not any(node.args.get(a) for a in ("expressions", "query", "unnest")):
         raise ExpressionError(where, f"IN without a list: {node.sql('duckdb')[:80]!r}", "write x IN ('A', 'B')")
     if isinstance(node, exp.Pad):
@@ -192,7 +195,9 @@ def _check_one(node: exp.Expr, where: Where) -> None:
     if isinstance(node, _PATTERNS):
         pattern = node.args.get("expression")
         if not isinstance(pattern, exp.Literal) or not pattern.is_string:
-            raise ExpressionError(where, f"a pattern that is no constant: {node.sql('duckdb')[:80]!r}", "write it out in quotes")  # fmt: skip
+            raise ExpressionError(
+                where, f"a pattern that is no constant: {node.sql('duckdb')[:80]!r}", "write it out in quotes"
+            )
         check_pattern(pattern.name, where)
 
 
@@ -201,7 +206,11 @@ def check_pattern(pattern: str, where: Where) -> None:
     counts = [
         max(map(int, filter(None, found.split(",")))) for found in re.findall(r"\{([0-9]+(?:,[0-9]*)?)\}", pattern)
     ]
-    if len(pattern) > LONGEST // 4 or any(c > REPEATS for c in counts) or math.prod(c or 1 for c in counts) > REPEATS_TOGETHER:  # fmt: skip
+    if (
+        len(pattern) > LONGEST // 4
+        or any(c > REPEATS for c in counts)
+        or math.prod(c or 1 for c in counts) > REPEATS_TOGETHER
+    ):
         raise ExpressionError(
             where,
             f"pattern {pattern[:80]!r} repeats too often",

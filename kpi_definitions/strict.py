@@ -33,9 +33,14 @@ from kpi_definitions.model import Kpi
 Codes = Mapping[str, Mapping[str, Collection[str]]]  # table → column → its code list
 Kinds = Mapping[str, str]  # column → kind of value, see KINDS
 KINDS: Mapping[str, str] = {
-    "VARCHAR": "text", "BOOLEAN": "true or false", "DATE": "date", "TIMESTAMP": "time", "DOUBLE": "floating-point number",
-    "FLOAT": "floating-point number", "REAL": "floating-point number",
-}  # fmt: skip
+    "VARCHAR": "text",
+    "BOOLEAN": "true or false",
+    "DATE": "date",
+    "TIMESTAMP": "time",
+    "DOUBLE": "floating-point number",
+    "FLOAT": "floating-point number",
+    "REAL": "floating-point number",
+}
 _TEXT, _BOOL, _DATE, _TIME, _FLOAT = "text", "true or false", "date", "time", "floating-point number"
 _WHOLE, _DECIMAL, _INTERVAL, _NULL = "whole number", "decimal number", "interval", "null"
 _NUMBERS = (_WHOLE, _DECIMAL, _FLOAT)  # the widest last
@@ -46,9 +51,17 @@ _MARKS: Mapping[str, str] = {
     "MILLISECOND": "1000.0",
 }
 _DAYS: Mapping[str, float] = {
-    "MICROSECOND": 1 / 86_400_000_000, "MILLISECOND": 1 / 86_400_000, "SECOND": 1 / 86_400, "MINUTE": 1 / 1440, "HOUR": 1 / 24, "DAY": 1,
-    "WEEK": 7, "MONTH": 31, "QUARTER": 92, "YEAR": 366,
-}  # fmt: skip
+    "MICROSECOND": 1 / 86_400_000_000,
+    "MILLISECOND": 1 / 86_400_000,
+    "SECOND": 1 / 86_400,
+    "MINUTE": 1 / 1440,
+    "HOUR": 1 / 24,
+    "DAY": 1,
+    "WEEK": 7,
+    "MONTH": 31,
+    "QUARTER": 92,
+    "YEAR": 366,
+}
 LONGEST_DAYS = 36_600  # of an interval
 
 

@@ -43,7 +43,7 @@ _OF_SYSTEM = {
     errno.ELOOP: "a link leads in a circle; put the file itself there",
     errno.ENAMETOOLONG: "the name is too long; give it a shorter one",
     errno.ESTALE: "the network drive lost it; mount it again",
-}  # fmt: skip
+}
 _MEMORY = (
     "there is not enough memory ({said}); run fewer months at once, or allow more: QALA_MEMORY_LIMIT, QALA_COMPUTE_MEMORY_MIB; "
     "nothing is half done"

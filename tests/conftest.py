@@ -24,13 +24,19 @@ os.environ["COLUMNS"] = (
 )
 
 
-FIRST = ("test_end_to_end.py",)  # runs for a minute, in few tests: begun last, the other workers would wait for it
+# by processor time, the longest first: begun last, the other workers would wait for it
+LONGEST = (
+    "test_insider.py", "test_end_to_end.py", "test_readers.py", "test_rebuild.py", "test_verify.py", "test_recipe_pages.py", "test_ingest.py",
+    "test_sandbox.py", "test_crash.py", "test_golden.py", "test_error_messages.py", "test_moments.py", "test_faults.py", "test_encryption.py",
+    "test_evidence.py", "test_machine.py",
+)  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Workers take file after file: the longest come first."""
+    """Workers take file after file: the longest come first, then those with the most tests."""
     tests = Counter(item.path for item in items)
-    items.sort(key=lambda item: (item.path.name not in FIRST, -tests[item.path], item.path))
+    rank = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: (rank.get(item.path.name, len(rank)), -tests[item.path], item.path))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -5,83 +5,16 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
+from tests.support.floors import ALLOWED, FLOORS, PACKAGES
+
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("pipelines", "connectors", "kpi_definitions", "warehouse")
-# package → what of the other packages it may import: packages, rooms or modules
-ALLOWED: Mapping[str, set[str]] = {
-    "pipelines": {"connectors", "kpi_definitions", "warehouse"},
-    "connectors": {
-        "warehouse.errors",
-        "warehouse.sql",
-        "warehouse.periods",
-        "warehouse.moments",
-        "warehouse.home",
-        "warehouse.tables",
-        "warehouse.isolation.worker",
-        "warehouse.store.store",
-        "warehouse.store.key_entries",
-        "warehouse.store.former_ledger",
-        "warehouse.loading",
-        "kpi_definitions.documents",
-        "kpi_definitions.expressions",
-    },
-    "warehouse": {"kpi_definitions"},
-    "kpi_definitions": set(),
-}
-# rooms and modules of a package from the bottom up: each imports from its own floor and from those below it
-FLOORS: Mapping[str, tuple[set[str], ...]] = {
-    "warehouse": (
-        {"errors", "sql", "periods", "moments"},
-        {"home"},
-        {"tables"},
-        {"isolation"},
-        {"store"},
-        {"loading"},
-        {"kpi_values"},
-        {"release"},
-        {"audit"},
-    ),
-    "connectors": (
-        {"mapping", "simulator"},
-        {"personal_data"},
-        {"archive"},
-        {"readers"},
-        {"inference", "row_gate"},
-        {"delivery_gate"},
-        {"receiving"},
-        {"reread", "rotation"},
-        {"corrections"},
-        {"reconciliation", "batches"},
-        {"ingest_batch"},
-        {"ingest"},
-    ),
-    "kpi_definitions": (
-        {"documents", "expressions"},
-        {"model"},
-        {"compiler"},
-        {"catalogue_checks"},
-        {"catalogue"},
-        {"golden", "strict"},
-    ),
-    "pipelines": (
-        {"event_log", "error_messages", "pending_work", "selection"},
-        {"resources"},
-        {"assets"},
-        {"automation"},
-        {"definitions"},
-        {"run", "read_only_ui"},
-        {"methods", "recovery"},
-        {"first_versions"},
-        {"cli"},
-    ),
-}
 
 
 @cache

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_architecture import FLOORS
+from tests.support.floors import FLOORS
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("benchmarks", "connectors", "docs", "examples", "kpi_definitions", "pipelines", "tests", "warehouse")

@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 import duckdb
-import pytest
 
 from warehouse.tables.working_tables import PREFIX, working_tables
 
@@ -16,7 +15,11 @@ PACKAGES = ("pipelines", "connectors", "kpi_definitions", "warehouse")
 # the auditor. Statements in `sql/pack_*.sql`, and what these modules make of them
 PACK_MODULES = {f"warehouse/audit/{name}.py" for name in ("evidence_value", "evidence_rollup", "evidence_level")}
 _NAME = re.compile(rf"\b{PREFIX}[a-z0-9_]*[a-z0-9]\b")
-_MADE = re.compile(r"CREATE (?:OR REPLACE )?TEMP(?:ORARY)? (?:TABLE|VIEW) (?:IF NOT EXISTS )?([^\s(]+)", re.IGNORECASE)
+_MADE = re.compile(r"CREATE (?:OR REPLACE )?TEMP(?:ORARY)? (?:TABLE|VIEW) (?:IF NOT EXISTS )?([a-z_{][^\s(]*)")
+
+
+# in-memory connections of their own, without a warehouse and without later steps: a sample looked at, recipes tried
+OWN_CONNECTIONS = {"connectors/inference/sample.py", "connectors/simulator/recipe_checks.py"}
 
 
 def sources() -> dict[str, str]:
@@ -39,14 +42,13 @@ def used_in(text: str) -> set[str]:
     return {name if name in known else re.sub(r"_[0-9]+$", "", name) for name in names}
 
 
-@pytest.mark.xfail(reason="declared room by room")
 def test_every_temporary_table_is_a_declared_working_table() -> None:
     wrong = []
     for path, text in sources().items():
         for name in _MADE.findall(text):
             plain = re.sub(r"_?\{[^}]*\}.*$", "", name)  # a family: its number, or its name, is put in
             in_pack = path in PACK_MODULES and not plain.startswith(PREFIX)
-            if plain and plain not in working_tables() and not in_pack:
+            if plain and plain not in working_tables() and not in_pack and path not in OWN_CONNECTIONS:
                 wrong.append(f"{path} makes {name}")
     assert not wrong
 
@@ -64,7 +66,6 @@ def test_makers_and_readers_are_those_declared() -> None:
     assert not wrong
 
 
-@pytest.mark.xfail(reason="declared room by room")
 def test_no_working_table_is_used_undeclared() -> None:
     wrong = [
         f"{path} uses {name}"

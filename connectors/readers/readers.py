@@ -32,7 +32,7 @@ from connectors.readers.headers import check_header, header_of
 from warehouse.tables.identifiers import BLANKS
 
 _BLOCK = 1 << 20
-_MENDED_AT_ONCE = 8 << 20  # bytes
+_REPAIRED_AT_ONCE = 8 << 20  # bytes of a file up to which it is repaired without a scan
 RAW = 10_000  # letters kept of a record or a cell that cannot be read
 _PARQUET = b"PAR1"
 ROW_NUMBER, SPOILT = "__row_no", "__spoilt"
@@ -69,19 +69,19 @@ def unpack(
     contract: SourceContract,
     scratch: Path,
     file_name: str,
-    spare: Mapping[str, tuple[str, ...]] = NO_HEADERS,
+    emptiable: Mapping[str, tuple[str, ...]] = NO_HEADERS,
 ) -> Readable:
-    """Bring a delivery's bytes into `scratch`, ready for DuckDB; `spare` as in `repair`. Raises StructureError, ArchiveError."""
+    """Bring a delivery's bytes into `scratch`, ready for DuckDB; `emptiable` as in `repair`. Raises StructureError, ArchiveError."""
     readable = as_received(archive, sha256, contract, scratch, file_name)
     if readable.parquet:
         return readable
     if any(holds_nul(path) for path in readable.files):
-        repair(readable, contract, spare)  # such letters would be loaded
+        repair(readable, contract, emptiable)  # such letters would be loaded
     elif not all(_quotes_pair(path, contract) for path in readable.files):
         # DuckDB says so only where it scans few files (see _quotes_pair): a large file is scanned alone, others are mended at once
-        readable.alone = len(readable.files) == 1 and readable.files[0].stat().st_size > _MENDED_AT_ONCE
+        readable.alone = len(readable.files) == 1 and readable.files[0].stat().st_size > _REPAIRED_AT_ONCE
         if not readable.alone:
-            repair(readable, contract, spare)
+            repair(readable, contract, emptiable)
     return readable
 
 
@@ -158,15 +158,15 @@ def _quotes_pair(path: Path, contract: SourceContract) -> bool:
     return seen % 2 == 0
 
 
-def repair(readable: Readable, contract: SourceContract, spare: Mapping[str, tuple[str, ...]] = NO_HEADERS) -> None:
+def repair(readable: Readable, contract: SourceContract, emptiable: Mapping[str, tuple[str, ...]] = NO_HEADERS) -> None:
     """Take records that cannot be split out of files DuckDB would refuse, and number the others. Slow; for broken files only.
 
-    `spare`: headers whose cells are emptied where bytes are not of the encoding, with the columns made of each. Headers that the
-    contract does not take are spare too, and nobody need be told; a bad byte anywhere else costs the record.
+    `emptiable`: headers whose cells are emptied where bytes are not of the encoding, with the columns made of each. Headers that the
+    contract does not take may be emptied too, without a finding; a bad byte anywhere else costs the record.
     """
-    row_no = 0
-    width = len(readable.header)
     taken = {*contract.headers, *(c.header for c in contract.columns)}
+    columns_of = {h: emptiable.get(h, ()) for h in readable.header if h in emptiable or h not in taken}
+    row_no = 0
     for path in readable.files:
         clean = path.with_suffix(".clean")
         with clean.open("w", encoding="utf-8", newline="") as target:
@@ -177,35 +177,40 @@ def repair(readable: Readable, contract: SourceContract, spare: Mapping[str, tup
             next(found)  # the header, checked before
             for record, raw in found:
                 row_no += 1
-                if len(record) == width + 1 and not record[-1]:
-                    record.pop()  # a delimiter at the end of the line, as DuckDB allows it
-                spoilt = {n for n, cell in enumerate(record) if _foreign(cell)}
-                whole = len(record) == width
-                if "\0" in raw:
-                    readable.bad.append(BadRecord(row_no, "encoding", shown_record(raw, "the letter NUL stands in it")))
-                elif whole and all(readable.header[n] in spare or readable.header[n] not in taken for n in spoilt):
-                    cells = [
-                        {"column_name": column, "rule": "encoding", "raw": shown_bytes(record[n])}
-                        for n in sorted(spoilt)
-                        for column in spare.get(readable.header[n], ())
-                    ]
-                    record = ["" if n in spoilt else cell for n, cell in enumerate(record)]
-                    # as hexadecimal digits: whatever quotes and delimiters there are, nothing of it can be taken for one
-                    told = json.dumps(cells).encode().hex() if cells else ""
-                    writer.writerow([*record, row_no, told])
-                elif _foreign(raw):
-                    readable.bad.append(
-                        BadRecord(row_no, "encoding", shown_record(raw, "bytes that are not of the encoding"))
-                    )
+                repaired = _repaired(row_no, record, raw, readable.header, columns_of)
+                if isinstance(repaired, BadRecord):
+                    readable.bad.append(repaired)
                 else:
-                    many = (
-                        f"{len(record):,} cells, the header has {width:,}"
-                        if record
-                        else "its cells cannot be told apart"
-                    )
-                    readable.bad.append(BadRecord(row_no, "columns", shown_record(raw, many)))
+                    writer.writerow(repaired)
         clean.replace(path)
     readable.numbered = True
+
+
+def _repaired(
+    row_no: int, record: list[str], raw: str, header: tuple[str, ...], columns_of: Mapping[str, tuple[str, ...]]
+) -> list[str | int] | BadRecord:
+    """A record with its number and the list of its emptied cells, or why it is left out.
+
+    `columns_of`: headers whose cells may be emptied, with the columns made of each.
+    """
+    if len(record) == len(header) + 1 and not record[-1]:
+        record = record[:-1]  # a delimiter at the end of the line, as DuckDB allows it
+    spoilt = [n for n, cell in enumerate(record) if _foreign(cell)]
+    if "\0" in raw:
+        return BadRecord(row_no, "encoding", shown_record(raw, "the letter NUL stands in it"))
+    if len(record) == len(header) and all(header[n] in columns_of for n in spoilt):
+        cells = [
+            {"column_name": column, "rule": "encoding", "raw": shown_bytes(record[n])}
+            for n in spoilt
+            for column in columns_of[header[n]]
+        ]
+        # as hexadecimal digits: whatever quotes and delimiters there are, nothing of it can be taken for one
+        emptied = json.dumps(cells).encode().hex() if cells else ""
+        return [*("" if n in spoilt else cell for n, cell in enumerate(record)), row_no, emptied]
+    if _foreign(raw):
+        return BadRecord(row_no, "encoding", shown_record(raw, "bytes that are not of the encoding"))
+    many = f"{len(record):,} cells, the header has {len(header):,}" if record else "its cells cannot be told apart"
+    return BadRecord(row_no, "columns", shown_record(raw, many))
 
 
 def _foreign(text: str) -> bool:

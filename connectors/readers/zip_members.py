@@ -34,7 +34,17 @@ _BLOCK, _SMALL = 1 << 20, 1 << 12
 _SAMPLE = 20  # records looked at, of a member without a header
 _MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _OF_SYSTEMS = {".ds_store", "thumbs.db", "desktop.ini"}
-_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}  # fmt: skip
+_MACHINE = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EIO,
+}
 
 
 def is_machine_fault(error: BaseException) -> bool:

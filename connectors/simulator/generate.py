@@ -292,13 +292,20 @@ class _Extraction:
         base_quality, quality = self._quality(period)
         facts = {
             "_salt": f"{self._salt_of(period)}::UBIGINT" + (" + (row_no % 20 = 0)::INTEGER" if corrected else ""),
-            "_place": f"{_salt(self.seed, self.table.name, self.kato)}::UBIGINT", "_resent": literal(resent),
-            "rows": str(rows), "kato": literal(self.kato), "population": str(populations()[self.kato]),
-            "year_start": _date(dt.date(period.start.year, 1, 1)), "period_start": _date(period.start),
-            "period_end": _date(period.end), "days": str((period.end - period.start).days),
-            "month": str(period.start.month), "export_at": _date(add_months(self.period.end, 1)),
-            "base_quality": f"{base_quality:.6f}::DOUBLE", "quality": f"{quality:.6f}::DOUBLE",
-        }  # fmt: skip
+            "_place": f"{_salt(self.seed, self.table.name, self.kato)}::UBIGINT",
+            "_resent": literal(resent),
+            "rows": str(rows),
+            "kato": literal(self.kato),
+            "population": str(populations()[self.kato]),
+            "year_start": _date(dt.date(period.start.year, 1, 1)),
+            "period_start": _date(period.start),
+            "period_end": _date(period.end),
+            "days": str((period.end - period.start).days),
+            "month": str(period.start.month),
+            "export_at": _date(add_months(self.period.end, 1)),
+            "base_quality": f"{base_quality:.6f}::DOUBLE",
+            "quality": f"{quality:.6f}::DOUBLE",
+        }
         listed = ", ".join(f"{value} AS {name}" for name, value in facts.items())
         kept = "WHERE row_no % 50 <> 1" if corrected else ""
         return f"SELECT * FROM (SELECT range AS row_no, {listed} FROM range({rows}) {kept})"

@@ -99,11 +99,18 @@ def _spec(catalogue: Catalogues, kpi: Kpi, columns: Mapping[str, Mapping[str, st
             "unit": kpi.unit,
             "status": catalogue.of(kpi.code).head.status,
             "definition": dg.MetadataValue.json(kpi.model_dump(mode="json", by_alias=True, exclude_none=True)),
-            "dagster/column_schema": dg.TableSchema([
-                dg.TableColumn("kato", "VARCHAR", "Settlement"), dg.TableColumn("period_id", "VARCHAR", "Period"),
-                dg.TableColumn("value", "DOUBLE", f"{kpi.name.en} [{kpi.unit}]"), dg.TableColumn("numerator", "DECIMAL(38,6)"),
-                dg.TableColumn("denominator", "DECIMAL(38,6)"), dg.TableColumn("sample_size", "BIGINT"), dg.TableColumn("state", "VARCHAR")]),
+            "dagster/column_schema": dg.TableSchema(
+                [
+                    dg.TableColumn("kato", "VARCHAR", "Settlement"),
+                    dg.TableColumn("period_id", "VARCHAR", "Period"),
+                    dg.TableColumn("value", "DOUBLE", f"{kpi.name.en} [{kpi.unit}]"),
+                    dg.TableColumn("numerator", "DECIMAL(38,6)"),
+                    dg.TableColumn("denominator", "DECIMAL(38,6)"),
+                    dg.TableColumn("sample_size", "BIGINT"),
+                    dg.TableColumn("state", "VARCHAR"),
+                ]
+            ),
             "dagster/column_lineage": dg.TableColumnLineage({"value": sources, "numerator": sources}),
             "dagster/table_name": "qala.kpi.value",
         },
-    )  # fmt: skip
+    )

@@ -1,12 +1,15 @@
-"""showcase/<table>: deliveries gated, judged and loaded. One check for each quality criterion of the law."""
+"""showcase/<table>: deliveries led through both gates and loaded. One check for each quality criterion of the law.
+
+Does not belong here: the gates themselves (connectors/), the rules of a criterion (warehouse/tables/rules.py).
+"""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
-from connectors.ingest import ingest_table
+from connectors.ingest import IngestReport, ingest_table
 from pipelines.error_messages import known_errors_as_failure
 from pipelines.resources import POOL, Qala, months, report_progress, single_run
 from warehouse.isolation import worker
@@ -14,18 +17,18 @@ from warehouse.loading.deliveries import Delivery, Finding, current_findings
 from warehouse.tables.contracts import SNAPSHOT_COLUMN, SYSTEM_COLUMNS, Table
 from warehouse.tables.rules import CRITERIA
 
+SHOWN = 50  # entries of a table in the metadata of an event
+
 
 def showcase_asset(table: Table, group: str) -> dg.AssetsDefinition:
-    """The asset of one contract, in the asset group of its sphere."""
+    """The asset of one contract, in the asset group of its sphere, with a check for each criterion."""
     key = dg.AssetKey(["showcase", table.name])
+    # a reference is judged against the table that it refers to, so that is loaded first
+    referred = sorted({r.table for r in table.references})
 
     @dg.asset(
         key=key,
-        # a reference is judged against what it refers to: that is loaded first
-        deps=[
-            dg.AssetKey(["zero", table.name]),
-            *(dg.AssetKey(["showcase", t]) for t in sorted({r.table for r in table.references})),
-        ],
+        deps=[dg.AssetKey(["zero", table.name]), *(dg.AssetKey(["showcase", name]) for name in referred)],
         description=f"**{table.title}** / {table.title_ru}\n\n{table.description}",
         group_name=group,
         kinds={"duckdb", "greatexpectations"},
@@ -37,15 +40,7 @@ def showcase_asset(table: Table, group: str) -> dg.AssetsDefinition:
             "owner": table.owner,
             "contract": f"{table.document.path.name} {table.version}",
         },
-        check_specs=[
-            dg.AssetCheckSpec(
-                name,
-                asset=key,
-                description=f"{name} / {ru}: "
-                + ("; ".join(r.description for r in table.all_rules if r.criterion == name) or "not judged"),
-            )
-            for name, (ru, _) in CRITERIA.items()
-        ],
+        check_specs=_check_specs(key, table),
         partitions_def=months,
         backfill_policy=single_run,
         pool=POOL,
@@ -54,84 +49,111 @@ def showcase_asset(table: Table, group: str) -> dg.AssetsDefinition:
     def load(
         context: dg.AssetExecutionContext, qala: Qala
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+        keys = context.partition_keys
         with qala.writing(context.run_id) as store:
             report = ingest_table(
-                store,
-                qala.archive,
-                table,
-                qala.sources,
-                context.partition_keys,
-                lambda text: report_progress(context, text),
+                store, qala.archive, table, qala.sources, keys, lambda text: report_progress(context, text)
             )
-            worker.warm("warehouse.kpi_values.compute:get_ready", qala.home)  # while Dagster writes down what was found
-            stand = current_findings(store, table.name, context.partition_keys)
+            # the worker that computes starts while Dagster stores the results of this step
+            worker.warm("warehouse.kpi_values.compute:get_ready", qala.home)
+            findings = current_findings(store, table.name, keys)
             total = store.con.execute(f"SELECT count(*) FROM showcase.{table.name}").fetchone()
-        refused = [o for o in report.outcomes if o.state == "refused"]
-        for one in refused:
-            context.log.warning(f"refused: {one.reason}")
-        metadata: dict[str, Any] = {
-            "dagster/row_count": total[0] if total else 0,
-            "deliveries loaded": report.count("loaded"),
-            "deliveries refused": len(refused),
-            "deliveries repeated": report.count("duplicate"),
-            "rows accepted": report.accepted,
-            "rows rejected": report.rejected,
-        }
-        if report.corrected:
-            metadata["corrections"] = dg.MetadataValue.table([
-                dg.TableRecord({"correction": c.correction_id, "delivery": c.delivery_id, "row": c.row_no, "column": c.column_name,
-                                "was": str(c.was), "becomes": str(c.becomes), "outcome": c.outcome}) for c in report.corrected[:50]])  # fmt: skip
-        if refused:
-            metadata["refusals"] = dg.MetadataValue.md(
-                "\n".join(f"- delivery {o.delivery_id}: {o.reason}" for o in refused[:50])
-            )
-        yield dg.MaterializeResult(metadata=metadata)
+        for outcome in report.outcomes:
+            if outcome.state == "refused":
+                context.log.warning(f"refused: {outcome.reason}")
+        yield dg.MaterializeResult(metadata={"dagster/row_count": total[0] if total else 0, **_described(report)})
         for criterion in CRITERIA:
-            yield _check(key, table, criterion, stand, context.partition_keys)
+            yield _check_result(key, table, criterion, findings, keys)
 
     return load
 
 
-def _check(
+def _check_specs(key: dg.AssetKey, table: Table) -> list[dg.AssetCheckSpec]:
+    """A check for each criterion of the law, described by the contract's rules of that criterion."""
+    specs = []
+    for name, (name_ru, _) in CRITERIA.items():
+        rules = "; ".join(r.description for r in table.all_rules if r.criterion == name)
+        specs.append(dg.AssetCheckSpec(name, asset=key, description=f"{name} / {name_ru}: {rules or 'not judged'}"))
+    return specs
+
+
+def _described(report: IngestReport) -> dict[str, Any]:
+    """What a load did, as metadata of its event: counts, corrections, refusals (the first 50 of each)."""
+    refused = [o for o in report.outcomes if o.state == "refused"]
+    metadata: dict[str, Any] = {
+        "deliveries loaded": report.count("loaded"),
+        "deliveries refused": len(refused),
+        "deliveries repeated": report.count("duplicate"),
+        "rows accepted": report.accepted,
+        "rows rejected": report.rejected,
+    }
+    if report.corrected:
+        metadata["corrections"] = _table(
+            {
+                "correction": c.correction_id,
+                "delivery": c.delivery_id,
+                "row": c.row_no,
+                "column": c.column_name,
+                "was": str(c.was),
+                "becomes": str(c.becomes),
+                "outcome": c.outcome,
+            }
+            for c in report.corrected[:SHOWN]
+        )
+    if refused:
+        lines = (f"- delivery {o.delivery_id}: {o.reason}" for o in refused[:SHOWN])
+        metadata["refusals"] = dg.MetadataValue.md("\n".join(lines))
+    return metadata
+
+
+def _table(rows: Iterable[Mapping[str, Any]]) -> dg.TableMetadataValue:
+    return dg.MetadataValue.table([dg.TableRecord(dict(row)) for row in rows])
+
+
+def _check_result(
     key: dg.AssetKey,
     table: Table,
     criterion: str,
-    stand: Sequence[tuple[Finding, Delivery, bool]],
+    findings: Sequence[tuple[Finding, Delivery, bool]],
     months: Sequence[str],
 ) -> dg.AssetCheckResult:
-    """A criterion over the deliveries that stand for the run's months, whichever run judged them: a re-run does not whitewash.
+    """Result of one criterion over the deliveries in force for the run's months, whichever run judged them.
 
-    A failing one never stops the others: the gate has refused it already.
+    So a re-run cannot turn a failure green. Never blocking: the gate has already refused what is unfit.
     """
     rules = {r.id: r for r in table.all_rules if r.criterion == criterion}
-    judged = [(f, d) for f, d, _ in stand if f.rule in rules and f.judged]
-    failed = [(f, d) for f, d, fails in stand if f.rule in rules and fails]
+    judged = [(f, d) for f, d, _ in findings if f.rule in rules and f.judged]
+    failed = [(f, d) for f, d, fails in findings if f.rule in rules and fails]
     deliveries, failing = {d.delivery_id for _, d in judged}, {d.delivery_id for _, d in failed}
-    touched = Counter(f.rule for f, _ in judged if not f.passed)
+    broken = Counter(f.rule for f, _ in judged if not f.passed)
     metadata: dict[str, Any] = {"deliveries judged": len(deliveries), "deliveries failing": len(failing)}
     if rules:
-        metadata["rules"] = dg.MetadataValue.table(
-            [
-                dg.TableRecord(
-                    {
-                        "rule": r.id,
-                        "what must hold": r.description,
-                        "deliveries with rows or figures that break it": touched[r.id],
-                    }
-                )
-                for r in rules.values()
-            ]
+        metadata["rules"] = _table(
+            {
+                "rule": rule.id,
+                "what must hold": rule.description,
+                "deliveries with rows or figures that break it": broken[rule.id],
+            }
+            for rule in rules.values()
         )
     if failed:
-        metadata["failing"] = dg.MetadataValue.table([
-            dg.TableRecord({"delivery": d.delivery_id, "rule": f.rule, "file": d.file_name, "scope": d.scope, "period": d.period, "observed": f.observed})
-            for f, d in failed[:50]])  # fmt: skip
+        metadata["failing"] = _table(
+            {
+                "delivery": d.delivery_id,
+                "rule": f.rule,
+                "file": d.file_name,
+                "scope": d.scope,
+                "period": d.period,
+                "observed": f.observed,
+            }
+            for f, d in failed[:SHOWN]
+        )
     span = months[0] if len(months) == 1 else f"{months[0]} to {months[-1]}"
     severe = any(f.severity == "error" for f, _ in failed)
     if not rules:
         said = "not judged: the contract has no rule of this criterion"
     elif not deliveries:
-        said = f"not judged: no delivery stands for {span}, or there is nothing yet to judge one by"
+        said = f"not judged: no delivery is in force for {span}, or there is nothing yet to judge one by"
     else:
         named = f": {', '.join(sorted({f.rule for f, _ in failed}))}" if failed else ""
         said = f"{len(failing)} of {len(deliveries)} deliveries for {span} fail{named}"

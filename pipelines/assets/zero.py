@@ -43,8 +43,19 @@ def zero_assets(
             for key in sorted(context.selected_asset_keys):
                 waiting = received(store, key.path[-1], context.partition_keys)
                 records = [
-                    dg.TableRecord({"delivery": d.delivery_id, "file": d.file_name, "system": d.system, "scope": d.scope, "period": d.period,
-                                    "bytes": d.bytes, "sha256": d.sha256}) for d in waiting[:50]]  # fmt: skip
+                    dg.TableRecord(
+                        {
+                            "delivery": d.delivery_id,
+                            "file": d.file_name,
+                            "system": d.system,
+                            "scope": d.scope,
+                            "period": d.period,
+                            "bytes": d.bytes,
+                            "sha256": d.sha256,
+                        }
+                    )
+                    for d in waiting[:50]
+                ]
                 metadata: dict[str, Any] = {
                     "deliveries": len(waiting),
                     "bytes": sum(d.bytes for d in waiting),

@@ -42,21 +42,20 @@ def explain(
 ) -> None:
     """How one number came about: value, definition, SQL, deliveries, checks, earlier values; how a level is summed, and what decides a place."""
     from kpi_definitions.catalogue import load_catalogues
-    from pipelines.cli import screens, screens_standing
+    from pipelines.cli.screens.explanation import show_explanation
+    from pipelines.cli.screens.level import show_level
     from warehouse.audit.explain import UnknownError
     from warehouse.audit.explain import explain as ask
     from warehouse.audit.levels import asks_for_level, explain_level
     from warehouse.store.sessions import reading
 
-    code, shown = kpi.upper(), screens.explanation
+    code, show = kpi.upper(), show_explanation
     try:
         home = home_of(home_folder)
         with reading(home) as store:
             if asks_for_level(store, code):
-                answer, shown = (
-                    explain_level(store, code, settlement, period, catalogue, as_of),
-                    screens_standing.standing,
-                )
+                answer = explain_level(store, code, settlement, period, catalogue, as_of)
+                show = show_level
             else:
                 answer = ask(store, load_catalogues(home.catalogues), code, settlement, period, as_of)
     except (UnknownError, StoreError, DocumentError) as error:
@@ -64,7 +63,7 @@ def explain(
     if as_json:
         print_json(answer)
     else:
-        shown(out, answer)
+        show(out, answer)
 
 
 @app.command()
@@ -91,7 +90,7 @@ def verify(
 
     from connectors.archive.archive import Archive
     from connectors.reconciliation import reconcile
-    from pipelines.cli import screens_verified
+    from pipelines.cli.screens.verified import show_verified, verified_data
     from warehouse.audit import between_anchors
     from warehouse.audit.verify import verify as ask
     from warehouse.release import anchors
@@ -107,9 +106,9 @@ def verify(
     except StoreError as error:
         raise fail(error) from None
     if as_json:
-        print_json(screens_verified.data(found, told))
+        print_json(verified_data(found, told))
     else:
-        screens_verified.verified(out, found, told)
+        show_verified(out, found, told)
     if found.differences:
         raise typer.Exit(1)
 
@@ -166,7 +165,7 @@ def reperform(
     home_folder: HomeOption = None,
 ) -> None:
     """Make published numbers again from the rows, definitions and decisions of their time, and compare; 1 if one differs."""
-    from pipelines.cli import screens
+    from pipelines.cli.screens.rows import show_reperformed
     from warehouse.audit.explain import UnknownError
     from warehouse.audit.reperform import Result
     from warehouse.isolation import worker
@@ -186,7 +185,7 @@ def reperform(
     if as_json:
         print_json(asdict(result))
     else:
-        screens.reperformed(out, result)
+        show_reperformed(out, result)
     if any(result.differing.values()) or not any(result.made.values()):
         raise typer.Exit(1)
 
@@ -200,7 +199,7 @@ def incidents(
     home_folder: HomeOption = None,
 ) -> None:
     """The journal of data quality incidents; the next run computes what a closed one concerns."""
-    from pipelines.cli import screens
+    from pipelines.cli.screens.lists import show_incidents
     from warehouse.home.account import named
     from warehouse.loading.incidents import close_incident
     from warehouse.store.sessions import reading, writing
@@ -215,6 +214,6 @@ def incidents(
             )
             return
         with reading(home) as store:
-            screens.incidents(out, store, closed=all_)
+            show_incidents(out, store, closed=all_)
     except StoreError as error:
         raise fail(error) from None

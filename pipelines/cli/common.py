@@ -80,8 +80,13 @@ def _is_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
-app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-                  help="KPI pipeline of a smart city: extracts in, KPI values out, every number explained.")  # fmt: skip
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="KPI pipeline of a smart city: extracts in, KPI values out, every number explained.",
+)
 out = Console()
 err = Console(stderr=True)
 _home: Home | None = None  # of the command at work

@@ -14,7 +14,7 @@ from connectors.ingest import load_source_contracts
 from connectors.mapping.contract_checks import STANDARD
 from connectors.receiving.deliver import DeclaredDelivery, deliver
 from connectors.simulator.generate import NOTES, simulate
-from pipelines.cli import screens
+from pipelines.cli.screens.status import show_next_steps, show_refusals, show_scorecard, show_status, show_values
 from warehouse.audit.status import release_status
 from warehouse.home.home import Home
 from warehouse.home.keys import current, make
@@ -66,21 +66,30 @@ def play(folder: Path, *, seed: int, year: int, console: Console, run: Callable[
         if not run(home, parse_period(declared.period).months):
             return False
     with reading(home) as store:
-        screens.values(console, store)
-        screens.scorecard(console, store)
-        screens.refusals(console, store)
-        screens.status(console, {**release_status(store), "waiting": len(archive.pending()), "home": str(folder)})
+        show_values(console, store)
+        show_scorecard(console, store)
+        show_refusals(console, store)
+        show_status(console, {**release_status(store), "waiting": len(archive.pending()), "home": str(folder)})
     name = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
     program = Path(sys.argv[0]).absolute()
     qala = program.relative_to(Path.cwd()) if program.is_relative_to(Path.cwd()) else program.name
-    screens.next_steps(console, [
-        (f"{qala} explain MGT02-1 Almaty {year}-03 --home {name}", "walk from a number back to the files"),
-        (f"{qala} explain MGT02-1 Pavlodar {year}-03 --home {name}", "a number restated by a corrected extract"),
-        (f"{qala} explain SAF02-1 republican {year} --home {name}", "a number over a group of settlements and a year"),
-        (f"{qala} incidents --home {name}", "what is wrong with the data just now"),
-        (f"{qala} explain place Pavlodar {year} --home {name}", "a city's place, and what decides it"),
-        (f"{qala} assess {year} --freeze --home {name}", "freeze the assessment"),
-        (f"{qala} ui --home {name}", "the Dagster UI: assets, checks, lineage"),
-        (f"open {name}/release/qala.duckdb in any DuckDB client", "FROM scorecard; FROM kpi_values; FROM compliance; FROM plan_beside_fact"),
-    ])  # fmt: skip
+    show_next_steps(
+        console,
+        [
+            (f"{qala} explain MGT02-1 Almaty {year}-03 --home {name}", "walk from a number back to the files"),
+            (f"{qala} explain MGT02-1 Pavlodar {year}-03 --home {name}", "a number restated by a corrected extract"),
+            (
+                f"{qala} explain SAF02-1 republican {year} --home {name}",
+                "a number over a group of settlements and a year",
+            ),
+            (f"{qala} incidents --home {name}", "what is wrong with the data just now"),
+            (f"{qala} explain place Pavlodar {year} --home {name}", "a city's place, and what decides it"),
+            (f"{qala} assess {year} --freeze --home {name}", "freeze the assessment"),
+            (f"{qala} ui --home {name}", "the Dagster UI: assets, checks, lineage"),
+            (
+                f"open {name}/release/qala.duckdb in any DuckDB client",
+                "FROM scorecard; FROM kpi_values; FROM compliance; FROM plan_beside_fact",
+            ),
+        ],
+    )
     return True

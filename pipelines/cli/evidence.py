@@ -1,4 +1,4 @@
-"""What stands behind a number: its rows, their records as received, and a pack that can be checked without qala."""
+"""Commands that show what a number is made of: its rows, their records as received, and a pack that can be checked without qala."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ from warehouse.store.store import Store
 
 if TYPE_CHECKING:
     from connectors.archive.archive import Archive
+    from warehouse.audit.evidence_rollup import Rollup
+    from warehouse.audit.rows import ContributingRows, FoundValue
 
 KpiArgument = Annotated[str, typer.Argument(help="KPI code: MGT02-1")]
 NumberArgument = Annotated[
@@ -54,11 +56,10 @@ def rows(
     from connectors.archive.archive import ArchiveError
     from connectors.readers.headers import StructureError
     from kpi_definitions.catalogue import load_catalogues
-    from pipelines.cli import screens
+    from pipelines.cli.screens.rows import show_rows
     from warehouse.audit.explain import UnknownError
-    from warehouse.audit.rows import contributing_rows, count_rows, fetch_rows, find_value
+    from warehouse.audit.rows import contributing_rows, find_value
     from warehouse.release.release import FORMATS
-    from warehouse.sql import literal
     from warehouse.store.sessions import reading
 
     if to is not None and (to.suffix not in FORMATS or not to.parent.is_dir()):
@@ -70,44 +71,48 @@ def rows(
     home = home_of(home_folder)
     try:
         with reading(home, hardened=False) as store:
-            one = find_value(store, load_catalogues(home.catalogues), kpi.upper(), settlement, period, as_of)
-            tables = contributing_rows(store, one, columns=whole)
+            value = find_value(store, load_catalogues(home.catalogues), kpi.upper(), settlement, period, as_of)
+            tables = contributing_rows(store, value, columns=whole)
             if to is not None:
-                for found in tables:
-                    path = to if len(tables) == 1 else to.with_name(f"{to.stem}-{found.table}{to.suffix}")
-                    store.con.execute(f"COPY ({found.sql}) TO {literal(path)} ({FORMATS[path.suffix]})")
-                    out.print(
-                        f"{path}: {count_rows(store, found)['rows']:,} rows of {found.table}",
-                        highlight=False,
-                        soft_wrap=True,
-                    )
+                _export_rows(store, tables, to)
                 return
-            answer = [
-                {
-                    "table": t.table,
-                    "counts": count_rows(store, t),
-                    "key": t.key,
-                    "reads": t.reads,
-                    "rows": fetch_rows(store, t, limit),
-                }
-                for t in tables
-            ]
+            answer = [_described_rows(store, rows, limit) for rows in tables]
             if source:
                 _add_sources(home, store, answer)
     except (UnknownError, StoreError, DocumentError, ArchiveError, StructureError) as error:
         raise fail(error) from None
     if as_json:
-        print_json(
-            {
-                "kpi": one.compiled.kpi.code,
-                "kato": one.kato,
-                "period": one.period.id,
-                "as_of_seq": one.seq,
-                "tables": answer,
-            }
-        )
+        described = {"kpi": value.compiled.kpi.code, "kato": value.kato, "period": value.period.id}
+        print_json({**described, "as_of_seq": value.seq, "tables": answer})
     else:
-        screens.rows(out, answer)
+        show_rows(out, answer)
+
+
+def _described_rows(store: Store, rows: ContributingRows, limit: int) -> dict[str, Any]:
+    """The first rows of a table, with counts of all of them."""
+    from warehouse.audit.rows import count_rows, fetch_rows
+
+    counts = count_rows(store, rows)
+    return {
+        "table": rows.table,
+        "counts": counts,
+        "key": rows.key,
+        "reads": rows.reads,
+        "rows": fetch_rows(store, rows, limit),
+    }
+
+
+def _export_rows(store: Store, tables: list[ContributingRows], to: Path) -> None:
+    """Write all rows to `to`; of several tables each to a file of its own, named after the table."""
+    from warehouse.audit.rows import count_rows
+    from warehouse.release.release import FORMATS
+    from warehouse.sql import literal
+
+    for rows in tables:
+        path = to if len(tables) == 1 else to.with_name(f"{to.stem}-{rows.table}{to.suffix}")
+        store.con.execute(f"COPY ({rows.sql}) TO {literal(path)} ({FORMATS[path.suffix]})")
+        count = count_rows(store, rows)["rows"]
+        out.print(f"{path}: {count:,} rows of {rows.table}", highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -129,58 +134,63 @@ def evidence(
 ) -> None:
     """A pack with everything behind a number, a sum over a region or a year, a level or a place, which an auditor checks without qala."""
     from connectors.archive.archive import Archive, ArchiveError
-    from kpi_definitions.catalogue import load_catalogues
     from warehouse.audit.evidence import EvidenceError, write_pack
-    from warehouse.audit.evidence_level import level_label
-    from warehouse.audit.evidence_rollup import Rollup, find_rollup
     from warehouse.audit.explain import UnknownError
-    from warehouse.audit.levels import asks_for_level, explain_level
-    from warehouse.audit.rows import FoundValue, find_value
+    from warehouse.audit.rows import FoundValue
     from warehouse.store.sessions import reading
 
-    home, code = home_of(home_folder), kpi.upper()
-    one: FoundValue | Rollup | dict[str, Any]
+    home = home_of(home_folder)
     try:
         with reading(home, hardened=False) as store:
-            if asks_for_level(store, code):
-                one = explain_level(store, code, settlement, period, catalogue, as_of)
-                label = level_label(one)
-            elif found := find_rollup(
-                store, definitions := load_catalogues(home.catalogues), code, settlement, period, as_of
-            ):
-                one, label = found, found.label
-            else:
-                one = find_value(store, definitions, code, settlement, period, as_of)
-                label = f"{code}-{one.kato}-{one.period.id}"
-            if files and not isinstance(one, FoundValue):
+            number, label = _find_number(home, store, kpi.upper(), settlement, period, as_of, catalogue)
+            if files and not isinstance(number, FoundValue):
                 raise EvidenceError(
                     "files stand behind a cell: ask for --files with one settlement and one period of the KPI"
                 )
-            target = to or Path(f"evidence-{label.replace('/', '_')}")
             archive = Archive(home.archive)
-            personal = (
-                _personal(home, store, archive, one.answer["deliveries"])
-                if files and isinstance(one, FoundValue)
-                else {}
-            )
+            personal = {}
+            if files and isinstance(number, FoundValue):
+                personal = _personal(home, store, archive, number.answer["deliveries"])
             if personal and not with_personal:
                 raise EvidenceError(
                     f"{len(personal)} of the delivered files hold personal data, which --files would hand out in the clear: "
                     f"{'; '.join(personal.values())}. Leave --files out, or add --with-personal if you may hand them on"
                 )
-            pack = write_pack(store, one, target, archive.open if files else None, personal)
+            target = to or Path(f"evidence-{label.replace('/', '_')}")
+            pack = write_pack(store, number, target, archive.open if files else None, personal)
     except (UnknownError, StoreError, DocumentError, EvidenceError, ArchiveError, OSError) as error:
         raise fail(error) from None
     out.print(
         f"wrote {pack.path}: {pack.files} files; README.md in it says how to check it", highlight=False, soft_wrap=True
     )
     out.print(f"ledger head {pack.head}", highlight=False, soft_wrap=True)
-    for told in personal.values():
-        out.print(f"personal data in the clear: {told}", highlight=False, soft_wrap=True, markup=False)
+    for file in personal.values():
+        out.print(f"personal data in the clear: {file}", highlight=False, soft_wrap=True, markup=False)
+
+
+def _find_number(
+    home: Home, store: Store, code: str, settlement: str, period: str, as_of: int | None, catalogue: str | None
+) -> tuple[FoundValue | Rollup | dict[str, Any], str]:
+    """What a pack is asked of, and a label for its file: a level and a place, a roll-up, or a value."""
+    from kpi_definitions.catalogue import load_catalogues
+    from warehouse.audit.evidence_level import level_label
+    from warehouse.audit.evidence_rollup import find_rollup
+    from warehouse.audit.levels import asks_for_level, explain_level
+    from warehouse.audit.rows import find_value
+
+    if asks_for_level(store, code):
+        level = explain_level(store, code, settlement, period, catalogue, as_of)
+        return level, level_label(level)
+    definitions = load_catalogues(home.catalogues)
+    rollup = find_rollup(store, definitions, code, settlement, period, as_of)
+    if rollup is not None:
+        return rollup, rollup.label
+    value = find_value(store, definitions, code, settlement, period, as_of)
+    return value, f"{code}-{value.kato}-{value.period.id}"
 
 
 def _personal(home: Home, store: Store, archive: Archive, deliveries: list[dict[str, Any]]) -> dict[str, str]:
-    """Of the files behind a number those with personal data, by the contracts or as they are archived: SHA-256 → file, table, system."""
+    """Delivered files with personal data, by their contracts or because the archive keeps them encrypted: SHA-256 → file, table, system."""
     from connectors.ingest import load_source_contracts
     from connectors.receiving.deliver import encrypts
 
@@ -213,8 +223,9 @@ def _add_sources(home: Home, store: Store, answer: list[dict[str, Any]]) -> None
             if contract.version != version:
                 err.print(
                     f"{file_name} was read by version {version} of contract {contract.id}; shown by version {contract.version}",
-                    highlight=False, soft_wrap=True,
-                )  # fmt: skip
+                    highlight=False,
+                    soft_wrap=True,
+                )
             found = originals(Archive(home.archive), sha256, contract, {row["row_no"] for row in mine}, file_name)
             for row in mine:
                 row["source"], row["source_header"] = found[row["row_no"]].text, found[row["row_no"]].header

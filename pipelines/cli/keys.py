@@ -70,7 +70,10 @@ def keys(context: typer.Context, as_json: JsonOption = False, home_folder: HomeO
         if key_id not in {k.id for k in found["archive"]}:
             err.print(f"{number:,} archived files need the archive key {key_id}, which is not here", highlight=False)
     if clear:
-        err.print(f"{clear:,} archived files with personal data lie in the clear; run: qala keys rotate archive", highlight=False)  # fmt: skip
+        err.print(
+            f"{clear:,} archived files with personal data lie in the clear; run: qala keys rotate archive",
+            highlight=False,
+        )
 
 
 @commands.command()
@@ -82,7 +85,9 @@ def new(purpose: PurposeArgument, home_folder: HomeOption = None) -> None:
 
     chosen, home = _purpose(purpose), home_of(home_folder)
     if os.environ.get(known.variable(chosen)):
-        raise fail(f"{known.variable(chosen)} is set, and its key is in force whatever the file holds; change it there, or take it out")  # fmt: skip
+        raise fail(
+            f"{known.variable(chosen)} is set, and its key is in force whatever the file holds; change it there, or take it out"
+        )
     try:
         key = known.make(home, chosen)
     except (StoreError, OSError) as error:
@@ -95,7 +100,9 @@ def new(purpose: PurposeArgument, home_folder: HomeOption = None) -> None:
         with locked(home, seconds=2), opened(home) as store:
             enter_keys(store)
     except StoreError as error:
-        out.print(f"not yet in the ledger ({error}); the next run enters it", highlight=False, soft_wrap=True, markup=False)  # fmt: skip
+        out.print(
+            f"not yet in the ledger ({error}); the next run enters it", highlight=False, soft_wrap=True, markup=False
+        )
 
 
 @commands.command()
@@ -107,22 +114,30 @@ def rotate(purpose: PurposeArgument, home_folder: HomeOption = None) -> None:
     from warehouse.home.account import ACCOUNT, account
     from warehouse.home.keys import needed
     from warehouse.store.key_entries import enter_keys
+    from warehouse.store.ledger import EntryKind
     from warehouse.store.sessions import writing
     from warehouse.tables.contracts import load_tables
 
     if _purpose(purpose) != "archive":
-        raise fail(f"{purpose} keys are not rotated by a command: what they made cannot be made again in place; see docs/keys.md")  # fmt: skip
+        raise fail(
+            f"{purpose} keys are not rotated by a command: what they made cannot be made again in place; see docs/keys.md"
+        )
     home, tables = home_of(home_folder), load_tables()
     try:
         key = needed(home, "archive", "the archive is encrypted with the key in force")
         with out.status("reading the archive") as spinner:
-            done = encrypt(Archive(home.archive), key, tables, load_source_contracts(home, tables),
-                           lambda number, of: spinner.update(f"{number:,} of {of:,} files"))  # fmt: skip
+            done = encrypt(
+                Archive(home.archive),
+                key,
+                tables,
+                load_source_contracts(home, tables),
+                lambda number, of: spinner.update(f"{number:,} of {of:,} files"),
+            )
         with writing(home) as store:
             enter_keys(store)
             with store.transaction():
                 detail = {"key": key.id, "files": done.encrypted, "failed": len(done.failed), ACCOUNT: account()}
-                store.record([("archive-encrypted", "archive", detail)])
+                store.record([(EntryKind.ARCHIVE_ENCRYPTED, "archive", detail)])
     except (StoreError, DocumentError, OSError) as error:
         raise fail(error) from None
     out.print(f"{done.encrypted:,} files encrypted with key {key.id}; {done.before:,} were before", highlight=False)

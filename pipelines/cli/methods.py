@@ -20,7 +20,7 @@ def catalogue(
 ) -> None:
     """The lists of initiatives that stand side by side; with two names, what one has of the other."""
     from kpi_definitions.catalogue import compare, load_catalogues
-    from pipelines.cli import screens
+    from pipelines.cli.screens.lists import show_catalogues, show_comparison
 
     try:
         lists = {one.head.id: one for one in load_catalogues(home_of(home).catalogues).lists}
@@ -30,9 +30,9 @@ def catalogue(
     if unknown:
         raise fail(f"no catalogue {', '.join(unknown)}; there are {', '.join(lists)}")
     if ours and theirs:
-        screens.comparison(out, lists[ours], lists[theirs], compare(lists[ours], lists[theirs]))
+        show_comparison(out, lists[ours], lists[theirs], compare(lists[ours], lists[theirs]))
     else:
-        screens.catalogues(out, [lists[ours]] if ours else list(lists.values()))
+        show_catalogues(out, [lists[ours]] if ours else list(lists.values()))
 
 
 @app.command()
@@ -46,7 +46,7 @@ def assess(
     """The annual assessment of a year from the warehouse as it stands: a draft, or a frozen version; then publish."""
     from connectors.archive.archive import Archive
     from kpi_definitions.catalogue import load_catalogues
-    from pipelines.cli import screens
+    from pipelines.cli.screens.status import show_scorecard
     from warehouse.kpi_values.assessment import assess as make
     from warehouse.release.release import publish
     from warehouse.store.sessions import reading, writing
@@ -60,7 +60,7 @@ def assess(
                     make(store, one, year, freeze=freeze, reason=reason, by=by)
         publish(place, Archive(place.archive).missing)
         with reading(place) as store:
-            screens.scorecard(out, store, year)
+            show_scorecard(out, store, year)
     except (DocumentError, StoreError) as error:
         raise fail(error) from None
 
@@ -74,7 +74,7 @@ def diff(
     home: HomeOption = None,
 ) -> None:
     """What the next run would change, and by how much: extracts, corrections, definitions and rules that wait. Changes nothing."""
-    from pipelines.cli import screens
+    from pipelines.cli.screens.dry_run import show_changes
     from pipelines.methods.dry_run import what_if
 
     try:
@@ -84,7 +84,7 @@ def diff(
     if as_json:
         print_json(answer)
     else:
-        screens.changes(out, answer)
+        show_changes(out, answer)
 
 
 @app.command()

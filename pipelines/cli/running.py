@@ -1,4 +1,7 @@
-"""Taking extracts in, running months, looking at how it stands."""
+"""Commands of every day: deliver extracts, run months, see the status, open the UI.
+
+Does not belong here: what there is to run (pipelines/pending_work.py), running it (pipelines/run.py).
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import os
 import sys
 from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -17,6 +20,11 @@ from kpi_definitions.documents import DocumentError
 from pipelines.cli.common import HomeOption, JsonOption, app, err, fail, home_of, out, print_json
 from warehouse.errors import StoreError
 from warehouse.home.home import Home
+
+if TYPE_CHECKING:
+    from connectors.archive.archive import Archive
+    from pipelines.pending_work import PendingWork
+    from warehouse.loading.deliveries import Receipt
 
 LOOPBACK = "127.0.0.1"
 
@@ -56,10 +64,8 @@ def deliver(
     """Archive an extract; the next run takes it in. Works while a run goes on. Or take a receipt back (--withdraw)."""
     from connectors.archive.archive import Archive, ArchiveError
     from connectors.ingest import load_source_contracts
-    from connectors.personal_data.safe_names import safe_name
     from connectors.receiving.deliver import DeclaredDelivery, DeliveryError
     from connectors.receiving.deliver import deliver as take
-    from warehouse.periods import parse_period
     from warehouse.tables.contracts import load_tables
 
     home = home_of(home_folder)
@@ -81,6 +87,13 @@ def deliver(
         raise fail(error) from None
     except OSError as error:
         raise fail(f"{file} cannot be archived in {home.archive} ({error}); nothing was taken in") from None
+    _print_receipt(receipt, period)
+
+
+def _print_receipt(receipt: Receipt, period: str) -> None:
+    from connectors.personal_data.safe_names import safe_name
+    from warehouse.periods import parse_period
+
     out.print(
         f"received {safe_name(receipt.file_name)}: {receipt.bytes:,} bytes, SHA-256 {receipt.sha256}",
         highlight=False,
@@ -134,43 +147,12 @@ def run(
     home_folder: HomeOption = None,
 ) -> None:
     """Take in what waits, check, load, compute, publish: the Dagster job, in this process."""
-    from connectors.archive.archive import Archive
-    from connectors.corrections import read_corrections
-    from connectors.ingest import load_source_contracts
-    from connectors.receiving.inbox import InboxBusyError, collect
-    from kpi_definitions.catalogue import load_catalogues
-    from pipelines.pending_work import find_pending_work
     from warehouse.kpi_values.outstanding import running_month
-    from warehouse.kpi_values.sound import refuse_faulty
     from warehouse.periods import parse_period
-    from warehouse.store import sessions, succession
-    from warehouse.tables.contracts import load_tables
 
     home = home_of(home_folder)
-    archive, tables = Archive(home.archive), load_tables()
     try:
-        catalogue = load_catalogues(home.catalogues)
-        refuse_faulty(catalogue)
-        if start_anew:
-            aside, again = succession.set_aside(home), archive.wait_again()
-            out.print(
-                f"the release is now {aside}" if aside else "there is no release to set aside",
-                highlight=False,
-                soft_wrap=True,
-            )
-            out.print(f"{again:,} receipts wait again", highlight=False)
-            sessions.enter_start(home, aside, again)
-        told = archive.set_aside()
-        try:
-            for drop in (
-                collect(home.inbox, archive, tables, load_source_contracts(home, tables)) if home.inbox.exists() else []
-            ):
-                told.append(f"inbox: {drop.told}")
-        except InboxBusyError as error:
-            told.append(str(error))
-        for text in told:
-            out.print(text, highlight=False, soft_wrap=True, markup=False)
-        work = find_pending_work(home, archive.pending(), read_corrections(home.corrections, tables), catalogue)
+        work = _prepare_run(home, start_anew=start_anew)
         months = parse_period(period).months if period else work.months
     except (DocumentError, StoreError, ValueError) as error:
         raise fail(error) from None
@@ -190,6 +172,45 @@ def run(
     if not _run(home, months, None if period else work.tables, None if period else work.codes):
         raise typer.Exit(1)
     status(home_folder=home.root)
+
+
+def _prepare_run(home: Home, *, start_anew: bool) -> PendingWork:
+    """Collect the inbox, say what was set aside, and find what there is to do. Raises DocumentError, StoreError."""
+    from connectors.archive.archive import Archive
+    from connectors.corrections import read_corrections
+    from connectors.ingest import load_source_contracts
+    from connectors.receiving.inbox import InboxBusyError, collect
+    from kpi_definitions.catalogue import load_catalogues
+    from pipelines.pending_work import find_pending_work
+    from warehouse.kpi_values.sound import refuse_faulty
+    from warehouse.tables.contracts import load_tables
+
+    archive, tables = Archive(home.archive), load_tables()
+    catalogue = load_catalogues(home.catalogues)
+    refuse_faulty(catalogue)
+    if start_anew:
+        _start_anew(home, archive)
+    messages = archive.set_aside()
+    try:
+        if home.inbox.exists():
+            drops = collect(home.inbox, archive, tables, load_source_contracts(home, tables))
+            messages += [f"inbox: {drop.told}" for drop in drops]
+    except InboxBusyError as error:
+        messages.append(str(error))
+    for text in messages:
+        out.print(text, highlight=False, soft_wrap=True, markup=False)
+    return find_pending_work(home, archive.pending(), read_corrections(home.corrections, tables), catalogue)
+
+
+def _start_anew(home: Home, archive: Archive) -> None:
+    """Set the release aside and have every receipt of the archive wait again."""
+    from warehouse.store import sessions, succession
+
+    aside, again = succession.set_aside(home), archive.wait_again()
+    text = f"the release is now {aside}" if aside else "there is no release to set aside"
+    out.print(text, highlight=False, soft_wrap=True)
+    out.print(f"{again:,} receipts wait again", highlight=False)
+    sessions.enter_start(home, aside, again)
 
 
 @app.command()
@@ -256,7 +277,7 @@ def _run(
 def status(as_json: JsonOption = False, home_folder: HomeOption = None) -> None:
     """How the released warehouse stands, and what waits."""
     from connectors.archive.archive import Archive
-    from pipelines.cli import screens
+    from pipelines.cli.screens.status import show_status
     from warehouse.audit.status import release_status
     from warehouse.store.sessions import reading
 
@@ -286,7 +307,7 @@ def status(as_json: JsonOption = False, home_folder: HomeOption = None) -> None:
     if as_json:
         print_json(answer)
     else:
-        screens.status(out, answer)
+        show_status(out, answer)
         _say_due(still, told)
 
 

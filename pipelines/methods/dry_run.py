@@ -1,7 +1,8 @@
-"""What the next run would change: its work is done on a copy of the warehouse, and what comes out is compared with what stands.
+"""Dry run: what the next run would change. Its work is done on a copy of the warehouse, and the result compared with the warehouse.
 
-Pending extracts, declared corrections, definitions and assessment rules are taken as they lie in the files now. Nothing of the home
+Pending extracts, declared corrections, definitions and assessment rules are read from the files as they are now. Nothing of the home
 is written; the copy needs as much free disk as the warehouse. A frozen assessment is compared with what it would be if it were made again.
+Does not belong here: what a run does (pipelines/run.py and below), how changes are shown (cli/screens/dry_run.py).
 """
 
 from __future__ import annotations
@@ -20,25 +21,26 @@ from warehouse.home.scratch import scratch
 from warehouse.kpi_values.assessment import make
 from warehouse.kpi_values.compute import compute
 from warehouse.kpi_values.outstanding import due, running_month
+from warehouse.sql import statement
 from warehouse.store.sessions import locked, opened
 from warehouse.store.store import Store
 
 
 class _Untouched(Archive):
-    """An archive that is only read."""
+    """An archive that is only read: what a run would write to it is left out."""
 
     def settle(self, receipt_id: str) -> None:
-        """Receipts go on waiting for the real run."""
+        """Receipts wait for the real run."""
 
     def set_aside(self) -> list[str]:
-        """A receipt that cannot be read lies where it lies."""
+        """A receipt that cannot be read stays where it is."""
         return []
 
     def sweep(self) -> None:
-        """Nor is anything taken away."""
+        """Nothing is taken away."""
 
     def withdrawal_entered(self, receipt_id: str) -> None:
-        """And those taken back wait for the real run's ledger."""
+        """Withdrawals wait for the real run's ledger."""
 
     def keep(self, file: Path) -> str:
         return file_sha256(file)
@@ -78,65 +80,57 @@ def what_if(home: Home, catalogues: Path | None = None) -> dict[str, Any]:
 
 
 def _run(store: Store, archive: Archive, catalogues: Catalogues) -> dict[str, Any]:
+    """Ingest and compute on the copy, and compare with what it held before."""
     before, sources = store.last_seq, load_source_contracts(store.home, store.tables)
     register_pending(store, archive)
     order = TopologicalSorter({t.name: {r.table for r in t.references} for t in store.tables.values()}).static_order()
     for name in order:
         ingest_table(store, archive, store.tables[name], sources)
-    deliveries = _rows(store, "SELECT delivery_id, table_name, scope, period_id, file_name, state, accepted_rows, rejected_rows, reason, closing_month "
-                              f"FROM audit.delivery WHERE loaded_seq > {before} ORDER BY delivery_id")  # fmt: skip
+    deliveries = store.select(
+        "SELECT delivery_id, table_name, scope, period_id, file_name, state, accepted_rows, rejected_rows, reason, closing_month "
+        f"FROM audit.delivery WHERE loaded_seq > {before} ORDER BY delivery_id"
+    )
     running = running_month()
     # what was loaded or defined and never computed would be computed as well
     months = sorted(
         {*(d["closing_month"] for d in deliveries if d["closing_month"] < running), *due(store, catalogues).months}
     )
     compute(store, catalogues, months)
-    values = _rows(
-        store,
-        f"""
-SELECT n.kpi_code, n.kato AS area, s.name_en AS area_en, n.period_id, o.value AS before, n.value AS after, round(n.value - o.value, 6) AS difference,
-       o.state AS state_before, n.state AS state_after, n.reason, o.definition_version AS version_before, n.definition_version AS version_after
-FROM kpi.value n JOIN registry.settlement s USING (kato)
-LEFT JOIN kpi.value o ON (o.kpi_code, o.kato, o.period_id, o.valid_to_seq) = (n.kpi_code, n.kato, n.period_id, n.valid_from_seq)
-WHERE n.valid_from_seq > {before} AND n.valid_to_seq IS NULL ORDER BY n.kpi_code, n.period_id, n.kato""",
-    )
-    rollups = _rows(
-        store,
-        f"""
-SELECT n.kpi_code, n.area_kind, n.area, n.period_id, o.value AS before, n.value AS after, round(n.value - o.value, 6) AS difference,
-       o.state AS state_before, n.state AS state_after
-FROM kpi.rollup n LEFT JOIN kpi.rollup o
-    ON (o.kpi_code, o.area_kind, o.area, o.period_id, o.valid_to_seq) = (n.kpi_code, n.area_kind, n.area, n.period_id, n.valid_from_seq)
-WHERE n.valid_from_seq > {before} AND n.valid_to_seq IS NULL ORDER BY n.kpi_code, n.area_kind, n.area, n.period_id""",
-    )
-    return {"deliveries": deliveries, "values": values, "rollups": rollups, "levels": _levels(store, catalogues)}
+    return {
+        "deliveries": deliveries,
+        "values": store.select(statement(__file__, "changed_values", after_seq=str(before))),
+        "rollups": store.select(statement(__file__, "changed_rollups", after_seq=str(before))),
+        "levels": _levels(store, catalogues),
+    }
 
 
 def _levels(store: Store, catalogues: Catalogues) -> list[dict[str, Any]]:
     """Settlements whose level or place would not be that of the newest assessment of their year."""
     found = []
-    stand = _rows(store, """
-SELECT year, catalogue_id, kato, settlement_en, level, rank FROM (
-    SELECT s.year, s.catalogue_id, s.kato, s.settlement_en, c.level, s.rank FROM scorecard s
-    JOIN kpi.assessment_score c ON (c.assessment_id, c.kato, c.node_kind) = (s.assessment_id, s.kato, 'settlement')) ORDER BY ALL""")  # fmt: skip
+    newest = store.select(statement(__file__, "newest_levels"))
     for catalogue in catalogues.lists:
-        for year in sorted({row["year"] for row in stand if row["catalogue_id"] == catalogue.head.id}):
+        of_list = [row for row in newest if row["catalogue_id"] == catalogue.head.id]
+        for year in sorted({row["year"] for row in of_list}):
             rules = catalogue.rules_of(year)
             if rules is None:
                 continue
             made = make(store, catalogue, rules, year)
-            for row in stand:
-                if (row["year"], row["catalogue_id"]) != (year, catalogue.head.id):
+            for row in of_list:
+                if row["year"] != year:
                     continue
                 node, place = made.nodes.get(row["kato"], {}).get(("settlement", "")), made.places.get(row["kato"])
                 level, rank = (node.level if node else None), (place[1] if place else None)
                 if (level, rank) != (row["level"], row["rank"]):
-                    found.append({"year": year, "catalogue": catalogue.head.id, "kato": row["kato"], "settlement_en": row["settlement_en"],
-                                  "level_before": row["level"], "level_after": level, "place_before": row["rank"], "place_after": rank})  # fmt: skip
+                    found.append(
+                        {
+                            "year": year,
+                            "catalogue": catalogue.head.id,
+                            "kato": row["kato"],
+                            "settlement_en": row["settlement_en"],
+                            "level_before": row["level"],
+                            "level_after": level,
+                            "place_before": row["rank"],
+                            "place_after": rank,
+                        }
+                    )
     return found
-
-
-def _rows(store: Store, sql: str) -> list[dict[str, Any]]:
-    cursor = store.con.execute(sql)
-    names = [d[0] for d in cursor.description or ()]
-    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

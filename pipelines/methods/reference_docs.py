@@ -16,9 +16,24 @@ from warehouse.tables.rules import CRITERIA
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
 _MADE = "<!-- made by `qala docs` from contracts and definitions: do not edit -->\n"
 _PASSPORT = (
-    "code", "version", "Indicator", "Показатель", "Көрсеткіш", "What is counted", "Что считается", "Breakdown", "Source", "Periodicity",
-    "Calculation", "Unit", "Assumptions", "Standards", "Status", "Sign-off", "In force",
-)  # fmt: skip
+    "code",
+    "version",
+    "Indicator",
+    "Показатель",
+    "Көрсеткіш",
+    "What is counted",
+    "Что считается",
+    "Breakdown",
+    "Source",
+    "Periodicity",
+    "Calculation",
+    "Unit",
+    "Assumptions",
+    "Standards",
+    "Status",
+    "Sign-off",
+    "In force",
+)
 
 
 def pages(catalogue: Catalogues, tables: Mapping[str, Table]) -> dict[str, str]:
@@ -56,11 +71,14 @@ def _dictionary(tables: Mapping[str, Table]) -> str:
         refers = {r.column: f" → {r.table}.{r.target}" for r in table.references}
         rows = [
             (
-                f"**{c.name}**" if c.name in table.key else c.name, c.sql_type + ("" if c.required else ", may be empty"),
-                c.description + (f" [{c.unit}]" if c.unit else "") + refers.get(c.name, ""), c.description_ru, c.classification,
+                f"**{c.name}**" if c.name in table.key else c.name,
+                c.sql_type + ("" if c.required else ", may be empty"),
+                c.description + (f" [{c.unit}]" if c.unit else "") + refers.get(c.name, ""),
+                c.description_ru,
+                c.classification,
             )
             for c in table.columns
-        ]  # fmt: skip
+        ]
         parts.append(_table(("column", "type", "what it holds", "содержание", "class"), rows))
         by_criterion = [
             (

@@ -206,9 +206,12 @@ class _Taking:
         con = duckdb.connect(str(half), read_only=True)
         try:
             head = ledger_head(con)
-            self._decided = {r for (r,) in con.execute(
-                "SELECT receipt_id FROM audit.delivery WHERE state <> 'received' UNION SELECT subject FROM audit.ledger WHERE kind = 'withdrawn'"
-            ).fetchall()}  # fmt: skip
+            self._decided = {
+                r
+                for (r,) in con.execute(
+                    "SELECT receipt_id FROM audit.delivery WHERE state <> 'received' UNION SELECT subject FROM audit.ledger WHERE kind = 'withdrawn'"
+                ).fetchall()
+            }
         finally:
             con.close()
         size = half.stat().st_size
@@ -321,9 +324,13 @@ def _finished(to: Path, home: Home, head: tuple[int, str] | None, taking: _Takin
     left_out = sorted(p.name for p in home.root.iterdir() if p.name not in known and not p.name.startswith("."))
     now = dt.datetime.now(dt.UTC)
     said: dict[str, Any] = {
-        "format": FORMAT, "made_at": now.isoformat(), "home": str(home.root), "ledger_head": head, "left_out": left_out,
+        "format": FORMAT,
+        "made_at": now.isoformat(),
+        "home": str(home.root),
+        "ledger_head": head,
+        "left_out": left_out,
         "files": {path: [k.sha256, k.bytes, k.mode, k.mtime_ns] for path, k in sorted(taking.files.items())},
-    }  # fmt: skip
+    }
     said = json.loads(json.dumps(said))
     manifest = to / f"backup-{now:%Y%m%dT%H%M%S.%f}Z.json"
     half = to / f"{_HALF}manifest"

@@ -33,6 +33,7 @@ from warehouse.loading.incidents import close_incident
 from warehouse.loading.withdrawals import enter_withdrawal
 from warehouse.store.content import Content, content
 from warehouse.store.former_ledger import DECISIONS, REBUILT, Entry, Former
+from warehouse.store.ledger import EntryKind
 from warehouse.store.sessions import opened
 from warehouse.store.store import Store
 from warehouse.tables.contracts import load_tables
@@ -142,7 +143,9 @@ class Replay:
                 self.told.append(
                     f"receipt {receipt_id} is damaged ({error}); what the old warehouse says of it is taken"
                 )
-        known: dict[str, Any] = {f.name: has.get(f.name, more.get(f.name)) for f in fields(Receipt) if f.name in {*has, *more}}  # fmt: skip
+        known: dict[str, Any] = {
+            f.name: has.get(f.name, more.get(f.name)) for f in fields(Receipt) if f.name in {*has, *more}
+        }
         return Receipt(**known)
 
     def _decide(self, group: Sequence[Entry]) -> None:
@@ -206,8 +209,15 @@ class Replay:
             return
         rules = self.former.rules.get(entry.detail["assessment"])
         with self.store(hardened=True) as store:
-            assess(store, found[0], int(entry.subject), freeze=bool(entry.detail["version"]), reason=entry.detail.get("reason"), by=entry.detail.get("by", ""),
-                   rules=AssessmentRules.model_validate_json(rules) if rules else None)  # fmt: skip
+            assess(
+                store,
+                found[0],
+                int(entry.subject),
+                freeze=bool(entry.detail["version"]),
+                reason=entry.detail.get("reason"),
+                by=entry.detail.get("by", ""),
+                rules=AssessmentRules.model_validate_json(rules) if rules else None,
+            )
 
     def _withdraw(self, entry: Entry) -> None:
         by = str(entry.detail["by"])
@@ -216,9 +226,16 @@ class Replay:
             receipt = self._receipt(entry.subject)
         else:  # taken back before a run had registered it
             receipt = Receipt(
-                entry.subject, detail["table"], detail["system"], detail["scope"], detail["period"],
-                detail["file"], detail["sha256"], detail["bytes"], "",
-            )  # fmt: skip
+                entry.subject,
+                detail["table"],
+                detail["system"],
+                detail["scope"],
+                detail["period"],
+                detail["file"],
+                detail["sha256"],
+                detail["bytes"],
+                "",
+            )
         reason = re.sub(rf"^taken back by {re.escape(by)}( \([^)]*\))?: ", "", str(detail["reason"]))
         with self.store() as store:
             enter_withdrawal(store, receipt, by, reason, account() if detail.get(ACCOUNT) else None)
@@ -245,7 +262,7 @@ class Replay:
             said = {"before": before and before.sha256, "after": after.sha256, "told": self.told[:TOLD]}
             differing = {name: list(rows) for name, rows in (before.differing(after) if before else {}).items()}
             with store.transaction():
-                store.record([("rebuild-compared", "content", {**said, "differing": differing})])
+                store.record([(EntryKind.REBUILD_COMPARED, "content", {**said, "differing": differing})])
             store.con.execute("CHECKPOINT")
         self._open.close()
         return after

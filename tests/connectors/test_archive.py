@@ -97,14 +97,14 @@ class _Clock(dt.datetime):
     stands = dt.datetime(2026, 1, 5, 12, tzinfo=dt.UTC)
 
     @classmethod
-    def now(cls, tz: dt.tzinfo | None = None) -> dt.datetime:
+    def now(cls, tz: dt.tzinfo | None = None) -> dt.datetime:  # type: ignore[override]
         return cls.stands.astimezone(tz)
 
 
 def test_order_of_arrival_does_not_depend_on_a_clock_that_is_set_back(
     archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archive_module.dt, "datetime", _Clock)
+    monkeypatch.setattr(archive_module.dt, "datetime", _Clock)  # type: ignore[attr-defined]
     moments = [
         dt.datetime(2026, *rest, tzinfo=dt.UTC) for rest in ((1, 5, 12), (1, 5, 10), (1, 5, 10), (1, 4, 1), (1, 6, 1))
     ]
@@ -271,7 +271,7 @@ def test_on_a_full_disk_no_half_file_and_no_receipt_are_left(
             raise OSError(28, "No space left on device")
 
     whole = receive(archive, b"whole")
-    monkeypatch.setattr(archive_module.os, "fsync", full)
+    monkeypatch.setattr(archive_module.os, "fsync", full)  # type: ignore[attr-defined]
     with pytest.raises(OSError, match="No space left"):
         receive(archive, b"more")
     monkeypatch.undo()

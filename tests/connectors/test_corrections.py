@@ -27,7 +27,7 @@ from warehouse.audit.reperform import reperform
 from warehouse.home.home import Home
 from warehouse.kpi_values.compute import compute
 from warehouse.store.history import as_of
-from warehouse.store.recorded import _seals
+from warehouse.store.recorded_seals import differing_seals
 from warehouse.store.sessions import writing
 from warehouse.store.store import Store
 
@@ -80,7 +80,7 @@ def office(tmp_path: Path) -> Iterator[Office]:
         result = reperform(store, earlier=True)
         assert result.made["values"]
         assert result.differences == []
-        assert list(_seals(store)) == []
+        assert list(differing_seals(store)) == []
 
 
 def test_a_correction_restates_the_value_and_is_shown_behind_it(office: Office) -> None:

@@ -119,7 +119,7 @@ def test_a_faulty_drop_is_refused_whole_and_kept_with_the_reason(
     for name in ("a.csv", "b.csv"):
         (place.inbox / name).write_bytes(extract.read_bytes())
     good = {"file": "a.csv", "table": "fct_appeal", "settlement": "710000000", "period": "2026-01"}
-    drop(place, good, {**good, "file": "b.csv", **change})
+    drop(place, good, {**good, "file": "b.csv", **change})  # type: ignore[arg-type]
     (done,) = collect(place.inbox, Archive(place.archive), load_tables(), load_source_contracts(place, load_tables()))
     assert done.error is not None
     assert said in done.error

@@ -527,7 +527,7 @@ def test_a_rotation_killed_in_the_middle_loses_nothing_and_goes_on(archive: Arch
 
 def test_keys_are_listed_without_their_secrets(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
     home = archive.home
-    first, second, signing = (keys.make(home, p) for p in ("archive", "archive", "signing"))  # type: ignore[arg-type]
+    first, second, signing = (keys.make(home, p) for p in ("archive", "archive", "signing"))
     done = cli(home, "keys")
     assert done.exit_code == 0
     lines = done.output.splitlines()

@@ -57,7 +57,7 @@ class Box:
 
     def refused(self) -> dict[str, str]:
         """File name → reason, of what was refused."""
-        found = {}
+        found = dict[str, str]()
         for folder in self.path.glob("refused/*"):
             reason = (folder / "REASON.txt").read_text(encoding="utf-8")
             found |= {p.name: reason for p in folder.iterdir() if p.name != "REASON.txt" and not p.name.startswith(".")}
@@ -176,7 +176,7 @@ def test_file_names_match_in_whatever_normal_form(box: Box, on_disk: Any, said: 
 
 
 def test_of_two_names_alike_none_is_guessed(box: Box) -> None:
-    names = {form: unicodedata.normalize(form, "й\u0439й.csv") for form in ("NFC", "NFD")}  # type: ignore[arg-type]
+    names = {form: unicodedata.normalize(form, "й\u0439й.csv") for form in ("NFC", "NFD")}
     mixed = "й" + names["NFD"][2:4] + "й.csv"
     for name in names.values():
         box.file(name)
@@ -302,7 +302,7 @@ def test_who_is_killed_anywhere_delivers_once_when_it_goes_on(
         patch.setattr(Path, "replace", deadly(Path.replace))
         patch.setattr(Archive, "reserve", deadly(Archive.reserve))
         patch.setattr(Archive, "enter", deadly(Archive.enter))
-        patch.setattr(inbox_module, "write_whole", deadly(inbox_module.write_whole))
+        patch.setattr(inbox_module, "write_whole", deadly(inbox_module.write_whole))  # type: ignore[attr-defined]
         with pytest.raises(_Killed):
             box.collect()
     drops = box.collect()
@@ -389,7 +389,7 @@ def test_neither_a_manifest_nor_a_receipt_stops_the_sensor(box: Box) -> None:
         dg.instance_for_test() as instance,
         dg.build_sensor_context(instance=instance, resources={"qala": Qala(home_folder=str(box.home.root))}) as context,
     ):
-        (request,) = list(inbox_sensor(context))  # type: ignore[call-overload]
+        (request,) = list(inbox_sensor(context))  # type: ignore[arg-type]
     assert request.tags["dagster/asset_partition_range_start"] == "2026-01"
     assert [r.file_name for r in box.pending()] == ["z.csv"]
     assert (box.archive.root / "receipts" / "damaged").exists()

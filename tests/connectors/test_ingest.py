@@ -35,7 +35,7 @@ from tests.support.files import (
     text,
 )
 from tests.support.settlements import ALMATY, ASTANA
-from tests.test_working_tables import differing_columns
+from tests.support.working_tables import differing_columns
 from warehouse.loading.deliveries import Delivery
 from warehouse.store.store import Store
 from warehouse.tables.contracts import Table
@@ -354,7 +354,7 @@ def test_the_same_bytes_are_a_duplicate_and_change_nothing(desk: Desk, store: St
 @pytest.mark.parametrize("slice_", [{"period": "2026-02"}, {"scope": ALMATY}])
 def test_the_same_bytes_for_another_slice_are_no_duplicate(desk: Desk, store: Store, slice_: dict[str, str]) -> None:
     desk.deliver(appeals(5))
-    desk.deliver(appeals(5), **slice_)
+    desk.deliver(appeals(5), **slice_)  # type: ignore[arg-type]
     assert [o.state for o in desk.take(store).outcomes] == ["loaded", "loaded"]
 
 
@@ -503,7 +503,7 @@ def test_volume_is_judged_against_the_median_of_the_last_twelve_loads(desk: Desk
         return appeals(rows, next(numbers), registered_at=f"{day} 10:00:00", first_answer_at="", closed_at="")
 
     def volume(rows: int, period: str, **slice_: str) -> tuple[bool, str]:
-        desk.deliver(of(rows, period), period=period, **slice_)
+        desk.deliver(of(rows, period), period=period, **slice_)  # type: ignore[arg-type]
         report = desk.take(store)
         (outcome,) = report.outcomes
         assert outcome.state == "loaded", "volume is a warning"
@@ -684,7 +684,7 @@ def test_a_batch_that_was_decided_stays_so_when_the_next_one_fails(
     monkeypatch.setattr(batches, "BATCH_DELIVERIES", 1)
     for n in (1, 2, 3):
         desk.deliver(crashes(3, first=10 * n), "fct_crash", period=f"2026-0{n}")
-    genuine, calls = ingest_batch.load, []
+    genuine, calls = ingest_batch.load, []  # type: ignore[attr-defined]
 
     def fails(*arguments: Any) -> None:
         calls.append(1)

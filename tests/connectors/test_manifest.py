@@ -34,7 +34,7 @@ def test_what_is_declared_is_read() -> None:
     first, second = parse(
         written(GOOD, {**GOOD, "file": "b.csv", "system": "ikomek109", "rows": 7, "sha256": SHA256.upper()})
     )
-    assert first == Entry(**GOOD)
+    assert first == Entry(**GOOD)  # type: ignore[arg-type]
     assert (first.system, first.rows, first.sha256) == ("standard", None, None)
     assert (second.system, second.rows, second.sha256) == ("ikomek109", 7, SHA256.upper())
 

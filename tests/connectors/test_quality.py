@@ -149,7 +149,7 @@ class Counter(Desk):
 
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Counter, Store]]:
-    folder, desk = tmp_path_factory.mktemp("showcase"), Counter(tmp_path_factory.mktemp("quality"))
+    folder, desk = tmp_path_factory.mktemp("showcase"), Counter(tmp_path_factory.mktemp("quality"), bare=True)
     views = ("dim_information_system", "fct_kpi_target")  # views read these
     tables = {name: parse_table(read(SHOWCASE / f"{name}.odcs.yaml")) for name in views}
     for content in (APPEAL, DISTRICT, TRIP):

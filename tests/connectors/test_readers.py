@@ -514,7 +514,7 @@ def test_a_file_that_lost_its_line_ends_is_refused_at_once_in_few_words(
 ) -> None:
     content = appeals(rows).replace("\n", ",")
     compared = list[int]()
-    check = readers.check_header
+    check = readers.check_header  # type: ignore[attr-defined]
 
     def counting(header: tuple[str, ...], *more: Any) -> None:
         compared.append(len(header))

@@ -96,8 +96,8 @@ def test_a_row_that_breaks_a_rule_is_rejected_with_the_rules_id(
     bench: Bench, table: str, row: dict[str, str], rule: str
 ) -> None:
     good = {"fct_crash": crash, "fct_appeal": appeal, "fct_air_hour": air, "dim_population": lambda n: population(as_of_date=f"2025-01-0{n}")}  # fmt: skip
-    rows = [good[table](1), row, good[table](3)]
-    assert bench.stage(text(rows, list(good[table](1))), table=table) == {}
+    rows = [good[table](1), row, good[table](3)]  # type: ignore[operator]
+    assert bench.stage(text(rows, list(good[table](1))), table=table) == {}  # type: ignore[operator]
     assert bench.accepted() == [1, 3]
     assert bench.broken() == [(2, rule)]
     assert rule in {r.id for r in bench.table(table).all_rules}
@@ -903,7 +903,7 @@ def test_a_time_with_an_offset_is_that_of_its_settlement(bench: Bench) -> None:
     """Files of a settlement, a region and the country in one batch: the west was an hour behind until March 2024."""
     moment = {"occurred_at": "2023-05-31T18:30:00Z"}
     both = text([crash(1, kato=AKTAU, **moment), crash(2, kato=ALMATY, **moment)])
-    bench.stage(crashes(1, **moment), crashes(1, **moment), both, table="fct_crash", scopes=[AKTAU, ALMATY, "KZ"])
+    bench.stage(crashes(1, **moment), crashes(1, **moment), both, table="fct_crash", scopes=[AKTAU, ALMATY, "KZ"])  # type: ignore[arg-type]
     west, east = at(2023, 5, 31, 23, 30), at(2023, 6, 1, 0, 30)
     assert bench.accepted("occurred_at") == [west, east, west, east]
 

@@ -23,7 +23,7 @@ def desk(tmp_path: Path) -> Desk:
 def test_whatever_fails_while_one_delivery_is_read_refuses_that_one_by_its_name(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    genuine = batches.unpack
+    genuine = batches.unpack  # type: ignore[attr-defined]
 
     def unpack(archive: Any, sha256: Any, contract: Any, scratch: Any, file_name: str, *more: Any) -> Any:
         if file_name == "odd.csv":
@@ -45,7 +45,7 @@ def test_what_is_this_machines_fault_ends_the_run_by_its_name_and_refuses_nobody
     desk: Desk, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     """Others still write into the temporary folder when it is noticed: that must not hide it."""
-    genuine, slow = batches.unpack, threading.Event()
+    genuine, slow = batches.unpack, threading.Event()  # type: ignore[attr-defined]
 
     def unpack(archive: Any, sha256: Any, contract: Any, scratch: Path, file_name: str, *more: Any) -> Any:
         if file_name == "full.csv":

@@ -309,7 +309,7 @@ def test_the_official_list_is_assessed_on_its_own(both: Catalogues, store: Store
         """Appeals answered after so many days; the first ones closed late."""
         came = AT(2026, 1, 2)
         more = {"registered_at": came, "first_answer_at": came + dt.timedelta(days=answered)}
-        return [appeal(n, late=n < late, category=c, **more) for n, c in enumerate(categories)]
+        return [appeal(n, late=n < late, category=c, **more) for n, c in enumerate(categories)]  # type: ignore[arg-type]
 
     deliver(store, "fct_appeal", Extract(rows(2.5, 1, "water", "water", "heat", "heat"), "2026-01"))
     deliver(store, "fct_appeal", Extract(rows(0, 0, "water", "heat"), "2026-01", ALMATY))

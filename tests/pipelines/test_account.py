@@ -100,10 +100,10 @@ def test_closing_an_incident(desk: Desk, given: str) -> None:
         assert found["account"] == account.account()
         from rich.console import Console
 
-        from pipelines.cli import screens
+        from pipelines.cli.screens.lists import show_incidents
 
         console = Console(record=True, width=300)
-        screens.incidents(console, store, closed=True)
+        show_incidents(console, store, closed=True)
         assert account.shown(account.account()) in console.export_text()
 
 

@@ -76,8 +76,8 @@ def test_showcase_assets_carry_their_columns() -> None:
 
 
 def test_job_schedule_sensor() -> None:
-    assert monthly_schedule.execution_timezone == "Asia/Almaty"
-    assert monthly_schedule.cron_schedule == "0 6 5 * *"
+    assert monthly_schedule.execution_timezone == "Asia/Almaty"  # type: ignore[union-attr]
+    assert monthly_schedule.cron_schedule == "0 6 5 * *"  # type: ignore[union-attr]
     job = DEFS.resolve_job_def("city_kpis")
     assert job.partitions_def is not None
     assert set(GRAPH.get_all_asset_keys()) == set(job.asset_layer.executable_asset_keys)
@@ -117,18 +117,18 @@ def test_the_sensor_asks_for_the_months_that_wait(tmp_path: Path) -> None:
 
         def tick() -> dg.SensorResult | object:
             with dg.build_sensor_context(instance=instance, resources={"qala": qala}, definitions=DEFS) as context:
-                return list(inbox_sensor(context))
+                return list(inbox_sensor(context))  # type: ignore[arg-type]
 
         (skipped,) = tick()  # type: ignore[misc]
-        assert isinstance(skipped, dg.SkipReason)
+        assert isinstance(skipped, dg.SkipReason)  # type: ignore[has-type]
         archive = Archive(tmp_path / "archive")
         for period in ("2026-01", "2026-02", "2026-05"):
             archive.receive(file, table="fct_crash", system="standard", scope="710000000", period=period)
         requests = tick()
         ranges = [
             (r.tags["dagster/asset_partition_range_start"], r.tags["dagster/asset_partition_range_end"])
-            for r in requests
-        ]  # type: ignore[attr-defined]
+            for r in requests  # type: ignore[attr-defined]
+        ]
         assert ranges == [("2026-01", "2026-02"), ("2026-05", "2026-05")]
         assert [r.run_key for r in tick()] == [r.run_key for r in requests], "asked for once"  # type: ignore[attr-defined]
         archive.receive(file, table="fct_crash", system="standard", scope="710000000", period="2999-01")
@@ -143,7 +143,7 @@ def test_the_sensor_asks_for_what_was_loaded_and_not_computed_once_and_not_while
 
         def tick() -> list[Any]:
             with dg.build_sensor_context(instance=instance, resources={"qala": qala}, definitions=DEFS) as context:
-                return list(inbox_sensor(context))
+                return list(inbox_sensor(context))  # type: ignore[arg-type]
 
         (request,) = tick()
         assert request.tags["dagster/asset_partition_range_start"] == "2025-02"

@@ -63,8 +63,8 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
         return only(original(*folders, shipped=shipped), *CODES, "NEW01-1")
 
     original = (
-        load_catalogues if load_catalogues.__module__ == "kpi_definitions.catalogue" else load_catalogues.original
-    )  # type: ignore[attr-defined]
+        load_catalogues if load_catalogues.__module__ == "kpi_definitions.catalogue" else load_catalogues.original  # type: ignore[attr-defined]
+    )
     two.original = original  # type: ignore[attr-defined]
     monkeypatch.setattr(dry_run, "load", two)
     monkeypatch.setitem(globals(), "load", two)

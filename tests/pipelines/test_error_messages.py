@@ -271,7 +271,7 @@ def test_a_step_of_dagster_fails_by_its_sentence_and_a_fault_of_the_program_by_i
 
     (failed,) = [e for e in job_of(OSError(errno.ENOSPC, "No space", "/a/b")).all_events if e.is_step_failure]
     assert _said(failed.step_failure_data).startswith("/a/b: there is no room left on the disk")
-    assert failed.step_failure_data.error.cause is None
+    assert failed.step_failure_data.error.cause is None  # type: ignore[union-attr]
     (failed,) = [e for e in job_of(ZeroDivisionError("ours")).all_events if e.is_step_failure]
     assert "ours" in _said(failed.step_failure_data)
-    assert failed.step_failure_data.error.cause is not None
+    assert failed.step_failure_data.error.cause is not None  # type: ignore[union-attr]

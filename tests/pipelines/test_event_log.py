@@ -52,7 +52,7 @@ def told(monkeypatch: pytest.MonkeyPatch, batch: str) -> list[object]:
                 [r.asset_materialization.metadata["rows"].value for r in records if r.asset_materialization],
                 sorted(instance.get_materialized_partitions(key)),
                 newest.run_id == result.run_id,
-                newest.asset_materialization.tags["sphere"] if newest.asset_materialization else None,
+                newest.asset_materialization.tags["sphere"] if newest.asset_materialization else None,  # type: ignore[index]
                 sorted(instance.event_log_storage.get_materialized_partitions(key)),
             ]
         checks = instance.event_log_storage.get_asset_check_execution_history(
@@ -71,7 +71,7 @@ def test_batches_store_what_single_events_store(monkeypatch: pytest.MonkeyPatch)
 def test_batches_are_used_and_connections_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Dagster's own names: should a new version rename them, the patch would be without effect."""
     sizes: list[int] = []
-    storage = event_log.SqliteEventLogStorage
+    storage = event_log.SqliteEventLogStorage  # type: ignore[attr-defined]
     monkeypatch.setattr(
         storage, "store_event_batch", lambda self, events: sizes.append(len(events)) or event_log._store_event_batch(self, events)
     )  # fmt: skip

@@ -38,7 +38,7 @@ AT = dt.datetime  # local civil time, as the warehouse keeps it
 PARTS = ("assessment", "assessment_item", "assessment_score", "assessment_rank")
 
 
-def nodes(store: Store, kato: str = ASTANA) -> dict[str, tuple[Any, ...]]:
+def nodes(store: Store, kato: str = ASTANA) -> dict[str, list[Any]]:
     """Coverage, achievement and level by node; the settlement's own under ''."""
     rows = store.con.execute(
         "SELECT CASE WHEN node_kind = 'settlement' THEN '' ELSE node END, coverage, achievement, level FROM kpi.assessment_score WHERE kato = ?",
@@ -82,13 +82,13 @@ def test_levels_by_hand_with_unequal_weights(store: Store) -> None:
     assert {c: w for c, (_, w) in found.items()} == pytest.approx(
         {"MGT01-2": 0.125, "MGT02-1": 0.3, "MGT02-2": 0.075, "TRL02-2": 0.25, "ECO01-1": 0.25}, abs=1e-12)  # fmt: skip
     assert {c: s for c, (s, _) in found.items()} == {"MGT01-2": 40, "MGT02-1": 80, "MGT02-2": 60, "TRL02-2": None, "ECO01-1": 75}  # fmt: skip
-    found = nodes(store)
-    assert found["MGT02"] == near(1, 76, 76)  # (4 * 80 + 60) / 5
-    assert found["MGT01"] == near(1, 40, 40)
-    assert found["MGT"] == near(1, 67, 67)  # (40 + 3 * 76) / 4
-    assert found["TRL02"] == found["TRL"] == [0, None, 0]
-    assert found["ECO01"] == found["ECO"] == near(1, 75, 75)
-    assert found[""] == near(0.75, 209 / 3, 52.25)  # (2 * 67 + 75) over the 3 calculable and the 4 that apply
+    levels_of = nodes(store)
+    assert levels_of["MGT02"] == near(1, 76, 76)  # (4 * 80 + 60) / 5
+    assert levels_of["MGT01"] == near(1, 40, 40)
+    assert levels_of["MGT"] == near(1, 67, 67)  # (40 + 3 * 76) / 4
+    assert levels_of["TRL02"] == levels_of["TRL"] == [0, None, 0]
+    assert levels_of["ECO01"] == levels_of["ECO"] == near(1, 75, 75)
+    assert levels_of[""] == near(0.75, 209 / 3, 52.25)  # (2 * 67 + 75) over the 3 calculable and the 4 that apply
     assert (made.year, made.status, made.version) == (2026, "draft", 0)
     assert (made.ranked, made.insufficient) == (1, 89)
     row = store.con.execute("SELECT coverage_percent, achievement, level FROM scorecard WHERE kato = ?", [ASTANA])

@@ -13,6 +13,7 @@ from warehouse.errors import StoreError
 from warehouse.home.home import Home
 from warehouse.store import store as module
 from warehouse.store.sessions import writing
+from warehouse.tables import fingerprint
 from warehouse.tables.assertions import Asserts, Cut
 from warehouse.tables.contracts import Column, Table, load_tables
 from warehouse.tables.fingerprint import shipped_fingerprint
@@ -31,7 +32,8 @@ def contract(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
         columns = {c.name: c for c in shipped["fct_appeal"].columns}
         change(columns)
         table: Table = replace(shipped["fct_appeal"], columns=tuple(columns.values()), **more)  # type: ignore[arg-type]
-        monkeypatch.setattr(module, "load_tables", lambda: shipped | {"fct_appeal": table})
+        for reader in (module, fingerprint):
+            monkeypatch.setattr(reader, "load_tables", lambda: shipped | {"fct_appeal": table})
         shipped_fingerprint.cache_clear()
 
     yield say

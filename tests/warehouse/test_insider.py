@@ -258,9 +258,9 @@ def relinked(home: Home) -> None:
     with duckdb.connect(str(home.released_file), read_only=True) as con:
         con.execute("SET TimeZone = 'UTC'")
         query = "SELECT seq, recorded_at, kind, subject, run_id, detail FROM audit.ledger ORDER BY seq DESC LIMIT 1"
-        row = con.execute(query).fetchall()[0]
-    digest = ledger_hash(*row, GENESIS_HASH)
-    edit(home, f"UPDATE audit.ledger SET prev_hash = '{GENESIS_HASH}', hash = '{digest}' WHERE seq = {row[0]}")
+        ((seq, at, kind, subject, run_id, detail),) = con.execute(query).fetchall()
+    digest = ledger_hash(seq, at, kind, subject, run_id, detail, GENESIS_HASH)
+    edit(home, f"UPDATE audit.ledger SET prev_hash = '{GENESIS_HASH}', hash = '{digest}' WHERE seq = {seq}")
 
 
 RAISED = "UPDATE kpi.value SET value = 100, numerator = denominator, value_low = 100, value_high = 100 WHERE kpi_code = 'MGT02-1' AND sample_size > 9"
@@ -417,7 +417,7 @@ def test_nothing_differs_where_nobody_was(outside: Outside) -> None:
 def test_an_anchor_from_before_there_was_a_key_needs_no_signature(outside: Outside) -> None:
     """It is what whoever verifies kept themselves; one signed by another key is not."""
     given = tuple(replace(one, key="", signature="") for one in outside.anchors)
-    assert found(outside.home, replace(outside, anchors=given)) == []
+    assert found(outside.home, replace(outside, anchors=given)) == []  # type: ignore[arg-type]
     when = dt.datetime.fromisoformat(given[1].at)
     other = Anchor.of(given[1].seq, given[1].head, when, given[1].file, keys.Key.of("signing", b"x" * 32))
     kinds = {d.kind for d in found(outside.home, replace(outside, anchors=(given[0], other)))}
@@ -604,11 +604,11 @@ def test_two_anchors_tell_what_happened_between(outside: Outside) -> None:
     told = spans_between_anchors(outside.home, [second, first])
     assert [(one.first, one.last) for one in told] == [(first.seq, second.seq)]
     (one,) = told
-    assert dict(one.told["deliveries"]) == {"fct_appeal loaded": "1 deliveries, 42 rows accepted, 1 rejected"}
-    assert dict(one.told["ledger rows"])["released"] == f"1 rows, the last {second.seq}"
-    assert set(dict(one.told["values"])) == {"MGT02-1", "MGT02-2"}
-    assert "incidents closed" in one.told
-    assert len(one.told["assessments"]) == 3
+    assert dict(one.entries["deliveries"]) == {"fct_appeal loaded": "1 deliveries, 42 rows accepted, 1 rejected"}
+    assert dict(one.entries["ledger rows"])["released"] == f"1 rows, the last {second.seq}"
+    assert set(dict(one.entries["values"])) == {"MGT02-1", "MGT02-2"}
+    assert "incidents closed" in one.entries
+    assert len(one.entries["assessments"]) == 3
 
 
 def test_an_anchor_of_another_file_is_named(outside: Outside) -> None:

@@ -51,7 +51,7 @@ def assessed(store: Store) -> Store:
     """Three cities by made-up values and weights that are not all one: one is not ranked."""
     compute(store, LISTS, ["2026-12"], today=LATER)
     for kato, values in FIGURES.items():
-        put(store, values, kato)
+        put(store, values, kato)  # type: ignore[arg-type]
     for kato in REPUBLICAN:
         store.con.execute("DELETE FROM kpi.rollup WHERE area = ?", [kato])
     assess(store, weighed(), 2026)

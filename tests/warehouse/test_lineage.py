@@ -33,7 +33,7 @@ from pipelines.cli import app
 from tests.support.homes import new_home
 from tests.support.rows import LATER, only
 from tests.support.settlements import ALMATY, ASTANA, SEMEY
-from warehouse.audit import openlineage
+from warehouse.audit import openlineage, openlineage_datasets
 from warehouse.audit.openlineage import lineage_events
 from warehouse.home.home import Home
 from warehouse.kpi_values.compute import compute
@@ -121,7 +121,7 @@ FACETS: dict[str, Any] = {
 def rebuild(kind: Any, data: Any) -> Any:
     """Plain JSON as an object of the client's class: an unknown, missing or ill-typed field is an error."""
     if isinstance(data, dict) and "_schemaURL" in data:
-        if data["_schemaURL"] == openlineage.DELIVERIES:
+        if data["_schemaURL"] == openlineage_datasets.DELIVERIES:
             schema = json.loads(Path(openlineage.__file__).with_name("openlineage.schema.json").read_text())
             jsonschema.validate(data, schema | schema["$defs"]["QalaDeliveriesInputDatasetFacet"])
             return None
@@ -188,7 +188,8 @@ def test_a_run_has_several_events_where_it_took_in_many_files(
     store: Store, monkeypatch: pytest.MonkeyPatch, everything: list[dict[str, Any]]
 ) -> None:
     whole = complete(everything, "showcase.fct_appeal")[0]
-    monkeypatch.setattr(openlineage, "INPUTS", 1)
+    for module in (openlineage, openlineage_datasets):
+        monkeypatch.setattr(module, "INPUTS", 1)
     lots = [e for e in told(store) if e["run"]["runId"] == whole["run"]["runId"]]
     assert [e["eventType"] for e in lots] == ["START", "RUNNING", "COMPLETE"]
     assert [i for e in lots for i in e["inputs"]] == whole["inputs"]
@@ -231,7 +232,7 @@ def test_a_load_names_archived_files_their_deliveries_and_checks(
 
 def test_a_dagster_run_is_the_parent_of_what_it_did(store: Store) -> None:
     first = sequence_of_first_release(store)
-    parents = {(seq <= first, event.run.facets.get("parent") and event.run.facets["parent"].run.runId)
+    parents = {(seq <= first, event.run.facets.get("parent") and event.run.facets["parent"].run.runId)  # type: ignore[index, union-attr]
                for seq, event in lineage_events(store) if event.eventType is event_v2.RunState.COMPLETE}  # fmt: skip
     assert parents == {(True, RUN), (False, None)}
 
@@ -399,10 +400,10 @@ def prov(home: Home, what: str) -> tuple[ProvDocument, dict[str, Any]]:
 def relations(doc: ProvDocument, name: str) -> list[tuple[str, str]]:
     """(from, to) of every relation of a kind, as qualified names."""
     return [
-        tuple(str(v) for _, v in r.formal_attributes[:2])
+        tuple(str(v) for _, v in r.formal_attributes[:2])  # type: ignore[misc]
         for r in doc.get_records(ProvRelation)
         if r.get_type().localpart == name
-    ]  # type: ignore[misc]
+    ]
 
 
 @pytest.mark.parametrize("what", ASKED)
@@ -421,7 +422,7 @@ def test_the_document_is_sound(home: Home, what: str) -> None:
     contents = {i.removeprefix("sha256:") for i in kinds[ProvEntity] if i.startswith("sha256:")}
     assert contents == {d["sha256"] for d in answer.get("deliveries", ())}
     # what is used was there before what used it ended
-    ends = {str(a.identifier): a.get_endTime() for a in doc.get_records(ProvActivity)}
+    ends = {str(a.identifier): a.get_endTime() for a in doc.get_records(ProvActivity)}  # type: ignore[attr-defined]
     made = dict(relations(doc, "Generation"))
     for activity, entity in relations(doc, "Usage"):
         before, after = ends.get(made.get(entity, "")), ends[activity]

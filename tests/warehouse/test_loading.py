@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import duckdb
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -17,12 +18,14 @@ from tests.support.files import Desk, query
 from tests.support.history_model import OCCURRED, Model, Sent
 from tests.support.rows import receipt
 from tests.support.settlements import AKTAU, ALMATY, ASTANA, ZHANAOZEN
+from tests.support.working_tables import differing_columns
+from warehouse.loading import replace
 from warehouse.loading.deliveries import Delivery, Outcome, decided, received, register, same_bytes
 from warehouse.loading.load import load
 from warehouse.loading.turns import turns_of
 from warehouse.periods import parse_period
 from warehouse.store.history import as_of
-from warehouse.store.seals import of_table, recomputed
+from warehouse.store.seals import of_table, recomputed, seals_of_rows
 from warehouse.store.store import Store
 
 Row = tuple[str, str, int]  # kato, business key, value
@@ -319,6 +322,25 @@ def test_a_row_withdrawn_and_then_brought_by_another_slice_is_gone_in_between(st
     second, third = deliver(store, extract(B), extract(A, period="2026-02"))
     assert rows_at(store, loaded_seq(store, second)) == [B]
     assert rows_at(store, loaded_seq(store, third)) == [A, B]
+
+
+def test_working_tables_are_as_they_are_declared(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looked at where most of them are filled: before what a turn wrote is sealed."""
+    seen, differing = set[str](), list[str]()
+
+    def look(con: duckdb.DuckDBPyConnection, *args: Any, **more: Any) -> Any:
+        seen.update(
+            name for (name,) in con.execute("SELECT table_name FROM duckdb_tables() WHERE temporary").fetchall()
+        )
+        differing.extend(differing_columns(con))
+        return seals_of_rows(con, *args, **more)
+
+    monkeypatch.setattr(replace, "seals_of_rows", look)
+    deliver(store, extract(A, B), extract(A, period="2026-02"))
+    deliver(store, extract(B))
+    deliver(store, extract(A, (ASTANA, "k2", 9)), extract(period="2026-02"))
+    assert {"work_matched_row", "work_taken_row", "work_leaving_row", "work_lost_key", "work_restored_row"} <= seen
+    assert differing == []
 
 
 def test_deliveries_for_unrelated_settlements_share_a_turn(store: Store) -> None:

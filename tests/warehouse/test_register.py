@@ -282,14 +282,14 @@ def test_new_solutions_without_analogue_went_the_way_of_item_13(store: Store) ->
     }
     listed(
         store,
-        system("S1", **new, **whole),
-        system("S2", **new, **whole | {"risk_cost_estimated_at": None}),
-        system("S3", **new, **whole | {"business_plan_approved_at": None, "on_qaztech": False}),
-        system("S4", **new, **whole | {"documentation_approved_at": None, "on_qaztech": None}),
+        system("S1", **new, **whole),  # type: ignore[arg-type]
+        system("S2", **new, **whole | {"risk_cost_estimated_at": None}),  # type: ignore[arg-type]
+        system("S3", **new, **whole | {"business_plan_approved_at": None, "on_qaztech": False}),  # type: ignore[arg-type]
+        system("S4", **new, **whole | {"documentation_approved_at": None, "on_qaztech": None}),  # type: ignore[arg-type]
         # not concerned: it has an analogue, nobody knows whether it has, or it is of the portal
         system("S5", has_analogue=True),
         system("S6", has_analogue=None),
-        system("S7", origin="PORTAL", **new),
+        system("S7", origin="PORTAL", **new),  # type: ignore[arg-type]
     )
     found = compliance(store)
     assert {short: row for (_, item, short), row in found.items() if item == "13"} == {

@@ -73,7 +73,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Home:
 @pytest.fixture
 def store(original: Home, tmp_path: Path):  # type: ignore[no-untyped-def]
     shutil.copytree(original.root, tmp_path / "home")
-    with opened(new_home(tmp_path / "home")) as store:
+    with opened(Home(tmp_path / "home")) as store:
         yield store
 
 
@@ -165,8 +165,8 @@ def test_explain_as_of_a_sequence_is_what_was_published_then(store: Store) -> No
     assert asked(None)["value"] == asked(new[1])["value"] == new[0]
     then = asked(new[1] - 1)
     assert then["value"] == asked(old[1])["value"] == old[0]
-    assert [e["state"] for e in then["earlier"]] == ["provisional"]  # type: ignore[attr-defined, index]
-    assert [e["state"] for e in asked(None)["earlier"]] == ["calculated", "provisional"]  # type: ignore[attr-defined, index]
+    assert [e["state"] for e in then["earlier"]] == ["provisional"]  # type: ignore[attr-defined]
+    assert [e["state"] for e in asked(None)["earlier"]] == ["calculated", "provisional"]  # type: ignore[attr-defined]
     assert sum(d["rows_in_this_number"] for d in then["deliveries"]) == then["sample_size"]  # type: ignore[attr-defined]
     assert len(asked(old[1])["deliveries"]) < len(asked(None)["deliveries"])  # type: ignore[arg-type]
     assert asked(old[1] - 1)["state"] == "provisional"

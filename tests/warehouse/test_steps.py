@@ -11,7 +11,7 @@ import pytest
 
 from kpi_definitions.catalogue import load_catalogues
 from tests.support.rows import LATER, Extract, deliver, only
-from tests.test_working_tables import differing_columns
+from tests.support.working_tables import differing_columns
 from warehouse.audit.reperform import reperform
 from warehouse.kpi_values.compute import CHANGED_VALUES, DUE_CELLS, VALUES, Step, compute
 from warehouse.kpi_values.state_rules import CELL_PHRASES, CELL_RULES, ROLLUP_RULES, StateRule, verdict

@@ -118,7 +118,8 @@ def test_set_aside_the_release_is_kept_and_the_way_is_free(copy: Home) -> None:
     assert set_aside(copy) is None
 
 
-def test_start_anew_has_every_receipt_wait_again_in_its_order(home: Home) -> None:
+def test_start_anew_has_every_receipt_wait_again_in_its_order(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
     archive, file = Archive(home.archive), home.root / "x.csv"
     home.root.mkdir()
     file.write_text("a\n")

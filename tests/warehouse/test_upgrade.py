@@ -22,6 +22,7 @@ from kpi_definitions.catalogue import load_catalogues
 from pipelines.cli import app
 from tests.support.files import query
 from tests.support.rows import LATER, only
+from tests.support.working_tables import differing_columns
 from warehouse.audit.verify import verify
 from warehouse.errors import StoreError
 from warehouse.home.home import Home
@@ -31,7 +32,7 @@ from warehouse.release.release import publish
 from warehouse.store import fitting, upgrade_steps
 from warehouse.store.content import content
 from warehouse.store.fitting import due
-from warehouse.store.seals import SEALED, of_table, seal
+from warehouse.store.seals import SEALED, enter_seals, of_table, seals_of_span
 from warehouse.store.sessions import locked, looking, opened, writing
 from warehouse.store.upgrade import upgrade
 from warehouse.tables.contracts import load_tables
@@ -42,8 +43,9 @@ HEADER = "appeal_id,registered_at,due_at,first_answer_at,closed_at,status,catego
 
 
 @pytest.fixture
-def old(home: Home, tmp_path: Path) -> Home:
+def old(tmp_path: Path) -> Home:
     """A home of the first version: three months of appeals, a correction, a refusal, a closed incident, a frozen assessment."""
+    home = Home(tmp_path / "home")
     home.root.mkdir()
     with zipfile.ZipFile(FIRST) as packed, duckdb.connect(str(home.warehouse)) as con:
         packed.extractall(tmp_path / "rows")
@@ -100,6 +102,15 @@ def test_every_value_is_what_it_was_and_every_seal_holds(old: Home) -> None:
     assert entered[1:] == [("schema 2", "2"), ("schema 3", "3"), ("schema 4", "4"), ("warehouse", "4")]
     assert differences(old) == []
     assert upgrade(old) == [], "nothing is due any more"
+
+
+def test_working_tables_are_as_they_are_declared(old: Home) -> None:
+    with opened(old, fit=False) as store, store.transaction():
+        fitting.add_fixed_columns(store)
+        for step in upgrade_steps.STEPS:
+            for sql in step.before:
+                store.con.execute(sql)
+        assert differing_columns(store.con) == []
 
 
 def test_what_nobody_wrote_down_then_is_not_made_up(old: Home) -> None:
@@ -297,7 +308,7 @@ INSERT INTO showcase.fct_appeal SELECT s.* REPLACE ('m' || i AS appeal_id, 99 AS
 FROM (FROM showcase.fct_appeal LIMIT 1) s, range(1, 1000001) r(i);
 INSERT INTO kpi.value SELECT s.* REPLACE ('2010-' || i AS period_id, DATE '2010-01-01' AS period_start, {computed} AS valid_from_seq)
 FROM (FROM kpi.value WHERE value IS NOT NULL AND valid_to_seq IS NULL LIMIT 1) s, range(100000) r(i)""")
-        seal(store, first, sealed)
+        enter_seals(store, list(seals_of_span(store.con, sealed, first, store.last_seq)))
     before = ask(
         old,
         "SELECT count(*), sum(hash(kpi_code, kato, period_id, value, state, reason, numerator, denominator)) FROM kpi.value",

@@ -239,7 +239,7 @@ def test_a_release_replaces_the_old_one_under_open_readers(year: tuple[Home, lis
     assert one(reader, "SELECT max(seq) FROM audit.ledger") == first.seq
     reader.close()
     with reading(home) as now:
-        assert now.head == second.seq == first.seq + 2
+        assert now.last_seq == second.seq == first.seq + 2
 
 
 def test_kpis_do_not_change_when_the_archive_is_garbled_and_then_deleted(

@@ -226,7 +226,7 @@ def test_what_cannot_pass_is_not_tried_again(home: Home, monkeypatch: pytest.Mon
         tries.append(1)
         raise duckdb.IOException("Could not write file: No space left on device")
 
-    monkeypatch.setattr(sessions.duckdb, "connect", connect)
+    monkeypatch.setattr(sessions.duckdb, "connect", connect)  # type: ignore[attr-defined]
     with pytest.raises(StoreError, match="No space left"), writing(home):
         pass
     assert len(tries) == 1

@@ -416,7 +416,7 @@ def content(table: str, told: Sent, broken: int) -> str:
                 "origin": "OWN",
                 "commissioned_at": "2020-01-01",
             }
-            rows.append((kato, *(cells.get(name, "") for name in names)))
+            rows.append((kato, *(cells.get(name, "") for name in names)))  # type: ignore[arg-type]
     return "".join(",".join(cells) + "\n" for cells in [("kato", *names), *rows])
 
 

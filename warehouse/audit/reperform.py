@@ -11,16 +11,15 @@ import datetime as dt
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from kpi_definitions.catalogue import Catalogue
-from kpi_definitions.compiler import compile_kpi
-from kpi_definitions.model import AssessmentRules, CatalogueHead, Initiative, Kpi
+from kpi_definitions.model import AssessmentRules
 from warehouse.audit.explain import find_area, find_settlement
 from warehouse.audit.levels import LEVEL_WORDS
+from warehouse.audit.registered import registered_catalogue, registered_versions
 from warehouse.home.account import account, shown
 from warehouse.home.home import Home
 from warehouse.kpi_values.assessment import make
 from warehouse.kpi_values.changed_values import VALUE_COLUMNS
-from warehouse.kpi_values.computation import Computation, KpiVersion
+from warehouse.kpi_values.computation import Computation
 from warehouse.kpi_values.compute import compute_cells
 from warehouse.kpi_values.rollup import ROLLUP_COLUMNS, compute_rollups, lay_out
 from warehouse.kpi_values.states import describe
@@ -131,23 +130,6 @@ def reperform(
     return result
 
 
-def _registered(store: Store, codes: Sequence[str], seq: int) -> list[KpiVersion]:
-    """Every version of the KPIs that was registered at a sequence, as it was then."""
-    rows = store.con.execute(f"""
-SELECT k.definition, k.catalogue_version, greatest(k.valid_from, c.valid_from),
-       least(coalesce(CASE WHEN e.seq IS NULL THEN (k.definition->>'$.valid_to')::DATE ELSE k.valid_to END, DATE '9999-12-31'),
-             coalesce(c.valid_to, DATE '9999-12-31'))
-FROM registry.kpi k LEFT JOIN registry.catalogue c ON c.id = k.catalogue_id
-LEFT JOIN (SELECT subject, min(seq) AS seq FROM audit.ledger WHERE kind = 'definition-ended' AND seq <= {seq} GROUP BY 1) e
-    ON e.subject = k.code || '@' || k.version
-WHERE k.registered_seq <= {seq} AND k.code IN ({", ".join(map(literal, codes))}) ORDER BY k.code, k.version""").fetchall()
-    columns = store.columns()
-    return [
-        KpiVersion(compile_kpi(Kpi.model_validate_json(text), columns), version, starts, ends)
-        for text, version, starts, ends in rows
-    ]
-
-
 def _values(store: Store, where: str, result: Result) -> None:
     con = store.con
     con.execute(f"""CREATE OR REPLACE TEMP TABLE work_claimed_value AS
@@ -157,7 +139,7 @@ LEFT JOIN audit.ledger l ON l.seq = v.valid_from_seq AND l.kind = 'computed' AND
         "SELECT as_of_seq, today, list(DISTINCT kpi_code ORDER BY kpi_code) FROM work_claimed_value GROUP BY ALL ORDER BY ALL"
     ).fetchall()
     for seq, today, codes in groups:
-        versions = _registered(store, codes, seq)
+        versions = registered_versions(store, codes, seq)
         mine = f"as_of_seq = {seq} AND today IS NOT DISTINCT FROM {_day(today)}"
         unknown = sorted(set(codes) - {one.compiled.kpi.code for one in versions})
         if unknown or today is None:
@@ -192,7 +174,7 @@ LEFT JOIN (SELECT as_of_seq, max(seq) AS last_seq FROM kpi.computation GROUP BY 
         "SELECT as_of_seq, last_seq, list(DISTINCT kpi_code ORDER BY kpi_code) FROM work_claimed_rollup GROUP BY ALL ORDER BY ALL"
     ).fetchall()
     for seq, last_seq, codes in groups:
-        versions = _registered(store, codes, seq)
+        versions = registered_versions(store, codes, seq)
         compiled = [one.compiled for one in versions]
         describe(store, versions)
         lay_out(store, compiled)
@@ -220,7 +202,7 @@ def _assessments(store: Store, period: str | None, result: Result, kato: str | N
         [period, period],
     ).fetchall()
     for number, seq, year, catalogue_id, as_of_seq, rules in rows:
-        catalogue = _catalogue(store, catalogue_id, seq)
+        catalogue = registered_catalogue(store, catalogue_id, seq)
         if catalogue is None:
             unknown = Difference(f"assessment {number}", str(year), "catalogue", catalogue_id, "not in the warehouse")
             result.add("assessment figures", 1, 1, [unknown])
@@ -239,9 +221,14 @@ def _assessments(store: Store, period: str | None, result: Result, kato: str | N
             store.insert("work_assessment_again", list(columns), again)
             keys = _ASSESSMENT_KEYS[table]
             label = "concat_ws(' ', " + ", ".join(f"c.{k}" for k in keys) + ")"
+            source = (
+                f"FROM (SELECT * FROM kpi.{table} WHERE assessment_id = {number}) c "
+                f"FULL JOIN work_assessment_again f USING ({', '.join(keys)})"
+            )
+            compared = [c for c in columns if c not in keys]
             figures, differing, found = _compare(
-                store, f"FROM (SELECT * FROM kpi.{table} WHERE assessment_id = {number}) c FULL JOIN work_assessment_again f USING ({', '.join(keys)})",
-                [c for c in columns if c not in keys], label, f"assessment {number}", "c.assessment_id IS NULL")  # fmt: skip
+                store, source, compared, label, f"assessment {number}", "c.assessment_id IS NULL"
+            )
             result.add("assessment figures", figures, differing, found)
         if kato is not None and kato in made.places:
             _tell_standing(
@@ -253,42 +240,14 @@ def _tell_standing(
     store: Store, number: int, year: int, kato: str, level: float, place: int | None, result: Result
 ) -> None:
     """A settlement's level and place as published and as made again."""
-    published = store.con.execute(
-        "SELECT c.level, r.rank FROM kpi.assessment_score c JOIN kpi.assessment_rank r USING (assessment_id, kato) "
-        "WHERE (c.assessment_id, c.kato, c.node_kind) = (?, ?, 'settlement')", [number, kato]
-    ).fetchone() or (None, None)  # fmt: skip
+    row = store.con.execute(
+        "SELECT score.level, place.rank FROM kpi.assessment_score AS score JOIN kpi.assessment_rank AS place USING (assessment_id, kato) "
+        "WHERE (score.assessment_id, score.kato, score.node_kind) = (?, ?, 'settlement')",
+        [number, kato],
+    ).fetchone()
+    published = row or (None, None)
     before, again = (f"level {one}, place {two or 'none'}" for one, two in (published, (level, place)))
     result.numbers.append(Made(f"assessment {number}", f"{kato} {year}", before, again, published == (level, place)))
-
-
-def _catalogue(store: Store, catalogue_id: str, seq: int) -> Catalogue | None:
-    """A catalogue as the warehouse knew it at a sequence: enough of it to assess by. None if it never did."""
-    row = store.con.execute(
-        "SELECT version, name_en, name_ru, status, legal_basis, valid_from, valid_to FROM registry.catalogue WHERE id = ?",
-        [catalogue_id],
-    ).fetchone()
-    if row is None:
-        return None
-    version, name_en, name_ru, status, basis, starts, ends = row
-    head = CatalogueHead.model_validate({"id": catalogue_id, "version": version, "name": {"en": name_en, "ru": name_ru}, "status": status,
-                                         "legal_basis": basis, "valid_from": starts, "valid_to": ends, "spheres": ()})  # fmt: skip
-    initiatives = []
-    for code, sphere, name_en, name_ru, named, categories in store.con.execute(
-        "SELECT code, sphere, name_en, name_ru, named_in_order, categories FROM registry.initiative WHERE catalogue_id = ? ORDER BY code",
-        [catalogue_id],
-    ).fetchall():
-        kpis = [
-            one.compiled.kpi.model_copy(update={"valid_to": None if one.ends >= dt.date(9999, 12, 31) else one.ends})
-            for one in _registered(store, _codes(store, code), seq)
-        ]
-        initiatives.append(Initiative.model_validate({"code": code, "sphere": sphere, "name": {"en": name_en, "ru": name_ru}, "kpis": kpis,
-                                                      "named_in_order": named, "categories": categories.split()}))  # fmt: skip
-    return Catalogue(head, tuple(initiatives), (), {}, store.home.root)
-
-
-def _codes(store: Store, initiative: str) -> list[str]:
-    rows = store.con.execute("SELECT DISTINCT code FROM registry.kpi WHERE initiative = ?", [initiative]).fetchall()
-    return sorted(row[0] for row in rows) or [""]
 
 
 def _compare(

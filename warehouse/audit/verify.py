@@ -1,4 +1,4 @@
-"""Whether a release is still what was recorded and derived. Reads, never mends.
+"""Whether a release is still what was recorded and derived. Reads, never repairs.
 
 What it establishes is numbered (ESTABLISHED in differences.py, and in the output of `qala verify`):
 
@@ -19,10 +19,10 @@ What it establishes is numbered (ESTABLISHED in differences.py, and in the outpu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from functools import partial
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import duckdb
 
@@ -50,10 +50,11 @@ def verify(
     archive: Callable[[Store, Store | None], Iterable[tuple[str, str]]] | None = None,
     kept: Callable[[str], AbstractContextManager[BinaryIO]] | None = None,
 ) -> Verified:
-    """Everything in ESTABLISHED. `archive` tells (kind, what differs) of archive and receipts, from the release and, if it can be read, the warehouse;
-    `kept` opens archived bytes by their SHA-256: a ledger that was made anew keeps the one before it there.
+    """Everything in ESTABLISHED. Raises StoreError if nothing was released.
 
-    Raises StoreError if nothing was released. A file that a planted log or planted functions make unsafe to ask is not asked further.
+    `archive` gives (kind, what differs) of archive and receipts, from the release and, if it can be read, the warehouse. `kept` opens
+    archived bytes by their SHA-256: a ledger that was made anew keeps the one before it there. A file with a planted log or planted
+    functions is not asked further, as its answers would be theirs.
     """
     manifest, found = verify_release.manifest_of(home)
     unchecked = {} if public else {3: "no public key was given (--key)"}
@@ -64,46 +65,54 @@ def verify(
     found += verify_release.file_differences(home, manifest)
     if public:
         found += verify_release.signature_differences(home, manifest, public)
-    later = range(2, len(ESTABLISHED) + 1)
     if any(d.kind is Kind.LOG_PLANTED for d in found):
         why = "the released file was not opened: the log beside it would be applied"
-        return Verified(tuple(found), {n: why for n in later if n != 3} | unchecked, None)
+        return Verified(tuple(found), _all_but({3}, why) | unchecked, None)
     try:
         con = duckdb.connect(str(home.released_file), read_only=True)
     except duckdb.Error as error:
         why = f"the released file cannot be opened ({str(error).splitlines()[0]})"
-        return Verified(
-            (*found, Difference("release", why, Kind.FILE_CHANGED)), {n: why for n in later if n != 3} | unchecked, None
-        )
+        found.append(Difference("release", why, Kind.FILE_CHANGED))
+        return Verified(tuple(found), _all_but({3}, why) | unchecked, None)
     try:
         store = Store(con, home)
         if planted := verify_derived.planted_functions(con):
             why = "not asked: functions planted in the file may answer in place of DuckDB's own"
-            return Verified((*found, *planted), {n: why for n in later if n not in (3, 6)} | unchecked, None)
+            return Verified((*found, *planted), _all_but({3, 6}, why) | unchecked, None)
         con.execute("SET TimeZone = 'UTC'")
         found += asked(2, verify_release.ledger_differences(store, manifest))
         found += asked(5, verify_release.anchor_differences(store, manifest, anchors, public, _former(store, kept)))
-        if rebuilt := rebuilt_entry(store.con):
-            seq, digest = rebuilt["head"]
-            unchecked.setdefault(
-                5,
-                f"the warehouse was made anew: its ledger follows {seq}:{digest}, which the archive keeps, and heads before are of that",
-            )
         found += recorded(store)
-        if _another_version(store):
-            said = f"the release was made by {manifest.get('qala', 'another version of qala')}, DuckDB {manifest.get('duckdb', '?')}: {_OTHER}"
-            found.append(Difference("schema", said, Kind.VERSION))
-            unchecked |= dict.fromkeys((6, 7), "made by another version")
-        else:
-            found += asked(6, verify_derived.schema_differences(store))
-            found += asked(7, verify_derived.export_differences(store))
-        found += asked(12, _beside(store, archive, unchecked))
+        found += _derived(store, manifest, unchecked)
+        found += asked(12, _warehouse_and_archive(store, archive, unchecked))
         head = None
         with suppress(duckdb.Error):
             head = ledger_head(con)
         return Verified(tuple(found), unchecked, head)
     finally:
         con.close()
+
+
+def _all_but(asked_already: set[int], why: str) -> dict[int, str]:
+    """Number of each later point that cannot be checked → why."""
+    return {number: why for number in range(2, len(ESTABLISHED) + 1) if number not in asked_already}
+
+
+def _derived(store: Store, manifest: Mapping[str, Any], unchecked: dict[int, str]) -> Iterator[Difference]:
+    """Points 6 and 7, unless another version of qala made the release; also says where the ledger was made anew."""
+    if rebuilt := rebuilt_entry(store.con):
+        seq, digest = rebuilt["head"]
+        unchecked.setdefault(
+            5,
+            f"the warehouse was made anew: its ledger follows {seq}:{digest}, which the archive keeps, and heads before are of that",
+        )
+    if _another_version(store):
+        by = f"{manifest.get('qala', 'another version of qala')}, DuckDB {manifest.get('duckdb', '?')}"
+        yield Difference("schema", f"the release was made by {by}: {_OTHER}", Kind.VERSION)
+        unchecked |= dict.fromkeys((6, 7), "made by another version")
+        return
+    yield from asked(6, verify_derived.schema_differences(store))
+    yield from asked(7, verify_derived.export_differences(store))
 
 
 def _former(
@@ -123,16 +132,16 @@ def _another_version(store: Store) -> bool:
     return row is not None and row[0] != store.fingerprint
 
 
-def _beside(
+def _warehouse_and_archive(
     store: Store, archive: Callable[[Store, Store | None], Iterable[tuple[str, str]]] | None, unchecked: dict[int, str]
 ) -> Iterator[Difference]:
-    """The warehouse beside the release, and the archive that both know. What cannot be looked at goes to `unchecked`."""
+    """Points 12 and 13: the warehouse in the release's home, and the archive that both know. What cannot be looked at goes to `unchecked`."""
     with ExitStack() as stack:
         later = None
         try:
             if store.home.warehouse.exists():
                 later = stack.enter_context(looking(store.home))
-                yield from _continued(store, later, unchecked)
+                yield from _continuation(store, later, unchecked)
             else:
                 unchecked[13] = "there is no warehouse beside the release"
         except BusyError:
@@ -153,7 +162,8 @@ def _beside(
                 unchecked.setdefault(12, message)
 
 
-def _continued(store: Store, warehouse: Store, unchecked: dict[int, str]) -> Iterator[Difference]:
+def _continuation(store: Store, warehouse: Store, unchecked: dict[int, str]) -> Iterator[Difference]:
+    """Whether the warehouse's ledger goes on from the release's, and knows its manifest."""
     seq, digest = ledger_head(store.con)
     if warehouse.con.execute("SELECT hash FROM audit.ledger WHERE seq = ?", [seq]).fetchall() != [(digest,)]:
         said = f"its ledger has another row {seq} than the release, or none: one of them is not what was published"

@@ -5,15 +5,22 @@ Does not belong here: reading and checking catalogue files (kpi_definitions/cata
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.compiler import columns_of
+from kpi_definitions.model import Kpi
 from warehouse.errors import StoreError
 from warehouse.moments import at
+from warehouse.store.ledger import EntryKind
 from warehouse.store.seals import CATALOGUE, seal
 from warehouse.store.store import Store
 from warehouse.tables.passports import case_passports, standards
+
+_COLUMNS = [
+    "code", "version", "initiative", "sphere", "name_en", "name_ru", "name_kk", "unit", "direction", "kind", "grain", "valid_from", "valid_to",
+    "sensitivity", "definition", "definition_hash", "catalogue_id", "catalogue_version", "catalogue_status", "registered_seq",
+]  # fmt: skip
 
 
 def register_catalogue(store: Store, catalogue: Catalogues, hashes: Mapping[tuple[str, int], str]) -> None:
@@ -22,12 +29,39 @@ def register_catalogue(store: Store, catalogue: Catalogues, hashes: Mapping[tupl
     Raises StoreError if a version already used here has another meaning now, or has given its place to another: a definition is
     never edited after use.
     """
-    known = {(code, version): digest for code, version, digest in
-             store.con.execute("SELECT code, version, definition_hash FROM registry.kpi").fetchall()}  # fmt: skip
-    for place, digest in hashes.items():
-        if known.get(place, digest) != digest:
+    known = _registered(store)
+    _refuse_changed(known, hashes)
+    setting = store.con.execute("SELECT value FROM registry.setting WHERE name = 'catalogue'").fetchone()
+    if setting and setting[0] == catalogue.digest:
+        return
+    with store.transaction():
+        names = ", ".join(one.head.id for one in catalogue.lists)
+        (first,) = store.record([(EntryKind.CATALOGUE, names, {"sha256": catalogue.digest})])
+        store.con.execute("DELETE FROM registry.setting WHERE name = 'catalogue'")
+        store.con.execute("INSERT INTO registry.setting VALUES ('catalogue', ?)", [catalogue.digest])
+        _replace_lists(store, catalogue)
+        new = [kpi for kpi in catalogue.kpis if (kpi.code, kpi.version) not in known]
+        sources = [(kpi.code, kpi.version, table, column) for kpi in new for table, column in columns_of(kpi)]
+        store.insert("registry.kpi_source", ["code", "version", "table_name", "column_name"], sources)
+        _end_versions(store, catalogue)
+        _add_versions(store, catalogue, new, hashes)
+        seal(store, first, registries=CATALOGUE)
+        at("catalogue.committing")
+    at("catalogue.committed")
+
+
+def _registered(store: Store) -> dict[tuple[str, int], str]:
+    """(code, version) → hash of every definition that was used here."""
+    rows = store.con.execute("SELECT code, version, definition_hash FROM registry.kpi").fetchall()
+    return {(code, version): digest for code, version, digest in rows}
+
+
+def _refuse_changed(known: Mapping[tuple[str, int], str], hashes: Mapping[tuple[str, int], str]) -> None:
+    """Raises StoreError for a version that was used here and changed its meaning, or is gone while others of its code are there."""
+    for (code, version), digest in hashes.items():
+        if known.get((code, version), digest) != digest:
             raise StoreError(
-                f"{place[0]} version {place[1]} was used in this warehouse with another meaning; "
+                f"{code} version {version} was used in this warehouse with another meaning; "
                 "restore it, and write the change as a new version with its own valid_from"
             )
     defined = {code for code, _ in hashes}
@@ -37,54 +71,87 @@ def register_catalogue(store: Store, catalogue: Catalogues, hashes: Mapping[tupl
                 f"{code} version {former} was used in this warehouse and is no longer defined; "
                 "put it back beside the newer version, and end it with valid_to"
             )
-    setting = store.con.execute("SELECT value FROM registry.setting WHERE name = 'catalogue'").fetchone()
-    if setting and setting[0] == catalogue.digest:
-        return
-    lists = [(one.head, one) for one in catalogue.lists]
-    with store.transaction():
-        (first,) = store.record([("catalogue", ", ".join(h.id for h, _ in lists), {"sha256": catalogue.digest})])
-        store.con.execute("DELETE FROM registry.setting WHERE name = 'catalogue'")
-        store.con.execute("INSERT INTO registry.setting VALUES ('catalogue', ?)", [catalogue.digest])
-        store.replace("registry.catalogue", [
-            (h.id, h.version, h.name.en, h.name.ru, h.name.kk, h.status, h.legal_basis, h.valid_from, h.valid_to) for h, _ in lists])  # fmt: skip
-        spheres = {s.code: s for h, _ in lists for s in h.spheres}
-        store.replace(
-            "registry.sphere", [(s.code, s.number, s.name.en, s.name.ru, s.name.kk) for s in spheres.values()]
+
+
+def _replace_lists(store: Store, catalogue: Catalogues) -> None:
+    """Write the lists, spheres, initiatives, passports and standards as they are now."""
+    heads = [one.head for one in catalogue.lists]
+    lists = [
+        (h.id, h.version, h.name.en, h.name.ru, h.name.kk, h.status, h.legal_basis, h.valid_from, h.valid_to)
+        for h in heads
+    ]
+    store.replace("registry.catalogue", lists)
+    spheres = {s.code: s for h in heads for s in h.spheres}.values()
+    store.replace("registry.sphere", [(s.code, s.number, s.name.en, s.name.ru, s.name.kk) for s in spheres])
+    initiatives = [
+        (
+            i.code,
+            i.sphere,
+            i.name.en,
+            i.name.ru,
+            i.name.kk,
+            i.named_in_order,
+            i.basis,
+            one.head.id,
+            " ".join(i.categories),
         )
-        store.replace("registry.initiative", [
-            (i.code, i.sphere, i.name.en, i.name.ru, i.name.kk, i.named_in_order, i.basis, h.id, " ".join(i.categories))
-            for h, one in lists for i in one.initiatives])  # fmt: skip
-        store.replace("registry.case_passport", list(case_passports(catalogue, store.tables)))
-        store.replace("registry.kpi_standard", standards(catalogue))
-        new = [kpi for kpi in catalogue.kpis if (kpi.code, kpi.version) not in known]
-        sources = [(kpi.code, kpi.version, table, column) for kpi in new for table, column in columns_of(kpi)]
-        store.insert("registry.kpi_source", ["code", "version", "table_name", "column_name"], sources)
-        ends = {(code, version): end for code, version, end in
-                store.con.execute("SELECT code, version, valid_to FROM registry.kpi").fetchall()}  # fmt: skip
-        for kpi in catalogue.kpis:  # a version may be ended after it was used; nothing else of it may change
-            place = (kpi.code, kpi.version)
-            if place in ends and ends[place] != kpi.valid_to:
-                store.con.execute(
-                    "UPDATE registry.kpi SET valid_to = ? WHERE (code, version) = (?, ?)", [kpi.valid_to, *place]
-                )
-                store.record([("definition-ended", f"{kpi.code}@{kpi.version}", {"valid_to": kpi.valid_to})])
-        seqs = store.record(
-            [
-                (
-                    "definition",
-                    f"{k.code}@{k.version}",
-                    {"hash": hashes[k.code, k.version], "change_note": k.change_note},
-                )
-                for k in new
-            ]
+        for one in catalogue.lists
+        for i in one.initiatives
+    ]
+    store.replace("registry.initiative", initiatives)
+    store.replace("registry.case_passport", list(case_passports(catalogue, store.tables)))
+    store.replace("registry.kpi_standard", standards(catalogue))
+
+
+def _end_versions(store: Store, catalogue: Catalogues) -> None:
+    """A version may be ended after it was used; nothing else of it may change."""
+    rows = store.con.execute("SELECT code, version, valid_to FROM registry.kpi").fetchall()
+    ends = {(code, version): end for code, version, end in rows}
+    for kpi in catalogue.kpis:
+        key = (kpi.code, kpi.version)
+        if key in ends and ends[key] != kpi.valid_to:
+            store.con.execute(
+                "UPDATE registry.kpi SET valid_to = ? WHERE (code, version) = (?, ?)", [kpi.valid_to, *key]
+            )
+            subject = f"{kpi.code}@{kpi.version}"
+            store.record([(EntryKind.DEFINITION_ENDED, subject, {"valid_to": kpi.valid_to})])
+
+
+def _add_versions(
+    store: Store, catalogue: Catalogues, new: Sequence[Kpi], hashes: Mapping[tuple[str, int], str]
+) -> None:
+    entries = [
+        (
+            EntryKind.DEFINITION,
+            f"{k.code}@{k.version}",
+            {"hash": hashes[k.code, k.version], "change_note": k.change_note},
         )
-        store.insert("registry.kpi", [
-            "code", "version", "initiative", "sphere", "name_en", "name_ru", "name_kk", "unit", "direction", "kind", "grain", "valid_from", "valid_to",
-            "sensitivity", "definition", "definition_hash", "catalogue_id", "catalogue_version", "catalogue_status", "registered_seq",
-        ], [(k.code, k.version, catalogue.initiative_of(k.code).code, catalogue.sphere_of(k.code).code, k.name.en, k.name.ru, k.name.kk, k.unit, k.direction,
-             str(k.kind), str(k.period), k.valid_from, k.valid_to, k.sensitivity, k.model_dump_json(by_alias=True),
-             hashes[k.code, k.version], h.id, h.version, h.status, seq)
-            for k, seq in zip(new, seqs, strict=True) for h in [catalogue.of(k.code).head]])  # fmt: skip
-        seal(store, first, {}, CATALOGUE)
-        at("catalogue.committing")
-    at("catalogue.committed")
+        for k in new
+    ]
+    rows = [
+        (*_described(catalogue, kpi), hashes[kpi.code, kpi.version], head.id, head.version, head.status, seq)
+        for kpi, seq in zip(new, store.record(entries), strict=True)
+        for head in [catalogue.of(kpi.code).head]
+    ]
+    store.insert("registry.kpi", _COLUMNS, rows)
+
+
+def _described(catalogue: Catalogues, kpi: Kpi) -> tuple[object, ...]:
+    """The columns of registry.kpi that tell of the definition itself."""
+    initiative, sphere = catalogue.initiative_of(kpi.code).code, catalogue.sphere_of(kpi.code).code
+    names, days = (kpi.name.en, kpi.name.ru, kpi.name.kk), (kpi.valid_from, kpi.valid_to)
+    kind, grain, definition = str(kpi.kind), str(kpi.period), kpi.model_dump_json(by_alias=True)
+    return (
+        kpi.code,
+        kpi.version,
+        initiative,
+        sphere,
+        *names,
+        kpi.unit,
+        kpi.direction,
+        kind,
+        grain,
+        *days,
+        kpi.sensitivity,
+        definition,
+    )

@@ -153,7 +153,7 @@ class Outcome:
     """What was decided on a delivery. accepted + rejected = received, always."""
 
     delivery_id: int
-    state: str  # DeliveryState: loaded, refused or duplicate
+    state: DeliveryState  # loaded, refused or duplicate
     reason: str | None
     contract_id: str
     contract_version: str

@@ -19,10 +19,10 @@ from typing import Any, BinaryIO
 import duckdb
 
 from warehouse.errors import StoreError
-from warehouse.store.ledger import GENESIS_HASH, ledger_hash, ledger_head
+from warehouse.store.ledger import GENESIS_HASH, EntryKind, ledger_hash, ledger_head
 
-REBUILT = "rebuilt"
-DECISIONS = ("loaded", "refused", "duplicate")
+REBUILT = EntryKind.REBUILT
+DECISIONS = (EntryKind.LOADED, EntryKind.REFUSED, EntryKind.DUPLICATE)
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _LEDGER = (
     "SELECT seq, epoch_us(recorded_at), kind, subject, run_id, detail, prev_hash, hash FROM audit.ledger ORDER BY seq"
@@ -56,22 +56,20 @@ class Former:
     @classmethod
     def of(cls, con: duckdb.DuckDBPyConnection) -> Former:
         """Raises StoreError if the ledger's chain is broken: what was done is read off it."""
-        former = cls(
-            ledger_head(con),
-            {row["delivery_id"]: row for row in _rows(con, "SELECT * FROM audit.delivery")},
-            {n: (d, rule, seq) for n, d, rule, seq in
-             con.execute("SELECT incident_id, delivery_id, rule, opened_seq FROM audit.incident").fetchall()},
-            {},
-            dict(con.execute("SELECT assessment_id, rules FROM kpi.assessment").fetchall()),
-            {(code, version): digest for code, version, digest in
-             con.execute("SELECT code, version, definition_hash FROM registry.kpi").fetchall()},
-        )  # fmt: skip
+        incidents = con.execute("SELECT incident_id, delivery_id, rule, opened_seq FROM audit.incident").fetchall()
+        kpis = con.execute("SELECT code, version, definition_hash FROM registry.kpi").fetchall()
+        met = con.execute("SELECT DISTINCT delivery_id, correction_id, sha256 FROM audit.correction").fetchall()
         corrections: dict[int, dict[str, str]] = {}
-        for delivery_id, name, sha256 in con.execute(
-            "SELECT DISTINCT delivery_id, correction_id, sha256 FROM audit.correction"
-        ).fetchall():
+        for delivery_id, name, sha256 in met:
             corrections.setdefault(delivery_id, {})[name] = sha256
-        former.corrections = corrections
+        former = cls(
+            head=ledger_head(con),
+            deliveries={row["delivery_id"]: row for row in _rows(con, "SELECT * FROM audit.delivery")},
+            incidents={incident_id: (delivery_id, rule, seq) for incident_id, delivery_id, rule, seq in incidents},
+            corrections=corrections,
+            rules=dict(con.execute("SELECT assessment_id, rules FROM kpi.assessment").fetchall()),
+            definitions={(code, version): digest for code, version, digest in kpis},
+        )
         previous = GENESIS_HASH
         for seq, micros, kind, subject, run_id, detail, prev_hash, digest in _ledger(con):
             at = _EPOCH + dt.timedelta(microseconds=micros)
@@ -80,7 +78,7 @@ class Former:
                     f"the ledger is broken at row {seq} ({kind} {subject}): nothing is made anew by it; take it from a backup: qala rebuild --from FILE"
                 )
             previous = digest
-            if kind == "released":
+            if kind == EntryKind.RELEASED:
                 former.releases.append((seq, digest))
             elif kind == REBUILT:
                 former.releases += [(int(n), str(h)) for n, h in json.loads(detail)["releases"]]
@@ -93,17 +91,17 @@ def events(con: duckdb.DuckDBPyConnection) -> Iterator[list[Entry]]:
     Drafts of assessments that a later draft replaced are left out, and what follows by itself: definitions, seals, incidents, releases.
     """
     rows = [(seq, kind, subject, json.loads(detail)) for seq, _, kind, subject, _, detail, *_ in _ledger(con)]
-    drafts = {(subject, d.get("catalogue")): seq for seq, kind, subject, d in rows if kind == "assessed" and d.get("version") == 0}  # fmt: skip
-    newest = set(drafts.values())
+    drafts = [row for row in rows if row[1] == EntryKind.ASSESSED and row[3].get("version") == 0]
+    newest = set({(subject, detail.get("catalogue")): seq for seq, _, subject, detail in drafts}.values())
 
     def together(entry: Entry) -> tuple[object, ...]:
         if entry.kind in DECISIONS:
             return ("decided",)
-        if entry.kind == "computed":
-            return ("computed", entry.detail.get("as_of"))
-        return (entry.kind,) if entry.kind == "received" else (entry.kind, entry.seq)
+        if entry.kind == EntryKind.COMPUTED:
+            return (EntryKind.COMPUTED, entry.detail.get("as_of"))
+        return (entry.kind,) if entry.kind == EntryKind.RECEIVED else (entry.kind, entry.seq)
 
-    entries = (Entry(*row) for row in rows if row[1] != "assessed" or row[3].get("version") or row[0] in newest)
+    entries = (Entry(*row) for row in rows if row[1] != EntryKind.ASSESSED or row[3].get("version") or row[0] in newest)
     for _, group in groupby(entries, together):
         yield list(group)
 

@@ -51,7 +51,7 @@ class EntryKind(StrEnum):
     ARCHIVE_ENCRYPTED = "archive-encrypted"
 
 
-Entries = Sequence[tuple[str, str, Mapping[str, Any]]]  # ledger entries as (kind, subject, detail)
+Entries = Sequence[tuple[EntryKind, str, Mapping[str, Any]]]  # ledger entries as (kind, subject, detail)
 
 
 def ledger_hash(

@@ -82,7 +82,7 @@ def _of_assessment(table: str, order: str) -> Sealed:
 
 _VALUE, _ROLLUP = "kpi_code, kato, period_id", "kpi_code, area_kind, area, period_id"
 # rows are written once; what later happens to them (closed, restated) is sealed as a kind of its own
-SEALED: Mapping[str, Sealed] = {
+SEALED: Mapping[SealKind, Sealed] = {
     SealKind.RECEIVED: Sealed(
         _columns(
             "registered_seq",
@@ -156,9 +156,9 @@ def of_table(name: str) -> dict[str, Sealed]:
 def seal(
     store: Store,
     first: int,
-    kinds: Iterable[str] = (),
-    registries: Sequence[str] = (),
+    kinds: Iterable[SealKind] = (),
     *,
+    registries: Sequence[str] = (),
     left: str | None = None,
     rows: Iterable[tuple[Any, ...]] = (),
 ) -> None:
@@ -166,18 +166,25 @@ def seal(
 
     `left`: a showcase table from which rows may have left; `rows`: seals made already (SEAL_COLUMNS).
     """
-    last, found = store.last_seq, list(rows)
+    last = store.last_seq
     what = {str(kind): SEALED[kind] for kind in kinds}
     if left is not None:
         what[f"history.{left}"] = of_table(left)[f"history.{left}"]
-    for name, one in what.items():
-        group = "seq" if one.each else str(first)
-        sql = f"SELECT {group} AS grp, * FROM ({one.rows}) WHERE seq BETWEEN {first} AND {last} ORDER BY grp, seq, {one.order}"
-        for start, count, digest in digests(store.con, sql):
-            found.append((name, start, start if one.each else last, count, digest))
+    found = [*rows, *seals_of_span(store.con, what, first, last)]
     for name in registries:
         found.append((f"registry.{name}", last, last, *of_registry(store.con, name)))
     enter_seals(store, found)
+
+
+def seals_of_span(
+    con: duckdb.DuckDBPyConnection, what: Mapping[str, Sealed], first: int, last: int
+) -> Iterator[tuple[Any, ...]]:
+    """Seals (SEAL_COLUMNS) of the rows written with sequences from `first` to `last`."""
+    for name, one in what.items():
+        group = "seq" if one.each else str(first)
+        sql = f"SELECT {group} AS grp, * FROM ({one.rows}) WHERE seq BETWEEN {first} AND {last} ORDER BY grp, seq, {one.order}"
+        for start, count, digest in digests(con, sql):
+            yield name, start, start if one.each else last, count, digest
 
 
 def enter_seals(store: Store, rows: Sequence[tuple[Any, ...]], **detail: Any) -> None:

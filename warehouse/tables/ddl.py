@@ -32,9 +32,11 @@ def metadata(tables: Iterable[Table]) -> sa.MetaData:
         sa.Table(table, meta, *(_fixed_column(c) for c in columns), schema=schema, comment=description)
     for contract in tables:
         sa.Table(contract.name, meta, *_showcase_columns(contract), schema="showcase", comment=contract.description)
-        sa.Table(contract.name, meta, *_showcase_columns(contract),
-                 sa.Column("valid_to_seq", sa.BigInteger(), comment="Ledger sequence at which this version ceased to hold"),
-                 schema="history", comment=f"Former versions: {contract.description}")  # fmt: skip
+        ended = sa.Column(
+            "valid_to_seq", sa.BigInteger(), comment="Ledger sequence at which this version ceased to hold"
+        )
+        comment = f"Former versions: {contract.description}"
+        sa.Table(contract.name, meta, *_showcase_columns(contract), ended, schema="history", comment=comment)
     return meta
 
 

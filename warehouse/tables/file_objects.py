@@ -53,6 +53,9 @@ def planted(con: duckdb.DuckDBPyConnection, tables: Iterable[str]) -> list[str]:
     known = {tuple(name.split(".")) for name in system_tables.FIXED}
     known |= {(place, name) for name in tables for place in ("showcase", "history")}
     known |= {("main", name) for name in all_views(())} | {(name,) for name in (*system_tables.SCHEMAS, "main")}
-    found = ((kind, name) for kind, sql in CATALOGUES.items() if kind not in ("column", "constraint")
-             for name in sorted(name_of(row[0]) for row in con.execute(sql).fetchall()))  # fmt: skip
-    return [f"{kind} {'.'.join(name)}" for kind, name in found if name not in known]
+    strange = list[str]()
+    for kind, sql in CATALOGUES.items():
+        if kind not in ("column", "constraint"):
+            names = {name_of(row[0]) for row in con.execute(sql).fetchall()} - known
+            strange += [f"{kind} {'.'.join(name)}" for name in sorted(names)]
+    return strange

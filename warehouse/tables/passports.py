@@ -24,8 +24,11 @@ STANDARDS = Path(catalogues.__file__).parent / "standards.csv"
 _PERIODICITY = {Grain.MONTH: "monthly", Grain.QUARTER: "quarterly", Grain.YEAR: "yearly"}
 # key in a definition: name in standards.csv
 _STANDARD_NAMES = {
-    "u4ssc": "U4SSC / ITU-T Y.4903 (L.1603)", "iso37120": "ISO 37120:2018", "iso37122": "ISO 37122:2019", "sdg": "SDG",
-}  # fmt: skip
+    "u4ssc": "U4SSC / ITU-T Y.4903 (L.1603)",
+    "iso37120": "ISO 37120:2018",
+    "iso37122": "ISO 37122:2019",
+    "sdg": "SDG",
+}
 
 
 def data_passport(tables: Iterable[Table]) -> Iterator[tuple[Any, ...]]:
@@ -37,10 +40,24 @@ def data_passport(tables: Iterable[Table]) -> Iterator[tuple[Any, ...]]:
             reference = next((f"{r.table}.{r.target}" for r in table.references if r.column == column.name), None)
             keys = [*(["PK"] if column.name in table.key else []), *(["FK"] if reference else [])]
             yield (
-                number, SYSTEM, DATABASE, "showcase", table.name, table.description_ru, "register" if table.snapshot else "fact",
-                f"{table.name}.{column.name}", column.name, column.sql_type, _described(column), reference, _control(table, column),
-                " ".join(keys) or None, f"{table.domain}, {column.classification}", table.snapshot and column.name in table.key, table.public_service,
-            )  # fmt: skip
+                number,
+                SYSTEM,
+                DATABASE,
+                "showcase",
+                table.name,
+                table.description_ru,
+                "register" if table.snapshot else "fact",
+                f"{table.name}.{column.name}",
+                column.name,
+                column.sql_type,
+                _described(column),
+                reference,
+                _control(table, column),
+                " ".join(keys) or None,
+                f"{table.domain}, {column.classification}",
+                table.snapshot and column.name in table.key,
+                table.public_service,
+            )
 
 
 def _described(column: Column) -> str:
@@ -48,10 +65,12 @@ def _described(column: Column) -> str:
 
 
 def _control(table: Table, column: Column) -> str | None:
-    """The rules that name a column: those on its values, and those on the table in which it stands."""
+    """Descriptions of the rules that name a column: those on its values, and those on its table."""
     named = re.compile(rf"\b{re.escape(column.name)}\b")
-    rules = [*column.rules, *(r for r in table.row_rules if named.search(r.predicate or "")),
-             *(r for r in table.delivery_rules if named.search(str(r.kwargs.get("column", ""))) or r.id == f"{column.name}.reference")]  # fmt: skip
+    rules = [*column.rules, *(r for r in table.row_rules if named.search(r.predicate or ""))]
+    for rule in table.delivery_rules:
+        if named.search(str(rule.kwargs.get("column", ""))) or rule.id == f"{column.name}.reference":
+            rules.append(rule)
     return "; ".join(dict.fromkeys(r.description for r in rules)) or None
 
 
@@ -62,14 +81,28 @@ def case_passports(catalogue: Catalogues, tables: Mapping[str, Table]) -> Iterat
         named = dict.fromkeys(table for table, _ in columns_of(kpi))
         start, end = catalogue.effect(kpi)
         yield (
-            kpi.code, kpi.version, kpi.name.en, kpi.name.ru, kpi.name.kk,
-            kpi.description.en if kpi.description else None, kpi.description.ru if kpi.description else None,
+            kpi.code,
+            kpi.version,
+            kpi.name.en,
+            kpi.name.ru,
+            kpi.name.kk,
+            kpi.description.en if kpi.description else None,
+            kpi.description.ru if kpi.description else None,
             f"settlement ({', '.join(kpi.categories)}), region, item 7 group, country; {_PERIODICITY[kpi.period]}, year",
             "; ".join(f"{name} ({tables[name].owner})" if name in tables else name for name in named),
-            _PERIODICITY[kpi.period], calculation(kpi), kpi.unit, _assumptions(kpi),
-            "; ".join(f"{standard} {code}" + (f" ({fit})" if fit != "exact" else "") for _, standard, code, _, fit in _mapped(kpi)) or "none",
-            head.status, kpi.approved_by or "not approved: proposal", f"{start} to {end if end.year < 9999 else '...'}",
-        )  # fmt: skip
+            _PERIODICITY[kpi.period],
+            calculation(kpi),
+            kpi.unit,
+            _assumptions(kpi),
+            "; ".join(_standard(standard, code, fit) for _, standard, code, _, fit in _mapped(kpi)) or "none",
+            head.status,
+            kpi.approved_by or "not approved: proposal",
+            f"{start} to {end if end.year < 9999 else '...'}",
+        )
+
+
+def _standard(standard: str, code: str, fit: str) -> str:
+    return f"{standard} {code}" + (f" ({fit})" if fit != "exact" else "")
 
 
 def calculation(kpi: Kpi) -> str:
@@ -93,9 +126,10 @@ def calculation(kpi: Kpi) -> str:
 
 def _assumptions(kpi: Kpi) -> str:
     words = [
-        f"at least {100 * kpi.coverage.minimum:g} % of the period's deliveries", f"provisional for {kpi.late_data_days} days",
+        f"at least {100 * kpi.coverage.minimum:g} % of the period's deliveries",
+        f"provisional for {kpi.late_data_days} days",
         "nothing is estimated, imputed or carried forward",
-    ]  # fmt: skip
+    ]
     if kpi.minimum_sample > 1:
         words.append(f"marked below {kpi.minimum_sample} observations")
     if kpi.minimum_cell:

@@ -27,8 +27,9 @@ PROFILE = (
     "volume_ratio",
     "late_days",
 )
+_BETWEEN = "expect_column_values_to_be_between"
 EXPECTATIONS = (
-    "expect_column_values_to_be_between",
+    _BETWEEN,
     "expect_column_values_to_not_be_null",
     "expect_column_values_to_be_in_set",
 )
@@ -121,14 +122,14 @@ def form_rule(name: str) -> Rule:
 
 def identifier_rule(name: str, kind: str) -> Rule:
     """What a cell of a personal column must be, as delivered: what stands in the warehouse is its pseudonym."""
-    told = {
+    form = {
         "iin": "has twelve digits and a valid check digit",
         "phone": "has the digits of a phone number",
         "email": "is an e-mail address",
     }.get(kind, "has letters or digits to be seen")
     return Rule(
         f"{name}.identifier",
-        f"{name} as delivered {told}, or as its source's contract says; a pseudonym takes its place",
+        f"{name} as delivered {form}, or as its source's contract says; a pseudonym takes its place",
         "conformity",
         "error",
         predicate="",
@@ -153,9 +154,14 @@ def implied_rules(prop: Mapping[str, Any], sql_type: str) -> Iterator[Rule]:
         )
     if prop.get("required") or prop.get("primaryKey"):
         yield Rule(
-            f"{name}.required", f"{name} is not empty", "completeness", "error",
-            predicate=f"{col} IS NOT NULL", criterion="completeness", column=name,
-        )  # fmt: skip
+            f"{name}.required",
+            f"{name} is not empty",
+            "completeness",
+            "error",
+            predicate=f"{col} IS NOT NULL",
+            criterion="completeness",
+            column=name,
+        )
     if prop.get("classification") == "personal":
         yield identifier_rule(name, str(custom(prop).get("identifier", "other")))
     if is_identifier(prop, sql_type):
@@ -203,7 +209,6 @@ def rule_of(quality: Mapping[str, Any], column: str | None) -> Rule | None:
     """What a quality entry demands of a row or of a delivery; None if it is of a kind nothing here judges."""
     how: dict[str, Any]
     metric, engine = quality.get("metric"), quality.get("engine")
-    between = "expect_column_values_to_be_between"
     if (
         column
         and metric == "invalidValues"
@@ -214,17 +219,15 @@ def rule_of(quality: Mapping[str, Any], column: str | None) -> Rule | None:
         how = {"predicate": f"{quoted(column)} IN ({values})", "criterion": "comparability", "column": column}
     elif column and metric == "nullValues" and quality.get("unit") == "percent" and "mustBeLessOrEqualTo" in quality:
         kwargs = {"column": f"null_percent__{column}", "max_value": quality["mustBeLessOrEqualTo"]}
-        how = {"expectation": between, "kwargs": kwargs, "criterion": "completeness"}
+        how = {"expectation": _BETWEEN, "kwargs": kwargs, "criterion": "completeness"}
     elif metric == "rowCount" and "mustBeGreaterThan" in quality:
         kwargs = {"column": "received", "min_value": quality["mustBeGreaterThan"], "strict_min": True}
-        how = {"expectation": between, "kwargs": kwargs, "criterion": "completeness"}
+        how = {"expectation": _BETWEEN, "kwargs": kwargs, "criterion": "completeness"}
     elif engine == "greatExpectations" and _judgeable(quality["implementation"]):
         implementation = quality["implementation"]
         subject = implementation["kwargs"]["column"].partition("__")[0]
-        how = {
-            "expectation": implementation["type"], "kwargs": implementation["kwargs"],
-            "criterion": _CRITERION_OF.get(subject, "truthfulness"),
-        }  # fmt: skip
+        criterion = _CRITERION_OF.get(subject, "truthfulness")
+        how = {"expectation": implementation["type"], "kwargs": implementation["kwargs"], "criterion": criterion}
     elif engine == "qala":
         how = {"predicate": quality["implementation"], "criterion": "interrelation"}
     else:
@@ -248,123 +251,102 @@ def common_rules(key: Iterable[str], identifiers: Iterable[str] = ()) -> Iterato
     that are full duplicates of another harm nothing: one is kept, and the others count as not loaded by a rule of their own, which
     fails no delivery and is left out of `rejected_percent` and `duplicate_percent`.
     """
-    between = "expect_column_values_to_be_between"
-    named = ", ".join(key)
-    yield from (
-        Rule(
-            REPEATED,
-            f"{named} is given once; rows that give it again with other values are rejected, all of them",
-            "uniqueness",
-            "error",
-            predicate="",
-            criterion="uniqueness",
-        ),
-        Rule(
-            DUPLICATE,
-            "Rows equal to another in every column are left out, one of them is kept; told, and no fault",
-            "uniqueness",
-            "error",
-            predicate="",
-            criterion="uniqueness",
-        ),
-        Rule(
-            "scope",
-            "The row's settlement lies in the territory the delivery is for",
-            "conformity",
-            "error",
-            predicate="",
-            criterion="accuracy",
-        ),
-        Rule(
-            DAYS,
-            "The row lies in the days the delivery is for, by the column it is cut by",
-            "conformity",
-            "error",
-            predicate="",
-            criterion="accuracy",
-        ),
-        Rule(
-            KEY_REUSED,
-            f"{', '.join(key)} stands for one thing: it does not come again with another time; if numbers begin anew, make the key of number and year "
-            "(transformLogic)",
-            "uniqueness",
-            "error",
-            predicate="",
-            criterion="uniqueness",
-        ),
-        Rule(
-            DAYS_SHARE, "Some of the rows lie in the delivery's own days", "conformity", "warning", criterion="accuracy"
-        ),
-        Rule(OTHER_SYSTEM, "One thing is delivered by one system", "uniqueness", "warning", criterion="uniqueness"),
-        Rule(
-            BYTES_ELSEWHERE,
-            "No other territory delivered the very same file",
-            "uniqueness",
-            "warning",
-            criterion="uniqueness",
-        ),
-        Rule(
-            IDENTIFIES,
-            "No identifier of a thing is a person's number or address; such a row is rejected where no key is there for a pseudonym",
-            "conformity",
-            "error",
-            predicate="",
-        ),
-        Rule(
-            FOUND_PERSONAL,
-            "No column that is not classed personal holds a person's number or address; what is found does not get in",
-            "conformity",
-            "warning",
-        ),
-        Rule(
-            OTHER_KEY, "All pseudonyms of a table are made by one key, as others do not match", "consistency", "warning"
-        ),
-        Rule(
-            "structure",
-            "Headers, encoding and format are those of the contract",
-            "conformity",
-            "error",
-            criterion="comparability",
-        ),
-        Rule(
-            "manifest-rows",
-            "The file has the number of rows its manifest declares",
-            "coverage",
-            "error",
-            expectation=between,
-            kwargs={"column": "manifest_difference", "min_value": 0, "max_value": 0},
-            criterion="completeness",
-        ),
-        Rule(
-            "repeated-keys",
-            "At most 1 % of the rows repeat a key with other values",
-            "uniqueness",
-            "warning",
-            expectation=between,
-            kwargs={"column": "duplicate_percent", "max_value": 1},
-            criterion="uniqueness",
-        ),
-    )
+    yield from _row_rules(", ".join(key))
+    yield from _declaration_rules()
+    yield from _personal_rules()
+    yield from _file_rules()
     if names := ", ".join(identifiers):
-        yield Rule(
-            TWINS,
-            f"No two rows of a settlement differ in {names} only by letter case, leading zeros or look-alike letters",
-            "uniqueness",
-            "warning",
-            criterion="uniqueness",
+        words = (
+            f"No two rows of a settlement differ in {names} only by letter case, leading zeros or look-alike letters"
         )
+        yield Rule(TWINS, words, "uniqueness", "warning", criterion="uniqueness")
+
+
+def _on_rows(rule_id: str, description: str, dimension: str, criterion: str = "truthfulness") -> Rule:
+    """A rule that the first gate tries by itself on every row."""
+    return Rule(rule_id, description, dimension, "error", predicate="", criterion=criterion)
+
+
+def _row_rules(key: str) -> Iterator[Rule]:
+    yield _on_rows(
+        REPEATED,
+        f"{key} is given once; rows that give it again with other values are rejected, all of them",
+        "uniqueness",
+        "uniqueness",
+    )
+    yield _on_rows(
+        DUPLICATE,
+        "Rows equal to another in every column are left out, one of them is kept; told, and no fault",
+        "uniqueness",
+        "uniqueness",
+    )
+    yield _on_rows("scope", "The row's settlement lies in the territory the delivery is for", "conformity", "accuracy")
+    yield _on_rows(
+        DAYS, "The row lies in the days the delivery is for, by the column it is cut by", "conformity", "accuracy"
+    )
+    yield _on_rows(
+        KEY_REUSED,
+        f"{key} stands for one thing: it does not come again with another time; if numbers begin anew, make the key of number and year "
+        "(transformLogic)",
+        "uniqueness",
+        "uniqueness",
+    )
+
+
+def _declaration_rules() -> Iterator[Rule]:
+    """What is held against the delivery's declaration, and against other deliveries."""
+    yield Rule(
+        DAYS_SHARE, "Some of the rows lie in the delivery's own days", "conformity", "warning", criterion="accuracy"
+    )
+    yield Rule(OTHER_SYSTEM, "One thing is delivered by one system", "uniqueness", "warning", criterion="uniqueness")
+    words = "No other territory delivered the very same file"
+    yield Rule(BYTES_ELSEWHERE, words, "uniqueness", "warning", criterion="uniqueness")
+
+
+def _personal_rules() -> Iterator[Rule]:
+    yield _on_rows(
+        IDENTIFIES,
+        "No identifier of a thing is a person's number or address; such a row is rejected where no key is there for a pseudonym",
+        "conformity",
+    )
+    words = "No column that is not classed personal holds a person's number or address; what is found does not get in"
+    yield Rule(FOUND_PERSONAL, words, "conformity", "warning")
+    words = "All pseudonyms of a table are made by one key, as others do not match"
+    yield Rule(OTHER_KEY, words, "consistency", "warning")
+
+
+def _file_rules() -> Iterator[Rule]:
+    words = "Headers, encoding and format are those of the contract"
+    yield Rule("structure", words, "conformity", "error", criterion="comparability")
+    yield Rule(
+        "manifest-rows",
+        "The file has the number of rows its manifest declares",
+        "coverage",
+        "error",
+        expectation=_BETWEEN,
+        kwargs={"column": "manifest_difference", "min_value": 0, "max_value": 0},
+        criterion="completeness",
+    )
+    yield Rule(
+        "repeated-keys",
+        "At most 1 % of the rows repeat a key with other values",
+        "uniqueness",
+        "warning",
+        expectation=_BETWEEN,
+        kwargs={"column": "duplicate_percent", "max_value": 1},
+        criterion="uniqueness",
+    )
 
 
 def agreed_rules(latency_days: int | None, references: Iterable[Reference]) -> Iterator[Rule]:
     """What the service levels and the references of a contract ask of a delivery."""
-    between = "expect_column_values_to_be_between"
     if latency_days is not None:
         yield Rule(
             "on-time",
             f"Delivered within {latency_days} days of the period's end",
             "timeliness",
             "warning",
-            expectation=between,
+            expectation=_BETWEEN,
             kwargs={"column": "late_days", "max_value": 0},
             criterion="timeliness",
         )
@@ -374,7 +356,7 @@ def agreed_rules(latency_days: int | None, references: Iterable[Reference]) -> I
             f"At most 1 % of the values of {one.column} are missing from {one.table}.{one.target}",
             "consistency",
             "warning",
-            expectation=between,
+            expectation=_BETWEEN,
             kwargs={"column": f"unmatched_percent__{one.column}", "max_value": 1},
             criterion="interrelation",
         )

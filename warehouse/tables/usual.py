@@ -75,7 +75,8 @@ def usual_of(document: Document, snapshot_date: str | None, faults: list[Fault])
 
     def wrong(name: str, remedy: str) -> None:
         index = next(i for i, p in enumerate(document.data["customProperties"]) if p["property"] == name)
-        faults.append(document.fault(("customProperties", index, "value"), f"{name} {given[name]!r} is no such bound", remedy))  # fmt: skip
+        where = ("customProperties", index, "value")
+        faults.append(document.fault(where, f"{name} {given[name]!r} is no such bound", remedy))
 
     for name in (n for n in _PROPERTIES if n in given):
         value = given[name]
@@ -147,7 +148,8 @@ def _figures(
         return
     rest = [n for n in key if n != date]
     if given is None:
-        numbers = [n for n, p in properties.items() if p.get("required") and n not in key and p.get("logicalType") in ("integer", "number")]  # fmt: skip
+        required = {n: p.get("logicalType") for n, p in properties.items() if p.get("required") and n not in key}
+        numbers = [n for n, kind in required.items() if kind in ("integer", "number")]
         given = [{"column": n, "ratio": 1.5, "by": []} for n in numbers] if date == AS_OF else []
     for one in given:
         yield Figure(one["column"], float(one["ratio"]), tuple(one.get("by", rest)), date)
@@ -166,32 +168,28 @@ def counted_columns(table: str, catalogues: Path) -> frozenset[str]:
 def usual_rules(usual: Usual, snapshot: bool) -> Iterator[Rule]:
     """The rules these bounds are: their findings are made by connectors/delivery_gate/earlier_deliveries.py, not by Great Expectations."""
     low, high = usual.volume
-    yield Rule(
-        KEPT, f"A correction keeps at least {100 * usual.kept_share:g} % as many rows as it replaces", "coverage", "warning",
-        criterion="completeness",
-    )  # fmt: skip
-    yield Rule(
-        VOLUME, f"Rows are {low:g} to {high:g} times the usual number: the median of earlier deliveries of like length",
-        "coverage", "warning", criterion="completeness",
-    )  # fmt: skip
-    yield Rule(
+    yield _warning(
+        KEPT, f"A correction keeps at least {100 * usual.kept_share:g} % as many rows as it replaces", "coverage"
+    )
+    yield _warning(
+        VOLUME,
+        f"Rows are {low:g} to {high:g} times the usual number: the median of earlier deliveries of like length",
+        "coverage",
+    )
+    yield _warning(
         GAPS,
         f"No column's share of gaps rises by {usual.gap_leap:g} points over its usual one, or is empty throughout at first",
-        "completeness", "warning", criterion="completeness",
-    )  # fmt: skip
+        "completeness",
+    )
     if not snapshot and not usual.seasonal:
-        yield Rule(
-            WHOLE, "The rows begin, go on and end with the days the delivery is for", "coverage", "warning",
-            criterion="completeness",
-        )  # fmt: skip
+        yield _warning(WHOLE, "The rows begin, go on and end with the days the delivery is for", "coverage")
     units = ", ".join(("settlement", *usual.panel))
-    yield Rule(
-        UNITS, f"What had rows in the delivery before has rows again: by {units}", "coverage", "warning",
-        criterion="completeness",
-    )  # fmt: skip
+    yield _warning(UNITS, f"What had rows in the delivery before has rows again: by {units}", "coverage")
     if usual.figures:
-        told = ", ".join(f"{one.column} {one.ratio:g} times" for one in usual.figures)
-        yield Rule(
-            JUMP, f"Figures change within a year by at most: {told}; more needs to be confirmed", "accuracy", "warning",
-            criterion="truthfulness",
-        )  # fmt: skip
+        bounds = ", ".join(f"{one.column} {one.ratio:g} times" for one in usual.figures)
+        words = f"Figures change within a year by at most: {bounds}; more needs to be confirmed"
+        yield _warning(JUMP, words, "accuracy", "truthfulness")
+
+
+def _warning(rule_id: str, description: str, dimension: str, criterion: str = "completeness") -> Rule:
+    return Rule(rule_id, description, dimension, "warning", criterion=criterion)

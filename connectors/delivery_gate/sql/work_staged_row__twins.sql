@@ -52,7 +52,7 @@ arriving AS (
     WHERE
         is_new
         AND delivery_id IN (${suspects})
-        AND (system, kato, shown) NOT IN (SELECT (system, kato, shown) FROM met_before)
+        AND (system, kato, shown) NOT IN (FROM met_before)
 )
 
 SELECT

@@ -1,4 +1,4 @@
-"""A level and a place as tables for a terminal: the sum down to the KPIs, and who stands before and behind. Nothing is computed here."""
+"""A level and a place as tables for a terminal: the sum down to the KPIs, and which settlements are before and behind."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ DIFFERENCES = 5  # KPIs that set a neighbour apart
 _LEFT = {"", "KPI", "settlement", "state", "by its bounds"}
 
 
-def standing(console: Console, a: Mapping[str, Any]) -> None:
-    """What `warehouse.audit.levels` answers, top down."""
-    place, made = a["settlement"], a["assessment"]
-    state = "draft" if made["status"] == "draft" else f"frozen, version {made['version']}"
+def show_level(console: Console, answer: Mapping[str, Any]) -> None:
+    """What `explain_level` answers, top down."""
+    settlement, assessment, place = answer["settlement"], answer["assessment"], answer["place"]
     grid = Table.grid(padding=(0, 2))
-    grid.add_row(
-        a["code"] or "level",
-        f"{place['kato']} {place['name_en']} / {place['name_ru']} ({place['item7_group']}), {a['year']}",
-    )
-    grid.add_row("level", f"[bold]{a['level']:.6f}[/bold] = coverage {a['coverage']:.6f} x achievement "
-                          + ("none" if a["achievement"] is None else f"{a['achievement']:.6f}"))  # fmt: skip
-    if a["level_low"] != a["level_high"]:
-        grid.add_row("within its bounds", f"{a['level_low']:.6f} to {a['level_high']:.6f}")
-    if standing := a["place"]:
-        grid.add_row("place", _place(standing))
-    by = f"{made['catalogue']} {made['catalogue_version']}, rules {made['rules_version']} ({state})"
-    grid.add_row("assessment", f"{made['assessment_id']} by {by}; values as of ledger sequence {made['as_of_seq']}, "
-                               f"made {made['made_at']:%Y-%m-%d %H:%M} UTC at {made['seq']}")  # fmt: skip
-    if made["reason"]:
-        grid.add_row("made again because", made["reason"])
+    names = f"{settlement['kato']} {settlement['name_en']} / {settlement['name_ru']}"
+    grid.add_row(answer["code"] or "level", f"{names} ({settlement['item7_group']}), {answer['year']}")
+    achievement = "none" if answer["achievement"] is None else f"{answer['achievement']:.6f}"
+    level = f"[bold]{answer['level']:.6f}[/bold] = coverage {answer['coverage']:.6f} x achievement {achievement}"
+    grid.add_row("level", level)
+    if answer["level_low"] != answer["level_high"]:
+        grid.add_row("within its bounds", f"{answer['level_low']:.6f} to {answer['level_high']:.6f}")
+    if place:
+        grid.add_row("place", _place(place))
+    state = "draft" if assessment["status"] == "draft" else f"frozen, version {assessment['version']}"
+    by = f"{assessment['catalogue']} {assessment['catalogue_version']}, rules {assessment['rules_version']} ({state})"
+    as_of = f"values as of ledger sequence {assessment['as_of_seq']}"
+    at = f"made {assessment['made_at']:%Y-%m-%d %H:%M} UTC at {assessment['seq']}"
+    grid.add_row("assessment", f"{assessment['assessment_id']} by {by}; {as_of}, {at}")
+    if assessment["reason"]:
+        grid.add_row("made again because", assessment["reason"])
     grid.add_row("", "our proposal with illustrative floors and goals, not the order's formula")
     console.print(Panel(grid, title="standing", title_align="left", expand=False))
-    _sum(console, a)
-    if standing:
-        _group(console, a, standing)
+    _sum(console, answer)
+    if place:
+        _group(console, answer, place)
 
 
 def _place(p: Mapping[str, Any]) -> str:
@@ -60,11 +60,14 @@ def _sum(console: Console, a: Mapping[str, Any]) -> None:
         for initiative in sphere["initiatives"]:
             for k in initiative["kpis"]:
                 table.add_row(
-                    f"  {k['code']}", "" if k["value"] is None else f"{k['value']:,.6g}",
-                    "no scale" if k["goal"] is None else f"{k['floor']:g} to {k['goal']:g}", "" if k["score"] is None else f"{k['score']:.3f}",
-                    f"{100 * k['weight']:.4f}", "" if k["points"] is None else f"{k['points']:.6f}",
+                    f"  {k['code']}",
+                    "" if k["value"] is None else f"{k['value']:,.6g}",
+                    "no scale" if k["goal"] is None else f"{k['floor']:g} to {k['goal']:g}",
+                    "" if k["score"] is None else f"{k['score']:.3f}",
+                    f"{100 * k['weight']:.4f}",
+                    "" if k["points"] is None else f"{k['points']:.6f}",
                     "no score" if k["score"] is None else "",
-                )  # fmt: skip
+                )
     s = a["sum"]
     table.add_section()
     table.add_row("[bold]sum[/bold]", "", "", "", f"{100 * s['weight']:.4f}", f"{s['points']:.6f}", "")
@@ -83,9 +86,16 @@ def _group(console: Console, a: Mapping[str, Any], p: Mapping[str, Any]) -> None
         table.add_column(name, justify="left" if name in _LEFT else "right", overflow="fold")
     for r in p["group"]:
         mine = r["kato"] == a["settlement"]["kato"]
-        table.add_row(str(r["rank"]), f"{r['kato']} {r['name_en']}", f"{r['level']:.6f}", "" if mine else f"{r['margin']:+.6f}",
-                      f"{r['level_low']:.3f} to {r['level_high']:.3f}", f"{100 * r['coverage']:.1f}", "" if mine else r["bounds_say"],
-                      style="bold" if mine else None)  # fmt: skip
+        table.add_row(
+            str(r["rank"]),
+            f"{r['kato']} {r['name_en']}",
+            f"{r['level']:.6f}",
+            "" if mine else f"{r['margin']:+.6f}",
+            f"{r['level_low']:.3f} to {r['level_high']:.3f}",
+            f"{100 * r['coverage']:.1f}",
+            "" if mine else r["bounds_say"],
+            style="bold" if mine else None,
+        )
     console.print(table)
     if p["not_ranked"]:
         console.print(f"not ranked, coverage too small: {len(p['not_ranked'])} settlements (--json)", highlight=False)

@@ -14,7 +14,7 @@ from warehouse.store.differences import ESTABLISHED, Verified
 _WORDS = {True: "[green]held[/green]       ", False: "[red]not held[/red]   ", None: "[yellow]not checked[/yellow]"}
 
 
-def verified(console: Console, found: Verified, told: Sequence[AnchorSpan]) -> None:
+def show_verified(console: Console, found: Verified, told: Sequence[AnchorSpan]) -> None:
     for number, what in ESTABLISHED.items():
         why = f" ({found.unchecked[number]})" if number in found.unchecked else ""
         console.print(f"{number:2} {_WORDS[found.held(number)]} {what}{escape(why)}", highlight=False, soft_wrap=True)
@@ -37,7 +37,7 @@ def verified(console: Console, found: Verified, told: Sequence[AnchorSpan]) -> N
         )
 
 
-def data(found: Verified, told: Sequence[AnchorSpan]) -> dict[str, Any]:
+def verified_data(found: Verified, told: Sequence[AnchorSpan]) -> dict[str, Any]:
     """The same as plain data."""
     return {
         "established": [

@@ -1,0 +1,75 @@
+"""The house as it must be: which package, room and module may import which."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+PACKAGES = ("pipelines", "connectors", "kpi_definitions", "warehouse")
+# package → what of the other packages it may import: packages, rooms or modules
+ALLOWED: Mapping[str, set[str]] = {
+    "pipelines": {"connectors", "kpi_definitions", "warehouse"},
+    "connectors": {
+        "warehouse.errors",
+        "warehouse.sql",
+        "warehouse.periods",
+        "warehouse.moments",
+        "warehouse.home",
+        "warehouse.tables",
+        "warehouse.isolation.worker",
+        "warehouse.store.store",
+        "warehouse.store.key_entries",
+        "warehouse.store.former_ledger",
+        "warehouse.loading",
+        "kpi_definitions.documents",
+        "kpi_definitions.expressions",
+    },
+    "warehouse": {"kpi_definitions"},
+    "kpi_definitions": set(),
+}
+# rooms and modules of a package from the bottom up: each imports from its own floor and from those below it
+FLOORS: Mapping[str, tuple[set[str], ...]] = {
+    "warehouse": (
+        {"errors", "sql", "periods", "moments"},
+        {"home"},
+        {"tables"},
+        {"isolation"},
+        {"store"},
+        {"loading"},
+        {"kpi_values"},
+        {"release"},
+        {"audit"},
+    ),
+    "connectors": (
+        {"mapping", "simulator"},
+        {"personal_data"},
+        {"archive"},
+        {"readers"},
+        {"inference", "row_gate"},
+        {"delivery_gate"},
+        {"receiving"},
+        {"reread", "rotation"},
+        {"corrections"},
+        {"reconciliation", "batches"},
+        {"ingest_batch"},
+        {"ingest"},
+    ),
+    "kpi_definitions": (
+        {"documents", "expressions"},
+        {"model"},
+        {"compiler"},
+        {"catalogue_checks"},
+        {"catalogue"},
+        {"golden", "strict"},
+    ),
+    "pipelines": (
+        {"event_log", "error_messages", "pending_work", "selection"},
+        {"resources"},
+        {"assets"},
+        {"automation"},
+        {"definitions"},
+        {"run", "read_only_ui"},
+        {"methods", "recovery"},
+        {"first_versions"},
+        {"cli"},
+    ),
+}
