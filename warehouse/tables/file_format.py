@@ -10,7 +10,9 @@ from pathlib import Path
 
 import duckdb
 
-STORAGE_VERSION = "v1.4.0"  # the oldest in which texts are packed as well as in DuckDB 2's own: clients from 1.4 on open it
+STORAGE_VERSION = (
+    "v1.4.0"  # the oldest in which texts are packed as well as in DuckDB 2's own: clients from 1.4 on open it
+)
 
 
 def make_file(path: Path, version: str = STORAGE_VERSION) -> None:
@@ -20,6 +22,8 @@ def make_file(path: Path, version: str = STORAGE_VERSION) -> None:
 
 def storage_version(con: duckdb.DuckDBPyConnection) -> str:
     """Of an open file: by it DuckDB spells a view that it has written and read. No function is called: the file may hold another of its name."""
-    databases = "SELECT tags FROM system.main.duckdb_databases() WHERE NOT internal AND path IS NOT NULL ORDER BY database_oid"
+    databases = (
+        "SELECT tags FROM system.main.duckdb_databases() WHERE NOT internal AND path IS NOT NULL ORDER BY database_oid"
+    )
     row = con.execute(databases).fetchall()[0]
     return str(row[0]["storage_version"]).removesuffix("+")
