@@ -1,7 +1,8 @@
-"""What goes wrong with a machine, in a sentence with a remedy: disks, memory, permissions, files that others hold or that are damaged.
+"""Errors of the machine as a sentence with a remedy: disks, memory, permissions, files that are held or damaged.
 
-Asked at one place by the command line (cli/common.py) and at one by Dagster's steps (`known_errors_as_failure`); what the process apart met comes to
-its caller as it was. Errors of qala's own say themselves what to do. Whatever is not told here is a fault of the program.
+Used once by the command line (cli/common.py) and once by Dagster's steps (`known_errors_as_failure`); an error in a worker process reaches its
+caller unchanged. Does not belong here: errors of qala itself, which say what to do in their own message. An error without a sentence here is a
+fault of the program.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ _FATAL = (
 
 
 def message_for(error: BaseException) -> str | None:
-    """The sentence for an error, or for what caused it; None if it is a fault of the program."""
+    """The message for an error, or for its cause; None if it is a fault of the program."""
     seen: BaseException | None = error
     while seen is not None:
         said = _of(seen)
@@ -118,9 +119,9 @@ def _user() -> str:
 
 
 def known_errors_as_failure(step: F) -> F:
-    """A Dagster step whose known troubles end it with their sentence; the traceback is in the run's log. The first argument is the context.
+    """Decorator of a Dagster step: a known error fails the step with its message, and the traceback goes to the run's log.
 
-    Nothing is tried again: what can pass, a lock or a file that is held, was waited for where it was asked for (warehouse/store/store.py).
+    The step's first argument is the context. Never retried: a lock or a file that is held was waited for where it is taken (warehouse/store/).
     """
     from dagster import Failure
 

@@ -1,6 +1,7 @@
-"""What the next run is for: extracts that wait, declared corrections nobody has tried, and what is still to be computed.
+"""What the next run has to do: waiting extracts, declared corrections that found no row yet, months still to be computed.
 
-`qala run` and the inbox sensor ask here, so that they agree.
+`qala run` and the inbox sensor both ask here, so that they agree. Does not belong here: which assets a run takes (selection.py), running them
+(run.py).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from warehouse.periods import add_months, month_id, parse_period
 
 @dataclass(frozen=True)
 class PendingWork:
-    """What there is to do. All months have ended."""
+    """What a run has to do. All months in it have ended."""
 
     waiting: tuple[str, ...]  # months of receipts that wait
     newest: str  # the last of these
@@ -46,14 +47,14 @@ class PendingWork:
 
     @property
     def key(self) -> str:
-        """Another text when there is something else to do."""
+        """A text that differs when there is other work: the sensor's run key."""
         return " ".join((self.newest, self.due.token if self.due and self.due.months else "", *self.untried))
 
 
 def find_pending_work(
     home: Home, waiting: Sequence[Receipt], declared: Sequence[DeclaredCorrection], catalogue: Catalogues | None
 ) -> PendingWork:
-    """What to do about receipts that wait, corrections that are declared, and the warehouse as it is.
+    """The work that waiting receipts, declared corrections and the warehouse give.
 
     `catalogue` None: the warehouse is not asked. Raises StoreError if it cannot be read.
     """

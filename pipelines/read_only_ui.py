@@ -1,7 +1,7 @@
-"""The Dagster UI for those who only look: `python -m pipelines.read_only_ui`, with the options of dagster-webserver.
+"""The Dagster UI without any way to change something: `python -m pipelines.read_only_ui`, with the options of dagster-webserver.
 
-Dagster's own --read-only asks its permissions mutation by mutation, and leaves a few out. Here no mutation is valid at all, no event can be
-reported, and of files nothing is given out but the logs of runs.
+Dagster's own --read-only checks permissions mutation by mutation, and misses a few. Here no mutation is valid, no event can be reported, and
+no file is served but logs of runs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from starlette.responses import PlainTextResponse, Response
 
 
 class _Queries(ASTValidationRule):
-    """A document that would change something is no valid one."""
+    """GraphQL validation rule: a document with a mutation is not valid."""
 
     def enter_operation_definition(self, node: OperationDefinitionNode, *_: Any) -> None:
         if node.operation is OperationType.MUTATION:
@@ -27,7 +27,7 @@ class _Queries(ASTValidationRule):
 
 
 class ReadOnlyWebserver(DagsterWebserver[Any, Any]):
-    """Dagster's server with less to do."""
+    """Dagster's server without mutations and notebooks."""
 
     def build_graphql_validation_rules(self) -> Collection[type[ASTValidationRule]]:
         return [*super().build_graphql_validation_rules(), _Queries]

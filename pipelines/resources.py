@@ -1,4 +1,7 @@
-"""The one resource: where this installation lives, and what it is made of."""
+"""The one Dagster resource: the home, its open warehouse, tables, catalogues, source contracts. Partitions and progress too.
+
+Does not belong here: what a step does with them (assets/).
+"""
 
 import re
 import warnings
@@ -40,9 +43,9 @@ class Qala(dg.ConfigurableResource[None]):
 
     @contextmanager
     def writing(self, run_id: str) -> Iterator[Store]:
-        """The warehouse, left open for the run's next step: to open and close it costs an eighth of a second, for every table.
+        """The warehouse, left open for the run's next step: opening and closing costs 0.13 s per table.
 
-        Whoever else would open it in this run, be it another process, has it `close_warehouse` first; the run's end does too.
+        Before another process of the run opens it, `close_warehouse` must be called; the end of the run calls it too.
         """
         if self._store is None:
             self._store = self._open.enter_context(writing(self.home, run_id))
@@ -88,7 +91,7 @@ def groups(catalogue: Catalogues) -> dict[str, str]:
 
 
 def report_progress(context: dg.AssetExecutionContext, text: str) -> None:
-    """Say how far the work is: in the run's log, and to whoever listens."""
+    """Report progress in the run's log and to the listeners."""
     context.log.info(text)
     for listener in progress_listeners:
         listener(text)

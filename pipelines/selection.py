@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def selection(
     keys: Iterable[AssetKey], tables: Collection[str], codes: Collection[str] | None = None
 ) -> list[AssetKey]:
-    """Those of all assets `keys` that a run needs if only `tables` have new deliveries and only KPIs `codes` are due (None: all)."""
+    """Of all assets `keys` those that a run needs when `tables` have new deliveries and the KPIs `codes` are due (None: all KPIs)."""
 
     def needed(key: AssetKey) -> bool:
         level, name = key.path[0], key.path[-1]

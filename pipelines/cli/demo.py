@@ -70,26 +70,28 @@ def play(folder: Path, *, seed: int, year: int, console: Console, run: Callable[
         show_scorecard(console, store)
         show_refusals(console, store)
         show_status(console, {**release_status(store), "waiting": len(archive.pending()), "home": str(folder)})
+    show_next_steps(console, _next_steps(folder, year))
+    return True
+
+
+def _next_steps(folder: Path, year: int) -> list[tuple[str, str]]:
+    """(command, what it shows) of what to try on the demo's home."""
     name = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
     program = Path(sys.argv[0]).absolute()
     qala = program.relative_to(Path.cwd()) if program.is_relative_to(Path.cwd()) else program.name
-    show_next_steps(
-        console,
-        [
-            (f"{qala} explain MGT02-1 Almaty {year}-03 --home {name}", "walk from a number back to the files"),
-            (f"{qala} explain MGT02-1 Pavlodar {year}-03 --home {name}", "a number restated by a corrected extract"),
-            (
-                f"{qala} explain SAF02-1 republican {year} --home {name}",
-                "a number over a group of settlements and a year",
-            ),
-            (f"{qala} incidents --home {name}", "what is wrong with the data just now"),
-            (f"{qala} explain place Pavlodar {year} --home {name}", "a city's place, and what decides it"),
-            (f"{qala} assess {year} --freeze --home {name}", "freeze the assessment"),
-            (f"{qala} ui --home {name}", "the Dagster UI: assets, checks, lineage"),
-            (
-                f"open {name}/release/qala.duckdb in any DuckDB client",
-                "FROM scorecard; FROM kpi_values; FROM compliance; FROM plan_beside_fact",
-            ),
-        ],
-    )
-    return True
+    return [
+        (f"{qala} explain MGT02-1 Almaty {year}-03 --home {name}", "walk from a number back to the files"),
+        (f"{qala} explain MGT02-1 Pavlodar {year}-03 --home {name}", "a number restated by a corrected extract"),
+        (
+            f"{qala} explain SAF02-1 republican {year} --home {name}",
+            "a number over a group of settlements and a year",
+        ),
+        (f"{qala} incidents --home {name}", "what is wrong with the data just now"),
+        (f"{qala} explain place Pavlodar {year} --home {name}", "a city's place, and what decides it"),
+        (f"{qala} assess {year} --freeze --home {name}", "freeze the assessment"),
+        (f"{qala} ui --home {name}", "the Dagster UI: assets, checks, lineage"),
+        (
+            f"open {name}/release/qala.duckdb in any DuckDB client",
+            "FROM scorecard; FROM kpi_values; FROM compliance; FROM plan_beside_fact",
+        ),
+    ]

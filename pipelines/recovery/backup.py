@@ -158,7 +158,7 @@ def object_of(folder: Path, sha256: str) -> Path:
 
 
 class _Taking:
-    """A backup on its way: what was taken in so far."""
+    """A backup being made: the files kept so far."""
 
     def __init__(self, home: Home, to: Path, former: Mapping[str, Kept]):
         self.home, self.to, self.former = home, to, former
@@ -300,7 +300,7 @@ def _size(file: Path) -> int | None:
 
 @contextmanager
 def _lone(to: Path) -> Iterator[None]:
-    """One backup at a time into a folder."""
+    """Hold the folder's lock: one backup at a time into a folder."""
     from filelock import FileLock, Timeout
 
     try:
@@ -311,7 +311,7 @@ def _lone(to: Path) -> Iterator[None]:
 
 
 def _newest_files(to: Path) -> Mapping[str, Kept]:
-    """What the newest backup holds; of a damaged one nothing is taken for granted."""
+    """Files of the newest backup, path → what is kept; none if that backup is damaged."""
     try:
         return read_backup(to).files
     except BackupError:
@@ -319,7 +319,7 @@ def _newest_files(to: Path) -> Mapping[str, Kept]:
 
 
 def _finished(to: Path, home: Home, head: tuple[int, str] | None, taking: _Taking, *, with_keys: bool) -> Backup:
-    """The manifest: with it the backup is one."""
+    """Write the manifest, which makes the backup a finished one."""
     known = {"archive", "release", "warehouse.duckdb", *CONFIGURED, *((KEYS,) if with_keys else ())}
     left_out = sorted(p.name for p in home.root.iterdir() if p.name not in known and not p.name.startswith("."))
     now = dt.datetime.now(dt.UTC)

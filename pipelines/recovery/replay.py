@@ -1,7 +1,7 @@
-"""Doing again what the ledger of a former warehouse says was done, in a new one beside it (rebuild.py).
+"""Replay: what the ledger of a former warehouse says was done is done again, in a new warehouse beside it.
 
-Deliveries in their order and batches, with the corrections that were in force, decisions of people, computations with the day they were made on,
-assessments. What cannot be done as it was done then is told, not guessed. Does not belong here: which file is followed, and what becomes of the new one.
+Deliveries in their order and batches, with the corrections then in force, decisions of people, computations with their day, assessments. What
+cannot be done as it was then is reported, not guessed. Does not belong here: which file is replayed, and what becomes of the new one (rebuild.py).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ TOLD = 20  # of what could not be done as it was, entered in the ledger
 
 
 class Replay:
-    """Doing again what a ledger tells, in a warehouse beside."""
+    """Does again, in a new warehouse, what a former ledger says was done."""
 
     def __init__(
         self, home: Home, former: Former, archive: Archive, entry: Mapping[str, Any], say: Callable[[str], None]
@@ -96,7 +96,7 @@ class Replay:
                         _ONE_BY_ONE[kind](self, entry)
 
     def _look_ahead(self) -> None:
-        """Say what is known beforehand not to be as it was."""
+        """Report what cannot be as it was: bytes that are gone, contracts and definitions of other versions."""
         one_of = {str(d["sha256"]): d for d in self.former.deliveries.values()}
         for sha256 in self.archive.missing(one_of):
             self.told.append(

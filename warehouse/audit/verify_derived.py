@@ -1,7 +1,7 @@
-"""What is derived is derived again: the schema of a file from the code that makes one, exports from the tables by the code's views.
+"""Points 6 and 7 of verify.py: the schema of a file against an empty warehouse made by the code, exports against the tables by the code's views.
 
-Nothing in a file is sealed that follows from the code: views, comments, types. So the same code makes an empty warehouse, and
-DuckDB's own catalogues of both are compared, each object in DuckDB's own spelling. Rows do not belong here (verify.py).
+Views, comments and types follow from the code and are not sealed. So the code makes an empty warehouse, and DuckDB's catalogues of both are
+compared, each object in DuckDB's spelling. Does not belong here: rows (store/recorded.py).
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def _relations(found: Catalogue, wanted: Catalogue) -> Iterator[Difference]:
 
 
 def planted_functions(con: duckdb.DuckDBPyConnection) -> list[Difference]:
-    """Functions planted in an open file. They answer in place of DuckDB's own, so that with them there nothing else can be asked."""
+    """Functions planted in an open file. They answer in place of DuckDB's own, so that no other answer of the file can be trusted."""
     names = sorted(name_of(row[0]) for row in con.execute(CATALOGUES["function"]).fetchall())
     return [Difference("schema", f"function {'.'.join(name)}: qala makes none", Kind.OBJECT_PLANTED) for name in names]
 

@@ -1,6 +1,7 @@
-"""What a release says of itself: its files against its manifest, the manifest against ledger, anchor and signature.
+"""Points 1 to 3 and 5 of verify.py: the release's files against its manifest, the manifest against ledger, signature and anchors.
 
-Nothing here opens the released file, except through a connection that is given. Rows of the warehouse do not belong here (verify.py).
+Nothing here opens the released file; a connection to it is given. Does not belong here: rows and schema of the file (store/recorded.py,
+verify_derived.py).
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def manifest_of(home: Home) -> tuple[Manifest | None, list[Difference]]:
 
 
 def file_differences(home: Home, manifest: Manifest) -> Iterator[Difference]:
-    """The release's files against its manifest. To be asked before anything in it is opened: a planted log changes a file at opening."""
+    """The release's files against its manifest. Must run before the released file is opened: a planted log changes a file at opening."""
     named: dict[str, str] = manifest["sha256"]
     for name in sorted({home.released_file.name, anchors.FILE, *EXPORTS, *named}):
         path = home.release / name

@@ -10,7 +10,9 @@ from rich.panel import Panel
 from rich.table import Table
 
 from pipelines.cli.screens.common import coloured_counts
+from warehouse.sql import literal, statement
 from warehouse.store.store import Store
+from warehouse.tables.obs_status import ObsStatus
 
 
 def show_status(console: Console, answer: Mapping[str, Any]) -> None:
@@ -31,13 +33,8 @@ def show_status(console: Console, answer: Mapping[str, Any]) -> None:
 
 def show_values(console: Console, store: Store) -> None:
     """Every KPI of the newest year: in how many settlements it has a value, their range, and the country's value."""
-    rows = store.con.execute("""
-SELECT y.kpi_code, any_value(k.name_en), any_value(k.unit), count(y.value), count(*) FILTER (WHERE y.obs_status <> 'M'), min(y.value), median(y.value),
-       max(y.value), any_value(r.value)
-FROM year_values y JOIN (FROM registry.kpi QUALIFY rownumber() OVER (PARTITION BY code ORDER BY version DESC) = 1) k ON k.code = y.kpi_code
-LEFT JOIN rollups r ON (r.kpi_code, r.area_kind, r.period_id) = (y.kpi_code, 'country', y.year)
-WHERE y.year = (SELECT max(year) FROM year_values) AND y.kato IN (SELECT DISTINCT kato FROM kpi.value WHERE value IS NOT NULL) GROUP BY y.kpi_code
-ORDER BY y.kpi_code""").fetchall()
+    not_applicable = literal(ObsStatus.NOT_APPLICABLE)
+    rows = store.con.execute(statement(__file__, "kpis_of_year", not_applicable=not_applicable)).fetchall()
     table = Table(title="KPIs of the year in the settlements that delivered", title_justify="left")
     table.add_column("KPI", no_wrap=True, min_width=7)
     table.add_column("name", no_wrap=True, overflow="ellipsis", max_width=max(8, console.width - 77))
