@@ -8,6 +8,12 @@ from typing import Any
 import duckdb
 import pytest
 
+from warehouse.home.home import Home
+from warehouse.store.sessions import writing
+from warehouse.tables.file_format import STORAGE_VERSION, make_file, storage_version
+from warehouse.tables.value_formula import VALUE
+from warehouse.tables.views import falsified, foreign
+
 
 @pytest.fixture
 def con() -> duckdb.DuckDBPyConnection:
@@ -92,3 +98,28 @@ def test_an_old_storage_version_changes_the_syntax_tree() -> None:
         with duckdb.connect(config=config) as con:
             ((tree,),) = con.execute(asked).fetchall()
             assert ("qualified_name" in tree) is whole
+
+
+def test_a_warehouse_is_made_and_opened_against_them(home: Home) -> None:
+    with writing(home) as store:
+        assert store.con.execute("SELECT 1 // 0, 1 % 0").fetchall() == [(None, None)]
+        assert storage_version(store.con) == STORAGE_VERSION
+        assert foreign(store.con) == falsified(store.con) == []
+
+
+def test_views_of_a_file_of_an_older_storage_version_are_known(home: Home) -> None:
+    """As DuckDB 1.5 made them: it spells views otherwise."""
+    home.root.mkdir(parents=True)
+    make_file(home.warehouse, "v1.0.0")
+    with writing(home):
+        pass
+    with writing(home) as store:
+        assert storage_version(store.con) == "v1.0.0"
+        assert falsified(store.con) == []
+
+
+def test_a_published_value_is_rounded_as_duckdb_1_5_rounded_it(con: duckdb.DuckDBPyConnection) -> None:
+    """`round(x, 6)` gives 0.967187 in DuckDB 2: it rounds the exact decimals of the double."""
+    parts = "SELECT 'quantile' AS kind, n, 1 AS scale, NULL::DOUBLE AS d, 1 AS s FROM unnest([0.9671875, 1.3215625]::DOUBLE[]) u(n)"
+    assert con.execute(f"SELECT {VALUE} FROM ({parts})").fetchall() == [(0.967188,), (1.321563,)]
+    assert con.execute("SELECT round(0.9671875::DOUBLE, 6)").fetchall() == [(0.967187,)]
