@@ -5,8 +5,8 @@ WITH level AS (
         ranked.assessment_id,
         ranked.kato,
         ranked.item7_group,
-        CASE WHEN node.certain THEN round(score.level * 1000000) / 1000000 ELSE round(node.level_low * 1000000) / 1000000 END AS low,
-        CASE WHEN node.certain THEN round(score.level * 1000000) / 1000000 ELSE round(node.level_high * 1000000) / 1000000 END AS high
+        round(CASE WHEN node.certain THEN score.level ELSE node.level_low END * 1000000) / 1000000 AS low,
+        round(CASE WHEN node.certain THEN score.level ELSE node.level_high END * 1000000) / 1000000 AS high
     FROM kpi.assessment_rank AS ranked
     JOIN kpi.assessment_score AS score
         ON
