@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -89,7 +90,11 @@ def test_a_whole_division_by_zero_is_an_error_unless_asked(con: duckdb.DuckDBPyC
 def test_an_old_storage_version_changes_the_syntax_tree() -> None:
     """So that files are made by a connection of their own (warehouse/tables/file_format.py): the lock reads the new form."""
     asked = "SELECT json_serialize_sql('SELECT 1 FROM showcase.fct_appeal')"
-    for config, whole in (({}, True), ({"storage_compatibility_version": "v1.4.0"}, False)):
+    settings: tuple[tuple[dict[str, Any], bool], ...] = (
+        ({}, True),
+        ({"storage_compatibility_version": "v1.4.0"}, False),
+    )
+    for config, whole in settings:
         with duckdb.connect(config=config) as con:
             ((tree,),) = con.execute(asked).fetchall()
             assert ("qualified_name" in tree) is whole
