@@ -107,9 +107,10 @@ def test_a_warehouse_is_made_and_opened_against_them(home: Home) -> None:
         assert foreign(store.con) == falsified(store.con) == []
 
 
-def test_views_of_a_file_of_an_older_storage_version_are_known(home: Home) -> None:
+def test_views_of_a_file_of_an_older_storage_version_are_known(tmp_path: Path) -> None:
     """As DuckDB 1.5 made them: it spells views otherwise."""
-    home.root.mkdir(parents=True)
+    home = Home(tmp_path / "old")
+    home.root.mkdir()
     make_file(home.warehouse, "v1.0.0")
     with writing(home):
         pass
