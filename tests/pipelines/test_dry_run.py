@@ -57,7 +57,7 @@ def really(home: Home, months: list[str]) -> None:
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two KPIs: the other sixty-two take time and have no data here."""
-    global load
+    global load_catalogues
 
     def two(*folders: Path, shipped: Path = SHIPPED) -> Any:
         return only(original(*folders, shipped=shipped), *CODES, "NEW01-1")
@@ -66,8 +66,8 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
         load_catalogues if load_catalogues.__module__ == "kpi_definitions.catalogue" else load_catalogues.original  # type: ignore[attr-defined]
     )
     two.original = original  # type: ignore[attr-defined]
-    monkeypatch.setattr(dry_run, "load", two)
-    monkeypatch.setitem(globals(), "load", two)
+    monkeypatch.setattr(dry_run, "load_catalogues", two)
+    monkeypatch.setitem(globals(), "load_catalogues", two)
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +172,7 @@ def test_a_new_version_changes_periods_from_its_first_day_only(
 
     shipped = new_catalogue(tmp_path / "lists", stricter)
     lists = only(load_catalogues(shipped=shipped), *CODES)
-    monkeypatch.setattr(dry_run, "load", lambda *_: lists)
+    monkeypatch.setattr(dry_run, "load_catalogues", lambda *_: lists)
     before = everything(home)
     answer = what_if(home)
     assert everything(home) == before
@@ -187,7 +187,7 @@ def test_a_definition_edited_in_place_is_refused(home: Home, monkeypatch: pytest
     from tests.support.rows import changed
 
     lists = changed(load_catalogues(), edited)
-    monkeypatch.setattr(dry_run, "load", lambda *_: lists)
+    monkeypatch.setattr(dry_run, "load_catalogues", lambda *_: lists)
     with pytest.raises(StoreError, match="was used in this warehouse with another meaning"):
         what_if(home)
 
@@ -203,7 +203,7 @@ def test_other_goals_change_levels(home: Home, monkeypatch: pytest.MonkeyPatch) 
 
     higher = rules.model_copy(update={"scales": {**rules.scales, "MGT02-1": Scale(floor=0, goal=1000)}})
     monkeypatch.setattr(
-        dry_run, "load", lambda *_: Catalogues((replace(one, assessments=(*one.assessments[:-1], higher)),))
+        dry_run, "load_catalogues", lambda *_: Catalogues((replace(one, assessments=(*one.assessments[:-1], higher)),))
     )
     answer = what_if(home)
     assert answer["values"] == []
