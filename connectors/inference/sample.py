@@ -68,6 +68,8 @@ def read_sample(file: Path, scratch: Path) -> Sample:
         raise StructureError(
             f"{file.name}: a sample has at most {LARGEST >> 20} MB; take the header and the first lines"
         )
+    if file.suffix.lower() in (".xlsx", ".xls", ".xlsm", ".ods"):
+        raise StructureError(f"{file.name} is a workbook: save its sheet as CSV, as the system will deliver it")
     whole = Path(shutil.copyfile(file, scratch / "content"))
     start = whole.read_bytes()[:4]
     if start == b"PAR1":

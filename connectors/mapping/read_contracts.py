@@ -20,12 +20,13 @@ from kpi_definitions.documents import Document, DocumentError, Fault, Where, rea
 from kpi_definitions.expressions import TRANSFORM, TRANSFORM_FUNCTIONS, ExpressionError, check, parse
 from warehouse.tables.assertions import Cut, cut_of
 from warehouse.tables.contracts import Table
-from warehouse.tables.odcs import schema_faults
+from warehouse.tables.odcs import reads_contracts, schema_faults
 from warehouse.tables.rules import custom
 
 SHIPPED = Path(__file__).parents[1] / "contracts"
 
 
+@reads_contracts
 def parse_source(document: Document, tables: Mapping[str, Table]) -> SourceContract:
     """Turn a document into a SourceContract. Raises DocumentError with file, line and remedy of each fault."""
     head = _head(document, tables)

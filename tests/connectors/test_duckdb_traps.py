@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
+
+from warehouse.home.home import Home
+from warehouse.store.sessions import writing
+from warehouse.tables.file_format import STORAGE_VERSION, make_file, storage_version
+from warehouse.tables.value_formula import VALUE
+from warehouse.tables.views import falsified, foreign
 
 
 @pytest.fixture
@@ -83,7 +90,36 @@ def test_a_whole_division_by_zero_is_an_error_unless_asked(con: duckdb.DuckDBPyC
 def test_an_old_storage_version_changes_the_syntax_tree() -> None:
     """So that files are made by a connection of their own (warehouse/tables/file_format.py): the lock reads the new form."""
     asked = "SELECT json_serialize_sql('SELECT 1 FROM showcase.fct_appeal')"
-    for config, whole in (({}, True), ({"storage_compatibility_version": "v1.4.0"}, False)):
+    settings: tuple[tuple[dict[str, Any], bool], ...] = (
+        ({}, True),
+        ({"storage_compatibility_version": "v1.4.0"}, False),
+    )
+    for config, whole in settings:
         with duckdb.connect(config=config) as con:
             ((tree,),) = con.execute(asked).fetchall()
             assert ("qualified_name" in tree) is whole
+
+
+def test_a_warehouse_is_made_and_opened_against_them(home: Home) -> None:
+    with writing(home) as store:
+        assert store.con.execute("SELECT 1 // 0, 1 % 0").fetchall() == [(None, None)]
+        assert storage_version(store.con) == STORAGE_VERSION
+        assert foreign(store.con) == falsified(store.con) == []
+
+
+def test_views_of_a_file_of_an_older_storage_version_are_known(home: Home) -> None:
+    """As DuckDB 1.5 made them: it spells views otherwise."""
+    home.root.mkdir(parents=True)
+    make_file(home.warehouse, "v1.0.0")
+    with writing(home):
+        pass
+    with writing(home) as store:
+        assert storage_version(store.con) == "v1.0.0"
+        assert falsified(store.con) == []
+
+
+def test_a_published_value_is_rounded_as_duckdb_1_5_rounded_it(con: duckdb.DuckDBPyConnection) -> None:
+    """`round(x, 6)` gives 0.967187 in DuckDB 2: it rounds the exact decimals of the double."""
+    parts = "SELECT 'quantile' AS kind, n, 1 AS scale, NULL::DOUBLE AS d, 1 AS s FROM unnest([0.9671875, 1.3215625]::DOUBLE[]) u(n)"
+    assert con.execute(f"SELECT {VALUE} FROM ({parts})").fetchall() == [(0.967188,), (1.321563,)]
+    assert con.execute("SELECT round(0.9671875::DOUBLE, 6)").fetchall() == [(0.967187,)]

@@ -136,6 +136,13 @@ def test_parquet_needs_no_separators(tmp_path: Path) -> None:
     assert not found.numerals.declared
 
 
+def test_a_workbook_is_no_sample(tmp_path: Path) -> None:
+    path = tmp_path / "report.xlsx"
+    path.write_bytes(b"PK\x03\x04")
+    with pytest.raises(StructureError, match="save its sheet as CSV"):
+        read_sample(path, tmp_path)
+
+
 # --- persons ---
 
 

@@ -135,7 +135,7 @@ class Counter(Desk):
     def decide(self, store: Store, *tables: str) -> list[str]:
         """Take in what waits. Returns the states decided on."""
         ingest.register_pending(store, self.archive)
-        states = []
+        states: list[str] = []
         for name in tables or ("fct_appeal",):
             states += [o.state for o in ingest.ingest_table(store, self.archive, store.tables[name], {}).outcomes]
         return states

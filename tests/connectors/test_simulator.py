@@ -80,7 +80,7 @@ def broken_rows(table: Table, extract: Extract) -> Counter[str]:
         f"read_csv('{extract.path}', header = true, auto_detect = false, delim = ',', quote = '\"', "
         f"columns = {{{columns}}}))) GROUP BY 1"
     )
-    return Counter({name or "": count for name, count in found.fetchall()})
+    return Counter({name or "": count for name, count in found.fetchall()})  # type: ignore[union-attr]
 
 
 @pytest.fixture(scope="module")

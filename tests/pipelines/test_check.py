@@ -269,3 +269,33 @@ def test_a_list_with_kazakh_names_has_them_for_everything(tmp_path: Path) -> Non
     found = [f for f in all_faults(home)[0] if "no Kazakh name" in f.message]
     assert found
     assert all(f.remedy and f.path.is_relative_to(folder) for f in found)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        (
+            "customProperties:\n  - {property: delivery, value: complete}",
+            "customProperties:\n  - {value: complete}",
+            "{value: complete}",
+        ),
+        (
+            "    properties:\n      - name: appeal_id",
+            "    properties:\n      - appeal_number\n      - name: appeal_id",
+            "appeal_number",
+        ),
+        ("        logicalTypeOptions: {maxLength: 64}", "        logicalTypeOptions: 64", "logicalTypeOptions: 64"),
+        ("team:\n  name: Contact centre 109 of the local executive body", "team: us", "team: us"),
+        ("version: 1.0.0\n", "", "apiVersion"),
+        ("        implementation: closed_at >= registered_at\n", "", "id: registered-before-closed"),
+    ],
+)
+def test_a_contract_of_another_shape_is_a_fault_and_no_error(tmp_path: Path, old: str, new: str, line: str) -> None:
+    assert old in APPEAL
+    path = tmp_path / "fct_appeal.odcs.yaml"
+    path.write_text(APPEAL.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(DocumentError) as caught:
+        parse_table(read(path))
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert any(line in lines[f.line - 1] or f.line == 1 for f in caught.value.faults), caught.value
+    assert all(f.remedy for f in caught.value.faults)

@@ -155,6 +155,30 @@ def test_a_source_that_cannot_be_is_refused_and_nothing_is_written(
     assert not home.root.exists()
 
 
+def test_the_command_says_what_it_wrote_and_what_comes_next(tmp_path: Path, sample: Path) -> None:
+    call = [
+        "new",
+        "source",
+        "road-police",
+        "--table",
+        "fct_crash",
+        "--sample",
+        str(sample),
+        "--home",
+        str(tmp_path / "home"),
+    ]
+    done = CliRunner().invoke(app, call)
+    assert done.exit_code == 0, done.output
+    said = " ".join(done.output.split())
+    assert "wrote" in said
+    assert "TODO" in said
+    for step in ("qala check --home", "qala deliver", "--table fct_crash --system road-police", "qala run --home"):
+        assert step in said
+    again = CliRunner().invoke(app, call)
+    assert again.exit_code == 1
+    assert "has a contract for fct_crash already" in " ".join(again.output.split())
+
+
 # --- writing ---
 
 

@@ -19,7 +19,7 @@ from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.model import Initiative, Kpi
 from tests.support.settlements import ASTANA
 from warehouse.kpi_values.compute import Report, compute
-from warehouse.loading.deliveries import Outcome, Receipt, received, register
+from warehouse.loading.deliveries import DeliveryState, Outcome, Receipt, received, register
 from warehouse.loading.load import load
 from warehouse.periods import Period, parse_period
 from warehouse.sql import quoted
@@ -67,11 +67,11 @@ def deliver(store: Store, table_name: str, *extracts: Extract) -> list[int]:
     rows, outcomes = [], []
     for one, extract in zip(waiting, extracts, strict=True):
         if extract.refused is not None:
-            outcomes.append(Outcome(one.delivery_id, "refused", extract.refused, "test", "1"))
+            outcomes.append(Outcome(one.delivery_id, DeliveryState.REFUSED, extract.refused, "test", "1"))
             continue
         filled = [_fill(table, row, extract) for row in extract.rows]
         rows += [(one.delivery_id, number, *values, None, None, None) for number, values in enumerate(filled, 1)]
-        outcomes.append(Outcome(one.delivery_id, "loaded", None, "test", "1", len(filled), len(filled)))
+        outcomes.append(Outcome(one.delivery_id, DeliveryState.LOADED, None, "test", "1", len(filled), len(filled)))
     store.insert("staged", [quoted(n) for n in names], rows)
     load(store, table, "staged", waiting, outcomes, [])
     return [one.delivery_id for one in waiting]

@@ -481,7 +481,7 @@ def test_a_sealed_connection_changes_no_setting(opened: Store, outside: dict[str
 
 
 def test_a_sealed_connection_sees_no_python_variables(opened: Store) -> None:
-    secret = duckdb.sql("SELECT 1 AS x").arrow()
+    secret = duckdb.sql("SELECT 1 AS x").arrow()  # type: ignore[union-attr]
     assert secret is not None
     with pytest.raises(duckdb.CatalogException, match="secret"):
         opened.con.execute("FROM secret")

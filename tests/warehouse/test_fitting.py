@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +22,12 @@ from warehouse.tables.fingerprint import shipped_fingerprint
 AT = dt.datetime
 Change = Callable[[dict[str, Column]], None]
 ROW = {"appeal_id": "1", "due_at": AT(2026, 1, 10), "closed_at": AT(2026, 1, 9), "channel": "PHONE"}
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """Without a warehouse yet: these tests make it of tables of their own."""
+    return Home(tmp_path / "home")
 
 
 @pytest.fixture

@@ -272,7 +272,7 @@ def test_a_computation_carries_its_definition_and_statement(store: Store, everyt
     assert row == ("computed", "MGT02-1", digest)
     cells = (f"(SELECT '{ASTANA}' AS kato, '2026-01' AS period_id, TIMESTAMP '2026-01-01' AS period_start, TIMESTAMP '2026-02-01' AS period_end, "
              "DATE '2026-02-01' AS period_end_population_date)")  # fmt: skip
-    query = event["job"]["facets"]["sql"]["query"].replace("JOIN work_scan_cell AS", f"JOIN {cells} AS")
+    query = event["job"]["facets"]["sql"]["query"].replace("JOIN asked AS", f"JOIN {cells} AS")
     assert [int(n) for n in (store.con.execute(query).fetchone() or ())[2:]] == [41, 41, 41], (
         "the statement gives the parts"
     )

@@ -20,7 +20,7 @@ from tests.support.rows import receipt
 from tests.support.settlements import AKTAU, ALMATY, ASTANA, ZHANAOZEN
 from tests.support.working_tables import differing_columns
 from warehouse.loading import replace
-from warehouse.loading.deliveries import Delivery, Outcome, decided, received, register, same_bytes
+from warehouse.loading.deliveries import Delivery, DeliveryState, Outcome, decided, received, register, same_bytes
 from warehouse.loading.load import load
 from warehouse.loading.turns import turns_of
 from warehouse.periods import parse_period
@@ -69,7 +69,7 @@ def fill(store: Store, table: str, waiting: Sequence[Delivery], extracts: Sequen
             rows.append(tuple(cells.values()))
     store.insert("staged", list(types), rows)
     outcomes = [
-        Outcome(d.delivery_id, e.state, None, "test", "1", *((len(e.rows), len(e.rows), 0) if e.state == "loaded" else (0, 0, 0)))
+        Outcome(d.delivery_id, DeliveryState(e.state), None, "test", "1", *((len(e.rows), len(e.rows), 0) if e.state == "loaded" else (0, 0, 0)))
         for d, e in zip(waiting, extracts, strict=True)
     ]  # fmt: skip
     load(store, contract, "staged", waiting, outcomes, [])
@@ -552,7 +552,7 @@ def test_a_failure_while_loading_leaves_no_trace(store: Store) -> None:
         assert query(store, "SELECT DISTINCT deaths_30d FROM showcase.fct_crash") == [(9,)]
         raise RuntimeError("out of luck")
 
-    outcome = Outcome(waiting.delivery_id, "loaded", None, "test", "1", 2, 2, 0)
+    outcome = Outcome(waiting.delivery_id, DeliveryState.LOADED, None, "test", "1", 2, 2, 0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("warehouse.loading.load.journal", out_of_luck)
         with pytest.raises(RuntimeError, match="out of luck"):

@@ -198,7 +198,7 @@ def test_rows_as_data_with_the_record_as_received(home: Home) -> None:
 def test_rows_in_a_file(home: Home, tmp_path: Path) -> None:
     target = tmp_path / "appeals.parquet"
     assert rows(home, "MGT02-1", ASTANA, "2026-01", "--to", str(target))[0] == 0
-    assert duckdb.sql(f"SELECT appeal_id, in_numerator FROM '{target}'").fetchall() == [("A1", True), ("A2", False)]
+    assert duckdb.execute(f"SELECT appeal_id, in_numerator FROM '{target}'").fetchall() == [("A1", True), ("A2", False)]
     target = tmp_path / "crashes.csv"
     assert rows(home, "SAF04-1", ASTANA, "2026", "--to", str(target))[0] == 0
     assert sorted(p.name for p in tmp_path.glob("*.csv")) == ["crashes-dim_population.csv", "crashes-fct_crash.csv"]

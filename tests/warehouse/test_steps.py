@@ -101,7 +101,7 @@ def test_the_first_rule_that_holds_gives_status_state_and_reason() -> None:
         StateRule("otherwise", "true", ObsStatus.CALCULATED),
     )
     sql = f"SELECT {verdict(rules, CELL_PHRASES)} FROM (VALUES (0, 'all'), (11, 'May'), (11, NULL), (12, NULL)) AS t(months, missing)"
-    assert duckdb.sql(sql).fetchall() == [
+    assert duckdb.execute(sql).fetchall() == [
         ({"obs_status": "L", "state": "not calculable", "reason": "extract not delivered: all"},),
         ({"obs_status": "U", "state": "low coverage", "reason": "delivered for 11 months; not delivered: May"},),
         ({"obs_status": "U", "state": "low coverage", "reason": "delivered for 11 months"},),

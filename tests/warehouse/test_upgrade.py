@@ -32,7 +32,7 @@ from warehouse.release.release import publish
 from warehouse.store import fitting, upgrade_steps
 from warehouse.store.content import content
 from warehouse.store.fitting import due
-from warehouse.store.seals import SEALED, enter_seals, of_table, seals_of_span
+from warehouse.store.seals import SEALED, SealKind, enter_seals, of_table, seals_of_span
 from warehouse.store.sessions import locked, looking, opened, writing
 from warehouse.store.upgrade import upgrade
 from warehouse.tables.contracts import load_tables
@@ -216,7 +216,7 @@ def test_stopped_between_two_steps_it_goes_on_with_the_next(
 def test_a_step_that_fails_leaves_nothing_behind(old: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     said = content(duckdb.connect(str(old.warehouse)))
     broken = replace(upgrade_steps.STEPS[1], before=("SELECT error('disk')",))
-    monkeypatch.setattr("warehouse.store.upgrade.STEPS", (broken,))
+    monkeypatch.setattr("warehouse.store.fitting.STEPS", (broken,))
     with pytest.raises(
         StoreError, match=r"the upgrade stopped \(InvalidInputException: .*disk.*begin again: qala upgrade"
     ):
@@ -285,13 +285,13 @@ def test_columns_that_may_be_empty_come_by_themselves_and_change_no_seal(
 @pytest.mark.slow
 def test_a_million_rows_and_a_hundred_thousand_values(old: Home) -> None:
     """Beside what the old version wrote, as much more as it would have written and sealed."""
-    received, decided = SEALED["deliveries received"], SEALED["deliveries decided"]
+    received, decided = SEALED[SealKind.RECEIVED], SEALED[SealKind.DECIDED]
     sealed = {
         "deliveries received": replace(received, rows=received.rows.replace(", reread_of", "")),
         "deliveries decided": replace(
             decided, rows=decided.rows.replace(" unmapped,", "").replace(", kind, cut_by, order_seq", "")
         ),
-        "values": SEALED["values"],
+        "values": SEALED[SealKind.VALUES],
         "showcase.fct_appeal": of_table("fct_appeal")["showcase.fct_appeal"],
     }
     declared = "{'sha256': sha256, 'table': table_name, 'system': system, 'scope': scope, 'period': period_id, 'file': file_name, 'bytes': bytes}"

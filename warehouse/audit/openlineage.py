@@ -198,8 +198,8 @@ class _Writer:
         scans = list(dict.fromkeys(scan for compiled, _ in versions for scan in compiled.scans))
         job = self._job(f"kpi.{code}", f"{newest.kpi.name.en}: {calculation(newest.kpi)}")
         assert job.facets is not None
-        # `work_scan_cell`: the cells that a scan of the computation read (warehouse/kpi_values/scans.py)
-        query = ";\n\n".join(scan.sql(as_of(scan.table, detail["as_of"]), "work_scan_cell") for scan in scans)
+        # `asked`: the cells of the computation, as warehouse/kpi_values/scans.py chooses them
+        query = ";\n\n".join(scan.sql(as_of(scan.table, detail["as_of"]), "asked") for scan in scans)
         job.facets["sql"] = sql_job.SQLJobFacet(query, "duckdb")
         authority = f"catalogue:{facts['catalogue_id']}"
         job.facets["ownership"] = ownership_job.OwnershipJobFacet([ownership_job.Owner(authority, "AUTHORITY")])

@@ -49,7 +49,7 @@ def memory_mib() -> int:
 def share_mib() -> int:
     """MiB that DuckDB is told it may take of `memory_mib`: four fifths; in a process held to a limit (worker.py) less.
 
-    What Python and its libraries hold is not there: 400 MiB where deliveries were judged. And DuckDB 1.5 takes more than it is told
+    What Python and its libraries hold is not there: 400 MiB where deliveries were judged. And DuckDB takes more than it is told
     before it spills: sorting, 645 MiB when told 400, and 1,459 when told 1,000.
     """
     import resource  # not on Windows

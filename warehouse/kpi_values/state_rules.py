@@ -102,7 +102,7 @@ ROLLUP_RULES: Sequence[StateRule] = (
     StateRule("the cells were computed by several versions of the definition", "versions > 1",
               ObsStatus.SERIES_BREAK, "made of values by {versions} versions of the definition"),
     StateRule("cells lost rows, and the bounds are wider than tolerated, or a target lies between them",
-              "lossy AND coalesce(low IS NULL OR round(high - low, 6) > {tolerated} OR missed IS NOT NULL, true)",
+              "lossy AND coalesce(low IS NULL OR round((high - low) * 1000000) / 1000000 > {tolerated} OR missed IS NOT NULL, true)",
               ObsStatus.LOW_COVERAGE, "rows of its cells: {losses}{bounds}{also_missed}"),
     StateRule("the year is not over", "longer AND last_end < period_end", ObsStatus.PROVISIONAL, "the year is not over: values to {last_day}"),
     StateRule("a cell is provisional", "open", ObsStatus.PROVISIONAL, "made of provisional values"),

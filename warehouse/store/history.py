@@ -1,6 +1,6 @@
 """Rows and values as of a ledger sequence. Time is the ledger sequence, never the clock.
 
-Does not belong here: moving rows to history (loading/replace.py), closing values (kpi_values/compute.py).
+Does not belong here: moving rows to history (loading/replace.py), closing values (kpi_values/changed_values.py).
 """
 
 from __future__ import annotations

@@ -51,7 +51,8 @@ class EntryKind(StrEnum):
     ARCHIVE_ENCRYPTED = "archive-encrypted"
 
 
-Entries = Sequence[tuple[EntryKind, str, Mapping[str, Any]]]  # ledger entries as (kind, subject, detail)
+# ledger entries as (kind, subject, detail); qala itself writes no other kinds than EntryKind
+Entries = Sequence[tuple[str, str, Mapping[str, Any]]]
 
 
 def ledger_hash(

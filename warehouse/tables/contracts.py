@@ -18,7 +18,7 @@ from kpi_definitions.documents import Document, DocumentError, Fault, Where, rea
 from warehouse.tables.assertions import Asserts, Cut, cut_of
 from warehouse.tables.contract_checks import unwritable
 from warehouse.tables.contract_rules import quality_rules, references, rule_faults, service_level
-from warehouse.tables.odcs import schema_faults
+from warehouse.tables.odcs import reads_contracts, schema_faults
 from warehouse.tables.rules import (
     Reference,
     Rule,
@@ -191,6 +191,7 @@ def _with_form(table: Table, referred: Collection[tuple[str, str]]) -> Table:
     return table if columns == table.columns else replace(table, columns=columns)
 
 
+@reads_contracts
 def parse_table(document: Document) -> Table:
     """Turn one contract document into a Table. Raises DocumentError naming the line."""
     try:

@@ -10,15 +10,17 @@ import difflib
 import importlib.util
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from jsonschema import Draft201909Validator
 
-from kpi_definitions.documents import Document, Fault, Where
+from kpi_definitions.documents import Document, DocumentError, Fault, Where
 
+P = ParamSpec("P")
+T = TypeVar("T")
 _STANDARD = "see the Open Data Contract Standard v3.1"
 _OPTIONS, _TYPE = "logicalTypeOptions", "logicalType"
 _LIKE = 0.75  # how near an unknown key must be to one of the standard's to be a mistyped one; our proposal
@@ -65,6 +67,21 @@ def schema_faults(document: Document) -> list[Fault]:
         fault = document.fault(where, f"{'.'.join(map(str, where)) or 'document'}: {message}", remedy)
         found.setdefault((fault.line, fault.message), fault)
     return list(found.values())
+
+
+def reads_contracts(reader: Callable[Concatenate[Document, P], T]) -> Callable[Concatenate[Document, P], T]:
+    """A reader of contracts that takes the standard's shape for granted: where a document has another, its faults are told instead of an error."""
+
+    @wraps(reader)
+    def read(document: Document, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return reader(document, *args, **kwargs)
+        except (KeyError, IndexError, TypeError, AttributeError) as error:
+            said = f"it cannot be read as a contract ({type(error).__name__}: {error})"
+            faults = schema_faults(document) or [document.fault((), said, "compare it with the contracts beside it")]
+            raise DocumentError(faults) from None
+
+    return read
 
 
 def _follows(error: Any, errors: Sequence[Any]) -> bool:

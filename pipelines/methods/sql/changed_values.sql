@@ -6,7 +6,7 @@ SELECT
     new.period_id,
     former.value AS before,
     new.value AS after,
-    round(new.value - former.value, 6) AS difference,
+    round((new.value - former.value) * 1000000) / 1000000 AS difference,
     former.state AS state_before,
     new.state AS state_after,
     new.reason,

@@ -11,9 +11,9 @@ WITH worked AS (
         kpi.direction,
         kpi.scale,
         ${value_as_it_is} AS raw_value,
-        CASE WHEN kpi.kind = 'quantile' THEN round(parts.q_low * kpi.scale, 6) ELSE ${low} END AS low,
+        CASE WHEN kpi.kind = 'quantile' THEN round(parts.q_low * kpi.scale * 1000000) / 1000000 ELSE ${low} END AS low,
         CASE
-            WHEN kpi.kind = 'quantile' THEN round(parts.q_high * kpi.scale, 6)
+            WHEN kpi.kind = 'quantile' THEN round(parts.q_high * kpi.scale * 1000000) / 1000000
             WHEN kpi.unit = 'PT' AND parts.d_high = 0 THEN 100
             ELSE ${high}
         END AS high
@@ -66,7 +66,7 @@ SELECT
     bounded.high AS value_high,
     coalesce(
         bounded.low IS NULL
-        OR round(bounded.high - bounded.low, 6) > ${tolerated}
+        OR round((bounded.high - bounded.low) * 1000000) / 1000000 > ${tolerated}
         OR aimed.missed IS NOT NULL,
         TRUE
     ) AS wide,

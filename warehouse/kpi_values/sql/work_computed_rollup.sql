@@ -81,11 +81,11 @@ worked AS (
         *,
         ${value} AS raw_value,
         CASE
-            WHEN kind = 'quantile' THEN round(q_low * scale, 6)
+            WHEN kind = 'quantile' THEN round(q_low * scale * 1000000) / 1000000
             WHEN NOT unbounded THEN ${low}
         END AS lowest,
         CASE
-            WHEN kind = 'quantile' THEN round(q_high * scale, 6)
+            WHEN kind = 'quantile' THEN round(q_high * scale * 1000000) / 1000000
             WHEN unbounded THEN NULL
             WHEN unit = 'PT' AND d_high = 0 THEN 100
             ELSE ${high}

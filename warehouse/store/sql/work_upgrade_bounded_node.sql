@@ -5,8 +5,8 @@ SELECT
     kato,
     node_kind,
     node,
-    round(coalesce(sum(weight * score_low), 0) / sum(weight), 9) AS level_low,
-    round(coalesce(sum(weight * score_high), 0) / sum(weight), 9) AS level_high,
+    round(coalesce(sum(weight * score_low), 0) / sum(weight) * 1000000000) / 1000000000 AS level_low,
+    round(coalesce(sum(weight * score_high), 0) / sum(weight) * 1000000000) / 1000000000 AS level_high,
     bool_and(score_low IS NOT DISTINCT FROM score_high) AS certain
 FROM (
     SELECT

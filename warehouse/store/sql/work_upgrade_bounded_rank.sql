@@ -5,8 +5,8 @@ WITH level AS (
         ranked.assessment_id,
         ranked.kato,
         ranked.item7_group,
-        CASE WHEN node.certain THEN round(score.level, 6) ELSE round(node.level_low, 6) END AS low,
-        CASE WHEN node.certain THEN round(score.level, 6) ELSE round(node.level_high, 6) END AS high
+        CASE WHEN node.certain THEN round(score.level * 1000000) / 1000000 ELSE round(node.level_low * 1000000) / 1000000 END AS low,
+        CASE WHEN node.certain THEN round(score.level * 1000000) / 1000000 ELSE round(node.level_high * 1000000) / 1000000 END AS high
     FROM kpi.assessment_rank AS ranked
     JOIN kpi.assessment_score AS score
         ON

@@ -28,7 +28,7 @@ SELECT
     any_value(held.snapshot_date) AS as_of,
     count(*) AS systems,
     count(*) FILTER (WHERE met) AS compliant,
-    round(100.0 * count(*) FILTER (WHERE met) / count(*), 1) AS percent,
+    round(100.0 * count(*) FILTER (WHERE met) / count(*) * 10) / 10 AS percent,
     coalesce(
         string_agg(held.system_id, ', ' ORDER BY held.system_id) FILTER (WHERE NOT met), ''
     ) AS not_compliant

@@ -29,8 +29,8 @@ SELECT
     fact.reason,
     round(
         (fact.value - target.baseline_value::DOUBLE)
-        / nullif(target.target_value - target.baseline_value, 0)::DOUBLE, 6
-    ) AS progress,
+        / nullif(target.target_value - target.baseline_value, 0)::DOUBLE * 1000000
+    ) / 1000000 AS progress,
     target.delivery_id
 FROM newest AS target
 JOIN registry.settlement AS settlement USING (kato)
