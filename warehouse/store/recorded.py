@@ -36,14 +36,17 @@ def lineage_gaps_by(store: Store, sql: str) -> tuple[str, ...]:
     )
 
 
-def recorded(store: Store) -> list[Difference]:
-    """What of an open warehouse differs from its ledger, and whether the ledger is one chain."""
+def recorded(store: Store, *, views: bool = True) -> list[Difference]:
+    """What of an open warehouse differs from its ledger, and whether the ledger is one chain.
+
+    `views`: False where the file does not have the views of this version yet, by which lineage is asked.
+    """
     return [
         *asked(4, _ledger(store)),
         *asked(8, _deliveries(store)),
         *asked(10, _definitions(store)),
         *asked(11, _values(store)),
-        *asked(11, _lineage(store)),
+        *(asked(11, _lineage(store)) if views else ()),
         *asked(10, _settings(store)),
         *asked(9, differing_seals(store)),
     ]

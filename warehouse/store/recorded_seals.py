@@ -82,7 +82,7 @@ def _sealed_rows(store: Store, sealed: Seals) -> Iterator[Difference]:
     """Rows that are not as sealed, of every kind. Takes their seals out of `sealed`."""
     gone = _replaced_drafts(store)
     kinds = all_sealed(store.tables.values())
-    filled = _with_rows(store, kinds)
+    filled = _with_rows(store, kinds, sealed)
     for what, one in kinds.items():
         expected = {
             first: rest for first, rest in sealed.pop(what, {}).items() if not (what in ASSESSMENT and first in gone)
@@ -96,13 +96,24 @@ def _sealed_rows(store: Store, sealed: Seals) -> Iterator[Difference]:
             yield _rows(store, what, first, last, wanted, 0)
 
 
-def _with_rows(store: Store, kinds: Mapping[str, Sealed]) -> Collection[str]:
-    """Kinds of which there are rows: one question for all, since to hash the none of each empty table takes longer."""
-    asked_of = (f"SELECT {literal(what)} WHERE EXISTS (SELECT 1 FROM ({one.rows}))" for what, one in kinds.items())
+def _with_rows(store: Store, kinds: Mapping[str, Sealed], sealed: Collection[str]) -> Collection[str]:
+    """Kinds of which there are rows: one question for all, since to hash the none of each empty table takes longer.
+
+    A file that was upgraded and not yet fitted lacks tables of today. Of one that has no seals either, nothing is missed; of one that
+    has, the comparison itself says that it cannot be asked.
+    """
+    asked_of = {what: f"SELECT {literal(what)} WHERE EXISTS (SELECT 1 FROM ({one.rows}))" for what, one in kinds.items()}
     try:
-        return {what for (what,) in store.con.execute(" UNION ALL ".join(asked_of)).fetchall()}
-    except duckdb.Error:  # of a table that is gone: then each is asked by itself, and the others are still compared
-        return kinds
+        return {what for (what,) in store.con.execute(" UNION ALL ".join(asked_of.values())).fetchall()}
+    except duckdb.Error:
+        return {what for what, sql in asked_of.items() if _has_rows(store, sql, sealed=what in sealed)}
+
+
+def _has_rows(store: Store, sql: str, *, sealed: bool) -> bool:
+    try:
+        return bool(store.con.execute(sql).fetchall())
+    except duckdb.CatalogException:
+        return sealed
 
 
 def _sealed_anew(store: Store) -> dict[int, tuple[str, ...]]:

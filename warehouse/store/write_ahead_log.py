@@ -96,9 +96,10 @@ def _wrong(home: Home) -> str:
                 held = con.execute("SELECT hash FROM audit.ledger WHERE seq = ?", [before[0]]).fetchone()
                 if before[0] and (held is None or held[0] != before[1]):
                     return f"ledger row {before[0]} is no longer what it was"
-                if found := falsified(con) if _same_version(store) else []:
+                same = _same_version(store)
+                if found := falsified(con) if same else []:
                     return f"there is {', '.join(found)}"
-                differing = recorded(store)
+                differing = recorded(store, views=same)
                 return differing[0].message if differing else ""
         except duckdb.Error as error:
             return f"the warehouse cannot be opened ({str(error).splitlines()[0]})"
