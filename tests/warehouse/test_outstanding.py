@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -158,7 +159,8 @@ def test_the_token_is_the_same_until_there_is_something_else_to_do(store: Store)
     assert due(store, CATALOGUE).token != first.token
 
 
-def test_a_home_is_asked_in_passing_and_not_while_another_writes(home: Home) -> None:
+def test_a_home_is_asked_in_passing_and_not_while_another_writes(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
     assert due_home(home, CATALOGUE) == Due()
     with writing(home) as store:
         deliver(store, "fct_appeal", Extract([], "2025-01"))

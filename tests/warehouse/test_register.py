@@ -10,9 +10,9 @@ import pytest
 
 from kpi_definitions.catalogue import load_catalogues
 from kpi_definitions.documents import read
-from tests.support.homes import new_home
 from tests.support.rows import LATER, Extract, cell, compute_one, deliver, exact, only
 from tests.support.settlements import ALMATY, ASTANA, SEMEY
+from warehouse.home.home import Home
 from warehouse.kpi_values.compute import Report, compute
 from warehouse.store.sessions import writing
 from warehouse.store.store import Store
@@ -35,7 +35,7 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     needed = (REGISTER, TARGETS, "fct_appeal", "fct_crash", "dim_population")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Store, "tables", {name: parse_table(read(SHOWCASE / f"{name}.odcs.yaml")) for name in needed})
-        with writing(new_home(tmp_path_factory.mktemp("register"))) as store:
+        with writing(Home(tmp_path_factory.mktemp("register"))) as store:
             store.con.execute("SET threads = 1")  # tiny queries on a busy machine
             yield store
 

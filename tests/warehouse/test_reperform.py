@@ -114,6 +114,7 @@ def test_threads_and_the_order_of_rows_change_no_digit(store: Store, threads: in
     """Rows lie in another order than they were loaded in."""
     rng = random.Random(469)  # noqa: S311
     for place in ("showcase.fct_appeal", "history.fct_appeal", "kpi.value", "audit.delivery"):
+        store.con.complete()
         rows = store.con.sql(f"SELECT * FROM {place}").to_arrow_table()
         order = list(range(rows.num_rows))
         rng.shuffle(order)

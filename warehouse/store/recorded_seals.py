@@ -102,7 +102,9 @@ def _with_rows(store: Store, kinds: Mapping[str, Sealed], sealed: Collection[str
     A file that was upgraded and not yet fitted lacks tables of today. Of one that has no seals either, nothing is missed; of one that
     has, the comparison itself says that it cannot be asked.
     """
-    asked_of = {what: f"SELECT {literal(what)} WHERE EXISTS (SELECT 1 FROM ({one.rows}))" for what, one in kinds.items()}
+    asked_of = {
+        what: f"SELECT {literal(what)} WHERE EXISTS (SELECT 1 FROM ({one.rows}))" for what, one in kinds.items()
+    }
     try:
         return {what for (what,) in store.con.execute(" UNION ALL ".join(asked_of.values())).fetchall()}
     except duckdb.Error:
