@@ -61,8 +61,8 @@ def _steps(home: Home, system: str, table: str, file: Path, path: Path) -> tuple
         (str(path), "decide every TODO, and take the word out; what can be written: docs/connect-a-system.md"),
         (f"qala check{place}", "lists what is left, and says which KPIs the contract feeds"),
         (
-            f"qala deliver {shlex.quote(str(file))} --table {table} --system {system} --settlement NAME_OR_KATO --period 2026-01{place}",
-            "the settlement and the days the file is for",
+            f"qala deliver {shlex.quote(str(file))} --table {table} --system {system} --settlement KATO --period 2026-01{place}",
+            "the nine digits of the settlement and the days the file is for",
         ),
         (f"qala run{place}", "takes it in; qala status and qala incidents say what came of it"),
     )
