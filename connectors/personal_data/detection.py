@@ -168,7 +168,7 @@ def register(con: duckdb.DuckDBPyConnection) -> None:
             (_NETTED, lambda t: scrubbed(t, sure=True)),
             (_SHAPED, shaped),
         ):
-            # row by row: what is handed over as Arrow is freed while DuckDB 1.5.6 still reads long texts of it inside structs
+            # row by row: what is handed over as Arrow is freed while DuckDB (1.5.6; 2 was not tried) still reads long texts of it inside structs
             con.create_function(name, of, ["VARCHAR"], "VARCHAR")
 
 

@@ -136,7 +136,7 @@ def as_received(archive: Archive, sha256: str, contract: SourceContract, scratch
 def _quotes_pair(path: Path, contract: SourceContract) -> bool:
     """Whether every quote of a file opens a cell, closes one, or is doubled inside one.
 
-    A quote left open takes in all that follows. DuckDB 1.5.6 refuses such a file, but not in a scan of more than two files for
+    A quote left open takes in all that follows. DuckDB refuses such a file, but not in a scan of more than two files for
     each of its threads: there the rest of the file is lost without a word. Counted from 0, quotes of even number must stand at
     the beginning of a cell or right after the one before, and their number must be even; anything else is suspect.
     """

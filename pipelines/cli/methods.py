@@ -75,10 +75,10 @@ def diff(
 ) -> None:
     """What the next run would change, and by how much: extracts, corrections, definitions and rules that wait. Changes nothing."""
     from pipelines.cli.screens.dry_run import show_changes
-    from pipelines.methods.dry_run import what_if
+    from pipelines.methods.dry_run import dry_run_home
 
     try:
-        answer = what_if(home_of(home), catalogues)
+        answer = dry_run_home(home_of(home), catalogues)
     except (DocumentError, StoreError) as error:
         raise fail(error) from None
     if as_json:

@@ -46,7 +46,7 @@ class _Untouched(Archive):
         return file_sha256(file)
 
 
-def what_if(home: Home, catalogues: Path | None = None) -> dict[str, Any]:
+def dry_run_home(home: Home, catalogues: Path | None = None) -> dict[str, Any]:
     """`deliveries` that would be decided, `values`, `rollups` and `levels` that would change, each with before and after.
 
     `catalogues`: a folder in place of the home's. Raises StoreError, DocumentError.

@@ -17,7 +17,7 @@ from connectors.receiving.deliver import DeclaredDelivery, deliver
 from kpi_definitions.catalogue import SHIPPED, Catalogues, load_catalogues
 from pipelines.cli import app
 from pipelines.methods import dry_run
-from pipelines.methods.dry_run import what_if
+from pipelines.methods.dry_run import dry_run_home
 from tests.support.files import CORRECTED_HEADER, CORRECTED_ROWS, CORRECTION
 from tests.support.homes import new_home
 from tests.support.rows import only
@@ -107,7 +107,7 @@ def announced(home: Home, months: list[str], **how: Any) -> dict[str, Any]:
     """What is announced; the home is as before, and then the run brings exactly that."""
     before, cells = everything(home), stands(home)
     before = everything(home)
-    answer = what_if(home, **how)
+    answer = dry_run_home(home, **how)
     assert everything(home) == before
     if not how:
         really(home, months)
@@ -170,7 +170,7 @@ def test_a_new_version_changes_periods_from_its_first_day_only(
     lists = only(load_catalogues(shipped=shipped), *CODES)
     monkeypatch.setattr(dry_run, "load_catalogues", lambda *_: lists)
     before = everything(home)
-    answer = what_if(home)
+    answer = dry_run_home(home)
     assert everything(home) == before
     changed = [v for v in answer["values"] if v["kpi_code"] == "MGT02-1"]
     assert {v["period_id"] for v in changed} == {"2025-02"}
@@ -185,7 +185,7 @@ def test_a_definition_edited_in_place_is_refused(home: Home, monkeypatch: pytest
     lists = changed(load_catalogues(), edited)
     monkeypatch.setattr(dry_run, "load_catalogues", lambda *_: lists)
     with pytest.raises(StoreError, match="was used in this warehouse with another meaning"):
-        what_if(home)
+        dry_run_home(home)
 
 
 def test_other_goals_change_levels(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,7 +201,7 @@ def test_other_goals_change_levels(home: Home, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(
         dry_run, "load_catalogues", lambda *_: Catalogues((replace(one, assessments=(*one.assessments[:-1], higher)),))
     )
-    answer = what_if(home)
+    answer = dry_run_home(home)
     assert answer["values"] == []
     (row,) = [r for r in answer["levels"] if r["kato"] == ASTANA]
     assert row["level_after"] < row["level_before"]

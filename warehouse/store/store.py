@@ -18,8 +18,8 @@ from warehouse.store.ledger import Entries, ledger_hash, ledger_head
 from warehouse.tables.contracts import Table, load_tables
 from warehouse.tables.fingerprint import schema_fingerprint, shipped_fingerprint
 
-# up to so many rows are passed as lists, which is faster than Arrow; only values of these types: DuckDB 1.5 changes others
-# (Decimal 1E+2 becomes 1) and NaN
+# up to so many rows are passed as lists, which is faster than Arrow; only values of these types: of others DuckDB guesses the type
+# from the list (1.5 made Decimal 1E+2 a 1), Arrow says it
 _FEW, _PLAIN = 200, frozenset({type(None), bool, int, str, dt.date, dt.datetime})
 
 

@@ -12,7 +12,7 @@ from pipelines.cli.screens.common import SHOWN, number
 
 
 def show_changes(console: Console, answer: Mapping[str, Any]) -> None:
-    """What the next run would change; `answer` as `what_if` gives it."""
+    """What the next run would change; `answer` as `dry_run_home` gives it."""
     decided, values, levels = answer["deliveries"], answer["values"], answer["levels"]
     refused = [d for d in decided if d["state"] == "refused"]
     console.print(f"{len(decided)} deliveries would be decided on, {len(refused)} of them refused", highlight=False)
