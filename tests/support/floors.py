@@ -13,6 +13,7 @@ ALLOWED: Mapping[str, set[str]] = {
         "warehouse.sql",
         "warehouse.periods",
         "warehouse.moments",
+        "warehouse.messages",
         "warehouse.home",
         "warehouse.tables",
         "warehouse.isolation.worker",
@@ -30,6 +31,7 @@ ALLOWED: Mapping[str, set[str]] = {
 FLOORS: Mapping[str, tuple[set[str], ...]] = {
     "warehouse": (
         {"errors", "sql", "periods", "moments"},
+        {"messages", "charts"},
         {"home"},
         {"tables"},
         {"isolation"},
@@ -38,6 +40,7 @@ FLOORS: Mapping[str, tuple[set[str], ...]] = {
         {"kpi_values"},
         {"release"},
         {"audit"},
+        {"report", "publications", "assistant"},
     ),
     "connectors": (
         {"mapping", "simulator"},

@@ -20,6 +20,16 @@ FIXED: Mapping[str, tuple[str, tuple[str, ...]]] = {
         "Facts about this warehouse file",
         ("name text! Name of the setting", "value text! Its value"),
     ),
+    "registry.message": (
+        "Sentences of the messages (reasons, findings) that other tables record as code and parts; made anew from them at any time",
+        (
+            "message text! As recorded: JSON of code and parts",
+            "code text! Code of the message, of the first if there are several",
+            "text_en text! English sentence",
+            "text_ru text! Russian sentence",
+            "text_kk text! Kazakh sentence",
+        ),
+    ),
     "registry.region": (
         "Regions of the first KATO level",
         (

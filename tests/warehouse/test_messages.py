@@ -1,0 +1,34 @@
+"""The catalogue of messages: three languages of every one, the same parts in each, and what is made of them."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from warehouse.messages import messages
+
+
+@pytest.mark.parametrize("code", sorted(messages.catalogue()))
+def test_message_has_three_languages_with_the_same_parts(code: str) -> None:
+    templates = messages.catalogue()[code]
+    assert set(templates) == set(messages.LANGUAGES)
+    parts = {language: sorted(re.findall(r"\{(\w+)\}", text)) for language, text in templates.items()}
+    assert parts["kk"] == parts["ru"] == parts["en"]
+    assert all(text.strip() == text and text for text in templates.values())
+
+
+def test_plain_text_of_former_versions_is_told_as_it_is() -> None:
+    for text in ("none of 4 cells has a value", "[unclosed", '{"code":"no such message"}', "[]"):
+        assert messages.rendered(text, "kk") == text
+        assert messages.code_of(text) is None
+    assert messages.rendered(None, "ru") is None
+
+
+def test_language_is_the_given_one_then_the_setting_then_english(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(messages.SETTING, raising=False)
+    assert messages.language_of() == "en"
+    monkeypatch.setenv(messages.SETTING, "kk")
+    assert (messages.language_of(), messages.language_of("ru")) == ("kk", "ru")
+    with pytest.raises(messages.LanguageError, match="no language 'de'; there are kk, ru, en"):
+        messages.language_of("de")
