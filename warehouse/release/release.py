@@ -36,7 +36,7 @@ from warehouse.tables.views import falsified
 STATEMENT = "release.intoto.json"  # the signed manifest, where there is a signing key
 
 # CSV says a name on every row: of groups, units, states, spheres and the like it has the codes alone, Parquet packs their names
-_LEAN = r"SELECT COLUMNS(c -> NOT regexp_matches(c, '^(region|item7_group|unit|state|sphere|initiative|direction)_(en|ru|kk)$'))"
+_LEAN = r"SELECT COLUMNS(lambda c: NOT regexp_matches(c, '^(region|item7_group|unit|state|sphere|initiative|direction)_(en|ru|kk)$'))"
 
 # file name: what it holds; everything but the DuckDB file itself may be made public
 EXPORTS = {
