@@ -75,6 +75,11 @@ def _views() -> dict[str, tuple[str, str]]:
     compared by their spelling.
     """
     suppressed, country = literal(ObsStatus.SUPPRESSED), _said("country", "views.country")
+    causes = {
+        name: text
+        for cause in ("definition", "delivery", "recomputation")
+        for name, text in _said(cause, f"views.cause_{cause}").items()
+    }
     texts = {
         "kpi_values": statement(__file__, "kpi_values", suppressed=suppressed),
         "public_values": statement(
@@ -98,6 +103,18 @@ def _views() -> dict[str, tuple[str, str]]:
         "table_quality": statement(__file__, "table_quality"),
         "lineage_gaps": statement(__file__, "lineage_gaps"),
         "incidents": statement(__file__, "incidents", **country),
+        "public_rollups": statement(__file__, "public_rollups"),
+        "public_year_values": statement(__file__, "public_year_values"),
+        "public_plan_beside_fact": statement(__file__, "public_plan_beside_fact"),
+        "public_series": statement(__file__, "public_series"),
+        "ranking": statement(__file__, "ranking"),
+        "year_on_year": statement(__file__, "year_on_year"),
+        "missing_values": statement(__file__, "missing_values", not_applicable=literal(ObsStatus.NOT_APPLICABLE)),
+        "restatements": statement(__file__, "restatements", suppressed=suppressed, **country, **causes),
+        "kpi_systems": statement(__file__, "kpi_systems"),
+        "kpi_definitions": statement(__file__, "kpi_definitions"),
+        "assessment_items": statement(__file__, "assessment_items"),
+        "assessment_scores": statement(__file__, "assessment_scores"),
     }
     return {name: _view(text) for name, text in texts.items()}
 
