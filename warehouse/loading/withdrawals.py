@@ -11,6 +11,7 @@ from typing import Any
 
 from warehouse.home.account import ACCOUNT, shown
 from warehouse.loading.deliveries import DeliveryState, Receipt, received_detail
+from warehouse.messages.messages import recorded
 from warehouse.moments import at
 from warehouse.store.ledger import EntryKind
 from warehouse.store.seals import SealKind, seal
@@ -42,7 +43,10 @@ def enter_withdrawal(
     before = "SELECT 1 FROM audit.ledger WHERE kind = 'withdrawn' AND subject = ? LIMIT 1"
     if con.execute(before, [receipt.receipt_id]).fetchone():
         return Entered(delivery_id, None)
-    full_reason = f"taken back by {who}{f' ({shown(account)})' if account else ''}: {reason}"
+    taken_back = {"code": "delivery.taken_back", "by": who, "why": reason}
+    if account:
+        taken_back |= {"code": "delivery.taken_back_by_account", "account": shown(account)}
+    full_reason = recorded(taken_back)
     detail = {**received_detail(receipt), "by": who, ACCOUNT: account, "reason": full_reason}
     if delivery_id is not None:
         detail |= {"delivery_id": delivery_id, "received": 0, "accepted": 0, "rejected": 0}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+from warehouse.messages.messages import sentence
 from warehouse.moments import at
 from warehouse.periods import FIRST_YEAR, LAST_YEAR, add_months, month_id
 from warehouse.sql import literal
@@ -21,6 +22,8 @@ from warehouse.tables import views
 from warehouse.tables.passports import data_passport
 from warehouse.tables.rules import CRITERIA
 from warehouse.tables.settlements import REGISTRY_FILES
+
+_IN_ORDER = ("en", "ru", "kk")  # languages as columns have them
 
 
 def ensure_schema(store: Store, entries: Entries = ()) -> None:
@@ -56,7 +59,7 @@ def ensure_schema(store: Store, entries: Entries = ()) -> None:
 def _rules(store: Store) -> list[tuple[Any, ...]]:
     """Every rule of every table as registry.rule has it."""
     return [
-        (table.name, r.id, r.description, r.dimension, r.criterion, r.incident_kind, r.severity)
+        (table.name, r.id, *map(r.description, _IN_ORDER), r.dimension, r.criterion, r.incident_kind, r.severity)
         for table in store.tables.values()
         for r in table.all_rules
     ]
@@ -66,7 +69,10 @@ def _fill_registries(store: Store) -> None:
     con = store.con
     store.replace("registry.data_passport", list(data_passport(store.tables.values())))
     store.replace("registry.rule", _rules(store))
-    store.replace("registry.criterion", [(n, name, ru, kk) for n, (name, (ru, kk)) in enumerate(CRITERIA.items(), 1)])
+    named = [
+        (n, name, *(sentence(f"criterion.{name}", one) for one in _IN_ORDER)) for n, name in enumerate(CRITERIA, 1)
+    ]
+    store.replace("registry.criterion", named)
     for name in ("region", "settlement"):
         con.execute(f"DELETE FROM registry.{name}")
     con.execute(
