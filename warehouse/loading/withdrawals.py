@@ -15,6 +15,7 @@ from warehouse.messages.messages import recorded
 from warehouse.moments import at
 from warehouse.store.ledger import EntryKind
 from warehouse.store.seals import SealKind, seal
+from warehouse.store.sentences import keep_sentences
 from warehouse.store.store import Store
 
 
@@ -58,6 +59,7 @@ def enter_withdrawal(
                 "loaded_seq = ?, loaded_at = ? WHERE delivery_id = ?",
                 [full_reason, seq, dt.datetime.now(dt.UTC), delivery_id],
             )
+            keep_sentences(store, (f"(SELECT reason FROM audit.delivery WHERE delivery_id = {delivery_id})", "reason"))
             seal(store, seq, [SealKind.DECIDED])
         at("withdrawal.committing")
     at("withdrawal.committed")

@@ -1,7 +1,8 @@
 """Messages: recorded as code and parts, read as a sentence of one language.
 
-A message is a mapping `{"code": …, part: …}`. A part is text, a number, a message, or a list of those; what is recorded in a table is
-the JSON text of one message or of a list of them (`recorded`). What was recorded before there were codes is plain text and stays it.
+A message is a mapping `{"code": …, part: …}`. A part is text, a number, a message, a name as a definition gives it (`{"en": …, "ru": …, "kk": …}`),
+or a list of those; what is recorded in a table is the JSON text of one message or of a list of them (`recorded`). What was recorded before
+there were codes is plain text and stays it. In a sentence `{part}` puts commas between the things of a list, `{part|; }` what stands after the bar.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ import yaml
 
 LANGUAGES = ("kk", "ru", "en")
 DEFAULT = "en"
+# files of the catalogue whose messages tables record, with their sentences in registry.message
+RECORDED = ("checks", "reasons")
 SETTING = "QALA_LANG"
 CATALOGUE = Path(__file__).parent / "catalogue"
 Message: TypeAlias = Mapping[str, Any]
 
-_NAMED = re.compile(r"\{(\w+)\}")
+_NAMED = re.compile(r"\{(\w+)(?:\|([^}]*))?\}")
 
 
 class LanguageError(ValueError):
@@ -50,16 +53,21 @@ def catalogue() -> Mapping[str, Mapping[str, str]]:
     """Code → language → template, of every file. Raises KeyError for a code that stands in two."""
     found: dict[str, Mapping[str, str]] = {}
     for path in sorted(CATALOGUE.glob("*.yaml")):
-        for code, templates in yaml.safe_load(path.read_text(encoding="utf-8")).items():
+        for code, templates in yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader).items():
             if code in found:
                 raise KeyError(f"{path.name}: message {code} stands in another file too")
             found[code] = templates
     return found
 
 
+def recorded_catalogue() -> str:
+    """The files of the catalogue whose messages tables record, as they are: registry.message follows from them."""
+    return "".join(p.read_text(encoding="utf-8") for p in sorted(CATALOGUE.glob("*.yaml")) if p.stem in RECORDED)
+
+
 def sentence(code: str, language: str, **parts: Any) -> str:
     """The sentence of a message. Raises KeyError for a code or a part that does not exist."""
-    return _NAMED.sub(lambda named: phrase(parts[named[1]], language), catalogue()[code][language])
+    return _NAMED.sub(lambda named: phrase(parts[named[1]], language, named[2] or ", "), catalogue()[code][language])
 
 
 def recorded(message: Message | Sequence[Message]) -> str:
@@ -123,12 +131,14 @@ def messages_of(text: str | None) -> list[Message] | None:
     )
 
 
-def phrase(part: Any, language: str = DEFAULT) -> str:
-    """One part of a message as text: numbers with the language's decimal mark, messages as sentences, lists with commas."""
+def phrase(part: Any, language: str = DEFAULT, between: str = ", ") -> str:
+    """One part of a message as text: numbers with the language's decimal mark, messages as sentences, names in the language, lists with `between`."""
     if isinstance(part, Mapping):
+        if "code" not in part:
+            return str(part.get(language) or part["ru"])
         return sentence(part["code"], language, **{name: value for name, value in part.items() if name != "code"})
     if isinstance(part, Sequence) and not isinstance(part, str):
-        return ", ".join(phrase(one, language) for one in part)
+        return between.join(phrase(one, language) for one in part)
     if isinstance(part, float):
         return str(part) if language == "en" else str(part).replace(".", ",")
     return str(part)
