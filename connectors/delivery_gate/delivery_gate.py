@@ -171,14 +171,20 @@ def _delivery_findings(rules: Iterable[Rule], profile: pd.DataFrame, name: str) 
         return
     failing = call("connectors.delivery_gate.delivery_gate:verdicts", name, wanted, profile, seconds=DEFAULT_SECONDS)
     for rule in wanted:
+        measure = _measure(rule.kwargs["column"])
         for delivery_id, observed in zip(profile["delivery_id"], profile[rule.kwargs["column"]], strict=True):
-            column = rule.kwargs["column"]
             yield Finding(
                 int(delivery_id),
                 rule.id,
                 rule.severity,
                 rule.dimension,
                 int(delivery_id) not in failing[rule.id],
-                not_judged(column) if pd.isna(observed) else measured(column, float(observed)),
+                not_judged(measure) if pd.isna(observed) else measured(measure, float(observed)),
                 rule.expected,
             )
+
+
+def _measure(profiled: str) -> Message:
+    """What a column of the profile is called: some are named after a column of the table."""
+    name, _, column = profiled.partition("__")
+    return {"code": f"measure.{name}"} | ({"column": column} if column else {})

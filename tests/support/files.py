@@ -27,6 +27,7 @@ from tests.support.settlements import ASTANA
 from warehouse.home.home import Home
 from warehouse.home.keys import current
 from warehouse.loading.deliveries import Receipt
+from warehouse.messages.messages import rendered
 from warehouse.periods import parse_period
 from warehouse.store.sessions import writing
 from warehouse.store.store import Store
@@ -186,7 +187,9 @@ class Desk:
 
 
 def query(store: Store, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-    return store.con.execute(sql, list(parameters)).fetchall()
+    """Rows of a query; what is recorded as a message comes as its English sentence."""
+    rows = store.con.execute(sql, list(parameters)).fetchall()
+    return [tuple(rendered(v, "en") if isinstance(v, str) else v for v in row) for row in rows]
 
 
 def states(store: Store) -> dict[int, str]:

@@ -359,12 +359,12 @@ NOT_JUDGED = "finding.no_data"  # code of what is observed where a rule could no
 _NOT_JUDGED_ONCE = " = no data"  # how it ended when it was a sentence
 
 
-def not_judged(measure: str | Message) -> str:
+def not_judged(measure: Message) -> str:
     """What is observed of a rule for which there is no data, as a finding records it."""
     return recorded({"code": NOT_JUDGED, "measure": measure})
 
 
-def measured(measure: str | Message, value: float) -> str:
+def measured(measure: Message, value: float) -> str:
     """What is observed of a rule on a figure, as a finding records it."""
     return recorded({"code": "finding.measure", "measure": measure, "value": figure(value, 6)})
 
