@@ -14,10 +14,12 @@ from connectors.ingest import load_source_contracts
 from connectors.mapping.contract_checks import STANDARD
 from connectors.receiving.deliver import DeclaredDelivery, deliver
 from connectors.simulator.generate import NOTES, simulate
+from pipelines.cli.common import words_of
 from pipelines.cli.screens.status import show_next_steps, show_refusals, show_scorecard, show_status, show_values
 from warehouse.audit.status import release_status
 from warehouse.home.home import Home
 from warehouse.home.keys import current, make
+from warehouse.messages.messages import language_of
 from warehouse.periods import parse_period
 from warehouse.store.sessions import reading
 from warehouse.tables.contracts import load_tables
@@ -66,10 +68,12 @@ def play(folder: Path, *, seed: int, year: int, console: Console, run: Callable[
         if not run(home, parse_period(declared.period).months):
             return False
     with reading(home) as store:
-        show_values(console, store)
-        show_scorecard(console, store)
-        show_refusals(console, store)
-        show_status(console, {**release_status(store), "waiting": len(archive.pending()), "home": str(folder)})
+        words = words_of(store, language_of())
+        show_values(console, store, words)
+        show_scorecard(console, store, words=words)
+        show_refusals(console, store, words)
+        status = {**release_status(store), "waiting": len(archive.pending()), "home": str(folder)}
+        show_status(console, status, words)
     show_next_steps(console, _next_steps(folder, year))
     return True
 
