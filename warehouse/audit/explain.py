@@ -334,7 +334,7 @@ def _described_definition(catalogue: Catalogues, compiled: Compiled) -> dict[str
             said = {"code": "explain.part_of_table", "part": said, "table": given.rows.table}
         return recorded(said)
 
-    rows = {"code": "explain.rows_in_period", "table": kpi.rows.table, "time": compiled.numerator.scan.time}
+    rows = {"code": "explain.rows_in_period", "table": kpi.rows.table, "time": str(compiled.numerator.scan.time)}
     if kpi.rows.filter:
         rows |= {"code": "explain.rows_filtered", "filter": str(kpi.rows.filter)}
     ratio = recorded({"code": "explain.ratio", "scale": str(kpi.scale)})
