@@ -9,6 +9,7 @@ from pathlib import Path
 from kpi_definitions.catalogue import Catalogues, units
 from warehouse.kpi_values.state_rules import CELL_RULES, ROLLUP_RULES, StateRule
 from warehouse.messages import messages
+from warehouse.messages.messages import sentence
 from warehouse.tables.contracts import Table
 from warehouse.tables.obs_status import ObsStatus
 from warehouse.tables.passports import calculation, case_passports, standards
@@ -24,6 +25,7 @@ _PASSPORT = (
     "Көрсеткіш",
     "What is counted",
     "Что считается",
+    "Не есептеледі",
     "Breakdown",
     "Source",
     "Periodicity",
@@ -60,12 +62,11 @@ def _dictionary(tables: Mapping[str, Table]) -> str:
     parts = [
         f"{_MADE}# Data dictionary of the showcase\n",
         "Every table also has `kato` (settlement), `delivery_id`, `row_no`, `sdu_load_in_dt` and `valid_from_seq`; a register (delivered as "
-        "snapshots) has `snapshot_date`. Columns in bold are the key. Kazakh titles are not checked by a native speaker.\n",
+        "snapshots) has `snapshot_date`. Columns in bold are the key. Kazakh texts are not checked by a native speaker.\n",
     ]
     for table in tables.values():
-        parts.append(
-            f"\n## {table.name}\n\n**{table.title}** / {table.title_ru} / {table.title_kk}\n\n{table.description} {table.description_ru}\n"
-        )
+        described = f"{table.description} {table.description_ru} {table.description_kk}"
+        parts.append(f"\n## {table.name}\n\n**{table.title}** / {table.title_ru} / {table.title_kk}\n\n{described}\n")
         late = f"within {table.latency_days} days" if table.latency_days is not None else "no deadline agreed"
         kind = "register, delivered as snapshots" if table.snapshot else "facts, delivered by period"
         parts.append(f"\nSphere {table.domain}; {kind}; {late}; owner: {table.owner}.\n")
@@ -83,8 +84,8 @@ def _dictionary(tables: Mapping[str, Table]) -> str:
         parts.append(_table(("column", "type", "what it holds", "содержание", "class"), rows))
         by_criterion = [
             (
-                f"{name} / {CRITERIA[name][0]}",
-                "; ".join(dict.fromkeys(r.description for r in table.all_rules if r.criterion == name)),
+                f"{name} / {sentence(f'criterion.{name}', 'ru')}",
+                "; ".join(dict.fromkeys(r.description("en") for r in table.all_rules if r.criterion == name)),
             )
             for name in CRITERIA
         ]

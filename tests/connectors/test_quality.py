@@ -32,7 +32,7 @@ from warehouse.loading.deliveries import Finding
 from warehouse.loading.incidents import close_incident
 from warehouse.store.store import Store
 from warehouse.tables.contracts import SHOWCASE, Table, load_tables, parse_table, reference_faults
-from warehouse.tables.rules import CRITERIA, Rule
+from warehouse.tables.rules import CRITERIA, Rule, measured, not_judged
 from warehouse.tables.settlements import settlements
 
 KPI = "MGT02-1"
@@ -185,8 +185,9 @@ def plainly(rules: Iterable[Rule], profile: pd.DataFrame, _: str) -> Iterator[Fi
         low, high = rule.kwargs.get("min_value", -math.inf), rule.kwargs.get("max_value", math.inf)
         for number, seen in zip(profile["delivery_id"], profile[column], strict=True):
             passed = pd.isna(seen) or (low < seen if strict else low <= seen) & (seen <= high)
-            observed = f"{column} = {'no data' if pd.isna(seen) else f'{float(seen):g}'}"
-            yield Finding(int(number), rule.id, rule.severity, rule.dimension, bool(passed), observed, rule.description)
+            measure = {"code": f"measure.{column.partition('__')[0]}", "column": column.partition("__")[2]}
+            observed = not_judged(measure) if pd.isna(seen) else measured(measure, float(seen))
+            yield Finding(int(number), rule.id, rule.severity, rule.dimension, bool(passed), observed, rule.expected)
 
 
 @pytest.fixture
@@ -284,7 +285,7 @@ def test_every_kind_of_rule_has_its_criterion_and_its_kind_of_incident(tmp_path:
     }
     assert {r.criterion for r in table.all_rules} == set(CRITERIA)
     assert len(CRITERIA) == 8
-    assert Rule("r", "d", "a dimension of its own", "error").incident_kind == "other"
+    assert Rule("r", {"code": "rule.scope"}, "a dimension of its own", "error").incident_kind == "other"
 
 
 @pytest.mark.parametrize(
@@ -599,7 +600,7 @@ def test_a_failing_delivery_opens_an_incident(counter: Counter, store: Store) ->
          "1 cells left empty", rule.description, None)]  # fmt: skip
     same = "SELECT count(*) FROM audit.incident JOIN audit.delivery USING (delivery_id) WHERE (opened_seq, opened_at) = (loaded_seq, loaded_at)"
     assert query(store, same) == [(1,)]
-    shown = "SELECT status, settlement_en, closed_seq, closed_at, closing_reason FROM incidents"
+    shown = "SELECT status, settlement_en, closed_seq, closed_at, closing_reason_en FROM incidents"
     assert query(store, shown) == [("open", settlements()[ASTANA], None, None, None)]
     entry = query(
         store, "SELECT kind, subject, detail FROM audit.ledger WHERE kind <> 'sealed' ORDER BY seq DESC LIMIT 1"
@@ -967,7 +968,8 @@ def small(minimum: int, **update: Any) -> Catalogues:
 
 def shown(store: Store, view: str, kato: str = ASTANA) -> tuple[Any, ...]:
     """value, numerator, denominator, sample size, OBS_STATUS, state, reason"""
-    columns = "value, numerator, denominator, sample_size, obs_status, state, reason"
+    reason = "reason" if view == "kpi.value" else "reason_en"
+    columns = f"value, numerator, denominator, sample_size, obs_status, state, {reason}"
     (found,) = query(store, f"SELECT {columns} FROM {view} WHERE (kato, period_id) = (?, '2026-01')", [kato])
     return (found[0], exact(found[1]), exact(found[2]), *found[3:])
 
@@ -985,7 +987,7 @@ def test_a_small_cell_is_suppressed_and_its_parts_with_it(counter: Counter, stor
         assert shown(store, view, ALMATY) == (80, 4, 5, 5, "A", "calculated", None)
     assert query(store, "SELECT kato FROM latest_values") == [(ALMATY,)]
     # Astana is its own region: what is made of it alone is suppressed as well
-    rolled = "SELECT value, numerator, denominator, obs_status, reason FROM rollups WHERE (area_kind, period_id, area) = ('region', '2026-01', ?)"
+    rolled = "SELECT value, numerator, denominator, obs_status, reason_en FROM rollups WHERE (area_kind, period_id, area) = ('region', '2026-01', ?)"
     assert query(store, rolled, [ASTANA]) == [(None, None, None, "Q", few)]
     # a fifth observation opens it
     counter.bring(store, rows(5, 1, closed_at="2026-01-21 10:00:00"))

@@ -23,6 +23,7 @@ RECORDED = (
     ("audit.delivery", "reason"),
     ("audit.incident", "observed"),
     ("audit.incident", "expected"),
+    ("audit.incident", "closing_reason"),
 )
 # what views say although no table records it
 SAID_BY_VIEWS = ("reason.restricted",)

@@ -21,7 +21,7 @@ SELECT
         'rules', list(
             json_object(
                 'code', 'reason.rule_of_criterion',
-                'criterion', json_object('code', 'reason.criterion.' || criterion),
+                'criterion', json_object('code', 'criterion.' || criterion),
                 'rule', rule
             ) ORDER BY rule
         ),
