@@ -77,8 +77,7 @@ def main() -> None:
             sys.stderr.write(f"not found: {settlement['kato']} {settlement['name_en']}\n")
             continue
         for other in found[1:]:
-            sys.stderr.write(f"{settlement['name_en']}: {found[0]['geonameid']} taken, not {other['geonameid']}
-")
+            sys.stderr.write(f"{settlement['name_en']}: {found[0]['geonameid']} taken, not {other['geonameid']}\n")
         best = found[0]
         rows.append((settlement["kato"], best["latitude"], best["longitude"], best["geonameid"], best["name"]))
     with (ROOT / "warehouse/charts/geometry/places.csv").open("w", encoding="utf-8", newline="") as file:
