@@ -121,7 +121,7 @@ def bullet(
         out += _bar(x, fact, 6) + _whisker(x, low, high, 10, 3.5)
         out += mark(status, x(fact), 10, 3.4) if status != "A" else ""
     else:
-        out += mark(status, x(0) + 8, 10, 3.4)
+        out += mark(status, min(x(0) + 8, x.end - 4), 10, 3.4)
     out += f'<path d="M{px(x(0))} 3v14" stroke="{MUTED}"/>'
     if target is not None:
         out += f'<path class="target" d="M{px(x(target))} 1v18" stroke="{INK}" stroke-width="3"/>'
