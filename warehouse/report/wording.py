@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from warehouse.report.release_data import ReleaseData
 
 _TEMPLATES = Path(__file__).parent / "templates"
+PERCENT = "PT"  # of the SDMX list of units; the one whose sign is the same in all languages
 _GROUP = "\N{NARROW NO-BREAK SPACE}"  # between thousands
 _NAVIGATION = (
     "index",
@@ -49,7 +50,7 @@ def environment(release: ReleaseData, language: str, languages: Sequence[str]) -
         "name": partial(name, language),
         "day": day,
         "unit_name": lambda unit: name(language, release.units[unit]),
-        "unit_sign": lambda unit: release.units[unit]["symbol"] or "",
+        "unit_sign": lambda unit: "%" if unit == PERCENT else "",
     }
     made.filters |= {one: called[one] for one in ("number", "name", "day")}
     made.filters["language_name"] = lambda other: sentence(f"language.{other}", other)
@@ -75,11 +76,11 @@ def name(language: str, row: Mapping[str, Any], stem: str = "name") -> str:
 
 
 def number(language: str, value: float | Decimal | None, unit: str | None = None, places: int | None = None) -> str:
-    """A number as the language writes it, a dash for none: percent with one decimal, others with three significant digits at least."""
+    """A number as the language writes it, a dash for none: percent with one decimal, others with about three significant digits."""
     if value is None:
         return "—"
     if places is None:
-        places = 0 if value == int(value) and unit is None else 1 if unit == "PT" else _places(float(value))
+        places = 0 if value == int(value) and unit is None else 1 if unit == PERCENT else _places(float(value))
     text = f"{abs(value):,.{places}f}"
     minus = "\N{MINUS SIGN}" if value < 0 and text.strip("0.,") else ""
     if language == "en":
@@ -88,9 +89,9 @@ def number(language: str, value: float | Decimal | None, unit: str | None = None
 
 
 def _places(value: float) -> int:
-    """Decimals that leave three significant digits."""
+    """Decimals that leave three significant digits, of small numbers two or three."""
     size = abs(value)
-    return 0 if size >= 1000 else 1 if size >= 100 else 2 if size >= 10 or size == 0 else 3 if size >= 1 else 4
+    return 0 if size >= 1000 else 1 if size >= 10 or size == 0 else 2 if size >= 1 else 3
 
 
 def day(value: dt.date | dt.datetime | None) -> str:
