@@ -32,7 +32,7 @@ def pages(release: ReleaseData, language: str) -> Iterator[Page]:
     versions = {code: list(rows) for code, rows in groupby(_versions(release), lambda row: row["code"])}
     standards = {code: list(rows) for code, rows in groupby(_standards(release), lambda row: row["kpi_code"])}
     sources = {code: list(rows) for code, rows in groupby(release.rows(statement(__file__, "kpi_sources")), lambda row: row["code"])}
-    rules = _rules(release)
+    rules, examples = _rules(release), release.once(_examples)
     for code, kpi in release.kpis.items():
         definition = Kpi.model_validate_json(kpi["definition"])
         restricted = kpi["sensitivity"] == "restricted"
@@ -40,7 +40,7 @@ def pages(release: ReleaseData, language: str) -> Iterator[Page]:
             "title": name(language, kpi),
             "kpi": kpi,
             "definition": definition,
-            "description": _said(definition, language),
+            "description": definition.description,
             "catalogue": next(one for one in release.catalogues if one["id"] == kpi["catalogue_id"]),
             "parts": _parts(definition),
             "versions": versions[code],
@@ -50,7 +50,7 @@ def pages(release: ReleaseData, language: str) -> Iterator[Page]:
             "groups": [] if restricted else _groups(release, language, kpi, definition),
             "trends": [] if restricted else _trends(release, language, kpi),
             "restated": release.figures.restated.get(code, []),
-            "example": _example(release, definition),
+            "example": examples.get(code),
         }
         yield Page(f"kpi/{code}.html", "kpi.html.j2", context)
 
@@ -79,12 +79,6 @@ def _scale(rules: AssessmentRules | None, definition: Kpi) -> list[tuple[list[st
     return [(groups, floor, goal) for (floor, goal), groups in found.items()]
 
 
-def _said(definition: Kpi, language: str) -> str:
-    """The description in the reader's language, English where there is none."""
-    described = definition.description
-    return "" if described is None else getattr(described, language) or described.en
-
-
 def _parts(definition: Kpi) -> list[dict[str, Any]]:
     """Numerator and denominator: what is counted of which rows under which conditions."""
     named: list[tuple[str, Part | None]] = [("numerator", definition.numerator), ("denominator", definition.denominator)]
@@ -102,6 +96,11 @@ def _part(word: str, part: Part, rows: Rows) -> dict[str, Any]:
         "rule": rule,
         "column": column,
     }
+
+
+def _examples(release: ReleaseData) -> dict[str, dict[str, Any] | None]:
+    """KPI → the SQL of its newest definition for one cell."""
+    return {code: _example(release, Kpi.model_validate_json(kpi["definition"])) for code, kpi in release.kpis.items()}
 
 
 def _example(release: ReleaseData, definition: Kpi) -> dict[str, Any] | None:

@@ -22,7 +22,7 @@ BETTER = {"higher": "up", "lower": "down"}  # as charts have it
 
 def pages(release: ReleaseData, language: str) -> Iterator[Page]:
     figures, year = release.figures, release.figures.year
-    placed = _places(release)
+    placed = release.once(_places)
     for kato, settlement in release.settlements.items():
         context: dict[str, Any] = {
             "title": name(language, settlement),

@@ -13,15 +13,19 @@ SELECT
     entry.recorded_at,
     former.valid_to_seq AS seq,
     (
-        SELECT string_agg(delivery.file_name, ', ' ORDER BY delivery.delivery_id)
+        -- of its period; a delivery of another period may have moved rows of it too
+        SELECT
+            coalesce(
+                string_agg(delivery.file_name, ', ' ORDER BY delivery.delivery_id)
+                FILTER (WHERE delivery.period_start < period.period_end AND delivery.period_end > period.period_start),
+                string_agg(delivery.file_name, ', ' ORDER BY delivery.delivery_id)
+            )
         FROM audit.delivery AS delivery
         WHERE
             delivery.state = 'loaded'
             AND delivery.loaded_seq > former.as_of_seq
             AND delivery.loaded_seq <= present.as_of_seq
             AND (delivery.scope = former.kato OR delivery.scope = 'KZ' OR delivery.scope = former.kato[:2])
-            AND delivery.period_start < period.period_end
-            AND delivery.period_end > period.period_start
             AND delivery.table_name IN (
                 SELECT table_name
                 FROM registry.kpi_source AS source
