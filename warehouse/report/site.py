@@ -16,6 +16,7 @@ from warehouse.messages.messages import LANGUAGES
 from warehouse.report.pages import KINDS
 from warehouse.report.release_data import ReleaseData, opened_release
 from warehouse.report.templating import environment
+from warehouse.report.trails import trails
 
 MARK = "report.json"  # what a report says of the release it was made from
 _STATIC = Path(__file__).parent / "static"
@@ -47,6 +48,7 @@ def write_report(released: Path, folder: Path, languages: Sequence[str] = LANGUA
     try:
         with opened_release(released) as release:
             pages = sum(_write_pages(fresh, release, language, languages) for language in languages)
+            _write_trails(fresh, release, languages)
             shutil.copytree(_STATIC, fresh / "static", copy_function=shutil.copyfile)
             _write(
                 fresh / "index.html",
@@ -82,6 +84,14 @@ def _write_pages(fresh: Path, release: ReleaseData, language: str, languages: Se
             _write(fresh / language / page.path, templates.get_template(page.template).render(context))
             written += 1
     return written
+
+
+def _write_trails(fresh: Path, release: ReleaseData, languages: Sequence[str]) -> None:
+    """Of every settlement with data its data file and the page that says the same; both for all languages."""
+    template = environment(release, languages[0], languages).get_template("trail.html.j2")
+    for trail in trails(release):
+        _write(fresh / "data" / f"{trail.kato}.js", trail.script(release))
+        _write(fresh / "trail" / f"{trail.kato}.html", template.render(trail=trail, settlement=release.settlements[trail.kato]))
 
 
 def _write(path: Path, text: str) -> None:
