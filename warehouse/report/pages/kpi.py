@@ -20,7 +20,6 @@ from warehouse.messages.messages import sentence
 from warehouse.periods import parse_period
 from warehouse.report.page import Page
 from warehouse.report.pages.settlement import BETTER
-from warehouse.report.places import places
 from warehouse.report.release_data import ReleaseData
 from warehouse.report.wording import name, number
 from warehouse.sql import statement
@@ -29,9 +28,9 @@ _AREAS = ("country", "republican", "regional", "district")
 
 
 def pages(release: ReleaseData, language: str) -> Iterator[Page]:
-    versions = {code: list(rows) for code, rows in groupby(_versions(release), lambda row: row["code"])}
+    versions = {code: list(rows) for code, rows in groupby(_versions(release), lambda row: row["kpi_code"])}
     standards = {code: list(rows) for code, rows in groupby(_standards(release), lambda row: row["kpi_code"])}
-    sources = {code: list(rows) for code, rows in groupby(release.rows(statement(__file__, "kpi_sources")), lambda row: row["code"])}
+    sources = {code: list(rows) for code, rows in groupby(release.rows(statement(__file__, "kpi_sources")), lambda row: row["kpi_code"])}
     rules, examples = _rules(release), release.once(_examples)
     for code, kpi in release.kpis.items():
         definition = Kpi.model_validate_json(kpi["definition"])
@@ -40,8 +39,8 @@ def pages(release: ReleaseData, language: str) -> Iterator[Page]:
             "title": name(language, kpi),
             "kpi": kpi,
             "definition": definition,
-            "description": definition.description,
-            "catalogue": next(one for one in release.catalogues if one["id"] == kpi["catalogue_id"]),
+            "description": name(language, kpi, "description"),
+            "catalogue": next(one for one in release.catalogues if one["catalogue_id"] == kpi["catalogue_id"]),
             "parts": _parts(definition),
             "versions": versions[code],
             "standards": standards.get(code, []),
@@ -56,7 +55,7 @@ def pages(release: ReleaseData, language: str) -> Iterator[Page]:
 
 
 def _versions(release: ReleaseData) -> list[dict[str, Any]]:
-    found = release.rows("FROM registry.kpi ORDER BY code, version DESC")
+    found = release.rows("FROM registry.kpi ORDER BY kpi_code, definition_version DESC")
     return [row | {"said": Kpi.model_validate_json(row["definition"])} for row in found]
 
 
@@ -122,11 +121,11 @@ def _groups(release: ReleaseData, language: str, kpi: Mapping[str, Any], definit
             continue
         rows = {
             kato: years[year]
-            for kato, years in release.figures.years.get(kpi["code"], {}).items()
+            for kato, years in release.figures.years.get(kpi["kpi_code"], {}).items()
             if year in years and release.settlements[kato]["item7_group"] == group
         }
-        placed = places(rows, kpi["direction"])
-        ranked = sorted(placed, key=lambda kato: (placed[kato].rank, kato))
+        placed = release.figures.places.get((kpi["kpi_code"], year, group), {})
+        ranked = list(placed)
         without = [kato for kato in rows if kato not in placed]
         found.append(
             {
@@ -168,7 +167,7 @@ def _ranking(
 
 def _trends(release: ReleaseData, language: str, kpi: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The KPI through time over the country and each group."""
-    rows = [row for row in release.figures.areas.get(kpi["code"], []) if row["grain"] == kpi["grain"]]
+    rows = [row for row in release.figures.areas.get(kpi["kpi_code"], []) if row["grain"] == kpi["grain"]]
     write, found = partial(number, language, unit=kpi["unit"]), []
     for area in _AREAS:
         own = [row for row in rows if area == (row["area"] if row["area_kind"] == "group" else row["area_kind"])]
