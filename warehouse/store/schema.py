@@ -18,7 +18,7 @@ from warehouse.store.seals import REGISTRIES, seal
 from warehouse.store.store import Store
 from warehouse.store.upgrade_steps import LATEST
 from warehouse.tables import views
-from warehouse.tables.passports import data_passport
+from warehouse.tables.passports import data_passport, datasets
 from warehouse.tables.rules import CRITERIA
 from warehouse.tables.settlements import REGISTRY_FILES
 
@@ -65,6 +65,7 @@ def _rules(store: Store) -> list[tuple[Any, ...]]:
 def _fill_registries(store: Store) -> None:
     con = store.con
     store.replace("registry.data_passport", list(data_passport(store.tables.values())))
+    store.replace("registry.dataset", datasets(store.tables.values()))
     store.replace("registry.rule", _rules(store))
     store.replace("registry.criterion", [(n, name, ru, kk) for n, (name, (ru, kk)) in enumerate(CRITERIA.items(), 1)])
     for name in ("region", "settlement"):

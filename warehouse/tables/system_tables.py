@@ -64,6 +64,23 @@ FIXED: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "closing_month text! Its last month",
         ),
     ),
+    "registry.dataset": (
+        "Showcase tables: their names for readers, who owns them, and when they are agreed to come",
+        (
+            "table_name text! Showcase table",
+            "title_en text! English title",
+            "title_ru text! Russian title",
+            "title_kk text! Kazakh title",
+            "description_en text! What the table holds (English)",
+            "description_ru text! What the table holds (Russian)",
+            "domain text! Sphere code of the contract",
+            "owner text! Who answers for the data, as the contract names them",
+            "kind text! What an extract asserts unless its source contract says otherwise: complete, changes, snapshot or as_of (docs/adr/0020)",
+            "frequency text SDMX frequency at which extracts are agreed to come: M, Q or A; empty if none is agreed",
+            "latency_days int Days agreed from a period's end to its delivery; empty if none are agreed",
+            "agreed_from date Periods that ended on or before it have no deadline",
+        ),
+    ),
     "registry.data_passport": (
         "Data passport of the showcase: the 17 fields of Decree No. 830, a row per column",
         (
