@@ -1,0 +1,12 @@
+-- Incidents: open ones first, the oldest of them first, then closed ones, the newest first
+SELECT
+    incident.*,
+    delivery.file_name,
+    date_diff('day', incident.opened_at, coalesce(incident.closed_at, ${today})) AS days
+FROM incidents AS incident
+LEFT JOIN deliveries AS delivery USING (delivery_id)
+ORDER BY
+    incident.status = 'open' DESC,
+    CASE WHEN incident.status = 'open' THEN incident.opened_seq ELSE -incident.closed_seq END,
+    incident.incident_id
+LIMIT ${most}
