@@ -1,21 +1,11 @@
 -- Targets of a year beside their facts, counted by sphere: met and missed only where the bounds leave no doubt
-WITH open_kpi AS (
+WITH judged AS (
     SELECT
-        code,
-        sphere,
-        direction
-    FROM registry.kpi
-    WHERE sensitivity <> 'restricted'
-    QUALIFY row_number() OVER (PARTITION BY code ORDER BY version DESC) = 1
-),
-
-judged AS (
-    SELECT
-        open_kpi.sphere,
+        kpi.sphere,
         beside.document_kind,
         beside.kato,
         beside.fact,
-        CASE WHEN open_kpi.direction = 'higher' THEN 1 ELSE -1 END AS sign,
+        CASE WHEN beside.direction = 'higher' THEN 1 ELSE -1 END AS sign,
         sign * (beside.fact - beside.plan::DOUBLE) AS ahead,
         -- at the worse and at the better of its bounds
         least(sign * (beside.fact_low - beside.plan::DOUBLE), sign * (beside.fact_high - beside.plan::DOUBLE)) AS worst,
@@ -23,8 +13,13 @@ judged AS (
             AS best,
         abs(beside.plan::DOUBLE) * ${near} AS near
     FROM plan_beside_fact AS beside
-    JOIN open_kpi ON open_kpi.code = beside.kpi_code
-    WHERE beside.year = ${year}
+    JOIN (SELECT DISTINCT
+        code,
+        sphere
+    FROM registry.kpi) AS kpi ON kpi.code = beside.kpi_code
+    WHERE
+        beside.year = ${year}
+        AND beside.kpi_code NOT IN (SELECT code FROM registry.kpi WHERE sensitivity = 'restricted')
 )
 
 SELECT

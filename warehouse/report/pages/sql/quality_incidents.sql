@@ -2,9 +2,9 @@
 SELECT
     incident.*,
     delivery.file_name,
-    date_diff('day', incident.opened_at, coalesce(incident.closed_at, ${today})) AS days
+    date_diff('day', incident.opened_at::DATE, coalesce(incident.closed_at::DATE, DATE ${today})) AS days
 FROM incidents AS incident
-LEFT JOIN deliveries AS delivery USING (delivery_id)
+LEFT JOIN audit.delivery AS delivery USING (delivery_id)
 ORDER BY
     incident.status = 'open' DESC,
     CASE WHEN incident.status = 'open' THEN incident.opened_seq ELSE -incident.closed_seq END,

@@ -8,11 +8,17 @@ WITH feed AS (
         any_value(dataset.frequency) AS frequency,
         any_value(dataset.latency_days) AS latency_days,
         any_value(dataset.agreed_from) AS agreed_from,
+        any_value(delivery.table_en) AS table_en,
+        any_value(delivery.table_ru) AS table_ru,
+        any_value(delivery.table_kk) AS table_kk,
+        any_value(delivery.scope_en) AS scope_en,
+        any_value(delivery.scope_ru) AS scope_ru,
+        any_value(delivery.scope_kk) AS scope_kk,
         min(delivery.period_start) AS begun,
         max(delivery.period_end) FILTER (WHERE delivery.state = 'loaded') AS delivered_until,
         max(delivery.received_at) AS last_received
     FROM deliveries AS delivery
-    JOIN registry.dataset AS dataset ON dataset.table_name = delivery.table_name
+    JOIN registry.showcase_table AS dataset ON dataset.table_name = delivery.table_name
     WHERE dataset.frequency IS NOT NULL AND dataset.latency_days IS NOT NULL
     GROUP BY delivery.table_name, delivery.system, delivery.scope
 ),
@@ -21,6 +27,7 @@ expected AS (
     SELECT
         feed.*,
         period.id,
+        period.closing_month,
         period.period_start,
         period.period_end,
         period.period_end + feed.latency_days AS due_on
@@ -28,7 +35,7 @@ expected AS (
     JOIN registry.period AS period
         ON period.grain = feed.frequency AND period.period_start >= feed.begun
     WHERE
-        period.period_end + feed.latency_days < ${today}
+        period.period_end + feed.latency_days < DATE ${today}
         AND period.period_end > coalesce(feed.agreed_from, period.period_start)
 )
 
@@ -36,11 +43,21 @@ SELECT
     expected.table_name,
     expected.system,
     expected.scope,
-    count(*) AS periods,
-    min(expected.id) AS first_period,
-    max(expected.id) AS last_period,
+    any_value(expected.table_en) AS table_en,
+    any_value(expected.table_ru) AS table_ru,
+    any_value(expected.table_kk) AS table_kk,
+    any_value(expected.scope_en) AS scope_en,
+    any_value(expected.scope_ru) AS scope_ru,
+    any_value(expected.scope_kk) AS scope_kk,
+    any_value(expected.frequency) AS frequency,
+    any_value(expected.latency_days) AS latency_days,
+    list(expected.closing_month ORDER BY expected.period_start) AS months,
+    arg_min(expected.id, expected.period_start) AS first_period,
+    arg_max(expected.id, expected.period_start) AS last_period,
     min(expected.due_on) AS due_on,
-    date_diff('day', min(expected.due_on), ${today}) AS days,
+    date_diff('day', min(expected.due_on), DATE ${today}) AS days,
+    -- of the periods after the newest that came
+    count(*) FILTER (WHERE expected.period_start >= coalesce(expected.delivered_until, expected.begun)) AS in_a_row,
     any_value(expected.delivered_until) AS delivered_until,
     any_value(expected.last_received) AS last_received
 FROM expected

@@ -2,7 +2,6 @@
 SELECT
     rejected.table_name,
     rejected.rule,
-    rule.description,
     rule.criterion,
     count(*) FILTER (WHERE rejected.column_name IS NULL) AS rejected_rows,
     count(rejected.column_name) AS emptied_cells,

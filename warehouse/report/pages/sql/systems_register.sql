@@ -1,4 +1,4 @@
--- The newest register of information systems of every territory: systems in operation on its day
+-- The newest register of information systems of every settlement: systems in operation on its day
 SELECT
     register.kato,
     register.mio_code,

@@ -1,25 +1,36 @@
 -- Tables by the KPIs that read them and the systems that deliver them
+WITH delivered AS (
+    SELECT
+        table_name,
+        list(DISTINCT system ORDER BY system) AS systems,
+        count(DISTINCT scope) AS scopes,
+        max(period_end) AS delivered_until
+    FROM audit.delivery
+    WHERE state = 'loaded'
+    GROUP BY table_name
+),
+
+used AS (
+    SELECT
+        table_name,
+        list(DISTINCT code ORDER BY code) AS kpis
+    FROM registry.kpi_source
+    GROUP BY table_name
+)
+
 SELECT
     dataset.table_name,
-    (
-        SELECT list(DISTINCT source.code ORDER BY source.code)
-        FROM registry.kpi_source AS source
-        WHERE source.table_name = dataset.table_name
-    ) AS kpis,
-    (
-        SELECT list(DISTINCT delivery.system ORDER BY delivery.system)
-        FROM deliveries AS delivery
-        WHERE delivery.table_name = dataset.table_name
-    ) AS systems,
-    (
-        SELECT count(DISTINCT delivery.scope)
-        FROM deliveries AS delivery
-        WHERE delivery.table_name = dataset.table_name AND delivery.state = 'loaded'
-    ) AS scopes,
-    (
-        SELECT max(delivery.period_end)
-        FROM deliveries AS delivery
-        WHERE delivery.table_name = dataset.table_name AND delivery.state = 'loaded'
-    ) AS delivered_until
-FROM registry.dataset AS dataset
+    dataset.name_en,
+    dataset.name_ru,
+    dataset.name_kk,
+    dataset.owner,
+    dataset.frequency,
+    dataset.latency_days,
+    coalesce(used.kpis, []) AS kpis,
+    coalesce(delivered.systems, []) AS systems,
+    coalesce(delivered.scopes, 0) AS scopes,
+    delivered.delivered_until
+FROM registry.showcase_table AS dataset
+LEFT JOIN delivered USING (table_name)
+LEFT JOIN used USING (table_name)
 ORDER BY dataset.table_name
