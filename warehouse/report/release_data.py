@@ -15,6 +15,7 @@ import duckdb
 
 from warehouse.errors import StoreError
 from warehouse.home.copies import file_sha256
+from warehouse.report.figures import Figures
 from warehouse.store.ledger import EntryKind
 from warehouse.store.sessions import reading_file
 from warehouse.store.store import Store
@@ -29,6 +30,7 @@ class ReleaseData:
     def __init__(self, store: Store, file: Path) -> None:
         self.store, self.file = store, file
         self.released = self._released()
+        self.figures = Figures(self.rows)
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
         """The rows of a query, each a dict: column → value."""
@@ -97,6 +99,25 @@ class ReleaseData:
             "QUALIFY row_number() OVER (PARTITION BY kpi.code ORDER BY kpi.version DESC) = 1 ORDER BY sphere.number, kpi.code"
         )
         return {row["code"]: row for row in rows}
+
+    @cached_property
+    def units(self) -> dict[str, dict[str, Any]]:
+        """Code → unit with its sign and names."""
+        return {row["unit"]: row for row in self.rows("FROM registry.unit ORDER BY unit")}
+
+    @cached_property
+    def states(self) -> dict[str, dict[str, Any]]:
+        """OBS_STATUS → calculation state with its names and what it means."""
+        return {row["obs_status"]: row for row in self.rows("FROM registry.obs_status ORDER BY position")}
+
+    @cached_property
+    def directions(self) -> dict[str, dict[str, Any]]:
+        return {row["direction"]: row for row in self.rows("FROM registry.direction ORDER BY sign DESC")}
+
+    @cached_property
+    def groups(self) -> dict[str, dict[str, Any]]:
+        """Item 7 group → its names, in their order."""
+        return {row["item7_group"]: row for row in self.rows("FROM registry.item7_group ORDER BY position")}
 
     @cached_property
     def regions(self) -> dict[str, dict[str, Any]]:
