@@ -48,6 +48,8 @@ def environment(release: ReleaseData, language: str, languages: Sequence[str]) -
         "number": partial(number, language),
         "name": partial(name, language),
         "day": day,
+        "unit_name": lambda unit: name(language, release.units[unit]),
+        "unit_sign": lambda unit: release.units[unit]["symbol"] or "",
     }
     made.filters |= {one: called[one] for one in ("number", "name", "day")}
     made.filters["language_name"] = lambda other: sentence(f"language.{other}", other)

@@ -31,27 +31,6 @@ _STANDARD_NAMES = {
 }
 
 
-def datasets(tables: Iterable[Table]) -> list[tuple[Any, ...]]:
-    """A row of registry.dataset for every showcase table; a table without a Russian or Kazakh title keeps the English one."""
-    return [
-        (
-            table.name,
-            table.title,
-            table.title_ru or table.title,
-            table.title_kk or table.title_ru or table.title,
-            table.description,
-            table.description_ru or table.description,
-            table.domain,
-            table.owner,
-            str(table.cut.kind),
-            table.frequency,
-            table.latency_days,
-            table.agreed_from,
-        )
-        for table in tables
-    ]
-
-
 def data_passport(tables: Iterable[Table]) -> Iterator[tuple[Any, ...]]:
     """A row of the 17 fields for every column of every showcase table."""
     number = 0

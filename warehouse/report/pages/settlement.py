@@ -177,7 +177,7 @@ def _place_in_group(release: ReleaseData, language: str, kato: str, year: int) -
         if of_year == year and other != kato and card["rank"] is not None and card["item7_group"] == own["item7_group"]
     ]
     told = sentence(
-        "report.place_among", language, rank=own["rank"], of=len(others) + 1, best=own["rank_low"], worst=own["rank_high"]
+        "report.place_among", language, rank=own["rank"], of=len(others) + 1, best=own["rank_high"], worst=own["rank_low"]
     )
     caption = Caption("place", sentence("report.place_level", language), told)
     return strip(others, own["level"], caption, low=own["level_low"], high=own["level_high"], better="up", width=260)
