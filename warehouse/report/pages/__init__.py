@@ -7,7 +7,7 @@ Belongs here: which figures of a release a page shows, and in what order. Does n
 from collections.abc import Callable, Iterator, Sequence
 
 from warehouse.report.page import Page
-from warehouse.report.pages import kpi, lists, settlement
+from warehouse.report.pages import country, kpi, lists, settlement
 from warehouse.report.release_data import ReleaseData
 
-KINDS: Sequence[Callable[[ReleaseData, str], Iterator[Page]]] = (lists.pages, settlement.pages, kpi.pages)
+KINDS: Sequence[Callable[[ReleaseData, str], Iterator[Page]]] = (country.pages, lists.pages, settlement.pages, kpi.pages)
