@@ -13,7 +13,7 @@ from pathlib import Path
 
 from warehouse.errors import StoreError
 from warehouse.messages.messages import LANGUAGES
-from warehouse.report.pages import KINDS
+from warehouse.report.pages import FILES, KINDS
 from warehouse.report.release_data import ReleaseData, opened_release
 from warehouse.report.wording import environment
 
@@ -47,6 +47,9 @@ def write_report(released: Path, folder: Path, languages: Sequence[str] = LANGUA
     try:
         with opened_release(released) as release:
             pages = sum(_write_pages(fresh, release, language, languages) for language in languages)
+            for kind in FILES:
+                for name, text in kind(release):
+                    _write(fresh / "data" / name, text)
             shutil.copytree(_STATIC, fresh / "static", copy_function=shutil.copyfile)
             _write(
                 fresh / "index.html",

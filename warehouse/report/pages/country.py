@@ -50,6 +50,7 @@ def pages(release: ReleaseData, language: str) -> Iterator[Page]:
         context |= {
             "map": _map(release, language, cards),
             "legend": legend_of_classes(class_texts(language), missing=sentence("overview.map_missing", language)),
+            "legend_spheres": legend_of_classes(class_texts(language), missing=sentence("overview.withheld", language), id="withheld"),
             "groups": [_group(release, language, group, cards) for group in release.groups],
             **sphere_table(release, language, [c for c in cards if c["rank"]]),
         }
@@ -106,12 +107,12 @@ def _map(release: ReleaseData, language: str, cards: Sequence[Row]) -> str:
         settlement = release.settlements[card["kato"]]
         parts = {"name": name(language, settlement)}
         if card["rank"]:
-            figures = {key: number(language, card[key]) for key in ("level", "level_low", "level_high")}
+            figures = {key: number(language, card[key], places=1) for key in ("level", "level_low", "level_high")}
             told = sentence(
                 "overview.spot", language, **parts, level=figures["level"], low=figures["level_low"], high=figures["level_high"]
             )
         else:
-            told = sentence("overview.spot_missing", language, **parts, coverage=number(language, card["coverage_percent"]))
+            told = sentence("overview.spot_missing", language, **parts, coverage=number(language, card["coverage_percent"], places=1))
         large = settlement["item7_group"] == next(iter(release.groups))
         shown = name(language, settlement) if card["rank"] else ""
         level = class_of(card["level"], CLASSES) if card["rank"] else None
@@ -133,13 +134,13 @@ def _group(release: ReleaseData, language: str, group: str, cards: Sequence[Row]
             sentence("overview.ranking_title", language, group=called, year=ranked[0]["year"]),
             sentence(
                 "overview.ranking_desc", language,
-                ranked=len(ranked), n=len(of), first=first, level=number(language, ranked[0]["level"]),
+                ranked=len(ranked), n=len(of), first=first, level=number(language, ranked[0]["level"], places=1),
             ),
         )  # fmt: skip
         rows = [
             Bar(
                 f"{c['rank']}. {name(language, release.settlements[c['kato']])}",
-                c["level"], number(language, c["level"]), c["level_low"], c["level_high"],
+                c["level"], number(language, c["level"], places=1), c["level_low"], c["level_high"],
             )
             for c in ranked
         ]  # fmt: skip
@@ -169,7 +170,7 @@ def sphere_table(release: ReleaseData, language: str, cards: Sequence[Row]) -> R
     )
     names = [name(language, release.settlements[row["kato"]]) for row in rows]
     heads = [name(language, sphere) for sphere in release.spheres]
-    return {"sphere_rows": rows, "sphere_chart": heat(names, heads, cells, caption, width=560, head=190)}
+    return {"sphere_rows": rows, "sphere_chart": heat(names, heads, cells, caption, width=560, head=240)}
 
 
 def _cell(language: str, score: Mapping[str, Any] | None) -> Cell:

@@ -21,4 +21,3 @@ WHERE
     former.valid_to_seq IS NOT NULL
     AND former.kpi_code NOT IN (SELECT code FROM registry.kpi WHERE sensitivity = 'restricted')
 ORDER BY former.valid_to_seq DESC, former.kpi_code, former.kato, former.period_id
-LIMIT ${most}
