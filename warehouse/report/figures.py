@@ -50,6 +50,11 @@ class Figures:
         return found
 
     @cached_property
+    def restated(self) -> Mapping[str, list[Row]]:
+        """KPI → published values that were replaced by others, the newest first."""
+        return _by(self._read("restated", suppressed=literal(ObsStatus.SUPPRESSED)), "kpi_code")
+
+    @cached_property
     def scorecards(self) -> Mapping[tuple[str, int], Row]:
         """(KATO, year) → level, bounds, coverage and place by the newest assessment of the year."""
         return {(row["kato"], row["year"]): row for row in self._read("scorecards")}

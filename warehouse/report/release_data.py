@@ -5,11 +5,11 @@ Does not belong here: what one kind of page alone needs (pages/).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import duckdb
 
@@ -22,6 +22,7 @@ from warehouse.store.store import Store
 from warehouse.tables.views import falsified
 
 Row = Mapping[str, Any]
+T = TypeVar("T")
 
 
 class ReleaseData:
@@ -31,10 +32,17 @@ class ReleaseData:
         self.store, self.file = store, file
         self.released = self._released()
         self.figures = Figures(self.rows)
+        self._once: dict[Callable[..., Any], Any] = {}
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
         """The rows of a query, each a dict: column → value."""
         return self.store.select(sql, parameters)
+
+    def once(self, make: Callable[[ReleaseData], T]) -> T:
+        """What `make` makes of this release: made the first time it is asked for, whatever the language."""
+        if make not in self._once:
+            self._once[make] = make(self)
+        return cast(T, self._once[make])
 
     def _released(self) -> Row:
         """The ledger's newest row, by which the file was released. Raises StoreError."""

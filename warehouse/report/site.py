@@ -15,7 +15,7 @@ from warehouse.errors import StoreError
 from warehouse.messages.messages import LANGUAGES
 from warehouse.report.pages import FILES, KINDS
 from warehouse.report.release_data import ReleaseData, opened_release
-from warehouse.report.wording import environment
+from warehouse.report.templating import environment
 
 MARK = "report.json"  # what a report says of the release it was made from
 _STATIC = Path(__file__).parent / "static"

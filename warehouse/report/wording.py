@@ -1,72 +1,14 @@
-"""What templates may call: sentences, names, numbers, days and lengths of the reader's language.
-
-Does not belong here: the sentences themselves (messages/catalogue/report*.yaml), which figures a page shows (pages/).
-"""
+"""Names, numbers and days as a reader's language writes them. Does not belong here: sentences (messages/), markup (markup.py)."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
-from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from warehouse.messages.messages import sentence
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
-
-    from warehouse.report.release_data import ReleaseData
-
-_TEMPLATES = Path(__file__).parent / "templates"
+PERCENT = "PT"  # of the SDMX list of units; the one whose sign is the same in all languages
 _GROUP = "\N{NARROW NO-BREAK SPACE}"  # between thousands
-_NAVIGATION = (
-    "index",
-    "settlements",
-    "kpis",
-    "compare",
-    "quality",
-    "systems",
-    "audit",
-)  # pages of their own, in the order of the menu
-
-
-def environment(release: ReleaseData, language: str, languages: Sequence[str]) -> Environment:
-    """Templates of one language: what is missing raises, what is put in is escaped."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    made = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    called = {
-        "t": partial(said, language),
-        "number": partial(number, language),
-        "name": partial(name, language),
-        "day": day,
-        "unit_name": lambda unit: name(language, release.units[unit]),
-        "unit_sign": lambda unit: release.units[unit]["symbol"] or "",
-    }
-    made.filters |= {one: called[one] for one in ("number", "name", "day")}
-    made.filters["language_name"] = lambda other: sentence(f"language.{other}", other)
-    made.globals |= {
-        **called,
-        "said": said,
-        "language": language,
-        "languages": languages,
-        "release": release,
-        "navigation": _NAVIGATION,
-    }
-    return made
-
-
-def said(language: str, code: str, **parts: Any) -> str:
-    """The sentence of a message; of one of the report's own without `report.` before its code. Raises KeyError."""
-    return sentence(code, language, **parts)
 
 
 def name(language: str, row: Mapping[str, Any], stem: str = "name") -> str:
@@ -75,11 +17,11 @@ def name(language: str, row: Mapping[str, Any], stem: str = "name") -> str:
 
 
 def number(language: str, value: float | Decimal | None, unit: str | None = None, places: int | None = None) -> str:
-    """A number as the language writes it, a dash for none: percent with one decimal, others with three significant digits at least."""
+    """A number as the language writes it, a dash for none: percent with one decimal, others with about three significant digits."""
     if value is None:
         return "—"
     if places is None:
-        places = 0 if value == int(value) and unit is None else 1 if unit == "PT" else _places(float(value))
+        places = 1 if unit == PERCENT else 0 if value == int(value) else _places(float(value))
     text = f"{abs(value):,.{places}f}"
     minus = "\N{MINUS SIGN}" if value < 0 and text.strip("0.,") else ""
     if language == "en":
@@ -88,9 +30,9 @@ def number(language: str, value: float | Decimal | None, unit: str | None = None
 
 
 def _places(value: float) -> int:
-    """Decimals that leave three significant digits."""
+    """Decimals that leave three significant digits, of small numbers two or three."""
     size = abs(value)
-    return 0 if size >= 1000 else 1 if size >= 100 else 2 if size >= 10 or size == 0 else 3 if size >= 1 else 4
+    return 0 if size >= 1000 else 1 if size >= 10 or size == 0 else 2 if size >= 1 else 3
 
 
 def day(value: dt.date | dt.datetime | None) -> str:

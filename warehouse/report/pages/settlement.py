@@ -17,12 +17,12 @@ from warehouse.report.places import Place, places
 from warehouse.report.release_data import ReleaseData
 from warehouse.report.wording import name, number
 
-_BETTER = {"higher": "up", "lower": "down"}
+BETTER = {"higher": "up", "lower": "down"}  # as charts have it
 
 
 def pages(release: ReleaseData, language: str) -> Iterator[Page]:
     figures, year = release.figures, release.figures.year
-    placed = _places(release)
+    placed = release.once(_places)
     for kato, settlement in release.settlements.items():
         context: dict[str, Any] = {
             "title": name(language, settlement),
@@ -161,7 +161,7 @@ def _strip(
         low=own["value_low"],
         high=own["value_high"],
         status=own["obs_status"],
-        better=_BETTER[kpi["direction"]],
+        better=BETTER[kpi["direction"]],
         width=110,
     )
 

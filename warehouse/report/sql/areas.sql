@@ -5,6 +5,7 @@ SELECT
     rollup.area,
     rollup.period_id,
     rollup.period_start,
+    rollup.grain,
     rollup.value,
     rollup.value_low,
     rollup.value_high,
