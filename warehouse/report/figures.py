@@ -70,7 +70,9 @@ class Figures:
     @cached_property
     def year(self) -> int | None:
         """The year that pages show: the newest assessed, else the newest computed."""
-        years = [year for _, year in self.scorecards] or [y for of in self.years.values() for one in of.values() for y in one]
+        years = [year for _, year in self.scorecards] or [
+            y for of in self.years.values() for one in of.values() for y in one
+        ]
         return max(years, default=None)
 
     def _read(self, name: str, **parts: str) -> list[Row]:

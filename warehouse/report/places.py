@@ -29,7 +29,9 @@ def places(rows: Mapping[str, Mapping[str, Any]], direction: str) -> dict[str, P
     spans = {}
     for key, row in rows.items():
         if row["value"] is not None:
-            ends = sorted(sign * (row["value"] if end is None else end) for end in (row["value_low"], row["value_high"]))
+            ends = sorted(
+                sign * (row["value"] if end is None else end) for end in (row["value_low"], row["value_high"])
+            )
             spans[key] = (ends[0], sign * row["value"], ends[1])
     return {
         key: Place(

@@ -22,8 +22,8 @@ _LONGEST = 1 << 20  # bytes of a file beside the release that are read
 
 def pages(release: ReleaseData, language: str) -> Iterator[Page]:
     said = json.loads(release.rows(f"SELECT detail FROM audit.ledger WHERE seq = {release.seq}")[0]["detail"])
-    manifest, former = _manifest(release), former_release(release)
-    restated = [one for one in restatements(release) if one["since"]] if former else []
+    manifest, former = _manifest(release), release.once(former_release)
+    restated = [one for one in release.once(restatements) if one["since"]] if former else []
     context: dict[str, Any] = {
         "title": sentence("overview.audit_title", language),
         "said": said,
@@ -35,7 +35,7 @@ def pages(release: ReleaseData, language: str) -> Iterator[Page]:
         "signed": (release.file.parent / _STATEMENT).is_file(),
         "restated": restated[:MOST],
         "restated_all": len(restated),
-        "rules": _rules(release),
+        "rules": release.once(_rules),
     }
     yield Page("audit.html", "audit.html.j2", context)
 
@@ -83,11 +83,19 @@ def _anchor(release: ReleaseData) -> str | None:
 def _rules(release: ReleaseData) -> list[Row]:
     """Rules of the assessments of the newest assessed year, each with floors and goals by KPI and group."""
     found = []
-    for row in release.rows("FROM kpi.assessment QUALIFY row_number() OVER (PARTITION BY catalogue_id ORDER BY assessment_id DESC) = 1"):
+    for row in release.rows(
+        "FROM kpi.assessment QUALIFY row_number() OVER (PARTITION BY catalogue_id ORDER BY assessment_id DESC) = 1"
+    ):
         rules = json.loads(row["rules"])
         scales = []
         for code, scale in rules.get("scales", {}).items():
-            by_group = {None: scale} if "floor" in scale else {group: scale[group] for group in release.groups if group in scale}
-            scales += [{"code": code, "group": group, **ends} for group, ends in by_group.items() if code in release.kpis]
+            by_group = (
+                {None: scale}
+                if "floor" in scale
+                else {group: scale[group] for group in release.groups if group in scale}
+            )
+            scales += [
+                {"code": code, "group": group, **ends} for group, ends in by_group.items() if code in release.kpis
+            ]
         found.append({**row, "rules": rules, "scales": scales})
     return found

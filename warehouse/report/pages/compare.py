@@ -5,6 +5,7 @@ Does not belong here: a settlement's own figures (settlement.py), a KPI's own ra
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -31,7 +32,7 @@ def pages(release: ReleaseData, language: str) -> Iterator[Page]:
         "words": _words(release, language),
         "pairs": [
             (one, following)
-            for one, following in zip(ranked, ranked[1:], strict=False)
+            for one, following in itertools.pairwise(ranked)
             if one["item7_group"] == following["item7_group"]
         ],
         **sphere_table(release, language, ranked),

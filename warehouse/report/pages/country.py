@@ -5,6 +5,7 @@ Does not belong here: one settlement's figures (settlement.py), who delivers wha
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -30,27 +31,32 @@ def pages(release: ReleaseData, language: str) -> Iterator[Page]:
     """The one page, with what the release holds of the year that pages show."""
     year = release.figures.year
     cards = scorecards(release, year)
-    assessments = release.rows(statement(__file__, "country_assessment"))
+    assessments = release.once(_assessments)
     assessment = next((one for one in assessments if one["assessment_id"] in {c["assessment_id"] for c in cards}), None)
     rules = json.loads(assessment["rules"]) if assessment else {}
     context: dict[str, Any] = {
         "title": sentence("overview.country_title", language),
         "year": year,
         "assessment": assessment,
-        "others": [one for one in assessments if one is not assessment and assessment and one["year"] >= assessment["year"]],
+        "others": [
+            one for one in assessments if one is not assessment and assessment and one["year"] >= assessment["year"]
+        ],
         "least": round(100 * rules.get("minimum_coverage", 0)),
         "change": round(100 * rules.get("weight_change", 0)),
         "near": round(100 * _NEAR),
         "delivering": sum(one["delivered"] for one in release.settlements.values()),
-        "regions": _regions(release, cards),
+        "regions": release.once(_regions),
     }
     if year is not None:
-        context |= _counted(release, language, year)
+        counted = release.once(_counted)
+        context |= {**counted, "targets_chart": _targets_chart(release, language, year, counted["targets"])}
     if assessment:
         context |= {
             "map": _map(release, language, cards),
             "legend": legend_of_classes(class_texts(language), missing=sentence("overview.map_missing", language)),
-            "legend_spheres": legend_of_classes(class_texts(language), missing=sentence("overview.withheld", language), id="withheld"),
+            "legend_spheres": legend_of_classes(
+                class_texts(language), missing=sentence("overview.withheld", language), id="withheld"
+            ),
             "groups": [_group(release, language, group, cards) for group in release.groups],
             **sphere_table(release, language, [c for c in cards if c["rank"]]),
         }
@@ -77,18 +83,21 @@ def _ranked(card: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
 def class_texts(language: str) -> list[str]:
     """What the classes of a level are called, from low to high."""
     ends = (0, *CLASSES, 100)
-    return [sentence("overview.class_between", language, low=low, high=high) for low, high in zip(ends, ends[1:], strict=False)]
+    return [sentence("overview.class_between", language, low=low, high=high) for low, high in itertools.pairwise(ends)]
 
 
-def _counted(release: ReleaseData, language: str, year: int) -> Row:
-    """What is counted over the whole country."""
+def _assessments(release: ReleaseData) -> list[Row]:
+    return release.rows(statement(__file__, "country_assessment"))
+
+
+def _counted(release: ReleaseData) -> Row:
+    """What is counted over the whole country for the year that pages show."""
+    year = release.figures.year
     parts = {"year": literal(year)}
-    targets = release.rows(statement(__file__, "country_targets", near=literal(_NEAR), **parts))
     values = [one[year] for of in release.figures.years.values() for one in of.values() if year in one]
     return {
-        "targets": targets,
-        "targets_chart": _targets_chart(release, language, year, targets),
-        "changes": release.rows(statement(__file__, "country_changes", former_year=literal(year - 1), **parts)),
+        "targets": release.rows(statement(__file__, "country_targets", near=literal(_NEAR), **parts)),
+        "changes": release.rows(statement(__file__, "country_changes", former_year=literal((year or 0) - 1), **parts)),
         "missing": release.rows(statement(__file__, "country_missing", most=literal(_REASONS), **parts)),
         "valued": sum(one["value"] is not None for one in values),
         "applicable": sum(one["obs_status"] != "M" for one in values),
@@ -109,10 +118,20 @@ def _map(release: ReleaseData, language: str, cards: Sequence[Row]) -> str:
         if card["rank"]:
             figures = {key: number(language, card[key], places=1) for key in ("level", "level_low", "level_high")}
             told = sentence(
-                "overview.spot", language, **parts, level=figures["level"], low=figures["level_low"], high=figures["level_high"]
+                "overview.spot",
+                language,
+                **parts,
+                level=figures["level"],
+                low=figures["level_low"],
+                high=figures["level_high"],
             )
         else:
-            told = sentence("overview.spot_missing", language, **parts, coverage=number(language, card["coverage_percent"], places=1))
+            told = sentence(
+                "overview.spot_missing",
+                language,
+                **parts,
+                coverage=number(language, card["coverage_percent"], places=1),
+            )
         large = settlement["item7_group"] == next(iter(release.groups))
         shown = name(language, settlement) if card["rank"] else ""
         level = class_of(card["level"], CLASSES) if card["rank"] else None
@@ -193,9 +212,10 @@ def _targets_chart(release: ReleaseData, language: str, year: int, targets: Sequ
     return bars(rows, caption) if rows else ""
 
 
-def _regions(release: ReleaseData, cards: Sequence[Row]) -> list[Row]:
+def _regions(release: ReleaseData) -> list[Row]:
     """Regions of today with their settlements, each with its card and how many KPIs have a value."""
-    year, by_kato = release.figures.year, {c["kato"]: c for c in cards}
+    year = release.figures.year
+    by_kato = {c["kato"]: c for c in scorecards(release, year)}
     valued: dict[str, int] = {}
     for of in release.figures.years.values():
         for kato, years in of.items():

@@ -115,7 +115,9 @@ def _change(row: Mapping[str, Any], before: Mapping[str, Any] | None, direction:
 
 
 def _spark(language: str, kpi: Mapping[str, Any], title: str, periods: list[dict[str, Any]]) -> str:
-    points = [Point(p["period_id"], p["value"], p["value_low"], p["value_high"], None, p["obs_status"]) for p in periods]
+    points = [
+        Point(p["period_id"], p["value"], p["value_low"], p["value_high"], None, p["obs_status"]) for p in periods
+    ]
     known = [p for p in periods if p["value"] is not None]
     told = ", ".join(f"{p['period_id']}: {number(language, p['value'], kpi['unit'])}" for p in (known[0], known[-1]))
     said = sentence("report.trend_of", language, kpi=title)
@@ -141,15 +143,16 @@ def _bullet(
     )
 
 
-def _strip(
-    release: ReleaseData, language: str, kato: str, kpi: Mapping[str, Any], title: str, place: Place
-) -> str:
+def _strip(release: ReleaseData, language: str, kato: str, kpi: Mapping[str, Any], title: str, place: Place) -> str:
     group, year = release.settlements[kato]["item7_group"], release.figures.year
     of_kpi = release.figures.years[kpi["code"]]
     others = [
         years[year]["value"]
         for other, years in of_kpi.items()
-        if other != kato and year in years and years[year]["value"] is not None and release.settlements[other]["item7_group"] == group
+        if other != kato
+        and year in years
+        and years[year]["value"] is not None
+        and release.settlements[other]["item7_group"] == group
     ]
     own = of_kpi[kato][year]
     said = sentence("report.place_of", language, kpi=title)
@@ -177,7 +180,12 @@ def _place_in_group(release: ReleaseData, language: str, kato: str, year: int) -
         if of_year == year and other != kato and card["rank"] is not None and card["item7_group"] == own["item7_group"]
     ]
     told = sentence(
-        "report.place_among", language, rank=own["rank"], of=len(others) + 1, best=own["rank_high"], worst=own["rank_low"]
+        "report.place_among",
+        language,
+        rank=own["rank"],
+        of=len(others) + 1,
+        best=own["rank_high"],
+        worst=own["rank_low"],
     )
     caption = Caption("place", sentence("report.place_level", language), told)
     return strip(others, own["level"], caption, low=own["level_low"], high=own["level_high"], better="up", width=260)

@@ -6,7 +6,7 @@ Does not belong here: single deliveries (quality.py).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from warehouse.charts.grids import Cell, heat
@@ -24,7 +24,7 @@ _CLASSES = (40, 60, 80, 100)  # per cent of systems at which the next class begi
 
 
 def pages(release: ReleaseData, language: str) -> Iterator[Page]:
-    register = release.rows(statement(__file__, "systems_register"))
+    register = release.once(_register)
     bodies: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for one in register:
         bodies[one["kato"], one["mio_code"]].append(one)
@@ -36,11 +36,23 @@ def pages(release: ReleaseData, language: str) -> Iterator[Page]:
         "own": sum(one["origin"] == "OWN" for one in register),
         "with_centre": sum(_before(one, "integrated_at") for one in register),
         "with_sdu": sum(_before(one, "sdu_integrated_at") for one in register),
-        "sources": release.rows(statement(__file__, "systems_sources")),
-        "stopped": _stopped(release),
+        "sources": release.once(_sources),
+        "stopped": release.once(_stopped),
         **_compliance(release, language),
     }
     yield Page("systems.html", "systems.html.j2", context)
+
+
+def _register(release: ReleaseData) -> list[Row]:
+    return release.rows(statement(__file__, "systems_register"))
+
+
+def _sources(release: ReleaseData) -> list[Row]:
+    return release.rows(statement(__file__, "systems_sources"))
+
+
+def _requirements(release: ReleaseData) -> list[Row]:
+    return release.rows("FROM compliance ORDER BY item, requirement_en, kato, mio_code")
 
 
 def _before(row: Mapping[str, Any], column: str) -> bool:
@@ -50,10 +62,9 @@ def _before(row: Mapping[str, Any], column: str) -> bool:
 
 def _compliance(release: ReleaseData, language: str) -> Row:
     """Requirements of items 12 and 13 over all bodies, and by settlement as a heat map."""
-    rows = release.rows("FROM compliance ORDER BY item, requirement_en, kato, mio_code")
     totals: dict[tuple[str, str], Row] = {}
     cells: dict[tuple[str, str, str], Row] = {}
-    for row in rows:
+    for row in release.once(_requirements):
         total = totals.setdefault((row["item"], row["requirement_en"]), {**row, "systems": 0, "compliant": 0})
         cell = cells.setdefault((row["item"], row["requirement_en"], row["kato"]), {"systems": 0, "compliant": 0})
         for found in (total, cell):
@@ -61,7 +72,9 @@ def _compliance(release: ReleaseData, language: str) -> Row:
             found["compliant"] += row["compliant"]
     katos = [kato for kato in release.settlements if any(key[2] == kato for key in cells)]
     drawn = [[_share(cells.get((*key, kato))) for key in totals] for kato in katos]
-    caption = Caption("compliance", sentence("overview.compliance_title", language), sentence("overview.compliance_lead", language))
+    caption = Caption(
+        "compliance", sentence("overview.compliance_title", language), sentence("overview.compliance_lead", language)
+    )
     heads = [f"{number}. {key[0]}" for number, key in enumerate(totals, 1)]
     names = [name(language, release.settlements[kato]) for kato in katos]
     return {
@@ -83,7 +96,7 @@ def _share(cell: Row | None) -> Cell:
 def _stopped(release: ReleaseData) -> list[Row]:
     """Systems and territories of which at least two agreed periods in a row are missing at the end, with their tables."""
     found: dict[tuple[str, str], Row] = {}
-    for one in overdue_feeds(release):
+    for one in release.once(overdue_feeds):
         if one["in_a_row"] >= _IN_A_ROW:
             system = found.setdefault((one["system"], one["scope"]), {**one, "tables": []})
             system["tables"].append(one)

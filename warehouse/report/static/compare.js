@@ -22,7 +22,7 @@
     return words[code].replace(/\{(\w+)\}/g, function (_, name) { return parts[name]; });
   }
   function number(value, unit) { /* as the pages write numbers */
-    var size = Math.abs(value), places = unit === "PT" ? 1 : size >= 1000 ? 0 : size >= 100 ? 1 : size >= 10 || size === 0 ? 2 : size >= 1 ? 3 : 4;
+    var size = Math.abs(value), places = unit === "PT" ? 1 : size === Math.round(size) || size >= 1000 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3;
     var halves = size.toFixed(places).split("."), mark = lang === "en" ? [",", "."] : ["\u202f", ","];
     halves[0] = halves[0].replace(/\B(?=(\d{3})+$)/g, mark[0]);
     return (value < 0 && /[1-9]/.test(halves.join("")) ? "\u2212" : "") + halves.join(mark[1]);
