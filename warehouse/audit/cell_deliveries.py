@@ -33,7 +33,8 @@ def find_cell_deliveries(store: Store) -> None:
 def _compiled(store: Store) -> list[Compiled]:
     """Every definition that a published value was computed with."""
     found = store.con.execute(
-        "SELECT definition FROM registry.kpi WHERE (code, version) IN (SELECT (kpi_code, version) FROM work_trail_cell) ORDER BY code, version"
+        "SELECT definition FROM registry.kpi WHERE (kpi_code, definition_version) IN (SELECT (kpi_code, version) FROM work_trail_cell) "
+        "ORDER BY kpi_code, definition_version"
     ).fetchall()
     return [compile_kpi(Kpi.model_validate_json(text), store.columns()) for (text,) in found]
 

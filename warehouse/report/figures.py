@@ -50,9 +50,17 @@ class Figures:
         return found
 
     @cached_property
+    def places(self) -> Mapping[tuple[str, int, str], Mapping[str, Row]]:
+        """(KPI, year, item 7 group) → KATO → its place, best first, with the places that the bounds allow."""
+        found: dict[tuple[str, int, str], dict[str, Row]] = defaultdict(dict)
+        for row in self._read("places"):
+            found[row["kpi_code"], row["year"], row["item7_group"]][row["kato"]] = row
+        return found
+
+    @cached_property
     def restated(self) -> Mapping[str, list[Row]]:
         """KPI → published values that were replaced by others, the newest first."""
-        return _by(self._read("restated", suppressed=literal(ObsStatus.SUPPRESSED)), "kpi_code")
+        return _by(self._read("restated"), "kpi_code")
 
     @cached_property
     def scorecards(self) -> Mapping[tuple[str, int], Row]:

@@ -17,6 +17,7 @@ from markupsafe import Markup
 from warehouse.messages.messages import sentence
 from warehouse.report import markup
 from warehouse.report.release_data import ReleaseData
+from warehouse.report.trails import plain
 from warehouse.report.wording import PERCENT, day, name, number
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -64,7 +65,7 @@ def environment(release: ReleaseData, language: str, languages: Sequence[str]) -
         "unit_sign": lambda unit: "%" if unit == PERCENT else "",
     }
     made.filters |= {one: called[one] for one in ("number", "name", "day")}
-    made.filters |= {"language_name": lambda other: sentence(f"language.{other}", other), "css_text": _css_text}
+    made.filters |= {"language_name": lambda other: sentence(f"language.{other}", other), "css_text": _css_text, "plain": plain}
     made.globals |= {
         **called,
         "t_in": lambda other, code: sentence(code, other),
