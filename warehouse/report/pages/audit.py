@@ -23,7 +23,7 @@ _LONGEST = 1 << 20  # bytes of a file beside the release that are read
 def pages(release: ReleaseData, language: str) -> Iterator[Page]:
     said = json.loads(release.rows(f"SELECT detail FROM audit.ledger WHERE seq = {release.seq}")[0]["detail"])
     manifest, former = _manifest(release), release.once(former_release)
-    restated = [one for one in release.once(restatements) if one["since"]] if former else []
+    restated = [one for one in release.once(restatements) if former and one["restated_seq"] > former["seq"]]
     context: dict[str, Any] = {
         "title": sentence("overview.audit_title", language),
         "said": said,

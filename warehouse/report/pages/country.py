@@ -178,7 +178,7 @@ def sphere_table(release: ReleaseData, language: str, cards: Sequence[Row]) -> R
     rows = []
     for card in cards:
         scores = release.figures.spheres.get((card["kato"], card["year"]), {})
-        rows.append({**card, "scores": [scores.get(sphere["code"]) for sphere in release.spheres]})
+        rows.append({**card, "scores": [scores.get(sphere["sphere"]) for sphere in release.spheres]})
     if not rows:
         return {"sphere_rows": [], "sphere_chart": ""}
     cells = [[_cell(language, score) for score in row["scores"]] for row in rows]
@@ -202,7 +202,7 @@ def _targets_chart(release: ReleaseData, language: str, year: int, targets: Sequ
     """Targets met by sphere, of those that can be judged."""
     rows = []
     for sphere in release.spheres:
-        of = [one for one in targets if one["sphere"] == sphere["code"]]
+        of = [one for one in targets if one["sphere"] == sphere["sphere"]]
         met = sum(one["met"] for one in of)
         judged = sum(one["met"] + one["near"] + one["missed"] for one in of)
         if of:

@@ -71,9 +71,9 @@ def overdue_feeds(release: ReleaseData) -> list[Row]:
 
 
 def restatements(release: ReleaseData) -> list[Row]:
-    """Public values that were replaced, newest first; `since`: after the release before this one."""
-    former = former_release(release)
-    return release.rows(statement(__file__, "restated_values", since=str(former["seq"] if former else release.seq)))
+    """Public values that were replaced by others, the newest first."""
+    rows = [row for of in release.figures.restated.values() for row in of]
+    return sorted(rows, key=lambda row: -row["restated_seq"])
 
 
 def former_release(release: ReleaseData) -> Row | None:

@@ -28,5 +28,5 @@ JOIN (
     FROM scorecard
     GROUP BY assessment_id
 ) AS counted USING (assessment_id)
-LEFT JOIN registry.catalogue AS catalogue ON catalogue.id = assessment.catalogue_id
-ORDER BY assessment.year DESC, catalogue.status = 'official' DESC, assessment.catalogue_id
+LEFT JOIN registry.catalogue AS catalogue ON catalogue.catalogue_id = assessment.catalogue_id
+ORDER BY assessment.year DESC, catalogue.catalogue_status = 'official' DESC, assessment.catalogue_id

@@ -1,30 +1,23 @@
 -- Year values against those of the year before, counted by sphere: better or worse only where the bounds of both lie apart
-WITH paired AS (
-    SELECT
-        present.sphere,
-        CASE WHEN present.direction = 'higher' THEN 1 ELSE -1 END AS sign,
-        sign * (present.value - former.value) AS gain,
-        coalesce(present.value_low, present.value) > coalesce(former.value_high, former.value)
-        OR coalesce(present.value_high, present.value) < coalesce(former.value_low, former.value) AS apart,
-        -- over a break of the series the two years are not the same thing
-        'B' IN (present.obs_status, former.obs_status)
-        OR present.definition_version IS DISTINCT FROM former.definition_version AS broken
-    FROM year_values AS present
-    JOIN year_values AS former
-        ON (former.kpi_code, former.kato, former.year) = (present.kpi_code, present.kato, ${former_year})
-    WHERE
-        present.year = ${year}
-        AND present.kpi_code NOT IN (SELECT code FROM registry.kpi WHERE sensitivity = 'restricted')
-        AND present.value IS NOT NULL
-        AND former.value IS NOT NULL
-)
-
 SELECT
-    sphere,
-    count(*) FILTER (WHERE NOT broken AND apart AND gain > 0) AS better,
-    count(*) FILTER (WHERE NOT broken AND apart AND gain < 0) AS worse,
-    count(*) FILTER (WHERE NOT broken AND NOT apart) AS within,
-    count(*) FILTER (WHERE broken) AS broken
-FROM paired
-GROUP BY sphere
-ORDER BY sphere
+    definition.sphere,
+    count(*) FILTER (WHERE moved.same_definition AND moved.beyond_bounds AND moved.movement = 'better') AS better,
+    count(*) FILTER (WHERE moved.same_definition AND moved.beyond_bounds AND moved.movement = 'worse') AS worse,
+    count(*) FILTER (WHERE moved.same_definition AND NOT moved.beyond_bounds) AS within,
+    -- made by another definition, the two years are not the same thing
+    count(*) FILTER (WHERE NOT coalesce(moved.same_definition, false)) AS broken
+FROM (
+    SELECT
+        *,
+        'B' NOT IN (obs_status, former_obs_status) AND same_definition AS same_definition
+    FROM year_on_year
+    WHERE grain = 'A' AND year = ${year}
+) AS moved
+JOIN (
+    SELECT DISTINCT
+        kpi_code,
+        sphere
+    FROM registry.kpi
+) AS definition USING (kpi_code)
+GROUP BY definition.sphere
+ORDER BY definition.sphere

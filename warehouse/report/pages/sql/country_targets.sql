@@ -12,14 +12,14 @@ WITH judged AS (
         greatest(sign * (beside.fact_low - beside.plan::DOUBLE), sign * (beside.fact_high - beside.plan::DOUBLE))
             AS best,
         abs(beside.plan::DOUBLE) * ${near} AS near
-    FROM plan_beside_fact AS beside
-    JOIN (SELECT DISTINCT
-        code,
-        sphere
-    FROM registry.kpi) AS kpi ON kpi.code = beside.kpi_code
-    WHERE
-        beside.year = ${year}
-        AND beside.kpi_code NOT IN (SELECT code FROM registry.kpi WHERE sensitivity = 'restricted')
+    FROM public_plan_beside_fact AS beside
+    JOIN (
+        SELECT DISTINCT
+            kpi_code,
+            sphere
+        FROM registry.kpi
+    ) AS kpi USING (kpi_code)
+    WHERE beside.year = ${year}
 )
 
 SELECT

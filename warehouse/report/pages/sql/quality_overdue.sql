@@ -26,7 +26,7 @@ WITH feed AS (
 expected AS (
     SELECT
         feed.*,
-        period.id,
+        period.period_id,
         period.closing_month,
         period.period_start,
         period.period_end,
@@ -52,8 +52,8 @@ SELECT
     any_value(expected.frequency) AS frequency,
     any_value(expected.latency_days) AS latency_days,
     list(expected.closing_month ORDER BY expected.period_start) AS months,
-    arg_min(expected.id, expected.period_start) AS first_period,
-    arg_max(expected.id, expected.period_start) AS last_period,
+    arg_min(expected.period_id, expected.period_start) AS first_period,
+    arg_max(expected.period_id, expected.period_start) AS last_period,
     min(expected.due_on) AS due_on,
     date_diff('day', min(expected.due_on), DATE ${today}) AS days,
     -- of the periods after the newest that came

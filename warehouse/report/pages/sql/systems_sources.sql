@@ -13,7 +13,7 @@ WITH delivered AS (
 used AS (
     SELECT
         table_name,
-        list(DISTINCT code ORDER BY code) AS kpis
+        list(DISTINCT kpi_code ORDER BY kpi_code) AS kpis
     FROM registry.kpi_source
     GROUP BY table_name
 )
