@@ -36,8 +36,18 @@ def pages(release: ReleaseData, language: str) -> Iterator[Page]:
         "restated": restated[:MOST],
         "restated_all": len(restated),
         "rules": release.once(_rules),
+        "example": _example(release),
     }
     yield Page("audit.html", "audit.html.j2", context)
+
+
+def _example(release: ReleaseData) -> str:
+    """A value of this release that may be shown, as the commands name it; in words where there is none."""
+    for kato, of in release.figures.values.items():
+        for code, rows in of.items():
+            if shown := [row for row in rows if row["value"] is not None]:
+                return f"{code} {kato} {shown[-1]['period_id']}"
+    return "KPI KATO PERIOD"
 
 
 def _manifest(release: ReleaseData) -> Row | None:

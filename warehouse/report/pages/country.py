@@ -97,7 +97,7 @@ def _counted(release: ReleaseData) -> Row:
     values = [one[year] for of in release.figures.years.values() for one in of.values() if year in one]
     return {
         "targets": release.rows(statement(__file__, "country_targets", near=literal(_NEAR), **parts)),
-        "changes": release.rows(statement(__file__, "country_changes", former_year=literal((year or 0) - 1), **parts)),
+        "changes": release.rows(statement(__file__, "country_changes", **parts)),
         "missing": release.rows(statement(__file__, "country_missing", most=literal(_REASONS), **parts)),
         "valued": sum(one["value"] is not None for one in values),
         "applicable": sum(one["obs_status"] != "M" for one in values),

@@ -2,6 +2,13 @@
 SELECT
     incident.*,
     delivery.file_name,
+    -- what was found may name things and figures of a table that a restricted KPI is made of
+    incident.table_name IN (
+        SELECT source.table_name
+        FROM registry.kpi_source AS source
+        JOIN registry.kpi AS kpi USING (kpi_code)
+        WHERE kpi.sensitivity = 'restricted'
+    ) AS held_back,
     date_diff('day', incident.opened_at::DATE, coalesce(incident.closed_at::DATE, DATE ${today})) AS days
 FROM incidents AS incident
 LEFT JOIN audit.delivery AS delivery USING (delivery_id)
