@@ -41,6 +41,8 @@ _REQUIREMENTS = ", ".join(
     for item, en, ru, concerned, met in _COMPLIANCE
 )
 
+_CURRENT = "valid_to_seq IS NULL"
+
 
 def year_values(held: str) -> str:
     """SELECT of one value of every KPI for every settlement and year, by the rows of kpi.value and kpi.rollup that are `held`. SQL."""
@@ -54,21 +56,27 @@ def _view(text: str) -> tuple[str, str]:
     return " ".join(line.removeprefix("-- ") for line in lines[:number]), "\n".join(lines[number:])
 
 
+def published(held: str) -> dict[str, tuple[str, str]]:
+    """Views of figures, by the rows of kpi.value and kpi.rollup that are `held`: name → (description, SELECT)."""
+    suppressed = literal(ObsStatus.SUPPRESSED)
+    state = literal(ObsStatus.SUPPRESSED.state)
+    texts = {
+        "kpi_values": statement(__file__, "kpi_values", suppressed=suppressed, held=held),
+        "public_values": statement(__file__, "public_values", suppressed=suppressed, suppressed_state=state),
+        "rollups": statement(__file__, "rollups", suppressed=suppressed, held=held),
+    }
+    return {name: _view(text) for name, text in texts.items()}
+
+
 def _views() -> dict[str, tuple[str, str]]:
     """Name → (description, SELECT), in the order they can be made in.
 
     Columns are written out in them: how DuckDB spells `* REPLACE` differs from one opening of a file to the next, and views are
     compared by their spelling.
     """
-    suppressed = literal(ObsStatus.SUPPRESSED)
     texts = {
-        "kpi_values": statement(__file__, "kpi_values", suppressed=suppressed),
-        "public_values": statement(
-            __file__, "public_values", suppressed=suppressed, suppressed_state=literal(ObsStatus.SUPPRESSED.state)
-        ),
         "latest_values": statement(__file__, "latest_values"),
-        "rollups": statement(__file__, "rollups", suppressed=suppressed),
-        "year_values": year_values("valid_to_seq IS NULL"),
+        "year_values": year_values(_CURRENT),
         "plan_beside_fact": statement(__file__, "plan_beside_fact"),
         "compliance": statement(__file__, "compliance", requirements=_REQUIREMENTS),
         "scorecard": statement(__file__, "scorecard"),
@@ -81,7 +89,7 @@ def _views() -> dict[str, tuple[str, str]]:
         "lineage_gaps": statement(__file__, "lineage_gaps"),
         "incidents": statement(__file__, "incidents"),
     }
-    return {name: _view(text) for name, text in texts.items()}
+    return {**published(_CURRENT), **{name: _view(text) for name, text in texts.items()}}
 
 
 VIEWS: Mapping[str, tuple[str, str]] = _views()

@@ -35,4 +35,4 @@ SELECT
 FROM kpi.value AS cell
 JOIN registry.kpi AS definition ON definition.code = cell.kpi_code AND definition.version = cell.definition_version
 JOIN registry.settlement AS settlement USING (kato)
-WHERE cell.valid_to_seq IS NULL
+WHERE ${held}

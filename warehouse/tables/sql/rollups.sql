@@ -25,9 +25,10 @@ SELECT
     cell.reason,
     definition.sphere,
     definition.initiative,
-    definition.sensitivity
+    definition.sensitivity,
+    cell.definition_version
 FROM kpi.rollup AS cell
 JOIN registry.kpi AS definition ON definition.code = cell.kpi_code AND definition.version = cell.definition_version
 LEFT JOIN registry.settlement AS settlement ON cell.area_kind = 'settlement' AND settlement.kato = cell.area
 LEFT JOIN registry.region AS region ON cell.area_kind = 'region' AND region.kato = cell.area
-WHERE cell.valid_to_seq IS NULL
+WHERE ${held}
