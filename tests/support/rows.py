@@ -103,7 +103,7 @@ def _value(table: Table, column: Column, row: Mapping[str, Any], period: Period)
 
 def empty(store: Store, *, catalogue: bool = True) -> None:
     """Forget every row, delivery and value: the next test starts with a bare warehouse; `catalogue`: and every definition."""
-    kept = {"audit.ledger", "registry.setting", *(f"registry.{name}" for name in REGISTRIES)}
+    kept = {"audit.ledger", "registry.setting", "registry.message", *(f"registry.{name}" for name in REGISTRIES)}
     if not catalogue:
         kept |= {f"registry.{name}" for name in CATALOGUE}
     filled = store.con.execute(

@@ -1,7 +1,8 @@
 """Messages: recorded as code and parts, read as a sentence of one language.
 
-A message is a mapping `{"code": …, part: …}`. A part is text, a number, a message, or a list of those; what is recorded in a table is
-the JSON text of one message or of a list of them (`recorded`). What was recorded before there were codes is plain text and stays it.
+A message is a mapping `{"code": …, part: …}`. A part is text, a number, a message, a name as a definition gives it (`{"en": …, "ru": …, "kk": …}`),
+or a list of those; what is recorded in a table is the JSON text of one message or of a list of them (`recorded`). What was recorded before
+there were codes is plain text and stays it. In a sentence `{part}` puts commas between the things of a list, `{part|; }` what stands after the bar.
 """
 
 from __future__ import annotations
@@ -18,11 +19,15 @@ import yaml
 
 LANGUAGES = ("kk", "ru", "en")
 DEFAULT = "en"
+RECORDED = (
+    "checks",
+    "reasons",
+)  # files of the catalogue whose messages tables record, with their sentences in registry.message
 SETTING = "QALA_LANG"
 CATALOGUE = Path(__file__).parent / "catalogue"
 Message: TypeAlias = Mapping[str, Any]
 
-_NAMED = re.compile(r"\{(\w+)\}")
+_NAMED = re.compile(r"\{(\w+)(?:\|([^}]*))?\}")
 
 
 class LanguageError(ValueError):
@@ -42,16 +47,21 @@ def catalogue() -> Mapping[str, Mapping[str, str]]:
     """Code → language → template, of every file. Raises KeyError for a code that stands in two."""
     found: dict[str, Mapping[str, str]] = {}
     for path in sorted(CATALOGUE.glob("*.yaml")):
-        for code, templates in yaml.safe_load(path.read_text(encoding="utf-8")).items():
+        for code, templates in yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader).items():
             if code in found:
                 raise KeyError(f"{path.name}: message {code} stands in another file too")
             found[code] = templates
     return found
 
 
+def recorded_catalogue() -> str:
+    """The files of the catalogue whose messages tables record, as they are: registry.message follows from them."""
+    return "".join(p.read_text(encoding="utf-8") for p in sorted(CATALOGUE.glob("*.yaml")) if p.stem in RECORDED)
+
+
 def sentence(code: str, language: str, **parts: Any) -> str:
     """The sentence of a message. Raises KeyError for a code or a part that does not exist."""
-    return _NAMED.sub(lambda named: _said(parts[named[1]], language), catalogue()[code][language])
+    return _NAMED.sub(lambda named: _said(parts[named[1]], language, named[2] or ", "), catalogue()[code][language])
 
 
 def recorded(message: Message | Sequence[Message]) -> str:
@@ -79,15 +89,21 @@ def _parsed(text: str | None) -> list[Message] | None:
     except ValueError:
         return None
     messages = read if isinstance(read, list) else [read]
-    return messages if messages and all(isinstance(one, dict) and one.get("code") in catalogue() for one in messages) else None
+    return (
+        messages
+        if messages and all(isinstance(one, dict) and one.get("code") in catalogue() for one in messages)
+        else None
+    )
 
 
-def _said(part: Any, language: str) -> str:
-    """One part as text: numbers with the language's decimal mark, messages as sentences, lists with commas."""
+def _said(part: Any, language: str, between: str = ", ") -> str:
+    """One part as text: numbers with the language's decimal mark, messages as sentences, names in the language, lists with `between`."""
     if isinstance(part, Mapping):
+        if "code" not in part:
+            return str(part.get(language) or part["ru"])
         return sentence(part["code"], language, **{name: value for name, value in part.items() if name != "code"})
     if isinstance(part, Sequence) and not isinstance(part, str):
-        return ", ".join(_said(one, language) for one in part)
+        return between.join(_said(one, language) for one in part)
     if isinstance(part, float):
         return str(part) if language == "en" else str(part).replace(".", ",")
     return str(part)

@@ -15,6 +15,7 @@ from warehouse.sql import literal
 from warehouse.store import fitting
 from warehouse.store.ledger import Entries, EntryKind
 from warehouse.store.seals import REGISTRIES, seal
+from warehouse.store.sentences import make_sentences
 from warehouse.store.store import Store
 from warehouse.store.upgrade_steps import LATEST
 from warehouse.tables import views
@@ -43,6 +44,7 @@ def ensure_schema(store: Store, entries: Entries = ()) -> None:
         con.execute("; ".join((*ddl.ddl(meta), *ddl.descriptions(meta))))
         views.make(con, views.all_views(store.tables))
         _fill_registries(store)
+        make_sentences(store)
         con.execute("DELETE FROM registry.setting")
         con.execute("INSERT INTO registry.setting VALUES ('schema', ?)", [wanted])
         if entries and store.last_seq == 0:

@@ -11,14 +11,15 @@ from functools import cache
 
 import duckdb
 
+from warehouse.messages.messages import recorded_catalogue
 from warehouse.tables.contracts import Table, load_tables
 from warehouse.tables.system_tables import FIXED
 from warehouse.tables.views import VIEWS
 
 
 def schema_fingerprint(tables: Mapping[str, Table]) -> str:
-    """SHA-256 of contracts, views, system tables and DuckDB's version, which may spell the same view otherwise."""
-    parts = [*map(repr, tables.values()), repr(VIEWS), duckdb.__version__, repr(FIXED)]
+    """SHA-256 of contracts, views, system tables, sentences of what tables record, and DuckDB's version, which may spell the same view otherwise."""
+    parts = [*map(repr, tables.values()), repr(VIEWS), duckdb.__version__, repr(FIXED), recorded_catalogue()]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
