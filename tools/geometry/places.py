@@ -37,6 +37,11 @@ ADMIN1 = {
     "75": ("02",),
     "79": ("1537272",),
 }
+# where the largest place of the name is another one, by geonameid
+CHOSEN = {
+    "113220100": 1526443,  # Akkol, once Alekseyevka; the other is a village in the north of the region
+    "395420100": 1517073,  # Tobyl beside Kostanay, once Zatobolsk; the other is the station Tobol
+}
 COLUMNS = ("kato", "lat", "lon", "geonameid", "name")
 
 
@@ -54,11 +59,11 @@ def names(place: dict[str, Any]) -> set[str]:
 
 
 def matching(settlement: dict[str, str], places: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Places of the settlement's region that bear its name in any of three languages, the largest first."""
+    """Places of the settlement's region that bear its name in any of three languages: the one chosen, then the largest."""
     wanted = {settlement[f"name_{language}"].casefold() for language in ("en", "ru", "kk")}
     regions = ADMIN1[settlement["kato"][:2]]
     found = [p for p in places if p["admin1code"] in regions and wanted & names(p)]
-    return sorted(found, key=lambda p: -p["population"])
+    return sorted(found, key=lambda p: (p["geonameid"] != CHOSEN.get(settlement["kato"]), -p["population"]))
 
 
 def main() -> None:
@@ -69,13 +74,10 @@ def main() -> None:
     for settlement in settlements:
         found = matching(settlement, places)
         if not found:
-            print(f"not found: {settlement['kato']} {settlement['name_en']}", file=sys.stderr)
+            sys.stderr.write(f"not found: {settlement['kato']} {settlement['name_en']}\n")
             continue
         for other in found[1:]:
-            print(
-                f"{settlement['name_en']}: {found[0]['name']} taken, not {other['name']} ({other['geonameid']})",
-                file=sys.stderr,
-            )
+            sys.stderr.write(f"{settlement['name_en']}: {found[0]['geonameid']} taken, not {other['geonameid']}\n")
         best = found[0]
         rows.append((settlement["kato"], best["latitude"], best["longitude"], best["geonameid"], best["name"]))
     with (ROOT / "warehouse/charts/geometry/places.csv").open("w", encoding="utf-8", newline="") as file:

@@ -65,7 +65,7 @@ def heat(
     head: float = 110,
 ) -> str:
     """A heat map: one sequence of cells for each row. `head` is the room for the names of columns, in px."""
-    foot, high = min(head, max((width_of(c, 11) for c in columns), default=0) + 4), 24.0
+    foot, high = min(head, max((width_of(c, 11) for c in columns), default=0) + 8), 24.0
     left = _left(rows, width, len(columns), 27)
     side = min((width - left) / max(len(columns), 1), 48)
     out = _heads(columns, left, side, foot - 4)
@@ -115,7 +115,7 @@ def calendar(
     head: float = 60,
 ) -> str:
     """Deliveries expected and what came: one sequence of days for each row, `columns` are the periods in order of time."""
-    foot, high = min(head, max((width_of(c, 11) for c in columns), default=0) + 4), 18.0
+    foot, high = min(head, max((width_of(c, 11) for c in columns), default=0) + 8), 18.0
     left = _left(rows, width, len(columns), 13)
     side = min((width - left) / max(len(columns), 1), 20)
     every = max(1, round(13 / side + 0.4)) if side else 1

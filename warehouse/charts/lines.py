@@ -18,7 +18,6 @@ from warehouse.charts.svg import (
     Caption,
     Scale,
     better_words,
-    finite,
     labelled,
     path,
     picture,
@@ -53,8 +52,8 @@ def _band(points: Sequence[Point], xs: Sequence[float], y: Scale) -> str:
     known = [p.low if p.value is not None and p.high is not None else None for p in points]
     areas, edges = "", ""
     for run in runs(known):
-        upper = [(xs[i], y(finite(points[i].high or 0.0))) for i in run]
-        lower = [(xs[i], y(finite(points[i].low or 0.0))) for i in run]
+        upper = [(xs[i], y(points[i].high or 0)) for i in run]
+        lower = [(xs[i], y(points[i].low or 0)) for i in run]
         if len(run) == 1:
             edges += path([upper[0], lower[0]])
         else:
@@ -65,7 +64,7 @@ def _band(points: Sequence[Point], xs: Sequence[float], y: Scale) -> str:
 
 
 def _joined(values: Sequence[float | None], xs: Sequence[float], y: Scale) -> str:
-    data = "".join(path((xs[i], y(finite(values[i] or 0.0))) for i in run) for run in runs(values) if len(run) > 1)
+    data = "".join(path((xs[i], y(values[i] or 0)) for i in run) for run in runs(values) if len(run) > 1)
     return f'<path class="line" d="{data}" fill="none" stroke="{MAIN}" stroke-width="2"/>' if data else ""
 
 
@@ -132,7 +131,7 @@ def line(
             shapes += titled(mark(point.status, x, bottom - 5), point.label)
         else:
             shown = f"{point.label}: {number(point.value)}"
-            shapes += titled(mark(point.status, x, y(finite(point.value)), 2.6 if point.status == "A" else 3.4), shown)
+            shapes += titled(mark(point.status, x, y(point.value), 2.6 if point.status == "A" else 3.4), shown)
     told = better_words(better, better_text)
     body = (
         f'<path d="{grid}" stroke="{RULE}"/><g fill="{MUTED}">{side}</g>'
@@ -160,6 +159,6 @@ def sparkline(points: Sequence[Point], caption: Caption, *, width: float = 120, 
         if point.value is None:
             shapes += mark(point.status, xs[i], height - 4, 1.6)
         elif point.status != "A" or i == last or i in alone:
-            shapes += mark(point.status, xs[i], y(finite(point.value)), 2.4)
+            shapes += mark(point.status, xs[i], y(point.value), 2.4)
     body = _steps(points, xs, y, half) + _joined([p.value for p in points], xs, y) + shapes
     return picture(caption, "spark", width, height, body)

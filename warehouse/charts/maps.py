@@ -63,7 +63,7 @@ def _spot(spot: Spot, fill: str) -> str:
     if spot.name:
         side, start = ("end", x - r - 5) if x > SIZE[0] * 0.8 else ("start", x + r + 5)
         name = (
-            f'<text x="{px(start)}" y="{px(y + 6)}" text-anchor="{side}" font-size="18" stroke="{PAPER}" stroke-width="4"'
+            f'<text x="{px(start)}" y="{px(y + 7)}" text-anchor="{side}" font-size="22" stroke="{PAPER}" stroke-width="5"'
             f' paint-order="stroke">{escape(spot.name)}</text>'
         )
     return titled(halo + shape, spot.title) + name

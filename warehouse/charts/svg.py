@@ -13,8 +13,10 @@ from math import ceil, floor, isfinite, log10
 INK = "#1b2733"  # text and outlines: 15:1 on white
 MUTED = "#56626e"  # axes, bounds, what is missing: 6:1
 MAIN = "#1f5fa8"  # what is measured: 6:1
+BAR = "#5a8fc4"  # a bar: 3.4:1 on white, and INK over it 4.4:1, so bounds are seen on it as well as beside it
 SOFT = "#c3d4e8"  # a band behind the line; never alone, its edges are drawn in MAIN
 RULE = "#d5dbe1"  # grid lines, which carry no meaning of their own
+GROUND = "#f0f3f6"  # the field on which a bar or marks stand
 # classes of a value from low to high, each darker than the one before it, so that they hold in grey print
 RAMP = ("#e3edf6", "#b3d0e8", "#74a9d3", "#3a78b3", "#123f72")
 PAPER = "#fff"
@@ -58,7 +60,7 @@ def width_of(text: str, size: float = FONT) -> float:
 
 def fitting(text: str, width: float, size: float = FONT) -> str:
     """The text, or its beginning and an ellipsis where it would be wider than `width` px."""
-    room = max(int(width / (size * _LETTER)), 1)
+    room = max(int(width / (size * _LETTER) + 0.01), 1)
     return text if len(text) <= room else text[: room - 1].rstrip() + "…"
 
 
@@ -111,7 +113,7 @@ class Scale:
 
     def __call__(self, value: float) -> float:
         span = self.high / 2 - self.low / 2  # halves: the difference of two very large numbers would not be finite
-        part = (value / 2 - self.low / 2) / span if span else 0.5
+        part = (finite(value) / 2 - self.low / 2) / span if span else 0.5
         return self.start + (self.end - self.start) * min(max(part, 0.0), 1.0)
 
 
