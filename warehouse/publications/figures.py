@@ -133,19 +133,14 @@ class Figures:
     def statuses(self) -> Sequence[Code]:
         """The calculation states that figures have."""
         found = {figure.obs_status for figure in self.observations}
-        return [
-            Code(status.value, said(f"publications.status_{status.name.lower()}"), {})
-            for status in ObsStatus
-            if status in found
-        ]
+        rows = self.store.select("FROM registry.obs_status ORDER BY position")
+        return [Code(row["obs_status"], labels(row, "name"), labels(row, "meaning")) for row in rows if row["obs_status"] in found]
 
     @cached_property
-    def units(self) -> Sequence[Code]:
-        """The units that figures have."""
-        from kpi_definitions.catalogue import units
-
+    def units(self) -> Mapping[str, Mapping[str, Any]]:
+        """Code → row of registry.unit, of the units that figures have."""
         found = {figure.unit_measure for figure in self.observations}
-        return [Code(code, named, {}) for code, named in sorted(units().items()) if code in found]
+        return {row["unit"]: row for row in self.store.select("FROM registry.unit ORDER BY unit") if row["unit"] in found}
 
     @cached_property
     def frequencies(self) -> Sequence[Code]:
@@ -174,9 +169,9 @@ def labels(row: Mapping[str, Any], prefix: str) -> Labels:
 def _area(row: Mapping[str, Any]) -> Code:
     kind = row["kind"]
     if kind == "country":
-        return Code(row["code"], said("publications.country"), {}, None, kind)
+        return Code(row["code"], said("views.country"), {}, None, kind)
     if kind == "group":
-        return Code(row["code"], said(f"publications.group_{row['item7_group']}"), {}, row["parent"], kind)
+        return Code(row["code"], labels(row, "name"), {}, row["parent"], kind)
     described = "publications.region" if kind == "region" else "publications.settlement"
     descriptions = said(described, kato=row["kato"], iso=row["code"] if kind == "region" else row["parent"])
     return Code(row["code"], labels(row, "name"), descriptions, row["parent"], kind)

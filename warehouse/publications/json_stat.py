@@ -9,7 +9,6 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kpi_definitions.catalogue import units
 from warehouse.messages.messages import sentence
 from warehouse.publications.figures import Code, Figures, labels
 from warehouse.publications.sdmx_structures import described
@@ -47,7 +46,7 @@ def dataset(figures: Figures, catalogue: Mapping[str, Any], language: str) -> st
             "size": size,
             "role": {"time": ["TIME_PERIOD"], "geo": ["REF_AREA"], "metric": ["INDICATOR"]},
             "dimension": {
-                "INDICATOR": _kpis(kpis, places[0], language),
+                "INDICATOR": _kpis(figures, kpis, places[0], language),
                 "REF_AREA": _areas(figures.areas, places[1], language),
                 "TIME_PERIOD": {
                     "label": sentence("publications.concept_time_period", language),
@@ -69,17 +68,14 @@ def dataset(figures: Figures, catalogue: Mapping[str, Any], language: str) -> st
     )
 
 
-def _kpis(kpis: Sequence[Mapping[str, Any]], index: Mapping[str, int], language: str) -> dict[str, Any]:
-    known = units()
+def _kpis(figures: Figures, kpis: Sequence[Mapping[str, Any]], index: Mapping[str, int], language: str) -> dict[str, Any]:
+    units = {id_: {"label": labels(row, "name")[language], "symbol": row["symbol"]} for id_, row in figures.units.items()}
     return {
         "label": sentence("publications.concept_indicator", language),
         "category": {
             "index": index,
             "label": {kpi["code"]: labels(kpi, "name")[language] or kpi["name_en"] for kpi in kpis},
-            "unit": {
-                kpi["code"]: {"label": known[kpi["unit"]][language], "symbol": known[kpi["unit"]]["symbol"]}
-                for kpi in kpis
-            },
+            "unit": {kpi["code"]: units[kpi["unit"]] for kpi in kpis if kpi["unit"] in units},
             "note": {
                 kpi["code"]: [text] for kpi in kpis if (text := labels(kpi, "description")[language] or kpi["description_en"])
             },

@@ -34,7 +34,7 @@ class OpenSdg:
     def __init__(self, figures: Figures) -> None:
         self.figures = figures
         self.areas = {area.id: area for area in figures.areas}
-        self.units = {unit.id: unit for unit in figures.units}
+        self.units = {id_: labels(row, "name") for id_, row in figures.units.items()}
 
     def files(self) -> Iterator[tuple[str, str]]:
         """Path in the repository → text."""
@@ -73,7 +73,7 @@ class OpenSdg:
         for row in rows:
             if row.obs_value is None:
                 continue
-            unit = self.units[row.unit_measure].names["en"]
+            unit = self.units[row.unit_measure]["en"]
             writer.writerow((row.time_period, unit, *self._place(self.areas[row.ref_area], row.obs_status), row.obs_value))
         return text.getvalue()
 
@@ -96,7 +96,7 @@ class OpenSdg:
             "indicator_number": number(kpi["code"]),
             "graph_title": title,
             "graph_type": "line",
-            "computation_units": f"data.{self.units[kpi['unit']].names['en']}" if kpi["unit"] in self.units else "",
+            "computation_units": f"data.{self.units[kpi['unit']]['en']}" if kpi["unit"] in self.units else "",
             "national_geographical_coverage": f"data.{self._keys['KZ']}",
             "data_non_statistical": False,
             "data_show_map": any(self.areas[row.ref_area].kind == "region" and row.obs_value for row in rows),
@@ -108,12 +108,11 @@ class OpenSdg:
 
     def _metadata(self, kpi: Mapping[str, Any], catalogue: Mapping[str, Any], language: str) -> dict[str, Any]:
         """Reference metadata under the ids of SDMX concepts. In another language than English only what is translated."""
-        unit = self.units.get(kpi["unit"])
         told = {
             "SDG_INDICATOR": labels(kpi, "name")[language],
             "SDG_GOAL": labels(kpi, "initiative")[language],
             "STAT_CONC_DEF": labels(kpi, "description")[language],
-            "UNIT_MEASURE": unit.names[language] if unit else None,
+            "UNIT_MEASURE": self.units.get(kpi["unit"], {}).get(language),
             "REC_USE_LIM": described(self.figures.edition, catalogue)[language],
         }
         if language == _BASE:
@@ -133,7 +132,7 @@ class OpenSdg:
 
     def _translations(self, language: str) -> dict[str, dict[str, str]]:
         data = {self._keys[area.id]: area.names[language] or self._keys[area.id] for area in self.figures.areas}
-        data |= {str(unit.names["en"]): unit.names[language] or str(unit.names["en"]) for unit in self.figures.units}
+        data |= {str(names["en"]): _in(names, language) for names in self.units.values()}
         named = ((_GROUP, "group"), (_REGION, "region"), (_SETTLEMENT, "settlement"), ("Units", "units"))
         data |= {column: sentence(f"publications.column_{name}", language) for column, name in named}
         data |= {status.id: str(status.names[language]) for status in self.figures.statuses}

@@ -130,7 +130,7 @@ def _add_codelists(made: Structures, figures: Figures) -> None:
         "CL_AREA": ("area", figures.areas),
         "CL_KPI": ("kpi", list(kpi_codes(figures))),
         "CL_OBS_STATUS": ("obs_status", figures.statuses),
-        "CL_UNIT_MEASURE": ("unit", figures.units),
+        "CL_UNIT_MEASURE": ("unit", [Code(id_, labels(row, "name"), {}) for id_, row in figures.units.items()]),
         "CL_FREQ": ("freq", figures.frequencies),
         "CL_REASON": ("reason", reasons),
     }

@@ -54,6 +54,66 @@ FIXED: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "time_zone text! IANA zone: whose civil time it is",
         ),
     ),
+    "registry.obs_status": (
+        "Calculation states: codes of the SDMX list CL_OBS_STATUS",
+        (
+            "obs_status text! SDMX OBS_STATUS",
+            "position int! Order",
+            "state text! The state in words, as values have it; two codes share one",
+            "has_value bool! Whether a value is published in this state",
+            "name_en text! English name",
+            "name_ru text! Russian name",
+            "name_kk text! Kazakh name",
+            "meaning_en text! What it means for whoever uses a value (English)",
+            "meaning_ru text! What it means (Russian)",
+            "meaning_kk text! What it means (Kazakh)",
+        ),
+    ),
+    "registry.unit": (
+        "Units of measure of KPIs",
+        (
+            "unit text! Code of the unit",
+            "is_sdmx bool! Whether the code is of the SDMX list CL_UNIT_MEASURE",
+            "symbol text! Sign written after a value; empty if there is none",
+            "name_en text! English name",
+            "name_ru text! Russian name",
+            "name_kk text! Kazakh name",
+        ),
+    ),
+    "registry.direction": (
+        "Which way of a KPI is better",
+        (
+            "direction text! higher or lower",
+            "sign int! 1 if a rise is better, -1 if a fall is",
+            "name_en text! English name",
+            "name_ru text! Russian name",
+            "name_kk text! Kazakh name",
+        ),
+    ),
+    "registry.item7_group": (
+        "Groups of settlements of item 7 of the order: settlements are compared only within one",
+        (
+            "item7_group text! republican, regional or district",
+            "position int! Order",
+            "name_en text! English name",
+            "name_ru text! Russian name",
+            "name_kk text! Kazakh name",
+        ),
+    ),
+    "registry.showcase_table": (
+        "Tables of the showcase, as their contracts name them",
+        (
+            "table_name text! Showcase table",
+            "name_en text! English name",
+            "name_ru text! Russian name",
+            "name_kk text! Kazakh name",
+            "description_en text! What a row is (English)",
+            "description_ru text! What a row is (Russian)",
+            "sphere text! Sphere code",
+            "owner text! Body that answers for the data",
+            "is_register bool! Whether it is a register, delivered as snapshots",
+        ),
+    ),
     "registry.period": (
         "Reporting periods",
         (
@@ -172,7 +232,8 @@ FIXED: Mapping[str, tuple[str, tuple[str, ...]]] = {
         "The eight quality criteria of the law; failing one makes the data unreliable",
         (
             "position int! Order",
-            "criterion text! English name",
+            "criterion text! The criterion, by its English name",
+            "name_en text! English name",
             "name_ru text! Russian name",
             "name_kk text! Kazakh name",
         ),

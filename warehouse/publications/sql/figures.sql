@@ -1,8 +1,8 @@
 -- Every public figure of a release, one row an observation: settlements as `public_values` shows them, roll-ups of KPIs that are not restricted.
 -- An area is a code of CL_AREA: KATO of a settlement, ISO 3166-2, which has its first two digits, for a region
 SELECT
-    definition.catalogue_id AS catalogue,
-    period.grain AS freq,
+    cell.catalogue_id AS catalogue,
+    cell.grain AS freq,
     CASE cell.area_kind
         WHEN 'region' THEN 'KZ-' || left(cell.area, 2)
         WHEN 'group' THEN 'GROUP_' || upper(cell.area)
@@ -24,10 +24,10 @@ SELECT
     cell.counted::VARCHAR AS counted,
     cell.applicable::VARCHAR AS applicable,
     cell.definition_version::VARCHAR AS definition_version,
-    NULL AS reason_code,
-    cell.reason AS reason_en,
-    cell.reason AS reason_ru,
-    cell.reason AS reason_kk
+    cell.reason_code,
+    cell.reason_en,
+    cell.reason_ru,
+    cell.reason_kk
 FROM (
     SELECT
         'settlement' AS area_kind,
@@ -47,8 +47,14 @@ FROM (
         NULL AS counted,
         NULL AS applicable,
         obs_status,
-        reason,
-        definition_version
+        reason_code,
+        reason_en,
+        reason_ru,
+        reason_kk,
+        definition_version,
+        catalogue_id,
+        grain,
+        period_start
     FROM public_values
     UNION ALL BY NAME
     SELECT
@@ -69,11 +75,15 @@ FROM (
         counted,
         applicable,
         obs_status,
-        reason,
-        definition_version
+        reason_code,
+        reason_en,
+        reason_ru,
+        reason_kk,
+        definition_version,
+        catalogue_id,
+        grain,
+        period_start
     FROM rollups
     WHERE sensitivity <> ${restricted}
 ) AS cell
-JOIN registry.kpi AS definition ON definition.code = cell.kpi_code AND definition.version = cell.definition_version
-JOIN registry.period AS period ON period.id = cell.period_id
-ORDER BY catalogue, indicator, ref_area, period.period_start, freq, time_period
+ORDER BY catalogue, indicator, ref_area, cell.period_start, freq, time_period

@@ -19,7 +19,8 @@ LEFT JOIN rollups AS country
     ON
         year_value.kpi_code = country.kpi_code
         AND country.area_kind = 'country'
-        AND year_value.year = country.period_id
+        AND country.grain = 'A'
+        AND year_value.year = country.year
 WHERE
     year_value.year = (SELECT max(year) FROM year_values)
     AND year_value.kato IN (SELECT DISTINCT kato FROM kpi.value WHERE value IS NOT NULL)
