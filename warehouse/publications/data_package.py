@@ -22,7 +22,9 @@ def package(edition: Edition, tables: Sequence[Table], files: Mapping[str, tuple
             "id": f"{edition.head}:{edition.seq}",
             "version": f"1.0.{edition.seq}",
             "title": sentence("publications.catalogue_title", "en", seq=edition.seq),
-            "titles": {language: sentence("publications.catalogue_title", language, seq=edition.seq) for language in LANGUAGES},
+            "titles": {
+                language: sentence("publications.catalogue_title", language, seq=edition.seq) for language in LANGUAGES
+            },
             "description": sentence("publications.licence_unknown", "en"),
             "created": edition.released_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
             "contributors": [{"title": edition.publisher, "role": "publisher"}],

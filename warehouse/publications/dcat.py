@@ -34,10 +34,15 @@ _CONTEXT = {
 }
 
 
-def catalog(figures: Figures, files: Mapping[str, tuple[str, int]], by_list: Mapping[str, Sequence[str]], tables: Sequence[str]) -> str:
+def catalog(
+    figures: Figures, files: Mapping[str, tuple[str, int]], by_list: Mapping[str, Sequence[str]], tables: Sequence[str]
+) -> str:
     """The catalogue as text. `files`: path → SHA-256 and bytes; `by_list`: list of KPIs → its files; `tables`: files of the tables."""
     edition = figures.edition
-    datasets = [_dataset(figures, one, [_distribution(path, *files[path]) for path in by_list[one["id"]]]) for one in figures.catalogues]
+    datasets = [
+        _dataset(figures, one, [_distribution(path, *files[path]) for path in by_list[one["id"]]])
+        for one in figures.catalogues
+    ]
     datasets.append(
         {
             "@id": "#tables",
@@ -64,7 +69,9 @@ def catalog(figures: Figures, files: Mapping[str, tuple[str, int]], by_list: Map
     return text + "\n"
 
 
-def _dataset(figures: Figures, catalogue: Mapping[str, Any], distributions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _dataset(
+    figures: Figures, catalogue: Mapping[str, Any], distributions: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
     rows, edition = figures.of(catalogue["id"]), figures.edition
     periods = {row.time_period for row in rows}
     spans = [(one["period_start"], one["period_end"]) for one in figures.periods if one["id"] in periods]

@@ -92,9 +92,7 @@ class Figures:
     @cached_property
     def observations(self) -> Sequence[Figure]:
         """Ordered by list, KPI, area and time; fills `reasons`."""
-        sql = statement(
-            __file__, "figures", suppressed=literal(ObsStatus.SUPPRESSED), restricted=literal(RESTRICTED)
-        )
+        sql = statement(__file__, "figures", suppressed=literal(ObsStatus.SUPPRESSED), restricted=literal(RESTRICTED))
         rows = self.store.con.execute(sql).fetchall()
         return [Figure(*row[:-4], self._reason(*row[-4:])) for row in rows]
 
@@ -134,13 +132,19 @@ class Figures:
         """The calculation states that figures have."""
         found = {figure.obs_status for figure in self.observations}
         rows = self.store.select("FROM registry.obs_status ORDER BY position")
-        return [Code(row["obs_status"], labels(row, "name"), labels(row, "meaning")) for row in rows if row["obs_status"] in found]
+        return [
+            Code(row["obs_status"], labels(row, "name"), labels(row, "meaning"))
+            for row in rows
+            if row["obs_status"] in found
+        ]
 
     @cached_property
     def units(self) -> Mapping[str, Mapping[str, Any]]:
         """Code → row of registry.unit, of the units that figures have."""
         found = {figure.unit_measure for figure in self.observations}
-        return {row["unit"]: row for row in self.store.select("FROM registry.unit ORDER BY unit") if row["unit"] in found}
+        return {
+            row["unit"]: row for row in self.store.select("FROM registry.unit ORDER BY unit") if row["unit"] in found
+        }
 
     @cached_property
     def frequencies(self) -> Sequence[Code]:

@@ -27,7 +27,9 @@ def dataset(figures: Figures, catalogue: Mapping[str, Any], language: str) -> st
     size = [len(ids) for ids in places]
     values, states = {}, {}
     for row in rows:
-        kpi, area, period = (ids[id_] for ids, id_ in zip(places, (row.indicator, row.ref_area, row.time_period), strict=True))
+        kpi, area, period = (
+            ids[id_] for ids, id_ in zip(places, (row.indicator, row.ref_area, row.time_period), strict=True)
+        )
         place = str((kpi * size[1] + area) * size[2] + period)
         states[place] = row.obs_status
         if row.obs_value is not None:
@@ -68,8 +70,12 @@ def dataset(figures: Figures, catalogue: Mapping[str, Any], language: str) -> st
     )
 
 
-def _kpis(figures: Figures, kpis: Sequence[Mapping[str, Any]], index: Mapping[str, int], language: str) -> dict[str, Any]:
-    units = {id_: {"label": labels(row, "name")[language], "symbol": row["symbol"]} for id_, row in figures.units.items()}
+def _kpis(
+    figures: Figures, kpis: Sequence[Mapping[str, Any]], index: Mapping[str, int], language: str
+) -> dict[str, Any]:
+    units = {
+        id_: {"label": labels(row, "name")[language], "symbol": row["symbol"]} for id_, row in figures.units.items()
+    }
     return {
         "label": sentence("publications.concept_indicator", language),
         "category": {
@@ -77,7 +83,9 @@ def _kpis(figures: Figures, kpis: Sequence[Mapping[str, Any]], index: Mapping[st
             "label": {kpi["code"]: labels(kpi, "name")[language] or kpi["name_en"] for kpi in kpis},
             "unit": {kpi["code"]: units[kpi["unit"]] for kpi in kpis if kpi["unit"] in units},
             "note": {
-                kpi["code"]: [text] for kpi in kpis if (text := labels(kpi, "description")[language] or kpi["description_en"])
+                kpi["code"]: [text]
+                for kpi in kpis
+                if (text := labels(kpi, "description")[language] or kpi["description_en"])
             },
         },
     }

@@ -74,7 +74,9 @@ class OpenSdg:
             if row.obs_value is None:
                 continue
             unit = self.units[row.unit_measure]["en"]
-            writer.writerow((row.time_period, unit, *self._place(self.areas[row.ref_area], row.obs_status), row.obs_value))
+            writer.writerow(
+                (row.time_period, unit, *self._place(self.areas[row.ref_area], row.obs_status), row.obs_value)
+            )
         return text.getvalue()
 
     def _place(self, area: Code, status: str) -> tuple[str, ...]:

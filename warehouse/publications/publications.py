@@ -6,6 +6,7 @@ Does not belong here: any one format.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Sequence
@@ -39,6 +40,19 @@ class Settings:
     publisher: str = ""  # left out: the agency
     as_of: int | None = None  # ledger sequence; None: the release
     bom: bool = False  # in csv/, so that spreadsheets read Cyrillic
+
+    @classmethod
+    def given(
+        cls, agency: str | None = None, publisher: str | None = None, as_of: int | None = None, *, bom: bool = False
+    ) -> Settings:
+        """As given; agency and publisher else by QALA_AGENCY and QALA_PUBLISHER."""
+        agency = os.environ.get("QALA_AGENCY", AGENCY) if agency is None else agency
+        publisher = os.environ.get("QALA_PUBLISHER", "") if publisher is None else publisher
+        return cls(agency, publisher, as_of, bom)
+
+    def folder(self, home: Home) -> Path:
+        """Where it is written unless told otherwise; an earlier edition does not take the place of today's."""
+        return home.root / ("publications" if self.as_of is None else f"publications-as-of-{self.as_of}")
 
 
 @dataclass(frozen=True)
@@ -108,7 +122,9 @@ def publish_figures(home: Home, folder: Path, settings: Settings) -> Publication
 def _refuse_other(folder: Path) -> None:
     """Raises StoreError if a folder is there and is no publication: it would be lost."""
     if folder.exists() and not (folder / MANIFEST).exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise StoreError(f"{folder} holds something else than a publication; name another folder with --to, or move it away")
+        raise StoreError(
+            f"{folder} holds something else than a publication; name another folder with --to, or move it away"
+        )
 
 
 def _write_all(written: _Written, figures: Figures, *, bom: bool) -> tuple[str, ...]:

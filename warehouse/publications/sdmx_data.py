@@ -23,11 +23,13 @@ def data_message(made: Structures, catalogue: str, rows: Iterable[Figure], versi
     from pysdmx.io import write_sdmx
     from pysdmx.io.format import Format
     from pysdmx.io.pd import PandasDataset
+    from pysdmx.model.dataset import ActionType
 
     columns = [part.id for part in PARTS]
     frame = pd.DataFrame([row[1:] for row in rows], columns=columns, dtype=object)
     form = {"1.0": Format.DATA_SDMX_CSV_1_0_0, "2.0": Format.DATA_SDMX_CSV_2_0_0}[version]
-    text = write_sdmx([PandasDataset(structure=_as_text(made, catalogue), data=frame)], form)
+    data = PandasDataset(structure=_as_text(made, catalogue), data=frame, action=ActionType.Replace)
+    text = write_sdmx([data], form)
     assert text is not None
     return text
 

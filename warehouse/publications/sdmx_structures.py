@@ -215,9 +215,10 @@ def _add_dataflow(made: Structures, figures: Figures, catalogue: Mapping[str, An
         for language in LANGUAGES
     }
     made.labels["", id_] = names, described(edition, catalogue)
-    made.labels["", f"CR_A_{id_}"] = {
-        language: sentence("publications.constraint", language, title=names[language]) for language in LANGUAGES
-    }, {}
+    made.labels["", f"CR_A_{id_}"] = (
+        {language: sentence("publications.constraint", language, title=names[language]) for language in LANGUAGES},
+        {},
+    )
     flow = Dataflow(
         id=id_,
         name=names["en"],
@@ -247,7 +248,9 @@ def _constraint(flow: Dataflow, figures: Figures, catalogue: str) -> Availabilit
 
     rows = figures.of(catalogue)
     keys = [
-        CubeKeyValue(id=part.id, values=[CubeValue(value) for value in sorted({getattr(row, part.id.lower()) for row in rows})])
+        CubeKeyValue(
+            id=part.id, values=[CubeValue(value) for value in sorted({getattr(row, part.id.lower()) for row in rows})]
+        )
         for part in PARTS
         if part.id in ("FREQ", "REF_AREA", "INDICATOR", "OBS_STATUS")
     ]

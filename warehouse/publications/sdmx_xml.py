@@ -31,10 +31,11 @@ def structure_message(made: Structures, edition: Edition, version: str) -> bytes
     from pysdmx.model import Organisation
     from pysdmx.model.message import Header
 
+    sender = edition.agency.replace(".", "-")  # the id of a sender is no nested one
     header = Header(
-        id=f"{edition.agency}-{edition.seq}".replace(".", "-"),
+        id=f"{sender}-{edition.seq}",
         prepared=edition.released_at.replace(microsecond=0),
-        sender=Organisation(id=edition.agency),
+        sender=Organisation(id=sender),
     )
     form = {"2.1": Format.STRUCTURE_SDMX_ML_2_1, "3.0": Format.STRUCTURE_SDMX_ML_3_0}[version]
     text = write_sdmx(made.all, form, prettyprint=False, header=header)

@@ -81,4 +81,6 @@ def sdmx_table(path: str, version: str) -> Table:
 
 def open_sdg_table(path: str) -> Table:
     """A file of figures of Open SDG."""
-    return Table(path, [Column(name, _OPEN_SDG_TYPES.get(name, "string"), {}, name in _OPEN_SDG_TYPES) for name in COLUMNS])
+    return Table(
+        path, [Column(name, _OPEN_SDG_TYPES.get(name, "string"), {}, name in _OPEN_SDG_TYPES) for name in COLUMNS]
+    )
