@@ -6,7 +6,7 @@ import csv
 import json
 import shutil
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -33,11 +33,11 @@ _LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Home, tuple[int, int]]]:
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, tuple[int, int]]:
     home = Home(tmp_path_factory.mktemp("published") / "home")
     first, second = build(home)
     publish_figures(home, home.root / "publications", Settings())
-    yield home, (first.seq, second.seq)
+    return home, (first.seq, second.seq)
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def released(home: Home) -> dict[Key, dict[str, Any]]:
         {"region": f"KZ-{area[:2]}", "group": f"GROUP_{area.upper()}"}.get(kind, area)
         for kind, area in zip(sums["area_kind"], sums["area"], strict=True)
     ]
-    rows = [*values.to_dict("records"), *sums.to_dict("records")]
+    rows: list[dict[Any, Any]] = [*values.to_dict("records"), *sums.to_dict("records")]
     return {(row["grain"], row["place"], row["kpi_code"], row["period_id"]): row for row in rows}
 
 

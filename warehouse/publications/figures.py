@@ -94,7 +94,7 @@ class Figures:
         """Ordered by list, KPI, area and time; fills `reasons`."""
         sql = statement(__file__, "figures", suppressed=literal(ObsStatus.SUPPRESSED), restricted=literal(RESTRICTED))
         rows = self.store.con.execute(sql).fetchall()
-        return [Figure(*row[:-4], self._reason(*row[-4:])) for row in rows]
+        return [Figure._make((*row[:-4], self._reason(*row[-4:]))) for row in rows]
 
     def of(self, catalogue: str) -> Sequence[Figure]:
         """The observations of one list."""

@@ -22,14 +22,12 @@ def dataset(figures: Figures, catalogue: Mapping[str, Any], language: str) -> st
     kpis = [kpi for kpi in figures.definitions if kpi["catalogue"] == catalogue["id"]]
     found = {row.time_period for row in rows}
     periods = [period["id"] for period in figures.periods if period["id"] in found]
-    places = [{id_: place for place, id_ in enumerate(ids)} for ids in (
-        [kpi["code"] for kpi in kpis], [area.id for area in figures.areas], periods)]  # fmt: skip
-    size = [len(ids) for ids in places]
+    ids = ([kpi["code"] for kpi in kpis], [area.id for area in figures.areas], periods)
+    places = [{id_: place for place, id_ in enumerate(one)} for one in ids]
+    size = [len(one) for one in ids]
     values, states = {}, {}
     for row in rows:
-        kpi, area, period = (
-            ids[id_] for ids, id_ in zip(places, (row.indicator, row.ref_area, row.time_period), strict=True)
-        )
+        kpi, area, period = places[0][row.indicator], places[1][row.ref_area], places[2][row.time_period]
         place = str((kpi * size[1] + area) * size[2] + period)
         states[place] = row.obs_status
         if row.obs_value is not None:

@@ -1,6 +1,7 @@
 """SDMX structures of the figures: code lists, concepts, data structure, dataflows and what they hold, as objects of pysdmx.
 
-pysdmx keeps names in one language, and no code above a code: these are in `Structures.labels` and `.parents`, for sdmx_xml.py. Does not belong here: data (sdmx_data.py).
+pysdmx keeps names in one language, and no code above a code: these are in `Structures.labels` and `.parents`, for sdmx_xml.py.
+Does not belong here: data (sdmx_data.py).
 """
 
 from __future__ import annotations
@@ -168,9 +169,10 @@ def _add_concepts(made: Structures, edition: Edition) -> None:
         made.labels[CONCEPTS, part.id] = named, {}
         urn = f"urn:sdmx:org.sdmx.infomodel.conceptscheme.Concept={edition.agency}:{CONCEPTS}({version_of(edition)}).{part.id}"
         items.append(Concept(id=part.id, name=named["en"], dtype=DataType(part.type), urn=urn))
-    named = made.labels["", CONCEPTS] = said("publications.concepts"), {}
+    named = said("publications.concepts")
+    made.labels["", CONCEPTS] = named, {}
     made.concepts = ConceptScheme(
-        id=CONCEPTS, name=named[0]["en"], agency=edition.agency, version=version_of(edition), items=items
+        id=CONCEPTS, name=named["en"], agency=edition.agency, version=version_of(edition), items=items
     )
 
 

@@ -43,7 +43,8 @@ def structure_message(made: Structures, edition: Edition, version: str) -> bytes
     root = etree.fromstring(text.encode(), etree.XMLParser(resolve_entities=False))
     _Completion(made, version).complete(root)
     etree.indent(root, space=" ")
-    return etree.tostring(root, xml_declaration=True, encoding="UTF-8") + b"\n"
+    message: bytes = etree.tostring(root, xml_declaration=True, encoding="UTF-8")
+    return message + b"\n"
 
 
 class _Completion:
