@@ -265,6 +265,8 @@ def test_frictionless_finds_the_package_valid(folder: Path) -> None:
     assert report.valid, report.flatten(["name", "type", "message"])
     described = {resource.path for resource in package.resources}
     assert described == {str(path.relative_to(folder)) for path in folder.rglob("*.csv")}
+    fields = {field.name: field for field in package.get_resource("csv-kpi-values").schema.fields}
+    assert "Numerator" in str(fields["numerator"].description)
     assert "licenses" not in json.loads((folder / "datapackage.json").read_text(encoding="utf-8"))
 
 

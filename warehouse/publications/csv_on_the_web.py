@@ -46,6 +46,8 @@ def _column(column: Column) -> dict[str, Any]:
     made: dict[str, Any] = {"name": column.name.replace(" ", "_"), "titles": column.name}
     if column.titles:
         made["rdfs:label"] = [{"@value": column.titles[lang], "@language": lang} for lang in LANGUAGES]
+    if column.description:
+        made["dc:description"] = column.description
     if column.type in _TYPES:
         made["datatype"] = _TYPES[column.type]
     if column.required:

@@ -57,6 +57,8 @@ def _field(column: Column) -> dict[str, Any]:
     field: dict[str, Any] = {"name": column.name, "type": column.type}
     if column.titles:
         field |= {"title": column.titles["en"], "titles": dict(column.titles)}
+    if column.description:
+        field["description"] = column.description
     if column.required:
         field["constraints"] = {"required": True}
     return field

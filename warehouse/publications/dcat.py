@@ -40,7 +40,7 @@ def catalog(
     """The catalogue as text. `files`: path → SHA-256 and bytes; `by_list`: list of KPIs → its files; `tables`: files of the tables."""
     edition = figures.edition
     datasets = [
-        _dataset(figures, one, [_distribution(path, *files[path]) for path in by_list[one["id"]]])
+        _dataset(figures, one, [_distribution(path, *files[path]) for path in by_list[one["catalogue_id"]]])
         for one in figures.catalogues
     ]
     datasets.append(
@@ -72,21 +72,21 @@ def catalog(
 def _dataset(
     figures: Figures, catalogue: Mapping[str, Any], distributions: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    rows, edition = figures.of(catalogue["id"]), figures.edition
+    rows, edition = figures.of(catalogue["catalogue_id"]), figures.edition
     periods = {row.time_period for row in rows}
-    spans = [(one["period_start"], one["period_end"]) for one in figures.periods if one["id"] in periods]
+    spans = [(one["period_start"], one["period_end"]) for one in figures.periods if one["period_id"] in periods]
     names = {
-        language: sentence("publications.title", language, catalogue=catalogue[f"name_{language}"] or catalogue["id"])
+        language: sentence("publications.title", language, catalogue=catalogue[f"name_{language}"] or catalogue["catalogue_id"])
         for language in LANGUAGES
     }
     return {
-        "@id": f"#{catalogue['id']}",
+        "@id": f"#{catalogue['catalogue_id']}",
         "@type": "dcat:Dataset",
-        "dct:identifier": f"{edition.agency}:{catalogue['id']}:{edition.seq}",
+        "dct:identifier": f"{edition.agency}:{catalogue['catalogue_id']}:{edition.seq}",
         "dct:title": _texts(names),
         "dct:description": _texts(described(edition, catalogue)),
         **_common(edition),
-        "dcat:version": f"{catalogue['version']}.{edition.seq}",
+        "dcat:version": f"{catalogue['catalogue_version']}.{edition.seq}",
         "dct:accrualPeriodicity": [{"@id": f"{_EU}/frequency/{_FREQUENCIES[one.id]}"} for one in figures.frequencies],
         "dct:spatial": {"@id": f"{_EU}/country/KAZ"},
         "dct:temporal": {

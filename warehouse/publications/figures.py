@@ -26,7 +26,6 @@ from warehouse.tables import views
 from warehouse.tables.obs_status import ObsStatus
 
 Labels = Mapping[str, str | None]  # language → text; None where nobody has written it
-RESTRICTED = "restricted"
 
 
 class Figure(NamedTuple):
@@ -92,7 +91,7 @@ class Figures:
     @cached_property
     def observations(self) -> Sequence[Figure]:
         """Ordered by list, KPI, area and time; fills `reasons`."""
-        sql = statement(__file__, "figures", suppressed=literal(ObsStatus.SUPPRESSED), restricted=literal(RESTRICTED))
+        sql = statement(__file__, "figures", suppressed=literal(ObsStatus.SUPPRESSED))
         rows = self.store.con.execute(sql).fetchall()
         return [Figure._make((*row[:-4], self._reason(*row[-4:]))) for row in rows]
 
@@ -114,13 +113,13 @@ class Figures:
     def catalogues(self) -> Sequence[Mapping[str, Any]]:
         """Lists of KPIs that have figures."""
         found = {figure.catalogue for figure in self.observations}
-        return [row for row in self.store.select("FROM registry.catalogue ORDER BY id") if row["id"] in found]
+        return [row for row in self.store.select("FROM registry.catalogue ORDER BY catalogue_id") if row["catalogue_id"] in found]
 
     @cached_property
     def definitions(self) -> Sequence[Mapping[str, Any]]:
         """The newest version of every KPI that has figures, in the order of lists and spheres."""
         found = {figure.indicator for figure in self.observations}
-        return [row for row in self.store.select(statement(__file__, "definitions")) if row["code"] in found]
+        return [row for row in self.store.select(statement(__file__, "definitions")) if row["kpi_code"] in found]
 
     @cached_property
     def areas(self) -> Sequence[Code]:
@@ -157,7 +156,7 @@ class Figures:
         """Periods that figures have, in time; of those that begin together the shortest first."""
         found = {figure.time_period for figure in self.observations}
         rows = self.store.select("FROM registry.period ORDER BY period_start, period_end")
-        return [row for row in rows if row["id"] in found]
+        return [row for row in rows if row["period_id"] in found]
 
 
 def said(code: str, **parts: Any) -> Labels:

@@ -18,11 +18,11 @@ DIMENSIONS = ("INDICATOR", "REF_AREA", "TIME_PERIOD")
 
 def dataset(figures: Figures, catalogue: Mapping[str, Any], language: str) -> str:
     """The dataset as text. The same release gives the same text."""
-    rows = figures.of(catalogue["id"])
-    kpis = [kpi for kpi in figures.definitions if kpi["catalogue"] == catalogue["id"]]
+    rows = figures.of(catalogue["catalogue_id"])
+    kpis = [kpi for kpi in figures.definitions if kpi["catalogue_id"] == catalogue["catalogue_id"]]
     found = {row.time_period for row in rows}
-    periods = [period["id"] for period in figures.periods if period["id"] in found]
-    ids = ([kpi["code"] for kpi in kpis], [area.id for area in figures.areas], periods)
+    periods = [period["period_id"] for period in figures.periods if period["period_id"] in found]
+    ids = ([kpi["kpi_code"] for kpi in kpis], [area.id for area in figures.areas], periods)
     places = [{id_: place for place, id_ in enumerate(one)} for one in ids]
     size = [len(one) for one in ids]
     values, states = {}, {}
@@ -38,7 +38,7 @@ def dataset(figures: Figures, catalogue: Mapping[str, Any], language: str) -> st
         {
             "version": "2.0",
             "class": "dataset",
-            "label": sentence("publications.title", language, catalogue=name[language] or catalogue["id"]),
+            "label": sentence("publications.title", language, catalogue=name[language] or catalogue["catalogue_id"]),
             "source": figures.edition.publisher,
             "updated": figures.edition.released_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
             "note": [told[language]],
@@ -60,7 +60,7 @@ def dataset(figures: Figures, catalogue: Mapping[str, Any], language: str) -> st
                 "release": figures.edition.released_seq,
                 "as_of": figures.edition.seq,
                 "ledger_head": figures.edition.head,
-                "catalogue": {key: catalogue[key] for key in ("id", "version", "status")},
+                "catalogue": {key: catalogue[key] for key in ("catalogue_id", "catalogue_version", "catalogue_status")},
             },
         },
         ensure_ascii=False,
@@ -78,10 +78,10 @@ def _kpis(
         "label": sentence("publications.concept_indicator", language),
         "category": {
             "index": index,
-            "label": {kpi["code"]: labels(kpi, "name")[language] or kpi["name_en"] for kpi in kpis},
-            "unit": {kpi["code"]: units[kpi["unit"]] for kpi in kpis if kpi["unit"] in units},
+            "label": {kpi["kpi_code"]: labels(kpi, "kpi_name")[language] or kpi["kpi_name_en"] for kpi in kpis},
+            "unit": {kpi["kpi_code"]: units[kpi["unit"]] for kpi in kpis if kpi["unit"] in units},
             "note": {
-                kpi["code"]: [text]
+                kpi["kpi_code"]: [text]
                 for kpi in kpis
                 if (text := labels(kpi, "description")[language] or kpi["description_en"])
             },

@@ -42,14 +42,14 @@ class OpenSdg:
         for row in self.figures.observations:
             if row.freq == "A":
                 yearly.setdefault(row.indicator, []).append(row)
-        heads = {one["id"]: one for one in self.figures.catalogues}
+        heads = {one["catalogue_id"]: one for one in self.figures.catalogues}
         for kpi in self.figures.definitions:
-            rows, code = yearly.get(kpi["code"], []), kpi["code"]
+            rows, code = yearly.get(kpi["kpi_code"], []), kpi["kpi_code"]
             yield f"data/indicator_{code}.csv", self._data(rows)
             yield f"indicator-config/{code}.yml", _yaml(self._configuration(kpi, rows))
             for language in LANGUAGES:
                 folder = "meta" if language == _BASE else f"meta/{language}"
-                yield f"{folder}/{code}.yml", _yaml(self._metadata(kpi, heads[kpi["catalogue"]], language))
+                yield f"{folder}/{code}.yml", _yaml(self._metadata(kpi, heads[kpi["catalogue_id"]], language))
         for language in LANGUAGES:
             for group, texts in self._translations(language).items():
                 yield f"translations/{language}/{group}.yml", _yaml(texts)
@@ -92,10 +92,10 @@ class OpenSdg:
         )
 
     def _configuration(self, kpi: Mapping[str, Any], rows: Sequence[Figure]) -> dict[str, Any]:
-        title = f"global_indicators.{kpi['code']}-title"
+        title = f"global_indicators.{kpi['kpi_code']}-title"
         return {
             "indicator_name": title,
-            "indicator_number": number(kpi["code"]),
+            "indicator_number": number(kpi["kpi_code"]),
             "graph_title": title,
             "graph_type": "line",
             "computation_units": f"data.{self.units[kpi['unit']]['en']}" if kpi["unit"] in self.units else "",
@@ -111,7 +111,7 @@ class OpenSdg:
     def _metadata(self, kpi: Mapping[str, Any], catalogue: Mapping[str, Any], language: str) -> dict[str, Any]:
         """Reference metadata under the ids of SDMX concepts. In another language than English only what is translated."""
         told = {
-            "SDG_INDICATOR": labels(kpi, "name")[language],
+            "SDG_INDICATOR": labels(kpi, "kpi_name")[language],
             "SDG_GOAL": labels(kpi, "initiative")[language],
             "STAT_CONC_DEF": labels(kpi, "description")[language],
             "UNIT_MEASURE": self.units.get(kpi["unit"], {}).get(language),
@@ -123,7 +123,7 @@ class OpenSdg:
                 "DATA_SOURCE": kpi["source"],
                 "COVERAGE": kpi["breakdown"],
                 "IMPUTATION": kpi["assumptions"],
-                "COMPARABILITY": f"version {kpi['version']} of the definition, since {kpi['valid_from']}: {kpi['change_note']}",
+                "COMPARABILITY": f"version {kpi['definition_version']} of the definition, since {kpi['valid_from']}: {kpi['change_note']}",
                 "INST_MANDATE": catalogue["legal_basis"],
                 "COMPILING_ORG": self.figures.edition.publisher,
                 "DOC_METHOD": f"definition {kpi['definition_hash']}; {kpi['sign_off']}",
@@ -140,11 +140,11 @@ class OpenSdg:
         data |= {status.id: str(status.names[language]) for status in self.figures.statuses}
         goals, targets, indicators = {}, {}, {}
         for kpi in self.figures.definitions:
-            goal, _, last = kpi["code"].partition("-")
+            goal, _, last = kpi["kpi_code"].partition("-")
             name = _in(labels(kpi, "initiative"), language)
             goals[f"{goal}-short"], goals[f"{goal}-title"] = name, name
             targets[f"{goal}-{last}-title"] = _in(labels(kpi, "sphere"), language)
-            indicators[f"{kpi['code']}-title"] = _in(labels(kpi, "name"), language)
+            indicators[f"{kpi['kpi_code']}-title"] = _in(labels(kpi, "kpi_name"), language)
         return {"data": data, "global_goals": goals, "global_targets": targets, "global_indicators": indicators}
 
     def _regions(self) -> str:

@@ -129,14 +129,14 @@ def _refuse_other(folder: Path) -> None:
 
 def _write_all(written: _Written, figures: Figures, *, bom: bool) -> tuple[str, ...]:
     """Returns the formats that were left out."""
-    by_list = written.by_list = {one["id"]: [] for one in figures.catalogues}
+    by_list = written.by_list = {one["catalogue_id"]: [] for one in figures.catalogues}
     left_out = () if find_spec("pysdmx") else (SDMX,)
     if not left_out:
         _write_sdmx(written, figures)
     for one in figures.catalogues:
         for language in LANGUAGES:
             path = f"json-stat/{one['id']}.{language}.json"
-            by_list[one["id"]].append(written.write(path, json_stat.dataset(figures, one, language)))
+            by_list[one["catalogue_id"]].append(written.write(path, json_stat.dataset(figures, one, language)))
     for path, text in OpenSdg(figures).files():
         path = written.write(f"open-sdg/{path}", text)
         if path.endswith(".csv"):
@@ -160,13 +160,13 @@ def _write_sdmx(written: _Written, figures: Figures) -> None:
         for version in sdmx_xml.VERSIONS
     ]
     for one in figures.catalogues:
-        written.by_list[one["id"]] += described
-        rows = figures.of(one["id"])
+        written.by_list[one["catalogue_id"]] += described
+        rows = figures.of(one["catalogue_id"])
         for version in sdmx_data.VERSIONS:
             path = f"sdmx/{list_id(one['id'])}.sdmx-csv-{version}.csv"
-            written.write(path, sdmx_data.data_message(made, one["id"], rows, version))
+            written.write(path, sdmx_data.data_message(made, one["catalogue_id"], rows, version))
             written.tables.append(sdmx_table(path, version))
-            written.by_list[one["id"]].append(path)
+            written.by_list[one["catalogue_id"]].append(path)
 
 
 def _manifest(written: _Written, figures: Figures, left_out: Sequence[str]) -> str:

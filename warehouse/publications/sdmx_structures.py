@@ -95,11 +95,11 @@ def list_id(catalogue: str, prefix: str = "KPI") -> str:
 def kpi_codes(figures: Figures) -> Iterator[Code]:
     """CL_KPI: lists side by side, and under each its spheres, initiatives and KPIs. What is above a KPI has no figures of its own."""
     for one in figures.catalogues:
-        above_all = list_id(one["id"], "LIST")
+        above_all = list_id(one["catalogue_id"], "LIST")
         yield Code(above_all, labels(one, "name"), {"en": one["legal_basis"]}, None, "catalogue")
         told: set[str] = set()
         for kpi in figures.definitions:
-            if kpi["catalogue"] != one["id"]:
+            if kpi["catalogue_id"] != one["catalogue_id"]:
                 continue
             sphere = f"{above_all}_{kpi['sphere']}"
             above = (
@@ -110,7 +110,7 @@ def kpi_codes(figures: Figures) -> Iterator[Code]:
                 if code.id not in told:
                     told.add(code.id)
                     yield code
-            yield Code(kpi["code"], labels(kpi, "name"), labels(kpi, "description"), kpi["initiative"], "kpi")
+            yield Code(kpi["kpi_code"], labels(kpi, "kpi_name"), labels(kpi, "description"), kpi["initiative"], "kpi")
 
 
 def structures(figures: Figures) -> Structures:
@@ -211,9 +211,9 @@ def _component(made: Structures, part: Part) -> Component:
 def _add_dataflow(made: Structures, figures: Figures, catalogue: Mapping[str, Any]) -> None:
     from pysdmx.model.dataflow import Dataflow
 
-    edition, id_ = figures.edition, list_id(catalogue["id"])
+    edition, id_ = figures.edition, list_id(catalogue["catalogue_id"])
     names = {
-        language: sentence("publications.title", language, catalogue=catalogue[f"name_{language}"] or catalogue["id"])
+        language: sentence("publications.title", language, catalogue=catalogue[f"name_{language}"] or catalogue["catalogue_id"])
         for language in LANGUAGES
     }
     made.labels["", id_] = names, described(edition, catalogue)
@@ -226,11 +226,11 @@ def _add_dataflow(made: Structures, figures: Figures, catalogue: Mapping[str, An
         name=names["en"],
         description=made.labels["", id_][1]["en"],
         agency=edition.agency,
-        version=version_of(edition, catalogue["version"]),
+        version=version_of(edition, catalogue["catalogue_version"]),
         structure=made.structure,
     )
-    made.dataflows[catalogue["id"]] = flow
-    made.constraints.append(_constraint(flow, figures, catalogue["id"]))
+    made.dataflows[catalogue["catalogue_id"]] = flow
+    made.constraints.append(_constraint(flow, figures, catalogue["catalogue_id"]))
 
 
 def described(edition: Edition, catalogue: Mapping[str, Any]) -> Labels:
@@ -238,7 +238,7 @@ def described(edition: Edition, catalogue: Mapping[str, Any]) -> Labels:
     facts = {"released": edition.released_seq, "seq": edition.seq, "head": edition.head}
     texts = {language: [sentence("publications.described", language, **facts)] for language in LANGUAGES}
     for language, lines in texts.items():
-        if catalogue["status"] == "proposal":
+        if catalogue["catalogue_status"] == "proposal":
             lines.append(sentence("publications.proposal", language))
         lines.append(sentence("publications.licence_unknown", language))
     return {language: " ".join(lines) for language, lines in texts.items()}
@@ -269,6 +269,6 @@ def _constraint(flow: Dataflow, figures: Figures, catalogue: str) -> Availabilit
 def _span(figures: Figures, periods: set[str]) -> Any:
     from pysdmx.model.constraint import CubeTimeRange, TimePeriodBoundary
 
-    spans = [(row["period_start"], row["period_end"]) for row in figures.periods if row["id"] in periods]
+    spans = [(row["period_start"], row["period_end"]) for row in figures.periods if row["period_id"] in periods]
     first, last = min(start for start, _ in spans), max(end for _, end in spans) - dt.timedelta(1)
     return CubeTimeRange(start_period=TimePeriodBoundary(f"{first}"), end_period=TimePeriodBoundary(f"{last}"))

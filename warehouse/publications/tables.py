@@ -22,7 +22,7 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "kpi_rollups.csv": ("kpi_code", "area_kind", "area", "period_id"),
     "scorecard.csv": ("year", "catalogue_id", "kato"),
     "data_passport.csv": ("id",),
-    "case_passports.csv": ("code", "version"),
+    "case_passports.csv": ("kpi_code", "definition_version"),
 }
 _NOT_AS_OF = ("scorecard.csv",)
 # type of DuckDB → that of columns here: string, number, integer, boolean, date
@@ -39,6 +39,7 @@ class Column:
     type: str
     titles: Labels
     required: bool = False
+    description: str | None = None
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,21 @@ def write_exports(figures: Figures, folder: Path, *, bom: bool) -> Iterator[Tabl
         export(figures.store.con, name, path)
         if bom:
             path.write_bytes(BOM + path.read_bytes())
+        comments = _comments(figures, query)
         described = figures.store.con.execute(f"DESCRIBE {query}").fetchall()
-        columns = [Column(row[0], _type(row[1]), {}, row[0] in _KEYS[name]) for row in described]
+        columns = [
+            Column(column, _type(sql_type), {}, column in _KEYS[name], comments.get(column))
+            for column, sql_type, *_ in described
+        ]
         yield Table(f"csv/{name}", columns, _KEYS[name])
+
+
+def _comments(figures: Figures, query: str) -> dict[str, str]:
+    """Column → what the released file says that it holds, of the view or table that a query reads."""
+    relation = query.partition("FROM ")[2].split()[0]
+    schema, _, name = relation.rpartition(".")
+    sql = "SELECT column_name, comment FROM duckdb_columns() WHERE schema_name = ? AND table_name = ? AND comment IS NOT NULL"
+    return dict(figures.store.con.execute(sql, [schema or "main", name]).fetchall())
 
 
 def _type(sql_type: str) -> str:

@@ -117,7 +117,7 @@ FIXED: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "registry.period": (
         "Reporting periods",
         (
-            "id text! 2026-01, 2026-Q1 or 2026",
+            "period_id text! 2026-01, 2026-Q1 or 2026",
             "grain text! SDMX frequency: M, Q or A",
             "period_start date! First day",
             "period_end date! First day after",
@@ -149,13 +149,14 @@ FIXED: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "registry.case_passport": (
         "Case passport of every KPI version: what Decree No. 830 asks of an analytical case",
         (
-            "code text! KPI",
-            "version int! Version of the definition",
+            "kpi_code text! KPI",
+            "definition_version int! Version of the definition",
             "indicator_en text! Indicator (English)",
             "indicator_ru text! Indicator (Russian)",
             "indicator_kk text Indicator (Kazakh)",
             "description_en text What is counted (English)",
             "description_ru text What is counted (Russian)",
+            "description_kk text What is counted (Kazakh)",
             "breakdown text! Settlements and periods it is given for",
             "source text! Showcase tables and the bodies that own them",
             "periodicity text! How often",
@@ -163,7 +164,7 @@ FIXED: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "unit text! Unit of measure",
             "assumptions text! Coverage, late data, sample, season, small cells",
             "standards text! Like indicators of U4SSC, ISO 37120, ISO 37122 and SDG",
-            "status text! proposal or official",
+            "catalogue_status text! proposal or official",
             "sign_off text! Who approved the method",
             "in_force text! Dates of effect",
         ),
@@ -181,12 +182,12 @@ FIXED: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "registry.catalogue": (
         "Lists of initiatives that stand side by side",
         (
-            "id text! Name of the list",
-            "version text! Its version",
+            "catalogue_id text! Name of the list",
+            "catalogue_version text! Its version",
             "name_en text! English name",
             "name_ru text! Russian name",
             "name_kk text Kazakh name",
-            "status text! proposal or official",
+            "catalogue_status text! proposal or official",
             "legal_basis text! On what it rests",
             "valid_from date! Periods starting on or after it are computed by this list",
             "valid_to date Day before which the last such period starts; empty while in force",
@@ -195,7 +196,7 @@ FIXED: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "registry.sphere": (
         "The eight spheres of item 5",
         (
-            "code text! Code",
+            "sphere text! Code",
             "number int! Number in item 5",
             "name_en text! English name",
             "name_ru text! Russian name",
@@ -205,7 +206,7 @@ FIXED: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "registry.initiative": (
         "Initiatives of the catalogue",
         (
-            "code text! Code",
+            "initiative text! Code",
             "sphere text! Sphere code",
             "name_en text! English name",
             "name_ru text! Russian name",
@@ -241,13 +242,16 @@ FIXED: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "registry.kpi": (
         "Versions of KPI definitions ever used in this warehouse",
         (
-            "code text! KPI code",
-            "version int! Version of the definition",
+            "kpi_code text! KPI",
+            "definition_version int! Version of the definition",
             "initiative text! Initiative code",
             "sphere text! Sphere code",
             "name_en text! English name",
             "name_ru text! Russian name",
             "name_kk text Kazakh name",
+            "description_en text What is counted (English); as the catalogue says it now",
+            "description_ru text What is counted (Russian), likewise",
+            "description_kk text What is counted (Kazakh), likewise",
             "unit text! Unit of measure",
             "direction text! higher or lower is better",
             "kind text! share, rate, ratio, mean or quantile",
@@ -266,8 +270,8 @@ FIXED: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "registry.kpi_source": (
         "Warehouse columns that every version of every KPI reads",
         (
-            "code text! KPI",
-            "version int! Version of the definition",
+            "kpi_code text! KPI",
+            "definition_version int! Version of the definition",
             "table_name text! Showcase table",
             "column_name text! Column",
         ),

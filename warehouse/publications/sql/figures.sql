@@ -1,4 +1,4 @@
--- Every public figure of a release, one row an observation: settlements as `public_values` shows them, roll-ups of KPIs that are not restricted.
+-- Every public figure of a release, one row an observation: settlements as `public_values` shows them, roll-ups as `public_rollups` does.
 -- An area is a code of CL_AREA: KATO of a settlement, ISO 3166-2, which has its first two digits, for a region
 SELECT
     cell.catalogue_id AS catalogue,
@@ -83,7 +83,6 @@ FROM (
         catalogue_id,
         grain,
         period_start
-    FROM rollups
-    WHERE sensitivity <> ${restricted}
+    FROM public_rollups
 ) AS cell
 ORDER BY catalogue, indicator, ref_area, cell.period_start, freq, time_period
