@@ -42,7 +42,7 @@ class Answer(Shape):
 
 
 class Rows(Answer):
-    more: int = Field(0, description="Rows beyond those given; ask again with a larger `skip`")
+    more: int = Field(default=0, description="Rows beyond those given; ask again with a larger `skip`")
 
 
 class Sphere(Shape):
@@ -81,8 +81,8 @@ class Place(Shape):
     kind: str = Field(description="settlement, region, group (item 7) or country")
     code: str = Field(description="KATO of nine digits; republican, regional, district; KZ")
     name: str
-    group: str | None = Field(None, description="Item 7 group of a settlement")
-    note: str | None = Field(None, description="That it was asked for by a former name")
+    group: str | None = Field(default=None, description="Item 7 group of a settlement")
+    note: str | None = Field(default=None, description="That it was asked for by a former name")
 
 
 class ListedPlace(Place):
@@ -109,17 +109,17 @@ class Figure(Shape):
     """A value with its state. Without a value there is a reason, and nothing else."""
 
     value: float | None = None
-    low: float | None = Field(None, description="Least it can be, rejected and incomplete rows counted for and against")
+    low: float | None = Field(default=None, description="Least it can be, rejected and incomplete rows counted for and against")
     high: float | None = None
     numerator: float | None = None
     denominator: float | None = None
     sample_size: int | None = None
     rejected_rows: int | None = None
     gap_rows: int | None = None
-    obs_status: str | None = Field(None, description="SDMX OBS_STATUS: A, P, U, B with a value; L, O, M, Q without")
+    obs_status: str | None = Field(default=None, description="SDMX OBS_STATUS: A, P, U, B with a value; L, O, M, Q without")
     state: str
-    reason: str | None = Field(None, description="Why there is no value, or why it is marked")
-    withheld: bool = Field(False, description="There is a value that may not be published")
+    reason: str | None = Field(default=None, description="Why there is no value, or why it is marked")
+    withheld: bool = Field(default=False, description="There is a value that may not be published")
 
 
 class Definition(Shape):
@@ -149,9 +149,9 @@ class Value(Answer):
     figure: Figure | None
     definition: Definition | None
     made_of: str | None = Field(
-        None, description="Of a region, a group, the country, a year: how many cells it is made of"
+        default=None, description="Of a region, a group, the country, a year: how many cells it is made of"
     )
-    read_as_of: int | None = Field(None, description="Ledger sequence as of which the rows were read")
+    read_as_of: int | None = Field(default=None, description="Ledger sequence as of which the rows were read")
 
 
 class Point(Shape):
@@ -174,9 +174,9 @@ class Ranked(Shape):
     low: float | None
     high: float | None
     obs_status: str | None = None
-    coverage_percent: float | None = Field(None, description="Of a level: share of the weight that could be calculated")
+    coverage_percent: float | None = Field(default=None, description="Of a level: share of the weight that could be calculated")
     rank_by_weights: list[int | None] | None = Field(
-        None, description="Of a level: best and worst place under changed weights and with any KPI left out"
+        default=None, description="Of a level: best and worst place under changed weights and with any KPI left out"
     )
 
 
@@ -190,7 +190,7 @@ class Ranking(Rows):
     kpi: Kpi | None = Field(description="Null: the level of the annual assessment")
     group: Place
     period: str
-    assessment: str | None = Field(None, description="Of a level: its catalogue, draft or frozen, version")
+    assessment: str | None = Field(default=None, description="Of a level: its catalogue, draft or frozen, version")
     ranked: list[Ranked]
     not_ranked: list[Unranked]
 
@@ -279,7 +279,7 @@ class Origin(Rows):
     place: Place
     period: str
     figure: Figure
-    method: str | None = Field(None, description="Of a number that is made of cells: how")
+    method: str | None = Field(default=None, description="Of a number that is made of cells: how")
     sql: str | None = Field(description="The definition as SQL over the warehouse, for one cell")
     deliveries: list[Delivery]
     corrections: list[dict[str, Any]] = Field(description="Declared corrections of rows in the value")

@@ -142,7 +142,8 @@ def get_value(question: Question, kpi: KpiText, place: PlaceText, period: Period
 
 def _not_published(question: Question, kpi: Mapping[str, Any], place: Place, period: Period) -> str:
     """That a number is not there, with the newest periods that are."""
-    there = [row["period_id"] for row in published_rows(question, kpi["code"], place)]
+    rows = published_rows(question, kpi["code"], place)
+    there = [row["period_id"] for row in rows if not withheld(row) and ObsStatus(row["obs_status"]).has_value]
     parts = {"kpi": kpi["code"], "place": place.name, "period": period.id}
     if not there:
         return question.said("never_computed", **parts)
