@@ -79,7 +79,11 @@ def _parsed(text: str | None) -> list[Message] | None:
     except ValueError:
         return None
     messages = read if isinstance(read, list) else [read]
-    return messages if messages and all(isinstance(one, dict) and one.get("code") in catalogue() for one in messages) else None
+    return (
+        messages
+        if messages and all(isinstance(one, dict) and one.get("code") in catalogue() for one in messages)
+        else None
+    )
 
 
 def _said(part: Any, language: str) -> str:
