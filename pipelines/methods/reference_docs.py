@@ -23,6 +23,7 @@ _PASSPORT = (
     "Көрсеткіш",
     "What is counted",
     "Что считается",
+    "Не есептеледі",
     "Breakdown",
     "Source",
     "Periodicity",

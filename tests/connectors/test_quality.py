@@ -599,7 +599,7 @@ def test_a_failing_delivery_opens_an_incident(counter: Counter, store: Store) ->
          "1 cells left empty", rule.description, None)]  # fmt: skip
     same = "SELECT count(*) FROM audit.incident JOIN audit.delivery USING (delivery_id) WHERE (opened_seq, opened_at) = (loaded_seq, loaded_at)"
     assert query(store, same) == [(1,)]
-    shown = "SELECT status, settlement_en, closed_seq, closed_at, closing_reason FROM incidents"
+    shown = "SELECT status, settlement_en, closed_seq, closed_at, closing_reason_en FROM incidents"
     assert query(store, shown) == [("open", settlements()[ASTANA], None, None, None)]
     entry = query(
         store, "SELECT kind, subject, detail FROM audit.ledger WHERE kind <> 'sealed' ORDER BY seq DESC LIMIT 1"
@@ -967,7 +967,8 @@ def small(minimum: int, **update: Any) -> Catalogues:
 
 def shown(store: Store, view: str, kato: str = ASTANA) -> tuple[Any, ...]:
     """value, numerator, denominator, sample size, OBS_STATUS, state, reason"""
-    columns = "value, numerator, denominator, sample_size, obs_status, state, reason"
+    reason = "reason" if view == "kpi.value" else "reason_en"
+    columns = f"value, numerator, denominator, sample_size, obs_status, state, {reason}"
     (found,) = query(store, f"SELECT {columns} FROM {view} WHERE (kato, period_id) = (?, '2026-01')", [kato])
     return (found[0], exact(found[1]), exact(found[2]), *found[3:])
 
@@ -985,7 +986,7 @@ def test_a_small_cell_is_suppressed_and_its_parts_with_it(counter: Counter, stor
         assert shown(store, view, ALMATY) == (80, 4, 5, 5, "A", "calculated", None)
     assert query(store, "SELECT kato FROM latest_values") == [(ALMATY,)]
     # Astana is its own region: what is made of it alone is suppressed as well
-    rolled = "SELECT value, numerator, denominator, obs_status, reason FROM rollups WHERE (area_kind, period_id, area) = ('region', '2026-01', ?)"
+    rolled = "SELECT value, numerator, denominator, obs_status, reason_en FROM rollups WHERE (area_kind, period_id, area) = ('region', '2026-01', ?)"
     assert query(store, rolled, [ASTANA]) == [(None, None, None, "Q", few)]
     # a fifth observation opens it
     counter.bring(store, rows(5, 1, closed_at="2026-01-21 10:00:00"))

@@ -339,7 +339,7 @@ def test_only_the_newest_register_of_each_settlement_counts(store: Store) -> Non
     sdu = ("M1", "12(3)", "SDU")
     assert compliance(store)[sdu] == (2, 1, 50, "S2")
     assert compliance(store, ALMATY)[sdu] == (1, 0, 0, "S1")
-    dates = store.con.execute("SELECT DISTINCT kato, as_of FROM compliance ORDER BY kato").fetchall()
+    dates = store.con.execute("SELECT DISTINCT kato, snapshot_date FROM compliance ORDER BY kato").fetchall()
     assert dates == [(ASTANA, DAY(2026, 1, 1)), (ALMATY, DAY(2025, 10, 1))]
     # corrected: S2 was never there; an older register that comes late changes nothing
     listed(store, system("S1", sdu_integrated_at=DAY(2025, 12, 1)), period="2025-Q4")
@@ -407,9 +407,11 @@ def test_progress_from_the_baseline_to_the_target(store: Store) -> None:
     columns = "plan, fact, progress, baseline_value"
     found = [beside(store, columns, kato) for kato in katos[: len(cases)]]
     assert found == [[(plan, 2, progress, baseline)] for baseline, plan, progress in cases]
-    columns = "year, document_kind, document_id, document_version, approved_at, agreed_at, baseline_year, state, reason"
+    columns = (
+        "year, document_kind, document_id, document_version, approved_at, agreed_at, baseline_year, state, reason_en"
+    )
     assert beside(store, columns) == [
-        ("2025", "STRATEGY", "D1", 1, DAY(2024, 1, 1), DAY(2024, 6, 1), 2023, "calculated", None)
+        (2025, "STRATEGY", "D1", 1, DAY(2024, 1, 1), DAY(2024, 6, 1), 2023, "calculated", None)
     ]
 
 
@@ -419,15 +421,15 @@ def test_higher_is_better_over_the_months_of_a_year(store: Store) -> None:
     compute(store, CATALOGUE, [f"2025-{month:02}" for month in range(1, 13)], codes=[KPI], today=LATER)
     planned(store, target(95, 75, kpi_code=KPI), target(95, 75, kpi_code=KPI, target_year=2026))
     columns = "year, plan, fact, progress, state"
-    assert beside(store, columns) == [("2025", 95, 87.5, 0.625, "calculated"), ("2026", 95, None, None, None)]
+    assert beside(store, columns) == [(2025, 95, 87.5, 0.625, "calculated"), (2026, 95, None, None, None)]
 
 
 def test_without_a_fact_there_is_no_progress(store: Store) -> None:
     planned(store, target(1, 6))
-    assert beside(store, "plan, fact, progress, state, reason") == [(1, None, None, None, None)]
+    assert beside(store, "plan, fact, progress, state, reason_en") == [(1, None, None, None, None)]
     run(store, "2025", "SAF04-1")
     missing = "extract not delivered: fct_crash 2025-01 to fct_crash 2025-12 (12 of 12 months)"
-    assert beside(store, "plan, fact, progress, state, reason") == [(1, None, None, "not calculable", missing)]
+    assert beside(store, "plan, fact, progress, state, reason_en") == [(1, None, None, "not calculable", missing)]
     # the fact of another settlement or year is no fact of this one
     deaths(store, 2, ALMATY)
     run(store, "2025", "SAF04-1")

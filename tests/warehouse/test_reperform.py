@@ -135,7 +135,7 @@ SHOWN = {
     "a delivery's state": ("UPDATE audit.delivery SET state = 'loaded' WHERE state = 'refused'", "value"),
     "the definition": ("UPDATE registry.kpi SET definition = replace(definition, 'closed_at <= due_at', 'closed_at < due_at'), "
                        "definition_hash = 'x'", "value"),
-    "a definition taken out": ("DELETE FROM registry.kpi WHERE code = 'MGT02-1'", "value"),
+    "a definition taken out": ("DELETE FROM registry.kpi WHERE kpi_code = 'MGT02-1'", "value"),
     "a roll-up": ("UPDATE kpi.rollup SET numerator = numerator + 1 WHERE area = 'KZ' AND numerator IS NOT NULL", "roll-up"),
     "the group of a settlement": (f"UPDATE registry.settlement SET item7_group = 'district' WHERE kato = '{ASTANA}'", "roll-up"),
     "a score": ("UPDATE kpi.assessment_item SET score = 100 WHERE score IS NOT NULL", "assessment"),

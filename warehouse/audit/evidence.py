@@ -229,7 +229,7 @@ def _definition(store: Store, compiled: Compiled, words: Mapping[str, Any]) -> d
     kpi = compiled.kpi
     row = store.con.execute(
         "SELECT definition, definition_hash, registered_seq, catalogue_id, catalogue_version, catalogue_status "
-        "FROM registry.kpi WHERE (code, version) = (?, ?)",
+        "FROM registry.kpi WHERE (kpi_code, definition_version) = (?, ?)",
         [kpi.code, kpi.version],
     ).fetchone()
     if row is None:

@@ -252,7 +252,8 @@ def _definition(
     """The definition that a published value was computed with, as kept in the warehouse; else the one in force."""
     if current:
         row = store.con.execute(
-            "SELECT definition FROM registry.kpi WHERE (code, version) = (?, ?)", [code, current["definition_version"]]
+            "SELECT definition FROM registry.kpi WHERE (kpi_code, definition_version) = (?, ?)",
+            [code, current["definition_version"]],
         ).fetchone()
         if row:
             return Kpi.model_validate_json(row[0])

@@ -69,7 +69,7 @@ def explain_level(
 
 def _node_kind(store: Store, code: str) -> str | None:
     for kind, table in _NODE_TABLES.items():
-        if store.con.execute(f"SELECT count(*) FROM {table} WHERE code = ?", [code]).fetchall()[0][0]:
+        if store.con.execute(f"SELECT count(*) FROM {table} WHERE {kind} = ?", [code]).fetchall()[0][0]:
             return kind
     return None
 
@@ -135,7 +135,7 @@ def _spheres(
     """Spheres with their initiatives, and those with their KPIs."""
 
     def described(kind: str, code: str) -> dict[str, Any]:
-        query = f"SELECT name_en FROM {_NODE_TABLES[kind]} WHERE code = ?"
+        query = f"SELECT name_en FROM {_NODE_TABLES[kind]} WHERE {kind} = ?"
         name = str(store.con.execute(query, [code]).fetchall()[0][0])
         return {"code": code, "name": name, **_figures(by_node[kind, code])}
 

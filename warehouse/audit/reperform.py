@@ -154,8 +154,8 @@ LEFT JOIN audit.ledger l ON l.seq = v.valid_from_seq AND l.kind = 'computed' AND
             continue
         create(con, "work_due_cell")
         con.execute(f"""INSERT INTO work_due_cell
-SELECT DISTINCT claimed.kpi_code, claimed.definition_version, claimed.kato, period.id, period.period_start, period.period_end, period.period_end
-FROM work_claimed_value AS claimed JOIN registry.period AS period ON period.id = claimed.period_id WHERE {mine} ORDER BY ALL""")
+SELECT DISTINCT claimed.kpi_code, claimed.definition_version, claimed.kato, period.period_id, period.period_start, period.period_end, period.period_end
+FROM work_claimed_value AS claimed JOIN registry.period AS period ON period.period_id = claimed.period_id WHERE {mine} ORDER BY ALL""")
         compute_cells(Computation(store, versions, today, seq=seq))
         source = f"FROM (SELECT * FROM work_claimed_value WHERE {mine}) c LEFT JOIN work_computed_value f USING (kpi_code, kato, period_id)"
         label = "concat_ws(' ', c.kpi_code, c.kato, c.period_id)"
@@ -179,9 +179,9 @@ LEFT JOIN (SELECT as_of_seq, max(seq) AS last_seq FROM kpi.computation GROUP BY 
         describe(store, versions)
         lay_out(store, compiled)
         con.execute(f"""CREATE OR REPLACE TEMP TABLE work_due_rollup AS
-SELECT DISTINCT claimed.kpi_code, claimed.area_kind, claimed.area, period.id AS period_id, period.period_start, period.period_end,
+SELECT DISTINCT claimed.kpi_code, claimed.area_kind, claimed.area, period.period_id, period.period_start, period.period_end,
        period.grain <> sums.grain AS longer
-FROM work_claimed_rollup AS claimed JOIN work_sum_over_time AS sums USING (kpi_code) JOIN registry.period AS period ON period.id = claimed.period_id
+FROM work_claimed_rollup AS claimed JOIN work_sum_over_time AS sums USING (kpi_code) JOIN registry.period AS period ON period.period_id = claimed.period_id
 WHERE claimed.as_of_seq = {seq}""")
         compute_rollups(store, compiled, last_seq, seq)
         source = (

@@ -26,6 +26,7 @@ from warehouse.store.ledger import EntryKind
 from warehouse.store.seals import ASSESSMENT, seal
 from warehouse.store.store import Store
 from warehouse.tables.obs_status import NOT_ASSESSED
+from warehouse.tables.views import year_values
 
 DRAWS, SEED = 400, 469  # of changed weights; the same draws every time, so that an interval can be repeated
 # tables of schema kpi that hold the parts of an assessment, and their columns but assessment_id
@@ -181,12 +182,13 @@ def assess(
     return assessment
 
 
-def make(store: Store, catalogue: Catalogue, rules: AssessmentRules, year: int, values: str = "year_values") -> Made:
-    """Work out an assessment without writing it; `values` is a relation like the view year_values."""
+def make(store: Store, catalogue: Catalogue, rules: AssessmentRules, year: int, values: str | None = None) -> Made:
+    """Work out an assessment without writing it; `values` is a relation like year_values(…), that of the current values if none is given."""
     groups: dict[str, str] = dict(
         store.con.execute("SELECT kato, item7_group FROM registry.settlement ORDER BY kato").fetchall()
     )
-    items = _items(store, catalogue, rules, year, groups, values)
+    current = f"({year_values('valid_to_seq IS NULL')})"
+    items = _items(store, catalogue, rules, year, groups, values or current)
     nodes = {kato: _nodes(catalogue, rules, found) for kato, found in items.items()}
     places = _places(rules, groups, items, {kato: found["settlement", ""] for kato, found in nodes.items()})
     return Made(groups, items, nodes, places)
@@ -207,7 +209,7 @@ def _items(
     """By settlement, the KPIs that apply, with value and score. A settlement to which nothing applies is left out."""
     rows = store.con.execute(
         f"SELECT kato, kpi_code, value, obs_status, reason, period_coverage, value_low, value_high FROM {values} WHERE year = ?",
-        [str(year)],
+        [year],
     ).fetchall()
     found = {(kato, code): rest for kato, code, *rest in rows}
     kpis = {

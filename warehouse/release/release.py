@@ -35,14 +35,17 @@ from warehouse.tables.views import falsified
 
 STATEMENT = "release.intoto.json"  # the signed manifest, where there is a signing key
 
+# CSV says a name on every row: of groups, units, states, spheres and the like it has the codes alone, Parquet packs their names
+_LEAN = r"SELECT COLUMNS(lambda c: NOT regexp_matches(c, '^(region|item7_group|unit|state|sphere|initiative|direction)_(en|ru|kk)$'))"
+
 # file name: what it holds; everything but the DuckDB file itself may be made public
 EXPORTS = {
-    "kpi_values.csv": "FROM public_values ORDER BY kpi_code, kato, period_start, period_id",
+    "kpi_values.csv": f"{_LEAN} FROM public_values ORDER BY kpi_code, kato, period_start, period_id",
     "kpi_values.parquet": "FROM public_values ORDER BY kpi_code, kato, period_start, period_id",
-    "kpi_rollups.csv": "FROM rollups WHERE sensitivity <> 'restricted' ORDER BY kpi_code, area_kind, area, period_start, period_id",
+    "kpi_rollups.csv": f"{_LEAN} FROM rollups WHERE sensitivity <> 'restricted' ORDER BY kpi_code, area_kind, area, period_start, period_id",
     "scorecard.csv": "FROM scorecard ORDER BY year, catalogue_id, item7_group, rank NULLS LAST, kato",
     "data_passport.csv": "FROM registry.data_passport ORDER BY id",
-    "case_passports.csv": "FROM registry.case_passport ORDER BY code, version",
+    "case_passports.csv": "FROM registry.case_passport ORDER BY kpi_code, definition_version",
 }
 FORMATS = {".csv": "FORMAT csv, HEADER", ".parquet": "FORMAT parquet, COMPRESSION zstd"}
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+from kpi_definitions.catalogue import units
 from warehouse.moments import at
 from warehouse.periods import FIRST_YEAR, LAST_YEAR, add_months, month_id
 from warehouse.sql import literal
@@ -18,9 +19,19 @@ from warehouse.store.seals import REGISTRIES, seal
 from warehouse.store.store import Store
 from warehouse.store.upgrade_steps import LATEST
 from warehouse.tables import views
+from warehouse.tables.contracts import Table
 from warehouse.tables.passports import data_passport
 from warehouse.tables.rules import CRITERIA
 from warehouse.tables.settlements import REGISTRY_FILES
+
+# registry → its file, and the columns taken from it
+_REGISTRY_FILES = {
+    "region": ("regions.csv", "*"),
+    "settlement": ("settlements.csv", "*, kato[:2] AS kato2, kato[:4] AS kato4, kato[:6] AS kato6"),
+    "item7_group": ("item7_group.csv", "*"),
+    "obs_status": ("obs_status.csv", "*"),
+    "direction": ("direction.csv", "*"),
+}
 
 
 def ensure_schema(store: Store, entries: Entries = ()) -> None:
@@ -66,16 +77,28 @@ def _fill_registries(store: Store) -> None:
     con = store.con
     store.replace("registry.data_passport", list(data_passport(store.tables.values())))
     store.replace("registry.rule", _rules(store))
-    store.replace("registry.criterion", [(n, name, ru, kk) for n, (name, (ru, kk)) in enumerate(CRITERIA.items(), 1)])
-    for name in ("region", "settlement"):
-        con.execute(f"DELETE FROM registry.{name}")
-    con.execute(
-        f"INSERT INTO registry.region BY NAME SELECT * FROM read_csv({literal(REGISTRY_FILES / 'regions.csv')}, all_varchar = true)"
+    store.replace(
+        "registry.criterion", [(n, name, name, ru, kk) for n, (name, (ru, kk)) in enumerate(CRITERIA.items(), 1)]
     )
-    con.execute(
-        "INSERT INTO registry.settlement BY NAME SELECT *, kato[:2] AS kato2, kato[:4] AS kato4, kato[:6] AS kato6 "
-        f"FROM read_csv({literal(REGISTRY_FILES / 'settlements.csv')}, all_varchar = true)"
-    )
+    for name, (file, columns) in _REGISTRY_FILES.items():
+        con.execute(
+            f"DELETE FROM registry.{name}; INSERT INTO registry.{name} BY NAME SELECT {columns} "
+            f"FROM read_csv({literal(REGISTRY_FILES / file)}, all_varchar = true)"
+        )
+    labels = [(code, u["sdmx"], u["symbol"], u["en"], u["ru"], u["kk"]) for code, u in units().items()]
+    store.replace("registry.unit", labels)
+    store.replace("registry.showcase_table", [_named(table) for table in store.tables.values()])
+    store.replace("registry.period", _periods())
+
+
+def _named(table: Table) -> tuple[Any, ...]:
+    """A table as registry.showcase_table has it."""
+    names, described = (table.title, table.title_ru, table.title_kk), (table.description, table.description_ru)
+    return (table.name, *names, *described, table.domain, table.owner, table.snapshot)
+
+
+def _periods() -> list[tuple[Any, ...]]:
+    """Every reporting period as registry.period has it."""
     rows: list[tuple[Any, ...]] = []
     for year in range(FIRST_YEAR, LAST_YEAR + 1):
         start = dt.date(year, 1, 1)
@@ -84,4 +107,4 @@ def _fill_registries(store: Store) -> None:
                 first, after = add_months(start, number * months), add_months(start, (number + 1) * months)
                 label = {"M": month_id(first), "Q": f"{year}-Q{number + 1}", "A": str(year)}[grain]
                 rows.append((label, grain, first, after, month_id(add_months(after, -1))))
-    store.replace("registry.period", rows)
+    return rows

@@ -134,7 +134,9 @@ SEALED: Mapping[SealKind, Sealed] = {
     SealKind.ASSESSMENT_RANKS: _of_assessment("assessment_rank", "kato"),
 }
 # tables replaced as a whole: the newest seal counts
-REGISTRIES = ("region", "settlement", "period", "rule", "criterion", "data_passport")
+REGISTRIES = (
+    "region", "settlement", "item7_group", "period", "obs_status", "unit", "direction", "showcase_table", "rule", "criterion", "data_passport",
+)  # fmt: skip
 CATALOGUE = ("catalogue", "sphere", "initiative", "kpi", "kpi_source", "kpi_standard", "case_passport")
 
 

@@ -88,6 +88,7 @@ def case_passports(catalogue: Catalogues, tables: Mapping[str, Table]) -> Iterat
             kpi.name.kk,
             kpi.description.en if kpi.description else None,
             kpi.description.ru if kpi.description else None,
+            kpi.description.kk if kpi.description else None,
             f"settlement ({', '.join(kpi.categories)}), region, item 7 group, country; {_PERIODICITY[kpi.period]}, year",
             "; ".join(f"{name} ({tables[name].owner})" if name in tables else name for name in named),
             _PERIODICITY[kpi.period],

@@ -54,10 +54,70 @@ FIXED: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "time_zone text! IANA zone: whose civil time it is",
         ),
     ),
+    "registry.obs_status": (
+        "Calculation states: codes of the SDMX list CL_OBS_STATUS",
+        (
+            "obs_status text! SDMX OBS_STATUS",
+            "position int! Order",
+            "state text! The state in words, as values have it; two codes share one",
+            "has_value bool! Whether a value is published in this state",
+            "name_en text! English name",
+            "name_ru text! Russian name",
+            "name_kk text! Kazakh name",
+            "meaning_en text! What it means for whoever uses a value (English)",
+            "meaning_ru text! What it means (Russian)",
+            "meaning_kk text! What it means (Kazakh)",
+        ),
+    ),
+    "registry.unit": (
+        "Units of measure of KPIs",
+        (
+            "unit text! Code of the unit",
+            "is_sdmx bool! Whether the code is of the SDMX list CL_UNIT_MEASURE",
+            "symbol text! Sign written after a value; empty if there is none",
+            "name_en text! English name",
+            "name_ru text! Russian name",
+            "name_kk text! Kazakh name",
+        ),
+    ),
+    "registry.direction": (
+        "Which way of a KPI is better",
+        (
+            "direction text! higher or lower",
+            "sign int! 1 if a rise is better, -1 if a fall is",
+            "name_en text! English name",
+            "name_ru text! Russian name",
+            "name_kk text! Kazakh name",
+        ),
+    ),
+    "registry.item7_group": (
+        "Groups of settlements of item 7 of the order: settlements are compared only within one",
+        (
+            "item7_group text! republican, regional or district",
+            "position int! Order",
+            "name_en text! English name",
+            "name_ru text! Russian name",
+            "name_kk text! Kazakh name",
+        ),
+    ),
+    "registry.showcase_table": (
+        "Tables of the showcase, as their contracts name them",
+        (
+            "table_name text! Showcase table",
+            "name_en text! English name",
+            "name_ru text! Russian name",
+            "name_kk text! Kazakh name",
+            "description_en text! What a row is (English)",
+            "description_ru text! What a row is (Russian)",
+            "sphere text! Sphere code",
+            "owner text! Body that answers for the data",
+            "is_register bool! Whether it is a register, delivered as snapshots",
+        ),
+    ),
     "registry.period": (
         "Reporting periods",
         (
-            "id text! 2026-01, 2026-Q1 or 2026",
+            "period_id text! 2026-01, 2026-Q1 or 2026",
             "grain text! SDMX frequency: M, Q or A",
             "period_start date! First day",
             "period_end date! First day after",
@@ -89,13 +149,14 @@ FIXED: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "registry.case_passport": (
         "Case passport of every KPI version: what Decree No. 830 asks of an analytical case",
         (
-            "code text! KPI",
-            "version int! Version of the definition",
+            "kpi_code text! KPI",
+            "definition_version int! Version of the definition",
             "indicator_en text! Indicator (English)",
             "indicator_ru text! Indicator (Russian)",
             "indicator_kk text Indicator (Kazakh)",
             "description_en text What is counted (English)",
             "description_ru text What is counted (Russian)",
+            "description_kk text What is counted (Kazakh)",
             "breakdown text! Settlements and periods it is given for",
             "source text! Showcase tables and the bodies that own them",
             "periodicity text! How often",
@@ -103,7 +164,7 @@ FIXED: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "unit text! Unit of measure",
             "assumptions text! Coverage, late data, sample, season, small cells",
             "standards text! Like indicators of U4SSC, ISO 37120, ISO 37122 and SDG",
-            "status text! proposal or official",
+            "catalogue_status text! proposal or official",
             "sign_off text! Who approved the method",
             "in_force text! Dates of effect",
         ),
@@ -121,12 +182,12 @@ FIXED: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "registry.catalogue": (
         "Lists of initiatives that stand side by side",
         (
-            "id text! Name of the list",
-            "version text! Its version",
+            "catalogue_id text! Name of the list",
+            "catalogue_version text! Its version",
             "name_en text! English name",
             "name_ru text! Russian name",
             "name_kk text Kazakh name",
-            "status text! proposal or official",
+            "catalogue_status text! proposal or official",
             "legal_basis text! On what it rests",
             "valid_from date! Periods starting on or after it are computed by this list",
             "valid_to date Day before which the last such period starts; empty while in force",
@@ -135,7 +196,7 @@ FIXED: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "registry.sphere": (
         "The eight spheres of item 5",
         (
-            "code text! Code",
+            "sphere text! Code",
             "number int! Number in item 5",
             "name_en text! English name",
             "name_ru text! Russian name",
@@ -145,7 +206,7 @@ FIXED: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "registry.initiative": (
         "Initiatives of the catalogue",
         (
-            "code text! Code",
+            "initiative text! Code",
             "sphere text! Sphere code",
             "name_en text! English name",
             "name_ru text! Russian name",
@@ -172,7 +233,8 @@ FIXED: Mapping[str, tuple[str, tuple[str, ...]]] = {
         "The eight quality criteria of the law; failing one makes the data unreliable",
         (
             "position int! Order",
-            "criterion text! English name",
+            "criterion text! The criterion, by its English name",
+            "name_en text! English name",
             "name_ru text! Russian name",
             "name_kk text! Kazakh name",
         ),
@@ -180,13 +242,16 @@ FIXED: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "registry.kpi": (
         "Versions of KPI definitions ever used in this warehouse",
         (
-            "code text! KPI code",
-            "version int! Version of the definition",
+            "kpi_code text! KPI",
+            "definition_version int! Version of the definition",
             "initiative text! Initiative code",
             "sphere text! Sphere code",
             "name_en text! English name",
             "name_ru text! Russian name",
             "name_kk text Kazakh name",
+            "description_en text What is counted (English); as the catalogue says it now",
+            "description_ru text What is counted (Russian), likewise",
+            "description_kk text What is counted (Kazakh), likewise",
             "unit text! Unit of measure",
             "direction text! higher or lower is better",
             "kind text! share, rate, ratio, mean or quantile",
@@ -205,8 +270,8 @@ FIXED: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "registry.kpi_source": (
         "Warehouse columns that every version of every KPI reads",
         (
-            "code text! KPI",
-            "version int! Version of the definition",
+            "kpi_code text! KPI",
+            "definition_version int! Version of the definition",
             "table_name text! Showcase table",
             "column_name text! Column",
         ),

@@ -12,39 +12,53 @@ from pathlib import Path
 
 import duckdb
 
+from warehouse.messages.messages import LANGUAGES, sentence
 from warehouse.sql import literal, quoted, statement
 from warehouse.tables.file_format import make_file, storage_version
 from warehouse.tables.obs_status import ObsStatus
 from warehouse.tables.rules import FAILS, TOLERANCE, UNJUDGED
 
-# items of the order a system of the register is held against: (item, requirement en, ru, systems concerned, met)
+# items of the order a system of the register is held against: (item, requirement en, ru, kk, systems concerned, met)
 _COMPLIANCE = (
     ("12(2)", "A system that is not the executive body's own is registered on the architecture portal",
-     "Система не собственная — решение размещено на архитектурном портале", "origin = 'PORTAL'", "portal_solution_id IS NOT NULL"),
-    ("12(3)", "Integrated with the situational centre of the city", "Интегрирована с ситуационным центром города", "true",
+     "Система не собственная — решение размещено на архитектурном портале",
+     "Жүйе меншікті емес — шешім архитектуралық порталда орналастырылған", "origin = 'PORTAL'", "portal_solution_id IS NOT NULL"),
+    ("12(3)", "Integrated with the situational centre of the city", "Интегрирована с ситуационным центром города",
+     "Қаланың ситуациялық орталығымен интеграцияланған", "true",
      "integrated_at < snapshot_date"),
-    ("12(3)", "Integrated with the SDU", "Интегрирована с SDU", "true", "sdu_integrated_at < snapshot_date"),
+    ("12(3)", "Integrated with the SDU", "Интегрирована с SDU",
+     "SDU-мен интеграцияланған", "true", "sdu_integrated_at < snapshot_date"),
     ("13", "New solution without analogue: risk and cost were estimated against solutions on the portal",
-     "Новое решение без аналогов: проведена оценка рисков и стоимости", "origin = 'OWN' AND has_analogue = false",
+     "Новое решение без аналогов: проведена оценка рисков и стоимости",
+     "Баламасы жоқ жаңа шешім: тәуекелдер мен құны бағаланған", "origin = 'OWN' AND has_analogue = false",
      "risk_cost_estimated_at IS NOT NULL"),
     ("13", "New solution: business plan approved by the service integrator", "Новое решение: бизнес-план согласован сервисным интегратором",
+     "Жаңа шешім: бизнес-жоспарды сервистік интегратор келіскен",
      "origin = 'OWN' AND has_analogue = false", "business_plan_approved_at IS NOT NULL"),
     ("13", "New solution: technical documentation approved by the service integrator",
-     "Новое решение: техническая документация согласована сервисным интегратором", "origin = 'OWN' AND has_analogue = false",
+     "Новое решение: техническая документация согласована сервисным интегратором",
+     "Жаңа шешім: техникалық құжаттаманы сервистік интегратор келіскен", "origin = 'OWN' AND has_analogue = false",
      "documentation_approved_at IS NOT NULL"),
     ("13", "New solution: developed on the QazTech platform", "Новое решение: разработано на платформе QazTech",
+     "Жаңа шешім: QazTech платформасында әзірленген",
      "origin = 'OWN' AND has_analogue = false", "on_qaztech"),
 )  # fmt: skip
+_RESTRICTED = "views.restricted"  # why a restricted value is not shown
 _REQUIREMENTS = ", ".join(
-    f"struct_pack(item := {literal(item)}, requirement_en := {literal(en)}, requirement_ru := {literal(ru)}, "
+    f"struct_pack(item := {literal(item)}, requirement_en := {literal(en)}, requirement_ru := {literal(ru)}, requirement_kk := {literal(kk)}, "
     f"concerned := {concerned}, met := coalesce({met}, false))"
-    for item, en, ru, concerned, met in _COMPLIANCE
+    for item, en, ru, kk, concerned, met in _COMPLIANCE
 )
 
 
 def year_values(held: str) -> str:
     """SELECT of one value of every KPI for every settlement and year, by the rows of kpi.value and kpi.rollup that are `held`. SQL."""
-    return statement(__file__, "year_values", held=held, suppressed=literal(ObsStatus.SUPPRESSED))
+    return statement(__file__, "year_cells", held=held, suppressed=literal(ObsStatus.SUPPRESSED))
+
+
+def _said(name: str, code: str) -> dict[str, str]:
+    """A message as SQL literals: name_en, name_ru and name_kk."""
+    return {f"{name}_{language}": literal(sentence(code, language)) for language in LANGUAGES}
 
 
 def _view(text: str) -> tuple[str, str]:
@@ -60,26 +74,30 @@ def _views() -> dict[str, tuple[str, str]]:
     Columns are written out in them: how DuckDB spells `* REPLACE` differs from one opening of a file to the next, and views are
     compared by their spelling.
     """
-    suppressed = literal(ObsStatus.SUPPRESSED)
+    suppressed, country = literal(ObsStatus.SUPPRESSED), _said("country", "views.country")
     texts = {
         "kpi_values": statement(__file__, "kpi_values", suppressed=suppressed),
         "public_values": statement(
-            __file__, "public_values", suppressed=suppressed, suppressed_state=literal(ObsStatus.SUPPRESSED.state)
+            __file__,
+            "public_values",
+            suppressed=suppressed,
+            restricted=literal(_RESTRICTED),
+            **_said("restricted", _RESTRICTED),
         ),
         "latest_values": statement(__file__, "latest_values"),
-        "rollups": statement(__file__, "rollups", suppressed=suppressed),
-        "year_values": year_values("valid_to_seq IS NULL"),
+        "rollups": statement(__file__, "rollups", suppressed=suppressed, **country),
+        "year_values": statement(__file__, "year_values", cells=year_values("valid_to_seq IS NULL")),
         "plan_beside_fact": statement(__file__, "plan_beside_fact"),
         "compliance": statement(__file__, "compliance", requirements=_REQUIREMENTS),
         "scorecard": statement(__file__, "scorecard"),
-        "deliveries": statement(__file__, "deliveries"),
+        "deliveries": statement(__file__, "deliveries", **country),
         "refusals": statement(__file__, "refusals"),
         "delivery_quality": statement(
             __file__, "delivery_quality", tolerance=f"{TOLERANCE:g}", unjudged=UNJUDGED, fails=FAILS
         ),
         "table_quality": statement(__file__, "table_quality"),
         "lineage_gaps": statement(__file__, "lineage_gaps"),
-        "incidents": statement(__file__, "incidents"),
+        "incidents": statement(__file__, "incidents", **country),
     }
     return {name: _view(text) for name, text in texts.items()}
 

@@ -18,8 +18,8 @@ def show_incidents(console: Console, store: Store, *, closed: bool) -> None:
     accounts = store.con.execute("SELECT subject, detail FROM audit.ledger WHERE kind = 'incident-closed'").fetchall()
     by_account = {subject: account for subject, detail in accounts if (account := json.loads(detail).get(ACCOUNT))}
     rows = store.con.execute(
-        "SELECT incident_id, criterion || chr(10) || '(' || kind || ')', table_name || chr(10) || coalesce(settlement_en, scope) || ' ' || period_id, "
-        "rule || ': ' || observed || ', delivery ' || delivery_id || coalesce(chr(10) || 'closed by ' || closed_by || ': ' || closing_reason, '') "
+        "SELECT incident_id, criterion || chr(10) || '(' || kind || ')', table_name || chr(10) || scope_en || ' ' || period_id, "
+        "rule || ': ' || observed_en || ', delivery ' || delivery_id || coalesce(chr(10) || 'closed by ' || closed_by || ': ' || closing_reason_en, '') "
         "FROM incidents WHERE closed_seq IS NULL OR ? ORDER BY incident_id",
         [closed],
     ).fetchall()

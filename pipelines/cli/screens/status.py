@@ -86,7 +86,7 @@ def show_scorecard(console: Console, store: Store, year: int | None = None) -> N
 
 def show_refusals(console: Console, store: Store) -> None:
     rows = store.con.execute(
-        "SELECT settlement_en, table_name, period_id, reason FROM refusals ORDER BY delivery_id LIMIT 20"
+        "SELECT scope_en, table_name, period_id, reason_en FROM refusals ORDER BY delivery_id LIMIT 20"
     ).fetchall()
     if not rows:
         return

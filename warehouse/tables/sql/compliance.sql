@@ -21,11 +21,13 @@ SELECT
     held.kato,
     any_value(settlement.name_en) AS settlement_en,
     any_value(settlement.name_ru) AS settlement_ru,
+    any_value(settlement.name_kk) AS settlement_kk,
     held.mio_code,
     held.item,
     held.requirement_en,
     held.requirement_ru,
-    any_value(held.snapshot_date) AS as_of,
+    held.requirement_kk,
+    any_value(held.snapshot_date) AS snapshot_date,
     count(*) AS systems,
     count(*) FILTER (WHERE met) AS compliant,
     round(100.0 * count(*) FILTER (WHERE met) / count(*) * 10) / 10 AS percent,
@@ -35,4 +37,4 @@ SELECT
 FROM held
 JOIN registry.settlement AS settlement USING (kato)
 WHERE concerned
-GROUP BY held.kato, held.mio_code, held.item, held.requirement_en, held.requirement_ru
+GROUP BY held.kato, held.mio_code, held.item, held.requirement_en, held.requirement_ru, held.requirement_kk

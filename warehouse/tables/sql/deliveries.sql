@@ -1,7 +1,48 @@
 -- Every delivery with its state and counts
 SELECT
-    delivery.*,
+    delivery.delivery_id,
+    delivery.receipt_id,
+    delivery.table_name,
+    showcase_table.name_en AS table_en,
+    showcase_table.name_ru AS table_ru,
+    showcase_table.name_kk AS table_kk,
+    delivery.system,
+    delivery.scope,
+    coalesce(settlement.name_en, region.name_en, ${country_en}) AS scope_en,
+    coalesce(settlement.name_ru, region.name_ru, ${country_ru}) AS scope_ru,
+    coalesce(settlement.name_kk, region.name_kk, ${country_kk}) AS scope_kk,
     settlement.name_en AS settlement_en,
-    settlement.name_ru AS settlement_ru
+    settlement.name_ru AS settlement_ru,
+    settlement.name_kk AS settlement_kk,
+    delivery.period_id,
+    delivery.period_start,
+    delivery.period_end,
+    delivery.closing_month,
+    delivery.file_name,
+    delivery.sha256,
+    delivery.bytes,
+    delivery.declared_rows,
+    delivery.received_at,
+    delivery.registered_seq,
+    delivery.state,
+    message.code AS reason_code,
+    coalesce(message.text_en, delivery.reason) AS reason_en,
+    coalesce(message.text_ru, delivery.reason) AS reason_ru,
+    coalesce(message.text_kk, delivery.reason) AS reason_kk,
+    delivery.contract_id,
+    delivery.contract_version,
+    delivery.unmapped,
+    delivery.received_rows,
+    delivery.accepted_rows,
+    delivery.rejected_rows,
+    delivery.loaded_seq,
+    delivery.loaded_at,
+    delivery.reread_of,
+    delivery.kind,
+    delivery.cut_by,
+    delivery.order_seq
 FROM audit.delivery AS delivery
 LEFT JOIN registry.settlement AS settlement ON settlement.kato = delivery.scope
+LEFT JOIN registry.region AS region ON region.kato[:2] = delivery.scope
+LEFT JOIN registry.showcase_table AS showcase_table ON showcase_table.table_name = delivery.table_name
+LEFT JOIN registry.message AS message ON message.message = delivery.reason

@@ -3,12 +3,17 @@
 SELECT
     delivery.delivery_id,
     delivery.table_name,
+    showcase_table.name_en AS table_en,
+    showcase_table.name_ru AS table_ru,
+    showcase_table.name_kk AS table_kk,
     delivery.system,
     delivery.scope,
     delivery.period_id,
     delivery.state AS delivery_state,
     criterion.criterion,
+    criterion.name_en AS criterion_en,
     criterion.name_ru AS criterion_ru,
+    criterion.name_kk AS criterion_kk,
     CASE
         WHEN count(found.rule) FILTER (WHERE NOT (${unjudged})) = 0 THEN 'not judged'
         WHEN bool_or(${fails}) THEN 'fail'
@@ -19,6 +24,7 @@ SELECT
     ) AS failing
 FROM audit.delivery AS delivery
 CROSS JOIN registry.criterion AS criterion
+LEFT JOIN registry.showcase_table AS showcase_table ON showcase_table.table_name = delivery.table_name
 LEFT JOIN registry.rule AS rule ON (rule.table_name, rule.criterion) = (delivery.table_name, criterion.criterion)
 LEFT JOIN audit.check_result AS found ON (found.delivery_id, found.rule) = (delivery.delivery_id, rule.rule)
 WHERE delivery.state IN ('loaded', 'refused')

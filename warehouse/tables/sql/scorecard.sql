@@ -8,7 +8,15 @@ SELECT
     placed.kato,
     settlement.name_en AS settlement_en,
     settlement.name_ru AS settlement_ru,
+    settlement.name_kk AS settlement_kk,
+    settlement.region_kato,
+    region.name_en AS region_en,
+    region.name_ru AS region_ru,
+    region.name_kk AS region_kk,
     placed.item7_group,
+    item7_group.name_en AS item7_group_en,
+    item7_group.name_ru AS item7_group_ru,
+    item7_group.name_kk AS item7_group_kk,
     round(100 * score.coverage * 10) / 10 AS coverage_percent,
     round(score.achievement * 10) / 10 AS achievement,
     round(score.level * 10) / 10 AS level,
@@ -28,6 +36,8 @@ FROM (
 ) AS assessment
 JOIN kpi.assessment_rank AS placed USING (assessment_id)
 JOIN registry.settlement AS settlement USING (kato)
+LEFT JOIN registry.region AS region ON region.kato = settlement.region_kato
+LEFT JOIN registry.item7_group AS item7_group ON item7_group.item7_group = placed.item7_group
 JOIN kpi.assessment_score AS score
     ON
         (score.assessment_id, score.kato, score.node_kind)

@@ -13,13 +13,14 @@ FROM year_values AS year_value
 INNER JOIN (
     SELECT *
     FROM registry.kpi
-    QUALIFY row_number() OVER (PARTITION BY code ORDER BY version DESC) = 1
-) AS kpi ON year_value.kpi_code = kpi.code
+    QUALIFY row_number() OVER (PARTITION BY kpi_code ORDER BY definition_version DESC) = 1
+) AS kpi ON year_value.kpi_code = kpi.kpi_code
 LEFT JOIN rollups AS country
     ON
         year_value.kpi_code = country.kpi_code
         AND country.area_kind = 'country'
-        AND year_value.year = country.period_id
+        AND country.grain = 'A'
+        AND year_value.year = country.year
 WHERE
     year_value.year = (SELECT max(year) FROM year_values)
     AND year_value.kato IN (SELECT DISTINCT kato FROM kpi.value WHERE value IS NOT NULL)
