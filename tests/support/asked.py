@@ -44,7 +44,9 @@ def build(home: Home) -> Release:
             for month in MONTHS
             for kato, count, late in ((ASTANA, 41, 3), (ALMATY, 37, 11), (SHYMKENT, 7, 2))
         ]
-        deliver(store, "fct_appeal", *extracts, Extract([], "2026-03", ASTANA, INJECTION, refused="half of it is empty"))
+        deliver(
+            store, "fct_appeal", *extracts, Extract([], "2026-03", ASTANA, INJECTION, refused="half of it is empty")
+        )
         targets = [(ASTANA, OPEN), (ASTANA, RESTRICTED), (SHYMKENT, OPEN)]
         for kato in (ASTANA, SHYMKENT):
             rows = [_target(kato, code) for place, code in targets if place == kato]

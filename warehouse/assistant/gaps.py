@@ -33,7 +33,7 @@ def get_plan(
     Of a withheld value neither fact, baseline nor progress is told. A plan is never part of a computed value.
     """
     where = lookups.find_settlement(question, settlement)
-    code = lookups.find_kpi(question, kpi)["code"] if kpi else None
+    code = lookups.find_kpi(question, kpi)["kpi_code"] if kpi else None
     rows = question.store.select(
         statement(
             __file__,
@@ -93,11 +93,11 @@ def get_missing(
     """Which values of a period are not there, and why: not integrated, not delivered, refused, no system known. By settlement and KPI."""
     when = lookups.find_period(question, period)
     where = lookups.find_place(question, place) if place else None
-    code = lookups.find_kpi(question, kpi)["code"] if kpi else None
+    code = lookups.find_kpi(question, kpi)["kpi_code"] if kpi else None
     area = {
-        "settlement": "settlement.kato",
-        "region": "settlement.region_kato",
-        "group": "settlement.item7_group",
+        "settlement": "kato",
+        "region": "region_kato",
+        "group": "item7_group",
         "country": "'KZ'",
     }
     rows = question.store.select(
@@ -140,7 +140,7 @@ def _cell(question: Question, row: Mapping[str, Any]) -> MissingCell:
     return MissingCell(
         kpi=row["kpi_code"],
         kato=row["kato"],
-        settlement=question.name(row),
+        settlement=question.name(row, "settlement"),
         period=row["period_id"],
         obs_status=row["obs_status"],
         state=one.state,

@@ -12,9 +12,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from kpi_definitions.catalogue import units
 from warehouse.assistant.question import Question
 from warehouse.assistant.shapes import Kpi, Place
+from warehouse.messages.messages import sentence
 from warehouse.periods import Period, parse_period
 from warehouse.sql import statement
 from warehouse.tables.settlements import folded, named, nearest
@@ -33,7 +33,7 @@ def shown(text: str) -> str:
 
 def kpi_rows(question: Question) -> dict[str, dict[str, Any]]:
     """The newest version of every KPI in the release, by code."""
-    return {row["code"]: row for row in question.store.select(statement(__file__, "kpis"))}
+    return {row["kpi_code"]: row for row in question.store.select(statement(__file__, "kpis"))}
 
 
 def find_kpi(question: Question, text: str) -> dict[str, Any]:
@@ -55,10 +55,10 @@ def find_kpi(question: Question, text: str) -> dict[str, Any]:
 
 def kpi(question: Question, row: Mapping[str, Any]) -> Kpi:
     return Kpi(
-        code=row["code"],
+        code=row["kpi_code"],
         name=question.name(row),
         unit=row["unit"],
-        unit_name=str(units().get(row["unit"], {}).get(question.language) or row["unit"]),
+        unit_name=question.name(row, "unit"),
         direction=row["direction"],
     )
 
@@ -72,14 +72,15 @@ def settlement(question: Question, row: Mapping[str, Any], note: str | None = No
 
 
 def group(question: Question, code: str) -> Place:
-    return Place(kind="group", code=code, name=question.said(f"group_{code}"))
+    (row,) = question.store.select("SELECT * FROM registry.item7_group WHERE item7_group = ?", [code])
+    return Place(kind="group", code=code, name=question.name(row))
 
 
 def find_place(question: Question, text: str) -> Place:
     """A settlement, a region, an item 7 group or the country by code or name in any language. Raises AnswerError naming the nearest."""
     asked, languages = folded(text), ("en", "ru", "kk")
     if asked in ("kz", "kazakhstan", "казахстан", folded("Қазақстан")):
-        return Place(kind="country", code=COUNTRY, name=question.said("country"))
+        return Place(kind="country", code=COUNTRY, name=sentence("views.country", question.language))
     if asked in GROUPS:
         return group(question, asked)
     rows = settlement_rows(question)

@@ -38,7 +38,7 @@ def get_origin(question: Question, kpi: KpiText, place: PlaceText, period: Perio
         lookups.find_place(question, place),
         lookups.find_period(question, period),
     )
-    of_kpi, code = lookups.kpi(question, row), row["code"]
+    of_kpi, code = lookups.kpi(question, row), row["kpi_code"]
     found = published_rows(question, code, where, when.id)
     if not found:
         raise question.refuse("no_origin", kpi=code, place=where.name, period=when.id)
@@ -133,7 +133,7 @@ def get_restatements(
 
     Withheld values are told as withheld, before and after.
     """
-    code = lookups.find_kpi(question, kpi)["code"] if kpi else None
+    code = lookups.find_kpi(question, kpi)["kpi_code"] if kpi else None
     where = lookups.find_settlement(question, place) if place else None
     when = lookups.find_period(question, period).id if period else None
     rows = question.store.select(

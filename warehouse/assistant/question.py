@@ -59,12 +59,18 @@ class Question:
         return str(row.get(f"{of}_{self.language}") or row[f"{of}_en"])
 
     def reason(self, row: Mapping[str, Any]) -> str | None:
-        """Why a value of a view is not there, or is marked."""
-        text = row[f"reason_{self.language}"] if f"reason_{self.language}" in row else row["reason"]
-        return rendered(text, self.language)
+        """Why a value is not there, or is marked: of a view by its sentences, of a table by what is recorded."""
+        if "reason" in row:
+            return rendered(row["reason"], self.language)
+        text = row[f"reason_{self.language}"]
+        return None if text is None else str(text)
 
     def state(self, obs_status: str) -> str:
-        return self.said(f"state_{obs_status}")
+        return self.name(self._states[obs_status])
+
+    @cached_property
+    def _states(self) -> dict[str, dict[str, Any]]:
+        return {row["obs_status"]: row for row in self.store.select("SELECT * FROM registry.obs_status")}
 
     @cached_property
     def head(self) -> tuple[int, str]:
@@ -74,17 +80,20 @@ class Question:
     def definitions(self) -> Catalogues:
         """The lists as the release has them: no file of the home is read."""
         if self.head not in _definitions:
-            ids = [str(row["id"]) for row in self.store.select("SELECT id FROM registry.catalogue ORDER BY id")]
+            ids = [str(one["catalogue_id"]) for one in self._catalogues]
             lists = (registered_catalogue(self.store, one, self.head[0]) for one in ids)
             _definitions.clear()  # those of the former release
             _definitions[self.head] = Catalogues(tuple(one for one in lists if one is not None))
         return _definitions[self.head]
 
+    @cached_property
+    def _catalogues(self) -> list[dict[str, Any]]:
+        return self.store.select("SELECT * FROM registry.catalogue ORDER BY catalogue_id")
+
     def evidence(self, *lines: str) -> Evidence:
         """What shows that an answer is of this release; `lines`: commands that make it again."""
         seq, digest = self.head
         released = self.store.select("SELECT recorded_at FROM audit.ledger WHERE seq = ?", [seq])
-        catalogues = self.store.select("SELECT * FROM registry.catalogue ORDER BY id")
         return Evidence(
             release=seq,
             released_at=released[0]["recorded_at"],
@@ -92,13 +101,13 @@ class Question:
             file_sha256=self._file_sha256(),
             catalogues=[
                 CatalogueStatus(
-                    id=one["id"],
+                    id=one["catalogue_id"],
                     name=self.name(one),
-                    version=one["version"],
-                    status=one["status"],
-                    standing=self.said(f"catalogue_{one['status']}"),
+                    version=one["catalogue_version"],
+                    status=one["catalogue_status"],
+                    standing=self.said(f"catalogue_{one['catalogue_status']}"),
                 )
-                for one in catalogues
+                for one in self._catalogues
             ],
             again=list(lines),
         )

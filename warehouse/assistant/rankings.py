@@ -50,7 +50,7 @@ def get_ranking(
         statement(
             __file__,
             "group_values",
-            kpi_code=literal(row["code"]),
+            kpi_code=literal(row["kpi_code"]),
             item7_group=literal(code),
             period_id=literal(when.id),
         )

@@ -81,10 +81,10 @@ def list_kpis(
             initiative_name=question.name(row, "initiative"),
             named_in_order=row["named_in_order"],
             published_by=row["grain"],
-            version=row["version"],
+            version=row["definition_version"],
             valid_from=row["valid_from"],
             restricted=row["sensitivity"] == "restricted",
-            settlements_with_values=counts.get(row["code"], 0),
+            settlements_with_values=counts.get(row["kpi_code"], 0),
         )
         for row in rows[skip : skip + ROWS]
     ]
@@ -92,7 +92,7 @@ def list_kpis(
     return Kpis(
         said=question.said("kpis", kpis=len(rows)),
         evidence=question.evidence("qala catalogue"),
-        spheres=[Sphere(code=row["code"], name=question.name(row)) for row in spheres],
+        spheres=[Sphere(code=row["sphere"], name=question.name(row)) for row in spheres],
         kpis=shown,
         more=max(len(rows) - skip - len(shown), 0),
     )
@@ -158,7 +158,7 @@ def list_periods(
     question: Question, kpi: KpiText | None = None, settlement: PlaceText | None = None, skip: Skip = 0
 ) -> Periods:
     """Periods that have values, the newest first, with how many cells have one: of everything, of a KPI, of a settlement."""
-    code = lookups.find_kpi(question, kpi)["code"] if kpi else None
+    code = lookups.find_kpi(question, kpi)["kpi_code"] if kpi else None
     where = lookups.find_settlement(question, settlement).code if settlement else None
     rows = question.store.select(
         statement(

@@ -109,14 +109,18 @@ class Figure(Shape):
     """A value with its state. Without a value there is a reason, and nothing else."""
 
     value: float | None = None
-    low: float | None = Field(default=None, description="Least it can be, rejected and incomplete rows counted for and against")
+    low: float | None = Field(
+        default=None, description="Least it can be, rejected and incomplete rows counted for and against"
+    )
     high: float | None = None
     numerator: float | None = None
     denominator: float | None = None
     sample_size: int | None = None
     rejected_rows: int | None = None
     gap_rows: int | None = None
-    obs_status: str | None = Field(default=None, description="SDMX OBS_STATUS: A, P, U, B with a value; L, O, M, Q without")
+    obs_status: str | None = Field(
+        default=None, description="SDMX OBS_STATUS: A, P, U, B with a value; L, O, M, Q without"
+    )
     state: str
     reason: str | None = Field(default=None, description="Why there is no value, or why it is marked")
     withheld: bool = Field(default=False, description="There is a value that may not be published")
@@ -174,7 +178,9 @@ class Ranked(Shape):
     low: float | None
     high: float | None
     obs_status: str | None = None
-    coverage_percent: float | None = Field(default=None, description="Of a level: share of the weight that could be calculated")
+    coverage_percent: float | None = Field(
+        default=None, description="Of a level: share of the weight that could be calculated"
+    )
     rank_by_weights: list[int | None] | None = Field(
         default=None, description="Of a level: best and worst place under changed weights and with any KPI left out"
     )

@@ -15,6 +15,7 @@ from pydantic import Field
 from warehouse.assistant import lookups
 from warehouse.assistant.question import ROWS, Question, withheld
 from warehouse.assistant.shapes import Definition, Figure, Place, Point, Trend, Value
+from warehouse.messages.messages import sentence
 from warehouse.periods import Period
 from warehouse.sql import literal, statement
 from warehouse.tables.obs_status import ObsStatus
@@ -43,12 +44,12 @@ def figure(question: Question, row: Mapping[str, Any]) -> Figure:
         return Figure(
             obs_status=ObsStatus.SUPPRESSED,
             state=question.state(ObsStatus.SUPPRESSED),
-            reason=question.said("restricted") if restricted else question.reason(row),
+            reason=sentence("views.restricted", question.language) if restricted else question.reason(row),
             withheld=True,
         )
     # of a restricted KPI the text could tell the figure that it is about
     told = row["sensitivity"] != "restricted" or status is ObsStatus.NOT_DELIVERED
-    reason = question.reason(row) if told else question.said("restricted")
+    reason = question.reason(row) if told else sentence("views.restricted", question.language)
     if not status.has_value:
         return Figure(obs_status=status, state=question.state(status), reason=reason)
     parts = {name: row[name] for name in _FIGURES if name in row}
@@ -110,7 +111,7 @@ def get_value(question: Question, kpi: KpiText, place: PlaceText, period: Period
         lookups.find_place(question, place),
         lookups.find_period(question, period),
     )
-    code, of_kpi = row["code"], lookups.kpi(question, row)
+    code, of_kpi = row["kpi_code"], lookups.kpi(question, row)
     seq = question.head[0]
     found = published_rows(question, code, where, when.id)
     shared: dict[str, Any] = {
@@ -142,9 +143,9 @@ def get_value(question: Question, kpi: KpiText, place: PlaceText, period: Period
 
 def _not_published(question: Question, kpi: Mapping[str, Any], place: Place, period: Period) -> str:
     """That a number is not there, with the newest periods that are."""
-    rows = published_rows(question, kpi["code"], place)
+    rows = published_rows(question, kpi["kpi_code"], place)
     there = [row["period_id"] for row in rows if not withheld(row) and ObsStatus(row["obs_status"]).has_value]
-    parts = {"kpi": kpi["code"], "place": place.name, "period": period.id}
+    parts = {"kpi": kpi["kpi_code"], "place": place.name, "period": period.id}
     if not there:
         return question.said("never_computed", **parts)
     grain = question.said(f"by_{kpi['grain']}")
@@ -169,7 +170,7 @@ def get_trend(
 ) -> Trend:
     """A KPI in one place, period after period, oldest first; periods without a value stand in it with their reason."""
     row, where = lookups.find_kpi(question, kpi), lookups.find_place(question, place)
-    code, of_kpi = row["code"], lookups.kpi(question, row)
+    code, of_kpi = row["kpi_code"], lookups.kpi(question, row)
     start = lookups.find_period(question, since).start if since else None
     rows = [
         one

@@ -1,6 +1,6 @@
 -- One version of a KPI's definition with its case passport and its catalogue.
 SELECT
-    definition.version,
+    definition.definition_version AS version,
     definition.definition_hash AS hash,
     definition.valid_from,
     definition.valid_to,
@@ -17,7 +17,7 @@ SELECT
     passport.source,
     passport.standards
 FROM registry.kpi AS definition
-JOIN registry.catalogue AS list ON list.id = definition.catalogue_id
+JOIN registry.catalogue AS list ON list.catalogue_id = definition.catalogue_id
 JOIN registry.case_passport AS passport
-    ON (passport.code, passport.version) = (definition.code, definition.version)
-WHERE definition.code = ${kpi_code} AND definition.version = ${version}
+    ON (passport.kpi_code, passport.definition_version) = (definition.kpi_code, definition.definition_version)
+WHERE definition.kpi_code = ${kpi_code} AND definition.definition_version = ${version}

@@ -3,7 +3,7 @@ SELECT
     cell.*,
     definition.sensitivity
 FROM kpi.value AS cell
-JOIN registry.kpi AS definition ON (definition.code, definition.version) = (cell.kpi_code, cell.definition_version)
+JOIN registry.kpi AS definition USING (kpi_code, definition_version)
 WHERE
     cell.kpi_code = ${kpi_code}
     AND cell.kato = ${kato}

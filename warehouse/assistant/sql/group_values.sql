@@ -13,10 +13,7 @@ WITH found AS (
 
 SELECT
     found.* EXCLUDE (item7_group),
-    settlement.item7_group,
-    settlement.name_en,
-    settlement.name_ru,
-    settlement.name_kk
+    settlement.*
 FROM found
 JOIN registry.settlement AS settlement USING (kato)
 WHERE settlement.item7_group = ${item7_group}

@@ -15,7 +15,7 @@ FROM (
     GROUP BY ALL
 ) AS former
 JOIN kpi.value AS cell USING (kpi_code, kato, period_id)
-JOIN registry.kpi AS definition ON (definition.code, definition.version) = (cell.kpi_code, cell.definition_version)
+JOIN registry.kpi AS definition USING (kpi_code, definition_version)
 WHERE
     cell.valid_to_seq IS NULL
     AND (${kpi_code} IS NULL OR kpi_code = ${kpi_code})

@@ -1,19 +1,13 @@
 -- Targets of one settlement beside the year's value.
 SELECT
-    plan.* REPLACE (plan.year::INTEGER AS year),
-    fact.obs_status,
-    plan.fact AS value,
-    plan.fact_low AS value_low,
-    plan.fact_high AS value_high,
-    definition.sensitivity
-FROM plan_beside_fact AS plan
-JOIN registry.kpi AS definition ON definition.code = plan.kpi_code
-LEFT JOIN year_values AS fact
-    ON (fact.kpi_code, fact.kato, fact.year::VARCHAR) = (plan.kpi_code, plan.kato, plan.year::VARCHAR)
+    *,
+    fact AS value,
+    fact_low AS value_low,
+    fact_high AS value_high
+FROM plan_beside_fact
 WHERE
-    plan.kato = ${kato}
-    AND (${kpi_code} IS NULL OR plan.kpi_code = ${kpi_code})
-    AND (${target_year} IS NULL OR plan.year::INTEGER = ${target_year})
-    AND (${document_kind} IS NULL OR plan.document_kind = ${document_kind})
-QUALIFY definition.version = max(definition.version) OVER (PARTITION BY plan.kpi_code)
-ORDER BY plan.year, plan.kpi_code, plan.document_kind
+    kato = ${kato}
+    AND (${kpi_code} IS NULL OR kpi_code = ${kpi_code})
+    AND (${target_year} IS NULL OR year = ${target_year})
+    AND (${document_kind} IS NULL OR document_kind = ${document_kind})
+ORDER BY year, kpi_code, document_kind
