@@ -81,7 +81,14 @@ def _appeals(kato: str, month: str, count: int, late: int) -> list[dict[str, Any
 
 def _target(kato: str, code: str) -> dict[str, Any]:
     return {
-        "document_id": f"STR-{kato}", "document_version": 1, "kpi_code": code, "target_year": YEAR, "document_kind": "STRATEGY",
-        "approved_at": dt.date(2026, 1, 15), "agreed_at": dt.date(2026, 1, 20), "baseline_year": 2025, "baseline_value": 61.25,
+        "document_id": f"STR-{kato}",
+        "document_version": 1,
+        "kpi_code": code,
+        "target_year": YEAR,
+        "document_kind": "STRATEGY",
+        "approved_at": dt.date(2026, 1, 15),
+        "agreed_at": dt.date(2026, 1, 20),
+        "baseline_year": 2025,
+        "baseline_value": 61.25,
         "target_value": 97.5,
-    }  # fmt: skip
+    }

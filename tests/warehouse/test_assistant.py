@@ -36,7 +36,9 @@ ARGUMENTS: Mapping[str, tuple[dict[str, Any], ...]] = {
         for place in (ASTANA, ALMATY, SHYMKENT, "republican", "KZ")
         for period in ("2026-01", "2026")
     ),
-    "get_trend": tuple({"kpi": kpi, "place": place} for kpi in (OPEN, RESTRICTED) for place in (ASTANA, SHYMKENT, "KZ")),
+    "get_trend": tuple(
+        {"kpi": kpi, "place": place} for kpi in (OPEN, RESTRICTED) for place in (ASTANA, SHYMKENT, "KZ")
+    ),
     "get_ranking": (
         {"kpi": OPEN, "group": "republican", "period": "2026-01"},
         {"kpi": RESTRICTED, "group": ASTANA, "period": "2026-01"},
@@ -44,12 +46,18 @@ ARGUMENTS: Mapping[str, tuple[dict[str, Any], ...]] = {
         {"kpi": "level", "group": "republican", "period": "2026"},
     ),
     "get_plan": ({"settlement": ASTANA}, {"settlement": SHYMKENT, "year": 2026}, {"settlement": ALMATY}),
-    "get_missing": ({"period": "2026-03"}, {"period": "2026-01", "reasons": "all"}, {"period": "2026-01", "place": "KZ", "kpi": OPEN}),
+    "get_missing": (
+        {"period": "2026-03"},
+        {"period": "2026-01", "reasons": "all"},
+        {"period": "2026-01", "place": "KZ", "kpi": OPEN},
+    ),
     "get_origin": tuple(
-        {"kpi": kpi, "place": place, "period": "2026-01"} for kpi in (OPEN, RESTRICTED) for place in (ASTANA, SHYMKENT, "republican")
+        {"kpi": kpi, "place": place, "period": "2026-01"}
+        for kpi in (OPEN, RESTRICTED)
+        for place in (ASTANA, SHYMKENT, "republican")
     ),
     "get_restatements": ({}, {"kpi": RESTRICTED}, {"kpi": OPEN, "place": ASTANA, "period": "2026-01"}),
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")
@@ -332,8 +340,18 @@ def test_what_does_not_exist_is_refused_with_what_is_near(home: Home) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["'; DROP TABLE kpi.value; --", "\" OR 1=1 --", "../../etc/passwd", "${kato}", "%s%n{0}", "x\x00y", INJECTION, "🙂" * 30, "710000000' OR kato <> '"],
-)  # fmt: skip
+    [
+        "'; DROP TABLE kpi.value; --",
+        '" OR 1=1 --',
+        "../../etc/passwd",
+        "${kato}",
+        "%s%n{0}",
+        "x\x00y",
+        INJECTION,
+        "🙂" * 30,
+        "710000000' OR kato <> '",
+    ],
+)
 def test_hostile_text_names_nothing(home: Home, text: str) -> None:
     before = files(home)
     for arguments in ({"kpi": text}, {"place": text}, {"period": text[:20]}):
@@ -349,10 +367,17 @@ def test_hostile_text_names_nothing(home: Home, text: str) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [{}, {"kpi": OPEN}, {"kpi": 5, "place": ASTANA, "period": "2026"}, {"kpi": OPEN, "place": "a" * 101, "period": "2026"},
-     {"kpi": OPEN, "place": ASTANA, "period": "2026", "sql": "SELECT 1"}, {"kpi": [OPEN], "place": ASTANA, "period": "2026"},
-     {"kpi": OPEN, "place": ASTANA, "period": "2026", "language": "de"}, {"kpi": "", "place": ASTANA, "period": "2026"}],
-)  # fmt: skip
+    [
+        {},
+        {"kpi": OPEN},
+        {"kpi": 5, "place": ASTANA, "period": "2026"},
+        {"kpi": OPEN, "place": "a" * 101, "period": "2026"},
+        {"kpi": OPEN, "place": ASTANA, "period": "2026", "sql": "SELECT 1"},
+        {"kpi": [OPEN], "place": ASTANA, "period": "2026"},
+        {"kpi": OPEN, "place": ASTANA, "period": "2026", "language": "de"},
+        {"kpi": "", "place": ASTANA, "period": "2026"},
+    ],
+)
 def test_arguments_that_do_not_fit_are_refused(home: Home, arguments: dict[str, Any]) -> None:
     with pytest.raises(AnswerError, match="arguments of get_value do not fit"):
         ask(home, "get_value", arguments)

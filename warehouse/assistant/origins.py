@@ -56,7 +56,11 @@ def get_origin(question: Question, kpi: KpiText, place: PlaceText, period: Perio
     return Origin(
         said=question.said(
             "origin_of_cells" if "members" in explained else "origin",
-            kpi=of_kpi.name, place=where.name, period=when.id, figure=told(question, one, of_kpi.unit_name), count=len(cells or deliveries),
+            kpi=of_kpi.name,
+            place=where.name,
+            period=when.id,
+            figure=told(question, one, of_kpi.unit_name),
+            count=len(cells or deliveries),
         ),
         evidence=question.evidence(*where_line),
         kpi=of_kpi,
@@ -69,7 +73,7 @@ def get_origin(question: Question, kpi: KpiText, place: PlaceText, period: Perio
         corrections=[] if one.withheld else [_plain(c) for c in explained.get("corrections", [])[:ROWS]],
         cells=members,
         more=max(len(deliveries or cells) - skip - len(shown or members), 0),
-    )  # fmt: skip
+    )
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -56,8 +56,13 @@ class _Server(MCPServer[Any]):
 
 def make_server(home: Home, version: str) -> MCPServer[Any]:
     """The server of a home's releases: whatever release is there when a question comes."""
-    server = _Server("qala", title="qala: KPIs of smart cities, with evidence", version=version, instructions=INSTRUCTIONS,
-                     log_level="WARNING")  # fmt: skip
+    server = _Server(
+        "qala",
+        title="qala: KPIs of smart cities, with evidence",
+        version=version,
+        instructions=INSTRUCTIONS,
+        log_level="WARNING",
+    )
     for name, function in TOOLS.items():
         server.add_tool(
             _bound(home, name, function),

@@ -71,8 +71,7 @@ def ask(home: Home, name: str, arguments: Mapping[str, Any]) -> Answer:
     if name not in TOOLS:
         raise AnswerError(f"no tool {name[:60]!r}; there are {', '.join(TOOLS)}")
     try:
-        # values as they were checked; what was left out stays out, for the line that asks again
-        checked = _arguments(name).model_validate(dict(arguments)).model_dump(exclude_unset=True)
+        checked = _arguments(name).model_validate(dict(arguments)).model_dump(exclude_defaults=True)
     except ValidationError as error:
         said = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5])
         raise AnswerError(sentence("assistant.arguments", "en", tool=name, said=said)) from error
