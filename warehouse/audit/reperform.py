@@ -23,6 +23,7 @@ from warehouse.kpi_values.computation import Computation
 from warehouse.kpi_values.compute import compute_cells
 from warehouse.kpi_values.rollup import ROLLUP_COLUMNS, compute_rollups, lay_out
 from warehouse.kpi_values.states import describe
+from warehouse.messages.messages import rendered
 from warehouse.sql import literal
 from warehouse.store.history import held
 from warehouse.store.ledger import ledger_head
@@ -293,7 +294,12 @@ def _tell(store: Store, source: str, label: str, columns: Sequence[str], what: s
 
 def _differences(what: str, columns: Sequence[str], rows: Sequence[Sequence[str | None]]) -> Iterator[Difference]:
     for where, *pairs in rows:
-        found = [(c, a, b) for c, a, b in zip(columns, pairs[::2], pairs[1::2], strict=True) if a != b]
+        # a former version published the sentence of a message
+        found = [
+            (c, a, b)
+            for c, a, b in zip(columns, pairs[::2], pairs[1::2], strict=True)
+            if a not in (b, rendered(b, "en"))
+        ]
         for column, a, b in found or [("definition", "as registered", "another")]:
             yield Difference(what, str(where), column, "nothing" if a is None else a, "nothing" if b is None else b)
 
