@@ -109,6 +109,16 @@ def said(text: str) -> str:
     return str(rendered(text, language_of()))
 
 
+def told_in(answer: Any, language: str) -> Any:
+    """An answer as plain data, what it holds of recorded messages told in a language; beside it, as `…_code`, the code of each."""
+    if isinstance(answer, Mapping):
+        codes = {f"{k}_code": code for k, v in answer.items() if isinstance(v, str) and (code := code_of(v))}
+        return {key: told_in(value, language) for key, value in answer.items()} | codes
+    if isinstance(answer, list | tuple):
+        return type(answer)(told_in(one, language) for one in answer)
+    return rendered(answer, language) if isinstance(answer, str) else answer
+
+
 def code_of(text: str | None) -> str | None:
     """The code of a recorded message, of the first if there are several; None for plain text."""
     messages = messages_of(text)
