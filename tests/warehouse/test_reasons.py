@@ -14,6 +14,7 @@ from tests.support.sentences import foreign_words
 from warehouse.kpi_values.state_rules import CELL_RULES, ROLLUP_RULES, Clause
 from warehouse.messages.messages import catalogue, recorded, rendered
 
+SNAPSHOT = Path(__file__).parents[1] / "snapshots" / "reasons.txt"
 CODES = sorted(code for code in catalogue() if code.startswith("reason."))
 CLAUSES = [clause for rule in (*CELL_RULES, *ROLLUP_RULES) for clause in rule.reason]
 _MONTH = {"code": "reason.month", "table": "fct_appeal", "month": "2026-01"}
@@ -94,6 +95,12 @@ def test_every_reason_of_the_catalogue_is_given_somewhere() -> None:
     texts = "\n".join(path.read_text(encoding="utf-8") for path in (*folder.glob("*.py"), *folder.glob("sql/*.sql")))
     given = set(re.findall(r"reason\.[a-z_]+", texts))
     assert {code.rpartition(".")[0] if code.count(".") > 1 else code for code in CODES} - given == {"reason.restricted"}
+
+
+def test_codes_that_were_recorded_stay_with_their_parts() -> None:
+    """tests/snapshots/reasons.txt has every code that a version of qala may have recorded, with its parts; codes are added to it, none goes."""
+    kept = dict(line.partition(" ")[::2] for line in SNAPSHOT.read_text(encoding="utf-8").splitlines())
+    assert {code: " ".join(sorted(named(code))) for code in CODES} == kept
 
 
 def test_former_sentences_are_those_of_today() -> None:
