@@ -11,12 +11,12 @@ from warehouse.store.store import Store
 
 MESSAGE = '{"code":"test.rows","rows":3,"rules":["a.type","b.range"]}'
 SAID = {
+    **messages.catalogue(),
     "test.rows": {
         "en": "{rows} rows ({rules| and })",
         "ru": "строк: {rows} ({rules| и })",
         "kk": "жол: {rows} ({rules| және })",
     },
-    "reason.restricted": {"en": "restricted publication", "ru": "публикация ограничена", "kk": "жариялау шектелген"},
 }
 
 
