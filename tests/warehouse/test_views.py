@@ -129,8 +129,8 @@ def test_names_come_in_three_languages(empty: duckdb.DuckDBPyConnection) -> None
         f"{table}.{column}"
         for table, columns in tables.items()
         for column in columns
-        if (name := re.fullmatch("(.+)_(en|ru|kk)", column))
-        and not {f"{name[1]}_{one}" for one in LANGUAGES} <= columns
+        if (found := re.fullmatch("(.+)_(en|ru|kk)", column))
+        and not {f"{found[1]}_{one}" for one in LANGUAGES} <= columns
     ]
     assert [
         one for one in alone if not one.startswith("registry.showcase_table.description_")
