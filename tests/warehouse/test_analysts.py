@@ -64,7 +64,7 @@ def test_the_answers_are_those_of_the_data(released: duckdb.DuckDBPyConnection) 
     assert progress == {"Астана": 0.5, "Павлодар": 0, "Алматы": -1.25}
     missing = answer(4)
     assert {"Актау", "Шымкент"} <= {row["settlement_ru"] for row in missing}
-    assert all(row["reason_ru"] for row in missing)
+    assert all(row["for_example"] for row in missing)
     moved = {row["settlement_ru"]: (row["former_value"], row["value"], row["movement"]) for row in answer(5)}
     assert moved == {"Астана": (75, 85, "better"), "Алматы": (80, 50, "worse")}
     (region,) = answer(6)
