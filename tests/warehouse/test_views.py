@@ -51,7 +51,7 @@ SYNONYMS = {
     "observed|expected": {
         f"audit.{t}.{c}" for t in ("incident", "check_result") for c in ("observed", "expected")
     },  # recorded
-    "name|title|description|text|label": {"registry.setting.name", "registry.rule.description"},
+    "name|title|description|text|label": {"registry.setting.name"},
 }
 # what is told of a value
 FIGURES = re.compile(
@@ -132,9 +132,7 @@ def test_names_come_in_three_languages(empty: duckdb.DuckDBPyConnection) -> None
         if (found := re.fullmatch("(.+)_(en|ru|kk)", column))
         and not {f"{found[1]}_{one}" for one in LANGUAGES} <= columns
     ]
-    assert [
-        one for one in alone if not one.startswith("registry.showcase_table.description_")
-    ] == []  # contracts say it in two
+    assert alone == []
     coded = ("kpi_code kpi_name", "kato settlement", "unit unit", "direction direction", "obs_status state", "reason_code reason", "table_name table",
              "criterion criterion")  # fmt: skip
     bare = {"row_origins", "lineage_gaps"}

@@ -16,6 +16,9 @@ SELECT
     settlement.name_kk AS settlement_kk,
     incident.period_id,
     incident.rule,
+    rule.description_en AS rule_en,
+    rule.description_ru AS rule_ru,
+    rule.description_kk AS rule_kk,
     incident.criterion,
     criterion.name_en AS criterion_en,
     criterion.name_ru AS criterion_ru,
@@ -44,3 +47,4 @@ LEFT JOIN registry.criterion AS criterion ON criterion.criterion = incident.crit
 LEFT JOIN registry.message AS observed ON observed.message = incident.observed
 LEFT JOIN registry.message AS expected ON expected.message = incident.expected
 LEFT JOIN registry.message AS closing ON closing.message = incident.closing_reason
+LEFT JOIN registry.rule AS rule ON (rule.table_name, rule.rule) = (incident.table_name, incident.rule)
