@@ -12,11 +12,12 @@ import duckdb
 import pytest
 
 from kpi_definitions.catalogue import units
-from kpi_definitions.model import Category, Kpi
+from kpi_definitions.model import CatalogueHead, Category, Grain, Kind, Kpi
 from tests.support.homes import new_home
 from tests.support.settlements import AKTAU, ALMATY, ASTANA
 from tests.support.two_years import KPI, PAVLODAR, RESTRICTED, SUPPRESSED, build
 from warehouse.home.home import Home
+from warehouse.loading.deliveries import DeliveryState
 from warehouse.sql import literal
 from warehouse.tables.contracts import load_tables
 from warehouse.tables.obs_status import ObsStatus
@@ -30,7 +31,7 @@ COLUMNS = (
 )
 # other names for what has one; by pattern, with the columns that may have it, and why
 SYNONYMS = {
-    "code": {"registry.message.code"},  # of a message
+    "code": {"registry.message.code", "registry.code_list.code"},
     "id": {"registry.data_passport.id"},  # a field of Decree No. 830
     "kpi|indicator_code|kpi_id": set[str](),
     "version|.*_version_no": {"kpi.assessment.version", "main.scorecard.version"},  # of an assessment
@@ -170,6 +171,26 @@ def test_no_name_of_a_registry_is_empty(empty: duckdb.DuckDBPyConnection, regist
         empty,
         f"SELECT count(*) > 0, count(*) FILTER (WHERE '' IN (name_en, name_ru, name_kk)) FROM registry.{registry}",
     ) == [(True, 0)]
+
+
+def test_codes_in_the_views_have_names(released: duckdb.DuckDBPyConnection) -> None:
+    for view, column in (
+        ("deliveries", "state"), ("incidents", "status"), ("public_plan_beside_fact", "document_kind"), ("scorecard", "status"), ("scorecard", "state"),
+        ("year_on_year", "movement"), ("kpi_definitions", "kind"), ("kpi_definitions", "grain"), ("kpi_definitions", "sensitivity"),
+        ("kpi_definitions", "catalogue_status"),
+    ):  # fmt: skip
+        counted = f"SELECT count({column}) > 0, count({column}) - count({column}_kk) FROM {view}"
+        assert ask(released, counted) == [(True, 0)], f"{view}.{column}"
+    lists = {
+        "delivery_state": DeliveryState,
+        "kpi_kind": Kind,
+        "grain": Grain,
+        "sensitivity": get_args(Kpi.model_fields["sensitivity"].annotation),
+        "catalogue_status": get_args(CatalogueHead.model_fields["status"].annotation),
+    }
+    for name, codes in lists.items():
+        found = ask(released, f"SELECT code FROM registry.code_list WHERE list = '{name}' ORDER BY position")
+        assert {code for (code,) in found} == set(map(str, codes)), name
 
 
 # ---- what the views work out

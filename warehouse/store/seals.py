@@ -142,6 +142,7 @@ REGISTRIES = (
     "obs_status",
     "unit",
     "direction",
+    "code_list",
     "showcase_table",
     "rule",
     "criterion",
