@@ -390,15 +390,19 @@ def ui(
 @app.command()
 def demo(
     home: Annotated[Path, typer.Option("--home", help="A folder of its own: it is emptied first")] = Path("qala-demo"),
-    seed: Annotated[int, typer.Option(help="Another seed, another imaginary year")] = 469,
-    year: Annotated[int, typer.Option(help="Year to simulate")] = 2025,
+    seed: Annotated[int, typer.Option(help="Another seed, other imaginary years")] = 469,
+    year: Annotated[int, typer.Option(help="Year to simulate, after the year before it")] = 2025,
+    yes: Annotated[bool, typer.Option("--yes", help="Empty a former demo that was changed, without asking")] = False,
 ) -> None:
-    """Twelve imaginary cities over a year: simulate, deliver, run, and show the scorecard."""
-    from pipelines.cli.demo import DemoError, play
+    """Twelve imaginary cities over two years: simulate, deliver, run, and show the scorecard."""
+    from pipelines.cli.demo import ChangedError, DemoError, play, refuse
 
     try:
-        done = play(home.resolve(), seed=seed, year=year, console=out, run=_run)
+        refuse(home.resolve())
+    except ChangedError as error:
+        if not yes and not (sys.stdin.isatty() and typer.confirm(f"{error}; delete all of it and begin anew?")):
+            raise fail(f"{error}; delete it with --yes, or name another folder with --home") from None
     except DemoError as error:
         raise fail(error) from None
-    if not done:
+    if not play(home.resolve(), seed=seed, year=year, console=out, run=_run):
         raise typer.Exit(1)

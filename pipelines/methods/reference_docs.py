@@ -162,13 +162,17 @@ def _rules(rules: Sequence[StateRule]) -> str:
     for number, rule in enumerate(rules, 1):
         codes = "; ".join(clause.code for clause in rule.reason)
         said = zip(*(_said(clause.code) for clause in rule.reason), strict=True) if rule.reason else [()] * 3
-        rows.append((str(number), rule.when, f"{rule.status.state} ({rule.status})", codes, *("; ".join(one) for one in said)))
+        rows.append(
+            (str(number), rule.when, f"{rule.status.state} ({rule.status})", codes, *("; ".join(one) for one in said))
+        )
     return _table(("", "when", "state", "reason", "English", "Russian", "Kazakh"), rows)
 
 
 def _said(code: str) -> tuple[str, ...]:
     """The sentences of a message in English, Russian and Kazakh, with its parts in ‹›."""
-    return tuple(re.sub(r"\{(\w+)[^}]*\}", _placeholder, messages.catalogue()[code][language]) for language in ("en", "ru", "kk"))
+    return tuple(
+        re.sub(r"\{(\w+)[^}]*\}", _placeholder, messages.catalogue()[code][language]) for language in ("en", "ru", "kk")
+    )
 
 
 def _placeholder(found: re.Match[str]) -> str:
