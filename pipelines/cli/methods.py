@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 from typing import Annotated
 
@@ -10,21 +11,36 @@ import typer
 from kpi_definitions.documents import DocumentError
 from pipelines.cli.common import HomeOption, JsonOption, LanguageOption, app, fail, home_of, out, print_json, words_of
 from warehouse.errors import StoreError
+from warehouse.home.home import Home
 from warehouse.messages.messages import told_in
 
 
 @app.command()
 def catalogue(
-    ours: Annotated[str | None, typer.Argument(help="Compare this catalogue's KPIs ...")] = None,
-    theirs: Annotated[str | None, typer.Argument(help="... with this one's")] = None,
+    ours: Annotated[
+        str | None, typer.Argument(help="Compare this catalogue's KPIs ...; or the word new: make an empty catalogue")
+    ] = None,
+    theirs: Annotated[
+        str | None, typer.Argument(help="... with this one's; after new: what it is to be called")
+    ] = None,
+    since: Annotated[
+        dt.datetime | None,
+        typer.Option(
+            "--from", formats=["%Y-%m-%d"], help="After new: first day of effect; left out: 1 January of the next year"
+        ),
+    ] = None,
     home: HomeOption = None,
 ) -> None:
-    """The lists of initiatives that stand side by side; with two names, what one has of the other."""
+    """The lists of initiatives that stand side by side; with two names, what one has of the other; new NAME makes an empty one."""
     from kpi_definitions.catalogue import compare, load_catalogues
     from pipelines.cli.screens.lists import show_catalogues, show_comparison
 
+    place = home_of(home)
+    if ours == "new":
+        _new_catalogue(place, theirs, since)
+        return
     try:
-        lists = {one.head.id: one for one in load_catalogues(home_of(home).catalogues).lists}
+        lists = {one.head.id: one for one in load_catalogues(place.catalogues).lists}
     except DocumentError as error:
         raise fail(error) from None
     unknown = [name for name in (ours, theirs) if name and name not in lists]
@@ -34,6 +50,15 @@ def catalogue(
         show_comparison(out, lists[ours], lists[theirs], compare(lists[ours], lists[theirs]))
     else:
         show_catalogues(out, [lists[ours]] if ours else list(lists.values()))
+
+
+def _new_catalogue(home: Home, name: str | None, since: dt.datetime | None) -> None:
+    from pipelines.cli.new import first_day, write_first
+    from pipelines.first_versions.new_catalogue import new_catalogue
+
+    if name is None:
+        raise fail("say what the catalogue is to be called: qala catalogue new official-2027")
+    write_first(lambda: new_catalogue(home, name, first_day(since)))
 
 
 @app.command()

@@ -10,10 +10,12 @@ from kpi_definitions.catalogue import Catalogues, units
 from warehouse.kpi_values.state_rules import CELL_RULES, ROLLUP_RULES, StateRule
 from warehouse.messages import messages
 from warehouse.messages.messages import sentence
+from warehouse.tables import view_columns
 from warehouse.tables.contracts import Table
 from warehouse.tables.obs_status import ObsStatus
 from warehouse.tables.passports import calculation, case_passports, standards
 from warehouse.tables.rules import CRITERIA
+from warehouse.tables.system_tables import FIXED
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
 _MADE = "<!-- made by `qala docs` from contracts and definitions: do not edit -->\n"
@@ -42,7 +44,7 @@ _PASSPORT = (
 def pages(catalogue: Catalogues, tables: Mapping[str, Table]) -> dict[str, str]:
     """File name → text."""
     return {
-        "data-dictionary.md": _dictionary(tables),
+        "data-dictionary.md": _dictionary(tables) + _system_tables() + _views(tables),
         "kpis.md": _kpis(catalogue, tables),
         "standards.md": _standards(catalogue),
         "calculation-states.md": _states(),
@@ -92,6 +94,59 @@ def _dictionary(tables: Mapping[str, Table]) -> str:
         parts.append(
             "\n" + _table(("criterion of the law", "rules"), [(n, text or "not judged") for n, text in by_criterion])
         )
+    return "\n".join(parts)
+
+
+def _system_tables() -> str:
+    """The tables that no contract describes."""
+    parts = [
+        "\n# Registries, values and audit\n",
+        "Tables that no contract describes; views of the release read them.\n",
+    ]
+    for name, (description, columns) in FIXED.items():
+        parts.append(f"\n## {name}\n\n{description}.\n")
+        rows = [
+            (n, kind.rstrip("!") + ("" if kind.endswith("!") else ", may be empty"), said)
+            for n, kind, said in (c.split(" ", 2) for c in columns)
+        ]
+        parts.append(_table(("column", "type", "what it holds"), rows))
+    return "\n".join(parts)
+
+
+def _views(tables: Mapping[str, Table]) -> str:
+    """The views, column by column as DuckDB finds them; a name in three languages is one line."""
+    import duckdb
+
+    from warehouse.tables import ddl, views
+
+    parts = [
+        "\n# Views of the release\n",
+        "They need no schema name. No restricted or suppressed value comes out of those said to be public; the others are for whoever may open "
+        "the file. Ten questions answered by them: [analysts.md](../analysts.md).\n",
+    ]
+    with duckdb.connect() as con:
+        meta = ddl.metadata(tables.values())
+        con.execute("; ".join(ddl.ddl(meta)))
+        views.make(con, made := views.all_views(tables))
+        for name, (description, _) in made.items():
+            columns = con.execute(
+                "SELECT column_name, data_type FROM duckdb_columns() WHERE (schema_name, table_name) = ('main', ?) ORDER BY column_index",
+                [name],
+            ).fetchall()
+            lines: dict[str, tuple[list[str], str, str]] = {}
+            for column, kind in columns:
+                key, language = view_columns.comment_key(name, column)
+                said = view_columns.column_comment(name, column).removesuffix(
+                    f" ({sentence(f'language.{language}', 'en')})" if language else ""
+                )
+                lines.setdefault(f"{key} {bool(language)}", ([], kind, said))[0].append(column)
+            parts.append(f"\n## {name}\n\n{description}.\n")
+            parts.append(
+                _table(
+                    ("column", "type", "what it holds"),
+                    [(", ".join(names), kind, said) for names, kind, said in lines.values()],
+                )
+            )
     return "\n".join(parts)
 
 

@@ -252,7 +252,7 @@ def _explain_cell(
         "published": bool(published),
         "computed": _computed(store, current),
         "definition": definition,
-        "sql": _queries(compiled, kato, period, as_of_seq),
+        "sql": queries(compiled, kato, period, as_of_seq),
         "deliveries": find_deliveries(store, compiled, kato, period, as_of_seq, last_seq),
         "corrections": find_corrections(store, compiled, kato, period, as_of_seq),
         "earlier": find_earlier_values(store, compiled, kato, period, seq),
@@ -361,7 +361,7 @@ def _said_time(time: RowTime) -> Message:
     return {"code": f"explain.time_{time.rule}", "columns": " ".join(time.columns)}
 
 
-def _queries(compiled: Compiled, kato: str, period: Period, seq: int) -> str:
+def queries(compiled: Compiled, kato: str, period: Period, seq: int) -> str:
     """The SQL of the definition for one cell, as of a ledger sequence: a statement for each scan."""
     cell = window(kato, period.start, period.end, period.id)
     queries = (scan.sql(as_of(scan.table, seq), cell, any_window=True) for scan in compiled.scans)

@@ -100,7 +100,8 @@ def _named(table: Table) -> tuple[Any, ...]:
     """A table as registry.showcase_table has it."""
     names = (table.title, table.title_ru, table.title_kk)
     described = (table.description, table.description_ru, table.description_kk)
-    return (table.name, *names, *described, table.domain, table.owner, table.snapshot)
+    agreed = (table.frequency, table.latency_days, table.agreed_from)
+    return (table.name, *names, *described, table.domain, table.owner, table.snapshot, *agreed)
 
 
 def _periods() -> list[tuple[Any, ...]]:

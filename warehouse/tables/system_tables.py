@@ -113,6 +113,9 @@ FIXED: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "sphere text! Sphere code",
             "owner text! Body that answers for the data",
             "is_register bool! Whether it is a register, delivered as snapshots",
+            "frequency text SDMX frequency at which extracts are agreed to come: M, Q or A; empty if none is agreed",
+            "latency_days int Days agreed from a period's end to its delivery; empty if none are agreed",
+            "agreed_from date Periods that ended on or before it have no deadline",
         ),
     ),
     "registry.period": (

@@ -9,7 +9,7 @@ SELECT
     delivery.system,
     delivery.scope,
     delivery.period_id,
-    delivery.state AS delivery_state,
+    delivery.state,
     criterion.criterion,
     criterion.name_en AS criterion_en,
     criterion.name_ru AS criterion_ru,

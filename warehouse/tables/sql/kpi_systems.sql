@@ -17,9 +17,9 @@ SELECT
     count(*) AS deliveries,
     sum(delivery.accepted_rows)::BIGINT AS accepted_rows,
     sum(delivery.rejected_rows)::BIGINT AS rejected_rows,
-    min(delivery.period_start) AS first_day,
-    max(delivery.period_end) AS last_day,
-    max(delivery.loaded_at) AS last_loaded_at
+    min(delivery.period_start) AS period_start,
+    max(delivery.period_end) AS period_end,
+    max(delivery.loaded_at) AS loaded_at
 FROM (
     SELECT *
     FROM registry.kpi

@@ -1,5 +1,5 @@
 -- Places of settlements inside their item 7 group by a KPI, in every period that has values, and the places that the
--- bounds of the values allow; public
+-- bounds of the values allow
 WITH bounded AS (
     SELECT
         cell.*,

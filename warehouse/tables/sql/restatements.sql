@@ -88,7 +88,16 @@ cause AS (
         changed.area,
         changed.period_id,
         changed.valid_to_seq,
-        string_agg(DISTINCT decided.delivery_id, ', ' ORDER BY decided.delivery_id) AS delivery_ids
+        -- those of the period itself; else, if the figure is another, those that may have moved rows into it or out of it
+        coalesce(
+            string_agg(DISTINCT decided.delivery_id, ', ' ORDER BY decided.delivery_id)
+                FILTER (WHERE decided.period_start <= changed.period_end AND decided.period_end > changed.period_start),
+            string_agg(DISTINCT decided.delivery_id, ', ' ORDER BY decided.delivery_id)
+                FILTER (
+                    WHERE (now.value, now.value_low, now.value_high)
+                    IS DISTINCT FROM (changed.value, changed.value_low, changed.value_high)
+                )
+        ) AS delivery_ids
     FROM changed
     JOIN version AS now
         ON
@@ -99,8 +108,6 @@ cause AS (
             decided.kpi_code = changed.kpi_code
             AND decided.loaded_seq > changed.as_of_seq
             AND decided.loaded_seq <= now.as_of_seq
-            AND decided.period_start <= changed.period_end
-            AND decided.period_end > changed.period_start
             AND CASE changed.area_kind
                 WHEN 'settlement' THEN decided.scope IN (changed.area, changed.kato2, 'KZ')
                 WHEN 'region' THEN decided.scope = 'KZ' OR decided.scope[:2] = changed.area[:2]
