@@ -31,7 +31,7 @@ WORD = re.compile(r"[A-Za-z]{3,}")
 # Latin letters that a Russian or a Kazakh reads as they are: names of formats, tables, options and commands
 NAMES = re.compile(
     r"qala [a-z]+( --table)?|--[a-z]+|[a-z]+[._/][a-z_./]*|utf-16-[bl]e|UTF-8|CSV|Parquet|zip|KZ-1048|CP866|SHA-256|FILE|OBS_STATUS|SDU|UTC|SQL|SDMX"
-    r"|mended|transformLogic"
+    r"|mended|transformLogic|\.csv|[A-Z]{3}\d\d-\d"
 )
 
 
@@ -58,7 +58,7 @@ def deliver_what_goes_wrong(desk: Desk) -> None:
     desk.deliver(archive_of(a_csv="x,y\n1,2\n", b_csv="z\n1\n"), period="2025-07", name="others.zip")
     desk.deliver(b"PAR1 no parquet", period="2025-08", name="broken.parquet")
     desk.deliver(appeals(40), system="newcomer", period="2025-09", name="newcomer.csv")
-    desk.deliver(appeals(40), period="2025-10", rows=41, name="short.csv")
+    desk.deliver(appeals(40), period="2025-10", rows=41, name="manifest.csv")
     desk.deliver(appeals(40, registered_at="x"), period="2025-11", name="dates.csv")
     gaps = [appeal(n, due_at="") for n in range(20)] + [appeal(n) for n in range(20, 60)]
     desk.deliver(text([*gaps, appeal("a77"), appeal("A77")]), scope=ASTANA, name="rows.csv")
@@ -134,7 +134,7 @@ def test_every_fault_of_a_file_has_a_code_of_its_own(store: Store) -> None:
         "others.zip": "refusal.no_member_fits",
         "broken.parquet": "refusal.parquet_unreadable",
         "newcomer.csv": "refusal.no_source_contract",
-        "short.csv": "refusal.rule",
+        "manifest.csv": "refusal.rule",
         "dates.csv": "refusal.rule",
     }
 
