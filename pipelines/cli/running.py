@@ -352,11 +352,11 @@ def _say_due(still: dict[str, list[str] | None], told: str, words: Words) -> Non
 
 
 @app.command()
-def settlements() -> None:
+def settlements(language: LanguageOption = "") -> None:
     """The settlements of item 7 with their KATO codes."""
     from warehouse.tables.settlements import settlements as ask
 
-    for kato, name in ask().items():
+    for kato, name in ask(language).items():
         out.print(f"{kato}  {name}", highlight=False)
 
 
