@@ -23,7 +23,8 @@ SAID = {
 @pytest.fixture
 def reasons(store: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
     """A warehouse whose kpi.assessment_item has two messages, each twice, and plain text of a former version."""
-    monkeypatch.setattr(messages, "catalogue", lambda: SAID)
+    known = {**messages.catalogue(), **SAID}
+    monkeypatch.setattr(messages, "catalogue", lambda: known)
     both = f'[{MESSAGE},{{"code":"reason.restricted"}}]'
     rows = [
         (n, "710000000", "X", False, 1.0, text)
