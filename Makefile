@@ -14,7 +14,7 @@ install: .venv/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: install  ## simulate twelve cities over a year, run the main job, show what came of it
+demo: install  ## simulate twelve cities over two years, run the main job, show what came of it
 	$(BIN)/qala demo
 
 ui: install  ## Dagster UI on http://localhost:3000, on the demo's data unless QALA_HOME says otherwise

@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 
 import duckdb
 
@@ -41,8 +42,16 @@ SOURCES: Mapping[tuple[str, str], str] = {
     ("fct_appeal", "351010000"): "ikomek109/appeals",
     ("fct_air_hour", "750000000"): "aqms/hours",
 }
+TARGETS = (
+    "fct_kpi_target"  # what cities mean to reach: made from their own values of the year before, where those are given
+)
 BAD_STRIDE = 250  # one row in so many has a mistake: 0.4 %
 BAD_FROM_ROWS = 100  # smaller files have none, so that no ordinary file has more than 1 %
+
+
+# The year whose numbers do not depend on how far away it is: cities were worse before it and get better after it.
+EPOCH = dt.date(2025, 1, 1)
+YEARLY_PROGRESS = 0.05  # of quality, in every year before EPOCH, beside what a table drifts by
 
 
 @dataclass(frozen=True)
@@ -92,21 +101,18 @@ def simulate(
     year: int = 2025,
     seed: int = 469,
     scale: float = 1.0,
+    specials: Sequence[Special] = SPECIALS,
+    last_year: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
 ) -> Iterator[Extract]:
     """Write a year's extracts under `out` and yield each in the order of the periods' ends; files may be written ahead.
 
+    `last_year`: KATO → KPI → its value in the year before, where it is known: what a Strategy sets out from.
     `scale` multiplies the rows of ordinary tables and the population from which the size of a grid follows: grids
     stay complete. Raises ValueError for a settlement without a population, DocumentError for a faulty recipe.
     """
-    unknown = [kato for kato in settlements if kato not in populations()]
-    if unknown or not settlements:
-        raise ValueError(
-            f"no population for settlement {', '.join(unknown)}: add it to {HERE / 'population.csv'}"
-            if unknown
-            else "no settlement to simulate: name at least one"
-        )
+    _refuse_unknown(settlements)
     incidents = {
-        (s.table, settlements[s.place % len(settlements)], f"{year:04d}-{s.month:02d}"): s.kind for s in SPECIALS
+        (s.table, settlements[s.place % len(settlements)], f"{year:04d}-{s.month:02d}"): s.kind for s in specials
     }
     recipes = {name: recipe_of(table) for name, table in tables.items()}
     layouts = {
@@ -123,7 +129,17 @@ def simulate(
         work = [
             (
                 [
-                    _Extraction(con, table, recipes[name], layouts[name, kato], kato, period, seed, scale)
+                    _Extraction(
+                        con,
+                        table,
+                        recipes[name],
+                        layouts[name, kato],
+                        kato,
+                        period,
+                        seed,
+                        scale,
+                        last_year.get(kato, {}),
+                    )
                     for kato in covered
                 ],
                 scope,
@@ -137,6 +153,14 @@ def simulate(
         ]
         for extracts in pool.map(_hand_over, *zip(*work, strict=True)):
             yield from extracts
+
+
+def _refuse_unknown(settlements: Sequence[str]) -> None:
+    """Raises ValueError for a settlement without a population, and for none."""
+    if not settlements:
+        raise ValueError("no settlement to simulate: name at least one")
+    if unknown := [kato for kato in settlements if kato not in populations()]:
+        raise ValueError(f"no population for settlement {', '.join(unknown)}: add it to {HERE / 'population.csv'}")
 
 
 @cache
@@ -218,6 +242,7 @@ class _Extraction:
     period: Period
     seed: int
     scale: float
+    last_year: Mapping[str, float]
 
     def write(self, path: Path, incident: str = "") -> Extract:
         layout = self.layout
@@ -302,6 +327,8 @@ class _Extraction:
             "period_end": _date(period.end),
             "days": str((period.end - period.start).days),
             "month": str(period.start.month),
+            "elapsed": str(_months_on(period.end)),
+            "last_year": _values(self.last_year),
             "export_at": _date(add_months(self.period.end, 1)),
             "base_quality": f"{base_quality:.6f}::DOUBLE",
             "quality": f"{quality:.6f}::DOUBLE",
@@ -341,11 +368,22 @@ class _Extraction:
         """How well the city does in this table, always and in the period: half is the city's, half the table's."""
         place = _chance(self.seed, self.table.name, self.kato)
         base = 0.15 + 0.35 * _chance(self.seed, self.kato).random() + 0.35 * place.random()
-        drift = place.uniform(-0.08, 0.2) * (period.start.month - 1) / 11
+        months = _months_on(period.start)
+        drift = place.uniform(-0.08, 0.2) * months / 11 + YEARLY_PROGRESS * min(0, period.start.year - EPOCH.year)
         return base, min(1.0, max(0.0, base + drift + _chance(self._salt_of(period)).uniform(-0.03, 0.03)))
 
     def _salt_of(self, period: Period, what: str = "rows") -> int:
         return _salt(self.seed, self.table.name, self.kato, period.id, what)
+
+
+def _months_on(day: dt.date) -> int:
+    """Months from EPOCH to the first day of a month, negative before it; two years either way at most, or cities would become perfect."""
+    return min(35, max(-24, (day.year - EPOCH.year) * 12 + day.month - 1))
+
+
+def _values(values: Mapping[str, float]) -> str:
+    pairs = ", ".join(f"{literal(name)}: {value!r}::DOUBLE" for name, value in sorted(values.items()))
+    return f"MAP {{{pairs}}}::MAP(VARCHAR, DOUBLE)"
 
 
 def _date(day: dt.date) -> str:

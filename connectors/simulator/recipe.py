@@ -13,6 +13,8 @@ A recipe, `recipes/<table>.yaml`:
 Expressions are DuckDB SQL over other steps and columns (in any order), the axes, and
     row_no, rows                       number of the row from 0, number of rows
     kato, population, year_start, period_start, period_end, days, month
+    elapsed                            months from the first of 2025 to period_end, negative before it
+    last_year                          MAP of KPI to its value in the year before; what is not known is not in it
     export_at                          when the file is made: a month after its period
     quality, base_quality              how well this city does in this table, 0..1, drifting over the year / steady
     u(k), normal(k), pick(list, k)     random for this row and period: uniform [0,1), standard normal, one of a list
@@ -43,6 +45,8 @@ FACTS = {
     "period_end",
     "days",
     "month",
+    "elapsed",
+    "last_year",
     "export_at",
     "base_quality",
     "quality",

@@ -16,6 +16,7 @@ from warehouse.tables.contracts import Table
 _FACTS = (
     "SELECT 0::BIGINT AS row_no, 1::UBIGINT AS _salt, 1::UBIGINT AS _place, false AS _resent, 1 AS rows, '710000000' AS kato, 1000 AS population, "
     "DATE '2025-01-01' AS year_start, DATE '2025-01-01' AS period_start, DATE '2025-02-01' AS period_end, 31 AS days, 1 AS month, "
+    "1 AS elapsed, MAP {'K': 1.0::DOUBLE} AS last_year, "
     "DATE '2025-03-01' AS export_at, 0.5::DOUBLE AS base_quality, 0.5::DOUBLE AS quality"
 )
 _OF_SIZES = "SELECT 1000.0 AS population, 31 AS days, 1 AS month, 0.1 AS noise"  # what a number of rows may use

@@ -218,3 +218,33 @@ def test_faulty_recipes_name_their_line(tmp_path: Path) -> None:
 def test_unknown_settlement_is_said(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no population for settlement 123456789"):
         list(simulate(load_tables(), tmp_path, settlements=["123456789"]))
+
+
+def test_targets_set_out_from_the_values_of_the_year_before(tmp_path: Path) -> None:
+    table = load_tables()["fct_kpi_target"]
+    known = {"MGT02-1": 80.0, "INF03-2": 25.0, "TRL03-2": 0.05}  # per cent, days (fewer is better), trips
+    (extract,) = simulate(
+        {table.name: table}, tmp_path, settlements=("750000000",), year=2025, last_year={"750000000": known}
+    )
+    with extract.path.open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["kpi_code"] in known]
+    assert {row["kpi_code"] for row in rows} == set(known)
+    for row in rows:
+        before, plan = known[row["kpi_code"]], float(row["target_value"])
+        assert float(row["baseline_value"]) == before
+        assert before * 0.5 < plan < before * 1.7
+        assert (plan < before) == (row["kpi_code"] == "INF03-2")
+
+
+def test_cities_are_worse_in_the_year_before_the_epoch(tmp_path: Path) -> None:
+    table = load_tables()["dim_street_light"]
+
+    def managed(year: int) -> float:
+        """Share of lights at the end of a year."""
+        *_, last = simulate({table.name: table}, tmp_path / str(year), settlements=("634820100",), year=year)
+        with last.path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        lights: int = sum(row["is_remotely_managed"] == "true" for row in rows)
+        return lights / len(rows)
+
+    assert managed(2024) < managed(2025)

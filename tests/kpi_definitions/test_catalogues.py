@@ -241,7 +241,9 @@ def test_the_registry_has_both_lists(both: Catalogues, store: Store) -> None:
     compute(
         store, both, [], codes=["B01-1"], today=LATER
     )  # in full: whatever stands in it compiles against the warehouse
-    found = store.con.execute("SELECT id, version, status, valid_from, valid_to FROM registry.catalogue").fetchall()
+    found = store.con.execute(
+        "SELECT catalogue_id, catalogue_version, catalogue_status, valid_from, valid_to FROM registry.catalogue"
+    ).fetchall()
     assert ("official-test", "1", "official", FROM, None) in found
     assert {row[0] for row in found} == {one.head.id for one in both.lists}
     counts = store.con.execute(
@@ -252,10 +254,10 @@ def test_the_registry_has_both_lists(both: Catalogues, store: Store) -> None:
         "SELECT count(*) FROM registry.initiative WHERE catalogue_id = 'qala-proposal'"
     ).fetchone()
     assert proposed == (len(both.of("MGT02-1").initiatives),)
-    codes = store.con.execute("SELECT code FROM registry.kpi WHERE catalogue_status = 'official' ORDER BY 1")
+    codes = store.con.execute("SELECT kpi_code FROM registry.kpi WHERE catalogue_status = 'official' ORDER BY 1")
     assert tuple(code for (code,) in codes.fetchall()) == OFFICIAL_CODES
     assert store.con.execute("SELECT count(*) FROM registry.sphere").fetchone() == (8,)
-    signed = store.con.execute("SELECT status, sign_off FROM registry.case_passport WHERE code = 'B01-1'")
+    signed = store.con.execute("SELECT catalogue_status, sign_off FROM registry.case_passport WHERE kpi_code = 'B01-1'")
     assert signed.fetchall() == [("official", "Order of nobody No. 1")]
 
 
@@ -294,7 +296,7 @@ def test_the_proposal_ends_where_its_head_says(both: Catalogues, store: Store) -
     (report,) = compute(store, both, [], codes=["MGT02-1"], today=LATER)
     assert (report.restated, cell(store, "MGT02-1", "2026-01")["value"]) == (1, 0)
     assert "2026-02" not in {p for (p,) in store.con.execute("SELECT period_id FROM kpi.value WHERE kpi_code = 'MGT02-1'").fetchall()}  # fmt: skip
-    ends = store.con.execute("SELECT id, valid_to FROM registry.catalogue ORDER BY 1").fetchall()
+    ends = store.con.execute("SELECT catalogue_id, valid_to FROM registry.catalogue ORDER BY 1").fetchall()
     assert ends == [("official-test", None), ("qala-proposal", day)]
 
 

@@ -375,7 +375,7 @@ def test_a_new_version_recomputes_the_periods_it_is_in_force_for(store: Store) -
     assert (february["value"], february["definition_version"]) == (100, 2)
     assert (report.cells, report.written, report.restated) == (2 * SETTLEMENTS, SETTLEMENTS, SETTLEMENTS)
     assert report.other_periods == ("2026-02",)
-    ends = "SELECT version, valid_to FROM registry.kpi WHERE code = 'MGT02-1' ORDER BY version"
+    ends = "SELECT definition_version, valid_to FROM registry.kpi WHERE kpi_code = 'MGT02-1' ORDER BY 1"
     assert store.con.execute(ends).fetchall() == [(1, dt.date(2026, 2, 1)), (2, None)]
     assert run(store, "2026-02", catalogue=changed(CATALOGUE, *second_version(numerator=forgiving))).written == 0
 
@@ -403,7 +403,7 @@ def test_a_value_carries_its_definition_catalogue_and_run(store: Store) -> None:
     assert found["catalogue_version"] == "2025.9"
     assert found["valid_from_seq"] == report.seq == found["as_of_seq"] + 1
     row = store.con.execute("SELECT v.run_id, v.definition_hash = k.definition_hash FROM kpi.value v JOIN registry.kpi k "
-                            "ON (k.code, k.version) = (v.kpi_code, v.definition_version) WHERE v.kpi_code = 'MGT02-1'").fetchone()  # fmt: skip
+                            "ON (k.kpi_code, k.definition_version) = (v.kpi_code, v.definition_version) WHERE v.kpi_code = 'MGT02-1'").fetchone()  # fmt: skip
     assert row == ("a run", True)
     assert store.con.execute("SELECT kind, subject FROM audit.ledger WHERE seq = ?", [report.seq]).fetchone() == (
         "computed",

@@ -326,7 +326,7 @@ ATTACKS: dict[str, tuple[Callable[[Home], object], Kind]] = {
     "a default": (lambda h: edit(h, "ALTER TABLE audit.incident ALTER closed_by SET DEFAULT 'nobody'"), Kind.COLUMN_CHANGED),
     "gaps allowed": (lambda h: edit(h, "ALTER TABLE audit.delivery ALTER sha256 DROP NOT NULL"), Kind.COLUMN_CHANGED),
     "a generated column": (
-        lambda h: edit(h, "ALTER TABLE registry.sphere RENAME TO s", "CREATE TABLE registry.sphere (code VARCHAR NOT NULL, number INTEGER NOT NULL, "
+        lambda h: edit(h, "ALTER TABLE registry.sphere RENAME TO s", "CREATE TABLE registry.sphere (sphere VARCHAR NOT NULL, number INTEGER NOT NULL, "
                        "name_en VARCHAR NOT NULL, name_ru VARCHAR GENERATED ALWAYS AS (name_en), name_kk VARCHAR)", "DROP TABLE registry.s"),
         Kind.COLUMN_CHANGED),
     "columns in another order": (
@@ -366,7 +366,7 @@ ATTACKS: dict[str, tuple[Callable[[Home], object], Kind]] = {
     "edited beside a good signature": (statement_of_before, Kind.SIGNATURE_OTHER_CONTENT),
     "a definition edited": (
         lambda h: edit(h, "UPDATE registry.kpi SET definition = replace(definition, 'closed_at <= due_at', 'closed_at < due_at')"), Kind.DEFINITION),
-    "a definition that is none": (lambda h: edit(h, "UPDATE registry.kpi SET definition = '{}' WHERE code = 'MGT02-1'"), Kind.DEFINITION),
+    "a definition that is none": (lambda h: edit(h, "UPDATE registry.kpi SET definition = '{}' WHERE kpi_code = 'MGT02-1'"), Kind.DEFINITION),
     "the name of a KPI edited": (lambda h: edit(h, "UPDATE registry.kpi SET name_ru = 'Иное'"), Kind.REGISTRY),
     "a source of a KPI taken out": (lambda h: edit(h, "DELETE FROM registry.kpi_source"), Kind.REGISTRY),
     "made to look like another version's": (lambda h: edit(h, "UPDATE registry.setting SET value = repeat('0', 64) WHERE name = 'schema'"), Kind.SETTING),

@@ -71,6 +71,12 @@ TABLES = ("showcase.fct_appeal", "history.fct_appeal", "audit.delivery", "audit.
           "kpi.rollup", "kpi.computation", "kpi.assessment", "kpi.assessment_item", "kpi.assessment_score", "kpi.assessment_rank", "registry.kpi")  # fmt: skip
 
 
+def renamed(columns: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Column names as they are now."""
+    now = {table: {former: name for name, former in names.items()} for table, names in upgrade_steps.FORMERLY.items()}
+    return {table: [now.get(table, {}).get(c, c) for c in names] for table, names in columns.items()}
+
+
 def rows(home: Home, columns: dict[str, list[str]]) -> dict[str, list[tuple[Any, ...]]]:
     return {
         table: ask(home, f"SELECT {', '.join(names)} FROM {table} ORDER BY ALL") for table, names in columns.items()
@@ -91,15 +97,21 @@ def test_every_value_is_what_it_was_and_every_seal_holds(old: Home) -> None:
     for table in TABLES:
         assert before[table], table
     told: list[str] = []
-    assert [step.number for step in upgrade(old, told.append)] == [2, 3, 4]
-    assert rows(old, columns) == before
+    assert [step.number for step in upgrade(old, told.append)] == [2, 3, 4, 5]
+    assert rows(old, renamed(columns)) == before
     kept = old.warehouse.with_name("warehouse.duckdb.before-upgrade-2")
     assert kept.read_bytes() == bytes_before
     assert str(kept) in told[0]
     entered = ask(
         old, "SELECT subject, detail->>'$.number' FROM audit.ledger WHERE kind IN ('upgraded', 'schema') ORDER BY seq"
     )
-    assert entered[1:] == [("schema 2", "2"), ("schema 3", "3"), ("schema 4", "4"), ("warehouse", "4")]
+    assert entered[1:] == [
+        ("schema 2", "2"),
+        ("schema 3", "3"),
+        ("schema 4", "4"),
+        ("schema 5", "5"),
+        ("warehouse", "5"),
+    ]
     assert differences(old) == []
     assert upgrade(old) == [], "nothing is due any more"
 
@@ -172,14 +184,14 @@ def test_the_next_run_goes_on(old: Home, tmp_path: Path) -> None:
 def test_it_is_refused_with_the_remedy_and_not_touched(old: Home) -> None:
     before = old.warehouse.read_bytes()
     with (
-        pytest.raises(StoreError, match=r"older version of qala, and 3 steps are due .*run: qala upgrade"),
+        pytest.raises(StoreError, match=r"older version of qala, and 4 steps are due .*run: qala upgrade"),
         writing(old),
     ):
         pass
     for command in (["run"], ["upgrade", "--check"]):
         result = CliRunner().invoke(app, [*command, "--home", str(old.root)])
         assert result.exit_code == 1
-        assert "upgrade" in result.output or "3 steps are due" in result.output
+        assert "upgrade" in result.output or "4 steps are due" in result.output
     assert old.warehouse.read_bytes() == before
 
 
@@ -197,7 +209,7 @@ def test_a_row_edited_before_the_upgrade_is_still_found_after_it(old: Home) -> N
     assert any(text.startswith("deliveries: deliveries decided, ledger row") for text in found)
 
 
-@pytest.mark.parametrize("after", [0, 1, 2])
+@pytest.mark.parametrize("after", [0, 1, 2, 3])
 def test_stopped_between_two_steps_it_goes_on_with_the_next(
     old: Home, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
@@ -208,8 +220,8 @@ def test_stopped_between_two_steps_it_goes_on_with_the_next(
     with pytest.raises(KeyboardInterrupt):
         upgrade(old, stop)
     with looking(old) as store:
-        assert [step.number for step in due(store.con)] == [n for n in (2, 3, 4) if n > 2 + after]
-    assert [step.number for step in upgrade(old)] == [n for n in (2, 3, 4) if n > 2 + after]
+        assert [step.number for step in due(store.con)] == [n for n in (2, 3, 4, 5) if n > 2 + after]
+    assert [step.number for step in upgrade(old)] == [n for n in (2, 3, 4, 5) if n > 2 + after]
     assert differences(old) == []
 
 
@@ -239,7 +251,7 @@ def test_without_room_it_stops_with_a_sentence_and_goes_on_when_there_is(old: Ho
     assert "the upgrade stopped" in done.stderr, done.stderr
     upgrade(old)  # steps that were committed before the disk was full are not taken again
     taken = "SELECT max(CAST(detail->>'$.number' AS INTEGER)) FROM audit.ledger WHERE kind = 'upgraded'"
-    assert ask(old, taken) == [(4,)]
+    assert ask(old, taken) == [(5,)]
     assert content(duckdb.connect(str(old.warehouse))).current["showcase.fct_appeal"] == said
     assert differences(old) == []
 

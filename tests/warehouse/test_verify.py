@@ -107,7 +107,7 @@ ATTACKS: dict[str, tuple[Callable[[Home], object], str]] = {
     "a definition edited after use": (
         lambda h: edit(h, EASED), "MGT02-1 version 1 is not the definition"),
     "a definition and its hash edited": (
-        lambda h: edit(h, "UPDATE registry.kpi SET definition_hash = repeat('a', 64) WHERE code = 'MGT02-2'"), "MGT02-2 version 1 is not the definition"),
+        lambda h: edit(h, "UPDATE registry.kpi SET definition_hash = repeat('a', 64) WHERE kpi_code = 'MGT02-2'"), "MGT02-2 version 1 is not the definition"),
     "a showcase row edited": (
         lambda h: edit(h, "UPDATE showcase.fct_appeal SET closed_at = due_at WHERE appeal_id = 'A2'"), "(loaded appeals.csv, delivery 1): changed since"),
     "a showcase row taken out": (lambda h: edit(h, "DELETE FROM showcase.fct_appeal WHERE appeal_id = 'A2'"), "of 42 rows 41 are there"),

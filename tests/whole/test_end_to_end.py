@@ -211,7 +211,7 @@ def test_registries(released: duckdb.DuckDBPyConnection) -> None:
     )
     assert one(released, "SELECT count(*) FROM registry.sphere") == 8
     assert one(released, "SELECT count(*) FROM registry.initiative") == len(load_catalogues().lists[0].initiatives)
-    assert one(released, "SELECT string_agg(code) FROM registry.initiative WHERE named_in_order") == "MGT01"
+    assert one(released, "SELECT string_agg(initiative) FROM registry.initiative WHERE named_in_order") == "MGT01"
     assert one(released, "SELECT count(*) FROM registry.period WHERE period_end <= period_start") == 0
 
 

@@ -33,7 +33,8 @@ def find_cell_deliveries(store: Store) -> None:
 def _compiled(store: Store) -> list[Compiled]:
     """Every definition that a published value was computed with."""
     found = store.con.execute(
-        "SELECT definition FROM registry.kpi WHERE (code, version) IN (SELECT (kpi_code, version) FROM work_trail_cell) ORDER BY code, version"
+        "SELECT definition FROM registry.kpi WHERE (kpi_code, definition_version) IN (SELECT (kpi_code, version) FROM work_trail_cell) "
+        "ORDER BY kpi_code, definition_version"
     ).fetchall()
     return [compile_kpi(Kpi.model_validate_json(text), store.columns()) for (text,) in found]
 
@@ -42,9 +43,7 @@ def _count_rows(store: Store, scan: Scan, users: Sequence[tuple[Compiled, Scan]]
     """Which deliveries' rows the values of these KPIs count, each as of its own ledger sequence; one pass over the table."""
     con, codes = store.con, ", ".join(sorted({literal(one.kpi.code) for one, _ in users}))
     con.execute(statement(__file__, "work_trail_scan_cell", codes=codes))
-    versions = (
-        f"(SELECT *, CAST(NULL AS BIGINT) AS valid_to_seq FROM showcase.{scan.table} UNION ALL BY NAME SELECT * FROM history.{scan.table})"
-    )
+    versions = f"(SELECT *, CAST(NULL AS BIGINT) AS valid_to_seq FROM showcase.{scan.table} UNION ALL BY NAME SELECT * FROM history.{scan.table})"
     counted = scan.counting("rows_used")
     sampled = {one.sample.column: one.sample for one, own in users if one.sample.scan == own}
     measures = (*counted.measures, *(m for m in scan.measures if m.name in sampled))

@@ -229,11 +229,15 @@ class _Writer:
     @cached_property
     def _definitions(self) -> dict[tuple[str, int], tuple[Compiled, Mapping[str, Any]]]:
         rows = self.store.select(
-            "SELECT code, version, definition, definition_hash, catalogue_id, catalogue_version, registered_seq FROM registry.kpi"
+            "SELECT kpi_code, definition_version, definition, definition_hash, catalogue_id, catalogue_version, registered_seq FROM registry.kpi"
         )
         columns = self.store.columns()
         return {
-            (r["code"], r["version"]): (compile_kpi(Kpi.model_validate_json(r["definition"]), columns), r) for r in rows
+            (r["kpi_code"], r["definition_version"]): (
+                compile_kpi(Kpi.model_validate_json(r["definition"]), columns),
+                r,
+            )
+            for r in rows
         }
 
     def _release(self, step: RecordedStep) -> tuple[Job, list[OutputDataset], Iterable[InputDataset]]:

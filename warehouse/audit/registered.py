@@ -33,7 +33,7 @@ def registered_versions(store: Store, codes: Sequence[str], seq: int) -> list[Kp
 def registered_catalogue(store: Store, catalogue_id: str, seq: int) -> Catalogue | None:
     """A catalogue as the warehouse knew it at a sequence: enough of it to assess by. None if it never did."""
     row = store.con.execute(
-        "SELECT version, name_en, name_ru, status, legal_basis, valid_from, valid_to FROM registry.catalogue WHERE id = ?",
+        "SELECT catalogue_version, name_en, name_ru, catalogue_status, legal_basis, valid_from, valid_to FROM registry.catalogue WHERE catalogue_id = ?",
         [catalogue_id],
     ).fetchone()
     if row is None:
@@ -47,7 +47,7 @@ def registered_catalogue(store: Store, catalogue_id: str, seq: int) -> Catalogue
 
 def _initiatives(store: Store, catalogue_id: str, seq: int) -> list[Initiative]:
     rows = store.con.execute(
-        "SELECT code, sphere, name_en, name_ru, named_in_order, categories FROM registry.initiative WHERE catalogue_id = ? ORDER BY code",
+        "SELECT initiative, sphere, name_en, name_ru, named_in_order, categories FROM registry.initiative WHERE catalogue_id = ? ORDER BY initiative",
         [catalogue_id],
     ).fetchall()
     initiatives = []
@@ -63,5 +63,5 @@ def _initiatives(store: Store, catalogue_id: str, seq: int) -> list[Initiative]:
 
 
 def _codes(store: Store, initiative: str) -> list[str]:
-    rows = store.con.execute("SELECT DISTINCT code FROM registry.kpi WHERE initiative = ?", [initiative]).fetchall()
+    rows = store.con.execute("SELECT DISTINCT kpi_code FROM registry.kpi WHERE initiative = ?", [initiative]).fetchall()
     return sorted(row[0] for row in rows) or [""]

@@ -123,7 +123,7 @@ def fetch_rows(store: Store, rows: ContributingRows, limit: int) -> list[dict[st
 def _kept_definition(store: Store, catalogue: Catalogues, code: str, version: int) -> Kpi:
     """One version of a definition, as kept in the warehouse; a version never used there, as the catalogue has it."""
     row = store.con.execute(
-        "SELECT definition FROM registry.kpi WHERE (code, version) = (?, ?)", [code, version]
+        "SELECT definition FROM registry.kpi WHERE (kpi_code, definition_version) = (?, ?)", [code, version]
     ).fetchone()
     if row:
         return Kpi.model_validate_json(row[0])

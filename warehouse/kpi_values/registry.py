@@ -17,8 +17,9 @@ from warehouse.store.seals import CATALOGUE, seal
 from warehouse.store.store import Store
 from warehouse.tables.passports import case_passports, standards
 
+_LABELS = ("name_en", "name_ru", "name_kk", "description_en", "description_ru", "description_kk")
 _COLUMNS = [
-    "code", "version", "initiative", "sphere", "name_en", "name_ru", "name_kk", "unit", "direction", "kind", "grain", "valid_from", "valid_to",
+    "kpi_code", "definition_version", "initiative", "sphere", *_LABELS, "unit", "direction", "kind", "grain", "valid_from", "valid_to",
     "sensitivity", "definition", "definition_hash", "catalogue_id", "catalogue_version", "catalogue_status", "registered_seq",
 ]  # fmt: skip
 
@@ -42,8 +43,9 @@ def register_catalogue(store: Store, catalogue: Catalogues, hashes: Mapping[tupl
         _replace_lists(store, catalogue)
         new = [kpi for kpi in catalogue.kpis if (kpi.code, kpi.version) not in known]
         sources = [(kpi.code, kpi.version, table, column) for kpi in new for table, column in columns_of(kpi)]
-        store.insert("registry.kpi_source", ["code", "version", "table_name", "column_name"], sources)
+        store.insert("registry.kpi_source", ["kpi_code", "definition_version", "table_name", "column_name"], sources)
         _end_versions(store, catalogue)
+        _label(store, catalogue)
         _add_versions(store, catalogue, new, hashes)
         seal(store, first, registries=CATALOGUE)
         at("catalogue.committing")
@@ -52,7 +54,7 @@ def register_catalogue(store: Store, catalogue: Catalogues, hashes: Mapping[tupl
 
 def _registered(store: Store) -> dict[tuple[str, int], str]:
     """(code, version) → hash of every definition that was used here."""
-    rows = store.con.execute("SELECT code, version, definition_hash FROM registry.kpi").fetchall()
+    rows = store.con.execute("SELECT kpi_code, definition_version, definition_hash FROM registry.kpi").fetchall()
     return {(code, version): digest for code, version, digest in rows}
 
 
@@ -105,16 +107,34 @@ def _replace_lists(store: Store, catalogue: Catalogues) -> None:
 
 def _end_versions(store: Store, catalogue: Catalogues) -> None:
     """A version may be ended after it was used; nothing else of it may change."""
-    rows = store.con.execute("SELECT code, version, valid_to FROM registry.kpi").fetchall()
+    rows = store.con.execute("SELECT kpi_code, definition_version, valid_to FROM registry.kpi").fetchall()
     ends = {(code, version): end for code, version, end in rows}
     for kpi in catalogue.kpis:
         key = (kpi.code, kpi.version)
         if key in ends and ends[key] != kpi.valid_to:
             store.con.execute(
-                "UPDATE registry.kpi SET valid_to = ? WHERE (code, version) = (?, ?)", [kpi.valid_to, *key]
+                "UPDATE registry.kpi SET valid_to = ? WHERE (kpi_code, definition_version) = (?, ?)",
+                [kpi.valid_to, *key],
             )
             subject = f"{kpi.code}@{kpi.version}"
             store.record([(EntryKind.DEFINITION_ENDED, subject, {"valid_to": kpi.valid_to})])
+
+
+def _label(store: Store, catalogue: Catalogues) -> None:
+    """Names and descriptions are not part of a definition's meaning: those of versions in use are what the catalogue says now."""
+    labels = ", ".join(f"{name} = ?" for name in _LABELS)
+    for kpi in catalogue.kpis:
+        store.con.execute(
+            f"UPDATE registry.kpi SET {labels} WHERE (kpi_code, definition_version) = (?, ?)",
+            [*_labels(kpi), kpi.code, kpi.version],
+        )
+
+
+def _labels(kpi: Kpi) -> tuple[str | None, ...]:
+    """The columns _LABELS of registry.kpi."""
+    name, said = kpi.name, kpi.description
+    described = (said.en, said.ru, said.kk) if said else (None, None, None)
+    return (name.en, name.ru, name.kk, *described)
 
 
 def _add_versions(
@@ -139,14 +159,14 @@ def _add_versions(
 def _described(catalogue: Catalogues, kpi: Kpi) -> tuple[object, ...]:
     """The columns of registry.kpi that tell of the definition itself."""
     initiative, sphere = catalogue.initiative_of(kpi.code).code, catalogue.sphere_of(kpi.code).code
-    names, days = (kpi.name.en, kpi.name.ru, kpi.name.kk), (kpi.valid_from, kpi.valid_to)
+    days = (kpi.valid_from, kpi.valid_to)
     kind, grain, definition = str(kpi.kind), str(kpi.period), kpi.model_dump_json(by_alias=True)
     return (
         kpi.code,
         kpi.version,
         initiative,
         sphere,
-        *names,
+        *_labels(kpi),
         kpi.unit,
         kpi.direction,
         kind,

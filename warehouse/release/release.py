@@ -45,7 +45,7 @@ EXPORTS = {
     "kpi_rollups.csv": f"{_LEAN} FROM rollups WHERE sensitivity <> 'restricted' ORDER BY kpi_code, area_kind, area, period_start, period_id",
     "scorecard.csv": "FROM scorecard ORDER BY year, catalogue_id, item7_group, rank NULLS LAST, kato",
     "data_passport.csv": "FROM registry.data_passport ORDER BY id",
-    "case_passports.csv": "FROM registry.case_passport ORDER BY code, version",
+    "case_passports.csv": "FROM registry.case_passport ORDER BY kpi_code, definition_version",
 }
 FORMATS = {".csv": "FORMAT csv, HEADER", ".parquet": "FORMAT parquet, COMPRESSION zstd"}
 

@@ -50,9 +50,17 @@ class Figures:
         return found
 
     @cached_property
+    def places(self) -> Mapping[tuple[str, int, str], Mapping[str, Row]]:
+        """(KPI, year, item 7 group) → KATO → its place, best first, with the places that the bounds allow."""
+        found: dict[tuple[str, int, str], dict[str, Row]] = defaultdict(dict)
+        for row in self._read("places"):
+            found[row["kpi_code"], row["year"], row["item7_group"]][row["kato"]] = row
+        return found
+
+    @cached_property
     def restated(self) -> Mapping[str, list[Row]]:
         """KPI → published values that were replaced by others, the newest first."""
-        return _by(self._read("restated", suppressed=literal(ObsStatus.SUPPRESSED)), "kpi_code")
+        return _by(self._read("restated"), "kpi_code")
 
     @cached_property
     def scorecards(self) -> Mapping[tuple[str, int], Row]:
@@ -70,7 +78,9 @@ class Figures:
     @cached_property
     def year(self) -> int | None:
         """The year that pages show: the newest assessed, else the newest computed."""
-        years = [year for _, year in self.scorecards] or [y for of in self.years.values() for one in of.values() for y in one]
+        years = [year for _, year in self.scorecards] or [
+            y for of in self.years.values() for one in of.values() for y in one
+        ]
         return max(years, default=None)
 
     def _read(self, name: str, **parts: str) -> list[Row]:

@@ -79,12 +79,12 @@ class ReleaseData:
 
     @cached_property
     def catalogues(self) -> list[dict[str, Any]]:
-        return self.rows("FROM registry.catalogue ORDER BY id")
+        return self.rows("FROM registry.catalogue ORDER BY catalogue_id")
 
     @property
     def proposal(self) -> bool:
         """Whether a list of this release is a proposal and not the order's."""
-        return any(one["status"] == "proposal" for one in self.catalogues)
+        return any(one["catalogue_status"] == "proposal" for one in self.catalogues)
 
     @cached_property
     def spheres(self) -> list[dict[str, Any]]:
@@ -94,19 +94,19 @@ class ReleaseData:
     def initiatives(self) -> dict[str, dict[str, Any]]:
         """Code → initiative, in the order of spheres."""
         rows = self.rows(
-            "SELECT initiative.* FROM registry.initiative AS initiative JOIN registry.sphere AS sphere ON initiative.sphere = sphere.code "
-            "ORDER BY sphere.number, initiative.code"
+            "SELECT initiative.* FROM registry.initiative AS initiative JOIN registry.sphere AS sphere USING (sphere) "
+            "ORDER BY sphere.number, initiative.initiative"
         )
-        return {row["code"]: row for row in rows}
+        return {row["initiative"]: row for row in rows}
 
     @cached_property
     def kpis(self) -> dict[str, dict[str, Any]]:
         """Code → newest definition of a KPI, in the order of spheres."""
         rows = self.rows(
-            "SELECT kpi.* FROM registry.kpi AS kpi JOIN registry.sphere AS sphere ON kpi.sphere = sphere.code "
-            "QUALIFY row_number() OVER (PARTITION BY kpi.code ORDER BY kpi.version DESC) = 1 ORDER BY sphere.number, kpi.code"
+            "SELECT kpi.* FROM registry.kpi AS kpi JOIN registry.sphere AS sphere USING (sphere) "
+            "QUALIFY row_number() OVER (PARTITION BY kpi_code ORDER BY definition_version DESC) = 1 ORDER BY sphere.number, kpi_code"
         )
-        return {row["code"]: row for row in rows}
+        return {row["kpi_code"]: row for row in rows}
 
     @cached_property
     def units(self) -> dict[str, dict[str, Any]]:
@@ -144,7 +144,7 @@ class ReleaseData:
     @cached_property
     def periods(self) -> dict[str, dict[str, Any]]:
         """Id → period, in their order."""
-        return {row["id"]: row for row in self.rows("FROM registry.period ORDER BY period_start, period_end")}
+        return {row["period_id"]: row for row in self.rows("FROM registry.period ORDER BY period_start, period_end")}
 
 
 @contextmanager

@@ -10,17 +10,36 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import BytecodeCache, Environment, FileSystemLoader, StrictUndefined
+from jinja2.bccache import Bucket
 from markupsafe import Markup
 
 from warehouse.messages.messages import sentence
 from warehouse.report import markup
 from warehouse.report.release_data import ReleaseData
+from warehouse.report.trails import plain
 from warehouse.report.wording import PERCENT, day, name, number
 
 _TEMPLATES = Path(__file__).parent / "templates"
 # pages of their own, in the order of the menu
 _NAVIGATION = ("index", "settlements", "kpis", "compare", "quality", "systems", "audit")
+
+
+class _Compiled(BytecodeCache):
+    """Templates as code, kept for the process: to compile them takes longer than to write the pages, and languages share them."""
+
+    def __init__(self) -> None:
+        self.by_key: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if code := self.by_key.get(bucket.key):
+            bucket.bytecode_from_string(code)
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self.by_key[bucket.key] = bucket.bytecode_to_string()
+
+
+_COMPILED = _Compiled()
 
 
 def environment(release: ReleaseData, language: str, languages: Sequence[str]) -> Environment:
@@ -31,6 +50,7 @@ def environment(release: ReleaseData, language: str, languages: Sequence[str]) -
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        bytecode_cache=_COMPILED,
     )
 
     def t(code: str, **parts: Any) -> str:
@@ -45,7 +65,11 @@ def environment(release: ReleaseData, language: str, languages: Sequence[str]) -
         "unit_sign": lambda unit: "%" if unit == PERCENT else "",
     }
     made.filters |= {one: called[one] for one in ("number", "name", "day")}
-    made.filters |= {"language_name": lambda other: sentence(f"language.{other}", other), "css_text": _css_text}
+    made.filters |= {
+        "language_name": lambda other: sentence(f"language.{other}", other),
+        "css_text": _css_text,
+        "plain": plain,
+    }
     made.globals |= {
         **called,
         "t_in": lambda other, code: sentence(code, other),

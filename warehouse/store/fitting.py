@@ -13,7 +13,7 @@ import duckdb
 from warehouse.errors import StoreError
 from warehouse.store.seals import REGISTRIES
 from warehouse.store.store import Store
-from warehouse.store.upgrade_steps import LATEST, STEPS, Step
+from warehouse.store.upgrade_steps import FORMERLY, LATEST, STEPS, Step
 from warehouse.tables.contracts import SNAPSHOT_COLUMN, SYSTEM_COLUMNS
 from warehouse.tables.system_tables import FIXED
 
@@ -36,6 +36,8 @@ def refuse_older(store: Store) -> None:
 
     refuse_due(store.con, store.home.warehouse)
     for name, columns in _fixed(store.con).items():
+        if name.removeprefix("registry.") in REGISTRIES:  # made anew, whatever its columns were
+            continue
         extra = sorted({c for c, *_ in columns} - set(_WANTED[name]))
         changed = [c for c, kind, _ in columns if c in _WANTED[name] and kind != _WANTED[name][c][0]]
         if extra or changed:
@@ -49,7 +51,8 @@ def add_fixed_columns(store: Store) -> None:
     for name, columns in _fixed(store.con).items():
         has = {c for c, *_ in columns}
         for column, (kind, _) in _WANTED[name].items():
-            if column not in has:
+            # one that has another name yet gets it by its step
+            if column not in has and FORMERLY.get(name, {}).get(column) not in has:
                 store.con.execute(f"ALTER TABLE {name} ADD COLUMN {column} {kind}")
 
 

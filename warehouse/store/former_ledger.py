@@ -57,7 +57,9 @@ class Former:
     def of(cls, con: duckdb.DuckDBPyConnection) -> Former:
         """Raises StoreError if the ledger's chain is broken: what was done is read off it."""
         incidents = con.execute("SELECT incident_id, delivery_id, rule, opened_seq FROM audit.incident").fetchall()
-        kpis = con.execute("SELECT code, version, definition_hash FROM registry.kpi").fetchall()
+        # of a file of an older version by its names of then
+        named = "COLUMNS('^(kpi_)?code$'), COLUMNS('^(definition_)?version$')"
+        kpis = con.execute(f"SELECT {named}, definition_hash FROM registry.kpi").fetchall()
         met = con.execute("SELECT DISTINCT delivery_id, correction_id, sha256 FROM audit.correction").fetchall()
         corrections: dict[int, dict[str, str]] = {}
         for delivery_id, name, sha256 in met:

@@ -113,7 +113,7 @@ def _deliveries(store: Store) -> Iterator[Difference]:
 
 def _definitions(store: Store) -> Iterator[Difference]:
     rows = store.con.execute("""
-SELECT k.code, k.version, k.definition, k.definition_hash, TRY(l.detail->>'$.hash') FROM registry.kpi k
+SELECT k.kpi_code, k.definition_version, k.definition, k.definition_hash, TRY(l.detail->>'$.hash') FROM registry.kpi k
 LEFT JOIN audit.ledger l ON l.seq = k.registered_seq AND l.kind = 'definition' ORDER BY ALL""").fetchall()
     for code, version, text, digest, entered in rows:
         try:

@@ -87,6 +87,7 @@ class Store:
             return
         import pyarrow as pa
 
+        self.con.complete()  # DuckDB 2 registers nothing while an earlier result has rows left: one that `fetchone` read, say
         self.con.register("handed_over", pa.table([pa.array(c) for c in values], names=columns))
         self.con.execute(f"{into} SELECT * FROM handed_over")
         self.con.unregister("handed_over")

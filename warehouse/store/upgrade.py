@@ -18,7 +18,7 @@ from warehouse.home.home import Home
 from warehouse.store import fitting
 from warehouse.store.fitting import due
 from warehouse.store.ledger import EntryKind
-from warehouse.store.seals import all_sealed, enter_seals, recomputed
+from warehouse.store.seals import all_sealed, enter_seals, of_registry, recomputed
 from warehouse.store.sessions import locked, opened
 from warehouse.store.store import Store
 from warehouse.store.upgrade_steps import Step
@@ -68,6 +68,7 @@ def _take(store: Store, step: Step) -> None:
         fitting.add_fixed_columns(store)
         for statement in step.before:
             con.execute(statement)
+        sound = _renamed(store, step)
         for table, columns in step.fills(store.tables).items():
             name = table.partition(".")[2]
             new = ", ".join(f"{sql} AS {column}" for column, sql in columns.items())
@@ -83,6 +84,26 @@ def _take(store: Store, step: Step) -> None:
         }
         (seq,) = store.record([(EntryKind.UPGRADED, f"schema {step.number}", detail)])
         _seal_anew(store, step.seals, filled, seq)
+        enter_seals(
+            store,
+            [(table, seq, seq, *of_registry(con, table.removeprefix("registry."))) for table in sound],
+            resealed_by=seq,
+        )
+
+
+def _renamed(store: Store, step: Step) -> list[str]:
+    """Give columns of registries their new names. Returns the registries that were as sealed: a seal covers the names too."""
+    con, sound = store.con, list[str]()
+    there = con.execute("SELECT schema_name || '.' || table_name, column_name FROM duckdb_columns()").fetchall()
+    known = {table for table, _ in there}
+    for table, names in ((t, n) for t, n in step.renames.items() if t in known):
+        seal = con.execute("SELECT rows, sha256 FROM audit.seal WHERE what = ? ORDER BY seq DESC LIMIT 1", [table])
+        if seal.fetchone() == of_registry(con, table.removeprefix("registry.")):
+            sound.append(table)
+        for former, name in names.items():
+            if (table, former) in there:
+                con.execute(f"ALTER TABLE {table} RENAME COLUMN {former} TO {name}")
+    return sound
 
 
 def _seal_anew(store: Store, kinds: Iterable[str], filled: Iterable[str], by: int) -> None:

@@ -8,7 +8,7 @@ it). Where an old row cannot be brought to what today's code would have made of 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from warehouse.sql import literal, statement
 from warehouse.store.seals import SealKind
@@ -29,6 +29,9 @@ class Step:
     fills: Callable[[Tables], Mapping[str, Mapping[str, str]]]
     seals: tuple[SealKind, ...]  # kinds of sealed rows that get values by it
     before: tuple[str, ...] = ()  # statements that make the working tables which `fills` reads
+    renames: Mapping[str, Mapping[str, str]] = field(
+        default_factory=dict
+    )  # by registry, former name of a column → name
 
 
 def _asserted(tables: Tables) -> Mapping[str, Mapping[str, str]]:
@@ -99,6 +102,18 @@ def _assessed(_: Tables) -> Mapping[str, Mapping[str, str]]:
     }
 
 
+_VERSION = {"code": "kpi_code", "version": "definition_version"}
+_ONE_NAME = {
+    "registry.kpi": _VERSION,
+    "registry.kpi_source": _VERSION,
+    "registry.case_passport": {**_VERSION, "status": "catalogue_status"},
+    "registry.period": {"id": "period_id"},
+    "registry.sphere": {"code": "sphere"},
+    "registry.initiative": {"code": "initiative"},
+    "registry.catalogue": {"id": "catalogue_id", "version": "catalogue_version", "status": "catalogue_status"},
+}
+
+
 STEPS: tuple[Step, ...] = (
     Step(
         2,
@@ -127,5 +142,16 @@ STEPS: tuple[Step, ...] = (
         (SealKind.ASSESSMENT_ITEMS, SealKind.ASSESSMENT_SCORES, SealKind.ASSESSMENT_RANKS),
         _YEARS,
     ),
+    Step(
+        5,
+        "the same thing has the same column name in every registry",
+        "rows stay as they were",
+        ("registry.period", "period_id"),
+        lambda _: {},
+        (),
+        renames=_ONE_NAME,
+    ),
 )
+# by registry, name of a column → its former one
+FORMERLY = {table: {new: old for old, new in names.items()} for step in STEPS for table, names in step.renames.items()}
 LATEST = STEPS[-1].number

@@ -65,13 +65,13 @@ def _described(column: Column) -> str:
 
 
 def _control(table: Table, column: Column) -> str | None:
-    """Descriptions of the rules that name a column: those on its values, and those on its table."""
+    """Russian descriptions of the rules that name a column: those on its values, and those on its table."""
     named = re.compile(rf"\b{re.escape(column.name)}\b")
     rules = [*column.rules, *(r for r in table.row_rules if named.search(r.predicate or ""))]
     for rule in table.delivery_rules:
         if named.search(str(rule.kwargs.get("column", ""))) or rule.id == f"{column.name}.reference":
             rules.append(rule)
-    return "; ".join(dict.fromkeys(r.description for r in rules)) or None
+    return "; ".join(dict.fromkeys(r.description("ru") for r in rules)) or None
 
 
 def case_passports(catalogue: Catalogues, tables: Mapping[str, Table]) -> Iterator[tuple[Any, ...]]:
@@ -88,6 +88,7 @@ def case_passports(catalogue: Catalogues, tables: Mapping[str, Table]) -> Iterat
             kpi.name.kk,
             kpi.description.en if kpi.description else None,
             kpi.description.ru if kpi.description else None,
+            kpi.description.kk if kpi.description else None,
             f"settlement ({', '.join(kpi.categories)}), region, item 7 group, country; {_PERIODICITY[kpi.period]}, year",
             "; ".join(f"{name} ({tables[name].owner})" if name in tables else name for name in named),
             _PERIODICITY[kpi.period],

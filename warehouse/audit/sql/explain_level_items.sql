@@ -16,8 +16,8 @@ FROM kpi.assessment_item AS item
 INNER JOIN (
     SELECT *
     FROM registry.kpi
-    QUALIFY row_number() OVER (PARTITION BY code ORDER BY version DESC) = 1
-) AS kpi ON item.kpi_code = kpi.code
-INNER JOIN registry.sphere AS sphere ON kpi.sphere = sphere.code
+    QUALIFY row_number() OVER (PARTITION BY kpi_code ORDER BY definition_version DESC) = 1
+) AS kpi ON item.kpi_code = kpi.kpi_code
+INNER JOIN registry.sphere AS sphere ON kpi.sphere = sphere.sphere
 WHERE item.assessment_id = ${assessment} AND item.kato = ${kato}
 ORDER BY sphere.number, kpi.initiative, item.kpi_code

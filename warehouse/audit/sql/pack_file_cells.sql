@@ -18,6 +18,6 @@ SELECT
     cell.valid_from_seq
 FROM kpi.value AS cell
 INNER JOIN registry.settlement AS settlement USING (kato)
-INNER JOIN registry.period AS period ON cell.period_id = period.id
+INNER JOIN registry.period AS period ON cell.period_id = period.period_id
 WHERE cell.kpi_code = ${code} AND ${held} AND (${cells})
 ORDER BY cell.kato, cell.period_id

@@ -7,7 +7,7 @@ FROM kpi.assessment_item AS item
 INNER JOIN (
     SELECT *
     FROM registry.kpi
-    QUALIFY row_number() OVER (PARTITION BY code ORDER BY version DESC) = 1
-) AS kpi ON item.kpi_code = kpi.code
+    QUALIFY row_number() OVER (PARTITION BY kpi_code ORDER BY definition_version DESC) = 1
+) AS kpi ON item.kpi_code = kpi.kpi_code
 WHERE ${of_group}
 ORDER BY item.kato, item.kpi_code

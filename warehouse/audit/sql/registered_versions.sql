@@ -11,7 +11,7 @@ SELECT
         coalesce(catalogue.valid_to, DATE '9999-12-31')
     ) AS ends
 FROM registry.kpi AS kpi
-LEFT JOIN registry.catalogue AS catalogue ON kpi.catalogue_id = catalogue.id
+LEFT JOIN registry.catalogue AS catalogue ON kpi.catalogue_id = catalogue.catalogue_id
 LEFT JOIN (
     SELECT
         subject,
@@ -19,6 +19,6 @@ LEFT JOIN (
     FROM audit.ledger
     WHERE kind = 'definition-ended' AND seq <= ${seq}
     GROUP BY subject
-) AS ended ON ended.subject = kpi.code || '@' || kpi.version
-WHERE kpi.registered_seq <= ${seq} AND kpi.code IN (${codes})
-ORDER BY kpi.code, kpi.version
+) AS ended ON ended.subject = kpi.kpi_code || '@' || kpi.definition_version
+WHERE kpi.registered_seq <= ${seq} AND kpi.kpi_code IN (${codes})
+ORDER BY kpi.kpi_code, kpi.definition_version

@@ -9,4 +9,4 @@ SELECT
     period.period_end,
     cell.as_of_seq
 FROM public_values AS cell
-INNER JOIN registry.period AS period ON cell.period_id = period.id
+INNER JOIN registry.period AS period USING (period_id)

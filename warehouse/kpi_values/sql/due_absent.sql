@@ -3,7 +3,7 @@
 WITH delivered AS (
     SELECT DISTINCT
         delivery.table_name,
-        period_month.id AS month
+        period_month.period_id AS month
     FROM (
         SELECT DISTINCT
             table_name,
@@ -33,7 +33,7 @@ due AS (
     SELECT DISTINCT
         period.closing_month,
         kpi.kpi_code,
-        period.id
+        period.period_id
     FROM work_kpi_in_force AS kpi
     JOIN registry.period AS period
         ON
@@ -49,5 +49,5 @@ due AS (
 
 SELECT *
 FROM due
-ANTI JOIN computed ON (computed.kpi_code, computed.period_id) = (due.kpi_code, due.id)
+ANTI JOIN computed ON (computed.kpi_code, computed.period_id) = (due.kpi_code, due.period_id)
 ORDER BY ALL

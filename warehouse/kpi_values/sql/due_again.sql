@@ -2,12 +2,12 @@
 SELECT DISTINCT
     period.closing_month,
     former.kpi_code,
-    period.id || ' ' || kpi.definition_hash AS period_and_definition
+    period.period_id || ' ' || kpi.definition_hash AS period_and_definition
 FROM kpi.value AS former
 JOIN work_kpi_in_force AS kpi USING (kpi_code)
 JOIN registry.period AS period
     ON
-        former.period_id = period.id
+        former.period_id = period.period_id
         AND kpi.grain = period.grain
         AND period.period_start >= kpi.starts
         AND period.period_start < kpi.ends

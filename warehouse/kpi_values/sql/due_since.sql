@@ -29,7 +29,7 @@ WITH decision AS (
 )
 
 SELECT
-    period_month.id,
+    period_month.period_id,
     kpi.kpi_code,
     max(decision.seq)::VARCHAR AS last_seq
 FROM decision

@@ -1,6 +1,6 @@
 -- (month, table) of deliveries that were registered and not decided on
 SELECT DISTINCT
-    period_month.id,
+    period_month.period_id,
     delivery.table_name
 FROM audit.delivery AS delivery
 JOIN registry.period AS period_month

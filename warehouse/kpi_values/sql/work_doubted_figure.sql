@@ -3,9 +3,9 @@ INSERT INTO work_doubted_figure
 SELECT
     ${figure_table} AS table_name,
     figure.kato,
-    period_month.id AS month,
-    string_agg(DISTINCT incident.failing, ', ' ORDER BY incident.failing) AS doubt,
-    string_agg(DISTINCT incident.leaping, '; ' ORDER BY incident.leaping) AS leaping
+    period_month.period_id AS month,
+    list(DISTINCT incident.failing ORDER BY incident.failing) AS doubt,
+    list(DISTINCT incident.leaping ORDER BY incident.leaping) AS leaping
 FROM (
     SELECT DISTINCT
         kato,

@@ -6,14 +6,14 @@ WITH due_now AS (
         requested.kpi_code,
         requested.version,
         settlement.kato,
-        period.id AS period_id,
+        period.period_id,
         period.period_start,
         period.period_end
     FROM work_requested_kpi AS requested
     JOIN work_due_period AS due USING (grain)
     JOIN registry.period AS period
         ON
-            due.period_id = period.id
+            due.period_id = period.period_id
             AND period.period_start >= requested.starts
             AND period.period_start < requested.ends
     CROSS JOIN registry.settlement AS settlement

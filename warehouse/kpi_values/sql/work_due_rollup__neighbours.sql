@@ -52,7 +52,7 @@ SELECT
     period.period_end,
     sums_above.longer
 FROM sums_above
-JOIN registry.period AS period ON sums_above.period_id = period.id
+JOIN registry.period AS period ON sums_above.period_id = period.period_id
 ANTI JOIN work_due_rollup AS due
     ON
         (due.kpi_code, due.area_kind, due.area, due.period_id)

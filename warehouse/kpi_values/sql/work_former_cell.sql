@@ -8,7 +8,7 @@ SELECT
     requested.computed_seq,
     former.kato,
     former.state,
-    period.id AS period_id,
+    period.period_id,
     period.period_start,
     period.period_end,
     former.rejected_rows + former.gap_rows > 0 AS bounded,
@@ -18,7 +18,7 @@ FROM work_requested_kpi AS requested
 JOIN kpi.value AS former USING (kpi_code)
 JOIN registry.period AS period
     ON
-        former.period_id = period.id
+        former.period_id = period.period_id
         AND requested.grain = period.grain
         AND period.period_start >= requested.starts
         AND period.period_start < requested.ends

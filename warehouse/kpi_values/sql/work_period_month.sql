@@ -3,7 +3,7 @@
 CREATE OR REPLACE TEMP TABLE work_period_month AS
 SELECT
     due.period_id,
-    period_month.id AS month,
+    period_month.period_id AS month,
     period_month.period_end = due.period_end AS closing
 FROM (
     SELECT DISTINCT

@@ -4,7 +4,7 @@ CREATE OR REPLACE TEMP TABLE work_rollup_period AS
 SELECT
     due.period_id,
     period.grain,
-    period.id AS own_period,
+    period.period_id AS own_period,
     period.period_start,
     period.period_end,
     period.period_end = due.period_end AS closing
@@ -18,5 +18,5 @@ FROM (
 JOIN registry.period AS period
     ON
         CASE
-            WHEN due.longer THEN period.grain <> 'A' AND period.id[:4] = due.period_id ELSE period.id = due.period_id
+            WHEN due.longer THEN period.grain <> 'A' AND period.period_id[:4] = due.period_id ELSE period.period_id = due.period_id
         END

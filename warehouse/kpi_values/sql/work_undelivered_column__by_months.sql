@@ -10,7 +10,7 @@ FROM work_due_cell AS cell
 JOIN work_needed_table AS need USING (kpi_code, version)
 JOIN work_period_month AS period_month
     ON cell.period_id = period_month.period_id AND (period_month.closing OR need.needed_months = 'every')
-JOIN registry.period AS period ON period_month.month = period.id
+JOIN registry.period AS period ON period_month.month = period.period_id
 JOIN registry.settlement AS settlement ON cell.kato = settlement.kato
 JOIN work_partial_delivery AS delivery
     ON

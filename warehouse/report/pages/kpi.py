@@ -20,7 +20,6 @@ from warehouse.messages.messages import sentence
 from warehouse.periods import parse_period
 from warehouse.report.page import Page
 from warehouse.report.pages.settlement import BETTER
-from warehouse.report.places import places
 from warehouse.report.release_data import ReleaseData
 from warehouse.report.wording import name, number
 from warehouse.sql import statement
@@ -29,9 +28,12 @@ _AREAS = ("country", "republican", "regional", "district")
 
 
 def pages(release: ReleaseData, language: str) -> Iterator[Page]:
-    versions = {code: list(rows) for code, rows in groupby(_versions(release), lambda row: row["code"])}
+    versions = {code: list(rows) for code, rows in groupby(_versions(release), lambda row: row["kpi_code"])}
     standards = {code: list(rows) for code, rows in groupby(_standards(release), lambda row: row["kpi_code"])}
-    sources = {code: list(rows) for code, rows in groupby(release.rows(statement(__file__, "kpi_sources")), lambda row: row["code"])}
+    sources = {
+        code: list(rows)
+        for code, rows in groupby(release.rows(statement(__file__, "kpi_sources")), lambda row: row["kpi_code"])
+    }
     rules, examples = _rules(release), release.once(_examples)
     for code, kpi in release.kpis.items():
         definition = Kpi.model_validate_json(kpi["definition"])
@@ -40,8 +42,8 @@ def pages(release: ReleaseData, language: str) -> Iterator[Page]:
             "title": name(language, kpi),
             "kpi": kpi,
             "definition": definition,
-            "description": definition.description,
-            "catalogue": next(one for one in release.catalogues if one["id"] == kpi["catalogue_id"]),
+            "description": name(language, kpi, "description"),
+            "catalogue": next(one for one in release.catalogues if one["catalogue_id"] == kpi["catalogue_id"]),
             "parts": _parts(definition),
             "versions": versions[code],
             "standards": standards.get(code, []),
@@ -56,7 +58,7 @@ def pages(release: ReleaseData, language: str) -> Iterator[Page]:
 
 
 def _versions(release: ReleaseData) -> list[dict[str, Any]]:
-    found = release.rows("FROM registry.kpi ORDER BY code, version DESC")
+    found = release.rows("FROM registry.kpi ORDER BY kpi_code, definition_version DESC")
     return [row | {"said": Kpi.model_validate_json(row["definition"])} for row in found]
 
 
@@ -81,12 +83,17 @@ def _scale(rules: AssessmentRules | None, definition: Kpi) -> list[tuple[list[st
 
 def _parts(definition: Kpi) -> list[dict[str, Any]]:
     """Numerator and denominator: what is counted of which rows under which conditions."""
-    named: list[tuple[str, Part | None]] = [("numerator", definition.numerator), ("denominator", definition.denominator)]
+    named: list[tuple[str, Part | None]] = [
+        ("numerator", definition.numerator),
+        ("denominator", definition.denominator),
+    ]
     return [_part(word, part, part.rows or definition.rows) for word, part in named if part is not None]
 
 
 def _part(word: str, part: Part, rows: Rows) -> dict[str, Any]:
-    rule, columns = next((rule, value) for rule in ("event", "as_of", "stock", "during") if (value := getattr(rows, rule)) is not None)
+    rule, columns = next(
+        (rule, value) for rule in ("event", "as_of", "stock", "during") if (value := getattr(rows, rule)) is not None
+    )
     column = columns if isinstance(columns, str) else f"{columns.start}, {columns.end}"
     return {
         "word": word,
@@ -106,7 +113,9 @@ def _examples(release: ReleaseData) -> dict[str, dict[str, Any] | None]:
 def _example(release: ReleaseData, definition: Kpi) -> dict[str, Any] | None:
     """The SQL for one cell: of the newest period of the settlement that has most to show."""
     for kato, by_kpi in release.figures.values.items():
-        if cells := [cell for cell in by_kpi.get(definition.code, []) if cell["definition_version"] == definition.version]:
+        if cells := [
+            cell for cell in by_kpi.get(definition.code, []) if cell["definition_version"] == definition.version
+        ]:
             cell = next((one for one in reversed(cells) if one["value"] is not None), cells[-1])
             compiled = compile_kpi(definition, release.store.columns())
             sql = queries(compiled, kato, parse_period(cell["period_id"]), cell["as_of_seq"])
@@ -122,11 +131,11 @@ def _groups(release: ReleaseData, language: str, kpi: Mapping[str, Any], definit
             continue
         rows = {
             kato: years[year]
-            for kato, years in release.figures.years.get(kpi["code"], {}).items()
+            for kato, years in release.figures.years.get(kpi["kpi_code"], {}).items()
             if year in years and release.settlements[kato]["item7_group"] == group
         }
-        placed = places(rows, kpi["direction"])
-        ranked = sorted(placed, key=lambda kato: (placed[kato].rank, kato))
+        placed = release.figures.places.get((kpi["kpi_code"], year, group), {})
+        ranked = list(placed)
         without = [kato for kato in rows if kato not in placed]
         found.append(
             {
@@ -135,14 +144,20 @@ def _groups(release: ReleaseData, language: str, kpi: Mapping[str, Any], definit
                 "rows": [(kato, placed[kato], rows[kato]) for kato in ranked],
                 "without": [(kato, rows[kato]) for kato in without if release.settlements[kato]["delivered"]],
                 "without_count": len(without),
-                "chart": _ranking(release, language, kpi, group, [(kato, rows[kato]) for kato in ranked]) if ranked else None,
+                "chart": _ranking(release, language, kpi, group, [(kato, rows[kato]) for kato in ranked])
+                if ranked
+                else None,
             }
         )
     return found
 
 
 def _ranking(
-    release: ReleaseData, language: str, kpi: Mapping[str, Any], group: str, rows: Sequence[tuple[str, Mapping[str, Any]]]
+    release: ReleaseData,
+    language: str,
+    kpi: Mapping[str, Any],
+    group: str,
+    rows: Sequence[tuple[str, Mapping[str, Any]]],
 ) -> str:
     shown = [
         Bar(
@@ -168,7 +183,7 @@ def _ranking(
 
 def _trends(release: ReleaseData, language: str, kpi: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The KPI through time over the country and each group."""
-    rows = [row for row in release.figures.areas.get(kpi["code"], []) if row["grain"] == kpi["grain"]]
+    rows = [row for row in release.figures.areas.get(kpi["kpi_code"], []) if row["grain"] == kpi["grain"]]
     write, found = partial(number, language, unit=kpi["unit"]), []
     for area in _AREAS:
         own = [row for row in rows if area == (row["area"] if row["area_kind"] == "group" else row["area_kind"])]
@@ -177,7 +192,9 @@ def _trends(release: ReleaseData, language: str, kpi: Mapping[str, Any]) -> list
         title = sentence("report.country", language) if area == "country" else name(language, release.groups[area])
         known = [row for row in own if row["value"] is not None]
         told = ", ".join(f"{row['period_id']}: {write(row['value'])}" for row in (known[0], known[-1]))
-        points = [Point(r["period_id"], r["value"], r["value_low"], r["value_high"], None, r["obs_status"]) for r in own]
+        points = [
+            Point(r["period_id"], r["value"], r["value_low"], r["value_high"], None, r["obs_status"]) for r in own
+        ]
         chart = line(points, Caption(f"l-{area}", title, told), number=write, better=BETTER[kpi["direction"]])
         found.append({"area": area, "title": title, "rows": own, "chart": chart})
     return found

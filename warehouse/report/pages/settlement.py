@@ -13,7 +13,6 @@ from warehouse.charts.rankings import bullet, strip
 from warehouse.charts.svg import Caption
 from warehouse.messages.messages import sentence
 from warehouse.report.page import Page
-from warehouse.report.places import Place, places
 from warehouse.report.release_data import ReleaseData
 from warehouse.report.wording import name, number
 
@@ -22,7 +21,6 @@ BETTER = {"higher": "up", "lower": "down"}  # as charts have it
 
 def pages(release: ReleaseData, language: str) -> Iterator[Page]:
     figures, year = release.figures, release.figures.year
-    placed = release.once(_places)
     for kato, settlement in release.settlements.items():
         context: dict[str, Any] = {
             "title": name(language, settlement),
@@ -33,61 +31,39 @@ def pages(release: ReleaseData, language: str) -> Iterator[Page]:
             "before": figures.scorecards.get((kato, year - 1)) if year else None,
         }
         if settlement["delivered"] and year:
-            context["spheres"] = _spheres(release, language, kato, year, placed)
+            context["spheres"] = _spheres(release, language, kato, year)
             context["place"] = _place_in_group(release, language, kato, year)
             yield Page(f"settlement/{kato}.html", "settlement.html.j2", context)
         else:
             yield Page(f"settlement/{kato}.html", "settlement_without_data.html.j2", context)
 
 
-def _places(release: ReleaseData) -> Mapping[tuple[str, str], Mapping[str, Place]]:
-    """(KPI, group) → settlement → its place by the values of the year."""
-    year, found = release.figures.year, {}
-    for code, kpi in release.kpis.items():
-        for group in release.groups:
-            rows = {
-                kato: of_year[year]
-                for kato, of_year in release.figures.years.get(code, {}).items()
-                if year in of_year and release.settlements[kato]["item7_group"] == group
-            }
-            found[code, group] = places(rows, kpi["direction"])
-    return found
-
-
-def _spheres(
-    release: ReleaseData, language: str, kato: str, year: int, placed: Mapping[tuple[str, str], Mapping[str, Place]]
-) -> list[dict[str, Any]]:
+def _spheres(release: ReleaseData, language: str, kato: str, year: int) -> list[dict[str, Any]]:
     """Spheres in their order with level and KPIs."""
     scores = release.figures.spheres.get((kato, year), {})
     return [
         {
             "sphere": sphere,
-            "score": scores.get(sphere["code"]),
+            "score": scores.get(sphere["sphere"]),
             "kpis": [
-                _kpi(release, language, kato, year, kpi, placed)
+                _kpi(release, language, kato, year, kpi)
                 for kpi in release.kpis.values()
-                if kpi["sphere"] == sphere["code"]
+                if kpi["sphere"] == sphere["sphere"]
             ],
         }
         for sphere in release.spheres
     ]
 
 
-def _kpi(
-    release: ReleaseData,
-    language: str,
-    kato: str,
-    year: int,
-    kpi: Mapping[str, Any],
-    placed: Mapping[tuple[str, str], Mapping[str, Place]],
-) -> dict[str, Any]:
+def _kpi(release: ReleaseData, language: str, kato: str, year: int, kpi: Mapping[str, Any]) -> dict[str, Any]:
     """One row of the scorecard."""
-    code, figures = kpi["code"], release.figures
+    code, figures = kpi["kpi_code"], release.figures
     years = figures.years.get(code, {}).get(kato, {})
     row, periods = years.get(year), figures.values.get(kato, {}).get(code, [])
-    shown = row is not None and row["value"] is not None
     plans = figures.plans.get((kato, code, year), [])
-    place = placed[code, release.settlements[kato]["item7_group"]].get(kato)
+    placed = figures.places.get((code, year, release.settlements[kato]["item7_group"]), {})
+    ranked = [figures.years[code][one][year] for one in sorted(placed, key=lambda one: one != kato)]
+    place = placed.get(kato)
     title = name(language, kpi)
     return {
         "kpi": kpi,
@@ -99,7 +75,7 @@ def _kpi(
         "plans": plans,
         "bullet": _bullet(language, kpi, title, row, plans) if row and plans else None,
         "place": place,
-        "strip": _strip(release, language, kato, kpi, title, place) if shown and place else None,
+        "strip": _strip(language, kpi, title, place, ranked) if place else None,
     }
 
 
@@ -115,11 +91,13 @@ def _change(row: Mapping[str, Any], before: Mapping[str, Any] | None, direction:
 
 
 def _spark(language: str, kpi: Mapping[str, Any], title: str, periods: list[dict[str, Any]]) -> str:
-    points = [Point(p["period_id"], p["value"], p["value_low"], p["value_high"], None, p["obs_status"]) for p in periods]
+    points = [
+        Point(p["period_id"], p["value"], p["value_low"], p["value_high"], None, p["obs_status"]) for p in periods
+    ]
     known = [p for p in periods if p["value"] is not None]
     told = ", ".join(f"{p['period_id']}: {number(language, p['value'], kpi['unit'])}" for p in (known[0], known[-1]))
     said = sentence("report.trend_of", language, kpi=title)
-    return sparkline(points, Caption(f"t-{kpi['code']}", said, told), width=110, height=28)
+    return sparkline(points, Caption(f"t-{kpi['kpi_code']}", said, told), width=110, height=28)
 
 
 def _bullet(
@@ -132,7 +110,7 @@ def _bullet(
     return bullet(
         row["value"],
         float(plans[0]["plan"]),
-        Caption(f"p-{kpi['code']}", sentence("report.plan_of", language, kpi=title), told),
+        Caption(f"p-{kpi['kpi_code']}", sentence("report.plan_of", language, kpi=title), told),
         low=row["value_low"],
         high=row["value_high"],
         status=row["obs_status"],
@@ -142,22 +120,23 @@ def _bullet(
 
 
 def _strip(
-    release: ReleaseData, language: str, kato: str, kpi: Mapping[str, Any], title: str, place: Place
+    language: str, kpi: Mapping[str, Any], title: str, place: Mapping[str, Any], group: list[dict[str, Any]]
 ) -> str:
-    group, year = release.settlements[kato]["item7_group"], release.figures.year
-    of_kpi = release.figures.years[kpi["code"]]
-    others = [
-        years[year]["value"]
-        for other, years in of_kpi.items()
-        if other != kato and year in years and years[year]["value"] is not None and release.settlements[other]["item7_group"] == group
-    ]
-    own = of_kpi[kato][year]
+    """`group`: the year's values of all that have a place, the settlement's own first."""
+    own, *others = group
     said = sentence("report.place_of", language, kpi=title)
-    told = sentence("report.place_among", language, rank=place.rank, of=place.of, best=place.best, worst=place.worst)
+    told = sentence(
+        "report.place_among",
+        language,
+        rank=place["rank"],
+        of=place["ranked"],
+        best=place["rank_high"],
+        worst=place["rank_low"],
+    )
     return strip(
-        others,
+        [other["value"] for other in others],
         own["value"],
-        Caption(f"s-{kpi['code']}", said, told),
+        Caption(f"s-{kpi['kpi_code']}", said, told),
         low=own["value_low"],
         high=own["value_high"],
         status=own["obs_status"],
@@ -177,7 +156,12 @@ def _place_in_group(release: ReleaseData, language: str, kato: str, year: int) -
         if of_year == year and other != kato and card["rank"] is not None and card["item7_group"] == own["item7_group"]
     ]
     told = sentence(
-        "report.place_among", language, rank=own["rank"], of=len(others) + 1, best=own["rank_high"], worst=own["rank_low"]
+        "report.place_among",
+        language,
+        rank=own["rank"],
+        of=len(others) + 1,
+        best=own["rank_high"],
+        worst=own["rank_low"],
     )
     caption = Caption("place", sentence("report.place_level", language), told)
     return strip(others, own["level"], caption, low=own["level_low"], high=own["level_high"], better="up", width=260)

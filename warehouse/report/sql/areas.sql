@@ -1,4 +1,4 @@
--- One row per KPI, group or country, and period, of KPIs whose publication is not restricted.
+-- One row per KPI, group or country, and period.
 SELECT
     rollup.kpi_code,
     rollup.area_kind,
@@ -15,8 +15,6 @@ SELECT
     rollup.reason_kk,
     rollup.counted,
     rollup.applicable
-FROM rollups AS rollup
-WHERE
-    rollup.area_kind IN ('group', 'country')
-    AND rollup.kpi_code NOT IN (SELECT code FROM registry.kpi WHERE sensitivity = 'restricted')
+FROM public_rollups AS rollup
+WHERE rollup.area_kind IN ('group', 'country')
 ORDER BY rollup.kpi_code, rollup.area_kind, rollup.area, rollup.period_start, rollup.period_id

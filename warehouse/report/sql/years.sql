@@ -16,7 +16,7 @@ FROM (
     SELECT
         *,
         obs_status <> ${suppressed}
-        AND kpi_code NOT IN (SELECT code FROM registry.kpi WHERE sensitivity = 'restricted') AS shown
+        AND kpi_code NOT IN (SELECT kpi_code FROM registry.kpi WHERE sensitivity = 'restricted') AS shown
     FROM year_values
 ) AS cell
 ORDER BY cell.kpi_code, cell.kato, cell.year

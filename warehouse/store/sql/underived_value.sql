@@ -14,7 +14,7 @@ FROM (
         cell.sample_size AS s
     FROM kpi.value AS cell
     JOIN registry.kpi AS definition
-        ON (definition.code, definition.version) = (cell.kpi_code, cell.definition_version)
+        ON (definition.kpi_code, definition.definition_version) = (cell.kpi_code, cell.definition_version)
     WHERE cell.value IS NOT NULL AND definition.kind <> 'quantile'
 ) AS part
 WHERE value IS DISTINCT FROM ${formula}

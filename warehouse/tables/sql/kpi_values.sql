@@ -63,15 +63,15 @@ SELECT
     cell.as_of_seq,
     cell.computed_at
 FROM kpi.value AS cell
-JOIN registry.kpi AS definition ON definition.code = cell.kpi_code AND definition.version = cell.definition_version
+JOIN registry.kpi AS definition USING (kpi_code, definition_version)
 JOIN registry.settlement AS settlement USING (kato)
 LEFT JOIN registry.region AS region ON region.kato = settlement.region_kato
 LEFT JOIN registry.item7_group AS item7_group ON item7_group.item7_group = settlement.item7_group
 LEFT JOIN registry.unit AS unit ON unit.unit = definition.unit
 LEFT JOIN registry.direction AS direction ON direction.direction = definition.direction
-LEFT JOIN registry.sphere AS sphere ON sphere.code = definition.sphere
+LEFT JOIN registry.sphere AS sphere ON sphere.sphere = definition.sphere
 LEFT JOIN registry.initiative AS initiative
-    ON initiative.code = definition.initiative AND initiative.catalogue_id = definition.catalogue_id
+    ON initiative.initiative = definition.initiative AND initiative.catalogue_id = definition.catalogue_id
 LEFT JOIN registry.obs_status AS status ON status.obs_status = cell.obs_status
 LEFT JOIN registry.message AS message ON message.message = cell.reason
-WHERE cell.valid_to_seq IS NULL
+WHERE ${held}

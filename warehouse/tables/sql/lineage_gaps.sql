@@ -51,11 +51,11 @@ ANTI JOIN (
         ON
             entry.seq = definition.registered_seq
             AND entry.kind = 'definition'
-            AND entry.subject = definition.code || '@' || definition.version
+            AND entry.subject = definition.kpi_code || '@' || definition.definition_version
             AND try(entry.detail ->> '$.hash') = definition.definition_hash
 ) AS known
     ON
-        (known.code, known.version, known.definition_hash)
+        (known.kpi_code, known.definition_version, known.definition_hash)
         = (cell.kpi_code, cell.definition_version, cell.definition_hash)
 UNION ALL
 SELECT
@@ -73,7 +73,7 @@ SELECT DISTINCT
     cell.period_id,
     'rows of ' || orphans.table_name || ' come from no delivery that was entered as loaded' AS gap
 FROM published AS cell
-JOIN registry.kpi_source AS source ON (source.code, source.version) = (cell.kpi_code, cell.definition_version)
+JOIN registry.kpi_source AS source ON (source.kpi_code, source.definition_version) = (cell.kpi_code, cell.definition_version)
 JOIN orphans ON (orphans.table_name, orphans.kato) = (source.table_name, cell.kato)
 UNION ALL
 SELECT
@@ -87,6 +87,6 @@ WHERE NOT EXISTS (
     FROM registry.kpi_source AS source
     JOIN audit.delivery AS delivery ON delivery.table_name = source.table_name AND delivery.state = 'loaded'
     WHERE
-        (source.code, source.version) = (cell.kpi_code, cell.definition_version)
+        (source.kpi_code, source.definition_version) = (cell.kpi_code, cell.definition_version)
         AND (delivery.scope = cell.kato OR delivery.scope = 'KZ' OR delivery.scope = cell.kato[:2])
 )

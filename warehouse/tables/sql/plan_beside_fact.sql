@@ -59,8 +59,8 @@ JOIN registry.settlement AS settlement USING (kato)
 LEFT JOIN (
     SELECT *
     FROM registry.kpi
-    QUALIFY row_number() OVER (PARTITION BY code ORDER BY version DESC) = 1
-) AS definition ON definition.code = target.kpi_code
+    QUALIFY row_number() OVER (PARTITION BY kpi_code ORDER BY definition_version DESC) = 1
+) AS definition ON definition.kpi_code = target.kpi_code
 LEFT JOIN registry.unit AS unit ON unit.unit = definition.unit
 LEFT JOIN registry.direction AS direction ON direction.direction = definition.direction
 LEFT JOIN year_values AS fact ON (fact.kpi_code, fact.kato, fact.year) = (target.kpi_code, target.kato, target.target_year)

@@ -55,16 +55,16 @@ SELECT
     definition.catalogue_status,
     cell.as_of_seq
 FROM kpi.rollup AS cell
-JOIN registry.kpi AS definition ON definition.code = cell.kpi_code AND definition.version = cell.definition_version
-LEFT JOIN registry.period AS period ON period.id = cell.period_id
+JOIN registry.kpi AS definition USING (kpi_code, definition_version)
+LEFT JOIN registry.period AS period ON period.period_id = cell.period_id
 LEFT JOIN registry.settlement AS settlement ON cell.area_kind = 'settlement' AND settlement.kato = cell.area
 LEFT JOIN registry.region AS region ON cell.area_kind = 'region' AND region.kato = cell.area
 LEFT JOIN registry.item7_group AS item7_group ON cell.area_kind = 'group' AND item7_group.item7_group = cell.area
 LEFT JOIN registry.unit AS unit ON unit.unit = definition.unit
 LEFT JOIN registry.direction AS direction ON direction.direction = definition.direction
-LEFT JOIN registry.sphere AS sphere ON sphere.code = definition.sphere
+LEFT JOIN registry.sphere AS sphere ON sphere.sphere = definition.sphere
 LEFT JOIN registry.initiative AS initiative
-    ON initiative.code = definition.initiative AND initiative.catalogue_id = definition.catalogue_id
+    ON initiative.initiative = definition.initiative AND initiative.catalogue_id = definition.catalogue_id
 LEFT JOIN registry.obs_status AS status ON status.obs_status = cell.obs_status
 LEFT JOIN registry.message AS message ON message.message = cell.reason
-WHERE cell.valid_to_seq IS NULL
+WHERE ${held}

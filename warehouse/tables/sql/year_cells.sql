@@ -13,8 +13,8 @@ SELECT
     definition_version,
     1.0 AS period_coverage
 FROM kpi.value
-JOIN registry.period AS period ON period.id = period_id AND period.grain = 'A'
-WHERE ${held}
+JOIN registry.period AS period USING (period_id)
+WHERE period.grain = 'A' AND ${held}
 UNION ALL
 SELECT
     kpi_code,

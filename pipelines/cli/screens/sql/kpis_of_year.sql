@@ -13,8 +13,8 @@ FROM year_values AS year_value
 INNER JOIN (
     SELECT *
     FROM registry.kpi
-    QUALIFY row_number() OVER (PARTITION BY code ORDER BY version DESC) = 1
-) AS kpi ON year_value.kpi_code = kpi.code
+    QUALIFY row_number() OVER (PARTITION BY kpi_code ORDER BY definition_version DESC) = 1
+) AS kpi ON year_value.kpi_code = kpi.kpi_code
 LEFT JOIN rollups AS country
     ON
         year_value.kpi_code = country.kpi_code

@@ -1,6 +1,6 @@
 -- One row per KPI and table that its newest definition reads, with the columns and the systems that delivered it.
 SELECT
-    source.code,
+    source.kpi_code,
     source.table_name,
     string_agg(DISTINCT source.column_name, ', ' ORDER BY source.column_name) AS columns_read,
     any_value(agreed.name_en) AS name_en,
@@ -12,13 +12,12 @@ SELECT
 FROM registry.kpi_source AS source
 INNER JOIN (
     SELECT
-        code,
-        max(version) AS version
+        kpi_code,
+        max(definition_version) AS definition_version
     FROM registry.kpi
-    GROUP BY code
-) AS newest
-    ON source.code = newest.code AND source.version = newest.version
-LEFT JOIN registry.showcase_table AS agreed ON source.table_name = agreed.table_name
+    GROUP BY kpi_code
+) AS newest USING (kpi_code, definition_version)
+LEFT JOIN registry.showcase_table AS agreed USING (table_name)
 LEFT JOIN (
     SELECT
         table_name,
@@ -27,7 +26,6 @@ LEFT JOIN (
     FROM deliveries
     WHERE state = 'loaded'
     GROUP BY table_name
-) AS delivered
-    ON source.table_name = delivered.table_name
-GROUP BY source.code, source.table_name
-ORDER BY source.code, source.table_name
+) AS delivered USING (table_name)
+GROUP BY source.kpi_code, source.table_name
+ORDER BY source.kpi_code, source.table_name
