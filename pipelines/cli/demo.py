@@ -20,6 +20,7 @@ from warehouse.audit.status import release_status
 from warehouse.home.home import Home
 from warehouse.home.keys import current, make
 from warehouse.periods import parse_period
+from warehouse.report.site import write_report
 from warehouse.store.sessions import reading
 from warehouse.tables.contracts import load_tables
 
@@ -72,6 +73,9 @@ def play(folder: Path, *, seed: int, year: int, console: Console, run: Callable[
         show_refusals(console, store)
         waiting = len(Archive(home.archive).pending())
         show_status(console, {**release_status(store), "waiting": waiting, "home": str(folder)})
+    with console.status("writing pages"):
+        pages = write_report(home.released_file, home.report)
+    console.print(f"{pages.pages:,} pages for people: open {pages.start}", highlight=False, soft_wrap=True)
     show_next_steps(console, _next_steps(folder, year))
     (folder / MARK).write_text(state(folder), encoding="utf-8")
     return True

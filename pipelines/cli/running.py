@@ -18,6 +18,7 @@ from rich.text import Text
 
 from kpi_definitions.documents import DocumentError
 from pipelines.cli.common import HomeOption, JsonOption, app, err, fail, home_of, out, print_json
+from pipelines.cli.reporting import report
 from warehouse.errors import StoreError
 from warehouse.home.home import Home
 
@@ -144,6 +145,9 @@ def run(
             "waits again (what the warehouse knows is put away unread)",
         ),
     ] = False,
+    with_report: Annotated[
+        bool, typer.Option("--report", help="Then write the release as pages, as qala report does")
+    ] = False,
     home_folder: HomeOption = None,
 ) -> None:
     """Take in what waits, check, load, compute, publish: the Dagster job, in this process."""
@@ -171,6 +175,8 @@ def run(
         return
     if not _run(home, months, None if period else work.tables, None if period else work.codes):
         raise typer.Exit(1)
+    if with_report:
+        report(home_folder=home.root)
     status(home_folder=home.root)
 
 

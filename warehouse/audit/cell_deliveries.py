@@ -43,9 +43,7 @@ def _count_rows(store: Store, scan: Scan, users: Sequence[tuple[Compiled, Scan]]
     """Which deliveries' rows the values of these KPIs count, each as of its own ledger sequence; one pass over the table."""
     con, codes = store.con, ", ".join(sorted({literal(one.kpi.code) for one, _ in users}))
     con.execute(statement(__file__, "work_trail_scan_cell", codes=codes))
-    versions = (
-        f"(SELECT *, CAST(NULL AS BIGINT) AS valid_to_seq FROM showcase.{scan.table} UNION ALL BY NAME SELECT * FROM history.{scan.table})"
-    )
+    versions = f"(SELECT *, CAST(NULL AS BIGINT) AS valid_to_seq FROM showcase.{scan.table} UNION ALL BY NAME SELECT * FROM history.{scan.table})"
     counted = scan.counting("rows_used")
     sampled = {one.sample.column: one.sample for one, own in users if one.sample.scan == own}
     measures = (*counted.measures, *(m for m in scan.measures if m.name in sampled))

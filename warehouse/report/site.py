@@ -10,8 +10,10 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from warehouse.errors import StoreError
+from warehouse.home.copies import file_sha256
 from warehouse.messages.messages import LANGUAGES, sentence
 from warehouse.report.pages import FILES, KINDS
 from warehouse.report.release_data import ReleaseData, opened_release
@@ -22,10 +24,26 @@ from warehouse.report.wording import name
 MARK = "report.json"  # what a report says of the release it was made from
 # word of the script → message
 _SCRIPT_WORDS = {
-    **{word: word for word in ("period", "value", "state", "bounds", "numerator", "denominator", "sample", "coverage", "version")},
+    **{
+        word: word
+        for word in ("period", "value", "state", "bounds", "numerator", "denominator", "sample", "coverage", "version")
+    },
     **{
         word: f"trail_{word}"
-        for word in ("parts", "rejected_rows", "gap", "definition", "files", "file", "system", "rows", "accepted", "rejected", "checks", "again")
+        for word in (
+            "parts",
+            "rejected_rows",
+            "gap",
+            "definition",
+            "files",
+            "file",
+            "system",
+            "rows",
+            "accepted",
+            "rejected",
+            "checks",
+            "again",
+        )
     },
     **{word: f"trail_{word}" for word in ("none", "close", "cells", "all", "hidden")},
     "table": "kpi_table",
@@ -84,6 +102,12 @@ def write_report(released: Path, folder: Path, languages: Sequence[str] = LANGUA
             shutil.rmtree(left, ignore_errors=True)
 
 
+def is_of(folder: Path, released: Path) -> bool:
+    """Whether a folder is the report of a released file, by the file's SHA-256; not whether somebody wrote in a page since."""
+    mark = folder / MARK
+    return mark.is_file() and json.loads(mark.read_text(encoding="utf-8")).get("sha256") == file_sha256(released)
+
+
 def refuse_other(folder: Path) -> None:
     """Raises StoreError if a folder is there and is no report: it would be lost."""
     if folder.exists() and not (folder / MARK).exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -107,12 +131,15 @@ def _write_trails(fresh: Path, release: ReleaseData, languages: Sequence[str]) -
     template = environment(release, languages[0], languages).get_template("trail.html.j2")
     for trail in trails(release):
         _write(fresh / "data" / f"{trail.kato}.js", trail.script(release))
-        _write(fresh / "trail" / f"{trail.kato}.html", template.render(trail=trail, settlement=release.settlements[trail.kato]))
+        _write(
+            fresh / "trail" / f"{trail.kato}.html",
+            template.render(trail=trail, settlement=release.settlements[trail.kato]),
+        )
 
 
 def _write_words(fresh: Path, release: ReleaseData, language: str) -> None:
     """What the script says, in one language; loaded when it has something to say."""
-    said = {word: sentence(f"report.{code}", language) for word, code in _SCRIPT_WORDS.items()}
+    said: dict[str, Any] = {word: sentence(f"report.{code}", language) for word, code in _SCRIPT_WORDS.items()}
     said["states"] = {status: name(language, row) for status, row in release.states.items()}
     _write(fresh / "static" / f"words-{language}.js", f"qala.take({json.dumps(said, ensure_ascii=False)});\n")
 

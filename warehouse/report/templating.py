@@ -65,7 +65,11 @@ def environment(release: ReleaseData, language: str, languages: Sequence[str]) -
         "unit_sign": lambda unit: "%" if unit == PERCENT else "",
     }
     made.filters |= {one: called[one] for one in ("number", "name", "day")}
-    made.filters |= {"language_name": lambda other: sentence(f"language.{other}", other), "css_text": _css_text, "plain": plain}
+    made.filters |= {
+        "language_name": lambda other: sentence(f"language.{other}", other),
+        "css_text": _css_text,
+        "plain": plain,
+    }
     made.globals |= {
         **called,
         "t_in": lambda other, code: sentence(code, other),

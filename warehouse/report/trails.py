@@ -67,7 +67,10 @@ class Trail:
             "delivery": DELIVERY,
             "values": {
                 code: {
-                    cell["period_id"]: [*(plain(cell[name]) for name in CELL), *(part for pair in cell["named"] for part in pair)]
+                    cell["period_id"]: [
+                        *(plain(cell[name]) for name in CELL),
+                        *(part for pair in cell["named"] for part in pair),
+                    ]
                     for cell in cells
                 }
                 for code, cells in self.values.items()
@@ -81,7 +84,9 @@ def trails(release: ReleaseData) -> Iterator[Trail]:
     """The trail of every settlement with data."""
     find_cell_deliveries(release.store)
     suppressed = literal(ObsStatus.SUPPRESSED)
-    deliveries = {row["delivery_id"]: row for row in release.rows(statement(__file__, "trail_deliveries", suppressed=suppressed))}
+    deliveries = {
+        row["delivery_id"]: row for row in release.rows(statement(__file__, "trail_deliveries", suppressed=suppressed))
+    }
     named: dict[tuple[str, str, str], list[tuple[int, int | None]]] = {
         (row["kato"], row["kpi_code"], row["period_id"]): list(zip(row["delivery_ids"], row["rows_used"], strict=True))
         for row in release.rows(statement(__file__, "trail_cells", suppressed=suppressed))
@@ -89,7 +94,8 @@ def trails(release: ReleaseData) -> Iterator[Trail]:
     for kato, by_kpi in release.figures.values.items():
         values = {
             code: [
-                {**cell, "hidden": is_hidden(cell), "named": named.get((kato, code, cell["period_id"]), [])} for cell in by_kpi[code]
+                {**cell, "hidden": is_hidden(cell), "named": named.get((kato, code, cell["period_id"]), [])}
+                for cell in by_kpi[code]
             ]
             for code in release.kpis
             if code in by_kpi

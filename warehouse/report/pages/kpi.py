@@ -30,7 +30,10 @@ _AREAS = ("country", "republican", "regional", "district")
 def pages(release: ReleaseData, language: str) -> Iterator[Page]:
     versions = {code: list(rows) for code, rows in groupby(_versions(release), lambda row: row["kpi_code"])}
     standards = {code: list(rows) for code, rows in groupby(_standards(release), lambda row: row["kpi_code"])}
-    sources = {code: list(rows) for code, rows in groupby(release.rows(statement(__file__, "kpi_sources")), lambda row: row["kpi_code"])}
+    sources = {
+        code: list(rows)
+        for code, rows in groupby(release.rows(statement(__file__, "kpi_sources")), lambda row: row["kpi_code"])
+    }
     rules, examples = _rules(release), release.once(_examples)
     for code, kpi in release.kpis.items():
         definition = Kpi.model_validate_json(kpi["definition"])
@@ -80,12 +83,17 @@ def _scale(rules: AssessmentRules | None, definition: Kpi) -> list[tuple[list[st
 
 def _parts(definition: Kpi) -> list[dict[str, Any]]:
     """Numerator and denominator: what is counted of which rows under which conditions."""
-    named: list[tuple[str, Part | None]] = [("numerator", definition.numerator), ("denominator", definition.denominator)]
+    named: list[tuple[str, Part | None]] = [
+        ("numerator", definition.numerator),
+        ("denominator", definition.denominator),
+    ]
     return [_part(word, part, part.rows or definition.rows) for word, part in named if part is not None]
 
 
 def _part(word: str, part: Part, rows: Rows) -> dict[str, Any]:
-    rule, columns = next((rule, value) for rule in ("event", "as_of", "stock", "during") if (value := getattr(rows, rule)) is not None)
+    rule, columns = next(
+        (rule, value) for rule in ("event", "as_of", "stock", "during") if (value := getattr(rows, rule)) is not None
+    )
     column = columns if isinstance(columns, str) else f"{columns.start}, {columns.end}"
     return {
         "word": word,
@@ -105,7 +113,9 @@ def _examples(release: ReleaseData) -> dict[str, dict[str, Any] | None]:
 def _example(release: ReleaseData, definition: Kpi) -> dict[str, Any] | None:
     """The SQL for one cell: of the newest period of the settlement that has most to show."""
     for kato, by_kpi in release.figures.values.items():
-        if cells := [cell for cell in by_kpi.get(definition.code, []) if cell["definition_version"] == definition.version]:
+        if cells := [
+            cell for cell in by_kpi.get(definition.code, []) if cell["definition_version"] == definition.version
+        ]:
             cell = next((one for one in reversed(cells) if one["value"] is not None), cells[-1])
             compiled = compile_kpi(definition, release.store.columns())
             sql = queries(compiled, kato, parse_period(cell["period_id"]), cell["as_of_seq"])
@@ -134,14 +144,20 @@ def _groups(release: ReleaseData, language: str, kpi: Mapping[str, Any], definit
                 "rows": [(kato, placed[kato], rows[kato]) for kato in ranked],
                 "without": [(kato, rows[kato]) for kato in without if release.settlements[kato]["delivered"]],
                 "without_count": len(without),
-                "chart": _ranking(release, language, kpi, group, [(kato, rows[kato]) for kato in ranked]) if ranked else None,
+                "chart": _ranking(release, language, kpi, group, [(kato, rows[kato]) for kato in ranked])
+                if ranked
+                else None,
             }
         )
     return found
 
 
 def _ranking(
-    release: ReleaseData, language: str, kpi: Mapping[str, Any], group: str, rows: Sequence[tuple[str, Mapping[str, Any]]]
+    release: ReleaseData,
+    language: str,
+    kpi: Mapping[str, Any],
+    group: str,
+    rows: Sequence[tuple[str, Mapping[str, Any]]],
 ) -> str:
     shown = [
         Bar(
@@ -176,7 +192,9 @@ def _trends(release: ReleaseData, language: str, kpi: Mapping[str, Any]) -> list
         title = sentence("report.country", language) if area == "country" else name(language, release.groups[area])
         known = [row for row in own if row["value"] is not None]
         told = ", ".join(f"{row['period_id']}: {write(row['value'])}" for row in (known[0], known[-1]))
-        points = [Point(r["period_id"], r["value"], r["value_low"], r["value_high"], None, r["obs_status"]) for r in own]
+        points = [
+            Point(r["period_id"], r["value"], r["value_low"], r["value_high"], None, r["obs_status"]) for r in own
+        ]
         chart = line(points, Caption(f"l-{area}", title, told), number=write, better=BETTER[kpi["direction"]])
         found.append({"area": area, "title": title, "rows": own, "chart": chart})
     return found

@@ -60,9 +60,10 @@ def _kpi(release: ReleaseData, language: str, kato: str, year: int, kpi: Mapping
     code, figures = kpi["kpi_code"], release.figures
     years = figures.years.get(code, {}).get(kato, {})
     row, periods = years.get(year), figures.values.get(kato, {}).get(code, [])
-    shown = row is not None and row["value"] is not None
     plans = figures.plans.get((kato, code, year), [])
-    place = figures.places.get((code, year, release.settlements[kato]["item7_group"]), {}).get(kato)
+    placed = figures.places.get((code, year, release.settlements[kato]["item7_group"]), {})
+    ranked = [figures.years[code][one][year] for one in sorted(placed, key=lambda one: one != kato)]
+    place = placed.get(kato)
     title = name(language, kpi)
     return {
         "kpi": kpi,
@@ -74,7 +75,7 @@ def _kpi(release: ReleaseData, language: str, kato: str, year: int, kpi: Mapping
         "plans": plans,
         "bullet": _bullet(language, kpi, title, row, plans) if row and plans else None,
         "place": place,
-        "strip": _strip(release, language, kato, kpi, title, place) if shown and place else None,
+        "strip": _strip(language, kpi, title, place, ranked) if place else None,
     }
 
 
@@ -90,7 +91,9 @@ def _change(row: Mapping[str, Any], before: Mapping[str, Any] | None, direction:
 
 
 def _spark(language: str, kpi: Mapping[str, Any], title: str, periods: list[dict[str, Any]]) -> str:
-    points = [Point(p["period_id"], p["value"], p["value_low"], p["value_high"], None, p["obs_status"]) for p in periods]
+    points = [
+        Point(p["period_id"], p["value"], p["value_low"], p["value_high"], None, p["obs_status"]) for p in periods
+    ]
     known = [p for p in periods if p["value"] is not None]
     told = ", ".join(f"{p['period_id']}: {number(language, p['value'], kpi['unit'])}" for p in (known[0], known[-1]))
     said = sentence("report.trend_of", language, kpi=title)
@@ -117,20 +120,21 @@ def _bullet(
 
 
 def _strip(
-    release: ReleaseData, language: str, kato: str, kpi: Mapping[str, Any], title: str, place: Mapping[str, Any]
+    language: str, kpi: Mapping[str, Any], title: str, place: Mapping[str, Any], group: list[dict[str, Any]]
 ) -> str:
-    group, year = release.settlements[kato]["item7_group"], release.figures.year
-    of_kpi = release.figures.years[kpi["kpi_code"]]
-    others = [
-        years[year]["value"]
-        for other, years in of_kpi.items()
-        if other != kato and year in years and years[year]["value"] is not None and release.settlements[other]["item7_group"] == group
-    ]
-    own = of_kpi[kato][year]
+    """`group`: the year's values of all that have a place, the settlement's own first."""
+    own, *others = group
     said = sentence("report.place_of", language, kpi=title)
-    told = sentence("report.place_among", language, rank=place["rank"], of=place["ranked"], best=place["rank_high"], worst=place["rank_low"])
+    told = sentence(
+        "report.place_among",
+        language,
+        rank=place["rank"],
+        of=place["ranked"],
+        best=place["rank_high"],
+        worst=place["rank_low"],
+    )
     return strip(
-        others,
+        [other["value"] for other in others],
         own["value"],
         Caption(f"s-{kpi['kpi_code']}", said, told),
         low=own["value_low"],
@@ -152,7 +156,12 @@ def _place_in_group(release: ReleaseData, language: str, kato: str, year: int) -
         if of_year == year and other != kato and card["rank"] is not None and card["item7_group"] == own["item7_group"]
     ]
     told = sentence(
-        "report.place_among", language, rank=own["rank"], of=len(others) + 1, best=own["rank_high"], worst=own["rank_low"]
+        "report.place_among",
+        language,
+        rank=own["rank"],
+        of=len(others) + 1,
+        best=own["rank_high"],
+        worst=own["rank_low"],
     )
     caption = Caption("place", sentence("report.place_level", language), told)
     return strip(others, own["level"], caption, low=own["level_low"], high=own["level_high"], better="up", width=260)
