@@ -75,6 +75,7 @@ class Table:
     title_kk: str
     description: str
     description_ru: str
+    description_kk: str
     domain: str
     owner: str
     version: str
@@ -224,6 +225,7 @@ def parse_table(document: Document) -> Table:
         title_kk=custom(body).get("titleKk", ""),
         description=body.get("description", ""),
         description_ru=custom(body).get("descriptionRu", ""),
+        description_kk=custom(body).get("descriptionKk", ""),
         domain=document.data.get("domain", ""),
         owner=document.data.get("team", {}).get("name", ""),
         version=document.data["version"],
