@@ -15,7 +15,7 @@ from typing import Any
 from warehouse.errors import StoreError
 from warehouse.home.copies import file_sha256
 from warehouse.messages.messages import LANGUAGES, sentence
-from warehouse.report.pages import KINDS
+from warehouse.report.pages import FILES, KINDS
 from warehouse.report.release_data import ReleaseData, opened_release
 from warehouse.report.templating import environment
 from warehouse.report.trails import trails
@@ -78,6 +78,9 @@ def write_report(released: Path, folder: Path, languages: Sequence[str] = LANGUA
         with opened_release(released) as release:
             pages = sum(_write_pages(fresh, release, language, languages) for language in languages)
             _write_trails(fresh, release, languages)
+            for kind in FILES:
+                for file, text in kind(release):
+                    _write(fresh / "data" / file, text)
             shutil.copytree(_STATIC, fresh / "static", copy_function=shutil.copyfile)
             for language in languages:
                 _write_words(fresh, release, language)

@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import BytecodeCache, Environment, FileSystemLoader, StrictUndefined
+from jinja2.bccache import Bucket
 from markupsafe import Markup
 
 from warehouse.messages.messages import sentence
@@ -24,6 +25,23 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _NAVIGATION = ("index", "settlements", "kpis", "compare", "quality", "systems", "audit")
 
 
+class _Compiled(BytecodeCache):
+    """Templates as code, kept for the process: to compile them takes longer than to write the pages, and languages share them."""
+
+    def __init__(self) -> None:
+        self.by_key: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if code := self.by_key.get(bucket.key):
+            bucket.bytecode_from_string(code)
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self.by_key[bucket.key] = bucket.bytecode_to_string()
+
+
+_COMPILED = _Compiled()
+
+
 def environment(release: ReleaseData, language: str, languages: Sequence[str]) -> Environment:
     """Templates of one language: what is missing raises, what is put in is escaped."""
     made = Environment(
@@ -32,6 +50,7 @@ def environment(release: ReleaseData, language: str, languages: Sequence[str]) -
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        bytecode_cache=_COMPILED,
     )
 
     def t(code: str, **parts: Any) -> str:

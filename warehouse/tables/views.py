@@ -45,11 +45,14 @@ _COMPLIANCE = (
      "origin = 'OWN' AND has_analogue = false", "on_qaztech"),
 )  # fmt: skip
 _RESTRICTED = "views.restricted"  # why a restricted value is not shown
+_COUNTRY = "views.country"
 _REQUIREMENTS = ", ".join(
     f"struct_pack(item := {literal(item)}, requirement_en := {literal(en)}, requirement_ru := {literal(ru)}, requirement_kk := {literal(kk)}, "
     f"concerned := {concerned}, met := coalesce({met}, false))"
     for item, en, ru, kk, concerned, met in _COMPLIANCE
 )
+
+_CURRENT = "valid_to_seq IS NULL"
 
 
 def year_values(held: str) -> str:
@@ -70,20 +73,11 @@ def _view(text: str, public: bool) -> tuple[str, str]:
     return description + ("; public" if public else ""), "\n".join(lines[number:])
 
 
-def _views() -> dict[str, tuple[str, str]]:
-    """Name → (description, SELECT), in the order they can be made in.
-
-    Columns are written out in them: how DuckDB spells `* REPLACE` differs from one opening of a file to the next, and views are
-    compared by their spelling.
-    """
-    suppressed, country = literal(ObsStatus.SUPPRESSED), _said("country", "views.country")
-    causes = {
-        name: text
-        for cause in ("definition", "delivery", "recomputation")
-        for name, text in _said(cause, f"views.cause_{cause}").items()
-    }
+def published(held: str) -> dict[str, tuple[str, str]]:
+    """Views of figures, by the rows of kpi.value and kpi.rollup that are `held`: name → (description, SELECT)."""
+    suppressed = literal(ObsStatus.SUPPRESSED)
     texts = {
-        "kpi_values": statement(__file__, "kpi_values", suppressed=suppressed),
+        "kpi_values": statement(__file__, "kpi_values", suppressed=suppressed, held=held),
         "public_values": statement(
             __file__,
             "public_values",
@@ -91,9 +85,27 @@ def _views() -> dict[str, tuple[str, str]]:
             restricted=literal(_RESTRICTED),
             **_said("restricted", _RESTRICTED),
         ),
+        "rollups": statement(__file__, "rollups", suppressed=suppressed, held=held, **_said("country", _COUNTRY)),
+    }
+    public = described()["public"]
+    return {name: _view(text, name in public) for name, text in texts.items()}
+
+
+def _views() -> dict[str, tuple[str, str]]:
+    """Name → (description, SELECT), in the order they can be made in.
+
+    Columns are written out in them: how DuckDB spells `* REPLACE` differs from one opening of a file to the next, and views are
+    compared by their spelling.
+    """
+    suppressed, country = literal(ObsStatus.SUPPRESSED), _said("country", _COUNTRY)
+    causes = {
+        name: text
+        for cause in ("definition", "delivery", "recomputation")
+        for name, text in _said(cause, f"views.cause_{cause}").items()
+    }
+    texts = {
         "latest_values": statement(__file__, "latest_values"),
-        "rollups": statement(__file__, "rollups", suppressed=suppressed, **country),
-        "year_values": statement(__file__, "year_values", cells=year_values("valid_to_seq IS NULL")),
+        "year_values": statement(__file__, "year_values", cells=year_values(_CURRENT)),
         "plan_beside_fact": statement(__file__, "plan_beside_fact"),
         "compliance": statement(__file__, "compliance", requirements=_REQUIREMENTS),
         "scorecard": statement(__file__, "scorecard"),
@@ -118,7 +130,8 @@ def _views() -> dict[str, tuple[str, str]]:
         "assessment_items": statement(__file__, "assessment_items"),
         "assessment_scores": statement(__file__, "assessment_scores"),
     }
-    return {name: _view(text, name in described()["public"]) for name, text in texts.items()}
+    public = described()["public"]
+    return {**published(_CURRENT), **{name: _view(text, name in public) for name, text in texts.items()}}
 
 
 VIEWS: Mapping[str, tuple[str, str]] = _views()

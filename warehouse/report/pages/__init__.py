@@ -7,7 +7,18 @@ Belongs here: which figures of a release a page shows, and in what order. Does n
 from collections.abc import Callable, Iterator, Sequence
 
 from warehouse.report.page import Page
-from warehouse.report.pages import kpi, lists, settlement
+from warehouse.report.pages import audit, compare, country, kpi, lists, quality, settlement, systems
 from warehouse.report.release_data import ReleaseData
 
-KINDS: Sequence[Callable[[ReleaseData, str], Iterator[Page]]] = (lists.pages, settlement.pages, kpi.pages)
+KINDS: Sequence[Callable[[ReleaseData, str], Iterator[Page]]] = (
+    country.pages,
+    lists.pages,
+    settlement.pages,
+    kpi.pages,
+    compare.pages,
+    quality.pages,
+    systems.pages,
+    audit.pages,
+)
+# data files that a page's script asks for: (name in data/, text)
+FILES: Sequence[Callable[[ReleaseData], Iterator[tuple[str, str]]]] = (compare.files,)

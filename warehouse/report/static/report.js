@@ -187,5 +187,5 @@ var qala = (function () {
 
   document.querySelectorAll("table.sorts").forEach(sorts);
   document.querySelectorAll("table[data-filter]").forEach(filters);
-  return { take: take };
+  return { take: take, make: make, written: written };
 }());
