@@ -48,7 +48,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     with writing(home) as store:
         for month in months:
             deliver(store, "fct_service_application", *(Extract(_applications(k, month), month, k) for k in IN_TIME))
-            deliver(store, "fct_appeal", *(Extract(_appeals(month), month, k) for k in IN_TIME if int(month[:4]) in IN_TIME[k]))
+            deliver(
+                store,
+                "fct_appeal",
+                *(Extract(_appeals(month), month, k) for k in IN_TIME if int(month[:4]) in IN_TIME[k]),
+            )
         deliver(store, "fct_appeal", Extract([], "2025-05", ALMATY, refused="the header lacks registered_at"))
         deliver(
             store,
