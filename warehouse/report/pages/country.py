@@ -54,9 +54,7 @@ def pages(release: ReleaseData, language: str) -> Iterator[Page]:
         context |= {
             "map": _map(release, language, cards),
             "legend": legend_of_classes(class_texts(language), missing=sentence("overview.map_missing", language)),
-            "legend_spheres": legend_of_classes(
-                class_texts(language), missing=sentence("overview.withheld", language), id="withheld"
-            ),
+            "legend_spheres": legend_of_classes(class_texts(language), id="spheres-legend"),
             "groups": [_group(release, language, group, cards) for group in release.groups],
             **sphere_table(release, language, [c for c in cards if c["rank"]]),
         }
