@@ -187,7 +187,11 @@ def sphere_table(release: ReleaseData, language: str, cards: Sequence[Row]) -> R
     )
     names = [name(language, release.settlements[row["kato"]]) for row in rows]
     heads = [name(language, sphere) for sphere in release.spheres]
-    return {"sphere_rows": rows, "sphere_chart": heat(names, heads, cells, caption, width=560, head=240)}
+    return {
+        "sphere_rows": rows,
+        "sphere_chart": heat(names, heads, cells, caption, width=560, head=240),
+        "spheres_withheld": any(score and score["held_back"] for row in rows for score in row["scores"]),
+    }
 
 
 def _cell(language: str, score: Mapping[str, Any] | None) -> Cell:
