@@ -25,13 +25,21 @@ from warehouse.tables.contracts import load_tables
 
 CITIES = ("551010000", "471010000")  # Pavlodar and Aktau: of one group, so that they are ranked
 TABLES = (
+    "dim_customer_base",
     "dim_information_system",
     "dim_population",
+    "fct_alert_delivery",
     "fct_appeal",
+    "fct_building_permit",
+    "fct_business_application",
     "fct_crash",
+    "fct_emergency_call",
+    "fct_housing_request",
     "fct_kpi_target",
     "fct_outage",
     "fct_service_application",
+    "fct_trip",
+    "fct_waste_weighing",
 )  # the others are not delivered: most KPIs have no value, and say why
 YEAR = 2025
 

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(
 
 SETTLEMENT, OTHER = reported.CITIES
 WITHOUT_DATA = "750000000"
-KPI = "SAF02-1"
+KPI = "MGT02-1"
 # one page of every kind: kind → path below the language's folder
 KINDS = {
     "country": "index.html",
@@ -151,10 +151,9 @@ def test_a_page_is_accessible(site: Path, window: Any, language: str, kind: str)
     ] == []
 
 
-@pytest.mark.parametrize("width", [320, 390])
 @pytest.mark.parametrize(("language", "kind"), PAGES)
-def test_nothing_is_cut_on_a_telephone(site: Path, window: Any, language: str, kind: str, width: int) -> None:
-    window.set_viewport_size({"width": width, "height": 700})
+def test_nothing_is_cut_on_a_telephone(site: Path, window: Any, language: str, kind: str) -> None:
+    window.set_viewport_size({"width": 320, "height": 700})
     try:
         window.goto(address(site, language, kind))
         assert window.evaluate(CUT) == []
@@ -170,12 +169,13 @@ def test_nothing_is_cut_in_print(site: Path, window: Any, language: str, kind: s
         window.goto(address(site, language, kind))
         assert window.evaluate(CUT) == []
     finally:
-        window.emulate_media(media="screen")
+        window.emulate_media(media="null")
         window.set_viewport_size({"width": 1400, "height": 900})
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_scorecard_prints_on_two_pages(site: Path, window: Any, language: str) -> None:
+    window.emulate_media(media="null")  # as the printer has it
     window.goto(address(site, language, "settlement"))
     pdf = window.pdf(prefer_css_page_size=True, format="A4")
     assert len(re.findall(rb"/Type\s*/Page\b", pdf)) == 2
@@ -221,7 +221,7 @@ def test_a_value_opens_beside_itself_with_script(site: Path, browser: Any) -> No
         page.locator("a.walk.number").first.click()
         page.wait_for_function(r"/\b[0-9a-f]{64}\b/.test(document.body.innerText)")
         assert page.url.split("#")[0] == address(site, "en", "settlement")
-        assert all(url.startswith((site / "data").as_uri()) for url in asked)
+        assert all(url.startswith(site.as_uri()) for url in asked)
         assert sum(SETTLEMENT in url for url in asked) == 1
 
 
@@ -251,7 +251,7 @@ def test_links_lead_somewhere(site: Path, window: Any) -> None:
 def figures(site: Path, language: str) -> Iterator[tuple[str, str, str, str, str]]:
     """(KATO, KPI, period, exact value, displayed text) of the values by period on the pages of settlements."""
     row = re.compile(
-        r'trail/(\d+)\.html#([\w-]+)\.([\w-]+)">[^<]*</a></th><td class="n"><data value="([^"]+)">([^<]+)</data>'
+        r'trail/(\d+)\.html#([\w-]+)\.([\w-]+)">[^<]*</a></th><td[^>]*><data value="([^"]+)">([^<]+)</data>'
     )
     for path in sorted((site / language / "settlement").glob("*.html")):
         yield from row.findall(path.read_text(encoding="utf-8"))
