@@ -74,8 +74,10 @@ def _names(spots: Sequence[Spot]) -> str:
             continue
         (x, y), away, wide = at, 8.5 + 1.5 * spot.size, width_of(spot.name, _LETTERS)
         for side, left in (("start", x + away), ("end", x - away - wide)):
-            inside = 0 <= left and left + wide <= SIZE[0]
-            if inside and all(right < left or left + wide < start or abs(other - y) > _LETTERS for start, right, other in taken):
+            inside = left >= 0 and left + wide <= SIZE[0]
+            if inside and all(
+                right < left or left + wide < start or abs(other - y) > _LETTERS for start, right, other in taken
+            ):
                 taken.append((left, left + wide, y))
                 start = x + away if side == "start" else x - away
                 out += (
