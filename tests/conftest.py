@@ -12,8 +12,10 @@ import pytest
 
 from tests.support.homes import new_home, share_template
 from tests.support.rows import empty
+from tests.support.sentences import foreign_words
 from warehouse.audit.reperform import reperform
 from warehouse.home.home import Home
+from warehouse.store.sentences import differing_sentences
 from warehouse.store.sessions import writing
 from warehouse.store.store import Store
 
@@ -67,8 +69,14 @@ def store(opened: Store) -> Store:
 
 @pytest.fixture
 def made_again(store: Store) -> Iterator[None]:
-    """After the test everything it published, restated or not, is made again and must come out equal."""
+    """After the test everything it published, restated or not, is made again and must come out equal; its reasons have their sentences."""
     yield
+    assert list(differing_sentences(store.con)) == []
+    messages = [
+        text
+        for (text,) in store.con.execute("SELECT message FROM registry.message WHERE code LIKE 'reason.%'").fetchall()
+    ]
+    assert [(text, found) for text in messages for one in ("ru", "kk") if (found := foreign_words(text, one))] == []
     result = reperform(store, earlier=True)
     assert result.differences == []
     assert not any(result.differing.values())
