@@ -5,6 +5,8 @@ Does not belong here: what there is to run (pipelines/pending_work.py), running 
 
 from __future__ import annotations
 
+import ipaddress
+import os
 import sys
 from collections.abc import Collection
 from pathlib import Path
@@ -31,6 +33,17 @@ if TYPE_CHECKING:
     from connectors.archive.archive import Archive
     from pipelines.pending_work import PendingWork
     from warehouse.loading.deliveries import Receipt
+
+LOOPBACK = "127.0.0.1"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is reached from this machine alone."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name may lead anywhere
+        return False
+
 
 @app.command()
 def deliver(
