@@ -135,7 +135,7 @@ def _write_all(written: _Written, figures: Figures, *, bom: bool) -> tuple[str, 
         _write_sdmx(written, figures)
     for one in figures.catalogues:
         for language in LANGUAGES:
-            path = f"json-stat/{one['id']}.{language}.json"
+            path = f"json-stat/{one['catalogue_id']}.{language}.json"
             by_list[one["catalogue_id"]].append(written.write(path, json_stat.dataset(figures, one, language)))
     for path, text in OpenSdg(figures).files():
         path = written.write(f"open-sdg/{path}", text)
@@ -163,7 +163,7 @@ def _write_sdmx(written: _Written, figures: Figures) -> None:
         written.by_list[one["catalogue_id"]] += described
         rows = figures.of(one["catalogue_id"])
         for version in sdmx_data.VERSIONS:
-            path = f"sdmx/{list_id(one['id'])}.sdmx-csv-{version}.csv"
+            path = f"sdmx/{list_id(one['catalogue_id'])}.sdmx-csv-{version}.csv"
             written.write(path, sdmx_data.data_message(made, one["catalogue_id"], rows, version))
             written.tables.append(sdmx_table(path, version))
             written.by_list[one["catalogue_id"]].append(path)
