@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from kpi_definitions.documents import DocumentError
-from pipelines.cli.common import HomeOption, JsonOption, app, fail, home_of, out, print_json
+from pipelines.cli.common import HomeOption, JsonOption, LanguageOption, app, fail, home_of, out, print_json, words_of
 from warehouse.errors import StoreError
+from warehouse.home.home import Home
+from warehouse.messages.messages import told_in
 
 
 @app.command()
 def catalogue(
-    ours: Annotated[str | None, typer.Argument(help="Compare this catalogue's KPIs ...")] = None,
-    theirs: Annotated[str | None, typer.Argument(help="... with this one's")] = None,
+    ours: Annotated[
+        str | None, typer.Argument(help="Compare this catalogue's KPIs ...; or the word new: make an empty catalogue")
+    ] = None,
+    theirs: Annotated[
+        str | None, typer.Argument(help="... with this one's; after new: what it is to be called")
+    ] = None,
+    since: Annotated[
+        dt.datetime | None,
+        typer.Option(
+            "--from", formats=["%Y-%m-%d"], help="After new: first day of effect; left out: 1 January of the next year"
+        ),
+    ] = None,
     home: HomeOption = None,
 ) -> None:
-    """The lists of initiatives that stand side by side; with two names, what one has of the other."""
+    """The lists of initiatives that stand side by side; with two names, what one has of the other; new NAME makes an empty one."""
     from kpi_definitions.catalogue import compare, load_catalogues
     from pipelines.cli.screens.lists import show_catalogues, show_comparison
 
+    place = home_of(home)
+    if ours == "new":
+        _new_catalogue(place, theirs, since)
+        return
     try:
-        lists = {one.head.id: one for one in load_catalogues(home_of(home).catalogues).lists}
+        lists = {one.head.id: one for one in load_catalogues(place.catalogues).lists}
     except DocumentError as error:
         raise fail(error) from None
     unknown = [name for name in (ours, theirs) if name and name not in lists]
@@ -35,12 +52,22 @@ def catalogue(
         show_catalogues(out, [lists[ours]] if ours else list(lists.values()))
 
 
+def _new_catalogue(home: Home, name: str | None, since: dt.datetime | None) -> None:
+    from pipelines.cli.new import first_day, write_first
+    from pipelines.first_versions.new_catalogue import new_catalogue
+
+    if name is None:
+        raise fail("say what the catalogue is to be called: qala catalogue new official-2027")
+    write_first(lambda: new_catalogue(home, name, first_day(since)))
+
+
 @app.command()
 def assess(
     year: Annotated[int, typer.Argument(help="Year to assess")],
     freeze: Annotated[bool, typer.Option("--freeze", help="Make a frozen version: it is never edited")] = False,
     reason: Annotated[str | None, typer.Option("--reason", help="Why a frozen year is assessed again")] = None,
     by: Annotated[str, typer.Option("--by", help="Who freezes it; left out: the user at work")] = "",
+    language: LanguageOption = "",
     home: HomeOption = None,
 ) -> None:
     """The annual assessment of a year from the warehouse as it stands: a draft, or a frozen version; then publish."""
@@ -60,7 +87,7 @@ def assess(
                     make(store, one, year, freeze=freeze, reason=reason, by=by)
         publish(place, Archive(place.archive).missing)
         with reading(place) as store:
-            show_scorecard(out, store, year)
+            show_scorecard(out, store, year, words_of(store, language))
     except (DocumentError, StoreError) as error:
         raise fail(error) from None
 
@@ -70,10 +97,12 @@ def diff(
     catalogues: Annotated[
         Path | None, typer.Option("--catalogues", help="A folder of catalogues in place of the home's own")
     ] = None,
+    language: LanguageOption = "",
     as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
     """What the next run would change, and by how much: extracts, corrections, definitions and rules that wait. Changes nothing."""
+    from pipelines.cli.screens.common import Words
     from pipelines.cli.screens.dry_run import show_changes
     from pipelines.methods.dry_run import dry_run_home
 
@@ -82,9 +111,9 @@ def diff(
     except (DocumentError, StoreError) as error:
         raise fail(error) from None
     if as_json:
-        print_json(answer)
+        print_json(told_in(answer, language))
     else:
-        show_changes(out, answer)
+        show_changes(out, answer, Words(language))
 
 
 @app.command()

@@ -37,7 +37,7 @@ def source(
     from pipelines.first_versions.new_source import new_source
 
     place = home_of(home)
-    _write(lambda: new_source(place, system, table, sample))
+    write_first(lambda: new_source(place, system, table, sample))
 
 
 @new.command()
@@ -51,7 +51,7 @@ def table(
     """The contract of a showcase table, into the checkout's warehouse/showcase/."""
     from pipelines.first_versions.new_table import new_table
 
-    _write(lambda: new_table(name, sample, sphere))
+    write_first(lambda: new_table(name, sample, sphere))
 
 
 @new.command()
@@ -73,11 +73,15 @@ def kpi(
     from pipelines.first_versions.new_kpi import new_kpi
 
     place = home_of(home)
-    day = since.date() if since else dt.date(dt.datetime.now(dt.UTC).year + 1, 1, 1)
-    _write(lambda: new_kpi(place, code, table, kind, day, catalogue))
+    write_first(lambda: new_kpi(place, code, table, kind, first_day(since), catalogue))
 
 
-def _write(make: Callable[[], FirstVersion]) -> None:
+def first_day(since: dt.datetime | None) -> dt.date:
+    """The day of effect that was asked for, else 1 January of the next year."""
+    return since.date() if since else dt.date(dt.datetime.now(dt.UTC).year + 1, 1, 1)
+
+
+def write_first(make: Callable[[], FirstVersion]) -> None:
     """Write a first version, and say what is in it and what comes next."""
     from kpi_definitions.documents import DocumentError
     from pipelines.first_versions.writing import FirstVersionError

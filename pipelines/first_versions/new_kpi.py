@@ -107,8 +107,9 @@ def _initiative(code: str, one: Catalogue, table: Table) -> Iterator[str]:
         + ("" if sure else f"  # TODO: which of {', '.join(spheres)}? then move the file into its folder")
         + "\n"
     )
-    yield f"name:\n  en: 'TODO: the initiative that {table.title} tell of'\n  ru: 'TODO: название инициативы'\n" + (
-        "  kk: 'TODO: бастаманың атауы'\n" if one.head.name.kk else ""
+    yield (
+        f"name:\n  en: {scalar(f'TODO: the initiative that {table.title} tell of')}\n  ru: 'TODO: название инициативы'\n"
+        + ("  kk: 'TODO: бастаманың атауы'\n" if one.head.name.kk else "")
     )
     yield "named_in_order: false\ncategories: [republican, regional, district]\nkpis:\n"
 
@@ -214,6 +215,8 @@ def _renewed(former: str, version: str, year: int, code: str) -> str:
 
 def _with_scale(path: Path, text: str, line: str) -> str:
     """Rules with one scale more, the first of them. Raises FirstVersionError if they do not stand line by line."""
+    if none := re.search(r"^scales: \{\}", text, re.MULTILINE):
+        return f"{text[: none.end() - 3]}{text[none.end() :].rstrip()}\n  {line}\n"
     found = re.search(r"^scales:[^\S\n]*(?:#[^\n]*)?\n([ ]+)\S", text, re.MULTILINE)
     if not found:
         raise FirstVersionError(f"{path}: its scales are not written line by line: put in by hand: {line}")

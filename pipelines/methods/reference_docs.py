@@ -8,6 +8,7 @@ from pathlib import Path
 
 from kpi_definitions.catalogue import Catalogues, units
 from warehouse.kpi_values.state_rules import CELL_RULES, ROLLUP_RULES, StateRule
+from warehouse.messages import messages
 from warehouse.messages.messages import sentence
 from warehouse.tables import view_columns
 from warehouse.tables.contracts import Table
@@ -63,12 +64,11 @@ def _dictionary(tables: Mapping[str, Table]) -> str:
     parts = [
         f"{_MADE}# Data dictionary of the showcase\n",
         "Every table also has `kato` (settlement), `delivery_id`, `row_no`, `sdu_load_in_dt` and `valid_from_seq`; a register (delivered as "
-        "snapshots) has `snapshot_date`. Columns in bold are the key. Kazakh titles are not checked by a native speaker.\n",
+        "snapshots) has `snapshot_date`. Columns in bold are the key. Kazakh texts are not checked by a native speaker.\n",
     ]
     for table in tables.values():
-        parts.append(
-            f"\n## {table.name}\n\n**{table.title}** / {table.title_ru} / {table.title_kk}\n\n{table.description} {table.description_ru}\n"
-        )
+        described = f"{table.description} {table.description_ru} {table.description_kk}"
+        parts.append(f"\n## {table.name}\n\n**{table.title}** / {table.title_ru} / {table.title_kk}\n\n{described}\n")
         late = f"within {table.latency_days} days" if table.latency_days is not None else "no deadline agreed"
         kind = "register, delivered as snapshots" if table.snapshot else "facts, delivered by period"
         parts.append(f"\nSphere {table.domain}; {kind}; {late}; owner: {table.owner}.\n")
@@ -86,8 +86,8 @@ def _dictionary(tables: Mapping[str, Table]) -> str:
         parts.append(_table(("column", "type", "what it holds", "содержание", "class"), rows))
         by_criterion = [
             (
-                f"{name} / {CRITERIA[name][0]}",
-                "; ".join(dict.fromkeys(r.description for r in table.all_rules if r.criterion == name)),
+                f"{name} / {sentence(f'criterion.{name}', 'ru')}",
+                "; ".join(dict.fromkeys(r.description("en") for r in table.all_rules if r.criterion == name)),
             )
             for name in CRITERIA
         ]
@@ -201,25 +201,33 @@ def _standards(catalogue: Catalogues) -> str:
 
 def _states() -> str:
     statuses = [(status.state, status, "yes" if status.has_value else "no, with the reason") for status in ObsStatus]
+    named = {clause.code for rule in (*CELL_RULES, *ROLLUP_RULES) for clause in rule.reason}
+    others = [(code, *_said(code)) for code in messages.catalogue() if code.startswith("reason.") and code not in named]
     return (
         f"{_MADE}# Calculation states and their rules\n\nCodes of the SDMX list CL_OBS_STATUS. Never estimated, forecast, imputed or carried "
         f"forward (item 12(4)).\n\n{_table(('state', 'OBS_STATUS', 'value'), statuses)}\nFrom top to bottom, the first rule that holds gives the "
-        f"state. A reason is published as it is here, with what stands in ‹› filled in.\n\n## Cells\n\n{_rules(CELL_RULES)}\n"
-        f"## Roll-ups\n\n{_rules(ROLLUP_RULES)}"
+        f"state. Its reason is recorded as a code with its parts; the sentences made of it stand in `registry.message`, with what is in ‹› filled in.\n\n"
+        f"## Cells\n\n{_rules(CELL_RULES)}\n## Roll-ups\n\n{_rules(ROLLUP_RULES)}\n## What parts of reasons are made of, and reasons of the assessment\n\n"
+        f"{_table(('code', 'English', 'Russian', 'Kazakh'), others)}"
     )
 
 
 def _rules(rules: Sequence[StateRule]) -> str:
-    rows = [
-        (
-            str(number),
-            rule.when,
-            f"{rule.status.state} ({rule.status})",
-            re.sub(r"\{(\w+)\}", _placeholder, rule.reason),
+    rows = []
+    for number, rule in enumerate(rules, 1):
+        codes = "; ".join(clause.code for clause in rule.reason)
+        said = zip(*(_said(clause.code) for clause in rule.reason), strict=True) if rule.reason else [()] * 3
+        rows.append(
+            (str(number), rule.when, f"{rule.status.state} ({rule.status})", codes, *("; ".join(one) for one in said))
         )
-        for number, rule in enumerate(rules, 1)
-    ]
-    return _table(("", "when", "state", "reason"), rows)
+    return _table(("", "when", "state", "reason", "English", "Russian", "Kazakh"), rows)
+
+
+def _said(code: str) -> tuple[str, ...]:
+    """The sentences of a message in English, Russian and Kazakh, with its parts in ‹›."""
+    return tuple(
+        re.sub(r"\{(\w+)[^}]*\}", _placeholder, messages.catalogue()[code][language]) for language in ("en", "ru", "kk")
+    )
 
 
 def _placeholder(found: re.Match[str]) -> str:

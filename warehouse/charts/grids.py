@@ -29,14 +29,20 @@ class Day:
     title: str = ""
 
 
-# what happened to a delivery → (fill, shape over it, its colour), for a square of 10 × 10
-DELIVERED: dict[str, tuple[str, str, str]] = {
-    "accepted": (MAIN, "", ""),
-    "late": (MAIN, "M5 1.5l3.5 6.5h-7z", PAPER),  # accepted after its day
-    "rejected_rows": (MAIN, "M1.5 5h7", PAPER),  # accepted, some rows left out
-    "refused": (PAPER, "M2 2l6 6M8 2l-6 6", INK),
-    "overdue": (PAPER, "M5 1.5v4M5 7v1.6", INK),
-    "waiting": (PAPER, "", ""),  # its day has not come
+def _over(data: str, colour: str) -> str:
+    return f'<path d="{data}" fill="none" stroke="{colour}" stroke-width="1.6"/>'
+
+
+_FULL = f'<path d="M.5.5h9v9h-9z" fill="{MAIN}" stroke="{MAIN}"/>'
+_EMPTY = f'<path d="M.5.5h9v9h-9z" fill="{PAPER}" stroke="{INK}"/>'
+# what happened to a delivery → its square of 10 × 10, full where the delivery was accepted
+DELIVERED: dict[str, str] = {
+    "accepted": _FULL,
+    "late": f'{_FULL}<path d="M5 1.5l3.5 6.5h-7z" fill="{PAPER}"/>',  # accepted after its day
+    "rejected_rows": _FULL + _over("M1.5 5h7", PAPER),  # accepted, some rows left out
+    "refused": _EMPTY + _over("M2 2l6 6M8 2l-6 6", INK),
+    "overdue": _EMPTY + _over("M5 1.5v4M5 7v1.6", INK),
+    "waiting": f'<path d="M.5.5h9v9h-9z" fill="{PAPER}" stroke="{MUTED}" stroke-dasharray="2 2"/>',  # its day has not come
 }
 
 
@@ -82,27 +88,16 @@ def heat(
                 level = min(max(cell.level, 0), len(RAMP) - 1)
                 shape = f'<rect class="c{level}" {box} fill="{RAMP[level]}" stroke="{MUTED}" stroke-width=".6"/>'
                 ink = INK if level < 3 else PAPER
-            shape += (
-                words(x + side / 2, y + 16, cell.text, "middle", size=10, more=f' fill="{ink}"') if cell.text else ""
-            )
+            if cell.text and width_of(cell.text, 10) <= side:
+                shape += words(x + side / 2, y + 16, cell.text, "middle", size=10, more=f' fill="{ink}"')
             out += titled(shape, cell.title)
     return picture(caption, "heat", width, foot + high * len(rows) + 2, out)
 
 
 def day(kind: str, x: float, y: float, side: float = 10) -> str:
     """The square of one delivery, with its left upper corner at x, y."""
-    fill, shape, colour = DELIVERED[kind]
     scale = f"scale({px(side / 10)})" if side != 10 else ""
-    dash = ' stroke-dasharray="2 2"' if kind == "waiting" else ""
-    over = (
-        f'<path d="{shape}" fill="{"none" if "l3.5" not in shape else colour}" stroke="{colour}" stroke-width="1.6"/>'
-        if shape
-        else ""
-    )
-    return (
-        f'<g class="{kind}" transform="translate({px(x)} {px(y)}){scale}"><path d="M.5.5h9v9h-9z" fill="{fill}"'
-        f' stroke="{MUTED if kind == "waiting" else INK if fill == PAPER else MAIN}"{dash}/>{over}</g>'
-    )
+    return f'<g class="{kind}" transform="translate({px(x)} {px(y)}){scale}">{DELIVERED[kind]}</g>'
 
 
 def calendar(

@@ -68,21 +68,18 @@ def _joined(values: Sequence[float | None], xs: Sequence[float], y: Scale) -> st
     return f'<path class="line" d="{data}" fill="none" stroke="{MAIN}" stroke-width="2"/>' if data else ""
 
 
-def _steps(points: Sequence[Point], xs: Sequence[float], y: Scale, half: float) -> str:
-    """The plan as level steps, each as wide as its periods."""
-    targets = [p.target for p in points]
-    data, last = "", None
-    for i, target in enumerate(targets):
-        if target is not None and (last is None or target != targets[last] or last != i - 1):
-            data += f"M{px(xs[i] - half)} {px(y(target))}"
-        if target is not None:
-            data += f"H{px(xs[i] + half)}"
-            last = i
-    return (
-        f'<path class="target" d="{data}" fill="none" stroke="{INK}" stroke-width="1.6" stroke-dasharray="5 3"/>'
-        if data
-        else ""
-    )
+def _steps(points: Sequence[Point], xs: Sequence[float], y: Scale, ends: tuple[float, float]) -> str:
+    """The plan as level steps, each as wide as its periods, between the ends of the chart."""
+    half = (xs[1] - xs[0]) / 2 if len(xs) > 1 else ends[1]
+    data, first = "", 0
+    for i, point in enumerate(points):
+        if i + 1 == len(points) or points[i + 1].target != point.target:
+            if point.target is not None:
+                left, right = max(xs[first] - half, ends[0]), min(xs[i] + half, ends[1])
+                data += f"M{px(left)} {px(y(point.target))}H{px(right)}"
+            first = i + 1
+    dashes = f'stroke="{INK}" stroke-width="1.6" stroke-dasharray="5 3"'
+    return f'<path class="target" d="{data}" fill="none" {dashes}/>' if data else ""
 
 
 def _periods(points: Sequence[Point], xs: Sequence[float], y: float, left: float, right: float) -> str:
@@ -122,7 +119,6 @@ def line(
     right = width - 8
     n = len(points)
     xs = [left + 8 + (right - left - 16) * (i / (n - 1) if n > 1 else 0.5) for i in range(n)]
-    half = (xs[1] - xs[0]) / 2 if n > 1 else 12.0
     grid = "".join(f"M{px(left)} {px(at)}H{px(right)}" for at, _ in scale_marks)
     side = "".join(words(left - 6, at + 4, text, "end", size=11) for at, text in scale_marks)
     shapes = ""
@@ -137,7 +133,7 @@ def line(
         f'<path d="{grid}" stroke="{RULE}"/><g fill="{MUTED}">{side}</g>'
         + (words(left, 12, told, size=11) if told else "")
         + _band(points, xs, y)
-        + _steps(points, xs, y, half)
+        + _steps(points, xs, y, (left, right))
         + _joined([p.value for p in points], xs, y)
         + shapes
         + f'<path d="M{px(left)} {px(bottom)}H{px(right)}" stroke="{MUTED}"/>'
@@ -151,7 +147,6 @@ def sparkline(points: Sequence[Point], caption: Caption, *, width: float = 120, 
     y = spanning([p.value for p in points] + [p.target for p in points], height - 5, 5)
     n = len(points)
     xs = [5 + (width - 10) * (i / (n - 1) if n > 1 else 0.5) for i in range(n)]
-    half = (xs[1] - xs[0]) / 2 if n > 1 else 4.0
     alone = {run[0] for run in runs([p.value for p in points]) if len(run) == 1}
     last = max((i for i, p in enumerate(points) if p.value is not None), default=-1)
     shapes = ""
@@ -160,5 +155,5 @@ def sparkline(points: Sequence[Point], caption: Caption, *, width: float = 120, 
             shapes += mark(point.status, xs[i], height - 4, 1.6)
         elif point.status != "A" or i == last or i in alone:
             shapes += mark(point.status, xs[i], y(point.value), 2.4)
-    body = _steps(points, xs, y, half) + _joined([p.value for p in points], xs, y) + shapes
+    body = _steps(points, xs, y, (0, width)) + _joined([p.value for p in points], xs, y) + shapes
     return picture(caption, "spark", width, height, body)

@@ -88,10 +88,11 @@ def bars(
     x = spanning([n for r in rows for n in (r.value, r.low, r.high)] + [target], 2, width - 4, zero=True)
     ys = [top + step * i for i in range(len(rows))]
     out = "".join(_row(row, x, y, width) for row, y in zip(rows, ys, strict=True))
-    zero = "".join(f"M{px(x(0))} {px(y + 16)}v12" for y in ys)
+    drawn = [y for row, y in zip(rows, ys, strict=True) if row.value is not None]
+    zero = "".join(f"M{px(x(0))} {px(y + 16)}v12" for y in drawn)
     out += f'<path d="{zero}" stroke="{MUTED}"/>' if zero else ""
-    if target is not None and ys:
-        marks = "".join(f"M{px(x(target))} {px(y + 15)}v14" for y in ys)
+    if target is not None and drawn:
+        marks = "".join(f"M{px(x(target))} {px(y + 15)}v14" for y in drawn)
         out += f'<path class="target" d="{marks}" stroke="{INK}" stroke-width="3"/>'
     out += words(2, 12, told, size=11) if told else ""
     if target_text:
@@ -121,7 +122,7 @@ def bullet(
         out += _bar(x, fact, 6) + _whisker(x, low, high, 10, 3.5)
         out += mark(status, x(fact), 10, 3.4) if status != "A" else ""
     else:
-        out += mark(status, x(0) + 8, 10, 3.4)
+        out += mark(status, min(x(0) + 8, x.end - 4), 10, 3.4)
     out += f'<path d="M{px(x(0))} 3v14" stroke="{MUTED}"/>'
     if target is not None:
         out += f'<path class="target" d="M{px(x(target))} 1v18" stroke="{INK}" stroke-width="3"/>'

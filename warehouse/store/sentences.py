@@ -23,6 +23,7 @@ RECORDED = (
     ("audit.delivery", "reason"),
     ("audit.incident", "observed"),
     ("audit.incident", "expected"),
+    ("audit.incident", "closing_reason"),
 )
 # what views say although no table records it
 SAID_BY_VIEWS = ("reason.restricted",)
@@ -55,7 +56,7 @@ def unchanged(column: str, former: str, again: str) -> str:
     sentence of the message that stands there today; `wording` is the row of `work_wording` of that message, or empty.
     """
     same = f"{former}.{column} IS NOT DISTINCT FROM {again}.{column}"
-    return f"({same} OR {former}.reason = wording.text_en)" if column == "reason" else same
+    return f"({same} OR coalesce({former}.reason = wording.text_en, false))" if column == "reason" else same
 
 
 def differing_sentences(con: duckdb.DuckDBPyConnection) -> Iterator[str]:

@@ -21,9 +21,7 @@ from warehouse.tables.views import VIEWS
 
 
 def schema_fingerprint(tables: Mapping[str, Table]) -> str:
-    """SHA-256 of contracts, views, system tables, files of registries, sentences of what tables record, and DuckDB's version, which may
-    spell the same view otherwise.
-    """
+    """SHA-256 of contracts, views, system tables, sentences, files of registries and DuckDB's version, which may spell a view otherwise."""
     files = [path.read_text(encoding="utf-8") for path in (FILE, UNITS, *sorted(REGISTRY_FILES.glob("*.csv")))]
     parts = [*map(repr, tables.values()), repr(VIEWS), duckdb.__version__, repr(FIXED), recorded_catalogue(), *files]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -1,0 +1,20 @@
+-- Values of a KPI in every settlement of an item 7 group, in one period.
+WITH found AS (
+    SELECT *
+    FROM public_values
+    WHERE kpi_code = ${kpi_code} AND period_id = ${period_id}
+    UNION ALL BY NAME
+    SELECT
+        *,
+        area AS kato
+    FROM rollups
+    WHERE kpi_code = ${kpi_code} AND period_id = ${period_id} AND area_kind = 'settlement'
+)
+
+SELECT
+    found.* EXCLUDE (item7_group),
+    settlement.*
+FROM found
+JOIN registry.settlement AS settlement USING (kato)
+WHERE settlement.item7_group = ${item7_group}
+ORDER BY found.kato
