@@ -28,6 +28,7 @@ from warehouse.publications.tables import Table, open_sdg_table, sdmx_table, wri
 MANIFEST = "manifest.json"
 AGENCY = "QALA"
 SDMX = "SDMX"  # left out where the package's extra `sdmx` is not installed
+_SDMX_NEEDS = ("pysdmx", "lxml")
 # an SDMX id of an agency: NestedNCNameID of SDMX-ML
 _AGENCY = re.compile(r"[A-Za-z][A-Za-z0-9_\-]*(\.[A-Za-z][A-Za-z0-9_\-]*)*")
 
@@ -121,16 +122,25 @@ def publish_figures(home: Home, folder: Path, settings: Settings) -> Publication
 
 def _refuse_other(folder: Path) -> None:
     """Raises StoreError if a folder is there and is no publication: it would be lost."""
-    if folder.exists() and not (folder / MANIFEST).exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise StoreError(
-            f"{folder} holds something else than a publication; name another folder with --to, or move it away"
-        )
+    if not folder.exists() or (folder.is_dir() and (not any(folder.iterdir()) or _is_publication(folder))):
+        return
+    raise StoreError(
+        f"{folder} holds something else than a publication; name another folder with --to, or move it away"
+    )
+
+
+def _is_publication(folder: Path) -> bool:
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(manifest, dict) and {"ledger_head", "agency", "sha256"} <= set(manifest)
 
 
 def _write_all(written: _Written, figures: Figures, *, bom: bool) -> tuple[str, ...]:
     """Returns the formats that were left out."""
     by_list = written.by_list = {one["catalogue_id"]: [] for one in figures.catalogues}
-    left_out = () if find_spec("pysdmx") else (SDMX,)
+    left_out = () if all(map(find_spec, _SDMX_NEEDS)) else (SDMX,)
     if not left_out:
         _write_sdmx(written, figures)
     for one in figures.catalogues:
