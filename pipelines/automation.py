@@ -22,7 +22,7 @@ job = dg.define_asset_job(
 publications_job = dg.define_asset_job(
     "publications",
     selection=dg.AssetSelection.groups("publications"),
-    description="What is made of a release for those outside: figures as other systems load them. The sensor after_release starts it.",
+    description="What is made of a release for those outside: pages for people, figures as other systems load them. The sensor after_release starts it.",
 )
 
 
@@ -32,7 +32,7 @@ publications_job = dg.define_asset_job(
     job=publications_job,
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Publishes figures once the newest release is there.",
+    description="Writes the report and publishes figures once the newest release is there.",
 )
 def after_release(context: dg.SensorEvaluationContext, event: dg.EventLogEntry) -> dg.RunRequest:  # noqa: ARG001
     """One run for a release; a release that came meanwhile is the one that is published."""

@@ -11,6 +11,7 @@ from pipelines.assets.assessment import assessment_asset
 from pipelines.assets.kpi import kpi_assets
 from pipelines.assets.publications import publications
 from pipelines.assets.release import release
+from pipelines.assets.report import report
 from pipelines.assets.showcase import showcase_asset
 from pipelines.assets.zero import zero_assets
 from pipelines.automation import after_release, inbox_sensor, job, monthly_schedule, publications_job
@@ -31,6 +32,7 @@ def build_defs(home: Home) -> dg.Definitions:
             kpi_assets(catalogue, tables),
             assessment_asset(catalogue),
             release,
+            report,
             publications,
         ],
         jobs=[job, publications_job],

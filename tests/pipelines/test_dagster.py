@@ -27,7 +27,7 @@ GRAPH = DEFS.resolve_asset_graph()
 
 def test_assets() -> None:
     tables, catalogue = load_tables(), load_catalogues()
-    expected = {dg.AssetKey([name]) for name in ("release", "assessment", "publications")}
+    expected = {dg.AssetKey([name]) for name in ("release", "assessment", "report", "publications")}
     expected |= {dg.AssetKey([stage, table]) for stage in ("zero", "showcase") for table in tables}
     expected |= {
         dg.AssetKey(["kpi", catalogue.sphere_of(c).code.lower(), c.replace("-", "_")]) for c in catalogue.codes

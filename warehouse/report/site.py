@@ -71,7 +71,7 @@ def write_report(released: Path, folder: Path, languages: Sequence[str] = LANGUA
     Raises StoreError if the file is no release or holds what qala did not make, or if the folder holds something else than a report.
     """
     refuse_other(folder)
-    fresh, former = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.former")
+    fresh = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     try:
@@ -92,14 +92,24 @@ def write_report(released: Path, folder: Path, languages: Sequence[str] = LANGUA
             site = Site(
                 folder, release.seq, pages, sum(path.stat().st_size for path in fresh.rglob("*") if path.is_file())
             )
-        shutil.rmtree(former, ignore_errors=True)
-        if folder.exists():
-            folder.rename(former)  # who reads it goes on reading: open files stay
-        fresh.rename(folder)
+        _put_in_place(fresh, folder)
         return site
     finally:
-        for left in (fresh, former):
-            shutil.rmtree(left, ignore_errors=True)
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _put_in_place(fresh: Path, folder: Path) -> None:
+    """Rename the folder there is, if there is one, and then the fresh one; whoever reads a file of the former goes on reading it."""
+    former = folder.with_name(f".{folder.name}.former")
+    shutil.rmtree(former, ignore_errors=True)
+    if folder.exists():
+        folder.rename(former)
+    try:
+        fresh.rename(folder)
+    except OSError:
+        former.rename(folder)
+        raise
+    shutil.rmtree(former, ignore_errors=True)
 
 
 def is_of(folder: Path, released: Path) -> bool:

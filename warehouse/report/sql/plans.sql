@@ -1,4 +1,4 @@
--- One row per target of a Strategy or Road map; without the fact, which pages take from where hidden values are held back.
+-- One row per target of a Strategy or Road map; the fact stands with the values of the year.
 SELECT
     target.kato,
     target.kpi_code,
@@ -10,5 +10,5 @@ SELECT
     target.agreed_at,
     target.plan,
     target.delivery_id
-FROM plan_beside_fact AS target
+FROM public_plan_beside_fact AS target
 ORDER BY target.kato, target.kpi_code, target.year, target.document_kind

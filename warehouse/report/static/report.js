@@ -93,7 +93,7 @@ var qala = (function () {
         String(used[i]),
         make("span", {}, [make("span", { text: one.file_name }), make("br"), make("code", { text: one.sha256 })]),
         make("code", { text: one.table_name }), one.period_id, one.system, written(used[i + 1]), written(one.accepted_rows), written(one.rejected_rows),
-        one.passed + " / " + one.judged + (one.failed ? ": " + one.failed : "")
+        (one.state === "loaded" ? "" : one.state + "; ") + one.passed + " / " + one.judged + (one.failed ? ": " + one.failed : "")
       ]);
     }
     var line = code + " " + data.kato + " " + period;
@@ -174,6 +174,7 @@ var qala = (function () {
   }
 
   function filters(table) {
+    if (table.tBodies[0].rows.length < 8) { return; }
     var input = make("input", { type: "search" });
     var label = make("label", {}, [make("span", { text: table.dataset.filter + " " }), input]);
     var place = table.closest(".scroll") || table;
