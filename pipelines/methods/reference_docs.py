@@ -136,9 +136,7 @@ def _views(tables: Mapping[str, Table]) -> str:
             lines: dict[str, tuple[list[str], str, str]] = {}
             for column, kind in columns:
                 key, language = view_columns.comment_key(name, column)
-                said = view_columns.column_comment(name, column).removesuffix(
-                    f" ({sentence(f'language.{language}', 'en')})" if language else ""
-                )
+                said = view_columns.comment_of(name, key)
                 lines.setdefault(f"{key} {bool(language)}", ([], kind, said))[0].append(column)
             parts.append(f"\n## {name}\n\n{description}.\n")
             parts.append(

@@ -44,12 +44,12 @@ def figure(question: Question, row: Mapping[str, Any]) -> Figure:
         return Figure(
             obs_status=ObsStatus.SUPPRESSED,
             state=question.state(ObsStatus.SUPPRESSED),
-            reason=sentence("views.restricted", question.language) if restricted else question.reason(row),
+            reason=sentence("reason.restricted", question.language) if restricted else question.reason(row),
             withheld=True,
         )
     # of a restricted KPI the text could tell the figure that it is about
     told = row["sensitivity"] != "restricted" or status is ObsStatus.NOT_DELIVERED
-    reason = question.reason(row) if told else sentence("views.restricted", question.language)
+    reason = question.reason(row) if told else sentence("reason.restricted", question.language)
     if not status.has_value:
         return Figure(obs_status=status, state=question.state(status), reason=reason)
     parts = {name: row[name] for name in _FIGURES if name in row}

@@ -7,10 +7,11 @@ Does not belong here: whether a file may be extended (fitting.py), steps between
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 from typing import Any
 
 from kpi_definitions.catalogue import units
-from warehouse.messages.messages import sentence
+from warehouse.messages.messages import catalogue, sentence
 from warehouse.moments import at
 from warehouse.periods import FIRST_YEAR, LAST_YEAR, add_months, month_id
 from warehouse.sql import literal
@@ -35,6 +36,25 @@ _REGISTRY_FILES = {
     "obs_status": ("obs_status.csv", "*"),
     "direction": ("direction.csv", "*"),
 }
+
+
+# lists of codes that stand in views, as messages name them
+CODE_LISTS = (
+    "area_kind",
+    "assessment_status",
+    "catalogue_status",
+    "delivery_state",
+    "document_kind",
+    "grain",
+    "incident_kind",
+    "incident_status",
+    "kpi_kind",
+    "movement",
+    "node_kind",
+    "quality_result",
+    "ranking_state",
+    "sensitivity",
+)
 
 
 def ensure_schema(store: Store, entries: Entries = ()) -> None:
@@ -92,6 +112,7 @@ def _fill_registries(store: Store) -> None:
         )
     labels = [(code, u["sdmx"], u["symbol"], u["en"], u["ru"], u["kk"]) for code, u in units().items()]
     store.replace("registry.unit", labels)
+    store.replace("registry.code_list", list(_code_list()))
     store.replace("registry.showcase_table", [_named(table) for table in store.tables.values()])
     store.replace("registry.period", _periods())
 
@@ -102,6 +123,14 @@ def _named(table: Table) -> tuple[Any, ...]:
     described = (table.description, table.description_ru, table.description_kk)
     agreed = (table.frequency, table.latency_days, table.agreed_from)
     return (table.name, *names, *described, table.domain, table.owner, table.snapshot, *agreed)
+
+
+def _code_list() -> Iterator[tuple[Any, ...]]:
+    """Names of codes as registry.code_list has them: the messages LIST.CODE, in their order."""
+    for name in CODE_LISTS:
+        codes = [code for code in catalogue() if code.startswith(f"{name}.")]
+        for position, code in enumerate(codes, 1):
+            yield (name, code.removeprefix(f"{name}."), position, *(sentence(code, one) for one in _IN_ORDER))
 
 
 def _periods() -> list[tuple[Any, ...]]:

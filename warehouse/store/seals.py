@@ -135,8 +135,19 @@ SEALED: Mapping[SealKind, Sealed] = {
 }
 # tables replaced as a whole: the newest seal counts
 REGISTRIES = (
-    "region", "settlement", "item7_group", "period", "obs_status", "unit", "direction", "showcase_table", "rule", "criterion", "data_passport",
-)  # fmt: skip
+    "region",
+    "settlement",
+    "item7_group",
+    "period",
+    "obs_status",
+    "unit",
+    "direction",
+    "code_list",
+    "showcase_table",
+    "rule",
+    "criterion",
+    "data_passport",
+)
 CATALOGUE = ("catalogue", "sphere", "initiative", "kpi", "kpi_source", "kpi_standard", "case_passport")
 
 

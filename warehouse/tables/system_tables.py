@@ -90,6 +90,17 @@ FIXED: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "name_kk text! Kazakh name",
         ),
     ),
+    "registry.code_list": (
+        "Names of other codes that stand in views: states of deliveries, kinds of territories and the like",
+        (
+            "list text! What the codes are of",
+            "code text! The code",
+            "position int! Order in its list",
+            "name_en text! English name",
+            "name_ru text! Russian name",
+            "name_kk text! Kazakh name",
+        ),
+    ),
     "registry.item7_group": (
         "Groups of settlements of item 7 of the order: settlements are compared only within one",
         (

@@ -12,14 +12,14 @@ from typing import Any
 
 import yaml
 
-from warehouse.messages.messages import LANGUAGES, sentence
+from warehouse.messages.messages import LANGUAGES
 
 FILE = Path(__file__).parent / "view_columns.yaml"
 
 
 @cache
 def described() -> Mapping[str, Any]:
-    """The file: `public`, names of views; `columns`, name → comment; `views`, by view those that mean something else there."""
+    """The file: `public`, names of views; `languages`, their names; `columns`, name → comment; `views`, by view those that mean something else there."""
     with FILE.open(encoding="utf-8") as handle:
         found: Mapping[str, Any] = yaml.load(handle, yaml.CSafeLoader)
     return found
@@ -38,8 +38,13 @@ def comment_key(view: str, column: str) -> tuple[str, str | None]:
 def column_comment(view: str, column: str) -> str:
     """What a column of a view holds, in English. Raises KeyError for one that is not described."""
     key, language = comment_key(view, column)
-    said = str(described()["views"].get(view, {}).get(key) or described()["columns"][key])
-    return f"{said} ({sentence(f'language.{language}', 'en')})" if language else said
+    said = comment_of(view, key)
+    return f"{said} ({described()['languages'][language]})" if language else said
+
+
+def comment_of(view: str, key: str) -> str:
+    """What is described under a name, without its language."""
+    return str(described()["views"].get(view, {}).get(key) or described()["columns"][key])
 
 
 def _undescribed(view: str, column: str) -> tuple[str, None]:

@@ -44,7 +44,7 @@ _COMPLIANCE = (
      "Жаңа шешім: QazTech платформасында әзірленген",
      "origin = 'OWN' AND has_analogue = false", "on_qaztech"),
 )  # fmt: skip
-_RESTRICTED = "views.restricted"  # why a restricted value is not shown
+_RESTRICTED = "reason.restricted"  # why a restricted value is not shown
 _COUNTRY = "views.country"
 _REQUIREMENTS = ", ".join(
     f"struct_pack(item := {literal(item)}, requirement_en := {literal(en)}, requirement_ru := {literal(ru)}, requirement_kk := {literal(kk)}, "

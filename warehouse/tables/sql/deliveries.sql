@@ -25,6 +25,9 @@ SELECT
     delivery.received_at,
     delivery.registered_seq,
     delivery.state,
+    state_said.name_en AS state_en,
+    state_said.name_ru AS state_ru,
+    state_said.name_kk AS state_kk,
     message.code AS reason_code,
     coalesce(message.text_en, delivery.reason) AS reason_en,
     coalesce(message.text_ru, delivery.reason) AS reason_ru,
@@ -46,3 +49,4 @@ LEFT JOIN registry.settlement AS settlement ON settlement.kato = delivery.scope
 LEFT JOIN registry.region AS region ON region.kato[:2] = delivery.scope
 LEFT JOIN registry.showcase_table AS showcase_table ON showcase_table.table_name = delivery.table_name
 LEFT JOIN registry.message AS message ON message.message = delivery.reason
+LEFT JOIN registry.code_list AS state_said ON state_said.list = 'delivery_state' AND state_said.code = delivery.state

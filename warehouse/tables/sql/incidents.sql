@@ -16,6 +16,9 @@ SELECT
     settlement.name_kk AS settlement_kk,
     incident.period_id,
     incident.rule,
+    rule.description_en AS rule_en,
+    rule.description_ru AS rule_ru,
+    rule.description_kk AS rule_kk,
     incident.criterion,
     criterion.name_en AS criterion_en,
     criterion.name_ru AS criterion_ru,
@@ -28,6 +31,9 @@ SELECT
     coalesce(expected.text_ru, incident.expected) AS expected_ru,
     coalesce(expected.text_kk, incident.expected) AS expected_kk,
     CASE WHEN incident.closed_seq IS NULL THEN 'open' ELSE 'closed' END AS status,
+    status_said.name_en AS status_en,
+    status_said.name_ru AS status_ru,
+    status_said.name_kk AS status_kk,
     incident.opened_seq,
     incident.opened_at,
     incident.closed_seq,
@@ -44,3 +50,5 @@ LEFT JOIN registry.criterion AS criterion ON criterion.criterion = incident.crit
 LEFT JOIN registry.message AS observed ON observed.message = incident.observed
 LEFT JOIN registry.message AS expected ON expected.message = incident.expected
 LEFT JOIN registry.message AS closing ON closing.message = incident.closing_reason
+LEFT JOIN registry.rule AS rule ON (rule.table_name, rule.rule) = (incident.table_name, incident.rule)
+LEFT JOIN registry.code_list AS status_said ON status_said.list = 'incident_status' AND status_said.code = CASE WHEN incident.closed_seq IS NULL THEN 'open' ELSE 'closed' END

@@ -21,7 +21,13 @@ SELECT
     direction.name_ru AS direction_ru,
     direction.name_kk AS direction_kk,
     definition.kind,
+    kind_said.name_en AS kind_en,
+    kind_said.name_ru AS kind_ru,
+    kind_said.name_kk AS kind_kk,
     definition.grain,
+    grain_said.name_en AS grain_en,
+    grain_said.name_ru AS grain_ru,
+    grain_said.name_kk AS grain_kk,
     definition.sphere,
     sphere.name_en AS sphere_en,
     sphere.name_ru AS sphere_ru,
@@ -37,9 +43,15 @@ SELECT
     definition.valid_from,
     definition.valid_to,
     definition.sensitivity,
+    sensitivity_said.name_en AS sensitivity_en,
+    sensitivity_said.name_ru AS sensitivity_ru,
+    sensitivity_said.name_kk AS sensitivity_kk,
     definition.catalogue_id,
     definition.catalogue_version,
     definition.catalogue_status,
+    catalogue_status_said.name_en AS catalogue_status_en,
+    catalogue_status_said.name_ru AS catalogue_status_ru,
+    catalogue_status_said.name_kk AS catalogue_status_kk,
     catalogue.legal_basis,
     passport.sign_off,
     definition.definition_hash,
@@ -52,3 +64,7 @@ LEFT JOIN registry.direction AS direction ON direction.direction = definition.di
 LEFT JOIN registry.sphere AS sphere ON sphere.sphere = definition.sphere
 LEFT JOIN registry.initiative AS initiative
     ON initiative.initiative = definition.initiative AND initiative.catalogue_id = definition.catalogue_id
+LEFT JOIN registry.code_list AS kind_said ON kind_said.list = 'kpi_kind' AND kind_said.code = definition.kind
+LEFT JOIN registry.code_list AS grain_said ON grain_said.list = 'grain' AND grain_said.code = definition.grain
+LEFT JOIN registry.code_list AS sensitivity_said ON sensitivity_said.list = 'sensitivity' AND sensitivity_said.code = definition.sensitivity
+LEFT JOIN registry.code_list AS catalogue_status_said ON catalogue_status_said.list = 'catalogue_status' AND catalogue_status_said.code = definition.catalogue_status

@@ -20,6 +20,9 @@ SELECT
     definition.name_kk AS kpi_name_kk,
     target.target_year AS year,
     target.document_kind,
+    document_kind_said.name_en AS document_kind_en,
+    document_kind_said.name_ru AS document_kind_ru,
+    document_kind_said.name_kk AS document_kind_kk,
     target.document_id,
     target.document_version,
     target.approved_at,
@@ -64,3 +67,4 @@ LEFT JOIN (
 LEFT JOIN registry.unit AS unit ON unit.unit = definition.unit
 LEFT JOIN registry.direction AS direction ON direction.direction = definition.direction
 LEFT JOIN year_values AS fact ON (fact.kpi_code, fact.kato, fact.year) = (target.kpi_code, target.kato, target.target_year)
+LEFT JOIN registry.code_list AS document_kind_said ON document_kind_said.list = 'document_kind' AND document_kind_said.code = target.document_kind

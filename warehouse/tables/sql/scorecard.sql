@@ -4,6 +4,9 @@ SELECT
     assessment.year,
     assessment.catalogue_id,
     assessment.status,
+    status_said.name_en AS status_en,
+    status_said.name_ru AS status_ru,
+    status_said.name_kk AS status_kk,
     assessment.version,
     placed.kato,
     settlement.name_en AS settlement_en,
@@ -23,6 +26,9 @@ SELECT
     round(score.level_low * 10) / 10 AS level_low,
     round(score.level_high * 10) / 10 AS level_high,
     placed.state,
+    state_said.name_en AS state_en,
+    state_said.name_ru AS state_ru,
+    state_said.name_kk AS state_kk,
     placed.rank,
     placed.rank_best,
     placed.rank_worst,
@@ -42,3 +48,5 @@ JOIN kpi.assessment_score AS score
     ON
         (score.assessment_id, score.kato, score.node_kind)
         = (assessment.assessment_id, placed.kato, 'settlement')
+LEFT JOIN registry.code_list AS status_said ON status_said.list = 'assessment_status' AND status_said.code = assessment.status
+LEFT JOIN registry.code_list AS state_said ON state_said.list = 'ranking_state' AND state_said.code = placed.state

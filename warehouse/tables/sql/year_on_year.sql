@@ -29,8 +29,10 @@ SELECT
     cell.value_high,
     round((cell.value - former.value) * 1000000) / 1000000 AS difference,
     round(100000000 * (cell.value - former.value) / nullif(abs(former.value), 0)) / 1000000 AS difference_percent,
-    CASE sign(cell.value - former.value) * direction.sign WHEN 1 THEN 'better' WHEN -1 THEN 'worse' ELSE 'same' END
-        AS movement,
+    movement_said.code AS movement,
+    movement_said.name_en AS movement_en,
+    movement_said.name_ru AS movement_ru,
+    movement_said.name_kk AS movement_kk,
     coalesce(cell.value_low > former.value_high OR cell.value_high < former.value_low, false) AS beyond_bounds,
     cell.definition_version = former.definition_version AS same_definition,
     cell.unit,
@@ -54,4 +56,9 @@ JOIN public_series AS former
         (former.kpi_code, former.kato, former.grain, former.year) = (cell.kpi_code, cell.kato, cell.grain, cell.year - 1)
         AND former.period_id[5:] = cell.period_id[5:]
 JOIN registry.direction AS direction ON direction.direction = cell.direction
+LEFT JOIN registry.code_list AS movement_said
+    ON
+        movement_said.list = 'movement'
+        AND movement_said.code
+        = CASE sign(cell.value - former.value) * direction.sign WHEN 1 THEN 'better' WHEN -1 THEN 'worse' ELSE 'same' END
 WHERE cell.value IS NOT NULL AND former.value IS NOT NULL
