@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,8 @@ from kpi_definitions.catalogue import load_catalogues
 from kpi_definitions.model import Grain
 from pipelines.cli import app
 from pipelines.run import run_months
+from warehouse.audit.cell_deliveries import find_cell_deliveries
+from warehouse.audit.explain import explain
 from warehouse.home import keys
 from warehouse.home.home import Home
 from warehouse.isolation import worker
@@ -397,3 +400,32 @@ def test_months_fall_into_blocks() -> None:
         ("2025-05", "2025-05"),
     ]
     assert month_ranges([]) == []
+
+
+def test_the_report_names_the_deliveries_that_explain_names(year: tuple[Home, list[Extract]]) -> None:
+    """Of all values at once, and one by one: the same deliveries with the same rows, of restated values too."""
+    catalogue = load_catalogues()
+    with reading(year[0]) as store:
+        find_cell_deliveries(store)
+        cells = store.con.execute(
+            "SELECT kpi_code, kato, period_id, value IS NULL FROM public_values WHERE kato IN (?, ?) ORDER BY ALL",
+            CITIES,
+        ).fetchall()
+        restated = store.con.execute(
+            "SELECT DISTINCT kpi_code, kato, period_id FROM kpi.value WHERE valid_to_seq IS NOT NULL ORDER BY ALL"
+        ).fetchall()
+        assert restated
+        draw = random.Random(469)  # noqa: S311  which cells are looked at, no secret
+        chosen = [c[:3] for empty in (False, True) for c in draw.sample([c for c in cells if c[3] is empty], 25)]
+        named = 0
+        for cell in (*chosen, *restated[:10]):
+            at_once = dict(
+                store.con.execute(
+                    "SELECT delivery_id, rows_used FROM work_cell_delivery WHERE (kpi_code, kato, period_id) = (?, ?, ?)",
+                    list(cell),
+                ).fetchall()
+            )
+            answer = explain(store, catalogue, *cell)
+            assert at_once == {d["delivery_id"]: d["rows_in_this_number"] for d in answer["deliveries"]}, cell
+            named += len(at_once)
+        assert named > 50
