@@ -114,10 +114,7 @@ def open_batch(
 
     def unpacked(one: Delivery) -> Readable | StructureError | ArchiveError:
         if one.system != STANDARD and (one.system, table.name) not in sources:
-            return StructureError(
-                f"{one.file_name}: no source contract of system {one.system!r} for {table.name}; "
-                "add one to the home's contracts/ folder or deliver without --system"
-            )
+            return StructureError("refusal.no_source_contract", file=one.file_name, system=one.system, table=table.name)
         return _unpacked(archive, table, one, contracts[one.delivery_id], folder / str(one.delivery_id))
 
     return OpenedBatch(batch, folder, contracts, {one.delivery_id: pool.submit(unpacked, one) for one in batch})
@@ -136,6 +133,9 @@ def _unpacked(
         if is_machine_fault(error) or isinstance(error, MissingKeyError):
             raise
         return StructureError(
-            f"{one.file_name}: it cannot be read ({type(error).__name__}: {harmless(error)}); deliver it as contract "
-            f"{contract.id} says, or mend the contract"
+            "refusal.unreadable",
+            file=one.file_name,
+            kind=type(error).__name__,
+            error=harmless(error),
+            contract=contract.id,
         )

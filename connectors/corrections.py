@@ -23,6 +23,7 @@ from connectors.personal_data.detection import scrubbed
 from connectors.reread import deliveries_in_force, requeued_receipt
 from kpi_definitions.documents import Document, DocumentError, Fault, Where, read
 from warehouse.loading.deliveries import Corrected, Finding, Receipt, register
+from warehouse.messages.messages import Message, recorded
 from warehouse.sql import literal, quoted
 from warehouse.store.store import Store
 from warehouse.tables.contracts import Table
@@ -313,23 +314,24 @@ def _apply_to_row(
                 this_row = f"(staged_row.delivery_id, staged_row.row_no) = ({delivery_id}, {row_no})"
                 found.changes.setdefault(column, []).append(f"WHEN {this_row} THEN {sql}")
         elif outcome == "guard failed":
-            says = ", ".join(f"{c} = {was[c]}" for c in entry.expect)
-            why = f"the corrected row would break rule {broken}" if holds else f"the source says {says}"
-            found.failed.append(
-                _failed_guard(correction, entry, delivery_id, f"row {row_no} ({key}): {why}; not applied")
+            says = [{"code": "cell.is", "column": c, "value": str(was[c])} for c in entry.expect]
+            why: Message = (
+                {"code": "guard.breaks_rule", "rule": broken} if holds else {"code": "guard.source_says", "cells": says}
             )
+            observed = {"code": "finding.guard_failed", "row": row_no, "key": key, "why": why}
+            found.failed.append(_failed_guard(correction, entry, delivery_id, observed))
 
 
-def _failed_guard(correction: Correction, entry: CorrectedRow, delivery_id: int, observed: str) -> Finding:
-    expects = ", ".join(f"{c} = {_text(v)}" for c, v in entry.expect.items())
+def _failed_guard(correction: Correction, entry: CorrectedRow, delivery_id: int, observed: Message) -> Finding:
+    expects = [{"code": "cell.is", "column": c, "value": _text(v)} for c, v in entry.expect.items()]
     return Finding(
         delivery_id,
         f"guard.{correction.id}",
         "warning",
         "consistency",
         False,
-        observed,
-        f"{correction.id} expects {expects}: if the source has mended it, set source.status to mended in its file; else mend the file",
+        recorded(observed),
+        recorded({"code": "rule.guard", "correction": correction.id, "cells": expects}),
     )
 
 

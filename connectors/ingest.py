@@ -23,6 +23,7 @@ from warehouse.home.keys import by_id
 from warehouse.home.scratch import scratch
 from warehouse.loading.deliveries import Corrected, Delivery, Finding, Outcome, decided, received, register
 from warehouse.loading.withdrawals import enter_withdrawal
+from warehouse.messages.messages import said
 from warehouse.store.key_entries import enter_keys
 from warehouse.store.store import Store
 from warehouse.tables.contracts import Table
@@ -129,7 +130,7 @@ def _report_left_out(batch: Sequence[Delivery], findings: Sequence[Finding], pro
     names = {d.delivery_id: d.file_name for d in batch}
     for finding in findings:
         if finding.rule == MEMBERS:
-            progress(f"delivery {finding.delivery_id} ({names[finding.delivery_id]}): {finding.observed}")
+            progress(f"delivery {finding.delivery_id} ({names[finding.delivery_id]}): {said(finding.observed)}")
 
 
 @dataclass

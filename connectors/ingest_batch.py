@@ -28,14 +28,14 @@ from connectors.row_gate.row_gate import stage
 from connectors.row_gate.staging import drop_staging
 from warehouse.loading.deliveries import Corrected, Delivery, DeliveryState, Finding, Gaps, Outcome, same_bytes
 from warehouse.loading.load import load
+from warehouse.messages.messages import embedded, recorded, told
 from warehouse.store.store import Store
 from warehouse.tables.contracts import Table
-from warehouse.tables.rules import FOUND_PERSONAL
+from warehouse.tables.rules import FOUND_PERSONAL, STRUCTURE, STRUCTURE_WORDS
 from warehouse.tables.usual import counted_columns
 
 TIME_ZONE = "Asia/Almaty"  # national civil time: timestamps with an offset are brought to it
 MEMBERS = "members"  # rule of the finding that says what was left out of an archive
-STRUCTURE = "Headers, encoding and format are those of the contract"
 Counts = tuple[int, int, int]  # rows received, accepted, rejected
 
 
@@ -63,7 +63,7 @@ def ingest_batch(
     drop_staging(store.con)
     incoming, refusals = _incoming(opened, repeats)
     unreadable = stage(store.con, table, incoming, TIME_ZONE, key.key if key else None)
-    refusals |= {delivery_id: str(error) for delivery_id, error in unreadable.items()}
+    refusals |= {delivery_id: told(error) for delivery_id, error in unreadable.items()}
     staged = [one for one in incoming if one.delivery_id not in refusals]
     judged = _judge(store, archive, table, opened, staged, refusals, corrections, key)
     refusals |= _refused_by_rule(opened.batch, judged.findings, refusals)
@@ -90,7 +90,7 @@ def _incoming(opened: OpenedBatch, repeats: Mapping[int, int]) -> tuple[list[Inc
             continue
         found = opened.found[one.delivery_id].result()
         if not isinstance(found, Readable):
-            refusals[one.delivery_id] = str(found)
+            refusals[one.delivery_id] = told(found)
             continue
         contract, period_end = opened.contracts[one.delivery_id], one.period_end.isoformat()
         incoming.append(
@@ -114,7 +114,8 @@ def _judge(
     cuts = {delivery_id: contract.cut for delivery_id, contract in opened.contracts.items()}
     findings = check_declared_content(con, table, [d for d in opened.batch if d.delivery_id in set(ids)], cuts)
     findings += [
-        Finding(d, "structure", "error", "conformity", False, reason, STRUCTURE) for d, reason in refusals.items()
+        Finding(d, STRUCTURE, "error", "conformity", False, reason, recorded(STRUCTURE_WORDS))
+        for d, reason in refusals.items()
     ]
     findings += _left_out_of_archives(staged)
     judged = _Judgement(findings)
@@ -148,8 +149,8 @@ def _left_out_of_archives(staged: Iterable[Incoming]) -> list[Finding]:
             "warning",
             "conformity",
             True,
-            f"left out: {listed(one.readable.left_out)}",
-            "What is in an archive beside the extract has none of its columns",
+            recorded({"code": "finding.left_out", "names": listed(one.readable.left_out)}),
+            recorded({"code": "rule.members"}),
         )
         for one in staged
         if one.readable.left_out
@@ -164,11 +165,9 @@ def _refused_by_rule(
     found: dict[int, str] = {}
     for one in findings:
         if one.severity == "error" and not one.passed and one.delivery_id not in refusals:
-            found.setdefault(
-                one.delivery_id,
-                f"{names[one.delivery_id]}: rule {one.rule} not met ({one.observed}): {one.expected}; "
-                "see audit.rejected_row for the rows, correct the extract and deliver it again",
-            )
+            reason = {"code": "refusal.rule", "file": names[one.delivery_id], "rule": one.rule}
+            parts = {"observed": embedded(one.observed), "expected": embedded(one.expected)}
+            found.setdefault(one.delivery_id, recorded({**reason, **parts}))
     return found
 
 
@@ -205,9 +204,10 @@ def _outcome(
     counted = counts.get(number, (0, 0, 0))
     if number in repeats:
         first = repeats[number]
-        same = f"same bytes as delivery {first}"
         if first in refusals:  # in this very batch
-            return Outcome(number, DeliveryState.REFUSED, f"{same}, which was refused: {refusals[first]}", *read_by)
+            why = {"code": "delivery.same_bytes_refused", "delivery": first, "reason": embedded(refusals[first])}
+            return Outcome(number, DeliveryState.REFUSED, recorded(why), *read_by)
+        same = recorded({"code": "delivery.same_bytes", "delivery": first})
         return Outcome(number, DeliveryState.DUPLICATE, same, *read_by)
     if number in refusals:
         # refused whole: no row is loaded, so all that were read count as rejected

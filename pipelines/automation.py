@@ -13,11 +13,31 @@ from warehouse.periods import month_ranges
 
 job = dg.define_asset_job(
     "city_kpis",
-    selection=dg.AssetSelection.all(),
+    selection=dg.AssetSelection.all() - dg.AssetSelection.groups("publications"),
     partitions_def=months,
     description="The whole way for one reporting month, or for a range of months at once: take in the extracts that close in it, "
     "check and load them, compute what is due or was touched, publish.",
 )
+
+publications_job = dg.define_asset_job(
+    "publications",
+    selection=dg.AssetSelection.groups("publications"),
+    description="What is made of a release for those outside: figures as other systems load them. The sensor after_release starts it.",
+)
+
+
+@dg.asset_sensor(
+    asset_key=dg.AssetKey("release"),
+    name="after_release",
+    job=publications_job,
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Publishes figures once the newest release is there.",
+)
+def after_release(context: dg.SensorEvaluationContext, event: dg.EventLogEntry) -> dg.RunRequest:  # noqa: ARG001
+    """One run for a release; a release that came meanwhile is the one that is published."""
+    return dg.RunRequest(run_key=event.run_id)
+
 
 monthly_schedule = dg.build_schedule_from_partitioned_job(
     job,

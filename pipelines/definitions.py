@@ -9,10 +9,11 @@ from connectors.ingest import load_source_contracts
 from kpi_definitions.catalogue import load_catalogues
 from pipelines.assets.assessment import assessment_asset
 from pipelines.assets.kpi import kpi_assets
+from pipelines.assets.publications import publications
 from pipelines.assets.release import release
 from pipelines.assets.showcase import showcase_asset
 from pipelines.assets.zero import zero_assets
-from pipelines.automation import inbox_sensor, job, monthly_schedule
+from pipelines.automation import after_release, inbox_sensor, job, monthly_schedule, publications_job
 from pipelines.resources import Qala, groups
 from warehouse.home.file_modes import private
 from warehouse.home.home import Home
@@ -20,7 +21,7 @@ from warehouse.tables.contracts import load_tables
 
 
 def build_defs(home: Home) -> dg.Definitions:
-    """Assets, checks, job, schedule and sensor of one installation, by its contracts and catalogues."""
+    """Assets, checks, jobs, schedule and sensors of one installation, by its contracts and catalogues."""
     tables, catalogue = load_tables(), load_catalogues(home.catalogues)
     group_of = groups(catalogue)
     return dg.Definitions(
@@ -30,10 +31,11 @@ def build_defs(home: Home) -> dg.Definitions:
             kpi_assets(catalogue, tables),
             assessment_asset(catalogue),
             release,
+            publications,
         ],
-        jobs=[job],
+        jobs=[job, publications_job],
         schedules=[monthly_schedule],
-        sensors=[inbox_sensor],
+        sensors=[inbox_sensor, after_release],
         resources={"qala": Qala(home_folder=str(home.root))},
         # one process writes the DuckDB file: 13 s in process, 132 s with a process per step and a pool of one
         executor=dg.in_process_executor,

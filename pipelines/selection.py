@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from dagster import AssetKey
 
+# made of a release by a job of its own: a correction does not wait for it
+AFTER_RELEASE = ("report", "publications")
+
 
 def selection(
     keys: Iterable[AssetKey], tables: Collection[str], codes: Collection[str] | None = None
@@ -18,6 +21,8 @@ def selection(
         level, name = key.path[0], key.path[-1]
         if level in ("zero", "showcase"):
             return name in tables
+        if level in AFTER_RELEASE:
+            return False
         return level != "kpi" or codes is None or name.replace("_", "-") in codes
 
     return [key for key in keys if needed(key)]

@@ -29,6 +29,7 @@ from warehouse.home.home import Home
 from warehouse.home.keys import Key, MissingKeyError, by_id
 from warehouse.home.scratch import hold
 from warehouse.loading.deliveries import Receipt
+from warehouse.messages.messages import MessageError
 from warehouse.moments import at
 
 __all__ = ["Archive", "ArchiveError", "Receipt"]
@@ -42,6 +43,10 @@ _MODE = 0o440  # of content: nobody may write it
 
 class ArchiveError(RuntimeError):
     """Archived bytes are missing or are not what their name says."""
+
+
+class ContentError(MessageError, ArchiveError):
+    """Archived bytes that are gone or can no longer be read: what a refusal records of it is a message."""
 
 
 class Archive:
@@ -198,9 +203,7 @@ class Archive:
         """The archived bytes as a stream. Raises ArchiveError if they are gone or can no longer be unpacked, MissingKeyError if their key is."""
         path = self.path(sha256)
         if not path.exists():
-            raise ArchiveError(
-                f"archive has no content {sha256}; restore {path} from a backup or have the file delivered again"
-            )
+            raise ContentError("refusal.archived_bytes_gone", sha256=sha256, path=str(path))
         try:
             with path.open("rb") as file:
                 packed = (
@@ -209,8 +212,8 @@ class Archive:
                 with zstandard.ZstdDecompressor().stream_reader(cast(BinaryIO, packed), closefd=False) as stream:
                     yield stream
         except (zstandard.ZstdError, encryption.SealError) as error:
-            raise ArchiveError(
-                f"archived content {sha256} has changed on disk ({error}); have the file delivered again, or restore {path} from a backup"
+            raise ContentError(
+                "refusal.archived_bytes_unreadable", sha256=sha256, path=str(path), error=str(error)
             ) from error
         except MissingKeyError as error:
             raise MissingKeyError(f"archived content {sha256} is encrypted: {error}") from None

@@ -12,6 +12,7 @@ import duckdb
 
 from connectors.row_gate.staging import record
 from warehouse.loading.deliveries import Delivery, Finding
+from warehouse.messages.messages import recorded
 from warehouse.sql import literal, quoted, statement
 from warehouse.tables.assertions import Asserts, Cut
 from warehouse.tables.assertions_sql import overlap, takes
@@ -86,8 +87,9 @@ def _passed(table: Table, batch: Iterable[Delivery], findings: Iterable[Finding]
     """Of each rule that has found nothing in a delivery, that it was met."""
     found = {(f.delivery_id, f.rule) for f in findings}
     rules = {rule.id: rule for rule in table.delivery_rules}
+    nothing = recorded({"code": "finding.nothing"})
     return [
-        Finding(one.delivery_id, rule.id, "warning", rule.dimension, True, "nothing of the kind", rule.description)
+        Finding(one.delivery_id, rule.id, "warning", rule.dimension, True, nothing, rule.expected)
         for one in batch
         for rule in (rules[DAYS_SHARE], rules[OTHER_SYSTEM], rules[BYTES_ELSEWHERE])
         if (one.delivery_id, rule.id) not in found
@@ -167,8 +169,8 @@ def _share_in_days(con: duckdb.DuckDBPyConnection, one: Delivery, by: str) -> Fi
         "warning",
         "conformity",
         100 * own >= LEAST_IN_DAYS * rows,
-        f"{own} of {rows} rows lie in {one.period}, all others before it: is it the extract of another period?",
-        f"At least {LEAST_IN_DAYS} % of the rows of an extract lie in its own days by {by}",
+        recorded({"code": "finding.share_in_days", "own": own, "rows": rows, "period": one.period}),
+        recorded({"code": "rule.share_in_days", "percent": LEAST_IN_DAYS, "column": by}),
     )
 
 
@@ -185,13 +187,12 @@ def _same_bytes_elsewhere(con: duckdb.DuckDBPyConnection, table: Table) -> list[
     filled = {
         d for (d,) in con.execute("SELECT DISTINCT delivery_id FROM work_read_row WHERE broken IS NULL").fetchall()
     }
-    expected = "No other territory delivered the very same file"
+    expected = recorded({"code": "rule.bytes_elsewhere"})
     return [
-        Finding(
-            d, BYTES_ELSEWHERE, "warning", "uniqueness", False, f"the same bytes were delivered for {where}", expected
-        )
-        for d, where in found
+        Finding(d, BYTES_ELSEWHERE, "warning", "uniqueness", False, recorded(observed), expected)
+        for d, scope, first in found
         if d in filled
+        for observed in [{"code": "finding.bytes_elsewhere", "scope": scope, "delivery": first}]
     ]
 
 
@@ -255,8 +256,8 @@ def _rows_of_other_systems(con: duckdb.DuckDBPyConnection, table: Table, unchang
             "warning",
             "uniqueness",
             False,
-            f"{count} rows are in system {system!r} too, as {', '.join(names)}",
-            "One thing is delivered by one system",
+            recorded({"code": "finding.other_system", "rows": count, "system": system, "names": names}),
+            recorded({"code": "rule.other_system"}),
             count,
         )
         for delivery_id, system, count, names in rows

@@ -23,8 +23,9 @@ import pandas as pd
 
 from warehouse.isolation.worker import DEFAULT_SECONDS, call
 from warehouse.loading.deliveries import Finding
+from warehouse.messages.messages import Message, recorded
 from warehouse.tables.contracts import Table
-from warehouse.tables.rules import DUPLICATE, Rule, not_judged
+from warehouse.tables.rules import DUPLICATE, STRUCTURE, STRUCTURE_WORDS, Rule, measured, not_judged
 
 # what Great Expectations imports for expectations about distributions: a quarter of its time, and 640 modules
 _RARELY_USED = ("scipy.stats", "altair")
@@ -93,31 +94,41 @@ def _row_findings(table: Table, profile: pd.DataFrame, broken: pd.DataFrame) -> 
             if rule.severity == "warning":
                 warned = row.get(f"warned__{rule.check_name}", 0)  # no number where no record was read
                 rows, cells = (0 if pd.isna(warned) else int(warned)), 0
-                what = f"{rows} rows in doubt, kept"
+                what: Message = {"code": "finding.rows_in_doubt", "rows": rows}
             elif rule.id == DUPLICATE:
-                what = f"{rows} full duplicates left out, one of each kept"
+                what = {"code": "finding.full_duplicates", "rows": rows}
             else:
                 what = _taken_out(rows, cells)
             count = rows + cells
             passed = count == 0 or rule.id == DUPLICATE
-            yield Finding(delivery_id, rule.id, "warning", rule.dimension, passed, what, rule.description, count)
+            found = recorded(what)
+            yield Finding(delivery_id, rule.id, "warning", rule.dimension, passed, found, rule.expected, count)
         rows, cells = (sum(counts.get((delivery_id, r), (0, 0))[n] for r in ("encoding", "columns")) for n in (0, 1))
         yield Finding(
             delivery_id,
-            "structure",
+            STRUCTURE,
             "warning" if rows + cells else "error",
             "conformity",
             rows + cells == 0,
-            f"{rows} records could not be read" + (f", {cells} cells left empty" if cells else ""),
-            "Headers, encoding and format are those of the contract",
+            recorded(_unreadable(rows, cells)),
+            recorded(STRUCTURE_WORDS),
             rows + cells,
         )
 
 
-def _taken_out(rows: int, cells: int) -> str:
+def _taken_out(rows: int, cells: int) -> Message:
     """Rows or cells, or both: `3 rows rejected, 2 cells left empty`."""
-    emptied = f"{cells} cells left empty"
-    return emptied if cells and not rows else f"{rows} rows rejected" + (f", {emptied}" if cells else "")
+    if not cells:
+        return {"code": "finding.rows_rejected", "rows": rows}
+    if not rows:
+        return {"code": "finding.cells_emptied", "cells": cells}
+    return {"code": "finding.rows_and_cells", "rows": rows, "cells": cells}
+
+
+def _unreadable(rows: int, cells: int) -> Message:
+    if not cells:
+        return {"code": "finding.records_unreadable", "rows": rows}
+    return {"code": "finding.records_and_cells_unreadable", "rows": rows, "cells": cells}
 
 
 def verdicts(name: str, rules: Sequence[Rule], profile: pd.DataFrame) -> dict[str, set[int]]:
@@ -160,14 +171,20 @@ def _delivery_findings(rules: Iterable[Rule], profile: pd.DataFrame, name: str) 
         return
     failing = call("connectors.delivery_gate.delivery_gate:verdicts", name, wanted, profile, seconds=DEFAULT_SECONDS)
     for rule in wanted:
+        measure = _measure(rule.kwargs["column"])
         for delivery_id, observed in zip(profile["delivery_id"], profile[rule.kwargs["column"]], strict=True):
-            column = rule.kwargs["column"]
             yield Finding(
                 int(delivery_id),
                 rule.id,
                 rule.severity,
                 rule.dimension,
                 int(delivery_id) not in failing[rule.id],
-                not_judged(column) if pd.isna(observed) else f"{column} = {float(observed):g}",
-                rule.description,
+                not_judged(measure) if pd.isna(observed) else measured(measure, float(observed)),
+                rule.expected,
             )
+
+
+def _measure(profiled: str) -> Message:
+    """What a column of the profile is called: some are named after a column of the table."""
+    name, _, column = profiled.partition("__")
+    return {"code": f"measure.{name}"} | ({"column": column} if column else {})

@@ -31,10 +31,11 @@ from connectors.delivery_gate.summaries import (
 from connectors.delivery_gate.value_jumps import value_jumps
 from connectors.row_gate.incoming import Incoming
 from warehouse.loading.deliveries import Finding, Gaps
+from warehouse.messages.messages import Message, figure, recorded
 from warehouse.sql import literal, quoted, statement
 from warehouse.tables.assertions import Asserts
 from warehouse.tables.contracts import Table
-from warehouse.tables.rules import Rule, not_judged
+from warehouse.tables.rules import Rule, measured, not_judged
 from warehouse.tables.usual import GAPS, JUMP, KEPT, UNITS, VOLUME, WHOLE
 
 ENOUGH, MANY = 3, 20  # of them, and their median of rows, before a volume is judged
@@ -71,18 +72,19 @@ def compare_with_earlier(
             comparison.note(one, rule, *found)
         if WHOLE in comparison.rules:  # extracts of the table are cut by days
             silent = silent_runs(days[one.delivery_id], one.start, one.end)
-            comparison.note(one, WHOLE, not silent, "days without a row" + (f": {silent}" if silent else " = 0"))
+            comparison.note(one, WHOLE, not silent, _seen("finding.silent_days", "runs", silent, "measure.silent_days"))
         before.append(one)
     missing = missing_units(con, table, new, earlier)
     jumps = value_jumps(con, table) if table.usual.figures else {}
     for one in new:
         lacks = missing.get(one.delivery_id)
-        nothing = not_judged("missing units") if lacks is None else "missing units = 0"
-        comparison.note(one, UNITS, not lacks, f"missing {lacks}" if lacks else nothing)
+        units: Message = {"code": "measure.missing_units"}
+        nothing = not_judged(units) if lacks is None else measured(units, 0)
+        comparison.note(one, UNITS, not lacks, lacks or nothing)
     if table.usual.figures:
         for one in new:
-            jump = jumps.get(one.delivery_id)
-            comparison.note(one, JUMP, not jump, jump or "figures that leap = 0")
+            jump = jumps.get(one.delivery_id, [])
+            comparison.note(one, JUMP, not jump, _seen("finding.jumps", "jumps", jump, "measure.jumps"))
     con.execute("DROP TABLE work_compared_delivery")
     return comparison.findings, gaps
 
@@ -99,9 +101,9 @@ class _Comparison:
         rule = self.rules[rule_id]
         # an extract of changes need not have any row, so nothing can be missing from it
         if one.delivery_id in self.changes_only and rule_id in (KEPT, VOLUME, WHOLE, UNITS):
-            passed, observed = True, not_judged("changes only")
+            passed, observed = True, not_judged({"code": "measure.changes_only"})
         self.findings.append(
-            Finding(one.delivery_id, rule_id, rule.severity, rule.dimension, passed, observed, rule.description)
+            Finding(one.delivery_id, rule_id, rule.severity, rule.dimension, passed, observed, rule.expected)
         )
         if not passed:
             one.told[rule_id] = observed
@@ -136,16 +138,28 @@ def _compared(
     replaced = max(_replaced(one, before), overlapped or 0)
     if replaced:
         kept = one.taken / replaced
-        yield KEPT, (kept >= bounds.kept_share, f"{one.taken} rows in place of {replaced}: {100 * kept:.4g} %")
+        seen: Message = {
+            "code": "finding.kept_rows",
+            "rows": one.taken,
+            "replaced": replaced,
+            "percent": figure(100 * kept),
+        }
+        yield KEPT, (kept >= bounds.kept_share, recorded(seen))
     else:
-        yield KEPT, (True, not_judged("rows replaced"))
+        yield KEPT, (True, not_judged({"code": "measure.rows_replaced"}))
     volumes = [o.received for o in _usual(one, before, VOLUME)[-LAST:]]  # those with a finding too: a city may grow
     usual = median(volumes) if len(volumes) >= ENOUGH else 0
     if usual >= MANY:
         times, (low, high) = one.received / usual, bounds.volume
-        yield VOLUME, (low <= times <= high, f"{one.received} rows, usually {usual:g}: {times:.4g} times")
+        seen = {
+            "code": "finding.volume",
+            "rows": one.received,
+            "usual": figure(usual, 6),
+            "times": figure(times),
+        }
+        yield VOLUME, (low <= times <= high, recorded(seen))
     else:
-        yield VOLUME, (True, not_judged("volume against earlier deliveries"))
+        yield VOLUME, (True, not_judged({"code": "measure.volume"}))
     yield GAPS, _gaps(table, one, _usual(one, before, GAPS), mapped)
 
 
@@ -163,19 +177,33 @@ def _gaps(
     table: Table, one: DeliverySummary, usual: Sequence[DeliverySummary], mapped: Collection[str]
 ) -> tuple[bool, str]:
     """Columns whose share of gaps leaps, or which are empty throughout where nothing is known of them."""
-    told = []
+    told: list[Message] = []
     for name, share in one.shares.items():
-        former = [o.shares[name] for o in usual if name in o.shares and f" {name} " not in o.told.get(GAPS, "")][-LAST:]
+        former = [o.shares[name] for o in usual if name in o.shares and not _tells_of(o.told.get(GAPS, ""), name)][
+            -LAST:
+        ]
         if former:
             middle = median(former)
             spread = min(max(middle, 0.02), 0.98)
             rises = max(table.usual.gap_leap / 100, 3 * (spread * (1 - spread) / one.taken) ** 0.5)
             # a few rows may all lack a value by chance, unless that has hardly happened before
             if one.taken >= FEW and (share - middle >= rises - 1e-9 or (share == 1 and middle <= 0.5)):
-                told.append(f"{name} {100 * share:.4g} % empty, usually {100 * middle:.4g} %")
+                percent, usually = figure(100 * share), figure(100 * middle)
+                told.append({"code": "gap.risen", "column": name, "percent": percent, "usual": usually})
         elif share == 1 and one.taken >= 2 * FEW and name in mapped:
-            told.append(f"{name} empty throughout")
-    return not told, "gaps" + (f": {'; '.join(told)}" if told else " as usual")
+            told.append({"code": "gap.throughout", "column": name})
+    seen: Message = {"code": "finding.gaps", "columns": told} if told else {"code": "finding.gaps_usual"}
+    return not told, recorded(seen)
+
+
+def _tells_of(observed: str, column: str) -> bool:
+    """Whether a finding on gaps, as recorded, names a column; also one that was recorded as a sentence."""
+    return recorded({"column": column}).strip("{}") in observed or f" {column} " in observed
+
+
+def _seen(code: str, part: str, found: Sequence[Message], measure: str) -> str:
+    """What is observed: a message with what was found as its part, or that the measure is 0."""
+    return recorded({"code": code, part: found}) if found else measured({"code": measure}, 0)
 
 
 def _overlapping(con: duckdb.DuckDBPyConnection, table: Table) -> dict[int, int]:

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 import duckdb
 
 from connectors.delivery_gate.summaries import DeliverySummary, Series
+from warehouse.messages.messages import and_more, recorded
 from warehouse.sql import quoted, statement
 from warehouse.tables.contracts import Table
 from warehouse.tables.usual import UNITS
@@ -25,7 +26,7 @@ def missing_units(
     new: Sequence[DeliverySummary],
     series: Mapping[Series, Sequence[DeliverySummary]],
 ) -> dict[int, str]:
-    """By delivery that has one before it, the units it lacks of those that one had, in words; '' if none."""
+    """By delivery that has one before it, the units it lacks of those that one had, as a finding records it; '' if none."""
     judged = [one for one in new if table.usual.panel or len(one.series[1]) != 9]
     if not judged or all(len(series[one.series]) < 2 for one in judged):
         return {}
@@ -78,7 +79,7 @@ def _lacking(
     arriving: Collection[int],
     series: Mapping[Series, Sequence[DeliverySummary]],
 ) -> dict[int, str]:
-    """By delivery, which units of the one before it (`pairs`) are missing, in words. `unit`: columns that tell units apart."""
+    """By delivery, which units of the one before it (`pairs`) are missing, as recorded. `unit`: columns that tell units apart."""
     panel = [quoted(c) for c in table.usual.panel]
     asked = ", ".join(f"({number}, {other.delivery_id})" for number, other in pairs.items())
     labels = [f"coalesce(CAST({c} AS VARCHAR), '')" for c in panel]
@@ -97,8 +98,8 @@ def _lacking(
     ).fetchall()
     found = {}
     for number, earlier, count, named in rows:
-        more = f" and {count - len(named)} more" if count > len(named) else ""
-        found[number] = f"{', '.join(named)}{more} of delivery {earlier}"
+        units = and_more(named, count - len(named))
+        found[number] = recorded({"code": "finding.missing_units", "units": units, "delivery": earlier})
     return found
 
 

@@ -18,6 +18,7 @@ import duckdb
 
 from connectors.row_gate.incoming import Incoming
 from warehouse.loading.deliveries import Finding
+from warehouse.messages.messages import Message, and_more, recorded
 from warehouse.sql import literal, quoted, statement
 from warehouse.tables.contracts import Table
 from warehouse.tables.identifiers import folded, has_zeros, upper, without_zeros
@@ -68,10 +69,10 @@ def near_duplicate_findings(
     found = dict(_twins(con, table, names, *_suspects(con, table, names, incoming)))
     findings = []
     for one in incoming:
-        told, others = found.get(one.delivery_id, ("no twins", ()))
+        told, others = found.get(one.delivery_id, (recorded({"code": "finding.no_twins"}), ()))
         passed = one.delivery_id not in found
         findings.append(
-            Finding(one.delivery_id, TWINS, "warning", rule.dimension, passed, told, rule.description, concerns=others)
+            Finding(one.delivery_id, TWINS, "warning", rule.dimension, passed, told, rule.expected, concerns=others)
         )
     return findings
 
@@ -134,7 +135,7 @@ FROM {relation} WHERE {condition} GROUP BY delivery_id"""
 def _twins(
     con: duckdb.DuckDBPyConnection, table: Table, names: Sequence[str], suspects: set[int], others: set[int]
 ) -> Iterator[tuple[int, tuple[str, tuple[int, ...]]]]:
-    """Deliveries with keys that were not met before and have a twin; with each, how many and examples, and who brought the others."""
+    """Deliveries with keys that were not met before and have a twin; with each what a finding records, and who brought the others."""
     if not suspects:
         return
     # what else is in the key and is no moment: of another code, or under another number, an identifier is another thing
@@ -153,15 +154,16 @@ def _twins(
             folded=", ".join(folded(quoted(n)) if n in names else quoted(n) for n in kept),
         )
     ).fetchall()
-    found: dict[int, list[str]] = {}
+    found: dict[int, list[Message]] = {}
     brought: dict[int, set[int]] = {}
     for delivery_id, one, row_no, other, other_row, why, deliveries in rows:
         brought.setdefault(delivery_id, set()).update(deliveries or ())
-        where = "" if other_row is None else f" of row {other_row}"
-        found.setdefault(delivery_id, []).append(f"{one} of row {row_no} beside {other}{where} ({why})")
+        twin = {"code": "twin.elsewhere" if other_row is None else "twin.in_delivery", "one": one, "row": row_no}
+        beside = {"other": other} | ({} if other_row is None else {"other_row": other_row})
+        found.setdefault(delivery_id, []).append({**twin, **beside, "why": {"code": why}})
     for delivery_id, told in found.items():
-        more = f" and {len(told) - SHOWN} more" if len(told) > SHOWN else ""
-        named = f"{len(told)} keys have a twin: {'; '.join(told[:SHOWN])}{more}"
+        examples = and_more(told[:SHOWN], len(told) - SHOWN, "; ")
+        named = recorded({"code": "finding.twins", "keys": len(told), "examples": examples})
         yield delivery_id, (named, tuple(sorted(brought[delivery_id])))
 
 

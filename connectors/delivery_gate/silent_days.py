@@ -10,6 +10,8 @@ import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
+from warehouse.messages.messages import Message
+
 ENOUGH_ROWS, ENOUGH_DAYS = 30, 3
 CHANCE = 1e-3  # of so long a run in the whole period
 LONGEST, LONGEST_INSIDE = 3, 4  # days without a row that are never reported, at an end and inside
@@ -18,11 +20,11 @@ SELDOM, OFTEN = 0.2, 0.5  # share of days with rows below which the ends, and th
 _DAY = dt.timedelta(1)
 
 
-def silent_runs(rows: Mapping[dt.date, int], start: dt.date, end: dt.date) -> str:
-    """The runs of silent days from `start` to before `end`, in words; '' if there are none. `rows`: by day, of those days alone."""
+def silent_runs(rows: Mapping[dt.date, int], start: dt.date, end: dt.date) -> list[Message]:
+    """The runs of silent days from `start` to before `end`. `rows`: by day, of those days alone."""
     days = sorted(day for day, count in rows.items() if count)
     if sum(rows.values()) < ENOUGH_ROWS or len(days) < ENOUGH_DAYS:
-        return ""
+        return []
     first, last = days[0], days[-1]
     inner = sorted((b - a).days - 1 for a, b in pairwise(days))
     holes = sorted(_holes(days), key=len)
@@ -39,16 +41,16 @@ def silent_runs(rows: Mapping[dt.date, int], start: dt.date, end: dt.date) -> st
             chance *= 1 - busy[day.weekday()]
         return chance < CHANCE
 
-    found = []
+    found: list[Message] = []
     head, tail = _run(start, (first - start).days), _run(last + _DAY, (end - last).days - 1)
-    for run, word in ((head, "none before"), (tail, "none after")):
+    for run, code, day in ((head, "run.before", first), (tail, "run.after", last)):
         if usual >= SELDOM and len(run) > max(LONGEST, 1.5 * inner[-1]) and told(run):
-            found.append(f"{word} {first if run is head else last} ({len(run)} days)")
+            found.append({"code": code, "day": str(day), "days": len(run)})
     third = inner[-3] if len(inner) > 2 else 0
     for run in sorted(holes):
         if usual >= OFTEN and len(run) > max(LONGEST_INSIDE, 2 * third) and told(run):
-            found.append(f"none from {run[0]} to {run[-1]} ({len(run)} days)")
-    return ", ".join(found)
+            found.append({"code": "run.inside", "first": str(run[0]), "last": str(run[-1]), "days": len(run)})
+    return found
 
 
 def _run(first: dt.date, length: int) -> list[dt.date]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import duckdb
 
+from warehouse.messages.messages import Message, and_more
 from warehouse.sql import literal, quoted, statement
 from warehouse.tables.contracts import Table
 from warehouse.tables.usual import JUMP, Figure
@@ -17,15 +18,17 @@ _NAMED = 5  # jumps in a finding
 LEAST = 20  # a figure that small may well double
 
 
-def value_jumps(con: duckdb.DuckDBPyConnection, table: Table) -> dict[int, str]:
-    """By delivery of `work_staged_row`, which of its figures jump, in words."""
-    found: dict[int, list[str]] = {}
+def value_jumps(con: duckdb.DuckDBPyConnection, table: Table) -> dict[int, list[Message]]:
+    """By delivery of `work_staged_row`, which of its figures jump: the first few, and how many more."""
+    found: dict[int, list[Message]] = {}
     for figure in table.usual.figures:
-        for delivery_id, words in con.execute(_statement(table, figure)).fetchall():
-            found.setdefault(delivery_id, []).append(words)
+        for delivery_id, code, *parts in con.execute(_statement(table, figure)).fetchall():
+            what, day, value, other, other_day = parts
+            jump = {"code": code, "what": what, "day": day, "column": figure.column}
+            found.setdefault(delivery_id, []).append({**jump, "figure": value, "other": other, "other_day": other_day})
     return {
-        delivery_id: "; ".join(words[:_NAMED]) + (f" and {len(words) - _NAMED} more" if len(words) > _NAMED else "")
-        for delivery_id, words in found.items()
+        delivery_id: [and_more(jumps[:_NAMED], len(jumps) - _NAMED, "; ")] if len(jumps) > _NAMED else jumps
+        for delivery_id, jumps in found.items()
     }
 
 
@@ -43,7 +46,6 @@ def _statement(table: Table, figure: Figure) -> str:
         jumps_from_before=_jumps("value_before", "day_before", figure.ratio),
         jumps_to_after=_jumps("value_after", "day_after", figure.ratio),
         named=" || ' ' || ".join(f"CAST({column} AS VARCHAR)" for column in key),
-        column_name=literal(f": {figure.column} "),
     )
 
 

@@ -174,7 +174,8 @@ def code_faults(
             broken = typed or next((r.id for r in rules if breaks(r, value)), "")
             if broken:
                 said = next(
-                    (r.description for r in (*column.rules, *rules) if r.id == broken), "write a value of the column"
+                    (r.description("en") for r in (*column.rules, *rules) if r.id == broken),
+                    "write a value of the column",
                 )
                 yield document.fault(
                     (*where, "customProperties"),

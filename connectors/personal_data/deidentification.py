@@ -17,6 +17,7 @@ from connectors.mapping.source_contract import SourceContract
 from connectors.personal_data.detection import MASK, net, scrub, tells
 from connectors.personal_data.pseudonyms import DIGITS, MARK, Pseudonyms, normal_form
 from warehouse.loading.deliveries import Finding
+from warehouse.messages.messages import recorded
 from warehouse.sql import literal, quoted
 from warehouse.tables.contracts import Column, Table
 from warehouse.tables.identifiers import normal
@@ -96,15 +97,15 @@ def personal_data_findings(con: duckdb.DuckDBPyConnection, table: Table, deliver
     rule = next(r for r in table.delivery_rules if r.id == FOUND_PERSONAL)
     findings = []
     for one in deliveries:
-        cells = ", ".join(f"{n} of {name}" for name, n in zip(texts, found.get(one, ()), strict=False) if n)
-        observed = (
-            f"cells with a person's number or address: {cells}; what stood there did not get in"
-            if cells
-            else "nothing of the kind"
-        )
+        cells = [
+            {"code": "cells.of_column", "cells": n, "column": name}
+            for name, n in zip(texts, found.get(one, ()), strict=False)
+            if n
+        ]
+        observed = recorded({"code": "finding.personal", "cells": cells} if cells else {"code": "finding.nothing"})
         findings.append(
             Finding(
-                one, rule.id, "warning", rule.dimension, not cells, observed, rule.description, sum(found.get(one, ()))
+                one, rule.id, "warning", rule.dimension, not cells, observed, rule.expected, sum(found.get(one, ()))
             )
         )
     return findings

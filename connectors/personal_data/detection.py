@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 
 import duckdb
 
+from warehouse.messages.messages import Message
 from warehouse.sql import literal
 
 MASK, WITHHELD = "«…»", "«withheld»"
@@ -118,12 +119,11 @@ def shaped(text: str) -> str:
     return scrubbed(_LETTER.sub("x", text))
 
 
-def shape(text: str) -> str:
-    """What a text is, in words: `12 digits`, `11 letters`."""
+def shape(text: str) -> list[Message]:
+    """What a text is, as parts of a message: `12 digits`, `11 letters`."""
     letters, digits = len(_LETTER.findall(text)), sum(c.isdigit() for c in text)
-    other = len(text) - letters - digits
-    parts = [f"{n} {what}" for n, what in ((letters, "letters"), (digits, "digits"), (other, "other signs")) if n]
-    return ", ".join(parts) or "nothing"
+    counts = {"letters": letters, "digits": digits, "signs": len(text) - letters - digits}
+    return [{"code": f"shape.{what}", "number": n} for what, n in counts.items() if n] or [{"code": "shape.nothing"}]
 
 
 def harmless(error: BaseException | str) -> str:

@@ -20,6 +20,7 @@ from connectors.mapping.classification import personal_columns
 from connectors.mapping.source_contract import SourceContract, standard
 from warehouse.home.keys import Key, current, needed
 from warehouse.loading.deliveries import Delivery, Finding
+from warehouse.messages.messages import recorded
 from warehouse.sql import literal
 from warehouse.store.store import Store
 from warehouse.tables.contract_checks import IDENTIFIERS
@@ -63,11 +64,11 @@ def mixed_key_findings(key: PseudonymKey | None, table: Table, deliveries: Mappi
     """A finding for each delivery (and whether it has pseudonyms): rows that stand have some by other keys, which do not match."""
     others = key.others(table) if key and any(deliveries.values()) else []
     rule = next(r for r in table.delivery_rules if r.id == OTHER_KEY)
+    one_key = recorded({"code": "finding.one_key"})
     observed = (
-        f"made by key {key.key.id}; rows that stand were made by {', '.join(others)}, and one person counts twice over both: "
-        f"qala reread --table {table.name} makes them anew"
+        recorded({"code": "finding.other_keys", "key": key.key.id, "others": others, "table": table.name})
         if key and others
-        else ""
+        else one_key
     )
     return [
         Finding(
@@ -75,9 +76,9 @@ def mixed_key_findings(key: PseudonymKey | None, table: Table, deliveries: Mappi
             rule.id,
             "warning",
             rule.dimension,
-            not (observed and has),
-            observed if has and observed else "one key",
-            rule.description,
+            not (others and has),
+            observed if has else one_key,
+            rule.expected,
         )
         for one, has in deliveries.items()
     ]

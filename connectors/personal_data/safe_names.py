@@ -19,6 +19,7 @@ from connectors.mapping.source_contract import SourceContract
 from connectors.personal_data.detection import MASK, scrubbed, shape
 from kpi_definitions.documents import DocumentError
 from warehouse.loading.deliveries import Receipt
+from warehouse.messages.messages import Message
 from warehouse.tables.contracts import load_tables
 from warehouse.tables.settlements import folded, places, settlements
 
@@ -108,11 +109,11 @@ def safe_name(name: str, more: Iterable[str] = (), kept: bool = False) -> str:
     return re.sub(rf"{MASK}(?:[\s._-]*{MASK})+", MASK, shown)
 
 
-def safe_header(number: int, name: str, declared: Iterable[str]) -> str:
-    """A name found in a header that no contract expects there: itself if it is one, or nearly one; else its place and shape."""
+def safe_header(number: int, name: str, declared: Iterable[str]) -> str | Message:
+    """A name found in a header that no contract expects there: itself if it is one, or nearly one; else a message of its place and shape."""
     if name and (difflib.get_close_matches(name, [*declared], 1, _LIKE) or safe_name(name) == name):
         return name
-    return f"column {number} ({shape(name)})"
+    return {"code": "header.unnamed", "number": number, "shape": shape(name)}
 
 
 def named_safely(

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from connectors.personal_data.detection import harmless
 from connectors.readers.headers import StructureError
+from warehouse.messages.messages import Message
 
 _BLOCK = 1 << 20
 _UTF32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
@@ -30,10 +31,9 @@ def decoded(path: Path, encoding: str, name: str) -> Path:
     """The file in UTF-8 without a byte order mark: itself, or a new one beside it. Raises StructureError."""
     with path.open("rb") as handle:
         start = handle.read(4)
-    remedy = f"save it as {encoding} or mend the contract"
     marked = _marked(start)
     if marked and not codecs.lookup(encoding).name.startswith(marked):
-        raise StructureError(f"{name}: the file is {marked.upper()}, the contract says {encoding}; {remedy}")
+        raise StructureError("refusal.marked_otherwise", file=name, found=marked.upper(), encoding=encoding)
     plain_utf8 = codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
     if plain_utf8 and not start.startswith(codecs.BOM_UTF8):
         return path
@@ -55,16 +55,13 @@ def decoded(path: Path, encoding: str, name: str) -> Path:
                 done = source.tell() - held_back
             sink.write(decoder.decode(b"", final=True).encode("utf-8"))
     except UnicodeDecodeError as error:
-        raise StructureError(
-            f"{name}: byte {done + error.start + 1} is not {encoding}; save the file in {encoding} or mend the contract"
-        ) from error
+        byte = done + error.start + 1
+        raise StructureError("refusal.byte_of_other_encoding", file=name, byte=byte, encoding=encoding) from error
     except UnicodeError as error:
-        raise StructureError(
-            f"{name}: the file is not {encoding} ({harmless(error)}); save it in {encoding} with its byte order mark, or name in the contract "
-            "which bytes come first: utf-16-le or utf-16-be"
-        ) from error
-    if page and (other := page.implausible()):
-        raise StructureError(f"{name}: the contract says {encoding}, but {other} {remedy[0].upper()}{remedy[1:]}")
+        said = harmless(error)
+        raise StructureError("refusal.other_encoding", file=name, encoding=encoding, error=said) from error
+    if page and (why := page.implausible()):
+        raise StructureError("refusal.other_letters", file=name, encoding=encoding, why=why)
     return target
 
 
@@ -136,15 +133,12 @@ class _Letters:
             except UnicodeDecodeError:
                 self.utf8 = None  # as it should be
 
-    def implausible(self) -> str:
-        """What gives another encoding away, else nothing."""
+    def implausible(self) -> Message | None:
+        """What gives another encoding away."""
         if self.utf8 and self.doubles >= _LEAST:
-            return "its letters are those of UTF-8."
+            return {"code": "letters.utf8"}
         if self.foreign >= _LEAST and self.foreign >= _FOREIGN_SHARE * self.beyond:
-            return (
-                f"read so it has {self.foreign:,} letters that neither Russian nor Kazakh has (ќ, ѕ, ј, ў, frames of tables): "
-                "is it KZ-1048, CP866 or another page?"
-            )
+            return {"code": "letters.foreign", "letters": self.foreign}
         if self.signs >= _LEAST and self.signs >= _SIGNS_SHARE * self.beyond:
-            return f"read so it has {self.signs:,} signs as ¤, ¬, ® among its letters: is it CP866?"
-        return ""
+            return {"code": "letters.signs", "signs": self.signs}
+        return None

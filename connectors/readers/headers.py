@@ -10,9 +10,11 @@ import io
 from collections import Counter
 from collections.abc import Collection, Iterable
 from pathlib import Path
+from typing import Any
 
 from connectors.mapping.source_contract import SourceContract
 from connectors.personal_data.safe_names import safe_header
+from warehouse.messages.messages import Message, MessageError, and_more
 
 HEADER_LETTERS = 1 << 20  # what is read of a file to find its header; our proposal, as the next
 HEADER_CELLS = 5_000
@@ -20,7 +22,7 @@ _AT_FIRST = 1 << 13
 _NAMES, _LETTERS = 10, 60  # names of a header shown in a message, letters of each
 
 
-class StructureError(ValueError):
+class StructureError(MessageError, ValueError):
     """The file as a whole is not what the contract describes; the message names file, what is wrong and the remedy."""
 
 
@@ -36,16 +38,12 @@ def header_of(path: Path, contract: SourceContract, name: str) -> tuple[str, ...
         if whole or lines != head[:letters]:
             break
     else:
-        raise StructureError(
-            f"{name}: its first line is longer than {HEADER_LETTERS:,} letters: are its line ends lost? or is it no text file? "
-            f"deliver it as contract {contract.id} says"
-        )
+        raise StructureError("refusal.first_line_too_long", file=name, most=HEADER_LETTERS, contract=contract.id)
     if len(record) > HEADER_CELLS:
-        lost = f"one line of {len(lines):,} letters and " if whole and lines == head else ""
-        raise StructureError(
-            f"{name}: {lost}{len(record):,} names in the header, of at most {HEADER_CELLS:,}: are its line ends lost? "
-            f"deliver it with the columns of contract {contract.id}, a record to a line"
-        )
+        wide = {"file": name, "names": len(record), "most": HEADER_CELLS, "contract": contract.id}
+        if whole and lines == head:
+            raise StructureError("refusal.one_line", **wide, letters=len(lines))
+        raise StructureError("refusal.header_too_wide", **wide)
     return tuple(cell.strip() for cell in record)
 
 
@@ -61,11 +59,9 @@ def _first_record(text: str, contract: SourceContract, name: str) -> tuple[list[
     try:
         record = next(csv.reader(lines(), delimiter=contract.delimiter, quotechar=contract.quote or None), None)
     except csv.Error as error:
-        raise StructureError(
-            f"{name}: no header can be read ({error}); is it a text file? deliver it as contract {contract.id} says"
-        ) from error
+        raise StructureError("refusal.no_header", file=name, error=str(error), contract=contract.id) from error
     if record is None:
-        raise StructureError(f"{name}: the file is empty, not even a header; deliver it again")
+        raise StructureError("refusal.empty_file", file=name)
     return record, "".join(used)
 
 
@@ -73,34 +69,31 @@ def check_header(header: tuple[str, ...], contract: SourceContract, name: str, p
     """Whether a header is the contract's; `path`: the file of text it stands in. Raises StructureError."""
     found = Counter(header)
     if len(header) > HEADER_CELLS:
-        raise StructureError(f"{name}: it has {len(header):,} columns, of at most {HEADER_CELLS:,}")
+        raise StructureError("refusal.too_many_columns", file=name, columns=len(header), most=HEADER_CELLS)
     wanted = {*contract.headers}
     known = wanted | {c.header for c in contract.columns if c.header} | {*contract.personal_headers}
     missing = [h for h in contract.headers if h not in found]
     other = [h for h in header if h not in known] if contract.other_headers == "refuse" else []
     twice = sorted(h for h, times in found.items() if times > 1 and h in known)
-    told = (("lacks", listed(missing)), ("has unknown", _unknown(header, other, known)), ("repeats", listed(twice)))
-    problems = [f"{what} {names}" for what, names in told if names]
+    found_out = (("lacks", listed(missing)), ("unknown", _unknown(header, other, known)), ("repeats", listed(twice)))
+    problems = [{"code": f"header.{what}", "names": names} for what, names in found_out if names]
     if not problems:
         return
     one_line = _letters_of_one_line(path) if path else 0
     if one_line and len(header) >= 2 * len(wanted) > 2:
-        hint = f"; it is one line of {one_line:,} letters: are its line ends lost?"
+        hint: Message | str = {"code": "header.one_line", "letters": one_line}
     elif len(header) > 1 or len(wanted) == 1:
         hint = ""
     else:
-        hint = f"; is the delimiter really {contract.delimiter!r}?"
-    raise StructureError(
-        f"{name}: the header {' and '.join(problems)}{hint}; deliver it with the columns of contract {contract.id} "
-        "or mend the contract"
-    )
+        hint = {"code": "header.delimiter", "delimiter": repr(contract.delimiter)[1:-1]}
+    raise StructureError("refusal.header", file=name, problems=problems, hint=hint, contract=contract.id)
 
 
-def _unknown(header: tuple[str, ...], other: list[str], known: Collection[str]) -> str:
+def _unknown(header: tuple[str, ...], other: list[str], known: Collection[str]) -> Any:
     """Names that nobody declared; of a file without a header they are data."""
     places = {h: n for n, h in reversed(list(enumerate(header, 1)))}
     shown = [safe_header(places[h], h, known) for h in other[:_NAMES]]
-    return listed([*shown, *other[_NAMES:]])
+    return and_more([_cut(name) for name in shown], len(other) - _NAMES)
 
 
 def _letters_of_one_line(path: Path) -> int:
@@ -111,9 +104,11 @@ def _letters_of_one_line(path: Path) -> int:
     return 0 if len(head) > HEADER_LETTERS or "\n" in plain or "\r" in plain else len(plain)
 
 
-def listed(names: Iterable[str]) -> str:
-    """The first names of many, each cut to what can be read, and how many more there are."""
+def listed(names: Iterable[str]) -> Any:
+    """The first names of many as a part of a message, each cut to what can be read, and how many more there are."""
     every = list(names)
-    shown = [name if len(name) <= _LETTERS else f"{name[:_LETTERS]}…" for name in every[:_NAMES]]
-    more = f" and {len(every) - _NAMES:,} more" if len(every) > _NAMES else ""
-    return ", ".join(shown) + more
+    return and_more([_cut(name) for name in every[:_NAMES]], len(every) - _NAMES)
+
+
+def _cut(name: Any) -> Any:
+    return f"{name[:_LETTERS]}…" if isinstance(name, str) and len(name) > _LETTERS else name

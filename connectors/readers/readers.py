@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from connectors.archive.archive import Archive, ArchiveError
+from connectors.archive.archive import Archive, ContentError
 from connectors.mapping.source_contract import SourceContract
 from connectors.personal_data.detection import harmless
 from connectors.personal_data.rejected_values import shown_bytes, shown_record
@@ -97,9 +97,8 @@ def as_received(archive: Archive, sha256: str, contract: SourceContract, scratch
             digest.update(block)
             target.write(block)
     if digest.hexdigest() != sha256:
-        raise ArchiveError(
-            f"archived content {sha256} of {file_name} has changed on disk; restore {archive.path(sha256)} from a backup"
-        )
+        damaged = str(archive.path(sha256))
+        raise ContentError("refusal.archived_bytes_changed", sha256=sha256, file=file_name, path=damaged)
     with whole.open("rb") as handle:
         magic = handle.read(4)
     if magic == _PARQUET:
@@ -108,9 +107,7 @@ def as_received(archive: Archive, sha256: str, contract: SourceContract, scratch
         except (pa.ArrowException, OSError) as error:
             if zip_members.is_machine_fault(error):
                 raise
-            raise StructureError(
-                f"{file_name}: the Parquet file cannot be read ({harmless(error)}); deliver it again"
-            ) from None
+            raise StructureError("refusal.parquet_unreadable", file=file_name, error=harmless(error)) from None
         check_header(tuple(schema.names), contract, file_name)
         return Readable([whole], tuple(schema.names), parquet=True, types=tuple(map(str, schema.types)))
     if magic in zip_members.MAGIC:
@@ -126,7 +123,7 @@ def as_received(archive: Archive, sha256: str, contract: SourceContract, scratch
         if readable is None:
             readable = Readable([utf8], header, left_out=left_out)
         elif header != readable.header:
-            raise StructureError(f"{file_name}: {name} has other columns than {files[0][0]}; deliver them as two files")
+            raise StructureError("refusal.members_differ", file=file_name, member=name, first=files[0][0])
         else:
             readable.files.append(utf8)
     assert readable is not None

@@ -48,10 +48,7 @@ def originals(
             if one.row_no >= last:
                 break
     if lost := sorted(wanted - set(found)):
-        raise StructureError(
-            f"{file_name}: it has no record {', '.join(map(str, lost[:5]))}; contract {contract.id} has changed since the file was read, "
-            "restore the version named in audit.delivery"
-        )
+        raise StructureError("refusal.records_gone", file=file_name, records=lost[:5], contract=contract.id)
     return found
 
 

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from connectors.mapping.source_contract import SourceContract
 from connectors.personal_data.detection import harmless
@@ -67,9 +68,7 @@ def unpacked(whole: Path, scratch: Path, file_name: str, contract: SourceContrac
         named = [i for i in found if not _of_a_system(i.filename)]
         twice = sorted(n for n, times in Counter(i.filename for i in named).items() if times > 1)
         if twice:
-            raise StructureError(
-                f"{file_name}: the archive has two members named {_listed(twice)}; which of them is meant? pack each once"
-            )
+            raise StructureError("refusal.members_of_one_name", file=file_name, names=_listed(twice))
         chosen = _chosen(bundle, named, contract, file_name)
         limit = min(max(RATIO * whole.stat().st_size, ANYHOW), UNPACKED)
         files = []
@@ -80,7 +79,7 @@ def unpacked(whole: Path, scratch: Path, file_name: str, contract: SourceContrac
     return Unpacked(files, tuple(safe_name(i.filename) for i in named if i not in chosen))
 
 
-def _listed(names: Iterable[str]) -> str:
+def _listed(names: Iterable[str]) -> Any:
     return listed(map(safe_name, names))
 
 
@@ -88,15 +87,11 @@ def _listed(names: Iterable[str]) -> str:
 def _opened(whole: Path, file_name: str) -> Iterator[zipfile.ZipFile]:
     count, directory = _declared_sizes(whole)
     if count > MEMBERS or directory > _DIRECTORY:
-        raise StructureError(
-            f"{file_name}: the archive has more than {MEMBERS:,} members; deliver them as several archives"
-        )
+        raise StructureError("refusal.too_many_members", file=file_name, most=MEMBERS)
     try:
         with zipfile.ZipFile(whole) as bundle:
             if len(bundle.infolist()) > MEMBERS:
-                raise StructureError(
-                    f"{file_name}: the archive has more than {MEMBERS:,} members; deliver them as several archives"
-                )
+                raise StructureError("refusal.too_many_members", file=file_name, most=MEMBERS)
             yield bundle
     except (
         zipfile.BadZipFile,
@@ -111,9 +106,7 @@ def _opened(whole: Path, file_name: str) -> Iterator[zipfile.ZipFile]:
         # RuntimeError: encrypted, or packed by a method that Python does not know; ValueError: names and times that are none
         if is_machine_fault(error) or isinstance(error, StructureError):
             raise
-        raise StructureError(
-            f"{file_name}: the zip archive cannot be unpacked ({harmless(error)}); deliver it again"
-        ) from error
+        raise StructureError("refusal.zip_unreadable", file=file_name, error=harmless(error)) from error
 
 
 def _declared_sizes(whole: Path) -> tuple[int, int]:
@@ -155,22 +148,20 @@ def _chosen(
             records = [r for r in heads[info.filename] if r]
             if info not in fitting and 3 * sum(len(r) in widths for r in records) > 2 * len(records):
                 raise StructureError(
-                    f"{file_name}: {safe_name(info.filename)} has records as wide as the extract's, and no header of contract {contract.id}; "
-                    "give it the header, or take it out of the archive"
+                    "refusal.member_without_header",
+                    file=file_name,
+                    member=safe_name(info.filename),
+                    contract=contract.id,
                 )
         return fitting
     texts = [i for i in named if i.filename.lower().endswith((".csv", ".txt", ".tsv"))]
     if len(texts) == 1:
         return texts  # what is wrong with it shows in its header
     if texts:
-        raise StructureError(
-            f"{file_name}: no member of the archive has a column of contract {contract.id}, neither "
-            f"{_listed(i.filename for i in texts)}; put the extract into it with its header"
-        )
-    inside = f"; it holds {_listed(i.filename for i in named)}" if named else ""
-    raise StructureError(
-        f"{file_name}: the archive holds no CSV file{inside}; put the extract into it, and no archive or Parquet file"
-    )
+        names = _listed(i.filename for i in texts)
+        raise StructureError("refusal.no_member_fits", file=file_name, contract=contract.id, names=names)
+    holds = {"code": "archive.holds", "names": _listed(i.filename for i in named)} if named else ""
+    raise StructureError("refusal.archive_without_csv", file=file_name, holds=holds)
 
 
 def _head(bundle: zipfile.ZipFile, info: zipfile.ZipInfo, contract: SourceContract) -> list[list[str]]:
@@ -213,9 +204,6 @@ def _copy(bundle: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path, limit: i
         while block := source.read(block_size):
             size += len(block)
             if size > limit:
-                raise StructureError(
-                    f"{file_name}: more comes out of the archive than {RATIO} times its size, or than {UNPACKED >> 30} GiB: no extract "
-                    "packs so; deliver it in parts, or unpacked"
-                )
+                raise StructureError("refusal.unpacks_too_large", file=file_name, ratio=RATIO, most=UNPACKED >> 30)
             sink.write(block)
     return size

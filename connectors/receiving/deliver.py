@@ -19,6 +19,7 @@ from connectors.mapping.source_contract import SourceContract, standard
 from connectors.readers.headers import listed
 from warehouse.home.keys import Key, MissingKeyError, needed
 from warehouse.loading.deliveries import Receipt
+from warehouse.messages.messages import phrase
 from warehouse.periods import FIRST_YEAR, LAST_YEAR, parse_period
 from warehouse.tables.contracts import Table
 from warehouse.tables.settlements import named, nearest, registered, settlements, territory
@@ -106,7 +107,7 @@ def check_declaration(
         raise DeliveryError(f"the name {file.name!r} holds bytes that are no letters; give the file another")
     if table not in tables:
         near = difflib.get_close_matches(table, tables, 3) or sorted(tables)
-        raise DeliveryError(f"there is no table {_quoted_short(table)}; did you mean {listed(near)}?")
+        raise DeliveryError(f"there is no table {_quoted_short(table)}; did you mean {phrase(listed(near))}?")
     if system != STANDARD and (system, table) not in sources:
         known = sorted(s for s, t in sources if t == table)
         raise DeliveryError(

@@ -33,6 +33,7 @@ from connectors.receiving.deliver import DeclaredDelivery, DeliveryError, archiv
 from connectors.receiving.manifest import MANIFEST, ManifestError, UnfinishedError
 from warehouse.home.keys import Key, MissingKeyError
 from warehouse.loading.deliveries import Receipt
+from warehouse.messages.messages import phrase
 from warehouse.moments import at
 from warehouse.tables.contracts import Table
 
@@ -243,7 +244,7 @@ class _Inbox:
         guessed = [] if files else self._nobodys(path)
         told = f"{path.name}: {reason}"
         if guessed:
-            told += f"; with it go the files that no manifest names: {listed(f.name for f in guessed)}"
+            told += f"; with it go the files that no manifest names: {phrase(listed(f.name for f in guessed))}"
             (folder / _GUESSED).write_text(json.dumps([f.name for f in guessed]), encoding="utf-8")
         # the reason first, the manifest last: a run stopped in between leaves no manifest without its reason
         named = {file.name for file in (*files, *guessed, path)}

@@ -111,7 +111,7 @@ def _isolate(
         repair(one.readable, one.contract, optional_headers(table, one.contract))
         return [group]
     refused[one.delivery_id] = StructureError(
-        f"{one.file_name}: cannot be read ({harmless(error)}); deliver it again or mend contract {one.contract.id}"
+        "refusal.scan_failed", file=one.file_name, error=harmless(error), contract=one.contract.id
     )
     return []
 

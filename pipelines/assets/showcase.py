@@ -14,6 +14,7 @@ from pipelines.error_messages import known_errors_as_failure
 from pipelines.resources import POOL, Qala, months, report_progress, single_run
 from warehouse.isolation import worker
 from warehouse.loading.deliveries import Delivery, Finding, current_findings
+from warehouse.messages.messages import language_of, said, sentence
 from warehouse.tables.contracts import SNAPSHOT_COLUMN, SYSTEM_COLUMNS, Table
 from warehouse.tables.rules import CRITERIA
 
@@ -60,7 +61,7 @@ def showcase_asset(table: Table, group: str) -> dg.AssetsDefinition:
             total = store.con.execute(f"SELECT count(*) FROM showcase.{table.name}").fetchone()
         for outcome in report.outcomes:
             if outcome.state == "refused":
-                context.log.warning(f"refused: {outcome.reason}")
+                context.log.warning(f"refused: {said(str(outcome.reason))}")
         yield dg.MaterializeResult(metadata={"dagster/row_count": total[0] if total else 0, **_described(report)})
         for criterion in CRITERIA:
             yield _check_result(key, table, criterion, findings, keys)
@@ -71,9 +72,11 @@ def showcase_asset(table: Table, group: str) -> dg.AssetsDefinition:
 def _check_specs(key: dg.AssetKey, table: Table) -> list[dg.AssetCheckSpec]:
     """A check for each criterion of the law, described by the contract's rules of that criterion."""
     specs = []
-    for name, (name_ru, _) in CRITERIA.items():
-        rules = "; ".join(r.description for r in table.all_rules if r.criterion == name)
-        specs.append(dg.AssetCheckSpec(name, asset=key, description=f"{name} / {name_ru}: {rules or 'not judged'}"))
+    language = language_of()
+    for name in CRITERIA:
+        called = " / ".join(sentence(f"criterion.{name}", one) for one in dict.fromkeys(("en", "ru", language)))
+        rules = "; ".join(r.description(language) for r in table.all_rules if r.criterion == name)
+        specs.append(dg.AssetCheckSpec(name, asset=key, description=f"{called}: {rules or 'not judged'}"))
     return specs
 
 
@@ -101,7 +104,7 @@ def _described(report: IngestReport) -> dict[str, Any]:
             for c in report.corrected[:SHOWN]
         )
     if refused:
-        lines = (f"- delivery {o.delivery_id}: {o.reason}" for o in refused[:SHOWN])
+        lines = (f"- delivery {o.delivery_id}: {said(str(o.reason))}" for o in refused[:SHOWN])
         metadata["refusals"] = dg.MetadataValue.md("\n".join(lines))
     return metadata
 
@@ -131,7 +134,7 @@ def _check_result(
         metadata["rules"] = _table(
             {
                 "rule": rule.id,
-                "what must hold": rule.description,
+                "what must hold": said(rule.expected),
                 "deliveries with rows or figures that break it": broken[rule.id],
             }
             for rule in rules.values()
@@ -144,25 +147,25 @@ def _check_result(
                 "file": d.file_name,
                 "scope": d.scope,
                 "period": d.period,
-                "observed": f.observed,
+                "observed": said(f.observed),
             }
             for f, d in failed[:SHOWN]
         )
     span = months[0] if len(months) == 1 else f"{months[0]} to {months[-1]}"
     severe = any(f.severity == "error" for f, _ in failed)
     if not rules:
-        said = "not judged: the contract has no rule of this criterion"
+        verdict = "not judged: the contract has no rule of this criterion"
     elif not deliveries:
-        said = f"not judged: no delivery is in force for {span}, or there is nothing yet to judge one by"
+        verdict = f"not judged: no delivery is in force for {span}, or there is nothing yet to judge one by"
     else:
         named = f": {', '.join(sorted({f.rule for f, _ in failed}))}" if failed else ""
-        said = f"{len(failing)} of {len(deliveries)} deliveries for {span} fail{named}"
+        verdict = f"{len(failing)} of {len(deliveries)} deliveries for {span} fail{named}"
     return dg.AssetCheckResult(
         passed=not failed,
         asset_key=key,
         check_name=criterion,
         severity=dg.AssetCheckSeverity.ERROR if severe else dg.AssetCheckSeverity.WARN,
-        description=said,
+        description=verdict,
         metadata=metadata,
     )
 

@@ -4,7 +4,7 @@ Belongs here: commands, their options, screens for a terminal. Does not belong h
 (methods/, recovery/, and the packages below).
 """
 
-from pipelines.cli import running, auditing, evidence, keys, lineage, methods, new, recovery, assistant  # noqa: F401, I001  each adds its commands, in the order of --help
+from pipelines.cli import running, auditing, evidence, keys, lineage, reporting, publishing, methods, new, recovery, assistant  # noqa: F401, I001  each adds its commands, in the order of --help
 from pipelines.cli.common import app
 
 __all__ = ["app"]

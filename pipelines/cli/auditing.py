@@ -14,11 +14,13 @@ from pipelines.cli.common import (
     CatalogueOption,
     HomeOption,
     JsonOption,
+    LanguageOption,
     app,
     fail,
     home_of,
     out,
     print_json,
+    words_of,
 )
 from warehouse.errors import StoreError
 
@@ -37,6 +39,7 @@ def explain(
     period: Annotated[str, typer.Argument(help="2026-01, 2026-Q1, 2026, or any run of months: 2026-01/2026-06")],
     as_of: AsOfOption = None,
     catalogue: CatalogueOption = None,
+    language: LanguageOption = "",
     as_json: JsonOption = False,
     home_folder: HomeOption = None,
 ) -> None:
@@ -53,17 +56,18 @@ def explain(
     try:
         home = home_of(home_folder)
         with reading(home) as store:
+            words = words_of(store, language)
             if asks_for_level(store, code):
-                answer = explain_level(store, code, settlement, period, catalogue, as_of)
+                answer = explain_level(store, code, settlement, period, catalogue, as_of, language)
                 show = show_level
             else:
-                answer = ask(store, load_catalogues(home.catalogues), code, settlement, period, as_of)
+                answer = ask(store, load_catalogues(home.catalogues), code, settlement, period, as_of, language)
     except (UnknownError, StoreError, DocumentError) as error:
         raise fail(error) from None
     if as_json:
         print_json(answer)
     else:
-        show(out, answer)
+        show(out, answer, words)
 
 
 @app.command()
@@ -196,10 +200,12 @@ def incidents(
     by: Annotated[str, typer.Option("--by", help="Who closes it; left out: the user at work")] = "",
     reason: Annotated[str, typer.Option("--reason", help="Why")] = "",
     all_: Annotated[bool, typer.Option("--all", help="Closed ones too")] = False,
+    language: LanguageOption = "",
+    as_json: JsonOption = False,
     home_folder: HomeOption = None,
 ) -> None:
     """The journal of data quality incidents; the next run computes what a closed one concerns."""
-    from pipelines.cli.screens.lists import show_incidents
+    from pipelines.cli.screens.lists import incidents_told, show_incidents
     from warehouse.home.account import named
     from warehouse.loading.incidents import close_incident
     from warehouse.store.sessions import reading, writing
@@ -214,6 +220,10 @@ def incidents(
             )
             return
         with reading(home) as store:
-            show_incidents(out, store, closed=all_)
+            words = words_of(store, language)
+            if as_json:
+                print_json(incidents_told(store, words, closed=all_))
+            else:
+                show_incidents(out, store, words, closed=all_)
     except StoreError as error:
         raise fail(error) from None

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import traceback
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -19,6 +19,11 @@ from typer.core import TyperGroup
 from pipelines.error_messages import message_for
 from warehouse.home.file_modes import private
 from warehouse.home.home import Home
+from warehouse.messages.messages import LanguageError, language_of
+
+if TYPE_CHECKING:
+    from pipelines.cli.screens.common import Words
+    from warehouse.store.store import Store
 
 _USAGE: type[Exception] = typer.BadParameter.__mro__[
     2
@@ -95,8 +100,20 @@ _home: Home | None = None  # of the command at work
 @app.callback()
 def _begin() -> None:
     private()
+    _spoken("")
 
 
+def _spoken(given: str) -> str:
+    """The reader's language. Raises typer.BadParameter for one that qala does not speak."""
+    try:
+        return language_of(given)
+    except LanguageError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+LanguageOption = Annotated[
+    str, typer.Option("--lang", help="kk, ru or en; else QALA_LANG, else en", callback=_spoken, show_default=False)
+]
 HomeOption = Annotated[
     Path | None, typer.Option("--home", help="Home folder; else QALA_HOME, else ./qala-home", show_default=False)
 ]
@@ -117,6 +134,14 @@ def home_of(folder: Path | None) -> Home:
         raise fail(f"{home.root} is no folder; name the home's folder with --home or QALA_HOME")
     _home = home
     return home
+
+
+def words_of(store: Store, language: str) -> Words:
+    """How screens speak in a language, with the names that the registries of the release give."""
+    from pipelines.cli.screens.common import Words
+    from warehouse.audit.names import names_of
+
+    return Words(language, names_of(store, language))
 
 
 def fail(message: object) -> typer.Exit:

@@ -15,11 +15,14 @@ from connectors.ingest import load_source_contracts
 from connectors.mapping.contract_checks import STANDARD
 from connectors.receiving.deliver import DeclaredDelivery, deliver
 from connectors.simulator.generate import NOTES, SPECIALS, TARGETS, simulate
+from pipelines.cli.common import words_of
 from pipelines.cli.screens.status import show_next_steps, show_refusals, show_scorecard, show_status, show_values
 from warehouse.audit.status import release_status
 from warehouse.home.home import Home
 from warehouse.home.keys import current, make
+from warehouse.messages.messages import language_of
 from warehouse.periods import parse_period
+from warehouse.report.site import write_report
 from warehouse.store.sessions import reading
 from warehouse.tables.contracts import load_tables
 
@@ -67,11 +70,15 @@ def play(folder: Path, *, seed: int, year: int, console: Console, run: Callable[
     if not (_year(home, year - 1, seed, console, run, first=True) and _year(home, year, seed, console, run)):
         return False
     with reading(home) as store:
-        show_values(console, store)
-        show_scorecard(console, store)
-        show_refusals(console, store)
+        words = words_of(store, language_of())
+        show_values(console, store, words)
+        show_scorecard(console, store, words=words)
+        show_refusals(console, store, words)
         waiting = len(Archive(home.archive).pending())
-        show_status(console, {**release_status(store), "waiting": waiting, "home": str(folder)})
+        show_status(console, {**release_status(store), "waiting": waiting, "home": str(folder)}, words)
+    with console.status("writing pages"):
+        pages = write_report(home.released_file, home.report)
+    console.print(f"{pages.pages:,} pages for people: open {pages.start}", highlight=False, soft_wrap=True)
     show_next_steps(console, _next_steps(folder, year))
     (folder / MARK).write_text(state(folder), encoding="utf-8")
     return True

@@ -13,6 +13,7 @@ from pipelines.cli.common import (
     CatalogueOption,
     HomeOption,
     JsonOption,
+    LanguageOption,
     app,
     err,
     fail,
@@ -49,6 +50,7 @@ def rows(
     limit: Annotated[int, typer.Option("--limit", min=1, help="Rows of each table shown")] = 20,
     to: Annotated[Path | None, typer.Option("--to", help="Write all rows to FILE.csv or FILE.parquet")] = None,
     as_of: AsOfOption = None,
+    language: LanguageOption = "",
     as_json: JsonOption = False,
     home_folder: HomeOption = None,
 ) -> None:
@@ -56,6 +58,7 @@ def rows(
     from connectors.archive.archive import ArchiveError
     from connectors.readers.headers import StructureError
     from kpi_definitions.catalogue import load_catalogues
+    from pipelines.cli.screens.common import Words
     from pipelines.cli.screens.rows import show_rows
     from warehouse.audit.explain import UnknownError
     from warehouse.audit.rows import contributing_rows, find_value
@@ -85,7 +88,7 @@ def rows(
         described = {"kpi": value.compiled.kpi.code, "kato": value.kato, "period": value.period.id}
         print_json({**described, "as_of_seq": value.seq, "tables": answer})
     else:
-        show_rows(out, answer)
+        show_rows(out, answer, Words(language))
 
 
 def _described_rows(store: Store, rows: ContributingRows, limit: int) -> dict[str, Any]:

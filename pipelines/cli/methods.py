@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 
 from kpi_definitions.documents import DocumentError
-from pipelines.cli.common import HomeOption, JsonOption, app, fail, home_of, out, print_json
+from pipelines.cli.common import HomeOption, JsonOption, LanguageOption, app, fail, home_of, out, print_json, words_of
 from warehouse.errors import StoreError
 from warehouse.home.home import Home
+from warehouse.messages.messages import told_in
 
 
 @app.command()
@@ -66,6 +67,7 @@ def assess(
     freeze: Annotated[bool, typer.Option("--freeze", help="Make a frozen version: it is never edited")] = False,
     reason: Annotated[str | None, typer.Option("--reason", help="Why a frozen year is assessed again")] = None,
     by: Annotated[str, typer.Option("--by", help="Who freezes it; left out: the user at work")] = "",
+    language: LanguageOption = "",
     home: HomeOption = None,
 ) -> None:
     """The annual assessment of a year from the warehouse as it stands: a draft, or a frozen version; then publish."""
@@ -85,7 +87,7 @@ def assess(
                     make(store, one, year, freeze=freeze, reason=reason, by=by)
         publish(place, Archive(place.archive).missing)
         with reading(place) as store:
-            show_scorecard(out, store, year)
+            show_scorecard(out, store, year, words_of(store, language))
     except (DocumentError, StoreError) as error:
         raise fail(error) from None
 
@@ -95,10 +97,12 @@ def diff(
     catalogues: Annotated[
         Path | None, typer.Option("--catalogues", help="A folder of catalogues in place of the home's own")
     ] = None,
+    language: LanguageOption = "",
     as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
     """What the next run would change, and by how much: extracts, corrections, definitions and rules that wait. Changes nothing."""
+    from pipelines.cli.screens.common import Words
     from pipelines.cli.screens.dry_run import show_changes
     from pipelines.methods.dry_run import dry_run_home
 
@@ -107,9 +111,9 @@ def diff(
     except (DocumentError, StoreError) as error:
         raise fail(error) from None
     if as_json:
-        print_json(answer)
+        print_json(told_in(answer, language))
     else:
-        show_changes(out, answer)
+        show_changes(out, answer, Words(language))
 
 
 @app.command()

@@ -17,12 +17,25 @@ from rich.markup import escape
 from rich.text import Text
 
 from kpi_definitions.documents import DocumentError
-from pipelines.cli.common import HomeOption, JsonOption, app, err, fail, home_of, out, print_json
+from pipelines.cli.common import (
+    HomeOption,
+    JsonOption,
+    LanguageOption,
+    app,
+    err,
+    fail,
+    home_of,
+    out,
+    print_json,
+    words_of,
+)
+from pipelines.cli.reporting import report
 from warehouse.errors import StoreError
 from warehouse.home.home import Home
 
 if TYPE_CHECKING:
     from connectors.archive.archive import Archive
+    from pipelines.cli.screens.common import Words
     from pipelines.pending_work import PendingWork
     from warehouse.loading.deliveries import Receipt
 
@@ -144,6 +157,9 @@ def run(
             "waits again (what the warehouse knows is put away unread)",
         ),
     ] = False,
+    with_report: Annotated[
+        bool, typer.Option("--report", help="Then write the release as pages, as qala report does")
+    ] = False,
     home_folder: HomeOption = None,
 ) -> None:
     """Take in what waits, check, load, compute, publish: the Dagster job, in this process."""
@@ -171,6 +187,8 @@ def run(
         return
     if not _run(home, months, None if period else work.tables, None if period else work.codes):
         raise typer.Exit(1)
+    if with_report:
+        report(home_folder=home.root)
     status(home_folder=home.root)
 
 
@@ -274,9 +292,10 @@ def _run(
 
 
 @app.command()
-def status(as_json: JsonOption = False, home_folder: HomeOption = None) -> None:
+def status(language: LanguageOption = "", as_json: JsonOption = False, home_folder: HomeOption = None) -> None:
     """How the released warehouse stands, and what waits."""
     from connectors.archive.archive import Archive
+    from pipelines.cli.screens.common import Words
     from pipelines.cli.screens.status import show_status
     from warehouse.audit.status import release_status
     from warehouse.store.sessions import reading
@@ -287,6 +306,7 @@ def status(as_json: JsonOption = False, home_folder: HomeOption = None) -> None:
     try:
         with reading(home) as store:
             answer = {**release_status(store), "waiting": waiting, **still, "home": str(home.root)}
+            words = words_of(store, language)
     except StoreError as error:
         if as_json:
             print_json(
@@ -302,13 +322,13 @@ def status(as_json: JsonOption = False, home_folder: HomeOption = None) -> None:
             )
             return
         out.print(f"{waiting} extracts wait", highlight=False)
-        _say_due(still, told)
+        _say_due(still, told, Words(language))
         raise fail(error) from None
     if as_json:
         print_json(answer)
     else:
-        show_status(out, answer)
-        _say_due(still, told)
+        show_status(out, answer, words)
+        _say_due(still, told, words)
 
 
 def _still_due(home: Home) -> tuple[dict[str, list[str] | None], str]:
@@ -323,13 +343,12 @@ def _still_due(home: Home) -> tuple[dict[str, list[str] | None], str]:
     return {"loaded_not_computed": list(found.uncomputed), "computed_not_released": list(found.unreleased)}, ""
 
 
-def _say_due(still: dict[str, list[str] | None], told: str) -> None:
+def _say_due(still: dict[str, list[str] | None], told: str, words: Words) -> None:
     if told:
         out.print(f"loaded, not computed: cannot be told ({told})", highlight=False, soft_wrap=True)
     for name, months in still.items():
         if months:
-            what = name.replace("_not_", ", not ")
-            out.print(f"{what}: {', '.join(months)}   (next: qala run)", highlight=False, soft_wrap=True)
+            out.print(words(name, months=months), highlight=False, soft_wrap=True)
 
 
 @app.command()

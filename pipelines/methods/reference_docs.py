@@ -8,10 +8,14 @@ from pathlib import Path
 
 from kpi_definitions.catalogue import Catalogues, units
 from warehouse.kpi_values.state_rules import CELL_RULES, ROLLUP_RULES, StateRule
+from warehouse.messages import messages
+from warehouse.messages.messages import sentence
+from warehouse.tables import view_columns
 from warehouse.tables.contracts import Table
 from warehouse.tables.obs_status import ObsStatus
 from warehouse.tables.passports import calculation, case_passports, standards
 from warehouse.tables.rules import CRITERIA
+from warehouse.tables.system_tables import FIXED
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
 _MADE = "<!-- made by `qala docs` from contracts and definitions: do not edit -->\n"
@@ -40,7 +44,7 @@ _PASSPORT = (
 def pages(catalogue: Catalogues, tables: Mapping[str, Table]) -> dict[str, str]:
     """File name → text."""
     return {
-        "data-dictionary.md": _dictionary(tables),
+        "data-dictionary.md": _dictionary(tables) + _system_tables() + _views(tables),
         "kpis.md": _kpis(catalogue, tables),
         "standards.md": _standards(catalogue),
         "calculation-states.md": _states(),
@@ -60,12 +64,11 @@ def _dictionary(tables: Mapping[str, Table]) -> str:
     parts = [
         f"{_MADE}# Data dictionary of the showcase\n",
         "Every table also has `kato` (settlement), `delivery_id`, `row_no`, `sdu_load_in_dt` and `valid_from_seq`; a register (delivered as "
-        "snapshots) has `snapshot_date`. Columns in bold are the key. Kazakh titles are not checked by a native speaker.\n",
+        "snapshots) has `snapshot_date`. Columns in bold are the key. Kazakh texts are not checked by a native speaker.\n",
     ]
     for table in tables.values():
-        parts.append(
-            f"\n## {table.name}\n\n**{table.title}** / {table.title_ru} / {table.title_kk}\n\n{table.description} {table.description_ru}\n"
-        )
+        described = f"{table.description} {table.description_ru} {table.description_kk}"
+        parts.append(f"\n## {table.name}\n\n**{table.title}** / {table.title_ru} / {table.title_kk}\n\n{described}\n")
         late = f"within {table.latency_days} days" if table.latency_days is not None else "no deadline agreed"
         kind = "register, delivered as snapshots" if table.snapshot else "facts, delivered by period"
         parts.append(f"\nSphere {table.domain}; {kind}; {late}; owner: {table.owner}.\n")
@@ -83,14 +86,67 @@ def _dictionary(tables: Mapping[str, Table]) -> str:
         parts.append(_table(("column", "type", "what it holds", "содержание", "class"), rows))
         by_criterion = [
             (
-                f"{name} / {CRITERIA[name][0]}",
-                "; ".join(dict.fromkeys(r.description for r in table.all_rules if r.criterion == name)),
+                f"{name} / {sentence(f'criterion.{name}', 'ru')}",
+                "; ".join(dict.fromkeys(r.description("en") for r in table.all_rules if r.criterion == name)),
             )
             for name in CRITERIA
         ]
         parts.append(
             "\n" + _table(("criterion of the law", "rules"), [(n, text or "not judged") for n, text in by_criterion])
         )
+    return "\n".join(parts)
+
+
+def _system_tables() -> str:
+    """The tables that no contract describes."""
+    parts = [
+        "\n# Registries, values and audit\n",
+        "Tables that no contract describes; views of the release read them.\n",
+    ]
+    for name, (description, columns) in FIXED.items():
+        parts.append(f"\n## {name}\n\n{description}.\n")
+        rows = [
+            (n, kind.rstrip("!") + ("" if kind.endswith("!") else ", may be empty"), said)
+            for n, kind, said in (c.split(" ", 2) for c in columns)
+        ]
+        parts.append(_table(("column", "type", "what it holds"), rows))
+    return "\n".join(parts)
+
+
+def _views(tables: Mapping[str, Table]) -> str:
+    """The views, column by column as DuckDB finds them; a name in three languages is one line."""
+    import duckdb
+
+    from warehouse.tables import ddl, views
+
+    parts = [
+        "\n# Views of the release\n",
+        "They need no schema name. No restricted or suppressed value comes out of those said to be public; the others are for whoever may open "
+        "the file. Ten questions answered by them: [analysts.md](../analysts.md).\n",
+    ]
+    with duckdb.connect() as con:
+        meta = ddl.metadata(tables.values())
+        con.execute("; ".join(ddl.ddl(meta)))
+        views.make(con, made := views.all_views(tables))
+        for name, (description, _) in made.items():
+            columns = con.execute(
+                "SELECT column_name, data_type FROM duckdb_columns() WHERE (schema_name, table_name) = ('main', ?) ORDER BY column_index",
+                [name],
+            ).fetchall()
+            lines: dict[str, tuple[list[str], str, str]] = {}
+            for column, kind in columns:
+                key, language = view_columns.comment_key(name, column)
+                said = view_columns.column_comment(name, column).removesuffix(
+                    f" ({sentence(f'language.{language}', 'en')})" if language else ""
+                )
+                lines.setdefault(f"{key} {bool(language)}", ([], kind, said))[0].append(column)
+            parts.append(f"\n## {name}\n\n{description}.\n")
+            parts.append(
+                _table(
+                    ("column", "type", "what it holds"),
+                    [(", ".join(names), kind, said) for names, kind, said in lines.values()],
+                )
+            )
     return "\n".join(parts)
 
 
@@ -145,25 +201,33 @@ def _standards(catalogue: Catalogues) -> str:
 
 def _states() -> str:
     statuses = [(status.state, status, "yes" if status.has_value else "no, with the reason") for status in ObsStatus]
+    named = {clause.code for rule in (*CELL_RULES, *ROLLUP_RULES) for clause in rule.reason}
+    others = [(code, *_said(code)) for code in messages.catalogue() if code.startswith("reason.") and code not in named]
     return (
         f"{_MADE}# Calculation states and their rules\n\nCodes of the SDMX list CL_OBS_STATUS. Never estimated, forecast, imputed or carried "
         f"forward (item 12(4)).\n\n{_table(('state', 'OBS_STATUS', 'value'), statuses)}\nFrom top to bottom, the first rule that holds gives the "
-        f"state. A reason is published as it is here, with what stands in ‹› filled in.\n\n## Cells\n\n{_rules(CELL_RULES)}\n"
-        f"## Roll-ups\n\n{_rules(ROLLUP_RULES)}"
+        f"state. Its reason is recorded as a code with its parts; the sentences made of it stand in `registry.message`, with what is in ‹› filled in.\n\n"
+        f"## Cells\n\n{_rules(CELL_RULES)}\n## Roll-ups\n\n{_rules(ROLLUP_RULES)}\n## What parts of reasons are made of, and reasons of the assessment\n\n"
+        f"{_table(('code', 'English', 'Russian', 'Kazakh'), others)}"
     )
 
 
 def _rules(rules: Sequence[StateRule]) -> str:
-    rows = [
-        (
-            str(number),
-            rule.when,
-            f"{rule.status.state} ({rule.status})",
-            re.sub(r"\{(\w+)\}", _placeholder, rule.reason),
+    rows = []
+    for number, rule in enumerate(rules, 1):
+        codes = "; ".join(clause.code for clause in rule.reason)
+        said = zip(*(_said(clause.code) for clause in rule.reason), strict=True) if rule.reason else [()] * 3
+        rows.append(
+            (str(number), rule.when, f"{rule.status.state} ({rule.status})", codes, *("; ".join(one) for one in said))
         )
-        for number, rule in enumerate(rules, 1)
-    ]
-    return _table(("", "when", "state", "reason"), rows)
+    return _table(("", "when", "state", "reason", "English", "Russian", "Kazakh"), rows)
+
+
+def _said(code: str) -> tuple[str, ...]:
+    """The sentences of a message in English, Russian and Kazakh, with its parts in ‹›."""
+    return tuple(
+        re.sub(r"\{(\w+)[^}]*\}", _placeholder, messages.catalogue()[code][language]) for language in ("en", "ru", "kk")
+    )
 
 
 def _placeholder(found: re.Match[str]) -> str:

@@ -31,6 +31,7 @@ from warehouse.kpi_values.sound import refuse_faulty
 from warehouse.loading.deliveries import Receipt, received, register
 from warehouse.loading.incidents import close_incident
 from warehouse.loading.withdrawals import enter_withdrawal
+from warehouse.messages.messages import messages_of, said
 from warehouse.store.content import Content, content
 from warehouse.store.former_ledger import DECISIONS, REBUILT, Entry, Former
 from warehouse.store.ledger import EntryKind
@@ -171,7 +172,7 @@ class Replay:
             was = wanted[outcome.delivery_id]
             then = (was["state"], was["accepted_rows"], was["rejected_rows"])
             if then != (outcome.state, outcome.accepted, outcome.rejected):
-                why = f": {outcome.reason}" if outcome.reason else ""
+                why = f": {said(outcome.reason)}" if outcome.reason else ""
                 self.told.append(
                     f"{_named(was)} was {_counted(*then)} and is now {_counted(outcome.state, outcome.accepted, outcome.rejected)}{why}"
                 )
@@ -236,9 +237,10 @@ class Replay:
                 detail["bytes"],
                 "",
             )
-        reason = re.sub(rf"^taken back by {re.escape(by)}( \([^)]*\))?: ", "", str(detail["reason"]))
         with self.store() as store:
-            enter_withdrawal(store, receipt, by, reason, account() if detail.get(ACCOUNT) else None)
+            enter_withdrawal(
+                store, receipt, by, _why(str(detail["reason"]), by), account() if detail.get(ACCOUNT) else None
+            )
 
     def _close_incident(self, entry: Entry) -> None:
         delivery, rule, _ = self.former.incidents[int(entry.subject)]
@@ -273,6 +275,13 @@ _ONE_BY_ONE: Mapping[str, Callable[[Replay, Entry], None]] = {
     "withdrawn": Replay._withdraw,
     "incident-closed": Replay._close_incident,
 }
+
+
+def _why(reason: str, by: str) -> str:
+    """What a person gave as reason for taking a receipt back; as a message it is a part of it, before there were messages the end of a sentence."""
+    if recorded := messages_of(reason):
+        return str(recorded[0]["why"])
+    return re.sub(rf"^taken back by {re.escape(by)}( \([^)]*\))?: ", "", reason)
 
 
 def _named(delivery: Mapping[str, Any]) -> str:

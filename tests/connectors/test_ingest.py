@@ -593,7 +593,12 @@ def test_verdicts_of_great_expectations(
     store: Store, expectation: str, kwargs: dict[str, Any], verdicts: list[bool]
 ) -> None:
     rule = Rule(
-        "the-rule", "d", "accuracy", "error", expectation=expectation, kwargs={"column": "volume_ratio", **kwargs}
+        "the-rule",
+        {"code": "rule.scope"},
+        "accuracy",
+        "error",
+        expectation=expectation,
+        kwargs={"column": "volume_ratio", **kwargs},
     )
     table = dataclasses.replace(store.tables["fct_crash"], delivery_rules=(rule,))
     findings = judge_deliveries(table, *profile(volume_ratio=[9.0, 10.0, 11.0, float("nan")]))
@@ -602,7 +607,7 @@ def test_verdicts_of_great_expectations(
 
 def test_an_expectation_about_distributions_gets_what_was_not_imported_at_first(store: Store) -> None:
     def passes(weights: list[float]) -> bool:
-        rule = Rule("the-rule", "d", "accuracy", "error", expectation="expect_column_kl_divergence_to_be_less_than",
+        rule = Rule("the-rule", {"code": "rule.scope"}, "accuracy", "error", expectation="expect_column_kl_divergence_to_be_less_than",
                     kwargs={"column": "received", "partition_object": {"values": [10, 20], "weights": weights}, "threshold": 0.1})  # fmt: skip
         table = dataclasses.replace(store.tables["fct_crash"], delivery_rules=(rule,))
         return all(f.passed for f in judge_deliveries(table, *profile(received=[10, 20])) if f.rule == "the-rule")
@@ -623,7 +628,7 @@ def test_an_expectation_about_distributions_gets_what_was_not_imported_at_first(
 def test_a_rule_that_gives_no_verdict_stops_the_run_instead_of_passing(
     desk: Desk, store: Store, expectation: str, kwargs: dict[str, Any]
 ) -> None:
-    rule = Rule("the-rule", "d", "accuracy", "error", expectation=expectation, kwargs=kwargs)
+    rule = Rule("the-rule", {"code": "rule.scope"}, "accuracy", "error", expectation=expectation, kwargs=kwargs)
     table = dataclasses.replace(store.tables["fct_crash"], delivery_rules=(rule,))
     with pytest.raises(RuntimeError, match=r"rule fct_crash\.the-rule could not be judged"):
         judge_deliveries(table, *profile(text=["a", "b"]))

@@ -32,7 +32,7 @@ from warehouse.loading.deliveries import Finding
 from warehouse.loading.incidents import close_incident
 from warehouse.store.store import Store
 from warehouse.tables.contracts import SHOWCASE, Table, load_tables, parse_table, reference_faults
-from warehouse.tables.rules import CRITERIA, Rule
+from warehouse.tables.rules import CRITERIA, Rule, measured, not_judged
 from warehouse.tables.settlements import settlements
 
 KPI = "MGT02-1"
@@ -185,8 +185,9 @@ def plainly(rules: Iterable[Rule], profile: pd.DataFrame, _: str) -> Iterator[Fi
         low, high = rule.kwargs.get("min_value", -math.inf), rule.kwargs.get("max_value", math.inf)
         for number, seen in zip(profile["delivery_id"], profile[column], strict=True):
             passed = pd.isna(seen) or (low < seen if strict else low <= seen) & (seen <= high)
-            observed = f"{column} = {'no data' if pd.isna(seen) else f'{float(seen):g}'}"
-            yield Finding(int(number), rule.id, rule.severity, rule.dimension, bool(passed), observed, rule.description)
+            measure = {"code": f"measure.{column.partition('__')[0]}", "column": column.partition("__")[2]}
+            observed = not_judged(measure) if pd.isna(seen) else measured(measure, float(seen))
+            yield Finding(int(number), rule.id, rule.severity, rule.dimension, bool(passed), observed, rule.expected)
 
 
 @pytest.fixture
@@ -284,7 +285,7 @@ def test_every_kind_of_rule_has_its_criterion_and_its_kind_of_incident(tmp_path:
     }
     assert {r.criterion for r in table.all_rules} == set(CRITERIA)
     assert len(CRITERIA) == 8
-    assert Rule("r", "d", "a dimension of its own", "error").incident_kind == "other"
+    assert Rule("r", {"code": "rule.scope"}, "a dimension of its own", "error").incident_kind == "other"
 
 
 @pytest.mark.parametrize(

@@ -241,7 +241,9 @@ def test_the_registry_has_both_lists(both: Catalogues, store: Store) -> None:
     compute(
         store, both, [], codes=["B01-1"], today=LATER
     )  # in full: whatever stands in it compiles against the warehouse
-    found = store.con.execute("SELECT catalogue_id, catalogue_version, catalogue_status, valid_from, valid_to FROM registry.catalogue").fetchall()
+    found = store.con.execute(
+        "SELECT catalogue_id, catalogue_version, catalogue_status, valid_from, valid_to FROM registry.catalogue"
+    ).fetchall()
     assert ("official-test", "1", "official", FROM, None) in found
     assert {row[0] for row in found} == {one.head.id for one in both.lists}
     counts = store.con.execute(

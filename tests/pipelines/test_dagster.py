@@ -14,6 +14,7 @@ from kpi_definitions.catalogue import load_catalogues
 from pipelines.automation import inbox_sensor, monthly_schedule
 from pipelines.definitions import build_defs
 from pipelines.resources import Qala
+from pipelines.selection import AFTER_RELEASE
 from tests.support.rows import Extract, deliver
 from warehouse.home.home import Home
 from warehouse.store.sessions import locked, writing
@@ -26,7 +27,7 @@ GRAPH = DEFS.resolve_asset_graph()
 
 def test_assets() -> None:
     tables, catalogue = load_tables(), load_catalogues()
-    expected = {dg.AssetKey(["release"]), dg.AssetKey(["assessment"])}
+    expected = {dg.AssetKey([name]) for name in ("release", "assessment", "publications")}
     expected |= {dg.AssetKey([stage, table]) for stage in ("zero", "showcase") for table in tables}
     expected |= {
         dg.AssetKey(["kpi", catalogue.sphere_of(c).code.lower(), c.replace("-", "_")]) for c in catalogue.codes
@@ -80,7 +81,9 @@ def test_job_schedule_sensor() -> None:
     assert monthly_schedule.cron_schedule == "0 6 5 * *"  # type: ignore[union-attr]
     job = DEFS.resolve_job_def("city_kpis")
     assert job.partitions_def is not None
-    assert set(GRAPH.get_all_asset_keys()) == set(job.asset_layer.executable_asset_keys)
+    after = set(DEFS.resolve_job_def("publications").asset_layer.executable_asset_keys)
+    assert after == {dg.AssetKey([name]) for name in AFTER_RELEASE} & set(GRAPH.get_all_asset_keys())
+    assert set(GRAPH.get_all_asset_keys()) - after == set(job.asset_layer.executable_asset_keys)
     assert DEFS.executor is dg.in_process_executor
 
 

@@ -49,7 +49,9 @@ def test_the_data_passport_has_the_seventeen_fields_of_every_column() -> None:
 def test_every_kpi_version_has_a_case_passport() -> None:
     rows = list(case_passports(CATALOGUE, TABLES))
     assert [row[:2] for row in rows] == [(k.code, k.version) for k in CATALOGUE.kpis]
-    assert [row[:2] for row in rows if any(field in (None, "") for field in row)] == [], (
+    names = fixed_columns()["registry.case_passport"]
+    filled = [[value for name, value in zip(names, row, strict=True) if not name.endswith("_kk")] for row in rows]
+    assert [row[:2] for row in filled if any(field in (None, "") for field in row)] == [], (
         "qala check says what is missing"
     )
     appeals = next(row for row in rows if row[0] == "MGT02-1")

@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from tests.support.settlements import ASTANA
 from warehouse.home.home import Home
 from warehouse.home.keys import current
 from warehouse.loading.deliveries import Receipt
+from warehouse.messages.messages import rendered
 from warehouse.periods import parse_period
 from warehouse.store.sessions import writing
 from warehouse.store.store import Store
@@ -173,20 +174,29 @@ class Desk:
             yield store
 
     def take(self, store: Store, *tables: str, months: Sequence[str] | None = None) -> ingest.IngestReport:
-        """Register what is pending and decide on it; by default of every table that has deliveries waiting."""
+        """Register what is pending and decide on it; by default of every table that has deliveries waiting. Messages come in English."""
         sources = ingest.load_source_contracts(self.home, store.tables)
         ingest.register_pending(store, self.archive)
         waiting = query(store, "SELECT DISTINCT table_name FROM audit.delivery WHERE state = 'received' ORDER BY 1")
         whole = ingest.IngestReport()
         for name in tables or [row[0] for row in waiting]:
             report = ingest.ingest_table(store, self.archive, store.tables[name], sources, months)
-            whole.outcomes += report.outcomes
-            whole.findings += report.findings
+            whole.outcomes += [replace(o, reason=rendered(o.reason, "en")) for o in report.outcomes]
+            whole.findings += [
+                replace(f, observed=english(f.observed), expected=english(f.expected)) for f in report.findings
+            ]
         return whole
 
 
+def english(text: str) -> str:
+    """What was recorded, in English."""
+    return str(rendered(text, "en"))
+
+
 def query(store: Store, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-    return store.con.execute(sql, list(parameters)).fetchall()
+    """Rows of a query; what is recorded as a message comes as its English sentence."""
+    rows = store.con.execute(sql, list(parameters)).fetchall()
+    return [tuple(rendered(v, "en") if isinstance(v, str) else v for v in row) for row in rows]
 
 
 def states(store: Store) -> dict[int, str]:

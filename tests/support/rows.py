@@ -21,6 +21,7 @@ from tests.support.settlements import ASTANA
 from warehouse.kpi_values.compute import Report, compute
 from warehouse.loading.deliveries import DeliveryState, Outcome, Receipt, received, register
 from warehouse.loading.load import load
+from warehouse.messages.messages import rendered
 from warehouse.periods import Period, parse_period
 from warehouse.sql import quoted
 from warehouse.store.seals import CATALOGUE, REGISTRIES
@@ -103,7 +104,7 @@ def _value(table: Table, column: Column, row: Mapping[str, Any], period: Period)
 
 def empty(store: Store, *, catalogue: bool = True) -> None:
     """Forget every row, delivery and value: the next test starts with a bare warehouse; `catalogue`: and every definition."""
-    kept = {"audit.ledger", "registry.setting", *(f"registry.{name}" for name in REGISTRIES)}
+    kept = {"audit.ledger", "registry.setting", "registry.message", *(f"registry.{name}" for name in REGISTRIES)}
     if not catalogue:
         kept |= {f"registry.{name}" for name in CATALOGUE}
     filled = store.con.execute(
@@ -128,13 +129,14 @@ COLUMNS = ("value", "numerator", "denominator", "sample_size", "obs_status", "st
 
 
 def cell(store: Store, code: str, period: str, kato: str = ASTANA) -> dict[str, Any]:
-    """The current value of one cell; there must be exactly one open row."""
+    """The current value of one cell, its reason as the English sentence; there must be exactly one open row."""
     rows = store.con.execute(
         f"SELECT {', '.join(COLUMNS)} FROM kpi.value WHERE kpi_code = ? AND period_id = ? AND kato = ? AND valid_to_seq IS NULL",
         [code, period, kato],
     ).fetchall()
     assert len(rows) == 1, f"{len(rows)} open rows for {code} {kato} {period}"
-    return dict(zip(COLUMNS, rows[0], strict=True))
+    found = dict(zip(COLUMNS, rows[0], strict=True))
+    return found | {"reason": rendered(found["reason"], "en")}
 
 
 def exact(number: Any) -> Decimal | None:

@@ -139,7 +139,8 @@ def test_what_was_never_computed_costs_coverage(store: Store) -> None:
     assess(store, of_codes("MGT01-2", "TRL02-2"), 2026)
     assert nodes(store)[""] == near(0.5, 80, 40)
     kept = store.con.execute(
-        "SELECT calculable, obs_status, reason FROM kpi.assessment_item WHERE kpi_code = 'TRL02-2' AND kato = ?",
+        "SELECT calculable, obs_status, text_en FROM kpi.assessment_item JOIN registry.message ON message = reason "
+        "WHERE kpi_code = 'TRL02-2' AND kato = ?",
         [ASTANA],
     ).fetchall()
     assert kept == [(False, None, "not computed for 2026")]
@@ -239,7 +240,9 @@ def test_a_year_needs_enough_of_its_months(store: Store, months: int, enough: bo
     compute(store, catalogue, year, today=LATER)
     made = assess(store, of_codes("MGT02-1"), 2026)
     kept = store.con.execute(
-        "SELECT calculable, value, obs_status, score, reason FROM kpi.assessment_item WHERE kato = ?", [ASTANA]
+        "SELECT calculable, value, obs_status, score, text_en FROM kpi.assessment_item JOIN registry.message ON message = reason "
+        "WHERE kato = ?",
+        [ASTANA],
     ).fetchall()
     if enough:
         assert kept == [(True, 75, "U", 75, "made of 6 of 12 cells")]

@@ -243,7 +243,9 @@ def test_a_kpi_is_led_back_to_the_columns_its_definition_reads(store: Store, eve
         (output,) = event["outputs"]
         lineage = output["facets"]["columnLineage"]
         led = {(f["name"], f["field"]) for f in lineage["fields"]["value"]["inputFields"]}
-        registered = store.con.execute("SELECT table_name, column_name FROM registry.kpi_source WHERE kpi_code = ?", [code])
+        registered = store.con.execute(
+            "SELECT table_name, column_name FROM registry.kpi_source WHERE kpi_code = ?", [code]
+        )
         assert led == {(f"showcase.{t}", c) for t, c in registered.fetchall()}, code
         parts = {(f["name"], f["field"]) for p in ("numerator", "denominator") if p in lineage["fields"]
                  for f in lineage["fields"][p]["inputFields"]}  # fmt: skip

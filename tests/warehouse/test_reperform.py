@@ -131,7 +131,7 @@ SHOWN = {
     "a row that counted once": ("UPDATE history.fct_appeal SET closed_at = due_at + INTERVAL 1 DAY WHERE appeal_id = 'A1-39'", "value"),
     "when a row ceased to hold": ("UPDATE history.fct_appeal SET valid_to_seq = 1", "value"),
     "a value": ("UPDATE kpi.value SET value = 12 WHERE kpi_code = 'MGT02-1' AND value IS NOT NULL", "value"),
-    "a reason": ("UPDATE kpi.value SET reason = 'so be it' WHERE reason LIKE 'quality gate%'", "value"),
+    "a reason": ("UPDATE kpi.value SET reason = 'so be it' WHERE reason LIKE '%reason.refused%'", "value"),
     "a delivery's state": ("UPDATE audit.delivery SET state = 'loaded' WHERE state = 'refused'", "value"),
     "the definition": ("UPDATE registry.kpi SET definition = replace(definition, 'closed_at <= due_at', 'closed_at < due_at'), "
                        "definition_hash = 'x'", "value"),

@@ -20,6 +20,7 @@ from tests.support.settlements import ALMATY, ASTANA, AYAGOZ, SEMEY
 from warehouse.audit.explain import UnknownError, explain, find_area
 from warehouse.kpi_values.compute import Report, compute
 from warehouse.kpi_values.scans import evaluate
+from warehouse.messages.messages import rendered
 from warehouse.periods import parse_period
 from warehouse.store.store import Store
 
@@ -39,14 +40,15 @@ few = settings(max_examples=4, deadline=None, derandomize=True, database=None,
 
 
 def rolled(store: Store, code: str, kind: str, area: str, period: str) -> dict[str, Any]:
-    """The current value of an area; there must be exactly one open row."""
+    """The current value of an area, its reason as the English sentence; there must be exactly one open row."""
     rows = store.con.execute(
         f"SELECT {', '.join(COLUMNS)} FROM kpi.rollup "
         "WHERE (kpi_code, area_kind, area, period_id) = (?, ?, ?, ?) AND valid_to_seq IS NULL",
         [code, kind, area, period],
     ).fetchall()
     assert len(rows) == 1, f"{len(rows)} open rows for {code} {kind} {area} {period}"
-    return dict(zip(COLUMNS, rows[0], strict=True))
+    found = dict(zip(COLUMNS, rows[0], strict=True))
+    return found | {"reason": rendered(found["reason"], "en")}
 
 
 def parts(found: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -755,7 +757,9 @@ def test_a_region_is_withheld_from_which_a_cell_elsewhere_would_follow(store: St
     status = {(f["kind"], f["area"]): f["status"] for f in found if f["period"] == "2026-01"}
     assert status["country", "KZ"] == "A"
     assert status["region", ABAI] == "Q"
-    reason = store.con.execute("SELECT reason_en FROM rollups WHERE area = ? AND period_id = '2026-01'", [ABAI]).fetchall()
+    reason = store.con.execute(
+        "SELECT reason_en FROM rollups WHERE area = ? AND period_id = '2026-01'", [ABAI]
+    ).fetchall()
     assert reason == [("a suppressed cell in it could be worked out from it and other sums",)]
     assert derivable(store, 5) == []
 

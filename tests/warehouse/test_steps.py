@@ -14,7 +14,7 @@ from tests.support.rows import LATER, Extract, deliver, only
 from tests.support.working_tables import differing_columns
 from warehouse.audit.reperform import reperform
 from warehouse.kpi_values.compute import CHANGED_VALUES, DUE_CELLS, VALUES, Step, compute
-from warehouse.kpi_values.state_rules import CELL_PHRASES, CELL_RULES, ROLLUP_RULES, StateRule, verdict
+from warehouse.kpi_values.state_rules import CELL_RULES, ROLLUP_RULES, Clause, StateRule, verdict
 from warehouse.store.store import Store
 from warehouse.tables.obs_status import ObsStatus
 from warehouse.tables.working_tables import working_tables
@@ -90,20 +90,34 @@ def test_the_last_rule_always_holds_and_a_value_without_state_of_its_own_has_no_
     rules: tuple[StateRule, ...],
 ) -> None:
     *marked, last = rules
-    assert (last.condition, last.status, last.reason) == ("true", ObsStatus.CALCULATED, "")
+    assert (last.condition, last.status, last.reason) == ("true", ObsStatus.CALCULATED, ())
     assert all(rule.reason and rule.status is not ObsStatus.CALCULATED for rule in marked)
 
 
 def test_the_first_rule_that_holds_gives_status_state_and_reason() -> None:
+    too = Clause("reason.also_missing", {"missing": "missing"}, given="missing IS NOT NULL")
+    few = Clause("reason.some_months", {"delivered": "months", "months": "{year}"})
     rules = (
-        StateRule("none", "months = 0", ObsStatus.NOT_DELIVERED, "extract not delivered: {missing}"),
-        StateRule("few", "months < 12", ObsStatus.LOW_COVERAGE, "delivered for {months} months{also_missing}"),
+        StateRule(
+            "none", "months = 0", ObsStatus.NOT_DELIVERED, (Clause("reason.not_delivered", {"missing": "missing"}),)
+        ),
+        StateRule("few", "months < {year}", ObsStatus.LOW_COVERAGE, (few, too)),
+        StateRule("whole", "made IS NOT NULL", ObsStatus.LOW_COVERAGE, (Clause("reason.no_bounds", made="made"),)),
         StateRule("otherwise", "true", ObsStatus.CALCULATED),
     )
-    sql = f"SELECT {verdict(rules, CELL_PHRASES)} FROM (VALUES (0, 'all'), (11, 'May'), (11, NULL), (12, NULL)) AS t(months, missing)"
+    cells = """(0, 'all', NULL), (11, 'May', NULL), (11, NULL, NULL), (12, NULL, '{"code":"reason.no_bounds"}'), (12, NULL, NULL)"""
+    sql = f"SELECT {verdict(rules, {'year': '12'})} FROM (VALUES {cells}) AS t(months, missing, made)"
+    some = '{"code":"reason.some_months","delivered":11,"months":12}'
     assert duckdb.execute(sql).fetchall() == [
-        ({"obs_status": "L", "state": "not calculable", "reason": "extract not delivered: all"},),
-        ({"obs_status": "U", "state": "low coverage", "reason": "delivered for 11 months; not delivered: May"},),
-        ({"obs_status": "U", "state": "low coverage", "reason": "delivered for 11 months"},),
+        ({"obs_status": "L", "state": "not calculable", "reason": '{"code":"reason.not_delivered","missing":"all"}'},),
+        (
+            {
+                "obs_status": "U",
+                "state": "low coverage",
+                "reason": f'[{some},{{"code":"reason.also_missing","missing":"May"}}]',
+            },
+        ),
+        ({"obs_status": "U", "state": "low coverage", "reason": some},),
+        ({"obs_status": "U", "state": "low coverage", "reason": '{"code":"reason.no_bounds"}'},),
         ({"obs_status": "A", "state": "calculated", "reason": None},),
     ]

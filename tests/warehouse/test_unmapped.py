@@ -54,7 +54,8 @@ def deliver_without(
 
 def state(store: Store, code: str, period: str, kato: str = ASTANA) -> tuple[Any, ...]:
     (row,) = store.con.execute(
-        "SELECT obs_status, value, numerator, denominator, reason FROM kpi.value WHERE (kpi_code, period_id, kato) = (?, ?, ?) AND valid_to_seq IS NULL",
+        "SELECT obs_status, value, numerator, denominator, text_en FROM kpi.value LEFT JOIN registry.message ON message = reason "
+        "WHERE (kpi_code, period_id, kato) = (?, ?, ?) AND valid_to_seq IS NULL",
         [code, period, kato],
     ).fetchall()
     return tuple(row)

@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from warehouse.home.home import Home
+from warehouse.messages.messages import DEFAULT, rendered
 from warehouse.release.anchors import Anchor
 from warehouse.store.sessions import reading
 from warehouse.store.store import Store
@@ -71,5 +72,5 @@ def span_between(store: Store, first: int, last: int) -> AnchorSpan:
     for title, sql in _QUERIES.items():
         rows = store.con.execute(sql.format(**spans)).fetchall()
         if rows:
-            entries[title] = [(str(what), str(words)) for what, words in rows]
+            entries[title] = [(str(what), str(rendered(words, DEFAULT))) for what, words in rows]
     return AnchorSpan(first, last, entries)

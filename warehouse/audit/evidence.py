@@ -26,6 +26,7 @@ from warehouse.audit.evidence_value import ledger_script, value_script
 from warehouse.audit.explain import as_json
 from warehouse.audit.rows import ContributingRows, FoundValue, contributing_rows, count_rows
 from warehouse.home.copies import file_sha256
+from warehouse.messages.messages import DEFAULT, told_in
 from warehouse.release.release import FORMATS
 from warehouse.sql import literal
 from warehouse.store.ledger import ledger_head
@@ -251,10 +252,13 @@ def _delivery_manifest(store: Store, one: FoundValue) -> list[dict[str, Any]]:
     found = []
     for delivery in one.answer["deliveries"]:
         delivery_id = [delivery["delivery_id"]]
-        checks = store.select(
-            "SELECT rule, severity, dimension, passed, observed, expected, failing_rows FROM audit.check_result "
-            "WHERE delivery_id = ? ORDER BY ALL",
-            delivery_id,
+        checks = told_in(
+            store.select(
+                "SELECT rule, severity, dimension, passed, observed, expected, failing_rows FROM audit.check_result "
+                "WHERE delivery_id = ? ORDER BY ALL",
+                delivery_id,
+            ),
+            DEFAULT,
         )
         registered = store.con.execute(
             "SELECT registered_seq FROM audit.delivery WHERE delivery_id = ?", delivery_id

@@ -17,6 +17,7 @@ from kpi_definitions.model import Grain, Kind, Kpi
 from warehouse.audit.explain_inputs import find_corrections, find_deliveries, find_earlier_values
 from warehouse.kpi_values.rollup import over_time
 from warehouse.kpi_values.scans import evaluate, window
+from warehouse.messages.messages import DEFAULT, Message, recorded, sentence, told_in
 from warehouse.periods import Period, parse_period
 from warehouse.sql import literal, statement
 from warehouse.store.history import as_of, held
@@ -47,6 +48,11 @@ _ROLLUP_FIGURES = (
     "applicable",
 )
 _CELL_FIGURES = ("value", "state", "obs_status", "reason", "numerator", "denominator", "sample_size")
+_NAMED_IN = {
+    "settlement": ("settlement", "kato"),
+    "region": ("region", "kato"),
+    "group": ("item7_group", "item7_group"),
+}
 _GRAIN_WORDS = {"M": "month", "Q": "quarter", "A": "year"}
 
 
@@ -77,6 +83,15 @@ def find_settlement(store: Store, text: str) -> tuple[str, str, str, str]:
     raise UnknownError(f"no settlement {text!r}; {meant}All {len(rows)}: qala settlements")
 
 
+def kazakh_name(store: Store, kind: str, code: str) -> str | None:
+    """The Kazakh name of a settlement, a region or an item 7 group, by its code; of the country."""
+    table, column = _NAMED_IN.get(kind, ("", ""))
+    if not table:
+        return sentence("views.country", "kk")
+    row = store.con.execute(f"SELECT name_kk FROM registry.{table} WHERE {column} = ?", [code]).fetchone()
+    return row[0] if row else None
+
+
 def find_area(store: Store, text: str) -> Area | None:
     """A region, an item 7 group or the country by code or name; None if it is none of them."""
     if text.upper() == "KZ":
@@ -93,13 +108,27 @@ def find_area(store: Store, text: str) -> Area | None:
 
 
 def explain(
-    store: Store, catalogue: Catalogues, code: str, settlement: str, period_text: str, seq: int | None = None
+    store: Store,
+    catalogue: Catalogues,
+    code: str,
+    settlement: str,
+    period_text: str,
+    seq: int | None = None,
+    language: str = DEFAULT,
 ) -> dict[str, Any]:
-    """How a number came about, as plain data; `seq`: as it was published at that ledger sequence.
+    """How a number came about, as plain data, its sentences in a language; `seq`: as it was published at that ledger sequence.
 
     `settlement`: a settlement, a region, an item 7 group or KZ, by code or name. A number that is made of cells has `members`.
     Raises UnknownError naming what exists.
     """
+    answer: dict[str, Any] = told_in(_explain(store, catalogue, code, settlement, period_text, seq), language)
+    return answer
+
+
+def _explain(
+    store: Store, catalogue: Catalogues, code: str, settlement: str, period_text: str, seq: int | None
+) -> dict[str, Any]:
+    """The answer with messages as they are recorded."""
     if seq is not None and not 0 < seq <= store.last_seq:
         raise UnknownError(f"the ledger has no sequence {seq}; the release goes to {store.last_seq}")
     if code not in catalogue.codes:
@@ -139,12 +168,16 @@ def _explain_rollup(
     current = rows[0]
     kpi = _definition(store, catalogue, code, current, period)
     compiled = compile_kpi(kpi, store.columns())
-    method = "sum of numerators over sum of denominators"
-    if kpi.kind is Kind.QUANTILE:
-        method = "quantile over the events of all of them"
+    method = recorded({"code": "explain.quantile_of_all" if kpi.kind is Kind.QUANTILE else "explain.sum_of_parts"})
     return {
         "kpi": {"code": code, "name": kpi.name.model_dump(exclude_none=True), "unit": kpi.unit, "kind": str(kpi.kind)},
-        "area": {"kind": kind, "code": area_code, "name_en": name_en, "name_ru": name_ru},
+        "area": {
+            "kind": kind,
+            "code": area_code,
+            "name_en": name_en,
+            "name_ru": name_ru,
+            "name_kk": kazakh_name(store, kind, area_code),
+        },
         "period": _period(period),
         **{name: current[name] for name in _ROLLUP_FIGURES},
         "computed": {"as_of_seq": current["as_of_seq"], "seq": current["valid_from_seq"]},
@@ -206,14 +239,20 @@ def _explain_cell(
             "direction": kpi.direction,
             "kind": str(kpi.kind),
         },
-        "settlement": {"kato": kato, "name_en": name_en, "name_ru": name_ru, "item7_group": group},
+        "settlement": {
+            "kato": kato,
+            "name_en": name_en,
+            "name_ru": name_ru,
+            "name_kk": kazakh_name(store, "settlement", kato),
+            "item7_group": group,
+        },
         "period": _period(period),
         **{name: current[name] for name in _CELL_FIGURES},
         "bounds": _bounds(current),
         "published": bool(published),
         "computed": _computed(store, current),
         "definition": definition,
-        "sql": _queries(compiled, kato, period, as_of_seq),
+        "sql": queries(compiled, kato, period, as_of_seq),
         "deliveries": find_deliveries(store, compiled, kato, period, as_of_seq, last_seq),
         "corrections": find_corrections(store, compiled, kato, period, as_of_seq),
         "earlier": find_earlier_values(store, compiled, kato, period, seq),
@@ -264,14 +303,11 @@ def _evaluated(store: Store, kpi: Kpi, kato: str, period: Period, seq: int | Non
     """A value for a period that has none published: evaluated now, and marked as not published."""
     value, numerator, denominator, sample = evaluate(store, kpi, kato, period.start, period.end, period.id, seq)
     if period.grain != kpi.period:
-        reason = (
-            f"the KPI is published by {_GRAIN_WORDS[kpi.period]}; this is the same definition over the period asked for, "
-            "without the rules of coverage and lateness"
-        )
+        reason: Message = {"code": "explain.other_grain", "grain": {"code": f"explain.{_GRAIN_WORDS[kpi.period]}"}}
     elif seq is None:
-        reason = f"{period.id} has not been computed yet: qala run {period.id}"
+        reason = {"code": "explain.not_computed", "period": period.id}
     else:
-        reason = f"{period.id} had not been computed at ledger sequence {seq}"
+        reason = {"code": "explain.not_computed_at", "period": period.id, "seq": seq}
     return {
         "value": value,
         "numerator": numerator,
@@ -280,7 +316,7 @@ def _evaluated(store: Store, kpi: Kpi, kato: str, period: Period, seq: int | Non
         "as_of_seq": store.last_seq if seq is None else seq,
         "state": "not published",
         "obs_status": None,
-        "reason": reason,
+        "reason": recorded(reason),
     }
 
 
@@ -291,10 +327,17 @@ def _described_definition(catalogue: Catalogues, compiled: Compiled) -> dict[str
     def part(given: Any) -> str | None:
         if given is None:
             return None
-        where = f" where {given.filter}" if given.filter else ""
-        return str(given.aggregate) + where + (f" from {given.rows.table}" if given.rows else "")
+        said: Message = {"code": "explain.part", "aggregate": str(given.aggregate)}
+        if given.filter:
+            said = {**said, "code": "explain.part_filtered", "filter": str(given.filter)}
+        if given.rows:
+            said = {"code": "explain.part_of_table", "part": said, "table": given.rows.table}
+        return recorded(said)
 
-    chosen = f", where {kpi.rows.filter}" if kpi.rows.filter else ""
+    rows = {"code": "explain.rows_in_period", "table": kpi.rows.table, "time": str(compiled.numerator.scan.time)}
+    if kpi.rows.filter:
+        rows |= {"code": "explain.rows_filtered", "filter": str(kpi.rows.filter)}
+    ratio = recorded({"code": "explain.ratio", "scale": str(kpi.scale)})
     return {
         "version": kpi.version,
         "hash": compiled.fingerprint,
@@ -306,14 +349,14 @@ def _described_definition(catalogue: Catalogues, compiled: Compiled) -> dict[str
         "catalogue_version": head.version,
         "catalogue_status": head.status,
         "legal_basis": head.legal_basis,
-        "formula": f"{kpi.scale} x numerator / denominator" if kpi.denominator else part(kpi.numerator),
-        "rows": f"{kpi.rows.table}, {compiled.numerator.scan.time} in the period{chosen}",
+        "formula": ratio if kpi.denominator else part(kpi.numerator),
+        "rows": recorded(rows),
         "numerator": part(kpi.numerator),
         "denominator": part(kpi.denominator),
     }
 
 
-def _queries(compiled: Compiled, kato: str, period: Period, seq: int) -> str:
+def queries(compiled: Compiled, kato: str, period: Period, seq: int) -> str:
     """The SQL of the definition for one cell, as of a ledger sequence: a statement for each scan."""
     cell = window(kato, period.start, period.end, period.id)
     queries = (scan.sql(as_of(scan.table, seq), cell, any_window=True) for scan in compiled.scans)

@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kpi_definitions.model import AssessmentRules, Category
-from warehouse.audit.explain import UnknownError, find_settlement
+from warehouse.audit.explain import UnknownError, find_settlement, kazakh_name
 from warehouse.kpi_values.assessment import DRAWS, SEED
+from warehouse.messages.messages import DEFAULT, figure, recorded, told_in
 from warehouse.sql import literal, statement
 from warehouse.store.store import Store
 
@@ -29,9 +30,15 @@ def asks_for_level(store: Store, code: str) -> bool:
 
 
 def explain_level(
-    store: Store, code: str, settlement: str, year: str, catalogue: str | None = None, seq: int | None = None
+    store: Store,
+    code: str,
+    settlement: str,
+    year: str,
+    catalogue: str | None = None,
+    seq: int | None = None,
+    language: str = DEFAULT,
 ) -> dict[str, Any]:
-    """How a level and a place came about, as plain data. `code`: LEVEL or PLACE (the same answer), a sphere, or an initiative.
+    """How a level and a place came about, as plain data, its sentences in a language. `code`: LEVEL or PLACE (the same answer), a sphere, or an initiative.
 
     `seq`: by the assessment that held at that ledger sequence. Raises UnknownError naming what exists.
     """
@@ -54,17 +61,25 @@ def explain_level(
     )
     by_node = {(n["node_kind"], n["node"]): n for n in scores}
     own = by_node[(kind, code) if kind else ("settlement", kato)]
-    return {
+    answer = {
         "what": kind or "settlement",
         "code": code if kind else None,
         "assessment": assessment,
-        "settlement": {"kato": kato, "name_en": name_en, "name_ru": name_ru, "item7_group": group},
+        "settlement": {
+            "kato": kato,
+            "name_en": name_en,
+            "name_ru": name_ru,
+            "name_kk": kazakh_name(store, "settlement", kato),
+            "item7_group": group,
+        },
         "year": year,
         **_figures(own),
         "sum": _sum_again(chosen, own),
         "spheres": _spheres(store, chosen, by_node),
         "place": _explain_place(store, assessment, kato, group, rules, items) if kind is None else None,
     }
+    told: dict[str, Any] = told_in(answer, language)
+    return told
 
 
 def _node_kind(store: Store, code: str) -> str | None:
@@ -187,9 +202,15 @@ def _explain_place(
         "of": len(ranked),
         "ahead": len(above),
         "equal": own["rank"] is None or own["rank"] == 1 + len(above),
-        "rule": f"place = 1 + settlements of the group with a higher level (to six decimals), among those with a coverage of at least "
-        f"{rules.minimum_coverage:g}; places possible: {DRAWS} draws of weights changed by up to {rules.weight_change:.0%} (seed {SEED}), "
-        "and with each KPI left out in turn",
+        "rule": recorded(
+            {
+                "code": "explain.place_rule",
+                "coverage": figure(rules.minimum_coverage),
+                "draws": DRAWS,
+                "change": f"{rules.weight_change:.0%}",
+                "seed": SEED,
+            }
+        ),
         "group": ranked,
         "not_ranked": [r for r in group_rows if r["rank"] is None],
         "neighbours": [_compare_with_neighbour(store, assessment, items, other) for other in neighbours],
@@ -198,13 +219,14 @@ def _explain_place(
 
 def _order_by_bounds(own: Mapping[str, Any], other: Mapping[str, Any]) -> str:
     """Whether another settlement is ahead of one's own or behind it, whatever the uncertain rows hold."""
+    code = "explain.either_way"
     if other["kato"] == own["kato"]:
-        return "itself"
-    if round(other["level_low"], 6) > round(own["level_high"], 6):
-        return "ahead whatever the uncertain rows hold"
-    if round(other["level_high"], 6) < round(own["level_low"], 6):
-        return "behind whatever they hold"
-    return "either way, within the bounds"
+        code = "explain.itself"
+    elif round(other["level_low"], 6) > round(own["level_high"], 6):
+        code = "explain.ahead_whatever"
+    elif round(other["level_high"], 6) < round(own["level_low"], 6):
+        code = "explain.behind_whatever"
+    return recorded({"code": code})
 
 
 def _compare_with_neighbour(

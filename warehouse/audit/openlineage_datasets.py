@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from kpi_definitions.compiler import Compiled, sources_of
 from kpi_definitions.model import Kind
+from warehouse.messages.messages import DEFAULT, rendered, told_in
 from warehouse.store.store import Store
 
 if TYPE_CHECKING:
@@ -119,7 +120,11 @@ def _checks(
         column, _, what = rule.partition(".")
         placed = column in columns and bool(what)
         one = quality.Assertion(what if placed else rule, passed, name=rule, severity=_SEVERITIES[severity])
-        one.column, one.actual, one.expected = column if placed else None, observed, expected
+        one.column, one.actual, one.expected = (
+            column if placed else None,
+            rendered(observed, DEFAULT),
+            rendered(expected, DEFAULT),
+        )
         one.params = {"criterion": criterion} if criterion else None
         result.setdefault(delivery_id, []).append(one)
     return result
@@ -160,7 +165,7 @@ def _deliveries_facet(group: Sequence[Mapping[str, Any]]) -> InputDatasetFacet:
     """qala's own facet: the deliveries as which a file came."""
     from openlineage.client.facet_v2 import InputDatasetFacet
 
-    described = [{name: d[column] for column, name in _DELIVERY_FIELDS.items()} for d in group]
+    described = [{name: d[column] for column, name in _DELIVERY_FIELDS.items()} for d in told_in(list(group), DEFAULT)]
     facet = cast("InputDatasetFacet", InputDatasetFacet().with_additional_properties(deliveries=described))
     facet._schemaURL = DELIVERIES
     return facet

@@ -26,6 +26,7 @@ from warehouse.kpi_values.states import describe
 from warehouse.sql import literal
 from warehouse.store.history import held
 from warehouse.store.ledger import ledger_head
+from warehouse.store.sentences import list_wording, unchanged
 from warehouse.store.sessions import reading
 from warehouse.store.store import Store
 from warehouse.tables.views import year_values
@@ -158,6 +159,7 @@ SELECT DISTINCT claimed.kpi_code, claimed.definition_version, claimed.kato, peri
 FROM work_claimed_value AS claimed JOIN registry.period AS period ON period.period_id = claimed.period_id WHERE {mine} ORDER BY ALL""")
         compute_cells(Computation(store, versions, today, seq=seq))
         source = f"FROM (SELECT * FROM work_claimed_value WHERE {mine}) c LEFT JOIN work_computed_value f USING (kpi_code, kato, period_id)"
+        source = _with_wording(store, source, "work_computed_value")
         label = "concat_ws(' ', c.kpi_code, c.kato, c.period_id)"
         made, differing, found = _compare(
             store, source, VALUE_COLUMNS, label, "value", "c.definition_hash IS DISTINCT FROM f.definition_hash"
@@ -188,6 +190,7 @@ WHERE claimed.as_of_seq = {seq}""")
             f"FROM (SELECT * FROM work_claimed_rollup WHERE as_of_seq = {seq}) c "
             "LEFT JOIN work_computed_rollup f USING (kpi_code, area_kind, area, period_id)"
         )
+        source = _with_wording(store, source, "work_computed_rollup")
         label = "concat_ws(' ', c.kpi_code, c.area_kind, c.area, c.period_id)"
         made, differing, found = _compare(store, source, ROLLUP_COLUMNS, label, "roll-up", "false")
         result.add("roll-ups", made, differing, found)
@@ -225,6 +228,8 @@ def _assessments(store: Store, period: str | None, result: Result, kato: str | N
                 f"FROM (SELECT * FROM kpi.{table} WHERE assessment_id = {number}) c "
                 f"FULL JOIN work_assessment_again f USING ({', '.join(keys)})"
             )
+            if "reason" in columns:
+                source = _with_wording(store, source, "work_assessment_again")
             compared = [c for c in columns if c not in keys]
             figures, differing, found = _compare(
                 store, source, compared, label, f"assessment {number}", "c.assessment_id IS NULL"
@@ -234,6 +239,12 @@ def _assessments(store: Store, period: str | None, result: Result, kato: str | N
             _tell_standing(
                 store, number, year, kato, made.nodes[kato]["settlement", ""].level, made.places[kato][1], result
             )
+
+
+def _with_wording(store: Store, source: str, again: str) -> str:
+    """`source` with the wording of the reasons that were made again: what a former version published has them in words."""
+    list_wording(store, (again, "reason"))
+    return f"{source} LEFT JOIN work_wording AS wording ON f.reason = wording.message"
 
 
 def _tell_standing(
@@ -254,7 +265,7 @@ def _compare(
     store: Store, source: str, columns: Sequence[str], label: str, what: str, also: str
 ) -> tuple[int, int, list[Difference]]:
     """Rows of `source` (c: published, f: made again), those that differ, and what differs in the first of them."""
-    differs = " OR ".join([also, *(f"c.{c} IS DISTINCT FROM f.{c}" for c in columns)])
+    differs = " OR ".join([also, *(f"NOT ({unchanged(c, 'c', 'f')})" for c in columns)])
     row = store.con.execute(f"SELECT count(*), count(*) FILTER (WHERE {differs}) {source}").fetchone()
     assert row is not None
     if not row[1]:
@@ -273,7 +284,7 @@ def _tell(store: Store, source: str, label: str, columns: Sequence[str], what: s
         parts = f"coalesce(' = ' || {side}.numerator || ' / ' || {side}.denominator, '')"
         return f"coalesce({side}.value::VARCHAR, 'no value') || {parts} || ', sample ' || coalesce({side}.sample_size, 0) || ', ' || {side}.state"
 
-    equal = " AND ".join(f"c.{c} IS NOT DISTINCT FROM f.{c}" for c in columns)
+    equal = " AND ".join(unchanged(c, "c", "f") for c in columns)
     rows = store.con.execute(
         f"SELECT {label}, {said('c')}, coalesce({said('f')}, 'nothing'), {equal} {source} ORDER BY 1 LIMIT {FEW - len(result.numbers)}"
     ).fetchall()

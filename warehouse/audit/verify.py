@@ -8,7 +8,7 @@ What it establishes is numbered (ESTABLISHED in differences.py, and in the outpu
 4. the ledger is a chain: each row is hashed with the one before it, so a row that was changed, taken out or put in breaks it;
 5. it contains what was anchored outside: who rewrites the whole chain, or drops its last rows, is found by that and by nothing else;
 6. schema, views and comments are what the code makes, and nothing else is there (verify_derived.py);
-7. exports are what the tables give by the code's views;
+7. exports are what the tables give by the code's views, and the sentences of recorded messages what its catalogue says;
 8. deliveries are what was entered;
 9. every row is sealed: each transaction seals the rows it wrote (warehouse/store/seals.py), and the seals stand in the ledger;
 10. definitions, registries and settings are what was entered;
@@ -112,6 +112,7 @@ def _derived(store: Store, manifest: Mapping[str, Any], unchecked: dict[int, str
         unchecked |= dict.fromkeys((6, 7), "made by another version")
         return
     yield from asked(6, verify_derived.schema_differences(store))
+    yield from asked(7, verify_derived.sentence_differences(store))
     yield from asked(7, verify_derived.export_differences(store))
 
 

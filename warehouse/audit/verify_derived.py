@@ -1,4 +1,5 @@
-"""Points 6 and 7 of verify.py: the schema of a file against an empty warehouse made by the code, exports against the tables by the code's views.
+"""Points 6 and 7 of verify.py: the schema of a file against an empty warehouse made by the code, exports against the tables by the code's views,
+sentences against the catalogue of messages.
 
 Views, comments and types follow from the code and are not sealed. So the code makes an empty warehouse, and DuckDB's catalogues of both are
 compared, each object in DuckDB's spelling. Does not belong here: rows (store/recorded.py).
@@ -18,6 +19,7 @@ from warehouse.home.copies import file_sha256
 from warehouse.release.release import EXPORTS, export
 from warehouse.sql import literal
 from warehouse.store.differences import Difference, Kind, first_of_each
+from warehouse.store.sentences import differing_sentences
 from warehouse.store.store import Store
 from warehouse.tables.contracts import Table, load_tables
 from warehouse.tables.file_format import make_file, storage_version
@@ -144,6 +146,12 @@ def export_differences(store: Store) -> list[Difference]:
     finally:
         con.close()
     return found
+
+
+def sentence_differences(store: Store) -> list[Difference]:
+    """registry.message against the messages that tables record, in the words of the code's catalogue."""
+    found = (Difference("registries", said, Kind.SENTENCE) for said in differing_sentences(store.con))
+    return first_of_each(found)
 
 
 def _otherwise(con: duckdb.DuckDBPyConnection, released: Path, again: Path) -> str:

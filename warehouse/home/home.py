@@ -54,5 +54,10 @@ class Home:
         return self.root / "release"
 
     @property
+    def report(self) -> Path:
+        """The newest release as pages."""
+        return self.root / "report"
+
+    @property
     def released_file(self) -> Path:
         return self.release / "qala.duckdb"

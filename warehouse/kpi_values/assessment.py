@@ -21,9 +21,11 @@ from kpi_definitions.catalogue import Catalogue
 from kpi_definitions.model import AssessmentRules, Category, Scale
 from warehouse.errors import StoreError
 from warehouse.home.account import ACCOUNT, account, named
+from warehouse.messages.messages import recorded
 from warehouse.moments import at
 from warehouse.store.ledger import EntryKind
 from warehouse.store.seals import ASSESSMENT, seal
+from warehouse.store.sentences import keep_sentences
 from warehouse.store.store import Store
 from warehouse.tables.obs_status import NOT_ASSESSED
 from warehouse.tables.views import year_values
@@ -176,6 +178,8 @@ def assess(
         store.insert("kpi.assessment", _COLUMNS, [(*row, status, version, reason, as_of_seq, dt.datetime.now(dt.UTC))])
         for table, columns, rows in made.parts():
             store.insert(f"kpi.{table}", ["assessment_id", *columns], [(number, *row) for row in rows])
+        items = f"(SELECT reason FROM kpi.assessment_item WHERE assessment_id = {number})"
+        keep_sentences(store, (items, "reason"))
         seal(store, seq, ASSESSMENT)
         at("assess.committing")
     at("assess.committed")
@@ -222,15 +226,13 @@ def _items(
     for kato, group in groups.items():
         applying: list[tuple[str, float | None, str | None, str | None, float | None, float | None, float | None]] = []
         for code, kpi in kpis.items():
-            unknown = (None, None, f"not computed for {year}", None, None, None)
+            unknown = (None, None, recorded({"code": "reason.not_computed", "year": year}), None, None, None)
             value, status, reason, coverage, low, high = found.get((kato, code), unknown)
             if group not in kpi.categories or status in NOT_ASSESSED:  # nothing there to be judged, or too little
                 continue
             if value is not None and coverage is not None and coverage < rules.minimum_periods:
-                value, reason = (
-                    None,
-                    f"values for {100 * coverage:.0f} % of the year's periods, fewer than {100 * rules.minimum_periods:.0f} %",
-                )
+                known, least = (int(f"{100 * share:.0f}") for share in (coverage, rules.minimum_periods))
+                value, reason = None, recorded({"code": "reason.few_periods", "percent": known, "least": least})
             scale = rules.scale(code, Category(group))
             score = worse = better = None
             if value is not None and scale is not None:

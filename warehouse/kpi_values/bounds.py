@@ -18,6 +18,7 @@ from warehouse.kpi_values.computation import Computation
 from warehouse.kpi_values.due_cells import TARGETS
 from warehouse.kpi_values.rejected_rows import find_lost_rows
 from warehouse.kpi_values.scans import choose_cells
+from warehouse.kpi_values.state_rules import BOUNDS
 from warehouse.sql import literal, statement
 from warehouse.store.history import as_of
 from warehouse.store.store import Store
@@ -73,6 +74,7 @@ def find_bounds(computation: Computation) -> None:
             high=high,
             tolerated=tolerated("bounded.raw_value"),
             between=BETWEEN,
+            bounds_said=BOUNDS,
         )
     )
 

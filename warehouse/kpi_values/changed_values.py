@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from warehouse.kpi_values.computation import Computation
 from warehouse.sql import literal, statement
+from warehouse.store.sentences import list_wording, unchanged
 from warehouse.store.store import Store
 from warehouse.tables.working_tables import create
 
@@ -18,8 +19,9 @@ VALUE_COLUMNS = (
 
 
 def find_changed_values(computation: Computation) -> None:
-    """Make `work_changed_value`."""
-    same = " AND ".join(f"former.{column} IS NOT DISTINCT FROM computed.{column}" for column in VALUE_COLUMNS)
+    """Make `work_changed_value`. A reason that a former version recorded in words stays while it says the same."""
+    list_wording(computation.store, ("work_computed_value", "reason"))
+    same = " AND ".join(unchanged(column, "former", "computed") for column in VALUE_COLUMNS)
     computation.store.con.execute(statement(__file__, "work_changed_value", same=same))
 
 

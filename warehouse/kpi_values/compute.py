@@ -25,10 +25,12 @@ from warehouse.kpi_values.scans import run_scans
 from warehouse.kpi_values.sound import refuse_faulty
 from warehouse.kpi_values.states import describe_versions, judge
 from warehouse.kpi_values.unmapped import find_undelivered_columns
+from warehouse.messages.messages import sentence
 from warehouse.moments import at
 from warehouse.periods import closing_in
 from warehouse.store.ledger import EntryKind
 from warehouse.store.seals import SealKind, seal
+from warehouse.store.sentences import keep_sentences
 from warehouse.store.sessions import writing
 from warehouse.store.store import Store
 from warehouse.tables.contracts import load_tables
@@ -91,6 +93,7 @@ def compute(
         write_changed_values(store, seqs, as_of_seq)
         at("compute.values")
         rollups = roll_up(store, computation.compiled, as_of_seq)  # work_changed_value, work_computation → kpi.rollup
+        keep_sentences(store, ("work_changed_value", "reason"), ("work_changed_rollup", "reason"))
         at("compute.roll-ups")
         computed = [(code, as_of_seq, seq) for code, seq in seqs.items()]
         store.insert("kpi.computation", ["kpi_code", "as_of_seq", "seq"], computed)
@@ -171,7 +174,7 @@ def _counts(computation: Computation) -> dict[str, _Counts]:
         counts[code].states[state] = cells
     by_failure = "SELECT kpi_code, why, count(*) FROM work_failed_cell GROUP BY ALL ORDER BY ALL"
     for code, why, cells in con.execute(by_failure).fetchall():
-        counts[code].failures[why] = cells
+        counts[code].failures[sentence(why, "en")] = cells
     changed = """SELECT kpi_code, count(*), count(*) FILTER (WHERE restates), list(DISTINCT period_id) FILTER (WHERE restates)
 FROM work_changed_value GROUP BY ALL"""
     for code, written, restated, periods in con.execute(changed).fetchall():

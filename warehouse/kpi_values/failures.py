@@ -14,6 +14,7 @@ import duckdb
 from kpi_definitions.compiler import EXACT, Compiled, Scan
 from kpi_definitions.model import Kind
 from warehouse.isolation.sandbox import only_reads
+from warehouse.messages.messages import catalogue
 from warehouse.sql import literal
 
 # errors of data and expressions; memory, files and interrupts are the run's own troubles
@@ -65,11 +66,18 @@ def _failing(
         con.execute(f"INSERT INTO {table} {sql}")
     except DATA_ERRORS as error:
         if first == last or isinstance(error, _NEVER):
-            yield first, last, str(error).partition(":")[0].strip()[:80]
+            yield first, last, _code(error)
             return
         middle = (first + last) // 2
         yield from _failing(con, scan, source, table, first, middle)
         yield from _failing(con, scan, source, table, middle + 1, last)
+
+
+def _code(error: duckdb.Error) -> str:
+    """The message that names the kind of an error, by the words DuckDB begins its text with: Out of Range Error."""
+    kind = str(error).partition(":")[0].strip().lower().removesuffix(" error").replace(" ", "_")
+    code = f"reason.failure.{kind}"
+    return code if code in catalogue() else "reason.failure.other"
 
 
 def _type(one: Compiled, measure: str) -> str:

@@ -17,6 +17,7 @@ from warehouse.kpi_values.bounds import BETWEEN, list_targets, order, tolerated,
 from warehouse.kpi_values.state_rules import ROLLUP_PHRASES, ROLLUP_RULES, verdict
 from warehouse.sql import literal, statement
 from warehouse.store.history import as_of, held
+from warehouse.store.sentences import list_wording, unchanged
 from warehouse.store.store import Store
 from warehouse.tables.obs_status import WITH_PARTS, WITH_VALUE, in_sql
 from warehouse.tables.value_formula import VALUE
@@ -38,7 +39,8 @@ def roll_up(store: Store, compiled: Sequence[Compiled], as_of_seq: int) -> tuple
     lay_out(store, compiled)
     con.execute(statement(__file__, "work_due_rollup"))
     compute_rollups(store, compiled)
-    same = " AND ".join(f"former.{column} IS NOT DISTINCT FROM computed.{column}" for column in ROLLUP_COLUMNS)
+    list_wording(store, ("work_computed_rollup", "reason"))
+    same = " AND ".join(unchanged(column, "former", "computed") for column in ROLLUP_COLUMNS)
     con.execute(statement(__file__, "work_changed_rollup", same=same))
     restated = con.execute(statement(__file__, "close_restated_rollups")).fetchall()
     written = con.execute(statement(__file__, "write_changed_rollups", read_seq=str(as_of_seq))).fetchall()

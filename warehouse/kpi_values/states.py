@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from kpi_definitions.compiler import TimeRule
 from warehouse.kpi_values.computation import Computation, KpiVersion
 from warehouse.kpi_values.state_rules import CELL_PHRASES, CELL_RULES, verdict
+from warehouse.messages.messages import recorded
 from warehouse.sql import statement
 from warehouse.store.store import Store
 from warehouse.tables.obs_status import WITH_PARTS, WITH_VALUE, in_sql
@@ -63,7 +64,7 @@ def _described(version: KpiVersion) -> tuple[object, ...]:
         "distinct" in kpi.numerator.aggregate.lower(),  # counts_distinct
         kpi.late_data_days,
         ", ".join(kpi.categories),
-        kpi.season.name.en if kpi.season else None,
+        recorded(kpi.season.name.model_dump()) if kpi.season else None,
         ", ".join(map(str, kpi.season.months)) if kpi.season else None,
         one.numerator.scan.table,
         looked_up,

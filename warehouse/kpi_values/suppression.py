@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from warehouse.messages.messages import recorded
 from warehouse.sql import literal, statement
 from warehouse.store.store import Store
 from warehouse.tables.obs_status import ObsStatus
 from warehouse.tables.working_tables import create
 
-REASON = "a suppressed cell in it could be worked out from it and other sums"
+REASON = "reason.could_be_worked_out"
 _ORDER = ("country", "group", "region", "settlement")
 _PRIME = 1_048_573  # the equations are solved modulo it: exact whole numbers, and products that int64 holds
 
@@ -51,7 +52,7 @@ def withhold(store: Store) -> None:
                 "work_computed_rollup__withheld",
                 state=literal(suppressed.state),
                 status=literal(suppressed),
-                reason=literal(REASON),
+                reason=literal(recorded({"code": REASON})),
             )
         )
 

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from warehouse.home.account import ACCOUNT, account
+from warehouse.messages.messages import code_of
 from warehouse.moments import at
 from warehouse.periods import parse_period
 from warehouse.sql import literal, statement
@@ -59,7 +60,7 @@ class Finding:
     severity: str
     dimension: str
     passed: bool
-    observed: str
+    observed: str  # a message as it is recorded, as the next
     expected: str
     failing_rows: int | None = None  # None: the rule is on the delivery as a whole
     concerns: tuple[int, ...] = ()  # other deliveries, loaded before, whose rows are as much in doubt by it
@@ -67,7 +68,7 @@ class Finding:
     @property
     def judged(self) -> bool:
         """False where there was nothing to judge by."""
-        return not self.observed.endswith(NOT_JUDGED)
+        return code_of(self.observed) != NOT_JUDGED
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ class Outcome:
 
     delivery_id: int
     state: DeliveryState  # loaded, refused or duplicate
-    reason: str | None
+    reason: str | None  # a message as it is recorded
     contract_id: str
     contract_version: str
     received: int = 0

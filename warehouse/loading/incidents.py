@@ -12,9 +12,11 @@ from collections.abc import Iterable
 
 from warehouse.errors import StoreError
 from warehouse.home.account import ACCOUNT, account
-from warehouse.sql import statement
+from warehouse.messages.messages import recorded
+from warehouse.sql import literal, statement
 from warehouse.store.ledger import EntryKind
 from warehouse.store.seals import SealKind, seal
+from warehouse.store.sentences import keep_sentences
 from warehouse.store.store import Store
 from warehouse.tables import working_tables
 from warehouse.tables.assertions_sql import covers
@@ -37,7 +39,12 @@ def journal(store: Store, table: str, concerned: Iterable[tuple[int, str, int]] 
     con.execute(statement(__file__, "work_opened_incident__of_concerned"))
     con.execute(statement(__file__, "audit_incident__opened"))
     con.execute(statement(__file__, "work_closed_incident", covers=covers("newer", "own.scope")))
-    con.execute(statement(__file__, "audit_incident__closed"))
+    reasons = {"failing_again": "incident.failing_again", "without": "incident.delivered_without"}
+    parts = {part: literal(recorded({"code": code})) for part, code in reasons.items()}
+    con.execute(statement(__file__, "audit_incident__closed", **parts))
+    closed_now = "(SELECT closing_reason FROM audit.incident JOIN work_closed_incident USING (incident_id))"
+    opened_now = "work_opened_incident"
+    keep_sentences(store, (opened_now, "observed"), (opened_now, "expected"), (closed_now, "closing_reason"))
     row = con.execute(
         "SELECT (SELECT count(*) FROM work_opened_incident), (SELECT count(*) FROM work_closed_incident)"
     ).fetchone()

@@ -22,6 +22,7 @@ from warehouse.moments import at
 from warehouse.sql import literal, quoted, statement
 from warehouse.store.ledger import EntryKind
 from warehouse.store.seals import SealKind, seal
+from warehouse.store.sentences import keep_sentences
 from warehouse.store.store import Store
 from warehouse.tables import working_tables
 from warehouse.tables.contracts import Table
@@ -58,6 +59,7 @@ def load(
             written += load_turn(Turn(store.con, table, staged, repeated or accepted, number, own), now)
         _keep_results(store, table, findings, gaps, [c for c in corrected if c.delivery_id in turns])
         opened, closed = journal(store, table.name, ((f.delivery_id, f.rule, o) for f in findings for o in f.concerns))
+        keep_sentences(store, ("work_decided_delivery", "reason"))
         wrote = {
             SealKind.DECIDED: True,
             SealKind.CHECK_RESULTS: True,

@@ -11,9 +11,11 @@ from typing import Any
 
 from warehouse.home.account import ACCOUNT, shown
 from warehouse.loading.deliveries import DeliveryState, Receipt, received_detail
+from warehouse.messages.messages import recorded
 from warehouse.moments import at
 from warehouse.store.ledger import EntryKind
 from warehouse.store.seals import SealKind, seal
+from warehouse.store.sentences import keep_sentences
 from warehouse.store.store import Store
 
 
@@ -42,7 +44,10 @@ def enter_withdrawal(
     before = "SELECT 1 FROM audit.ledger WHERE kind = 'withdrawn' AND subject = ? LIMIT 1"
     if con.execute(before, [receipt.receipt_id]).fetchone():
         return Entered(delivery_id, None)
-    full_reason = f"taken back by {who}{f' ({shown(account)})' if account else ''}: {reason}"
+    taken_back = {"code": "delivery.taken_back", "by": who, "why": reason}
+    if account:
+        taken_back |= {"code": "delivery.taken_back_by_account", "account": shown(account)}
+    full_reason = recorded(taken_back)
     detail = {**received_detail(receipt), "by": who, ACCOUNT: account, "reason": full_reason}
     if delivery_id is not None:
         detail |= {"delivery_id": delivery_id, "received": 0, "accepted": 0, "rejected": 0}
@@ -54,6 +59,7 @@ def enter_withdrawal(
                 "loaded_seq = ?, loaded_at = ? WHERE delivery_id = ?",
                 [full_reason, seq, dt.datetime.now(dt.UTC), delivery_id],
             )
+            keep_sentences(store, (f"(SELECT reason FROM audit.delivery WHERE delivery_id = {delivery_id})", "reason"))
             seal(store, seq, [SealKind.DECIDED])
         at("withdrawal.committing")
     at("withdrawal.committed")

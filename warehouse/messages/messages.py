@@ -1,7 +1,8 @@
 """Messages: recorded as code and parts, read as a sentence of one language.
 
-A message is a mapping `{"code": …, part: …}`. A part is text, a number, a message, or a list of those; what is recorded in a table is
-the JSON text of one message or of a list of them (`recorded`). What was recorded before there were codes is plain text and stays it.
+A message is a mapping `{"code": …, part: …}`. A part is text, a number, a message, a name as a definition gives it (`{"en": …, "ru": …, "kk": …}`),
+or a list of those; what is recorded in a table is the JSON text of one message or of a list of them (`recorded`). What was recorded before
+there were codes is plain text and stays it. In a sentence `{part}` puts commas between the things of a list, `{part|; }` what stands after the bar.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ import yaml
 
 LANGUAGES = ("kk", "ru", "en")
 DEFAULT = "en"
+# files of the catalogue whose messages tables record, with their sentences in registry.message
+RECORDED = ("checks", "reasons")
 SETTING = "QALA_LANG"
 CATALOGUE = Path(__file__).parent / "catalogue"
 Message: TypeAlias = Mapping[str, Any]
 
-_NAMED = re.compile(r"\{(\w+)\}")
+_NAMED = re.compile(r"\{(\w+)(?:\|([^}]*))?\}")
 
 
 class LanguageError(ValueError):
@@ -37,21 +40,34 @@ def language_of(given: str | None = None) -> str:
     return asked
 
 
+class MessageError(Exception):
+    """An error that is told by a message: `message` is what a table records of it, str() its English sentence."""
+
+    def __init__(self, code: str, **parts: Any):
+        self.message: Message = {"code": code, **parts}
+        super().__init__(sentence(code, DEFAULT, **parts))
+
+
 @cache
 def catalogue() -> Mapping[str, Mapping[str, str]]:
     """Code → language → template, of every file. Raises KeyError for a code that stands in two."""
     found: dict[str, Mapping[str, str]] = {}
     for path in sorted(CATALOGUE.glob("*.yaml")):
-        for code, templates in yaml.safe_load(path.read_text(encoding="utf-8")).items():
+        for code, templates in yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader).items():
             if code in found:
                 raise KeyError(f"{path.name}: message {code} stands in another file too")
             found[code] = templates
     return found
 
 
+def recorded_catalogue() -> str:
+    """The files of the catalogue whose messages tables record, as they are: registry.message follows from them."""
+    return "".join(p.read_text(encoding="utf-8") for p in sorted(CATALOGUE.glob("*.yaml")) if p.stem in RECORDED)
+
+
 def sentence(code: str, language: str, **parts: Any) -> str:
     """The sentence of a message. Raises KeyError for a code or a part that does not exist."""
-    return _NAMED.sub(lambda named: _said(parts[named[1]], language), catalogue()[code][language])
+    return _NAMED.sub(lambda named: phrase(parts[named[1]], language, named[2] or ", "), catalogue()[code][language])
 
 
 def recorded(message: Message | Sequence[Message]) -> str:
@@ -59,19 +75,58 @@ def recorded(message: Message | Sequence[Message]) -> str:
     return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
 
 
+def told(error: Exception) -> str:
+    """What a table records of an error: its message, or its own words if it has none."""
+    return recorded(error.message) if isinstance(error, MessageError) else str(error)
+
+
+def embedded(text: str) -> Any:
+    """What was recorded, as a part of another message."""
+    return messages_of(text) or text
+
+
+def figure(number: float, digits: int = 4) -> int | float:
+    """A number as a part of a message: of so many significant digits, whole if it is whole."""
+    rounded = float(f"{number:.{digits}g}")
+    return int(rounded) if rounded.is_integer() else rounded
+
+
+def and_more(shown: Sequence[Any], more: int, between: str = ", ") -> Any:
+    """The first of many things as a part of a message, and how many more there are. `between`: a comma or a semicolon with a space."""
+    if more <= 0:
+        return list(shown)
+    return {"code": "list.more" if between == ", " else "list.more_parted", "names": list(shown), "more": more}
+
+
 def rendered(text: str | None, language: str) -> str | None:
     """The sentences of a recorded message; None of None, plain text as it is."""
-    messages = _parsed(text)
-    return text if messages is None else "; ".join(_said(one, language) for one in messages)
+    messages = messages_of(text)
+    return text if messages is None else "; ".join(phrase(one, language) for one in messages)
+
+
+def said(text: str) -> str:
+    """What was recorded in the language of QALA_LANG, else in English: for logs and the pages of Dagster."""
+    return str(rendered(text, language_of()))
+
+
+def told_in(answer: Any, language: str) -> Any:
+    """An answer as plain data, what it holds of recorded messages told in a language; beside it, as `…_code`, the code of each."""
+    if isinstance(answer, Mapping):
+        codes = {f"{k}_code": code for k, v in answer.items() if isinstance(v, str) and (code := code_of(v))}
+        return {key: told_in(value, language) for key, value in answer.items()} | codes
+    if isinstance(answer, list | tuple):
+        return type(answer)(told_in(one, language) for one in answer)
+    return rendered(answer, language) if isinstance(answer, str) else answer
 
 
 def code_of(text: str | None) -> str | None:
     """The code of a recorded message, of the first if there are several; None for plain text."""
-    messages = _parsed(text)
+    messages = messages_of(text)
     return str(messages[0]["code"]) if messages else None
 
 
-def _parsed(text: str | None) -> list[Message] | None:
+def messages_of(text: str | None) -> list[Message] | None:
+    """The messages that were recorded; None of plain text."""
     if not text or text[0] not in "[{":
         return None
     try:
@@ -86,12 +141,14 @@ def _parsed(text: str | None) -> list[Message] | None:
     )
 
 
-def _said(part: Any, language: str) -> str:
-    """One part as text: numbers with the language's decimal mark, messages as sentences, lists with commas."""
+def phrase(part: Any, language: str = DEFAULT, between: str = ", ") -> str:
+    """One part of a message as text: numbers with the language's decimal mark, messages as sentences, names in the language, lists with `between`."""
     if isinstance(part, Mapping):
+        if "code" not in part:
+            return str(part.get(language) or part["ru"])
         return sentence(part["code"], language, **{name: value for name, value in part.items() if name != "code"})
     if isinstance(part, Sequence) and not isinstance(part, str):
-        return ", ".join(_said(one, language) for one in part)
+        return between.join(phrase(one, language) for one in part)
     if isinstance(part, float):
         return str(part) if language == "en" else str(part).replace(".", ",")
     return str(part)

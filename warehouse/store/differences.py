@@ -15,7 +15,7 @@ ESTABLISHED: Mapping[int, str] = {
     4: "The ledger is one unbroken chain",
     5: "The ledger contains every anchored head, and the release anchored with it is the one it names (--head)",
     6: "Schemas, tables, columns, views and comments are those this version of qala makes, and nothing else is in the file",
-    7: "Every export is what the tables give by the views of this version of qala",
+    7: "Every export is what the tables give by the views of this version of qala, and every sentence what its message says",
     8: "Deliveries, decisions and rejected rows are what was entered when they came",
     9: "Every row of the warehouse is sealed, and as it was sealed",
     10: "Definitions, registries and settings are what was entered",
@@ -61,6 +61,7 @@ class Kind(StrEnum):
     CONSTRAINT_CHANGED = "constraint-changed", 6
     COMMENT_CHANGED = "comment-changed", 6
     EXPORT_NOT_DERIVED = "export-not-derived", 7
+    SENTENCE = "sentence-not-derived", 7
     DELIVERY = "delivery-otherwise", 8
     DELIVERY_GONE = "delivery-gone", 8
     SEAL = "seal-otherwise", 9

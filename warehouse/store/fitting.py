@@ -36,6 +36,8 @@ def refuse_older(store: Store) -> None:
 
     refuse_due(store.con, store.home.warehouse)
     for name, columns in _fixed(store.con).items():
+        if name.removeprefix("registry.") in REGISTRIES:  # made anew, whatever its columns were
+            continue
         extra = sorted({c for c, *_ in columns} - set(_WANTED[name]))
         changed = [c for c, kind, _ in columns if c in _WANTED[name] and kind != _WANTED[name][c][0]]
         if extra or changed:

@@ -10,12 +10,14 @@ import datetime as dt
 from typing import Any
 
 from kpi_definitions.catalogue import units
+from warehouse.messages.messages import sentence
 from warehouse.moments import at
 from warehouse.periods import FIRST_YEAR, LAST_YEAR, add_months, month_id
 from warehouse.sql import literal
 from warehouse.store import fitting
 from warehouse.store.ledger import Entries, EntryKind
 from warehouse.store.seals import REGISTRIES, seal
+from warehouse.store.sentences import make_sentences
 from warehouse.store.store import Store
 from warehouse.store.upgrade_steps import LATEST
 from warehouse.tables import views
@@ -24,6 +26,7 @@ from warehouse.tables.passports import data_passport
 from warehouse.tables.rules import CRITERIA
 from warehouse.tables.settlements import REGISTRY_FILES
 
+_IN_ORDER = ("en", "ru", "kk")  # languages as columns have them
 # registry → its file, and the columns taken from it
 _REGISTRY_FILES = {
     "region": ("regions.csv", "*"),
@@ -54,6 +57,7 @@ def ensure_schema(store: Store, entries: Entries = ()) -> None:
         con.execute("; ".join((*ddl.ddl(meta), *ddl.descriptions(meta))))
         views.make(con, views.all_views(store.tables))
         _fill_registries(store)
+        make_sentences(store)
         con.execute("DELETE FROM registry.setting")
         con.execute("INSERT INTO registry.setting VALUES ('schema', ?)", [wanted])
         if entries and store.last_seq == 0:
@@ -67,7 +71,7 @@ def ensure_schema(store: Store, entries: Entries = ()) -> None:
 def _rules(store: Store) -> list[tuple[Any, ...]]:
     """Every rule of every table as registry.rule has it."""
     return [
-        (table.name, r.id, r.description, r.dimension, r.criterion, r.incident_kind, r.severity)
+        (table.name, r.id, *map(r.description, _IN_ORDER), r.dimension, r.criterion, r.incident_kind, r.severity)
         for table in store.tables.values()
         for r in table.all_rules
     ]
@@ -77,9 +81,10 @@ def _fill_registries(store: Store) -> None:
     con = store.con
     store.replace("registry.data_passport", list(data_passport(store.tables.values())))
     store.replace("registry.rule", _rules(store))
-    store.replace(
-        "registry.criterion", [(n, name, name, ru, kk) for n, (name, (ru, kk)) in enumerate(CRITERIA.items(), 1)]
-    )
+    named = [
+        (n, name, *(sentence(f"criterion.{name}", one) for one in _IN_ORDER)) for n, name in enumerate(CRITERIA, 1)
+    ]
+    store.replace("registry.criterion", named)
     for name, (file, columns) in _REGISTRY_FILES.items():
         con.execute(
             f"DELETE FROM registry.{name}; INSERT INTO registry.{name} BY NAME SELECT {columns} "
@@ -93,8 +98,10 @@ def _fill_registries(store: Store) -> None:
 
 def _named(table: Table) -> tuple[Any, ...]:
     """A table as registry.showcase_table has it."""
-    names, described = (table.title, table.title_ru, table.title_kk), (table.description, table.description_ru)
-    return (table.name, *names, *described, table.domain, table.owner, table.snapshot)
+    names = (table.title, table.title_ru, table.title_kk)
+    described = (table.description, table.description_ru, table.description_kk)
+    agreed = (table.frequency, table.latency_days, table.agreed_from)
+    return (table.name, *names, *described, table.domain, table.owner, table.snapshot, *agreed)
 
 
 def _periods() -> list[tuple[Any, ...]]:

@@ -160,8 +160,17 @@ def reading(home: Home, *, threads: int | None = None, hardened: bool = True) ->
     """
     if not home.released_file.exists():
         raise StoreError(f"nothing has been released in {home.root} yet; run: qala run   (or: qala demo)")
-    write_ahead_log.refuse_log(home.released_file)
-    con = _connected(home.released_file, remedy=_ANEW, read_only=True)
+    with reading_file(home.released_file, threads=threads, hardened=hardened, home=home) as store:
+        yield store
+
+
+@contextmanager
+def reading_file(
+    file: Path, *, threads: int | None = None, hardened: bool = True, home: Home | None = None
+) -> Iterator[Store]:
+    """As `reading`, of a released file wherever it lies. Raises StoreError if it cannot be read as one."""
+    write_ahead_log.refuse_log(file)
+    con = _connected(file, remedy=_ANEW, read_only=True)
     try:
         # a file that this process has open already is the same database, with the same settings
         locked_already = con.execute("SELECT current_setting('lock_configuration')").fetchall()[0][0]
@@ -169,14 +178,14 @@ def reading(home: Home, *, threads: int | None = None, hardened: bool = True) ->
             con.execute("SET GLOBAL TimeZone = 'UTC'")
         if hardened and not locked_already:
             harden(con, read_only=True, threads=threads)
-        store = Store(con, home)
-        _refuse_foreign_objects(store, home.released_file)
+        store = Store(con, home or Home(file.parent.parent))
+        _refuse_foreign_objects(store, file)
         # what a view says follows from the code, not from a person who could write the file
         views.make_own(con, views.all_views(store.tables))
         yield store
     except (duckdb.CatalogException, duckdb.BinderException) as error:
         raise StoreError(
-            f"{home.released_file} was released by another version of qala ({str(error).splitlines()[0]}); run: qala run"
+            f"{file} was released by another version of qala ({str(error).splitlines()[0]}); run: qala run"
         ) from error
     finally:
         con.close()

@@ -71,6 +71,17 @@ def references(document: Document, properties: Iterable[Mapping[str, Any]], faul
             yield Reference(prop["name"], table, target)
 
 
+_GRAINS = {"m": "M", "month": "M", "q": "Q", "quarter": "Q", "y": "A", "year": "A"}  # units of ODCS as SDMX frequencies
+
+
+def frequency(document: Document) -> str | None:
+    """SDMX frequency (M, Q, A) at which a table is agreed to come; None if nothing is agreed, or another rhythm."""
+    for agreed in document.data.get("slaProperties", []):
+        if agreed["property"] == "frequency" and agreed.get("value") == 1:
+            return _GRAINS.get(str(agreed.get("unit", "")).lower().removesuffix("s"))
+    return None
+
+
 def service_level(document: Document) -> tuple[int | None, dt.date | None]:
     """Days agreed from the end of a period to its delivery, and from which day that is agreed."""
     agreed = {a["property"]: a.get("value") for a in document.data.get("slaProperties", [])}

@@ -17,7 +17,7 @@ from typing import Any
 from kpi_definitions.documents import Document, DocumentError, Fault, Where, read
 from warehouse.tables.assertions import Asserts, Cut, cut_of
 from warehouse.tables.contract_checks import unwritable
-from warehouse.tables.contract_rules import quality_rules, references, rule_faults, service_level
+from warehouse.tables.contract_rules import frequency, quality_rules, references, rule_faults, service_level
 from warehouse.tables.odcs import reads_contracts, schema_faults
 from warehouse.tables.rules import (
     Reference,
@@ -75,6 +75,7 @@ class Table:
     title_kk: str
     description: str
     description_ru: str
+    description_kk: str
     domain: str
     owner: str
     version: str
@@ -86,6 +87,7 @@ class Table:
     row_rules: tuple[Rule, ...]
     delivery_rules: tuple[Rule, ...]
     references: tuple[Reference, ...]
+    frequency: str | None  # SDMX frequency at which it is agreed to come: M, Q, A
     latency_days: int | None  # agreed days from a period's end to its delivery
     agreed_from: dt.date | None  # periods that ended before it had no deadline
     usual: Usual  # what its deliveries are held against beside their own rows
@@ -223,6 +225,7 @@ def parse_table(document: Document) -> Table:
         title_kk=custom(body).get("titleKk", ""),
         description=body.get("description", ""),
         description_ru=custom(body).get("descriptionRu", ""),
+        description_kk=custom(body).get("descriptionKk", ""),
         domain=document.data.get("domain", ""),
         owner=document.data.get("team", {}).get("name", ""),
         version=document.data["version"],
@@ -234,6 +237,7 @@ def parse_table(document: Document) -> Table:
         row_rules=tuple(row_rules),
         delivery_rules=(*common, *delivery_rules),
         references=refers,
+        frequency=frequency(document),
         latency_days=latency,
         agreed_from=agreed_from,
         usual=usual,

@@ -11,14 +11,19 @@ from functools import cache
 
 import duckdb
 
+from kpi_definitions.catalogue import UNITS
+from warehouse.messages.messages import recorded_catalogue
 from warehouse.tables.contracts import Table, load_tables
+from warehouse.tables.settlements import REGISTRY_FILES
 from warehouse.tables.system_tables import FIXED
+from warehouse.tables.view_columns import FILE
 from warehouse.tables.views import VIEWS
 
 
 def schema_fingerprint(tables: Mapping[str, Table]) -> str:
-    """SHA-256 of contracts, views, system tables and DuckDB's version, which may spell the same view otherwise."""
-    parts = [*map(repr, tables.values()), repr(VIEWS), duckdb.__version__, repr(FIXED)]
+    """SHA-256 of contracts, views, system tables, sentences, files of registries and DuckDB's version, which may spell a view otherwise."""
+    files = [path.read_text(encoding="utf-8") for path in (FILE, UNITS, *sorted(REGISTRY_FILES.glob("*.csv")))]
+    parts = [*map(repr, tables.values()), repr(VIEWS), duckdb.__version__, repr(FIXED), recorded_catalogue(), *files]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

@@ -65,13 +65,13 @@ def _described(column: Column) -> str:
 
 
 def _control(table: Table, column: Column) -> str | None:
-    """Descriptions of the rules that name a column: those on its values, and those on its table."""
+    """Russian descriptions of the rules that name a column: those on its values, and those on its table."""
     named = re.compile(rf"\b{re.escape(column.name)}\b")
     rules = [*column.rules, *(r for r in table.row_rules if named.search(r.predicate or ""))]
     for rule in table.delivery_rules:
         if named.search(str(rule.kwargs.get("column", ""))) or rule.id == f"{column.name}.reference":
             rules.append(rule)
-    return "; ".join(dict.fromkeys(r.description for r in rules)) or None
+    return "; ".join(dict.fromkeys(r.description("ru") for r in rules)) or None
 
 
 def case_passports(catalogue: Catalogues, tables: Mapping[str, Table]) -> Iterator[tuple[Any, ...]]:

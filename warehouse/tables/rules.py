@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from warehouse.messages.messages import Message, figure, recorded, rendered
 from warehouse.sql import literal, quoted
 from warehouse.tables.identifiers import well_formed
 
@@ -41,17 +42,24 @@ DAYS, DAYS_SHARE, KEY_REUSED, OTHER_SYSTEM, BYTES_ELSEWHERE = (
     "key.other-system",
     "bytes.elsewhere",
 )
+STRUCTURE = "structure"  # headers, encoding and format of a file
+STRUCTURE_WORDS: Message = {"code": "rule.structure"}
 # rules on personal data (docs/personal-data.md)
 IDENTIFIES, FOUND_PERSONAL, OTHER_KEY = "personal.identifier", "personal.found", "personal.key"
 # columns of the profile named after a column of the table
 PROFILE_OF = ("null_percent__", "age_days__", "unmatched_percent__")
-# the eight quality criteria of the law (Decree No. 830 of 2026), and the incident kind a failing ODCS dimension opens
-CRITERIA: Mapping[str, tuple[str, str]] = {  # Russian, Kazakh (the latter not checked by a native speaker)
-    "accuracy": ("точность", "дәлдік"), "completeness": ("полнота", "толықтық"),
-    "interrelation": ("взаимосвязанность", "өзара байланыстылық"), "comparability": ("сопоставимость", "салыстырмалылық"),
-    "currency": ("актуальность", "өзектілік"), "uniqueness": ("уникальность", "бірегейлік"),
-    "truthfulness": ("достоверность", "дұрыстық"), "timeliness": ("своевременность", "уақтылылық"),
-}  # fmt: skip
+# the eight quality criteria of the law (Decree No. 830 of 2026), and the incident kind a failing ODCS dimension opens; their names in words
+# are the messages criterion.… and incident_kind.…
+CRITERIA = (
+    "accuracy",
+    "completeness",
+    "interrelation",
+    "comparability",
+    "currency",
+    "uniqueness",
+    "truthfulness",
+    "timeliness",
+)
 INCIDENT_KINDS: Mapping[str, str] = {
     "coverage": "coverage", "completeness": "completeness", "accuracy": "accuracy", "timeliness": "timeliness",
     "uniqueness": "uniqueness", "conformity": "consistency", "consistency": "integrity",
@@ -67,7 +75,7 @@ class Rule:
     """Something that must hold: of every row (`predicate`), or of a delivery (`expectation` on its profile)."""
 
     id: str
-    description: str
+    words: Message  # what must hold
     dimension: str
     severity: str  # error: rejects the row, refuses the delivery; warning: is reported
     predicate: str | None = None  # SQL over the table's columns; only FALSE breaks it
@@ -75,6 +83,15 @@ class Rule:
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     criterion: str = "truthfulness"  # of the law's eight
     column: str | None = None  # the one column whose cell the rule is about; None: about the row or the delivery
+
+    def description(self, language: str) -> str:
+        """What must hold, in a language."""
+        return str(rendered(self.expected, language))
+
+    @property
+    def expected(self) -> str:
+        """What must hold, as a finding records it."""
+        return recorded(self.words)
 
     @property
     def incident_kind(self) -> str:
@@ -111,7 +128,7 @@ def form_rule(name: str) -> Rule:
     """What an identifier must look like: see warehouse/tables/identifiers.py."""
     return Rule(
         f"{name}.form",
-        f"{name} is an identifier as its system writes it: one alphabet in a word, nothing invisible, no trace of a spreadsheet",
+        {"code": "rule.form", "column": name},
         "conformity",
         "error",
         predicate=well_formed(quoted(name)),
@@ -122,14 +139,10 @@ def form_rule(name: str) -> Rule:
 
 def identifier_rule(name: str, kind: str) -> Rule:
     """What a cell of a personal column must be, as delivered: what stands in the warehouse is its pseudonym."""
-    form = {
-        "iin": "has twelve digits and a valid check digit",
-        "phone": "has the digits of a phone number",
-        "email": "is an e-mail address",
-    }.get(kind, "has letters or digits to be seen")
+    form = kind if kind in ("iin", "phone", "email") else "other"
     return Rule(
         f"{name}.identifier",
-        f"{name} as delivered {form}, or as its source's contract says; a pseudonym takes its place",
+        {"code": "rule.identifier", "column": name, "form": {"code": f"identifier.{form}"}},
         "conformity",
         "error",
         predicate="",
@@ -145,7 +158,7 @@ def implied_rules(prop: Mapping[str, Any], sql_type: str) -> Iterator[Rule]:
     if sql_type.upper() != "VARCHAR":  # any text is text
         yield Rule(
             f"{name}.type",
-            f"{name} can be read as {sql_type}",
+            {"code": "rule.type", "column": name, "type": sql_type},
             "conformity",
             "error",
             predicate="",
@@ -155,7 +168,7 @@ def implied_rules(prop: Mapping[str, Any], sql_type: str) -> Iterator[Rule]:
     if prop.get("required") or prop.get("primaryKey"):
         yield Rule(
             f"{name}.required",
-            f"{name} is not empty",
+            {"code": "rule.required", "column": name},
             "completeness",
             "error",
             predicate=f"{col} IS NOT NULL",
@@ -169,15 +182,17 @@ def implied_rules(prop: Mapping[str, Any], sql_type: str) -> Iterator[Rule]:
     bounds = [(">=", "minimum"), (">", "exclusiveMinimum"), ("<=", "maximum"), ("<", "exclusiveMaximum")]
     parts = [f"{col} {sign} {literal(options[option])}" for sign, option in bounds if option in options]
     if parts:
-        words = " and ".join(f"{sign} {options[option]}" for sign, option in bounds if option in options)
-        yield Rule(f"{name}.range", f"{name} {words}", "accuracy", "error", predicate=" AND ".join(parts), column=name)
+        low, *high = [f"{sign} {options[option]}" for sign, option in bounds if option in options]
+        both = {"code": "rule.both_bounds", "low": low, "high": ", ".join(high)} if high else low
+        words = {"code": "rule.range", "column": name, "bounds": both}
+        yield Rule(f"{name}.range", words, "accuracy", "error", predicate=" AND ".join(parts), column=name)
     lengths = [
         f"length({col}) {sign} {options[o]}" for sign, o in ((">=", "minLength"), ("<=", "maxLength")) if o in options
     ]
     if lengths:
         yield Rule(
             f"{name}.length",
-            f"{name} has an allowed length",
+            {"code": "rule.length", "column": name},
             "conformity",
             "error",
             predicate=" AND ".join(lengths),
@@ -187,7 +202,7 @@ def implied_rules(prop: Mapping[str, Any], sql_type: str) -> Iterator[Rule]:
     if "pattern" in options:
         yield Rule(
             f"{name}.pattern",
-            f"{name} matches {options['pattern']}",
+            {"code": "rule.pattern", "column": name, "pattern": options["pattern"]},
             "conformity",
             "error",
             predicate=f"regexp_full_match({col}, {literal(options['pattern'])})",
@@ -234,8 +249,16 @@ def rule_of(quality: Mapping[str, Any], column: str | None) -> Rule | None:
         return None
     if "criterion" in custom(quality):
         how["criterion"] = custom(quality)["criterion"]
-    description, dimension = quality.get("description", quality["id"]), quality.get("dimension", "accuracy")
-    return Rule(quality["id"], description, dimension, quality.get("severity", "error"), **how)
+    dimension = quality.get("dimension", "accuracy")
+    return Rule(quality["id"], _own_words(quality), dimension, quality.get("severity", "error"), **how)
+
+
+def _own_words(quality: Mapping[str, Any]) -> Message:
+    """What a contract itself says of its rule: in Russian and Kazakh as far as it says it in them."""
+    own, english = custom(quality), quality.get("description", quality["id"])
+    russian = own.get("descriptionRu", english)
+    words = {"en": english, "ru": russian, "kk": own.get("descriptionKk", russian)}
+    return {"code": "rule.own", "words": words}
 
 
 def _judgeable(implementation: Mapping[str, Any]) -> bool:
@@ -256,71 +279,40 @@ def common_rules(key: Iterable[str], identifiers: Iterable[str] = ()) -> Iterato
     yield from _personal_rules()
     yield from _file_rules()
     if names := ", ".join(identifiers):
-        words = (
-            f"No two rows of a settlement differ in {names} only by letter case, leading zeros or look-alike letters"
-        )
-        yield Rule(TWINS, words, "uniqueness", "warning", criterion="uniqueness")
+        yield Rule(TWINS, {"code": "rule.twins", "columns": names}, "uniqueness", "warning", criterion="uniqueness")
 
 
-def _on_rows(rule_id: str, description: str, dimension: str, criterion: str = "truthfulness") -> Rule:
+def _on_rows(rule_id: str, words: Message, dimension: str, criterion: str = "truthfulness") -> Rule:
     """A rule that the first gate tries by itself on every row."""
-    return Rule(rule_id, description, dimension, "error", predicate="", criterion=criterion)
+    return Rule(rule_id, words, dimension, "error", predicate="", criterion=criterion)
 
 
 def _row_rules(key: str) -> Iterator[Rule]:
-    yield _on_rows(
-        REPEATED,
-        f"{key} is given once; rows that give it again with other values are rejected, all of them",
-        "uniqueness",
-        "uniqueness",
-    )
-    yield _on_rows(
-        DUPLICATE,
-        "Rows equal to another in every column are left out, one of them is kept; told, and no fault",
-        "uniqueness",
-        "uniqueness",
-    )
-    yield _on_rows("scope", "The row's settlement lies in the territory the delivery is for", "conformity", "accuracy")
-    yield _on_rows(
-        DAYS, "The row lies in the days the delivery is for, by the column it is cut by", "conformity", "accuracy"
-    )
-    yield _on_rows(
-        KEY_REUSED,
-        f"{key} stands for one thing: it does not come again with another time; if numbers begin anew, make the key of number and year "
-        "(transformLogic)",
-        "uniqueness",
-        "uniqueness",
-    )
+    yield _on_rows(REPEATED, {"code": "rule.repeated_key", "key": key}, "uniqueness", "uniqueness")
+    yield _on_rows(DUPLICATE, {"code": "rule.full_duplicate"}, "uniqueness", "uniqueness")
+    yield _on_rows("scope", {"code": "rule.scope"}, "conformity", "accuracy")
+    yield _on_rows(DAYS, {"code": "rule.days"}, "conformity", "accuracy")
+    yield _on_rows(KEY_REUSED, {"code": "rule.key_reused", "key": key}, "uniqueness", "uniqueness")
 
 
 def _declaration_rules() -> Iterator[Rule]:
     """What is held against the delivery's declaration, and against other deliveries."""
-    yield Rule(
-        DAYS_SHARE, "Some of the rows lie in the delivery's own days", "conformity", "warning", criterion="accuracy"
-    )
-    yield Rule(OTHER_SYSTEM, "One thing is delivered by one system", "uniqueness", "warning", criterion="uniqueness")
-    words = "No other territory delivered the very same file"
-    yield Rule(BYTES_ELSEWHERE, words, "uniqueness", "warning", criterion="uniqueness")
+    yield Rule(DAYS_SHARE, {"code": "rule.days_share"}, "conformity", "warning", criterion="accuracy")
+    yield Rule(OTHER_SYSTEM, {"code": "rule.other_system"}, "uniqueness", "warning", criterion="uniqueness")
+    yield Rule(BYTES_ELSEWHERE, {"code": "rule.bytes_elsewhere"}, "uniqueness", "warning", criterion="uniqueness")
 
 
 def _personal_rules() -> Iterator[Rule]:
-    yield _on_rows(
-        IDENTIFIES,
-        "No identifier of a thing is a person's number or address; such a row is rejected where no key is there for a pseudonym",
-        "conformity",
-    )
-    words = "No column that is not classed personal holds a person's number or address; what is found does not get in"
-    yield Rule(FOUND_PERSONAL, words, "conformity", "warning")
-    words = "All pseudonyms of a table are made by one key, as others do not match"
-    yield Rule(OTHER_KEY, words, "consistency", "warning")
+    yield _on_rows(IDENTIFIES, {"code": "rule.identifies_person"}, "conformity")
+    yield Rule(FOUND_PERSONAL, {"code": "rule.found_personal"}, "conformity", "warning")
+    yield Rule(OTHER_KEY, {"code": "rule.other_key"}, "consistency", "warning")
 
 
 def _file_rules() -> Iterator[Rule]:
-    words = "Headers, encoding and format are those of the contract"
-    yield Rule("structure", words, "conformity", "error", criterion="comparability")
+    yield Rule(STRUCTURE, STRUCTURE_WORDS, "conformity", "error", criterion="comparability")
     yield Rule(
         "manifest-rows",
-        "The file has the number of rows its manifest declares",
+        {"code": "rule.manifest_rows"},
         "coverage",
         "error",
         expectation=_BETWEEN,
@@ -329,7 +321,7 @@ def _file_rules() -> Iterator[Rule]:
     )
     yield Rule(
         "repeated-keys",
-        "At most 1 % of the rows repeat a key with other values",
+        {"code": "rule.repeated_keys", "percent": 1},
         "uniqueness",
         "warning",
         expectation=_BETWEEN,
@@ -343,7 +335,7 @@ def agreed_rules(latency_days: int | None, references: Iterable[Reference]) -> I
     if latency_days is not None:
         yield Rule(
             "on-time",
-            f"Delivered within {latency_days} days of the period's end",
+            {"code": "rule.on_time", "days": latency_days},
             "timeliness",
             "warning",
             expectation=_BETWEEN,
@@ -353,7 +345,7 @@ def agreed_rules(latency_days: int | None, references: Iterable[Reference]) -> I
     for one in references:
         yield Rule(
             f"{one.column}.reference",
-            f"At most 1 % of the values of {one.column} are missing from {one.table}.{one.target}",
+            {"code": "rule.reference", "percent": 1, "column": one.column, "target": f"{one.table}.{one.target}"},
             "consistency",
             "warning",
             expectation=_BETWEEN,
@@ -363,14 +355,20 @@ def agreed_rules(latency_days: int | None, references: Iterable[Reference]) -> I
 
 
 TOLERANCE = 1.0  # per cent of a delivery's rows; our proposal
-NOT_JUDGED = " = no data"  # how `observed` ends where a rule could not be judged
+NOT_JUDGED = "finding.no_data"  # code of what is observed where a rule could not be judged
+_NOT_JUDGED_ONCE = " = no data"  # how it ended when it was a sentence
 
 
-def not_judged(what: str) -> str:
-    """`observed` of a rule for which there is no data."""
-    return what + NOT_JUDGED
+def not_judged(measure: Message) -> str:
+    """What is observed of a rule for which there is no data, as a finding records it."""
+    return recorded({"code": NOT_JUDGED, "measure": measure})
+
+
+def measured(measure: Message, value: float) -> str:
+    """What is observed of a rule on a figure, as a finding records it."""
+    return recorded({"code": "finding.measure", "measure": measure, "value": figure(value, 6)})
 
 
 # SQL over audit.check_result AS found joined to audit.delivery AS delivery: was it judged, and does it fail its criterion
-UNJUDGED = f"found.observed LIKE '%{NOT_JUDGED}'"
+UNJUDGED = f"(starts_with(found.observed, '{{\"code\":\"{NOT_JUDGED}\"') OR found.observed LIKE '%{_NOT_JUDGED_ONCE}')"
 FAILS = f"NOT found.passed AND (found.failing_rows IS NULL OR 100.0 * found.failing_rows > {TOLERANCE} * delivery.received_rows)"

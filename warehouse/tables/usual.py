@@ -25,6 +25,7 @@ from typing import Any
 from kpi_definitions.catalogue import load_catalogues
 from kpi_definitions.compiler import sources_of
 from kpi_definitions.documents import Document, Fault
+from warehouse.messages.messages import Message
 from warehouse.tables.rules import Rule, custom
 
 KEPT, VOLUME, GAPS, WHOLE, UNITS, JUMP = (
@@ -167,29 +168,19 @@ def counted_columns(table: str, catalogues: Path) -> frozenset[str]:
 
 def usual_rules(usual: Usual, snapshot: bool) -> Iterator[Rule]:
     """The rules these bounds are: their findings are made by connectors/delivery_gate/earlier_deliveries.py, not by Great Expectations."""
-    low, high = usual.volume
-    yield _warning(
-        KEPT, f"A correction keeps at least {100 * usual.kept_share:g} % as many rows as it replaces", "coverage"
-    )
-    yield _warning(
-        VOLUME,
-        f"Rows are {low:g} to {high:g} times the usual number: the median of earlier deliveries of like length",
-        "coverage",
-    )
-    yield _warning(
-        GAPS,
-        f"No column's share of gaps rises by {usual.gap_leap:g} points over its usual one, or is empty throughout at first",
-        "completeness",
-    )
+    low, high = (f"{times:g}" for times in usual.volume)
+    yield _warning(KEPT, {"code": "rule.kept_rows", "percent": f"{100 * usual.kept_share:g}"}, "coverage")
+    yield _warning(VOLUME, {"code": "rule.usual_volume", "low": low, "high": high}, "coverage")
+    yield _warning(GAPS, {"code": "rule.usual_gaps", "points": f"{usual.gap_leap:g}"}, "completeness")
     if not snapshot and not usual.seasonal:
-        yield _warning(WHOLE, "The rows begin, go on and end with the days the delivery is for", "coverage")
-    units = ", ".join(("settlement", *usual.panel))
-    yield _warning(UNITS, f"What had rows in the delivery before has rows again: by {units}", "coverage")
+        yield _warning(WHOLE, {"code": "rule.whole_period"}, "coverage")
+    yield _warning(
+        UNITS, {"code": "rule.usual_units", "units": [{"code": "unit.settlement"}, *usual.panel]}, "coverage"
+    )
     if usual.figures:
-        bounds = ", ".join(f"{one.column} {one.ratio:g} times" for one in usual.figures)
-        words = f"Figures change within a year by at most: {bounds}; more needs to be confirmed"
-        yield _warning(JUMP, words, "accuracy", "truthfulness")
+        figures = [{"code": "figure.ratio", "column": f.column, "ratio": f"{f.ratio:g}"} for f in usual.figures]
+        yield _warning(JUMP, {"code": "rule.figure_jump", "figures": figures}, "accuracy", "truthfulness")
 
 
-def _warning(rule_id: str, description: str, dimension: str, criterion: str = "completeness") -> Rule:
-    return Rule(rule_id, description, dimension, "warning", criterion=criterion)
+def _warning(rule_id: str, words: Message, dimension: str, criterion: str = "completeness") -> Rule:
+    return Rule(rule_id, words, dimension, "warning", criterion=criterion)

@@ -17,6 +17,7 @@ from warehouse.sql import literal, quoted, statement
 from warehouse.tables.file_format import make_file, storage_version
 from warehouse.tables.obs_status import ObsStatus
 from warehouse.tables.rules import FAILS, TOLERANCE, UNJUDGED
+from warehouse.tables.view_columns import column_comment, described
 
 # items of the order a system of the register is held against: (item, requirement en, ru, kk, systems concerned, met)
 _COMPLIANCE = (
@@ -44,11 +45,14 @@ _COMPLIANCE = (
      "origin = 'OWN' AND has_analogue = false", "on_qaztech"),
 )  # fmt: skip
 _RESTRICTED = "views.restricted"  # why a restricted value is not shown
+_COUNTRY = "views.country"
 _REQUIREMENTS = ", ".join(
     f"struct_pack(item := {literal(item)}, requirement_en := {literal(en)}, requirement_ru := {literal(ru)}, requirement_kk := {literal(kk)}, "
     f"concerned := {concerned}, met := coalesce({met}, false))"
     for item, en, ru, kk, concerned, met in _COMPLIANCE
 )
+
+_CURRENT = "valid_to_seq IS NULL"
 
 
 def year_values(held: str) -> str:
@@ -61,11 +65,30 @@ def _said(name: str, code: str) -> dict[str, str]:
     return {f"{name}_{language}": literal(sentence(code, language)) for language in LANGUAGES}
 
 
-def _view(text: str) -> tuple[str, str]:
+def _view(text: str, public: bool) -> tuple[str, str]:
     """(description, SELECT) of the text of a view: its first comment describes it."""
     lines = text.splitlines()
     number = next(n for n, line in enumerate(lines) if not line.startswith("-- "))
-    return " ".join(line.removeprefix("-- ") for line in lines[:number]), "\n".join(lines[number:])
+    description = " ".join(line.removeprefix("-- ") for line in lines[:number])
+    return description + ("; public" if public else ""), "\n".join(lines[number:])
+
+
+def published(held: str) -> dict[str, tuple[str, str]]:
+    """Views of figures, by the rows of kpi.value and kpi.rollup that are `held`: name → (description, SELECT)."""
+    suppressed = literal(ObsStatus.SUPPRESSED)
+    texts = {
+        "kpi_values": statement(__file__, "kpi_values", suppressed=suppressed, held=held),
+        "public_values": statement(
+            __file__,
+            "public_values",
+            suppressed=suppressed,
+            restricted=literal(_RESTRICTED),
+            **_said("restricted", _RESTRICTED),
+        ),
+        "rollups": statement(__file__, "rollups", suppressed=suppressed, held=held, **_said("country", _COUNTRY)),
+    }
+    public = described()["public"]
+    return {name: _view(text, name in public) for name, text in texts.items()}
 
 
 def _views() -> dict[str, tuple[str, str]]:
@@ -74,19 +97,15 @@ def _views() -> dict[str, tuple[str, str]]:
     Columns are written out in them: how DuckDB spells `* REPLACE` differs from one opening of a file to the next, and views are
     compared by their spelling.
     """
-    suppressed, country = literal(ObsStatus.SUPPRESSED), _said("country", "views.country")
+    suppressed, country = literal(ObsStatus.SUPPRESSED), _said("country", _COUNTRY)
+    causes = {
+        name: text
+        for cause in ("definition", "delivery", "recomputation")
+        for name, text in _said(cause, f"views.cause_{cause}").items()
+    }
     texts = {
-        "kpi_values": statement(__file__, "kpi_values", suppressed=suppressed),
-        "public_values": statement(
-            __file__,
-            "public_values",
-            suppressed=suppressed,
-            restricted=literal(_RESTRICTED),
-            **_said("restricted", _RESTRICTED),
-        ),
         "latest_values": statement(__file__, "latest_values"),
-        "rollups": statement(__file__, "rollups", suppressed=suppressed, **country),
-        "year_values": statement(__file__, "year_values", cells=year_values("valid_to_seq IS NULL")),
+        "year_values": statement(__file__, "year_values", cells=year_values(_CURRENT)),
         "plan_beside_fact": statement(__file__, "plan_beside_fact"),
         "compliance": statement(__file__, "compliance", requirements=_REQUIREMENTS),
         "scorecard": statement(__file__, "scorecard"),
@@ -98,8 +117,21 @@ def _views() -> dict[str, tuple[str, str]]:
         "table_quality": statement(__file__, "table_quality"),
         "lineage_gaps": statement(__file__, "lineage_gaps"),
         "incidents": statement(__file__, "incidents", **country),
+        "public_rollups": statement(__file__, "public_rollups"),
+        "public_year_values": statement(__file__, "public_year_values"),
+        "public_plan_beside_fact": statement(__file__, "public_plan_beside_fact"),
+        "public_series": statement(__file__, "public_series"),
+        "ranking": statement(__file__, "ranking"),
+        "year_on_year": statement(__file__, "year_on_year"),
+        "missing_values": statement(__file__, "missing_values", not_applicable=literal(ObsStatus.NOT_APPLICABLE)),
+        "restatements": statement(__file__, "restatements", suppressed=suppressed, **country, **causes),
+        "kpi_systems": statement(__file__, "kpi_systems"),
+        "kpi_definitions": statement(__file__, "kpi_definitions"),
+        "assessment_items": statement(__file__, "assessment_items"),
+        "assessment_scores": statement(__file__, "assessment_scores"),
     }
-    return {name: _view(text) for name, text in texts.items()}
+    public = described()["public"]
+    return {**published(_CURRENT), **{name: _view(text, name in public) for name, text in texts.items()}}
 
 
 VIEWS: Mapping[str, tuple[str, str]] = _views()
@@ -116,10 +148,20 @@ def all_views(tables: Iterable[str]) -> dict[str, tuple[str, str]]:
 
 
 def make(con: duckdb.DuckDBPyConnection, views: Mapping[str, tuple[str, str]]) -> None:
-    """Make the views of a warehouse, with their descriptions, in place of whatever views have their names."""
-    for name, (description, body) in views.items():
+    """Make the views of a warehouse, with what they and their columns hold, in place of whatever views have their names."""
+    _create(con, views)
+    columns = [one for one in con.execute(_VIEW_COLUMNS).fetchall() if one[0] in views]
+    said = [
+        f"COMMENT ON COLUMN main.{view}.{quoted(column)} IS {literal(column_comment(view, column))}"
+        for view, column in columns
+    ]
+    said += [f"COMMENT ON VIEW main.{name} IS {literal(description)}" for name, (description, _) in views.items()]
+    con.execute("; ".join(said))
+
+
+def _create(con: duckdb.DuckDBPyConnection, views: Mapping[str, tuple[str, str]]) -> None:
+    for name, (_, body) in views.items():
         con.execute(f"CREATE OR REPLACE VIEW main.{name} AS {body}")
-        con.execute(f"COMMENT ON VIEW main.{name} IS {literal(description)}")
 
 
 def make_own(con: duckdb.DuckDBPyConnection, views: Mapping[str, tuple[str, str]]) -> None:
@@ -136,6 +178,7 @@ _VIEWS = "SELECT schema_name, view_name, sql FROM system.main.duckdb_views() WHE
 _TRIGGERS = (
     "SELECT trigger_name, schema_name, table_name FROM system.main.duckdb_triggers() WHERE NOT temporary ORDER BY ALL"
 )
+_VIEW_COLUMNS = "SELECT table_name, column_name FROM system.main.duckdb_columns() WHERE NOT internal AND schema_name = 'main' ORDER BY ALL"
 _TABLES = "SELECT schema_name, table_name, sql FROM system.main.duckdb_tables() WHERE NOT internal AND NOT temporary ORDER BY 1, 2"
 
 _FSST = " USING COMPRESSION FSST"
@@ -188,7 +231,7 @@ def _written(tables: str, views: Mapping[str, tuple[str, str]], version: str) ->
         make_file(Path(path), version)
         with duckdb.connect(path) as con:
             con.execute(f"BEGIN TRANSACTION; {tables}")
-            make(con, views)
+            _create(con, views)
             con.execute("COMMIT")
             yield con.execute(_VIEWS).fetchall()
         with duckdb.connect(path, read_only=True) as con:

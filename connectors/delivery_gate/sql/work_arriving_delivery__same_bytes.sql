@@ -2,7 +2,8 @@
 -- by name). KZ, and a region that holds the other territory, may have the same bytes.
 SELECT
     arriving.delivery_id,
-    min(earlier.scope || ' (delivery ' || earlier.delivery_id || ')') AS delivered_for
+    min(earlier.scope) AS delivered_for,
+    arg_min(earlier.delivery_id, (earlier.scope, earlier.delivery_id)) AS first_delivery
 FROM work_arriving_delivery AS arriving
 INNER JOIN audit.delivery AS earlier
     ON

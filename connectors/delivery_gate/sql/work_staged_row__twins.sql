@@ -63,9 +63,9 @@ SELECT
     arg_min(twin.row_no, twin.shown) FILTER (WHERE twin.delivery_id = arriving.delivery_id) AS row_of_twin,
     arg_min(
         CASE
-            WHEN twin.without_case = arriving.without_case THEN 'letter case'
-            WHEN twin.without_zeros = arriving.without_zeros THEN 'leading zeros'
-            ELSE 'look-alike letters'
+            WHEN twin.without_case = arriving.without_case THEN 'differs.letter_case'
+            WHEN twin.without_zeros = arriving.without_zeros THEN 'differs.leading_zeros'
+            ELSE 'differs.look_alikes'
         END,
         twin.shown
     ) AS differs_by,

@@ -1,4 +1,4 @@
--- One row per figure of a delivery that jumps: the delivery, and the jump in words. A figure is compared with the
+-- One row per figure of a delivery that jumps: the delivery, and what the message of the jump names. A figure is compared with the
 -- one of the same key at the date before, and at the date after if that is not in the batch too. One that is in
 -- the warehouse and is not in doubt has been taken before.
 WITH brought AS (
@@ -79,15 +79,23 @@ compared AS (
 
 SELECT
     delivery_id,
-    ${named} || ' ' || day || ${column_name} || cast(figure AS VARCHAR)
-    || ' after ' || cast(value_before AS VARCHAR) || ' on ' || day_before AS jump
+    'jump.after' AS code,
+    ${named} AS what,
+    cast(day AS VARCHAR) AS day_of_figure,
+    cast(figure AS VARCHAR) AS figure_text,
+    cast(value_before AS VARCHAR) AS other,
+    cast(day_before AS VARCHAR) AS other_day
 FROM compared
 WHERE NOT taken_before AND from_before
 UNION ALL
 SELECT
     delivery_id,
-    ${named} || ' ' || day || ${column_name} || cast(figure AS VARCHAR)
-    || ' before ' || cast(value_after AS VARCHAR) || ' on ' || day_after AS jump
+    'jump.before' AS code,
+    ${named} AS what,
+    cast(day AS VARCHAR) AS day_of_figure,
+    cast(figure AS VARCHAR) AS figure_text,
+    cast(value_after AS VARCHAR) AS other,
+    cast(day_after AS VARCHAR) AS other_day
 FROM compared
 WHERE NOT taken_before AND to_after AND from_before IS NOT TRUE
-ORDER BY ALL
+ORDER BY delivery_id, what, day_of_figure, code

@@ -8,16 +8,19 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.cli.screens.common import SHOWN, number
+from pipelines.cli.screens.common import ENGLISH, SHOWN, Words, number
+from warehouse.messages.messages import rendered
 
 
-def show_changes(console: Console, answer: Mapping[str, Any]) -> None:
+def show_changes(console: Console, answer: Mapping[str, Any], words: Words = ENGLISH) -> None:
     """What the next run would change; `answer` as `dry_run_home` gives it."""
     decided, values, levels = answer["deliveries"], answer["values"], answer["levels"]
     refused = [d for d in decided if d["state"] == "refused"]
     console.print(f"{len(decided)} deliveries would be decided on, {len(refused)} of them refused", highlight=False)
     for delivery in refused[:SHOWN]:
-        console.print(f"  [red]refused[/red] {delivery['reason']}", highlight=False, soft_wrap=True)
+        console.print(
+            f"  [red]refused[/red] {rendered(delivery['reason'], words.language)}", highlight=False, soft_wrap=True
+        )
     changed = [v for v in values if v["state_before"] is not None]
     moved = [row for row in levels if (row["level_before"], row["level_after"]) != (0, 0)]
     if values:

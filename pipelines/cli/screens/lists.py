@@ -4,34 +4,54 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from kpi_definitions.catalogue import Catalogue, Counterpart
+from pipelines.cli.screens.common import ENGLISH, Words
 from warehouse.home.account import ACCOUNT, shown
+from warehouse.messages.messages import sentence, told_in
 from warehouse.store.store import Store
 
 
-def show_incidents(console: Console, store: Store, *, closed: bool) -> None:
+def show_incidents(console: Console, store: Store, words: Words = ENGLISH, *, closed: bool) -> None:
     """Incidents of data quality; `closed`: those too, with who closed them."""
     accounts = store.con.execute("SELECT subject, detail FROM audit.ledger WHERE kind = 'incident-closed'").fetchall()
     by_account = {subject: account for subject, detail in accounts if (account := json.loads(detail).get(ACCOUNT))}
-    rows = store.con.execute(
-        "SELECT incident_id, criterion || chr(10) || '(' || kind || ')', table_name || chr(10) || scope_en || ' ' || period_id, "
-        "rule || ': ' || observed_en || ', delivery ' || delivery_id || coalesce(chr(10) || 'closed by ' || closed_by || ': ' || closing_reason_en, '') "
-        "FROM incidents WHERE closed_seq IS NULL OR ? ORDER BY incident_id",
-        [closed],
-    ).fetchall()
-    table = Table(title="Incidents of data quality" + ("" if closed else " that are open"), title_justify="left")
-    for name in ("no.", "criterion (kind)", "where", "what was found"):
-        table.add_column(name, overflow="fold", no_wrap=name == "where")
-    for number, *row in rows:
-        account = by_account.get(str(number))
-        row[-1] += f"\n({shown(account)})" if account else ""
-        table.add_row(str(number), *map(str, row))
+    title = words("incidents_all" if closed else "incidents_open")
+    table = Table(title=title, title_justify="left")
+    for name in ("incident_number", "criterion_and_kind", "where", "found"):
+        table.add_column(words(name), overflow="fold", no_wrap=name == "where")
+    for one in incidents_told(store, words, closed=closed):
+        account = by_account.get(str(one["incident_id"]))
+        where = f"{words.name('table', one['table_name'])}\n{one['place']} {one['period_id']}"
+        found = f"{one['rule']}: {one['observed']}, {words('delivery_number', delivery=one['delivery_id'])}"
+        if one["closed_by"]:
+            found += f"\n{words('closed_by', by=one['closed_by'], why=one['closing_reason'])}"
+        found += f"\n({shown(account)})" if account else ""
+        table.add_row(str(one["incident_id"]), f"{one['criterion_name']}\n({one['kind_name']})", where, found)
     console.print(table)
-    console.print("close one by hand: qala incidents --close NO --by NAME --reason TEXT", highlight=False)
+    console.print(words("close_by_hand"), highlight=False)
+
+
+def incidents_told(store: Store, words: Words, *, closed: bool) -> list[dict[str, Any]]:
+    """Incidents as plain data, what was found and asked for in the language of `words`; `closed`: closed ones too."""
+    language = words.language
+    found = store.select(
+        "SELECT incident_id, delivery_id, table_name, system, scope, period_id, rule, criterion, kind, observed, expected, opened_seq, opened_at, "
+        "closed_seq, closed_at, closed_by, closing_reason FROM audit.incident WHERE closed_seq IS NULL OR ? ORDER BY incident_id",
+        [closed],
+    )
+    for one in found:
+        one["place"] = words.place(one["scope"])
+        one["criterion_name"] = sentence(f"criterion.{one['criterion']}", language)
+        one["kind_name"] = sentence(f"incident_kind.{one['kind']}", language)
+        number = str(one["closed_by"] or "").partition("delivery ")[2]
+        if number.isdigit():  # a later delivery, else a person
+            one["closed_by"] = words("delivery_number", delivery=number)
+    return [told_in(one, language) for one in found]
 
 
 def show_catalogues(console: Console, lists: Sequence[Catalogue]) -> None:

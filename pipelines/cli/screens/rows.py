@@ -9,43 +9,43 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pipelines.cli.screens.common import ENGLISH, Words
+
 if TYPE_CHECKING:
     from warehouse.audit.reperform import Result
 
 
-def show_rows(console: Console, tables: Sequence[Mapping[str, Any]]) -> None:
+def show_rows(console: Console, tables: Sequence[Mapping[str, Any]], words: Words = ENGLISH) -> None:
     """The rows behind a number, table by table; a flag that says the same as another in every row shown is left out."""
     for one in tables:
         counted, found = one["counts"], one["rows"]
-        console.print(
-            f"[bold]{one['table']}[/bold]: {counted['rows']:,} rows; {counted['in_numerator']:,} in the numerator, "
-            f"{counted['in_denominator']:,} in the denominator, {counted['in_sample']:,} in the sample",
-            highlight=False,
-        )
+        counts = {name.removeprefix("in_"): words.count(n) for name, n in counted.items()}
+        console.print(f"[bold]{one['table']}[/bold]: {words('rows_of_table', **counts)}", highlight=False)
         flags = {"in_numerator": "numerator", "in_denominator": "denominator"}
         if all(any(row["in_sample"] != row[flag] for row in found) for flag in flags):
             flags["in_sample"] = "sample"
         columns = [c for c in (*one["key"], *one["reads"]) if c != "kato"]
         table = Table()
-        for name in ("delivery", "record", *columns, *flags.values()):
+        for name in (words("delivery"), words("record"), *columns, *map(words, flags.values())):
             table.add_column(name, overflow="fold")
         for row in found:
             cells = ("" if row[c] is None else escape(str(row[c])) for c in columns)
             table.add_row(
-                str(row["delivery_id"]), str(row["row_no"]), *cells, *("yes" if row[flag] else "" for flag in flags)
+                str(row["delivery_id"]),
+                str(row["row_no"]),
+                *cells,
+                *(words("yes") if row[flag] else "" for flag in flags),
             )
         if found:
             console.print(table)
         for row in found:
             if "source" in row:
-                console.print(f"record {row['row_no']} of delivery {row['delivery_id']}:", style="dim", highlight=False)
+                title = words("record_of", row=row["row_no"], delivery=row["delivery_id"])
+                console.print(title, style="dim", highlight=False)
                 console.print(row["source"].rstrip("\r\n"), markup=False, highlight=False, soft_wrap=True)
         if len(found) < counted["rows"]:
-            console.print(
-                f"{len(found):,} of {counted['rows']:,} shown; more with --limit N, all with --to FILE.csv",
-                style="dim",
-                highlight=False,
-            )
+            shown = words("shown_of", shown=words.count(len(found)), rows=counts["rows"])
+            console.print(shown, style="dim", highlight=False)
 
 
 def show_reperformed(console: Console, result: Result) -> None:

@@ -9,44 +9,45 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
-from pipelines.cli.screens.common import coloured_counts
+from pipelines.cli.screens.common import ENGLISH, Words
+from warehouse.messages.messages import rendered
 from warehouse.sql import literal, statement
 from warehouse.store.store import Store
 from warehouse.tables.obs_status import ObsStatus
 
 
-def show_status(console: Console, answer: Mapping[str, Any]) -> None:
+def show_status(console: Console, answer: Mapping[str, Any], words: Words = ENGLISH) -> None:
     grid = Table.grid(padding=(0, 2))
-    grid.add_row("home", answer["home"])
-    grid.add_row("latest month with values", answer["latest_period"] or "none")
-    grid.add_row(
-        "deliveries",
-        coloured_counts(answer["deliveries"])
-        + (f", [bold]{answer['waiting']} waiting[/bold]" if answer["waiting"] else ""),
-    )
-    grid.add_row("rows", ", ".join(f"{what} {n:,}" for what, n in answer["rows"].items()))
-    grid.add_row("values", coloured_counts(answer["values"]))
-    if answer["release"]:
-        grid.add_row("release", f"{answer['release']['seq']} of {answer['release']['at']:%Y-%m-%d %H:%M} UTC")
-    console.print(Panel(grid, title="status", title_align="left", expand=False))
+    grid.add_row(words("home"), answer["home"])
+    grid.add_row(words("latest_month"), answer["latest_period"] or words("none"))
+    waiting = f", [bold]{words('waiting', deliveries=answer['waiting'])}[/bold]" if answer["waiting"] else ""
+    grid.add_row(words("deliveries"), words.coloured_counts(answer["deliveries"]) + waiting)
+    grid.add_row(words("rows"), ", ".join(f"{words(what)} {words.count(n)}" for what, n in answer["rows"].items()))
+    grid.add_row(words("values"), words.coloured_counts(answer["values"]))
+    if release := answer["release"]:
+        said = words("release_of", seq=release["seq"], at=f"{release['at']:%Y-%m-%d %H:%M}")
+        grid.add_row(words("release"), said)
+    console.print(Panel(grid, title=words("status"), title_align="left", expand=False))
 
 
-def show_values(console: Console, store: Store) -> None:
+def show_values(console: Console, store: Store, words: Words = ENGLISH) -> None:
     """Every KPI of the newest year: in how many settlements it has a value, their range, and the country's value."""
     not_applicable = literal(ObsStatus.NOT_APPLICABLE)
     rows = store.con.execute(statement(__file__, "kpis_of_year", not_applicable=not_applicable)).fetchall()
-    table = Table(title="KPIs of the year in the settlements that delivered", title_justify="left")
-    table.add_column("KPI", no_wrap=True, min_width=7)
-    table.add_column("name", no_wrap=True, overflow="ellipsis", max_width=max(8, console.width - 77))
-    table.add_column("unit", no_wrap=True, overflow="ellipsis", max_width=8)
-    for name in ("of", "lowest", "median", "highest", "all together"):
-        table.add_column(name, justify="right", no_wrap=True, min_width=5 if name == "of" else 8)
+    table = Table(title=words("kpis_of_year"), title_justify="left")
+    table.add_column(words("kpi"), no_wrap=True, min_width=7)
+    table.add_column(words("name"), no_wrap=True, overflow="ellipsis", max_width=max(8, console.width - 77))
+    table.add_column(words("unit"), no_wrap=True, overflow="ellipsis", max_width=8)
+    for name in ("of", "lowest", "median", "highest", "all_together"):
+        table.add_column(words(name), justify="right", no_wrap=True, min_width=5 if name == "of" else 8)
     for code, name, unit, counted, applicable, *numbers in rows:
-        table.add_row(code, name, unit, f"{counted}/{applicable}", *("" if n is None else f"{n:,.2f}" for n in numbers))
+        figures = ("" if n is None else words.figure(f"{n:,.2f}") for n in numbers)
+        named, measured = words.name("kpi", code, name), words.name("unit", unit)
+        table.add_row(code, named, measured, f"{counted}/{applicable}", *figures)
     console.print(table)
 
 
-def show_scorecard(console: Console, store: Store, year: int | None = None) -> None:
+def show_scorecard(console: Console, store: Store, year: int | None = None, words: Words = ENGLISH) -> None:
     """The newest assessment of a year (None: of the last one), best level first within each group; settlements without any data are left out."""
     rows = store.con.execute(
         "SELECT * FROM scorecard WHERE year = coalesce(?, (SELECT max(year) FROM scorecard)) AND coverage_percent > 0 "
@@ -58,47 +59,47 @@ def show_scorecard(console: Console, store: Store, year: int | None = None) -> N
     for catalogue in dict.fromkeys(r["catalogue_id"] for r in found):
         mine = [r for r in found if r["catalogue_id"] == catalogue]
         first = mine[0]
-        state = "draft" if first["status"] == "draft" else f"frozen, version {first['version']}"
+        state = words("draft") if first["status"] == "draft" else words("frozen", version=first["version"])
         table = Table(
-            title=f"Assessment of {first['year']} by {catalogue} ({state}): level = coverage x achievement; our proposal with illustrative "
-            "floors and goals, not the order's formula",
-            title_justify="left",
+            title=words("scorecard_title", year=first["year"], catalogue=catalogue, state=state), title_justify="left"
         )
         for name in (
             "group",
             "settlement",
-            "coverage %",
+            "coverage_percent",
             "achievement",
             "level",
-            "within its bounds",
+            "within_bounds",
             "place",
-            "places possible",
+            "places_possible",
         ):
-            table.add_column(name, justify="left" if name in {"group", "settlement"} else "right")
+            table.add_column(words(name), justify="left" if name in {"group", "settlement"} else "right")
         for r in mine:
-            place = "insufficient coverage" if r["rank"] is None else str(r["rank"])
-            interval = "" if r["rank"] is None else f"{r['rank_best']} to {r['rank_worst']}"
-            numbers = ("" if r[n] is None else f"{r[n]:.1f}" for n in ("coverage_percent", "achievement", "level"))
-            within = "" if r["level_low"] == r["level_high"] else f"{r['level_low']:.1f} to {r['level_high']:.1f}"
-            table.add_row(r["item7_group"], r["settlement_en"], *numbers, within, place, interval)
+            place = words("insufficient_coverage") if r["rank"] is None else str(r["rank"])
+            interval = "" if r["rank"] is None else words("range", low=r["rank_best"], high=r["rank_worst"])
+            numbers = (
+                "" if r[n] is None else words.figure(f"{r[n]:.1f}")
+                for n in ("coverage_percent", "achievement", "level")
+            )
+            low, high = (None if r[n] is None else words.figure(f"{r[n]:.1f}") for n in ("level_low", "level_high"))
+            within = "" if r["level_low"] == r["level_high"] else words("range", low=low, high=high)
+            named = words.name("settlement", r["kato"], r["settlement_en"])
+            table.add_row(words.name("group", r["item7_group"]), named, *numbers, within, place, interval)
         console.print(table)
 
 
-def show_refusals(console: Console, store: Store) -> None:
+def show_refusals(console: Console, store: Store, words: Words = ENGLISH) -> None:
     rows = store.con.execute(
-        "SELECT scope_en, table_name, period_id, reason_en FROM refusals ORDER BY delivery_id LIMIT 20"
+        "SELECT scope, table_name, period_id, reason FROM audit.delivery WHERE state = 'refused' ORDER BY delivery_id LIMIT 20"
     ).fetchall()
     if not rows:
         return
-    table = Table(
-        title="Refused deliveries: nothing of them was loaded, everything of them is kept",
-        title_justify="left",
-        show_lines=True,
-    )
-    for name in ("settlement", "table", "period", "why and what to do"):
-        table.add_column(name)
-    for row in rows:
-        table.add_row(*map(str, row))
+    table = Table(title=words("refusals_title"), title_justify="left", show_lines=True)
+    for name in ("settlement", "table", "period", "why"):
+        table.add_column(words(name))
+    for scope, table_name, period, reason in rows:
+        named = words.name("table", table_name)
+        table.add_row(words.place(scope), named, period, str(rendered(reason, words.language)))
     console.print(table)
 
 

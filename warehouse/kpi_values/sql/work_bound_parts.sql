@@ -13,8 +13,8 @@ WITH lost AS (
         sum(gap_n)::DECIMAL(38, 6) AS gap_n,
         sum(gap_d)::DECIMAL(38, 6) AS gap_d,
         sum(gap_s)::BIGINT AS gap_s,
-        string_agg(DISTINCT rule, ', ' ORDER BY rule) FILTER (WHERE rejected > 0) AS rejected_by,
-        string_agg(DISTINCT rule, ', ' ORDER BY rule) FILTER (WHERE gaps > 0) AS gap_by
+        list(DISTINCT rule ORDER BY rule) FILTER (WHERE rejected > 0) AS rejected_by,
+        list(DISTINCT rule ORDER BY rule) FILTER (WHERE gaps > 0) AS gap_by
     FROM work_lost_rows
     WHERE kpi_code = ${code} AND version = ${version}
     GROUP BY ALL

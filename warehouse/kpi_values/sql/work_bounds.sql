@@ -42,7 +42,9 @@ aimed AS (
         bounded.version,
         bounded.kato,
         bounded.period_id,
-        string_agg(DISTINCT target.target::VARCHAR, ', ' ORDER BY target.target::VARCHAR) AS missed
+        list_transform(
+            list(DISTINCT target.target::VARCHAR ORDER BY target.target::VARCHAR), lambda one: CAST(one AS DOUBLE)
+        ) AS missed
     FROM bounded
     JOIN work_target AS target
         ON
@@ -70,16 +72,21 @@ SELECT
         OR aimed.missed IS NOT NULL,
         TRUE
     ) AS wide,
-    concat_ws(
-        ' and ',
-        CASE
-            WHEN bounded.rejected_rows > 0 THEN bounded.rejected_rows || ' rejected (' || bounded.rejected_by || ')'
-        END,
-        CASE WHEN bounded.gap_rows > 0 THEN bounded.gap_rows || ' with a cell left empty (' || bounded.gap_by || ')' END
+    list_filter(
+        [
+            CASE
+                WHEN bounded.rejected_rows > 0
+                    THEN json_object(
+                        'code', 'reason.rejected_rows', 'rows', bounded.rejected_rows, 'rules', bounded.rejected_by
+                    )
+            END,
+            CASE
+                WHEN bounded.gap_rows > 0
+                    THEN json_object('code', 'reason.gap_rows', 'rows', bounded.gap_rows, 'rules', bounded.gap_by)
+            END
+        ],
+        lambda one: one IS NOT NULL
     ) AS losses,
-    CASE
-        WHEN bounded.low IS NULL THEN 'no bounds can be given'
-        ELSE 'with them it lies between ' || bounded.low || ' and ' || bounded.high
-    END || coalesce(', on both sides of the target ' || aimed.missed, '') AS remark
+    ${bounds_said} AS remark
 FROM bounded
 LEFT JOIN aimed USING (kpi_code, version, kato, period_id)

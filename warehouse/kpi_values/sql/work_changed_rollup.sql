@@ -2,6 +2,7 @@
 CREATE OR REPLACE TEMP TABLE work_changed_rollup AS
 SELECT computed.*
 FROM work_computed_rollup AS computed
+LEFT JOIN work_wording AS wording ON computed.reason = wording.message
 ANTI JOIN kpi.rollup AS former
     ON
         (former.kpi_code, former.area_kind, former.area, former.period_id)

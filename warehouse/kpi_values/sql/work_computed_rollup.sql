@@ -112,7 +112,9 @@ bounded AS (
 aimed AS (
     SELECT
         bounded.target,
-        string_agg(DISTINCT target.target::VARCHAR, ', ' ORDER BY target.target::VARCHAR) AS missed
+        list_transform(
+            list(DISTINCT target.target::VARCHAR ORDER BY target.target::VARCHAR), lambda one: CAST(one AS DOUBLE)
+        ) AS missed
     FROM bounded
     JOIN work_target AS target
         ON

@@ -33,7 +33,8 @@ WITH joined AS (
         bounds.losses,
         bounds.wide,
         CASE
-            WHEN bounds.losses IS NOT NULL THEN 'rows of its period: ' || bounds.losses || '; ' || bounds.remark
+            WHEN bounds.losses IS NOT NULL
+                THEN json_object('code', 'reason.lost_rows', 'rows', bounds.losses, 'bounds', bounds.remark)
         END AS loss,
         CASE
             WHEN coverage.months IS NULL THEN NULL

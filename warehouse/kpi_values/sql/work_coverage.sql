@@ -1,4 +1,4 @@
--- one row per due cell: months needed and delivered, and in words what is missing, refused, in doubt, or leapt
+-- one row per due cell: months needed and delivered, and as messages what is missing, refused, in doubt, or leapt
 -- ordered lists take long, so they are made only of the months that lack something: most cells lack nothing
 CREATE OR REPLACE TEMP TABLE work_coverage AS
 WITH needed AS (
@@ -34,12 +34,18 @@ lacking AS (
         version,
         kato,
         period_id,
-        list(table_name || ' ' || month ORDER BY table_name, month)
+        list(json_object('code', 'reason.month', 'table', table_name, 'month', month) ORDER BY table_name, month)
         FILTER (WHERE wanted AND refused IS NULL AND loaded IS NOT TRUE) AS missing_months,
-        string_agg(table_name || ' ' || month || ' (delivery ' || refused || ')', ', ' ORDER BY table_name, month)
-        FILTER (WHERE refused IS NOT NULL AND NOT loaded) AS refused,
-        string_agg(table_name || ' ' || month || ': ' || doubt, '; ' ORDER BY table_name, month) AS doubt,
-        string_agg(table_name || ' ' || leaping, '; ' ORDER BY table_name, month) AS leaping
+        list(
+            json_object('code', 'reason.refused_month', 'table', table_name, 'month', month, 'delivery', refused)
+            ORDER BY table_name, month
+        ) FILTER (WHERE refused IS NOT NULL AND NOT loaded) AS refused,
+        list(
+            json_object('code', 'reason.doubted_month', 'table', table_name, 'month', month, 'deliveries', doubt)
+            ORDER BY table_name, month
+        ) FILTER (WHERE doubt IS NOT NULL) AS doubt,
+        list(json_object('code', 'reason.table_leaps', 'table', table_name, 'leaps', leaping) ORDER BY table_name, month)
+        FILTER (WHERE leaping IS NOT NULL) AS leaping
     FROM needed
     WHERE loaded IS NOT TRUE OR doubt IS NOT NULL
     GROUP BY ALL
@@ -63,10 +69,17 @@ SELECT
     lacking.doubt,
     lacking.leaping,
     CASE
-        WHEN len(lacking.missing_months) <= 3 THEN array_to_string(lacking.missing_months, ', ')
-        ELSE
-            lacking.missing_months[1] || ' to ' || lacking.missing_months[-1]
-            || ' (' || len(lacking.missing_months) || ' of ' || counted.months || ' months)'
+        WHEN len(lacking.missing_months) <= 3 THEN lacking.missing_months
+        WHEN lacking.missing_months IS NOT NULL
+            THEN [
+                json_object(
+                    'code', 'reason.first_to_last_month',
+                    'first', lacking.missing_months[1],
+                    'last', lacking.missing_months[-1],
+                    'lacking', len(lacking.missing_months),
+                    'months', counted.months
+                )
+            ]
     END AS missing
 FROM counted
 LEFT JOIN lacking USING (kpi_code, version, kato, period_id)

@@ -6,10 +6,10 @@ SELECT
     period_month.period_id AS month,
     bool_or(delivery.state = 'loaded') AS loaded,
     arg_max(delivery.delivery_id, delivery.loaded_seq) FILTER (WHERE delivery.state = 'refused') AS refused,
-    string_agg(DISTINCT incident.failing, ', ' ORDER BY incident.failing) FILTER (WHERE delivery.state = 'loaded')
-        AS doubt,
-    string_agg(DISTINCT incident.leaping, '; ' ORDER BY incident.leaping) FILTER (WHERE delivery.state = 'loaded')
-        AS leaping
+    list(DISTINCT incident.failing ORDER BY incident.failing)
+    FILTER (WHERE delivery.state = 'loaded' AND incident.failing IS NOT NULL) AS doubt,
+    list(DISTINCT incident.leaping ORDER BY incident.leaping)
+    FILTER (WHERE delivery.state = 'loaded' AND incident.leaping IS NOT NULL) AS leaping
 FROM audit.delivery AS delivery
 LEFT JOIN work_open_incident AS incident USING (delivery_id)
 JOIN (FROM registry.period WHERE grain = 'M' AND period_id IN (SELECT month FROM work_period_month)) AS period_month

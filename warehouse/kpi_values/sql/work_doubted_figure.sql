@@ -4,8 +4,8 @@ SELECT
     ${figure_table} AS table_name,
     figure.kato,
     period_month.period_id AS month,
-    string_agg(DISTINCT incident.failing, ', ' ORDER BY incident.failing) AS doubt,
-    string_agg(DISTINCT incident.leaping, '; ' ORDER BY incident.leaping) AS leaping
+    list(DISTINCT incident.failing ORDER BY incident.failing) AS doubt,
+    list(DISTINCT incident.leaping ORDER BY incident.leaping) AS leaping
 FROM (
     SELECT DISTINCT
         kato,

@@ -16,8 +16,28 @@ SELECT
     system,
     scope,
     period_id,
-    string_agg(criterion || ' (' || rule || ')', ', ' ORDER BY rule) || ' in delivery ' || delivery_id AS failing,
-    string_agg(observed, '; ') FILTER (WHERE rule = ${jump}) || ' in delivery ' || delivery_id AS leaping
+    json_object(
+        'code', 'reason.failing_delivery',
+        'rules', list(
+            json_object(
+                'code', 'reason.rule_of_criterion',
+                'criterion', json_object('code', 'criterion.' || criterion),
+                'rule', rule
+            ) ORDER BY rule
+        ),
+        'delivery', delivery_id
+    ) AS failing,
+    CASE
+        WHEN bool_or(rule = ${jump})
+            THEN json_object(
+                'code', 'reason.leap',
+                'observed', list(
+                    -- a finding of a former version is plain text
+                    CASE WHEN observed[1] IN ('{', '[') THEN TRY_CAST(observed AS JSON) ELSE to_json(observed) END
+                ) FILTER (WHERE rule = ${jump}),
+                'delivery', delivery_id
+            )
+    END AS leaping
 FROM audit.incident
 ANTI JOIN taken_out USING (delivery_id, rule)
 WHERE opened_seq <= ${seq} AND (closed_seq IS NULL OR closed_seq > ${seq})

@@ -2,7 +2,10 @@
 CREATE OR REPLACE TEMP TABLE work_partial_delivery AS
 SELECT
     grouped.*,
-    'system ' || grouped.system || ' does not deliver ' || grouped.columns AS lacks
+    CAST(
+        json_object('code', 'reason.columns_not_delivered', 'system', grouped.system, 'columns', grouped.columns)
+        AS VARCHAR
+    ) AS lacks
 FROM (
     SELECT
         delivery_id,
@@ -11,7 +14,7 @@ FROM (
         scope,
         period_start,
         period_end,
-        string_agg(table_name || '.' || column_name, ', ' ORDER BY column_name) AS columns
+        list(table_name || '.' || column_name ORDER BY column_name) AS columns
     FROM (
         SELECT
             *,

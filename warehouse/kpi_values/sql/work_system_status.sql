@@ -23,7 +23,7 @@ SELECT
     latest.listed,
     count(register.system_id) AS systems,
     count(*) FILTER (WHERE register.sdu_integrated_at < latest.day) AS integrated,
-    string_agg(register.system_id, ', ' ORDER BY register.system_id) AS named
+    list(register.system_id ORDER BY register.system_id) AS named
 FROM latest
 LEFT JOIN ${register} AS register
     ON

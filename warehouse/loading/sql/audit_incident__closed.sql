@@ -4,8 +4,8 @@ UPDATE audit.incident AS incident SET
     closed_at = closed.loaded_at,
     closed_by = 'delivery ' || closed.delivery_id,
     closing_reason = CASE
-        WHEN closed.again THEN 'delivered again and failing again: see the incident of that delivery'
-        ELSE 'delivered again without it'
+        WHEN closed.again THEN ${failing_again}
+        ELSE ${without}
     END
 FROM work_closed_incident AS closed
 WHERE closed.incident_id = incident.incident_id

@@ -67,4 +67,4 @@ LEFT JOIN registry.initiative AS initiative
     ON initiative.initiative = definition.initiative AND initiative.catalogue_id = definition.catalogue_id
 LEFT JOIN registry.obs_status AS status ON status.obs_status = cell.obs_status
 LEFT JOIN registry.message AS message ON message.message = cell.reason
-WHERE cell.valid_to_seq IS NULL
+WHERE ${held}
