@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = ("add-a-kpi", "add-a-table", "connect-a-system", "methodologist")
 COPIED = ("pipelines", "connectors", "kpi_definitions", "warehouse", "tests", "docs", "examples", "pyproject.toml")
 ONE_PAGE = 120  # lines of a page
-LONGER = {"methodologist": 135}  # five recipes, of one person
+LONGER = {"methodologist": 140}  # five recipes, of one person
 
 
 @pytest.fixture
