@@ -4,7 +4,24 @@ Belongs here: commands, their options, screens for a terminal. Does not belong h
 (methods/, recovery/, and the packages below).
 """
 
-from pipelines.cli import running, auditing, evidence, keys, lineage, reporting, publishing, methods, new, recovery, assistant  # noqa: F401, I001  each adds its commands, in the order of --help
+from importlib import import_module
+
 from pipelines.cli.common import app
+
+# each adds its commands, in the order of --help
+for _name in (
+    "running",
+    "auditing",
+    "evidence",
+    "keys",
+    "lineage",
+    "reporting",
+    "publishing",
+    "methods",
+    "new",
+    "recovery",
+    "assistant",
+):
+    import_module(f"{__name__}.{_name}")
 
 __all__ = ["app"]

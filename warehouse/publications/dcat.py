@@ -76,7 +76,9 @@ def _dataset(
     periods = {row.time_period for row in rows}
     spans = [(one["period_start"], one["period_end"]) for one in figures.periods if one["period_id"] in periods]
     names = {
-        language: sentence("publications.title", language, catalogue=catalogue[f"name_{language}"] or catalogue["catalogue_id"])
+        language: sentence(
+            "publications.title", language, catalogue=catalogue[f"name_{language}"] or catalogue["catalogue_id"]
+        )
         for language in LANGUAGES
     }
     return {

@@ -113,7 +113,11 @@ class Figures:
     def catalogues(self) -> Sequence[Mapping[str, Any]]:
         """Lists of KPIs that have figures."""
         found = {figure.catalogue for figure in self.observations}
-        return [row for row in self.store.select("FROM registry.catalogue ORDER BY catalogue_id") if row["catalogue_id"] in found]
+        return [
+            row
+            for row in self.store.select("FROM registry.catalogue ORDER BY catalogue_id")
+            if row["catalogue_id"] in found
+        ]
 
     @cached_property
     def definitions(self) -> Sequence[Mapping[str, Any]]:

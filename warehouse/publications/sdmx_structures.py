@@ -213,7 +213,9 @@ def _add_dataflow(made: Structures, figures: Figures, catalogue: Mapping[str, An
 
     edition, id_ = figures.edition, list_id(catalogue["catalogue_id"])
     names = {
-        language: sentence("publications.title", language, catalogue=catalogue[f"name_{language}"] or catalogue["catalogue_id"])
+        language: sentence(
+            "publications.title", language, catalogue=catalogue[f"name_{language}"] or catalogue["catalogue_id"]
+        )
         for language in LANGUAGES
     }
     made.labels["", id_] = names, described(edition, catalogue)
