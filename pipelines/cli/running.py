@@ -32,6 +32,7 @@ from pipelines.cli.common import (
 from pipelines.cli.reporting import report
 from warehouse.errors import StoreError
 from warehouse.home.home import Home
+from warehouse.messages.messages import language_of
 
 if TYPE_CHECKING:
     from connectors.archive.archive import Archive
@@ -189,7 +190,7 @@ def run(
         raise typer.Exit(1)
     if with_report:
         report(home_folder=home.root)
-    status(home_folder=home.root)
+    status(language_of(), home_folder=home.root)
 
 
 def _prepare_run(home: Home, *, start_anew: bool) -> PendingWork:
@@ -260,7 +261,7 @@ def reread(
     months = months or {month_id(add_months(parse_period(running).start, -1))}
     if not _run(home, tuple(sorted(months)), {r.table for r in receipts}):
         raise typer.Exit(1)
-    status(home_folder=home.root)
+    status(language_of(), home_folder=home.root)
 
 
 def _run(
