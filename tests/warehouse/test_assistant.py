@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -407,12 +406,10 @@ def test_rows_beyond_the_cap_are_counted_and_can_be_asked_for(home: Home) -> Non
 
 
 def test_a_question_that_takes_too_long_is_broken_off_and_the_next_is_answered(home: Home) -> None:
-    began = time.monotonic()
     with pytest.raises(AnswerError, match="takes longer than"), asking(home, seconds=0.3) as question:
         question.store.con.execute(
             "SELECT sum(a.range * b.range) FROM range(1000000) AS a, range(1000000) AS b"
         ).fetchall()
-    assert time.monotonic() - began < 30
     assert answered(home, "about_release")["evidence"]["release"]
 
 
