@@ -22,6 +22,7 @@ from warehouse.assistant.rankings import get_ranking
 from warehouse.assistant.registers import about_release, list_kpis, list_periods, list_places
 from warehouse.assistant.shapes import Answer
 from warehouse.assistant.values import get_trend, get_value
+from warehouse.audit.explain import UnknownError
 from warehouse.errors import StoreError
 from warehouse.home.home import Home
 from warehouse.messages.messages import language_of, sentence
@@ -82,6 +83,8 @@ def ask(home: Home, name: str, arguments: Mapping[str, Any], spoken: str | None 
     with asking(home, language) as question:
         try:
             answer = TOOLS[name](question, **checked)
+        except UnknownError as error:
+            raise AnswerError(str(error)) from error
         except duckdb.Error as error:
             if isinstance(error, duckdb.InterruptException | duckdb.CatalogException | duckdb.BinderException):
                 raise  # too long; of another version of qala
