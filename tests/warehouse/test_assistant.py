@@ -33,7 +33,7 @@ ARGUMENTS: Mapping[str, tuple[dict[str, Any], ...]] = {
     "get_value": tuple(
         {"kpi": kpi, "place": place, "period": period}
         for kpi in (OPEN, RESTRICTED)
-        for place in (ASTANA, ALMATY, SHYMKENT, "republican", "KZ")
+        for place in (ASTANA, SHYMKENT, "republican")
         for period in ("2026-01", "2026")
     ),
     "get_trend": tuple(
