@@ -5,8 +5,6 @@ Does not belong here: what there is to run (pipelines/pending_work.py), running 
 
 from __future__ import annotations
 
-import ipaddress
-import os
 import sys
 from collections.abc import Collection
 from pathlib import Path
@@ -28,21 +26,12 @@ from pipelines.cli.common import (
 from pipelines.cli.reporting import report
 from warehouse.errors import StoreError
 from warehouse.home.home import Home
+from warehouse.messages.messages import language_of
 
 if TYPE_CHECKING:
     from connectors.archive.archive import Archive
     from pipelines.pending_work import PendingWork
     from warehouse.loading.deliveries import Receipt
-
-LOOPBACK = "127.0.0.1"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address is reached from this machine alone."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:  # a name may lead anywhere
-        return False
 
 
 @app.command()
@@ -100,7 +89,6 @@ def deliver(
 
 def _show_status(home: Home) -> None:
     from pipelines.cli.status import status
-    from warehouse.messages.messages import language_of
 
     status(language_of(), home_folder=home.root)
 
