@@ -24,7 +24,7 @@ from warehouse.sql import statement
 from warehouse.store.fitting import refuse_due
 from warehouse.store.sessions import looking
 from warehouse.store.store import Store
-from warehouse.store.succession import refuse_lost, released_here
+from warehouse.store.succession import MANIFEST, refuse_lost, released_here
 from warehouse.tables.working_tables import create
 
 _ALMATY = dt.timezone(dt.timedelta(hours=5))
@@ -66,13 +66,16 @@ def due_home(home: Home, catalogue: Catalogues) -> Due:
     with looking(home) as store:
         refuse_due(store.con, home.warehouse)
         try:
-            return due(store, catalogue, released_here(home, store.con))
+            return due(store, catalogue, released_here(home, store.con), outdated=_outdated(home, store))
         except duckdb.Error as error:  # made by another version: who opens it for writing says so
             raise StoreError(f"{home.warehouse} cannot be read ({str(error).splitlines()[0]})") from error
 
 
-def due(store: Store, catalogue: Catalogues, released: int | None = None) -> Due:
-    """What is still to be computed in an open warehouse; `released`: the ledger sequence of the release (None: it is not asked)."""
+def due(store: Store, catalogue: Catalogues, released: int | None = None, *, outdated: bool = False) -> Due:
+    """What is still to be computed in an open warehouse; `released`: the ledger sequence of the release (None: it is not asked).
+
+    `outdated`: its tables and views are those of other code, so that it is made again.
+    """
     con = store.con
     first = f"DATE '{running_month()}-01'"
     today = f"DATE '{dt.datetime.now(_ALMATY).date()}'"
@@ -89,7 +92,7 @@ def due(store: Store, catalogue: Catalogues, released: int | None = None) -> Due
         "settled": _again(con, first, _WINDOW_CLOSED.format(today=today)),
     }
     undecided = con.execute(statement(__file__, "undecided_months", first=first)).fetchall()
-    unreleased = [] if released is None else _unreleased(con, released)
+    unreleased = [] if released is None else _unreleased(con, released, outdated)
     # a KPI that was never computed is new and asked for alone, unless none ever was
     computed = {
         code
@@ -145,12 +148,26 @@ def _since(con: duckdb.DuckDBPyConnection, first: str) -> list[tuple[str, str, s
     return con.execute(statement(__file__, "due_since", since=str(row[0]), first=first)).fetchall()
 
 
-def _unreleased(con: duckdb.DuckDBPyConnection, released: int) -> list[str]:
-    """Months of computations, and years of assessments, that no release holds."""
+def _outdated(home: Home, store: Store) -> bool:
+    """Whether the release that is there was made with other tables, views or registries than the code has."""
+    try:
+        return bool(json.loads((home.release / MANIFEST).read_text(encoding="utf-8"))["schema"] != store.fingerprint)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _unreleased(con: duckdb.DuckDBPyConnection, released: int, outdated: bool) -> list[str]:
+    """Months of computations, and years of assessments, that no release holds; the newest month with values if the release is outdated."""
     rows = con.execute(
         "SELECT kind, subject, detail FROM audit.ledger WHERE seq > ? AND kind IN ('computed', 'assessed')", [released]
     ).fetchall()
     computed = {
         month for kind, _, detail in rows if kind == "computed" for month in json.loads(detail).get("months", ())
     }
-    return sorted(computed or {f"{subject}-12" for kind, subject, _ in rows if kind == "assessed"})
+    found = computed or {f"{subject}-12" for kind, subject, _ in rows if kind == "assessed"}
+    if outdated and not found:
+        newest = con.execute(
+            "SELECT max(closing_month) FROM kpi.value JOIN registry.period USING (period_id)"
+        ).fetchall()
+        found = {month for (month,) in newest if month}
+    return sorted(found)
