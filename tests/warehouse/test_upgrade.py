@@ -245,8 +245,10 @@ def test_a_row_edited_before_the_upgrade_is_still_found_after_it(old: Home) -> N
         con.execute(
             "UPDATE audit.delivery SET accepted_rows = accepted_rows + 1, received_rows = received_rows + 1 WHERE delivery_id = 1"
         )
+        con.execute("UPDATE registry.kpi SET name_ru = 'Иное' WHERE code = 'MGT02-1'")
     upgrade(old)
     found = differences(old)
+    assert any("registry.kpi is not what was entered" in text for text in found), "renamed, and not sealed anew"
     assert any(text.startswith("values: values, ledger row") for text in found)
     assert any(text.startswith("deliveries: deliveries decided, ledger row") for text in found)
 
