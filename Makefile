@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export GX_ANALYTICS_ENABLED := false
 
-.PHONY: install demo ui test test-all check format lock schemas bench bench-month bench-fused clean
+.PHONY: install demo ui browser picture test test-all check format lock schemas bench bench-month bench-fused clean
 
 install: .venv/.installed
 
@@ -20,10 +20,20 @@ demo: install  ## simulate twelve cities over two years, run the main job, show 
 ui: install  ## Dagster UI on http://localhost:3000, on the demo's data unless QALA_HOME says otherwise
 	QALA_HOME=$${QALA_HOME:-qala-demo} $(BIN)/qala ui
 
-test: install  ## the fast tests
+browser:  ## Chromium, in which tests look at the report: the one found, or Debian's package where root can install it
+	@for name in chromium chromium-browser google-chrome google-chrome-stable; do command -v $$name >/dev/null && exit 0; done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && grep -qs '^ID=debian' /etc/os-release; then \
+		get="apt-get -qq -o Acquire::http::Timeout=10 -o Acquire::Retries=0"; \
+		{ $$get update && $$get install --yes --no-install-recommends chromium; } >/dev/null 2>&1 && exit 0; fi; \
+	echo "no Chromium: tests that look at pages of the report will be skipped"
+
+picture: install  ## docs/images/scorecard.png from the demo's report
+	$(BIN)/python -m tools.picture
+
+test: install browser  ## the fast tests
 	$(BIN)/python -m pytest
 
-test-all: install  ## all tests, slow ones included, properties with all their examples
+test-all: install browser  ## all tests, slow ones included, properties with all their examples
 	QALA_TEST_EXAMPLES=full $(BIN)/python -m pytest -m "slow or not slow"
 
 check: install  ## lint, format, types, contracts and definitions

@@ -30,7 +30,7 @@ os.environ["COLUMNS"] = (
 LONGEST = (
     "test_insider.py", "test_end_to_end.py", "test_readers.py", "test_rebuild.py", "test_verify.py", "test_recipe_pages.py", "test_ingest.py",
     "test_sandbox.py", "test_crash.py", "test_golden.py", "test_error_messages.py", "test_moments.py", "test_faults.py", "test_encryption.py",
-    "test_evidence.py", "test_machine.py",
+    "test_evidence.py", "test_machine.py", "test_assistant.py", "test_assistant_server.py",
 )  # fmt: skip
 
 

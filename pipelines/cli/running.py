@@ -1,12 +1,10 @@
-"""Commands of every day: deliver extracts, run months, open the UI.
+"""Commands of every day: deliver extracts, run months, try the demo.
 
 Does not belong here: what there is to run (pipelines/pending_work.py), running it (pipelines/run.py).
 """
 
 from __future__ import annotations
 
-import ipaddress
-import os
 import sys
 from collections.abc import Collection
 from pathlib import Path
@@ -28,21 +26,12 @@ from pipelines.cli.common import (
 from pipelines.cli.reporting import report
 from warehouse.errors import StoreError
 from warehouse.home.home import Home
+from warehouse.messages.messages import language_of
 
 if TYPE_CHECKING:
     from connectors.archive.archive import Archive
     from pipelines.pending_work import PendingWork
     from warehouse.loading.deliveries import Receipt
-
-LOOPBACK = "127.0.0.1"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address is reached from this machine alone."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:  # a name may lead anywhere
-        return False
 
 
 @app.command()
@@ -100,7 +89,6 @@ def deliver(
 
 def _show_status(home: Home) -> None:
     from pipelines.cli.status import status
-    from warehouse.messages.messages import language_of
 
     status(language_of(), home_folder=home.root)
 
@@ -291,39 +279,6 @@ def _run(
                 soft_wrap=True,
             )
     return all(r.success for r in results)
-
-
-@app.command()
-def ui(
-    port: Annotated[int, typer.Option(help="Port on this machine")] = 3000,
-    read_only: Annotated[
-        bool, typer.Option("--read-only", help="For auditors: everything can be seen, nothing can be started")
-    ] = False,
-    host: Annotated[str, typer.Option(help="Address to serve on: by itself none that other machines reach")] = LOOPBACK,
-    home_folder: HomeOption = None,
-) -> None:
-    """Open the Dagster UI with its daemon (schedule, sensor, back-fills) on http://localhost:PORT; --read-only without daemon."""
-    from pipelines.run import prepare
-    from warehouse.home.account import account, shown
-
-    home = home_of(home_folder)
-    prepare(home)
-    workspace = Path(__file__).parents[2] / "workspace.yaml"  # there in a checkout, not in an installed wheel
-    where = ["-w", str(workspace)] if workspace.exists() else ["-m", "pipelines.definitions"]
-    reach = "this machine alone" if is_loopback(host) else "EVERY MACHINE THAT REACHES THAT ADDRESS"
-    out.print(f"http://{host}:{port} is served to {reach}", highlight=False)
-    if not is_loopback(host):
-        err.print(
-            "[red]warning:[/red] the UI asks nobody who they are, and what is done in it is done as "
-            f"{escape(shown(account()))}{'' if read_only else ': anybody may start, stop and delete runs'}; "
-            "put a sign-in of your own before it (docs/operations.md)",
-            highlight=False,
-            soft_wrap=True,
-        )
-    dev = [str(Path(sys.executable).with_name("dagster")), "dev"]
-    command = [sys.executable, "-m", "pipelines.read_only_ui"] if read_only else dev
-    # replaces this process: Ctrl-C reaches Dagster itself
-    os.execv(command[0], [*command, *where, "-h", host, "-p", str(port)])  # noqa: S606
 
 
 @app.command()

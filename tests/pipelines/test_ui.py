@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from pipelines.cli import app, running
+from pipelines.cli import app, ui
 from warehouse.home.account import account, shown
 
 ROOT = Path(__file__).parents[2]
@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
      ("10.0.0.5", False), ("localhost.example.kz", False), ("", False)],
 )  # fmt: skip
 def test_what_is_loopback(host: str, alone: bool) -> None:
-    assert running.is_loopback(host) is alone
+    assert ui.is_loopback(host) is alone
 
 
 @pytest.mark.parametrize("read_only", [True, False])

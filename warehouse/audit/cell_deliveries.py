@@ -27,7 +27,8 @@ def find_cell_deliveries(store: Store) -> None:
     for number, scan in zip(count(), fuse(compiled), strict=False):
         users = [(one, own) for one in compiled for own in one.scans if own.key == scan.key]
         _count_rows(store, scan, users, f"work_trail_scan_{number}")
-    con.execute(statement(__file__, "work_cell_delivery__by_slice", read=_tables_read(compiled)))
+    if compiled:  # of a release without a value nothing is read
+        con.execute(statement(__file__, "work_cell_delivery__by_slice", read=_tables_read(compiled)))
 
 
 def _compiled(store: Store) -> list[Compiled]:

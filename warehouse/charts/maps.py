@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from html import escape
 
 from warehouse.charts.geography import SIZE, outlines, place
-from warehouse.charts.svg import INK, MUTED, PAPER, RAMP, Caption, picture, px, titled
+from warehouse.charts.svg import INK, MUTED, PAPER, RAMP, Caption, picture, px, titled, width_of
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,33 @@ def _spot(spot: Spot, fill: str) -> str:
         f'<circle cx="{px(x)}" cy="{px(y)}" r="{px(r)}"{_paint(spot.level, fill)} stroke="{INK}" stroke-width="1.6"/>'
     )
     halo = f'<circle cx="{px(x)}" cy="{px(y)}" r="{px(r + 1.8)}" fill="{PAPER}"/>'
-    name = ""
-    if spot.name:
-        side, start = ("end", x - r - 5) if x > SIZE[0] * 0.8 else ("start", x + r + 5)
-        name = (
-            f'<text x="{px(start)}" y="{px(y + 7)}" text-anchor="{side}" font-size="22" stroke="{PAPER}" stroke-width="5"'
-            f' paint-order="stroke">{escape(spot.name)}</text>'
-        )
-    return titled(halo + shape, spot.title) + name
+    return titled(halo + shape, spot.title)
+
+
+_LETTERS = 22  # px of a name on the map, which is 712 px wide at natural size
+
+
+def _names(spots: Sequence[Spot]) -> str:
+    """Names over all circles, the largest settlements first; one that would run over another is left to the pointer and the table."""
+    out, taken = "", list[tuple[float, float, float]]()  # left, right, height
+    for spot in spots:
+        at = place(spot.kato) if spot.name else None
+        if at is None:
+            continue
+        (x, y), away, wide = at, 8.5 + 1.5 * spot.size, width_of(spot.name, _LETTERS)
+        for side, left in (("start", x + away), ("end", x - away - wide)):
+            inside = left >= 0 and left + wide <= SIZE[0]
+            if inside and all(
+                right < left or left + wide < start or abs(other - y) > _LETTERS for start, right, other in taken
+            ):
+                taken.append((left, left + wide, y))
+                start = x + away if side == "start" else x - away
+                out += (
+                    f'<text x="{px(start)}" y="{px(y + 7)}" text-anchor="{side}" font-size="{_LETTERS}" stroke="{PAPER}" stroke-width="5"'
+                    f' paint-order="stroke">{escape(spot.name)}</text>'
+                )
+                break
+    return out
 
 
 def kz_map(regions: Mapping[str, Area], spots: Sequence[Spot], caption: Caption) -> str:
@@ -76,6 +95,7 @@ def kz_map(regions: Mapping[str, Area], spots: Sequence[Spot], caption: Caption)
     for code, data in outlines().items():
         area = regions.get(code, Area(None))
         areas += titled(f'<path{_paint(area.level, fill)} d="{data}"/>', area.title)
-    dots = "".join(_spot(s, fill) for s in sorted(spots, key=lambda s: -s.size))
+    largest_first = sorted(spots, key=lambda s: -s.size)
+    dots = "".join(_spot(s, fill) for s in reversed(largest_first)) + _names(largest_first)
     body = f'<defs>{pattern}</defs><g class="regions" stroke="{MUTED}" stroke-width="1.2" stroke-linejoin="round">{areas}</g><g class="spots">{dots}</g>'
     return picture(caption, "map", *SIZE, body)

@@ -77,11 +77,10 @@ class Figures:
 
     @cached_property
     def year(self) -> int | None:
-        """The year that pages show: the newest assessed, else the newest computed."""
-        years = [year for _, year in self.scorecards] or [
-            y for of in self.years.values() for one in of.values() for y in one
-        ]
-        return max(years, default=None)
+        """The year that pages show: the newest in which a settlement has a place, else the newest assessed, else the newest computed."""
+        ranked = [year for (_, year), card in self.scorecards.items() if card["rank"]]
+        years = ranked or [year for _, year in self.scorecards]
+        return max(years or [y for of in self.years.values() for one in of.values() for y in one], default=None)
 
     def _read(self, name: str, **parts: str) -> list[Row]:
         return self._select(statement(__file__, name, **parts))

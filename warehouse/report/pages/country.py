@@ -54,9 +54,7 @@ def pages(release: ReleaseData, language: str) -> Iterator[Page]:
         context |= {
             "map": _map(release, language, cards),
             "legend": legend_of_classes(class_texts(language), missing=sentence("overview.map_missing", language)),
-            "legend_spheres": legend_of_classes(
-                class_texts(language), missing=sentence("overview.withheld", language), id="withheld"
-            ),
+            "legend_spheres": legend_of_classes(class_texts(language), id="spheres-legend"),
             "groups": [_group(release, language, group, cards) for group in release.groups],
             **sphere_table(release, language, [c for c in cards if c["rank"]]),
         }
@@ -189,7 +187,11 @@ def sphere_table(release: ReleaseData, language: str, cards: Sequence[Row]) -> R
     )
     names = [name(language, release.settlements[row["kato"]]) for row in rows]
     heads = [name(language, sphere) for sphere in release.spheres]
-    return {"sphere_rows": rows, "sphere_chart": heat(names, heads, cells, caption, width=560, head=240)}
+    return {
+        "sphere_rows": rows,
+        "sphere_chart": heat(names, heads, cells, caption, width=560, head=240),
+        "spheres_withheld": any(score and score["held_back"] for row in rows for score in row["scores"]),
+    }
 
 
 def _cell(language: str, score: Mapping[str, Any] | None) -> Cell:

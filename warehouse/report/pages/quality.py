@@ -120,9 +120,7 @@ def _criteria(release: ReleaseData, language: str) -> Row:
         "criteria_rows": failing,
         "judged_tables": len(by_table),
         "criteria_chart": heat(names, heads, cells, caption, width=620, head=140) if cells else "",
-        "criteria_legend": legend_of_classes(
-            texts, missing=sentence("overview.unjudged", language), id="criteria-legend"
-        ),
+        "criteria_legend": legend_of_classes(texts, id="criteria-legend"),
     }
 
 
