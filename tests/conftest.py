@@ -12,8 +12,10 @@ import pytest
 
 from tests.support.homes import new_home, share_template
 from tests.support.rows import empty
+from tests.support.sentences import foreign_words
 from warehouse.audit.reperform import reperform
 from warehouse.home.home import Home
+from warehouse.store.sentences import differing_sentences
 from warehouse.store.sessions import writing
 from warehouse.store.store import Store
 
@@ -28,7 +30,7 @@ os.environ["COLUMNS"] = (
 LONGEST = (
     "test_insider.py", "test_end_to_end.py", "test_readers.py", "test_rebuild.py", "test_verify.py", "test_recipe_pages.py", "test_ingest.py",
     "test_sandbox.py", "test_crash.py", "test_golden.py", "test_error_messages.py", "test_moments.py", "test_faults.py", "test_encryption.py",
-    "test_evidence.py", "test_machine.py",
+    "test_evidence.py", "test_machine.py", "test_assistant.py", "test_assistant_server.py",
 )  # fmt: skip
 
 
@@ -67,8 +69,14 @@ def store(opened: Store) -> Store:
 
 @pytest.fixture
 def made_again(store: Store) -> Iterator[None]:
-    """After the test everything it published, restated or not, is made again and must come out equal."""
+    """After the test everything it published, restated or not, is made again and must come out equal; its reasons have their sentences."""
     yield
+    assert list(differing_sentences(store.con)) == []
+    messages = [
+        text
+        for (text,) in store.con.execute("SELECT message FROM registry.message WHERE code LIKE 'reason.%'").fetchall()
+    ]
+    assert [(text, found) for text in messages for one in ("ru", "kk") if (found := foreign_words(text, one))] == []
     result = reperform(store, earlier=True)
     assert result.differences == []
     assert not any(result.differing.values())

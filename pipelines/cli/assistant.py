@@ -9,7 +9,10 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli.common import HomeOption, app, err, fail, home_of
+from pipelines.cli.common import HomeOption, LanguageOption, app, err, fail, home_of
+from warehouse.errors import StoreError
+from warehouse.home.home import Home
+from warehouse.messages.messages import LanguageError
 
 _EXTRA = "qala mcp needs the SDK of the protocol, which is an extra of the package: pip install 'qala-kpi[mcp]'"
 
@@ -36,26 +39,13 @@ def mcp(
     arguments: Annotated[
         str, typer.Option("--with", help="With --ask: the tool's arguments as JSON", metavar="JSON")
     ] = "{}",
+    language: LanguageOption = "",
     home_folder: HomeOption = None,
 ) -> None:
     """Serve the release to an assistant (Model Context Protocol), read-only, every answer with its evidence."""
     home = home_of(home_folder)
     if ask is not None:
-        from warehouse.assistant.question import AnswerError
-        from warehouse.assistant.tools import ask as answer
-        from warehouse.errors import StoreError
-        from warehouse.messages.messages import LanguageError
-
-        try:
-            given = json.loads(arguments)
-            if not isinstance(given, dict):
-                raise ValueError
-        except ValueError:
-            raise fail('--with takes the arguments as a JSON object: --with \'{"period": "2025-06"}\'') from None
-        try:
-            sys.stdout.write(answer(home, ask, given).model_dump_json(indent=2) + "\n")
-        except (AnswerError, StoreError, LanguageError) as error:
-            raise fail(error) from None
+        _answer(home, ask, arguments, language)
         return
     try:
         from warehouse.assistant.server import HostError, check_host, serve
@@ -75,4 +65,20 @@ def mcp(
         err.print(
             f"http://{host}:{http}/mcp serves {home.released_file}; end it with Ctrl-C", highlight=False, soft_wrap=True
         )
-    serve(home, ours, host=host, port=http)
+    serve(home, ours, language, host=host, port=http)
+
+
+def _answer(home: Home, tool: str, arguments: str, language: str) -> None:
+    from warehouse.assistant.question import AnswerError
+    from warehouse.assistant.tools import ask
+
+    try:
+        given = json.loads(arguments)
+        if not isinstance(given, dict):
+            raise ValueError
+    except ValueError:
+        raise fail('--with takes the arguments as a JSON object: --with \'{"period": "2025-06"}\'') from None
+    try:
+        sys.stdout.write(ask(home, tool, given, language).model_dump_json(indent=2) + "\n")
+    except (AnswerError, StoreError, LanguageError) as error:
+        raise fail(error) from None

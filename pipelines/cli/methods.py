@@ -29,10 +29,12 @@ def catalogue(
             "--from", formats=["%Y-%m-%d"], help="After new: first day of effect; left out: 1 January of the next year"
         ),
     ] = None,
+    language: LanguageOption = "",
     home: HomeOption = None,
 ) -> None:
     """The lists of initiatives that stand side by side; with two names, what one has of the other; new NAME makes an empty one."""
     from kpi_definitions.catalogue import compare, load_catalogues
+    from pipelines.cli.screens.common import Words
     from pipelines.cli.screens.lists import show_catalogues, show_comparison
 
     place = home_of(home)
@@ -47,9 +49,9 @@ def catalogue(
     if unknown:
         raise fail(f"no catalogue {', '.join(unknown)}; there are {', '.join(lists)}")
     if ours and theirs:
-        show_comparison(out, lists[ours], lists[theirs], compare(lists[ours], lists[theirs]))
+        show_comparison(out, lists[ours], lists[theirs], compare(lists[ours], lists[theirs]), Words(language))
     else:
-        show_catalogues(out, [lists[ours]] if ours else list(lists.values()))
+        show_catalogues(out, [lists[ours]] if ours else list(lists.values()), Words(language))
 
 
 def _new_catalogue(home: Home, name: str | None, since: dt.datetime | None) -> None:

@@ -1,4 +1,4 @@
-"""Commands of every day: deliver extracts, run months, see the status.
+"""Commands of every day: deliver extracts, run months, try the demo.
 
 Does not belong here: what there is to run (pipelines/pending_work.py), running it (pipelines/run.py).
 """
@@ -17,25 +17,22 @@ from rich.text import Text
 from kpi_definitions.documents import DocumentError
 from pipelines.cli.common import (
     HomeOption,
-    JsonOption,
-    LanguageOption,
     app,
     err,
     fail,
     home_of,
     out,
-    print_json,
-    words_of,
 )
 from pipelines.cli.reporting import report
 from warehouse.errors import StoreError
 from warehouse.home.home import Home
+from warehouse.messages.messages import language_of
 
 if TYPE_CHECKING:
     from connectors.archive.archive import Archive
-    from pipelines.cli.screens.common import Words
     from pipelines.pending_work import PendingWork
     from warehouse.loading.deliveries import Receipt
+
 
 @app.command()
 def deliver(
@@ -88,6 +85,12 @@ def deliver(
     except OSError as error:
         raise fail(f"{file} cannot be archived in {home.archive} ({error}); nothing was taken in") from None
     _print_receipt(receipt, period)
+
+
+def _show_status(home: Home) -> None:
+    from pipelines.cli.status import status
+
+    status(language_of(), home_folder=home.root)
 
 
 def _print_receipt(receipt: Receipt, period: str) -> None:
@@ -176,7 +179,7 @@ def run(
         raise typer.Exit(1)
     if with_report:
         report(home_folder=home.root)
-    status(home_folder=home.root)
+    _show_status(home)
 
 
 def _prepare_run(home: Home, *, start_anew: bool) -> PendingWork:
@@ -247,7 +250,7 @@ def reread(
     months = months or {month_id(add_months(parse_period(running).start, -1))}
     if not _run(home, tuple(sorted(months)), {r.table for r in receipts}):
         raise typer.Exit(1)
-    status(home_folder=home.root)
+    _show_status(home)
 
 
 def _run(
@@ -276,75 +279,6 @@ def _run(
                 soft_wrap=True,
             )
     return all(r.success for r in results)
-
-
-@app.command()
-def status(language: LanguageOption = "", as_json: JsonOption = False, home_folder: HomeOption = None) -> None:
-    """How the released warehouse stands, and what waits."""
-    from connectors.archive.archive import Archive
-    from pipelines.cli.screens.common import Words
-    from pipelines.cli.screens.status import show_status
-    from warehouse.audit.status import release_status
-    from warehouse.store.sessions import reading
-
-    home = home_of(home_folder)
-    waiting = len(Archive(home.archive).pending())
-    still, told = _still_due(home)
-    try:
-        with reading(home) as store:
-            answer = {**release_status(store), "waiting": waiting, **still, "home": str(home.root)}
-            words = words_of(store, language)
-    except StoreError as error:
-        if as_json:
-            print_json(
-                {
-                    "latest_period": None,
-                    "deliveries": {},
-                    "values": {},
-                    "waiting": waiting,
-                    **still,
-                    "release": None,
-                    "home": str(home.root),
-                }
-            )
-            return
-        out.print(f"{waiting} extracts wait", highlight=False)
-        _say_due(still, told, Words(language))
-        raise fail(error) from None
-    if as_json:
-        print_json(answer)
-    else:
-        show_status(out, answer, words)
-        _say_due(still, told, words)
-
-
-def _still_due(home: Home) -> tuple[dict[str, list[str] | None], str]:
-    """Months that were loaded, or whose definitions are new, and not computed since, and those computed and not released; or why it cannot be told."""
-    from kpi_definitions.catalogue import load_catalogues
-    from warehouse.kpi_values.outstanding import due_home
-
-    try:
-        found = due_home(home, load_catalogues(home.catalogues))
-    except (DocumentError, StoreError) as error:
-        return {"loaded_not_computed": None, "computed_not_released": None}, str(error)
-    return {"loaded_not_computed": list(found.uncomputed), "computed_not_released": list(found.unreleased)}, ""
-
-
-def _say_due(still: dict[str, list[str] | None], told: str, words: Words) -> None:
-    if told:
-        out.print(f"loaded, not computed: cannot be told ({told})", highlight=False, soft_wrap=True)
-    for name, months in still.items():
-        if months:
-            out.print(words(name, months=months), highlight=False, soft_wrap=True)
-
-
-@app.command()
-def settlements() -> None:
-    """The settlements of item 7 with their KATO codes."""
-    from warehouse.tables.settlements import settlements as ask
-
-    for kato, name in ask().items():
-        out.print(f"{kato}  {name}", highlight=False)
 
 
 @app.command()

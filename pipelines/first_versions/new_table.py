@@ -160,6 +160,9 @@ _RULES = """\
         severity: error
         dimension: accuracy
         description: At most a tenth of the rows break a row rule
+        customProperties:
+          - {property: descriptionRu, value: Правила на строки нарушает не более десятой части строк}
+          - {property: descriptionKk, value: Жол ережелерін бұзатын жолдар оннан бірінен аспайды}
         implementation:
           type: expect_column_values_to_be_between
           kwargs: {column: rejected_percent, max_value: 10}
@@ -169,4 +172,7 @@ _RULES = """\
         severity: error
         dimension: coverage
         description: The delivery is not empty
+        customProperties:
+          - {property: descriptionRu, value: Поставка не пуста}
+          - {property: descriptionKk, value: Жеткізілім бос емес}
 """

@@ -29,6 +29,7 @@ from tests.support.files import Bench, Desk, appeal, contract_text, query, text
 from warehouse.home import keys
 from warehouse.home.keys import Key, MissingKeyError
 from warehouse.home.scratch import scratch
+from warehouse.messages.messages import phrase
 
 
 def valid(eleven: str) -> str:
@@ -353,8 +354,8 @@ def test_a_name_in_a_header_is_shown_if_somebody_declared_it_or_nearly() -> None
     declared = ["registered_at", "Дата обращения"]
     assert safe_header(1, "registred_at", declared) == "registred_at"
     assert safe_header(2, "Дата обращений", declared) == "Дата обращений"
-    assert safe_header(3, IIN, declared) == "column 3 (12 digits)"
-    assert safe_header(4, "Иванов Иван", declared) == "column 4 (10 letters, 1 other signs)"
+    assert phrase(safe_header(3, IIN, declared)) == "column 3 (12 digits)"
+    assert phrase(safe_header(4, "Иванов Иван", declared)) == "column 4 (10 letters, 1 other signs)"
 
 
 def test_the_warehouse_knows_a_file_by_its_safe_name_and_the_receipt_by_its_own(tmp_path: Path) -> None:

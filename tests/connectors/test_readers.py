@@ -356,11 +356,11 @@ def test_what_an_archive_says_of_its_sizes_is_not_believed(bench: Bench, monkeyp
 
 def test_an_archive_of_thousands_of_members_is_refused(bench: Bench) -> None:
     packed = zipped(*((f"{n}.csv", "") for n in range(zip_members.MEMBERS + 1)))
-    assert "more than 1,000 members" in refusal(bench, packed)
+    assert "more than 1000 members" in refusal(bench, packed)
     lying = bytearray(packed)  # says it has three
     at = lying.rindex(b"PK\x05\x06")
     lying[at + 8 : at + 12] = (3).to_bytes(2, "little") * 2
-    assert "more than 1,000 members" in refusal(bench, bytes(lying))
+    assert "more than 1000 members" in refusal(bench, bytes(lying))
 
 
 def test_an_archive_of_nothing_is_refused(bench: Bench) -> None:
@@ -526,7 +526,7 @@ def test_a_file_that_lost_its_line_ends_is_refused_at_once_in_few_words(
     assert compared == ([names] if names <= heading.HEADER_CELLS else []), "names are compared only if there are few"
     assert "line ends lost?" in reason
     if len(content) < heading.HEADER_LETTERS:
-        assert f"one line of {len(content):,} letters" in reason
+        assert f"one line of {len(content)} letters" in reason
     assert len(reason) < 1_500
 
 
@@ -538,16 +538,16 @@ def test_thousands_of_columns_are_told_in_few_words_and_linear_time(bench: Bench
         with pytest.raises(StructureError):
             heading.check_header(tuple(map(Name, some)), standard(bench.table("fct_appeal")), "x.csv")
         assert 0 < Name.asked < 20 * len(some), "it grows with the number of names, not with its square"
-    assert "and 4,890 more" in reason
+    assert "and 4890 more" in reason
     assert len(reason) < 1_500
-    assert "at most 5,000" in refusal(bench, ",".join(f"c{n}" for n in range(5_001)) + "\n" + appeals(1))
+    assert "at most 5000" in refusal(bench, ",".join(f"c{n}" for n in range(5_001)) + "\n" + appeals(1))
     many = parquet({f"c{n}": [1] for n in range(5_001)})
-    assert "at most 5,000" in refusal(bench, many)
+    assert "at most 5000" in refusal(bench, many)
 
 
 def test_a_first_line_without_end_is_not_read_to_its_end(bench: Bench) -> None:
     reason = refusal(bench, "a," * (heading.HEADER_LETTERS // 2 + 10) + "\n1\n")
-    assert "its first line is longer than 1,048,576 letters" in reason
+    assert "its first line is longer than 1048576 letters" in reason
 
 
 def test_blanks_around_header_names_do_no_harm(bench: Bench) -> None:

@@ -22,6 +22,7 @@ from tests.support.settlements import ASTANA
 from warehouse.home import account
 from warehouse.home.home import Home
 from warehouse.kpi_values.assessment import assess
+from warehouse.messages.messages import rendered
 from warehouse.store.sessions import enter_start, writing
 from warehouse.store.store import Store
 
@@ -120,7 +121,7 @@ def test_taking_a_receipt_back_is_entered_as_whoever_did_it_and_not_as_who_runs(
         register_pending(store, desk.archive)
         found = detail(store, "withdrawn")
         assert (found["by"], found["account"]) == ("bolat", mine)
-        assert found["reason"] == f"taken back by bolat ({account.shown(mine)}): wrong city"
+        assert rendered(found["reason"], "en") == f"taken back by bolat ({account.shown(mine)}): wrong city"
 
 
 def test_freezing_an_assessment_and_not_drafting_one(desk: Desk) -> None:

@@ -334,4 +334,4 @@ def test_rules_are_renewed_line_by_line() -> None:
     }  # fmt: skip
     assert AssessmentRules.model_fields.keys() >= {"version", "valid_from", "change_note"}
     with pytest.raises(FirstVersionError, match="by hand"):
-        new_kpi._with_scale(Path("x"), "scales: {}\n", "A01-2: {floor: 0, goal: 100}")
+        new_kpi._with_scale(Path("x"), "scales: {A01-1: {floor: 0, goal: 1}}\n", "A01-2: {floor: 0, goal: 100}")

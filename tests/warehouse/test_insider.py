@@ -340,6 +340,8 @@ ATTACKS: dict[str, tuple[Callable[[Home], object], Kind]] = {
     "the description of a view's column": (lambda h: edit(h, "COMMENT ON COLUMN kpi_values.value IS 'in thousands'"), Kind.COMMENT_CHANGED),
     "the description of a table": (lambda h: edit(h, "COMMENT ON TABLE audit.rejected_row IS NULL"), Kind.COMMENT_CHANGED),
     "the description of a view": (lambda h: edit(h, "COMMENT ON VIEW refusals IS 'all accepted'"), Kind.COMMENT_CHANGED),
+    "a sentence in Kazakh edited": (lambda h: edit(h, "UPDATE registry.message SET text_kk = 'бәрі жақсы'"), Kind.SENTENCE),
+    "sentences taken out": (lambda h: edit(h, "DELETE FROM registry.message"), Kind.SENTENCE),
     "an export edited": (edited_export("kpi_values.csv", ",not calculable,", ",calculated,"), Kind.EXPORT_NOT_DERIVED),
     "roll-ups of the export edited": (edited_export("kpi_rollups.csv", "region,", "oblast,"), Kind.EXPORT_NOT_DERIVED),
     "places of the export edited": (edited_export("scorecard.csv", "710000000", "750000000"), Kind.EXPORT_NOT_DERIVED),

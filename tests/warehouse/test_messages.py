@@ -26,6 +26,21 @@ def test_plain_text_of_former_versions_is_told_as_it_is() -> None:
     assert messages.rendered(None, "ru") is None
 
 
+def test_what_only_looks_like_a_message_is_told_as_it_is() -> None:
+    month = '{"code":"reason.month","table":"fct_appeal","month":%s}'
+    assert messages.rendered(month % '"2026-01"', "ru") == "fct_appeal 2026-01"
+    wrong = (
+        '{"code":"reason.month"}',
+        month % '{"code":"no such"}',
+        month % '{"code":["a"]}',
+        month % "{}",
+        '{"code":["reason.month"]}',
+        "[" * 9999,
+    )
+    for text in (*wrong, month % ("[" * 5000 + "]" * 5000)):
+        assert messages.rendered(text, "kk") == text
+
+
 def test_language_is_the_given_one_then_the_setting_then_english(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(messages.SETTING, raising=False)
     assert messages.language_of() == "en"

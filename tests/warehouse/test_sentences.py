@@ -11,19 +11,20 @@ from warehouse.store.store import Store
 
 MESSAGE = '{"code":"test.rows","rows":3,"rules":["a.type","b.range"]}'
 SAID = {
+    **messages.catalogue(),
     "test.rows": {
         "en": "{rows} rows ({rules| and })",
         "ru": "строк: {rows} ({rules| и })",
         "kk": "жол: {rows} ({rules| және })",
     },
-    "reason.restricted": {"en": "restricted publication", "ru": "публикация ограничена", "kk": "жариялау шектелген"},
 }
 
 
 @pytest.fixture
 def reasons(store: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
     """A warehouse whose kpi.assessment_item has two messages, each twice, and plain text of a former version."""
-    monkeypatch.setattr(messages, "catalogue", lambda: SAID)
+    known = {**messages.catalogue(), **SAID}
+    monkeypatch.setattr(messages, "catalogue", lambda: known)
     both = f'[{MESSAGE},{{"code":"reason.restricted"}}]'
     rows = [
         (n, "710000000", "X", False, 1.0, text)

@@ -23,17 +23,22 @@ from pipelines.cli import app
 from tests.support.files import query
 from tests.support.rows import LATER, only
 from tests.support.working_tables import differing_columns
+from warehouse.audit.reperform import reperform
 from warehouse.audit.verify import verify
 from warehouse.errors import StoreError
 from warehouse.home.home import Home
 from warehouse.kpi_values.assessment import assess
+from warehouse.kpi_values.changed_values import VALUE_COLUMNS
 from warehouse.kpi_values.compute import compute
+from warehouse.kpi_values.rollup import ROLLUP_COLUMNS
+from warehouse.messages.messages import rendered
 from warehouse.release.release import publish
 from warehouse.store import fitting, upgrade_steps
 from warehouse.store.content import content
 from warehouse.store.fitting import due
 from warehouse.store.seals import SEALED, SealKind, enter_seals, of_table, seals_of_span
 from warehouse.store.sessions import locked, looking, opened, writing
+from warehouse.store.store import Store
 from warehouse.store.upgrade import upgrade
 from warehouse.tables.contracts import load_tables
 
@@ -179,6 +184,43 @@ def test_the_next_run_goes_on(old: Home, tmp_path: Path) -> None:
         "three rows changed, one is gone; the others are the same"
     )
     assert differences(old) == []
+
+
+def reworded(store: Store, table: str, keys: tuple[str, ...], columns: tuple[str, ...], since: int) -> int:
+    """Rows that restate others which say the same but for the reason."""
+    same = (f"new.{c} IS NOT DISTINCT FROM former.{c}" for c in columns if c != "reason")
+    key = " AND ".join(f"new.{c} = former.{c}" for c in keys)
+    sql = f"""SELECT count(*) FROM {table} AS new JOIN {table} AS former ON {key} AND new.valid_from_seq = former.valid_to_seq
+WHERE new.valid_from_seq > {since} AND {" AND ".join(same)}"""
+    return int(query(store, sql)[0][0])
+
+
+def test_reasons_recorded_in_words_stay_while_they_say_the_same(old: Home) -> None:
+    upgrade(old)
+    plain = "FROM kpi.value WHERE kpi_code = 'MGT02-1' AND valid_to_seq IS NULL AND reason[1] NOT IN ('{', '[')"
+    cells, rollups = (
+        ("kpi_code", "kato", "period_id", "definition_hash"),
+        ("kpi_code", "area_kind", "area", "period_id"),
+    )
+    months = ["2025-01", "2025-02", "2025-03"]
+    with writing(old) as store:
+        words, before = query(store, f"SELECT count(*) {plain}"), store.last_seq
+        assert words[0][0] > 100
+        report, other = compute(store, CATALOGUE, months, today=LATER)
+        assert (report.cells, report.restated, other.restated) == (270, 1, 270), (
+            "a lossy cell; and a definition that is another now"
+        )
+        assert query(store, f"SELECT count(*) {plain}") == words
+        assert reworded(store, "kpi.value", cells, VALUE_COLUMNS, before) == 0
+        assert reworded(store, "kpi.rollup", rollups, ROLLUP_COLUMNS, before) == 0
+        found = [one for one in reperform(store, earlier=True).differences if one.column == "reason"]
+        assert [one for one in found if rendered(one.again, "en") == one.published] == []
+        # another reason than the one that stands there is a difference
+        store.con.execute("UPDATE kpi.value SET reason = 'so be it' WHERE reason IS NOT NULL AND kpi_code = 'MGT02-1'")
+        assert "reason" in {one.column for one in reperform(store).differences}
+        report, _ = compute(store, CATALOGUE, months, today=LATER)
+        assert report.restated >= words[0][0]
+        assert query(store, f"SELECT count(*) {plain}") == [(0,)]
 
 
 def test_it_is_refused_with_the_remedy_and_not_touched(old: Home) -> None:

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from kpi_definitions.catalogue import load_catalogues
 from pipelines.cli import app
-from tests.support.files import Desk, appeal, appeals, query, text
+from tests.support.files import Desk, appeal, appeals, text
 from tests.support.rows import LATER, only
 from tests.support.settlements import ALMATY, ASTANA
 from warehouse.home.home import Home
@@ -31,7 +31,7 @@ WORD = re.compile(r"[A-Za-z]{3,}")
 # Latin letters that a Russian or a Kazakh reads as they are: names of formats, tables, options and commands
 NAMES = re.compile(
     r"qala [a-z]+( --table)?|--[a-z]+|[a-z]+[._/][a-z_./]*|utf-16-[bl]e|UTF-8|CSV|Parquet|zip|KZ-1048|CP866|SHA-256|FILE|OBS_STATUS|SDU|UTC|SQL|SDMX"
-    r"|mended|transformLogic"
+    r"|mended|transformLogic|\.csv|[A-Z]{3}\d\d-\d"
 )
 
 
@@ -52,16 +52,16 @@ def deliver_what_goes_wrong(desk: Desk) -> None:
     desk.deliver(text(without), name="header.csv")
     desk.deliver("", period="2025-02", name="empty.csv")
     desk.deliver(text(rows).encode("utf-16"), period="2025-03", name="utf16.csv")
-    desk.deliver(text(rows, delimiter=";"), period="2025-04", name="semicolons.csv")
+    desk.deliver(text(rows, delimiter=";"), period="2025-04", name="other.csv")
     desk.deliver(b"PK\x03\x04 no archive", period="2025-05", name="broken.zip")
     desk.deliver(archive_of(notes_md="nothing"), period="2025-06", name="notes.zip")
     desk.deliver(archive_of(a_csv="x,y\n1,2\n", b_csv="z\n1\n"), period="2025-07", name="others.zip")
     desk.deliver(b"PAR1 no parquet", period="2025-08", name="broken.parquet")
     desk.deliver(appeals(40), system="newcomer", period="2025-09", name="newcomer.csv")
-    desk.deliver(appeals(40), period="2025-10", rows=41, name="short.csv")
+    desk.deliver(appeals(40), period="2025-10", rows=41, name="manifest.csv")
     desk.deliver(appeals(40, registered_at="x"), period="2025-11", name="dates.csv")
     gaps = [appeal(n, due_at="") for n in range(20)] + [appeal(n) for n in range(20, 60)]
-    desk.deliver(text([*gaps, appeal("a77"), appeal("A77")]), scope=ASTANA, name="gaps.csv")
+    desk.deliver(text([*gaps, appeal("a77"), appeal("A77")]), scope=ASTANA, name="rows.csv")
 
 
 @pytest.fixture(scope="module")
@@ -128,13 +128,13 @@ def test_every_fault_of_a_file_has_a_code_of_its_own(store: Store) -> None:
         "header.csv": "refusal.header",
         "empty.csv": "refusal.empty_file",
         "utf16.csv": "refusal.marked_otherwise",
-        "semicolons.csv": "refusal.header",
+        "other.csv": "refusal.header",
         "broken.zip": "refusal.zip_unreadable",
         "notes.zip": "refusal.archive_without_csv",
         "others.zip": "refusal.no_member_fits",
         "broken.parquet": "refusal.parquet_unreadable",
         "newcomer.csv": "refusal.no_source_contract",
-        "short.csv": "refusal.rule",
+        "manifest.csv": "refusal.rule",
         "dates.csv": "refusal.rule",
     }
 
@@ -175,7 +175,7 @@ def test_every_rule_of_every_table_has_three_languages() -> None:
 
 
 def shown(home: Home, *words: str, language: str, code: int = 0) -> str:
-    result = cli.invoke(app, [*words, "--lang", language, "--home", str(home.root)], env={"COLUMNS": "120"})
+    result = cli.invoke(app, [*words, "--lang", language, "--home", str(home.root)], env={"COLUMNS": "200"})
     assert result.exit_code == code, result.output
     return re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "ВРЕМЯ", result.output)
 
@@ -184,7 +184,7 @@ def shown(home: Home, *words: str, language: str, code: int = 0) -> str:
 def test_the_screen_of_a_number_is_as_it_was_looked_at(home: Home, language: str) -> None:
     golden = Path(__file__).parents[1] / "snapshots" / f"explain.{language}.txt"
     told = shown(home, "explain", "MGT02-1", "Astana", "2026-01", language=language)
-    told = re.sub(r"sha256 [0-9a-f]{64}|[0-9a-f]{64}", "…", told)
+    told = re.sub(r"[0-9a-f]{64}", "…", told)
     assert told.rstrip() == golden.read_text(encoding="utf-8").rstrip()
 
 
@@ -192,7 +192,7 @@ def test_the_screen_of_a_number_is_as_it_was_looked_at(home: Home, language: str
     "words",
     [
         ("explain", "MGT02-1", "KZ", "2026-01"),
-        ("explain", "MGT02-1", "Astana", "2026-01/2026-02"),
+        ("rows", "MGT02-1", "Astana", "2026-01"),
         ("incidents", "--all"),
         ("status",),
     ],
@@ -200,19 +200,12 @@ def test_the_screen_of_a_number_is_as_it_was_looked_at(home: Home, language: str
 @pytest.mark.parametrize("language", ["ru", "kk"])
 def test_screens_have_no_english_word(home: Home, store: Store, words: tuple[str, ...], language: str) -> None:
     told = shown(home, *words, language=language)
-    known = [*store.tables, *(c.name for t in store.tables.values() for c in t.columns), *recorded_codes(store)]
-    for one in sorted({*known, str(home.root), "SELECT", "CLOSED"}, key=len, reverse=True):
+    known = {*store.tables, *(c.name for t in store.tables.values() for c in t.columns), str(home.root), "CLOSED"}
+    known |= {rule for (rule,) in store.con.execute("SELECT DISTINCT rule FROM audit.check_result").fetchall()}
+    known |= {part for one in recorded_messages(store, "incident.observed") for part in given(messages_of(one))}
+    for one in sorted(known, key=len, reverse=True):
         told = told.replace(one, "")
-    assert not [w for w in english_in(told) if not w.isupper()], told
-
-
-def recorded_codes(store: Store) -> list[str]:
-    return [
-        code
-        for (code,) in query(
-            store, "SELECT DISTINCT rule FROM audit.check_result UNION SELECT file_name FROM audit.delivery"
-        )
-    ]
+    assert not english_in(told), told
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -220,7 +213,7 @@ def test_plain_data_have_sentences_beside_codes(home: Home, language: str) -> No
     answer = json.loads(shown(home, "explain", "MGT02-1", "Astana", "2026-01", "--json", language=language))
     failed = [check for delivery in answer["deliveries"] for check in delivery["checks"]["failed"]]
     assert failed
-    assert all(check["observed_code"].startswith("finding.") for check in failed)
+    assert all(check["observed_code"].startswith(("finding.", "refusal.")) for check in failed)
     assert all(not check["observed"].startswith("{") for check in failed)
     assert answer["settlement"]["name_kk"] == "Астана"
     found = json.loads(shown(home, "incidents", "--json", language=language))

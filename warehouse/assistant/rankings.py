@@ -5,7 +5,7 @@ Does not belong here: how levels are made (kpi_values/assessment.py) and explain
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -17,7 +17,6 @@ from warehouse.assistant.values import PeriodText, PlaceText, Skip, explain_line
 from warehouse.sql import literal, statement
 
 LEVEL = "LEVEL"
-_DIGITS = 6
 
 
 def get_ranking(
@@ -57,9 +56,11 @@ def get_ranking(
     )
     if not found:
         raise question.refuse("not_computed_for_group", kpi=of_kpi.code, group=of_group.name, period=when.id)
-    figures = [(lookups.settlement(question, one), figure(question, one)) for one in found]
-    ranked = _ranked(figures, higher=of_kpi.direction == "higher")
-    others = [Unranked(place=place, state=one.state, reason=one.reason) for place, one in figures if one.value is None]
+    figures = [(lookups.settlement(question, one), figure(question, one), one) for one in found]
+    ranked = [_by_value(place, one, row) for place, one, row in figures if one.value is not None]
+    others = [
+        Unranked(place=place, state=one.state, reason=one.reason) for place, one, _ in figures if one.value is None
+    ]
     shown = ranked[skip : skip + ROWS]
     return Ranking(
         said=question.said(
@@ -77,33 +78,17 @@ def get_ranking(
     )
 
 
-def _ranked(figures: Sequence[tuple[Place, Figure]], *, higher: bool) -> list[Ranked]:
-    """Those with a value, the best first. A value without bounds may be anywhere."""
-    sign = 1 if higher else -1
-
-    def ends(one: Figure) -> tuple[float, float, float]:
-        """Value, worst and best bound, larger is better."""
-        value = round(sign * (one.value or 0.0), _DIGITS)
-        if one.low is None or one.high is None:
-            return value, float("-inf"), float("inf")
-        low, high = sorted((round(sign * one.low, _DIGITS), round(sign * one.high, _DIGITS)))
-        return value, low, high
-
-    known = [(place, one, ends(one)) for place, one in figures if one.value is not None]
-    ranked = [
-        Ranked(
-            rank=1 + sum(other[2][0] > value for other in known),
-            rank_from=1 + sum(other[2][1] > best for other in known),
-            rank_to=1 + sum(other[2][2] > worst for other in known if other[0].code != place.code),
-            place=place,
-            value=one.value or 0.0,
-            low=one.low,
-            high=one.high,
-            obs_status=one.obs_status,
-        )
-        for place, one, (value, worst, best) in known
-    ]
-    return sorted(ranked, key=lambda r: (r.rank, r.place.code))
+def _by_value(place: Place, one: Figure, row: Mapping[str, Any]) -> Ranked:
+    return Ranked(
+        rank=row["rank"],
+        rank_from=row["rank_high"],
+        rank_to=row["rank_low"],
+        place=place,
+        value=row["value"],
+        low=one.low,
+        high=one.high,
+        obs_status=one.obs_status,
+    )
 
 
 def _by_level(question: Question, group: Place, year: str, catalogue: str | None, skip: int) -> Ranking:

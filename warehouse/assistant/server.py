@@ -54,8 +54,8 @@ class _Server(MCPServer[Any]):
         return await super().call_tool(name, arguments, context)
 
 
-def make_server(home: Home, version: str) -> MCPServer[Any]:
-    """The server of a home's releases: whatever release is there when a question comes."""
+def make_server(home: Home, version: str, language: str) -> MCPServer[Any]:
+    """The server of a home's releases: whatever release is there when a question comes. `language`: of answers that ask for none."""
     server = _Server(
         "qala",
         title="qala: KPIs of smart cities, with evidence",
@@ -65,7 +65,7 @@ def make_server(home: Home, version: str) -> MCPServer[Any]:
     )
     for name, function in TOOLS.items():
         server.add_tool(
-            _bound(home, name, function),
+            _bound(home, name, function, language),
             name=name,
             description=function.__doc__,
             annotations=ToolAnnotations(
@@ -75,13 +75,14 @@ def make_server(home: Home, version: str) -> MCPServer[Any]:
     return server
 
 
-def _bound(home: Home, name: str, function: Callable[..., Answer]) -> Callable[..., Answer]:
+def _bound(home: Home, name: str, function: Callable[..., Answer], language: str) -> Callable[..., Answer]:
     """A tool as the SDK wants it: a function of its arguments."""
 
     @functools.wraps(function)
     def call(**arguments: Any) -> Answer:
         try:
-            return ask(home, name, {key: value for key, value in arguments.items() if value is not None})
+            given = {key: value for key, value in arguments.items() if value is not None}
+            return ask(home, name, given, language)
         except (AnswerError, StoreError, LanguageError) as error:
             raise ToolError(str(error)) from error
 
@@ -106,18 +107,17 @@ def check_host(host: str, *, beyond: bool) -> None:
         )
 
 
-def serve(home: Home, version: str, *, host: str | None = None, port: int | None = None) -> None:
+def serve(home: Home, version: str, language: str, *, host: str, port: int | None) -> None:
     """Serve until the client goes (stdio), or until stopped (HTTP on `host` and `port`)."""
-    server = make_server(home, version)
+    server = make_server(home, version, language)
     if port is None:
         server.run("stdio")
         return
-    at = host or "127.0.0.1"
-    named = f"[{at}]" if ":" in at else at
+    named = f"[{host}]" if ":" in host else host
     names = dict.fromkeys((f"{named}:{port}", f"127.0.0.1:{port}", f"localhost:{port}", f"[::1]:{port}"))
     server.run(
         "streamable-http",
-        host=at,
+        host=host,
         port=port,
         stateless_http=True,
         json_response=True,

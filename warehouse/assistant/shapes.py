@@ -294,15 +294,17 @@ class Origin(Rows):
 
 class Restatement(Shape):
     kpi: str
-    kato: str
-    settlement: str
+    area_kind: str = Field(description="settlement, region, group or country")
+    area: str
+    area_name: str
     period: str
     former: Figure
-    now: Figure
+    now: Figure | None = Field(description="What took its place; it may have been restated again since")
     former_version: int = Field(description="Version of the definition that the former value was computed by")
-    version_now: int
+    version_now: int | None
     restated_at: int = Field(description="Ledger sequence at which the former value ceased to hold")
-    deliveries_since: list[Data] = Field(description="Deliveries that may have changed it")
+    cause: str
+    delivery_ids: str | None = Field(description="Deliveries that may have changed it")
 
 
 class Restatements(Rows):

@@ -22,9 +22,10 @@ from warehouse.assistant.rankings import get_ranking
 from warehouse.assistant.registers import about_release, list_kpis, list_periods, list_places
 from warehouse.assistant.shapes import Answer
 from warehouse.assistant.values import get_trend, get_value
+from warehouse.audit.explain import UnknownError
 from warehouse.errors import StoreError
 from warehouse.home.home import Home
-from warehouse.messages.messages import sentence
+from warehouse.messages.messages import language_of, sentence
 
 TOOLS: Mapping[str, Callable[..., Answer]] = {
     tool.__name__: tool
@@ -65,26 +66,31 @@ def _arguments(name: str) -> type[BaseModel]:
     return create_model("Arguments", __config__=ConfigDict(extra="forbid"), **fields)
 
 
-def ask(home: Home, name: str, arguments: Mapping[str, Any]) -> Answer:
-    """The answer of a tool. Raises AnswerError in the asked language, StoreError."""
-    language = arguments.get("language")
+def ask(home: Home, name: str, arguments: Mapping[str, Any], spoken: str | None = None) -> Answer:
+    """The answer of a tool, in the language asked for, else in `spoken`, else in QALA_LANG's.
+
+    Raises AnswerError in that language, StoreError, LanguageError.
+    """
+    language = language_of(spoken)
     if name not in TOOLS:
         raise AnswerError(f"no tool {name[:60]!r}; there are {', '.join(TOOLS)}")
     try:
         checked = _arguments(name).model_validate(dict(arguments)).model_dump(exclude_defaults=True)
     except ValidationError as error:
         said = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5])
-        raise AnswerError(sentence("assistant.arguments", "en", tool=name, said=said)) from error
-    again = f"qala mcp --ask {name} --with {shlex.quote(json.dumps(checked, ensure_ascii=False))}"
-    checked.pop("language", None)
+        raise AnswerError(sentence("assistant.arguments", language, tool=name, said=said)) from error
+    language = checked.pop("language", language)
     with asking(home, language) as question:
         try:
             answer = TOOLS[name](question, **checked)
+        except UnknownError as error:
+            raise AnswerError(str(error)) from error
         except duckdb.Error as error:
             if isinstance(error, duckdb.InterruptException | duckdb.CatalogException | duckdb.BinderException):
-                raise
+                raise  # too long; of another version of qala
             raise StoreError(
                 f"the release cannot be read ({str(error).splitlines()[0]}); check it: qala verify"
             ) from error
-    answer.evidence.again.append(again)
+    again = json.dumps(checked | {"language": language}, ensure_ascii=False)
+    answer.evidence.again.append(f"qala mcp --ask {name} --with {shlex.quote(again)}")
     return answer

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from kpi_definitions.catalogue import Catalogues
-from kpi_definitions.compiler import Compiled, compile_kpi
+from kpi_definitions.compiler import Compiled, RowTime, compile_kpi
 from kpi_definitions.model import Grain, Kind, Kpi
 from warehouse.audit.explain_inputs import find_corrections, find_deliveries, find_earlier_values
 from warehouse.kpi_values.rollup import over_time
@@ -334,7 +334,7 @@ def _described_definition(catalogue: Catalogues, compiled: Compiled) -> dict[str
             said = {"code": "explain.part_of_table", "part": said, "table": given.rows.table}
         return recorded(said)
 
-    rows = {"code": "explain.rows_in_period", "table": kpi.rows.table, "time": str(compiled.numerator.scan.time)}
+    rows = {"code": "explain.rows_in_period", "table": kpi.rows.table, "time": _said_time(compiled.numerator.scan.time)}
     if kpi.rows.filter:
         rows |= {"code": "explain.rows_filtered", "filter": str(kpi.rows.filter)}
     ratio = recorded({"code": "explain.ratio", "scale": str(kpi.scale)})
@@ -354,6 +354,11 @@ def _described_definition(catalogue: Catalogues, compiled: Compiled) -> dict[str
         "numerator": part(kpi.numerator),
         "denominator": part(kpi.denominator),
     }
+
+
+def _said_time(time: RowTime) -> Message:
+    """By which rule rows fall into a period."""
+    return {"code": f"explain.time_{time.rule}", "columns": " ".join(time.columns)}
 
 
 def queries(compiled: Compiled, kato: str, period: Period, seq: int) -> str:

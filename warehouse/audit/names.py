@@ -14,7 +14,7 @@ _NAMES = {
     "state": "SELECT state, any_value({name}) FROM registry.obs_status GROUP BY state",
     "criterion": "SELECT criterion, {name} FROM registry.criterion",
     "table": "SELECT table_name, {name} FROM registry.showcase_table",
-    "unit": "SELECT unit, {name} FROM registry.unit",
+    "unit": "SELECT unit, coalesce(nullif(symbol, ''), {name}) FROM registry.unit",
     "kpi": "SELECT kpi_code, arg_max({name}, definition_version) FROM registry.kpi GROUP BY kpi_code",
     "sphere": "SELECT sphere, {name} FROM registry.sphere",
     "initiative": "SELECT initiative, any_value({name}) FROM registry.initiative GROUP BY initiative",

@@ -23,6 +23,7 @@ from warehouse.kpi_values.computation import Computation
 from warehouse.kpi_values.compute import compute_cells
 from warehouse.kpi_values.rollup import ROLLUP_COLUMNS, compute_rollups, lay_out
 from warehouse.kpi_values.states import describe
+from warehouse.messages.messages import DEFAULT, rendered
 from warehouse.sql import literal
 from warehouse.store.history import held
 from warehouse.store.ledger import ledger_head
@@ -293,9 +294,15 @@ def _tell(store: Store, source: str, label: str, columns: Sequence[str], what: s
 
 def _differences(what: str, columns: Sequence[str], rows: Sequence[Sequence[str | None]]) -> Iterator[Difference]:
     for where, *pairs in rows:
-        found = [(c, a, b) for c, a, b in zip(columns, pairs[::2], pairs[1::2], strict=True) if a != b]
-        for column, a, b in found or [("definition", "as registered", "another")]:
-            yield Difference(what, str(where), column, "nothing" if a is None else a, "nothing" if b is None else b)
+        found = []
+        for column, a, b in zip(columns, pairs[::2], pairs[1::2], strict=True):
+            told = rendered(a, DEFAULT), rendered(b, DEFAULT)  # messages as sentences; a former version published these
+            if a not in (b, told[1]):
+                found.append((column, *(told if told[0] != told[1] else (a, b))))
+        for column, one, two in found or [("definition", "as registered", "another")]:
+            yield Difference(
+                what, str(where), column, "nothing" if one is None else one, "nothing" if two is None else two
+            )
 
 
 def _day(day: dt.date | None) -> str:

@@ -93,7 +93,7 @@ def compute(
         write_changed_values(store, seqs, as_of_seq)
         at("compute.values")
         rollups = roll_up(store, computation.compiled, as_of_seq)  # work_changed_value, work_computation → kpi.rollup
-        keep_sentences(store, ("work_changed_value", "reason"), ("work_changed_rollup", "reason"))
+        keep_sentences(store, ("(FROM work_changed_value)", "reason"), ("(FROM work_changed_rollup)", "reason"))
         at("compute.roll-ups")
         computed = [(code, as_of_seq, seq) for code, seq in seqs.items()]
         store.insert("kpi.computation", ["kpi_code", "as_of_seq", "seq"], computed)

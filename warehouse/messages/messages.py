@@ -99,9 +99,12 @@ def and_more(shown: Sequence[Any], more: int, between: str = ", ") -> Any:
 
 
 def rendered(text: str | None, language: str) -> str | None:
-    """The sentences of a recorded message; None of None, plain text as it is."""
+    """The sentences of a recorded message; None of None, plain text as it is, and what only looks like a message of the catalogue."""
     messages = messages_of(text)
-    return text if messages is None else "; ".join(phrase(one, language) for one in messages)
+    try:
+        return text if messages is None else "; ".join(phrase(one, language) for one in messages)
+    except (KeyError, TypeError, RecursionError):  # somebody wrote it by hand: no such part, or no such code inside
+        return text
 
 
 def said(text: str) -> str:
@@ -131,14 +134,11 @@ def messages_of(text: str | None) -> list[Message] | None:
         return None
     try:
         read = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     messages = read if isinstance(read, list) else [read]
-    return (
-        messages
-        if messages and all(isinstance(one, dict) and one.get("code") in catalogue() for one in messages)
-        else None
-    )
+    known = all(isinstance(one, dict) and str(one.get("code")) in catalogue() for one in messages)
+    return messages if messages and known else None
 
 
 def phrase(part: Any, language: str = DEFAULT, between: str = ", ") -> str:

@@ -175,7 +175,7 @@ def _in(texts: Labels, language: str) -> str:
 
 
 def _yaml(data: Mapping[str, Any]) -> str:
-    text: str = yaml.safe_dump(dict(data), allow_unicode=True, sort_keys=False, width=1000)
+    text: str = yaml.dump(dict(data), Dumper=yaml.CSafeDumper, allow_unicode=True, sort_keys=False, width=1000)
     return text
 
 

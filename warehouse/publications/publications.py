@@ -28,6 +28,7 @@ from warehouse.publications.tables import Table, open_sdg_table, sdmx_table, wri
 MANIFEST = "manifest.json"
 AGENCY = "QALA"
 SDMX = "SDMX"  # left out where the package's extra `sdmx` is not installed
+_SDMX_NEEDS = ("pysdmx", "lxml")
 # an SDMX id of an agency: NestedNCNameID of SDMX-ML
 _AGENCY = re.compile(r"[A-Za-z][A-Za-z0-9_\-]*(\.[A-Za-z][A-Za-z0-9_\-]*)*")
 
@@ -121,21 +122,30 @@ def publish_figures(home: Home, folder: Path, settings: Settings) -> Publication
 
 def _refuse_other(folder: Path) -> None:
     """Raises StoreError if a folder is there and is no publication: it would be lost."""
-    if folder.exists() and not (folder / MANIFEST).exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise StoreError(
-            f"{folder} holds something else than a publication; name another folder with --to, or move it away"
-        )
+    if not folder.exists() or (folder.is_dir() and (not any(folder.iterdir()) or _is_publication(folder))):
+        return
+    raise StoreError(
+        f"{folder} holds something else than a publication; name another folder with --to, or move it away"
+    )
+
+
+def _is_publication(folder: Path) -> bool:
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(manifest, dict) and {"ledger_head", "agency", "sha256"} <= set(manifest)
 
 
 def _write_all(written: _Written, figures: Figures, *, bom: bool) -> tuple[str, ...]:
     """Returns the formats that were left out."""
     by_list = written.by_list = {one["catalogue_id"]: [] for one in figures.catalogues}
-    left_out = () if find_spec("pysdmx") else (SDMX,)
+    left_out = () if all(map(find_spec, _SDMX_NEEDS)) else (SDMX,)
     if not left_out:
         _write_sdmx(written, figures)
     for one in figures.catalogues:
         for language in LANGUAGES:
-            path = f"json-stat/{one['id']}.{language}.json"
+            path = f"json-stat/{one['catalogue_id']}.{language}.json"
             by_list[one["catalogue_id"]].append(written.write(path, json_stat.dataset(figures, one, language)))
     for path, text in OpenSdg(figures).files():
         path = written.write(f"open-sdg/{path}", text)
@@ -163,7 +173,7 @@ def _write_sdmx(written: _Written, figures: Figures) -> None:
         written.by_list[one["catalogue_id"]] += described
         rows = figures.of(one["catalogue_id"])
         for version in sdmx_data.VERSIONS:
-            path = f"sdmx/{list_id(one['id'])}.sdmx-csv-{version}.csv"
+            path = f"sdmx/{list_id(one['catalogue_id'])}.sdmx-csv-{version}.csv"
             written.write(path, sdmx_data.data_message(made, one["catalogue_id"], rows, version))
             written.tables.append(sdmx_table(path, version))
             written.by_list[one["catalogue_id"]].append(path)

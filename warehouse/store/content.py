@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import duckdb
@@ -80,20 +80,25 @@ def _relations(columns: Mapping[str, list[str]]) -> Iterator[tuple[str, str]]:
             own = ", ".join(f"t.{quoted(c)}" for c in names if c not in _HOW)
             # whose row it is belongs to what it says: two systems may have the same key
             yield table, f"SELECT d.system, {own} FROM {table} t JOIN audit.delivery d USING (delivery_id)"
+    # a reason says the same whether it is recorded as a message or, by a former version, as its sentence
+    reason = "t.reason"
+    if "registry.message" in columns:
+        reason = "coalesce((SELECT any_value(m.text_en) FROM registry.message m WHERE m.message = t.reason), t.reason)"
+
+    def own_columns(table: str, how: Iterable[str]) -> str:
+        return ", ".join(
+            f"{reason} AS why" if c == "reason" else f"t.{quoted(c)}" for c in columns[table] if c not in how
+        )
+
     for table in ("kpi.value", "kpi.rollup"):
         if table in columns:
-            own = ", ".join(quoted(c) for c in columns[table] if c not in _VALUE_HOW)
-            yield table, f"SELECT {own} FROM {table} WHERE valid_to_seq IS NULL"
+            yield table, f"SELECT {own_columns(table, _VALUE_HOW)} FROM {table} t WHERE valid_to_seq IS NULL"
     if "kpi.assessment" in columns:
         made = ", ".join(f"a.{c}" for c in _ASSESSED)
         yield "kpi.assessment", f"SELECT {made} FROM kpi.assessment a"
         for part in ("assessment_item", "assessment_score", "assessment_rank"):
-            own = ", ".join(f"t.{quoted(c)}" for c in columns[f"kpi.{part}"] if c not in ("assessment_id", "reason"))
-            reason = ", t.reason AS why" if "reason" in columns[f"kpi.{part}"] else ""
-            yield (
-                f"kpi.{part}",
-                f"SELECT {made}, {own}{reason} FROM kpi.{part} t JOIN kpi.assessment a USING (assessment_id)",
-            )
+            own = own_columns(f"kpi.{part}", ("assessment_id",))
+            yield f"kpi.{part}", f"SELECT {made}, {own} FROM kpi.{part} t JOIN kpi.assessment a USING (assessment_id)"
 
 
 def _over(parts: Mapping[str, Part]) -> str:

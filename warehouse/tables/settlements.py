@@ -68,10 +68,10 @@ def _same_beginning(text: str, kato: str) -> float:
 REGISTRY_FILES = Path(__file__).parents[1] / "registries"
 
 
-def settlements() -> dict[str, str]:
-    """KATO code → English name of every registered settlement, without opening the warehouse."""
+def settlements(language: str = "en") -> dict[str, str]:
+    """KATO code → name of every registered settlement in a language, without opening the warehouse."""
     with (REGISTRY_FILES / "settlements.csv").open(encoding="utf-8", newline="") as handle:
-        return {row["kato"]: row["name_en"] for row in csv.DictReader(handle)}
+        return {row["kato"]: row[f"name_{language}"] for row in csv.DictReader(handle)}
 
 
 def territory(scope: str) -> str:

@@ -50,7 +50,7 @@ def _show_value(console: Console, answer: Mapping[str, Any], words: Words) -> No
         grid.add_row(words("parts"), parts)
     grid.add_row(words("rows_behind"), words.count(answer["sample_size"]))
     at = words("computed_at", at=f"{computed['at']:%Y-%m-%d %H:%M}") if computed["at"] else ""
-    by = words("by_qala", version=computed["qala"]) if computed["qala"] else ""
+    by = f" {words('by_qala', version=computed['qala'])}" if computed["qala"] else ""
     grid.add_row(words("read_as_of"), f"{words('at_sequence', seq=computed['as_of_seq'])}{at}{by}")
     console.print(Panel(grid, title=words("number"), title_align="left", expand=False))
 

@@ -54,20 +54,20 @@ def incidents_told(store: Store, words: Words, *, closed: bool) -> list[dict[str
     return [told_in(one, language) for one in found]
 
 
-def show_catalogues(console: Console, lists: Sequence[Catalogue]) -> None:
+def show_catalogues(console: Console, lists: Sequence[Catalogue], words: Words = ENGLISH) -> None:
     """Catalogues with their dates of effect, sizes and legal basis."""
-    table = Table(title="Catalogues", title_justify="left")
+    table = Table(title=words("catalogues"), title_justify="left")
     for name in (
         "catalogue",
         "version",
-        "status",
-        "in force",
+        "standing_of_list",
+        "dates_of_effect",
         "initiatives",
-        "KPIs",
-        "assessment rules",
-        "labels not checked",
+        "kpis",
+        "assessment_rules",
+        "unchecked",
     ):
-        table.add_column(name, overflow="fold")
+        table.add_column(words(name), overflow="fold")
     for one in lists:
         head = one.head
         basic = sum(i.basis == "basic" for i in one.initiatives)
@@ -75,27 +75,32 @@ def show_catalogues(console: Console, lists: Sequence[Catalogue]) -> None:
         table.add_row(
             head.id,
             head.version,
-            head.status,
-            f"{head.valid_from} to {head.valid_to or '...'}",
+            words(head.status),
+            words("range", low=str(head.valid_from), high=str(head.valid_to or "...")),
             f"{basic} + {added}",
             str(len(one.codes)),
-            ", ".join(f"{r.version} from {r.valid_from}" for r in one.assessments) or "none",
-            ", ".join(head.unchecked_languages) or "none",
+            ", ".join(words("rules_from", version=r.version, since=str(r.valid_from)) for r in one.assessments)
+            or words("none"),
+            ", ".join(head.unchecked_languages) or words("none"),
         )
     console.print(table)
     for one in lists:
         console.print(f"{one.head.id}: {one.head.legal_basis.strip()}", highlight=False, style="dim")
 
 
-def show_comparison(console: Console, ours: Catalogue, theirs: Catalogue, found: Sequence[Counterpart]) -> None:
+def show_comparison(
+    console: Console, ours: Catalogue, theirs: Catalogue, found: Sequence[Counterpart], words: Words = ENGLISH
+) -> None:
     """KPIs of one catalogue, each with its counterparts in another."""
-    table = Table(title=f"KPIs of {ours.head.id} beside those of {theirs.head.id}", title_justify="left")
-    for name in ("KPI", "name", "likeness", f"in {theirs.head.id}"):
+    title = words("compared", ours=ours.head.id, theirs=theirs.head.id)
+    table = Table(title=title, title_justify="left")
+    for name in (words("kpi"), words("name"), words("likeness"), words("in_list", catalogue=theirs.head.id)):
         table.add_column(name, overflow="fold")
-    names = {k.code: k.name.en for k in ours.kpis}
+    names = {k.code: getattr(k.name, words.language) or k.name.ru for k in ours.kpis}
     for one in found:
-        table.add_row(one.code, names[one.code], one.likeness, ", ".join(one.others))
+        table.add_row(one.code, names[one.code], words(one.likeness.replace(" ", "_")), ", ".join(one.others))
     console.print(table)
     met = {code for one in found if one.likeness == "same meaning" for code in one.others}
     alone = [code for code in theirs.codes if code not in met]
-    console.print(f"without the same meaning in {ours.head.id}: {', '.join(alone) or 'none'}", highlight=False)
+    told = words("without_counterpart", catalogue=ours.head.id, codes=alone or words("none"))
+    console.print(told, highlight=False)

@@ -43,7 +43,7 @@ aimed AS (
         bounded.kato,
         bounded.period_id,
         list_transform(
-            list(DISTINCT target.target::VARCHAR ORDER BY target.target::VARCHAR), lambda one: CAST(one AS DOUBLE)
+            list(DISTINCT target.target::VARCHAR ORDER BY target.target::VARCHAR), LAMBDA one: one::DOUBLE
         ) AS missed
     FROM bounded
     JOIN work_target AS target
@@ -85,7 +85,7 @@ SELECT
                     THEN json_object('code', 'reason.gap_rows', 'rows', bounded.gap_rows, 'rules', bounded.gap_by)
             END
         ],
-        lambda one: one IS NOT NULL
+        LAMBDA one: one IS NOT NULL
     ) AS losses,
     ${bounds_said} AS remark
 FROM bounded

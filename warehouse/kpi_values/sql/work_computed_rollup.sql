@@ -113,7 +113,7 @@ aimed AS (
     SELECT
         bounded.target,
         list_transform(
-            list(DISTINCT target.target::VARCHAR ORDER BY target.target::VARCHAR), lambda one: CAST(one AS DOUBLE)
+            list(DISTINCT target.target::VARCHAR ORDER BY target.target::VARCHAR), LAMBDA one: one::DOUBLE
         ) AS missed
     FROM bounded
     JOIN work_target AS target

@@ -34,7 +34,7 @@ WITH joined AS (
         bounds.wide,
         CASE
             WHEN bounds.losses IS NOT NULL
-                THEN json_object('code', 'reason.lost_rows', 'rows', bounds.losses, 'bounds', bounds.remark)
+                THEN JSON_OBJECT('code', 'reason.lost_rows', 'rows', bounds.losses, 'bounds', bounds.remark)
         END AS loss,
         CASE
             WHEN coverage.months IS NULL THEN NULL

@@ -44,8 +44,10 @@ lacking AS (
             json_object('code', 'reason.doubted_month', 'table', table_name, 'month', month, 'deliveries', doubt)
             ORDER BY table_name, month
         ) FILTER (WHERE doubt IS NOT NULL) AS doubt,
-        list(json_object('code', 'reason.table_leaps', 'table', table_name, 'leaps', leaping) ORDER BY table_name, month)
-        FILTER (WHERE leaping IS NOT NULL) AS leaping
+        list(
+            json_object('code', 'reason.table_leaps', 'table', table_name, 'leaps', leaping)
+            ORDER BY table_name, month
+        ) FILTER (WHERE leaping IS NOT NULL) AS leaping
     FROM needed
     WHERE loaded IS NOT TRUE OR doubt IS NOT NULL
     GROUP BY ALL

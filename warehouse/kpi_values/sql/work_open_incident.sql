@@ -33,7 +33,7 @@ SELECT
                 'code', 'reason.leap',
                 'observed', list(
                     -- a finding of a former version is plain text
-                    CASE WHEN observed[1] IN ('{', '[') THEN TRY_CAST(observed AS JSON) ELSE to_json(observed) END
+                    CASE WHEN observed[1] IN ('{', '[') THEN try_cast(observed AS JSON) ELSE to_json(observed) END
                 ) FILTER (WHERE rule = ${jump}),
                 'delivery', delivery_id
             )

@@ -2,10 +2,9 @@
 CREATE OR REPLACE TEMP TABLE work_partial_delivery AS
 SELECT
     grouped.*,
-    CAST(
-        json_object('code', 'reason.columns_not_delivered', 'system', grouped.system, 'columns', grouped.columns)
-        AS VARCHAR
-    ) AS lacks
+    json_object(
+        'code', 'reason.columns_not_delivered', 'system', grouped.system, 'columns', grouped.columns
+    )::VARCHAR AS lacks
 FROM (
     SELECT
         delivery_id,
