@@ -42,19 +42,33 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     small = given.latest("MGT02-2").model_copy(update={"minimum_cell": 100_000})
     kpis = changed(only(given, "MGT02-1", "MGT02-2", "MGT03-2"), secret, small)
     appeals = [
-        {"registered_at": DAY, "due_at": DAY, "first_answer_at": DAY + dt.timedelta(days=3, hours=17), "status": "CLOSED",
-         "closed_at": DAY if n < RESTRICTED else LONG_AFTER}
+        {
+            "registered_at": DAY,
+            "due_at": DAY,
+            "first_answer_at": DAY + dt.timedelta(days=3, hours=17),
+            "status": "CLOSED",
+            "closed_at": DAY if n < RESTRICTED else LONG_AFTER,
+        }
         for n in range(HIDDEN_OF)
-    ]  # fmt: skip
+    ]
     applications = [
         {"channel": "ONLINE", "status": "COMPLETED", "due_at": DAY, "completed_at": DAY if n < OPEN else LONG_AFTER}
         for n in range(OPEN_OF)
     ]
     targets = [
-        {"kpi_code": code, "target_year": 2025, "document_kind": "STRATEGY", "document_id": f"S-{code}", "document_version": 1,
-         "approved_at": dt.date(2025, 1, 1), "baseline_year": 2024, "baseline_value": Decimal("71.903"), "target_value": Decimal("97.531")}
+        {
+            "kpi_code": code,
+            "target_year": 2025,
+            "document_kind": "STRATEGY",
+            "document_id": f"S-{code}",
+            "document_version": 1,
+            "approved_at": dt.date(2025, 1, 1),
+            "baseline_year": 2024,
+            "baseline_value": Decimal("71.903"),
+            "target_value": Decimal("97.531"),
+        }
         for code in kpis.codes
-    ]  # fmt: skip
+    ]
     with writing(home) as store:
         for month in MONTHS:
             deliver(store, "fct_appeal", Extract(appeals if month == "2025-03" else [], month))

@@ -65,6 +65,8 @@ def _count_rows(store: Store, scan: Scan, users: Sequence[tuple[Compiled, Scan]]
 
 
 def _tables_read(compiled: Sequence[Compiled]) -> str:
-    return ", ".join(
+    """A relation (kpi_code, version, table_name): the tables that each definition reads."""
+    rows = (
         f"({literal(one.kpi.code)}, {one.kpi.version}, {literal(table)})" for one in compiled for table in one.tables
     )
+    return f"SELECT * FROM (VALUES {', '.join(rows)}) AS reading (kpi_code, version, table_name)"

@@ -7,7 +7,7 @@ SELECT
     delivery.delivery_id,
     0 AS rows_used
 FROM work_trail_cell AS cell
-INNER JOIN (VALUES ${read}) AS reading (kpi_code, version, table_name) USING (kpi_code, version)
+INNER JOIN (${read}) AS reading USING (kpi_code, version)
 INNER JOIN
     (
         SELECT

@@ -1,4 +1,5 @@
--- One row per public value of a settlement that was replaced by another, the newest first, with the files that came in between.
+-- One row per public value of a settlement that was replaced by another, the newest first, with the files that came
+-- in between.
 SELECT
     restated.kpi_code,
     restated.area AS kato,

@@ -1,4 +1,5 @@
--- One row per settlement with data, KPI and period, with the deliveries that the value names and, where it is shown, their rows in it.
+-- One row per settlement with data, KPI and period, with the deliveries that the value names and, where it is shown,
+-- their rows in it.
 SELECT
     cell.kato,
     cell.kpi_code,

@@ -1,5 +1,15 @@
--- One row per delivery that a published value names, with its checks. `told`: a value that is shown counts on it, so its rows may be
--- told too; of one that hidden values alone are made of, they might be the value.
+-- One row per delivery that a published value names, with its checks. `told`: a value that is shown counts on it, so
+-- its rows may be told too; of one that hidden values alone are made of, they might be the value.
+WITH checked AS (
+    SELECT
+        delivery_id,
+        count(*) AS judged,
+        count(*) FILTER (WHERE passed) AS passed,
+        string_agg(rule, ', ' ORDER BY rule) FILTER (WHERE NOT passed) AS failed
+    FROM audit.check_result
+    GROUP BY delivery_id
+)
+
 SELECT
     delivery.delivery_id,
     delivery.table_name,
@@ -25,13 +35,5 @@ INNER JOIN (
     INNER JOIN public_values AS cell USING (kpi_code, kato, period_id)
     GROUP BY cell_delivery.delivery_id
 ) AS named USING (delivery_id)
-LEFT JOIN (
-    SELECT
-        delivery_id,
-        count(*) AS judged,
-        count(*) FILTER (WHERE passed) AS passed,
-        string_agg(rule, ', ' ORDER BY rule) FILTER (WHERE NOT passed) AS failed
-    FROM audit.check_result
-    GROUP BY delivery_id
-) AS checked USING (delivery_id)
+LEFT JOIN checked USING (delivery_id)
 ORDER BY delivery.delivery_id

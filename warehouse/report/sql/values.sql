@@ -1,4 +1,5 @@
--- One row per published value of a settlement for which anything was delivered; of hidden values nothing but that they are.
+-- One row per published value of a settlement for which anything was delivered; of hidden values nothing but that
+-- they are.
 SELECT
     cell.kpi_code,
     cell.kato,
