@@ -150,17 +150,24 @@ def _group(release: ReleaseData, language: str, group: str, cards: Sequence[Row]
             f"ranking-{group}",
             sentence("overview.ranking_title", language, group=called, year=ranked[0]["year"]),
             sentence(
-                "overview.ranking_desc", language,
-                ranked=len(ranked), n=len(of), first=first, level=number(language, ranked[0]["level"], places=1),
+                "overview.ranking_desc",
+                language,
+                ranked=len(ranked),
+                n=len(of),
+                first=first,
+                level=number(language, ranked[0]["level"], places=1),
             ),
-        )  # fmt: skip
+        )
         rows = [
             Bar(
                 f"{c['rank']}. {name(language, release.settlements[c['kato']])}",
-                c["level"], number(language, c["level"], places=1), c["level_low"], c["level_high"],
+                c["level"],
+                number(language, c["level"], places=1),
+                c["level_low"],
+                c["level_high"],
             )
             for c in ranked
-        ]  # fmt: skip
+        ]
         chart = bars(rows, caption)
     return {
         "group": release.groups[group],

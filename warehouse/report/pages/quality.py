@@ -128,10 +128,14 @@ def _criterion(language: str, row: Mapping[str, Any]) -> Cell:
     """How many deliveries of a table fail a criterion, of those that could be judged."""
     judged = row["pass"] + row["fail"]
     told = sentence(
-        "overview.criteria_cell", language,
-        table=name(language, row, "table"), criterion=name(language, row, "criterion"),
-        passed=row["pass"], failed=row["fail"], unjudged=row["not_judged"],
-    )  # fmt: skip
+        "overview.criteria_cell",
+        language,
+        table=name(language, row, "table"),
+        criterion=name(language, row, "criterion"),
+        passed=row["pass"],
+        failed=row["fail"],
+        unjudged=row["not_judged"],
+    )
     if not judged:
         return Cell(None, "", told)
     share = 100 * row["fail"] / judged

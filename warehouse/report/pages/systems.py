@@ -80,10 +80,8 @@ def _compliance(release: ReleaseData, language: str) -> Row:
     return {
         "requirements": list(totals.values()),
         "compliance_chart": heat(names, heads, drawn, caption, width=560) if katos else "",
-        "compliance_rows": [
-            {"kato": kato, "cells": [cells.get((*key, kato)) for key in totals]} for kato in katos
-        ],
-    }  # fmt: skip
+        "compliance_rows": [{"kato": kato, "cells": [cells.get((*key, kato)) for key in totals]} for kato in katos],
+    }
 
 
 def _share(cell: Row | None) -> Cell:

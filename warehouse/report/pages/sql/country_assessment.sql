@@ -1,4 +1,4 @@
--- The annual assessments, newest year first, each with its list and how many settlements it ranks, lacks or knows nothing of
+-- The annual assessments, newest year first, each with its list and how many settlements it ranks
 SELECT
     assessment.assessment_id,
     assessment.year,

@@ -1,4 +1,4 @@
--- Year values against those of the year before, counted by sphere: better or worse only where the bounds of both lie apart
+-- Year values against those of the year before, by sphere: better or worse only where the bounds of both lie apart
 SELECT
     definition.sphere,
     count(*) FILTER (WHERE moved.same_definition AND moved.beyond_bounds AND moved.movement = 'better') AS better,

@@ -26,10 +26,10 @@ SELECT
     sphere,
     document_kind,
     count(*) AS targets,
-    count(*) FILTER (WHERE ahead >= 0 AND coalesce(worst >= 0, true)) AS met,
-    count(*) FILTER (WHERE (ahead < 0 AND coalesce(best >= 0, false)) OR (ahead >= 0 AND worst < 0)) AS undecided,
-    count(*) FILTER (WHERE ahead < 0 AND coalesce(best < 0, true) AND ahead >= -near) AS near,
-    count(*) FILTER (WHERE ahead < 0 AND coalesce(best < 0, true) AND ahead < -near) AS missed,
+    count(*) FILTER (WHERE ahead >= 0 AND coalesce(worst >= 0, TRUE)) AS met,
+    count(*) FILTER (WHERE (ahead < 0 AND coalesce(best >= 0, FALSE)) OR (ahead >= 0 AND worst < 0)) AS undecided,
+    count(*) FILTER (WHERE ahead < 0 AND coalesce(best < 0, TRUE) AND ahead >= -near) AS near,
+    count(*) FILTER (WHERE ahead < 0 AND coalesce(best < 0, TRUE) AND ahead < -near) AS missed,
     count(*) FILTER (WHERE fact IS NULL) AS unknown
 FROM judged
 GROUP BY sphere, document_kind

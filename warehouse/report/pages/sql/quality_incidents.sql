@@ -9,7 +9,7 @@ SELECT
         JOIN registry.kpi AS kpi USING (kpi_code)
         WHERE kpi.sensitivity = 'restricted'
     ) AS held_back,
-    date_diff('day', incident.opened_at::DATE, coalesce(incident.closed_at::DATE, DATE ${today})) AS days
+    date_diff('day', incident.opened_at::DATE, coalesce(incident.closed_at::DATE, ${today}::DATE)) AS days
 FROM incidents AS incident
 LEFT JOIN audit.delivery AS delivery USING (delivery_id)
 ORDER BY

@@ -1,5 +1,5 @@
--- What was agreed to come and did not, by table, system and territory: of every feed that has begun, the periods since its first
--- delivery whose deadline has passed without one. Nothing is expected of who never delivered: that is told on its own
+-- What was agreed to come and did not, by table, system and territory: of every feed that has begun, the periods since
+-- its first delivery whose deadline has passed without one. Nothing is expected of who never delivered
 WITH feed AS (
     SELECT
         delivery.table_name,
@@ -35,7 +35,7 @@ expected AS (
     JOIN registry.period AS period
         ON period.grain = feed.frequency AND period.period_start >= feed.begun
     WHERE
-        period.period_end + feed.latency_days < DATE ${today}
+        period.period_end + feed.latency_days < ${today}::DATE
         AND period.period_end > coalesce(feed.agreed_from, period.period_start)
 )
 
@@ -55,7 +55,7 @@ SELECT
     arg_min(expected.period_id, expected.period_start) AS first_period,
     arg_max(expected.period_id, expected.period_start) AS last_period,
     min(expected.due_on) AS due_on,
-    date_diff('day', min(expected.due_on), DATE ${today}) AS days,
+    date_diff('day', min(expected.due_on), ${today}::DATE) AS days,
     -- of the periods after the newest that came
     count(*) FILTER (WHERE expected.period_start >= coalesce(expected.delivered_until, expected.begun)) AS in_a_row,
     any_value(expected.delivered_until) AS delivered_until,
