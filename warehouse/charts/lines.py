@@ -50,6 +50,8 @@ def _numbers(points: Sequence[Point]) -> list[float | None]:
 def _band(points: Sequence[Point], xs: Sequence[float], y: Scale) -> str:
     """The bounds of values that follow one another, as an area with edges; of one alone, as an upright line."""
     known = [p.low if p.value is not None and p.high is not None else None for p in points]
+    if all(p.low == p.high for p in points):
+        return ""
     areas, edges = "", ""
     for run in runs(known):
         upper = [(xs[i], y(points[i].high or 0)) for i in run]

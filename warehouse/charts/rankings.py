@@ -44,8 +44,8 @@ class Bar:
 
 
 def _whisker(x: Scale, low: float | None, high: float | None, y: float, half: float) -> str:
-    """The bounds as a line with ends."""
-    if low is None or high is None:
+    """The bounds as a line with ends; where they are one there is nothing to say."""
+    if low is None or high is None or low == high:
         return ""
     a, b = px(x(low)), px(x(high))
     ends = f"M{a} {px(y - half)}v{px(2 * half)}M{b} {px(y - half)}v{px(2 * half)}"
@@ -148,7 +148,7 @@ def strip(
     height = 24.0
     x = spanning([*others, at, low, high], 12, width - 12)
     out = f'<path d="M8 12H{px(width - 8)}" stroke="{GROUND}" stroke-width="16"/>'
-    if low is not None and high is not None:
+    if low is not None and high is not None and low != high:
         a, b = x(low), x(high)
         out += f'<path class="band" d="M{px(a)} 4H{px(max(b, a + 1))}v16H{px(a)}z" fill="{SOFT}" stroke="{MAIN}"/>'
     if seen := sorted({round(x(v)) for v in others}):
