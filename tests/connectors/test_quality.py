@@ -217,7 +217,7 @@ def contract(folder: Path, content: str, name: str = "made_up") -> Table:
 
 def judged(store: Store, delivery: int) -> dict[str, tuple[str, str]]:
     """criterion → (result, what fails) of one delivery"""
-    found = query(store, "SELECT criterion, result, failing FROM delivery_quality WHERE delivery_id = ?", [delivery])
+    found = query(store, "SELECT criterion, result, failing_en FROM delivery_quality WHERE delivery_id = ?", [delivery])
     assert sorted(f[0] for f in found) == sorted(CRITERIA)
     return {criterion: (result, failing) for criterion, result, failing in found}
 
