@@ -217,7 +217,7 @@ def contract(folder: Path, content: str, name: str = "made_up") -> Table:
 
 def judged(store: Store, delivery: int) -> dict[str, tuple[str, str]]:
     """criterion → (result, what fails) of one delivery"""
-    found = query(store, "SELECT criterion, result, failing FROM delivery_quality WHERE delivery_id = ?", [delivery])
+    found = query(store, "SELECT criterion, result, failing_en FROM delivery_quality WHERE delivery_id = ?", [delivery])
     assert sorted(f[0] for f in found) == sorted(CRITERIA)
     return {criterion: (result, failing) for criterion, result, failing in found}
 
@@ -597,7 +597,7 @@ def test_a_failing_delivery_opens_an_incident(counter: Counter, store: Store) ->
     rule = next(r for r in store.tables["fct_appeal"].all_rules if r.id == "status-domain")
     assert journal(store, columns) == [
         (delivery, "fct_appeal", "standard", ASTANA, "2026-01", "status-domain", "comparability", "consistency",
-         "1 cells left empty", rule.description, None)]  # fmt: skip
+         "1 cells left empty", rule.description("en"), None)]  # fmt: skip
     same = "SELECT count(*) FROM audit.incident JOIN audit.delivery USING (delivery_id) WHERE (opened_seq, opened_at) = (loaded_seq, loaded_at)"
     assert query(store, same) == [(1,)]
     shown = "SELECT status, settlement_en, closed_seq, closed_at, closing_reason_en FROM incidents"
