@@ -154,7 +154,8 @@ def test_what_was_computed_and_not_released_is_due(store: Store) -> None:
 def test_a_release_of_other_code_is_due(store: Store) -> None:
     deliver(store, "fct_appeal", Extract([appeal("1", AT(2025, 1, 9))], "2025-01"))
     run(store, "2025-01")
-    assert due(store, CATALOGUE, store.last_seq, outdated=True).unreleased == ("2025-01",)
+    found = due(store, CATALOGUE, store.last_seq, outdated=True)
+    assert (found.unreleased, found.codes) == (("2025-01",), None)
 
 
 def test_the_token_is_the_same_until_there_is_something_else_to_do(store: Store) -> None:

@@ -285,7 +285,8 @@ def test_exact_numbers_are_those_of_the_release(site: Path, released: Path) -> N
         known = {
             (kato, kpi): value
             for kato, kpi, value in con.execute(
-                "SELECT kato, kpi_code, value FROM public_year_values WHERE year = ? AND value IS NOT NULL", [reported.YEAR]
+                "SELECT kato, kpi_code, value FROM public_year_values WHERE year = ? AND value IS NOT NULL",
+                [reported.YEAR],
             ).fetchall()
         }
     row = re.compile(r'trail/(\d+)\.html#([\w-]+)"><data value="([^"]+)">([^<]+)</data>')

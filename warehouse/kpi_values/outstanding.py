@@ -74,7 +74,7 @@ def due_home(home: Home, catalogue: Catalogues) -> Due:
 def due(store: Store, catalogue: Catalogues, released: int | None = None, *, outdated: bool = False) -> Due:
     """What is still to be computed in an open warehouse; `released`: the ledger sequence of the release (None: it is not asked).
 
-    `outdated`: its tables and views are those of other code, so that it is made again.
+    `outdated`: its tables and views are those of other code, so that it is made again, with what definitions are called now.
     """
     con = store.con
     first = f"DATE '{running_month()}-01'"
@@ -108,7 +108,7 @@ def due(store: Store, catalogue: Catalogues, released: int | None = None, *, out
         unreleased=tuple(m for m in unreleased if m < running_month()),
         undecided=tuple(sorted({month for month, _ in undecided})),
         tables=frozenset(table for _, table in undecided),
-        codes=None if late else frozenset(row[1] for rows in found.values() for row in rows),
+        codes=None if late or outdated else frozenset(row[1] for rows in found.values() for row in rows),
         tried=frozenset(sha256 for (sha256,) in con.execute("SELECT DISTINCT sha256 FROM audit.correction").fetchall()),
         token=hashlib.sha256(json.dumps(everything, sort_keys=True, default=str).encode()).hexdigest()[:16],
     )
