@@ -18,6 +18,7 @@ from tests.support.settlements import AKTAU, ALMATY, ASTANA
 from tests.support.two_years import KPI, PAVLODAR, RESTRICTED, SUPPRESSED, build
 from warehouse.home.home import Home
 from warehouse.loading.deliveries import DeliveryState
+from warehouse.messages.messages import code_of, rendered
 from warehouse.sql import literal
 from warehouse.tables.contracts import load_tables
 from warehouse.tables.obs_status import ObsStatus
@@ -308,6 +309,31 @@ def test_no_figure_of_a_restricted_kpi_comes_out(released: duckdb.DuckDBPyConnec
                 )
                 == []
             )
+
+
+@pytest.mark.parametrize(
+    "reason", ['{"code":"reason.no_share","share":"140.5"}', "a share of 140.5 % is an error in the data"]
+)
+def test_no_reason_tells_the_figure_of_a_restricted_kpi(tmp_path: Path, reason: str) -> None:
+    home = Home(tmp_path / "home")
+    build(home)
+    with duckdb.connect(str(tmp_path / "copy.duckdb")) as con:
+        con.execute(
+            f"ATTACH {literal(str(home.released_file))} AS release (READ_ONLY); COPY FROM DATABASE release TO copy"
+        )
+        con.execute(
+            "UPDATE kpi.value SET obs_status = 'O', value = NULL, reason = ? WHERE kpi_code = ?", [reason, RESTRICTED]
+        )
+        if code := code_of(reason):
+            told = [rendered(reason, language) for language in ("en", "ru", "kk")]
+            con.execute("INSERT INTO registry.message VALUES (?, ?, ?, ?, ?)", [reason, code, *told])
+        for view in ("public_values", "public_series", "missing_values"):
+            found = ask(
+                con,
+                f"SELECT DISTINCT reason_code, reason_ru FROM {view} WHERE kpi_code = '{RESTRICTED}' AND obs_status = 'O'",
+            )
+            assert [code for code, _ in found] == ["reason.restricted"], view
+            assert all("140" not in text for _, text in found)
 
 
 @pytest.mark.parametrize("view", _public())

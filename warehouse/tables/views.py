@@ -45,6 +45,7 @@ _COMPLIANCE = (
      "origin = 'OWN' AND has_analogue = false", "on_qaztech"),
 )  # fmt: skip
 _RESTRICTED = "reason.restricted"  # why a restricted value is not shown
+_TELLING = ("reason.no_share", "reason.leap_to_confirm")  # reasons for no value that tell a figure nevertheless
 _COUNTRY = "views.country"
 _REQUIREMENTS = ", ".join(
     f"struct_pack(item := {literal(item)}, requirement_en := {literal(en)}, requirement_ru := {literal(ru)}, requirement_kk := {literal(kk)}, "
@@ -83,6 +84,8 @@ def published(held: str) -> dict[str, tuple[str, str]]:
             "public_values",
             suppressed=suppressed,
             restricted=literal(_RESTRICTED),
+            telling=", ".join(map(literal, _TELLING)),
+            not_calculable=literal(ObsStatus.NOT_CALCULABLE),
             **_said("restricted", _RESTRICTED),
         ),
         "rollups": statement(__file__, "rollups", suppressed=suppressed, held=held, **_said("country", _COUNTRY)),

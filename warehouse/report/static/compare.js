@@ -1,10 +1,10 @@
-/* Two settlements or two KPIs side by side: the choice stands in the address, the figures come from data/compare.js when first asked for. */
+/* Two settlements or two KPIs side by side: the address has the choice, data/compare.js the figures. */
 (function () {
   "use strict";
   var form = document.getElementById("compare");
   if (!form || !window.qala) { return; }
   var field = form.elements, result = document.getElementById("compared"), words = JSON.parse(document.getElementById("words").textContent);
-  var make = qala.make, data = null, asked = false;
+  var make = qala.make, kinds = ["settlements", "kpis"], data = null, asked = false;
   qala.compare = function (given) { data = given; show(); };
 
   function said(code, parts) { return words[code].replace(/\{(\w+)\}/g, function (_, name) { return parts[name]; }); }
@@ -16,7 +16,7 @@
   function has(select, value) { return Array.prototype.some.call(select.options, function (one) { return one.value === value; }); }
   function read() { // the choice in the address, if it is one
     var found = new URLSearchParams(location.hash.slice(1)), a = found.get("a"), b = found.get("b"), year = found.get("y");
-    ["settlements", "kpis"].forEach(function (kind) {
+    kinds.forEach(function (kind) {
       if (has(field[kind + "-a"], a) && has(field[kind + "-b"], b)) {
         field.what.value = kind;
         field[kind + "-a"].value = a;
@@ -130,6 +130,7 @@
     result.appendChild(make("h2", { text: a.name + " \u2014 " + b.name }));
     if (a.code === b.code) { warn(words.same); } else { (kind === "kpis" ? kpis : settlements)(a, b); }
   }
+  kinds.forEach(function (kind) { field[kind + "-b"].selectedIndex = 1; });
   form.hidden = false;
   form.addEventListener("change", function () {
     var a = chosen("a"), b = chosen("b");

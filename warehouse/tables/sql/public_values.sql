@@ -1,4 +1,15 @@
 -- KPI values as they may be made public: restricted ones are suppressed
+WITH cell AS (
+    SELECT
+        *,
+        sensitivity = 'restricted' AND value IS NOT NULL AS hidden,
+        -- some reasons for no value tell a figure; what a plain text of a former version tells is not known
+        sensitivity = 'restricted' AND (
+            value IS NOT NULL OR coalesce(reason_code IN (${telling}), obs_status = ${not_calculable})
+        ) AS untold
+    FROM kpi_values
+)
+
 SELECT
     kpi_code,
     kpi_name_en,
@@ -33,15 +44,15 @@ SELECT
     CASE WHEN sensitivity <> 'restricted' THEN sample_size END AS sample_size,
     CASE WHEN sensitivity <> 'restricted' THEN rejected_rows END AS rejected_rows,
     CASE WHEN sensitivity <> 'restricted' THEN gap_rows END AS gap_rows,
-    CASE WHEN sensitivity = 'restricted' AND value IS NOT NULL THEN suppressed.state ELSE cell.state END AS state,
-    CASE WHEN sensitivity = 'restricted' AND value IS NOT NULL THEN suppressed.name_en ELSE cell.state_en END AS state_en,
-    CASE WHEN sensitivity = 'restricted' AND value IS NOT NULL THEN suppressed.name_ru ELSE cell.state_ru END AS state_ru,
-    CASE WHEN sensitivity = 'restricted' AND value IS NOT NULL THEN suppressed.name_kk ELSE cell.state_kk END AS state_kk,
-    CASE WHEN sensitivity = 'restricted' AND value IS NOT NULL THEN suppressed.obs_status ELSE cell.obs_status END AS obs_status,
-    CASE WHEN sensitivity = 'restricted' AND value IS NOT NULL THEN ${restricted} ELSE reason_code END AS reason_code,
-    CASE WHEN sensitivity = 'restricted' AND value IS NOT NULL THEN ${restricted_en} ELSE reason_en END AS reason_en,
-    CASE WHEN sensitivity = 'restricted' AND value IS NOT NULL THEN ${restricted_ru} ELSE reason_ru END AS reason_ru,
-    CASE WHEN sensitivity = 'restricted' AND value IS NOT NULL THEN ${restricted_kk} ELSE reason_kk END AS reason_kk,
+    CASE WHEN hidden THEN suppressed.state ELSE cell.state END AS state,
+    CASE WHEN hidden THEN suppressed.name_en ELSE cell.state_en END AS state_en,
+    CASE WHEN hidden THEN suppressed.name_ru ELSE cell.state_ru END AS state_ru,
+    CASE WHEN hidden THEN suppressed.name_kk ELSE cell.state_kk END AS state_kk,
+    CASE WHEN hidden THEN suppressed.obs_status ELSE cell.obs_status END AS obs_status,
+    CASE WHEN untold THEN ${restricted} ELSE reason_code END AS reason_code,
+    CASE WHEN untold THEN ${restricted_en} ELSE reason_en END AS reason_en,
+    CASE WHEN untold THEN ${restricted_ru} ELSE reason_ru END AS reason_ru,
+    CASE WHEN untold THEN ${restricted_kk} ELSE reason_kk END AS reason_kk,
     coverage,
     sphere,
     sphere_en,
@@ -62,5 +73,5 @@ SELECT
     catalogue_status,
     as_of_seq,
     computed_at
-FROM kpi_values AS cell
+FROM cell
 LEFT JOIN registry.obs_status AS suppressed ON suppressed.obs_status = ${suppressed}
