@@ -24,7 +24,7 @@ browser:  ## Chromium, in which tests look at the report: the one found, or Debi
 	@for name in chromium chromium-browser google-chrome google-chrome-stable; do command -v $$name >/dev/null && exit 0; done; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && grep -qs '^ID=debian' /etc/os-release; then \
 		get="apt-get -qq -o Acquire::http::Timeout=10 -o Acquire::Retries=0"; \
-		{ $$get update && $$get install --yes --no-install-recommends chromium; } >/dev/null 2>&1 && exit 0; fi; \
+		{ $$get update && $$get install --yes --no-install-recommends chromium fonts-liberation; } >/dev/null 2>&1 && exit 0; fi; \
 	echo "no Chromium: tests that look at pages of the report will be skipped"
 
 picture: install  ## docs/images/scorecard.png from the demo's report
