@@ -215,7 +215,9 @@ class CatalogueHead(Strict):
     version: str
     name: Text
     status: Literal["proposal", "official"]
-    legal_basis: str
+    legal_basis: str = Field(description="On what the list rests, in the language of the act or in English")
+    legal_basis_ru: str | None = Field(None, description="The same in Russian")
+    legal_basis_kk: str | None = Field(None, description="The same in Kazakh")
     valid_from: dt.date = Field(description="Periods starting on or after it are computed by this list")
     valid_to: dt.date | None = Field(None, description="Day before which the last such period starts")
     unchecked_languages: tuple[Literal["en", "ru", "kk"], ...] = Field(

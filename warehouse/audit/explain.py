@@ -349,6 +349,8 @@ def _described_definition(catalogue: Catalogues, compiled: Compiled) -> dict[str
         "catalogue_version": head.version,
         "catalogue_status": head.status,
         "legal_basis": head.legal_basis,
+        "legal_basis_ru": head.legal_basis_ru,
+        "legal_basis_kk": head.legal_basis_kk,
         "formula": ratio if kpi.denominator else part(kpi.numerator),
         "rows": recorded(rows),
         "numerator": part(kpi.numerator),

@@ -79,7 +79,19 @@ def _replace_lists(store: Store, catalogue: Catalogues) -> None:
     """Write the lists, spheres, initiatives, passports and standards as they are now."""
     heads = [one.head for one in catalogue.lists]
     lists = [
-        (h.id, h.version, h.name.en, h.name.ru, h.name.kk, h.status, h.legal_basis, h.valid_from, h.valid_to)
+        (
+            h.id,
+            h.version,
+            h.name.en,
+            h.name.ru,
+            h.name.kk,
+            h.status,
+            h.legal_basis,
+            h.valid_from,
+            h.valid_to,
+            h.legal_basis_ru,
+            h.legal_basis_kk,
+        )
         for h in heads
     ]
     store.replace("registry.catalogue", lists)

@@ -206,6 +206,8 @@ FIXED: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "legal_basis text! On what it rests",
             "valid_from date! Periods starting on or after it are computed by this list",
             "valid_to date Day before which the last such period starts; empty while in force",
+            "legal_basis_ru text On what it rests (Russian), where the list says it",
+            "legal_basis_kk text On what it rests (Kazakh), where the list says it",
         ),
     ),
     "registry.sphere": (

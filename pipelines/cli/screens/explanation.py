@@ -70,7 +70,8 @@ def _show_definition(console: Console, answer: Mapping[str, Any], words: Words) 
     approved = definition["approved_by"]
     by = words("approved_by", by=approved) if approved else words("approved_by_nobody")
     grid.add_row(words("catalogue"), f"{catalogue}; {by}")
-    grid.add_row(words("legal_basis"), definition["legal_basis"].strip())
+    basis = definition.get(f"legal_basis_{words.language}") or definition["legal_basis"]
+    grid.add_row(words("legal_basis"), basis.strip())
     console.print(Panel(grid, title=words("definition"), title_align="left", expand=False))
 
 
