@@ -35,6 +35,13 @@ _BLOCK = 1 << 20
 _DATA = re.compile(r"[\d\s.,:;+/-]+")  # what a header's name is not
 
 
+class SampleError(StructureError):
+    """A sample from which no contract can be begun; its text is for the one who gave it, and recorded nowhere."""
+
+    def __init__(self, text: str):
+        ValueError.__init__(self, text)
+
+
 @dataclass(frozen=True)
 class Sample:
     """A file as it is read: `cells` by header, the texts of up to RECORDS records."""
@@ -61,15 +68,13 @@ class Sample:
 
 
 def read_sample(file: Path, scratch: Path) -> Sample:
-    """Read a sample; what is unpacked and decoded lies in `scratch`. Raises StructureError."""
+    """Read a sample; what is unpacked and decoded lies in `scratch`. Raises SampleError or StructureError."""
     if not file.is_file():
-        raise StructureError(f"there is no file {file}")
+        raise SampleError(f"there is no file {file}")
     if file.stat().st_size > LARGEST:
-        raise StructureError(
-            f"{file.name}: a sample has at most {LARGEST >> 20} MB; take the header and the first lines"
-        )
+        raise SampleError(f"{file.name}: a sample has at most {LARGEST >> 20} MB; take the header and the first lines")
     if file.suffix.lower() in (".xlsx", ".xls", ".xlsm", ".ods"):
-        raise StructureError(f"{file.name} is a workbook: save its sheet as CSV, as the system will deliver it")
+        raise SampleError(f"{file.name} is a workbook: save its sheet as CSV, as the system will deliver it")
     whole = Path(shutil.copyfile(file, scratch / "content"))
     start = whole.read_bytes()[:4]
     if start == b"PAR1":
@@ -80,7 +85,7 @@ def read_sample(file: Path, scratch: Path) -> Sample:
         try:
             found = zip_members.unpacked(whole, scratch, file.name, draft)
         except StructureError as error:
-            raise StructureError(f"{error}; or unpack the archive and name one of its files as the sample") from None
+            raise SampleError(f"{error}; or unpack the archive and name one of its files as the sample") from None
         name, whole = found.files[0]
     encoding, doubts = _encoding(whole, name)
     text = decoded(whole, encoding, name)
@@ -135,7 +140,7 @@ def _text(path: Path, name: str, encoding: str, doubts: tuple[str, ...]) -> Samp
         if best is None or rank > best[:2]:
             best = (*rank, one)
     if best is None:
-        raise problem or StructureError(f"{name}: no header can be read")
+        raise problem or SampleError(f"{name}: no header can be read")
     found = best[2]
     if found.broken:
         doubts = (
@@ -170,16 +175,16 @@ def _records(path: Path, contract: SourceContract) -> Iterator[list[str]]:
 
 
 def _refuse_data(header: tuple[str, ...], name: str) -> None:
-    """Raises StructureError where the first line holds data: they must not get into a contract as names of columns."""
+    """Raises SampleError where the first line holds data: they must not get into a contract as names of columns."""
     wrong = [n for n, h in enumerate(header, 1) if h and (_DATA.fullmatch(h) or scrubbed(h) != h)]
     if wrong:
         places = ", ".join(map(str, wrong[:10]))
-        raise StructureError(
+        raise SampleError(
             f"{name}: its first line has data where names of columns should be (place {places}); give the sample its header"
         )
     twice = sorted({h for h in header if header.count(h) > 1})
     if twice:
-        raise StructureError(
+        raise SampleError(
             f"{name}: the header repeats {', '.join(map(repr, twice[:5]))}; give each column a name of its own"
         )
 
@@ -188,7 +193,7 @@ def _parquet(path: Path, name: str) -> Sample:
     try:
         header = tuple(pq.read_schema(path).names)
     except (pa.ArrowException, OSError) as error:
-        raise StructureError(f"{name}: the Parquet file cannot be read ({harmless(error)})") from None
+        raise SampleError(f"{name}: the Parquet file cannot be read ({harmless(error)})") from None
     with duckdb.connect() as con:
         source = f"FROM read_parquet({literal(str(path))}) LIMIT {RECORDS}"
         types = {str(c[0]): str(c[1]) for c in con.execute(f"DESCRIBE SELECT * {source}").fetchall()}

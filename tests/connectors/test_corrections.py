@@ -26,6 +26,7 @@ from warehouse.audit.explain import explain
 from warehouse.audit.reperform import reperform
 from warehouse.home.home import Home
 from warehouse.kpi_values.compute import compute
+from warehouse.messages.messages import rendered
 from warehouse.store.history import as_of
 from warehouse.store.recorded_seals import differing_seals
 from warehouse.store.sessions import writing
@@ -147,8 +148,8 @@ def test_the_guard_fails_when_the_source_has_mended_it(office: Office, says: str
         "SELECT rule, observed, expected FROM audit.incident WHERE closed_seq IS NULL"
     )
     assert rule == "guard.COR-2026-001"
-    assert "the source says closed_at = 2026-01-" in observed
-    assert "source.status to mended" in expected
+    assert "the source says closed_at = 2026-01-" in str(rendered(observed, "en"))
+    assert "source.status to mended" in str(rendered(expected, "en"))
     assert office.ask(f"SELECT obs_status FROM kpi.value WHERE valid_to_seq IS NULL AND kato = '{ASTANA}'") == [("U",)]
     office.run()
     assert office.outcomes() == ["applied", "guard failed"], "it is not tried again until something changes"
@@ -198,7 +199,7 @@ def test_a_corrected_row_must_meet_the_rules(office: Office) -> None:
     office.run()
     assert (office.closed(), office.outcomes()) == ("2026-01-12", ["guard failed"])
     ((observed,),) = office.ask("SELECT observed FROM audit.incident WHERE rule LIKE 'guard.%'")
-    assert "would break rule registered-before-closed" in observed
+    assert "would break rule registered-before-closed" in str(rendered(observed, "en"))
 
 
 def test_two_corrections_of_one_extract(office: Office) -> None:

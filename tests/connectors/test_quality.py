@@ -185,7 +185,8 @@ def plainly(rules: Iterable[Rule], profile: pd.DataFrame, _: str) -> Iterator[Fi
         low, high = rule.kwargs.get("min_value", -math.inf), rule.kwargs.get("max_value", math.inf)
         for number, seen in zip(profile["delivery_id"], profile[column], strict=True):
             passed = pd.isna(seen) or (low < seen if strict else low <= seen) & (seen <= high)
-            measure = {"code": f"measure.{column.partition('__')[0]}", "column": column.partition("__")[2]}
+            name, _, of = column.partition("__")
+            measure = {"code": f"measure.{name}", **({"column": of} if of else {})}
             observed = not_judged(measure) if pd.isna(seen) else measured(measure, float(seen))
             yield Finding(int(number), rule.id, rule.severity, rule.dimension, bool(passed), observed, rule.expected)
 

@@ -46,7 +46,7 @@ MISTAKES = {
     "domain that is no sphere": ("dim_service.odcs.yaml", "domain: MGT", "domain: MTG", "domain: MTG", "no sphere 'MTG'"),
     "YAML key given twice": ("MGT02.yaml", "    unit: PT\n", "    unit: PT\n    unit: DAY\n", "unit: DAY", "'unit' is given twice"),
     "rule of a criterion the law does not know": (
-        "fct_appeal.odcs.yaml", "      - id: has-rows\n", "      - id: has-rows\n        customProperties: [{property: criterion, value: beauty}]\n",
+        "fct_appeal.odcs.yaml", "          - {property: descriptionRu, value: 'Поставка не пуста'}\n", "          - {property: criterion, value: beauty}\n",
         "quality:#last", "no criterion 'beauty'"),
     "goal on the wrong side": ("2026.1.yaml", "MGT02-2: {floor: 15, goal: 1}", "MGT02-2: {floor: 1, goal: 15}", "MGT02-2:", "the goal lies on the other side"),
     "weight of what does not exist": ("2026.1.yaml", "  kpis: {}", "  kpis: {MGT02-9: 2}", "kpis: {MGT02-9", "no kpi 'MGT02-9'"),

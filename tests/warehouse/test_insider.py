@@ -122,7 +122,7 @@ def edited_parquet(home: Home) -> None:
     path = home.release / "kpi_values.parquet"
     with duckdb.connect() as con:
         con.execute(f"CREATE TABLE t AS FROM read_parquet('{path}')")
-        con.execute("UPDATE t SET reason = 'not our fault' WHERE value IS NULL")
+        con.execute("UPDATE t SET reason_en = 'not our fault' WHERE value IS NULL")
         path.unlink()
         con.execute(f"COPY t TO '{path}' (FORMAT parquet, COMPRESSION zstd)")
     renew(home)

@@ -235,7 +235,8 @@ def test_every_column_of_every_table_is_sealed(home: Home) -> None:
             for table, column in con.execute(
                 "SELECT schema_name || '.' || table_name, column_name FROM duckdb_columns() WHERE NOT internal AND schema_name <> 'main'"
             ).fetchall()
-            if table not in {"audit.ledger", "audit.seal", "registry.setting"}
+            # sentences are made again from the messages and compared (test_insider)
+            if table not in {"audit.ledger", "audit.seal", "registry.setting", "registry.message"}
             and not {"*", column} & covered.get(table, set())
             and column not in under_seq
         ]
@@ -243,13 +244,14 @@ def test_every_column_of_every_table_is_sealed(home: Home) -> None:
 
 
 def test_one_edit_in_any_table_is_found(home: Home) -> None:
-    """Of every table that has rows the first is taken out."""
+    """Of every table that has rows the first is taken out; sentences are made again from the messages instead (test_insider)."""
     home.released_file.chmod(0o644)
     with duckdb.connect(str(home.released_file)) as con:
         con.execute("SET TimeZone = 'UTC'")
         store, tried = Store(con, home), []
         for (table,) in con.execute(
-            "SELECT schema_name || '.' || table_name FROM duckdb_tables() WHERE estimated_size > 0 AND NOT temporary ORDER BY 1"
+            "SELECT schema_name || '.' || table_name FROM duckdb_tables() WHERE estimated_size > 0 AND NOT temporary "
+            "AND table_name <> 'message' ORDER BY 1"
         ).fetchall():
             con.execute("BEGIN TRANSACTION")
             con.execute(f"DELETE FROM {table} WHERE rowid = (SELECT min(rowid) FROM {table})")
