@@ -20,7 +20,7 @@ job = dg.define_asset_job(
 )
 
 publications_job = dg.define_asset_job(
-    "publications",
+    "city_publications",  # not the name of an asset: Dagster wants names of jobs and steps to differ
     selection=dg.AssetSelection.groups("publications"),
     description="What is made of a release for those outside: pages for people, figures as other systems load them. The sensor after_release starts it.",
 )

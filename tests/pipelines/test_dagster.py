@@ -25,6 +25,10 @@ DEFS = build_defs(Home.default())
 GRAPH = DEFS.resolve_asset_graph()
 
 
+def test_a_code_server_can_load_all_of_it() -> None:
+    dg.Definitions.validate_loadable(DEFS)
+
+
 def test_assets() -> None:
     tables, catalogue = load_tables(), load_catalogues()
     expected = {dg.AssetKey([name]) for name in ("release", "assessment", "report", "publications")}
@@ -81,7 +85,7 @@ def test_job_schedule_sensor() -> None:
     assert monthly_schedule.cron_schedule == "0 6 5 * *"  # type: ignore[union-attr]
     job = DEFS.resolve_job_def("city_kpis")
     assert job.partitions_def is not None
-    after = set(DEFS.resolve_job_def("publications").asset_layer.executable_asset_keys)
+    after = set(DEFS.resolve_job_def("city_publications").asset_layer.executable_asset_keys)
     assert after == {dg.AssetKey([name]) for name in AFTER_RELEASE} & set(GRAPH.get_all_asset_keys())
     assert set(GRAPH.get_all_asset_keys()) - after == set(job.asset_layer.executable_asset_keys)
     assert DEFS.executor is dg.in_process_executor

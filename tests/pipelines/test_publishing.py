@@ -69,11 +69,11 @@ def test_what_cannot_be_published_is_said_in_a_sentence(home: Home, options: tup
 
 def test_dagster_publishes_after_a_release_and_not_on_the_way_to_it(home: Home) -> None:
     defs = build_defs(home)
-    job = defs.resolve_job_def("publications")
+    job = defs.resolve_job_def("city_publications")
     assert job.execute_in_process().success
     assert dg.AssetKey("publications") not in defs.resolve_job_def("city_kpis").asset_layer.executable_asset_keys
     assert json.loads((home.root / "publications/manifest.json").read_text(encoding="utf-8"))["observations"] > 0
-    assert after_release.job_name == "publications"
+    assert after_release.job_name == "city_publications"
     with dg.instance_for_test() as instance:
         instance.report_runless_asset_event(dg.AssetMaterialization("release"))
         context = dg.build_sensor_context(instance=instance, definitions=defs)
