@@ -27,7 +27,14 @@ from warehouse.store.sessions import reading
 from warehouse.tables.contracts import load_tables
 
 MARK = ".qala-demo"  # holds what the home was like when the demo had made it
-_NOT_THE_DEMOS = {MARK, "dagster", "scratch", ".writer.lock"}  # change without anybody's doing
+_NOT_THE_DEMOS = {
+    MARK,
+    "dagster",
+    "scratch",
+    "report",
+    "publications",
+    ".writer.lock",
+}  # change without anybody's doing
 
 
 class DemoError(RuntimeError):
