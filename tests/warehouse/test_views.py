@@ -134,7 +134,8 @@ def test_names_come_in_three_languages(empty: duckdb.DuckDBPyConnection) -> None
         if (found := re.fullmatch("(.+)_(en|ru|kk)", column))
         and not {f"{found[1]}_{one}" for one in LANGUAGES} <= columns
     ]
-    assert alone == []
+    # what a list rests on is given in the language of its act, translated where the list says so
+    assert sorted(alone) == ["registry.catalogue.legal_basis_kk", "registry.catalogue.legal_basis_ru"]
     coded = ("kpi_code kpi_name", "kato settlement", "unit unit", "direction direction", "obs_status state", "reason_code reason", "table_name table",
              "criterion criterion")  # fmt: skip
     bare = {"row_origins", "lineage_gaps"}
