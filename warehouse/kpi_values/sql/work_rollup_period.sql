@@ -18,5 +18,6 @@ FROM (
 JOIN registry.period AS period
     ON
         CASE
-            WHEN due.longer THEN period.grain <> 'A' AND period.period_id[:4] = due.period_id ELSE period.period_id = due.period_id
+            WHEN due.longer THEN period.grain <> 'A' AND period.period_id[:4] = due.period_id
+            ELSE period.period_id = due.period_id
         END

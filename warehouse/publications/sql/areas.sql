@@ -1,4 +1,5 @@
--- Code list of areas: the country, item 7 groups, regions and their settlements; `parent` is the code that an area lies in
+-- Code list of areas: the country, item 7 groups, regions and their settlements; `parent` is the code that an area
+-- lies in
 SELECT
     'KZ' AS code,
     'country' AS kind,
@@ -10,12 +11,12 @@ SELECT
     0 AS place,
     0 AS position
 UNION ALL
-SELECT 'GROUP_' || upper(item7_group), 'group', NULL, 'KZ', name_en, name_ru, name_kk, 1, position
+SELECT 'GROUP_' || upper(item7_group), 'group', NULL, 'KZ', name_en, name_ru, name_kk, 1, position  -- noqa: AL03,AL08
 FROM registry.item7_group
 UNION ALL
-SELECT 'KZ-' || left(kato, 2), 'region', kato, 'KZ', name_en, name_ru, name_kk, 2, 0
+SELECT 'KZ-' || left(kato, 2), 'region', kato, 'KZ', name_en, name_ru, name_kk, 2, 0  -- noqa: AL03,AL08
 FROM registry.region
 UNION ALL
-SELECT kato, 'settlement', kato, 'KZ-' || left(region_kato, 2), name_en, name_ru, name_kk, 3, 0
+SELECT kato, 'settlement', kato, 'KZ-' || left(region_kato, 2), name_en, name_ru, name_kk, 3, 0  -- noqa: AL03,AL08
 FROM registry.settlement
 ORDER BY place, position, code

@@ -2,7 +2,7 @@
 SELECT
     definition.*,
     sphere.number AS sphere_number,
-    registered.definition->>'$.change_note' AS change_note
+    registered.definition ->> '$.change_note' AS change_note
 FROM kpi_definitions AS definition
 JOIN registry.kpi AS registered USING (kpi_code, definition_version)
 JOIN registry.sphere AS sphere ON sphere.sphere = definition.sphere

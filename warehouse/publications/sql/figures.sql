@@ -1,4 +1,5 @@
--- Every public figure of a release, one row an observation: settlements as `public_values` shows them, roll-ups as `public_rollups` does.
+-- Every public figure of a release, one row an observation: settlements as `public_values` shows them, roll-ups as
+-- `public_rollups` does.
 -- An area is a code of CL_AREA: KATO of a settlement, ISO 3166-2, which has its first two digits, for a region
 SELECT
     cell.catalogue_id AS catalogue,

@@ -19,6 +19,7 @@ SELECT DISTINCT
     cell.period_id,
     'the archive has lost bytes of ' || places.table_name AS gap
 FROM kpi.value AS cell
-JOIN registry.kpi_source AS source ON (source.kpi_code, source.definition_version) = (cell.kpi_code, cell.definition_version)
+JOIN registry.kpi_source AS source
+    ON (source.kpi_code, source.definition_version) = (cell.kpi_code, cell.definition_version)
 JOIN places ON (places.table_name, places.kato) = (source.table_name, cell.kato)
 WHERE cell.valid_to_seq IS NULL AND cell.value IS NOT NULL

@@ -51,4 +51,7 @@ LEFT JOIN registry.message AS observed ON observed.message = incident.observed
 LEFT JOIN registry.message AS expected ON expected.message = incident.expected
 LEFT JOIN registry.message AS closing ON closing.message = incident.closing_reason
 LEFT JOIN registry.rule AS rule ON (rule.table_name, rule.rule) = (incident.table_name, incident.rule)
-LEFT JOIN registry.code_list AS status_said ON status_said.list = 'incident_status' AND status_said.code = CASE WHEN incident.closed_seq IS NULL THEN 'open' ELSE 'closed' END
+LEFT JOIN registry.code_list AS status_said
+    ON
+        status_said.list = 'incident_status'
+        AND status_said.code = CASE WHEN incident.closed_seq IS NULL THEN 'open' ELSE 'closed' END

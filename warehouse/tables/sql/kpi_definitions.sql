@@ -66,5 +66,7 @@ LEFT JOIN registry.initiative AS initiative
     ON initiative.initiative = definition.initiative AND initiative.catalogue_id = definition.catalogue_id
 LEFT JOIN registry.code_list AS kind_said ON kind_said.list = 'kpi_kind' AND kind_said.code = definition.kind
 LEFT JOIN registry.code_list AS grain_said ON grain_said.list = 'grain' AND grain_said.code = definition.grain
-LEFT JOIN registry.code_list AS sensitivity_said ON sensitivity_said.list = 'sensitivity' AND sensitivity_said.code = definition.sensitivity
-LEFT JOIN registry.code_list AS catalogue_status_said ON catalogue_status_said.list = 'catalogue_status' AND catalogue_status_said.code = definition.catalogue_status
+LEFT JOIN registry.code_list AS sensitivity_said
+    ON sensitivity_said.list = 'sensitivity' AND sensitivity_said.code = definition.sensitivity
+LEFT JOIN registry.code_list AS catalogue_status_said
+    ON catalogue_status_said.list = 'catalogue_status' AND catalogue_status_said.code = definition.catalogue_status

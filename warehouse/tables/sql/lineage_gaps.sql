@@ -73,7 +73,8 @@ SELECT DISTINCT
     cell.period_id,
     'rows of ' || orphans.table_name || ' come from no delivery that was entered as loaded' AS gap
 FROM published AS cell
-JOIN registry.kpi_source AS source ON (source.kpi_code, source.definition_version) = (cell.kpi_code, cell.definition_version)
+JOIN registry.kpi_source AS source
+    ON (source.kpi_code, source.definition_version) = (cell.kpi_code, cell.definition_version)
 JOIN orphans ON (orphans.table_name, orphans.kato) = (source.table_name, cell.kato)
 UNION ALL
 SELECT

@@ -66,5 +66,7 @@ LEFT JOIN (
 ) AS definition ON definition.kpi_code = target.kpi_code
 LEFT JOIN registry.unit AS unit ON unit.unit = definition.unit
 LEFT JOIN registry.direction AS direction ON direction.direction = definition.direction
-LEFT JOIN year_values AS fact ON (fact.kpi_code, fact.kato, fact.year) = (target.kpi_code, target.kato, target.target_year)
-LEFT JOIN registry.code_list AS document_kind_said ON document_kind_said.list = 'document_kind' AND document_kind_said.code = target.document_kind
+LEFT JOIN year_values AS fact
+    ON (fact.kpi_code, fact.kato, fact.year) = (target.kpi_code, target.kato, target.target_year)
+LEFT JOIN registry.code_list AS document_kind_said
+    ON document_kind_said.list = 'document_kind' AND document_kind_said.code = target.document_kind

@@ -5,9 +5,15 @@ WITH bounded AS (
         cell.*,
         direction.sign * cell.value AS score,
         -- the worse and the better end of what the value can be; without bounds it can be anything
-        CASE direction.sign WHEN 1 THEN coalesce(cell.value_low, '-infinity') ELSE -coalesce(cell.value_high, 'infinity') END
+        CASE direction.sign
+            WHEN 1 THEN coalesce(cell.value_low, '-infinity')
+            ELSE -coalesce(cell.value_high, 'infinity')
+        END
             AS worst,
-        CASE direction.sign WHEN 1 THEN coalesce(cell.value_high, 'infinity') ELSE -coalesce(cell.value_low, '-infinity') END
+        CASE direction.sign
+            WHEN 1 THEN coalesce(cell.value_high, 'infinity')
+            ELSE -coalesce(cell.value_low, '-infinity')
+        END
             AS best
     FROM public_series AS cell
     JOIN registry.direction AS direction ON direction.direction = cell.direction
@@ -43,10 +49,10 @@ SELECT
     bounded.item7_group_en,
     bounded.item7_group_ru,
     bounded.item7_group_kk,
-    CAST(placed.rank AS INTEGER) AS rank,
-    CAST(placed.rank_high AS INTEGER) AS rank_high,
-    CAST(placed.rank_low AS INTEGER) AS rank_low,
-    CAST(placed.ranked AS INTEGER) AS ranked,
+    cast(placed.rank AS INTEGER) AS rank,
+    cast(placed.rank_high AS INTEGER) AS rank_high,
+    cast(placed.rank_low AS INTEGER) AS rank_low,
+    cast(placed.ranked AS INTEGER) AS ranked,
     bounded.kato,
     bounded.settlement_en,
     bounded.settlement_ru,

@@ -51,8 +51,8 @@ changed AS (
         period.period_start,
         period.period_end,
         period.grain,
-        settlement.kato2 AS kato2,
-        settlement.item7_group AS item7_group,
+        settlement.kato2,
+        settlement.item7_group,
         (version.kpi_code, version.area_kind, version.area, version.period_id) IN (FROM withheld)
         OR (
             (version.kpi_code, version.period_id[:4]) IN (SELECT (kpi_code, period_id[:4]) FROM withheld)
@@ -88,15 +88,15 @@ cause AS (
         changed.area,
         changed.period_id,
         changed.valid_to_seq,
-        -- those of the period itself; else, if the figure is another, those that may have moved rows into it or out of it
+        -- those of the period itself; else, if the figure is another, those that may have moved rows into or out of it
         coalesce(
             string_agg(DISTINCT decided.delivery_id, ', ' ORDER BY decided.delivery_id)
-                FILTER (WHERE decided.period_start <= changed.period_end AND decided.period_end > changed.period_start),
+            FILTER (WHERE decided.period_start <= changed.period_end AND decided.period_end > changed.period_start),
             string_agg(DISTINCT decided.delivery_id, ', ' ORDER BY decided.delivery_id)
-                FILTER (
-                    WHERE (now.value, now.value_low, now.value_high)
-                    IS DISTINCT FROM (changed.value, changed.value_low, changed.value_high)
-                )
+            FILTER (
+                WHERE (now.value, now.value_low, now.value_high)
+                IS DISTINCT FROM (changed.value, changed.value_low, changed.value_high)
+            )
         ) AS delivery_ids
     FROM changed
     JOIN version AS now
@@ -111,8 +111,8 @@ cause AS (
             AND CASE changed.area_kind
                 WHEN 'settlement' THEN decided.scope IN (changed.area, changed.kato2, 'KZ')
                 WHEN 'region' THEN decided.scope = 'KZ' OR decided.scope[:2] = changed.area[:2]
-                WHEN 'group' THEN coalesce(decided.item7_group = changed.area, true)
-                ELSE true
+                WHEN 'group' THEN coalesce(decided.item7_group = changed.area, TRUE)
+                ELSE TRUE
             END
     GROUP BY ALL
 )
@@ -129,7 +129,7 @@ SELECT
     coalesce(settlement.name_kk, region.name_kk, item7_group.name_kk, ${country_kk}) AS area_kk,
     changed.period_id,
     changed.grain,
-    CAST(changed.period_id[:4] AS INTEGER) AS year,
+    cast(changed.period_id[:4] AS INTEGER) AS year,
     CASE WHEN NOT changed.is_withheld THEN changed.value END AS former_value,
     CASE WHEN NOT changed.is_withheld THEN changed.value_low END AS former_value_low,
     CASE WHEN NOT changed.is_withheld THEN changed.value_high END AS former_value_high,

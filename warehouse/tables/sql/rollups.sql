@@ -12,7 +12,7 @@ SELECT
     cell.period_id,
     period.grain,
     cell.period_start,
-    CAST(cell.period_id[:4] AS INTEGER) AS year,
+    cast(cell.period_id[:4] AS INTEGER) AS year,
     cell.value,
     cell.value_low,
     cell.value_high,

@@ -48,5 +48,6 @@ JOIN kpi.assessment_score AS score
     ON
         (score.assessment_id, score.kato, score.node_kind)
         = (assessment.assessment_id, placed.kato, 'settlement')
-LEFT JOIN registry.code_list AS status_said ON status_said.list = 'assessment_status' AND status_said.code = assessment.status
+LEFT JOIN registry.code_list AS status_said
+    ON status_said.list = 'assessment_status' AND status_said.code = assessment.status
 LEFT JOIN registry.code_list AS state_said ON state_said.list = 'ranking_state' AND state_said.code = placed.state

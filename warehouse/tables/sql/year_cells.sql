@@ -28,6 +28,6 @@ SELECT
     reason,
     CASE WHEN obs_status <> ${suppressed} THEN sample_size END AS sample_size,
     definition_version,
-    counted / nullif(applicable, 0) AS period_coverage
+    counted / NULLIF(applicable, 0) AS period_coverage
 FROM kpi.rollup
 WHERE area_kind = 'settlement' AND ${held}

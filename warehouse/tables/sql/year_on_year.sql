@@ -53,12 +53,16 @@ SELECT
 FROM public_series AS cell
 JOIN public_series AS former
     ON
-        (former.kpi_code, former.kato, former.grain, former.year) = (cell.kpi_code, cell.kato, cell.grain, cell.year - 1)
+        (former.kpi_code, former.kato, former.grain, former.year)
+        = (cell.kpi_code, cell.kato, cell.grain, cell.year - 1)
         AND former.period_id[5:] = cell.period_id[5:]
 JOIN registry.direction AS direction ON direction.direction = cell.direction
 LEFT JOIN registry.code_list AS movement_said
     ON
         movement_said.list = 'movement'
         AND movement_said.code
-        = CASE sign(cell.value - former.value) * direction.sign WHEN 1 THEN 'better' WHEN -1 THEN 'worse' ELSE 'same' END
-WHERE cell.value IS NOT NULL AND former.value IS NOT NULL
+        = CASE sign(cell.value - former.value) * direction.sign
+            WHEN 1 THEN 'better' WHEN -1 THEN 'worse'
+            ELSE 'same'
+        END
+WHERE cell.value IS NOT null AND former.value IS NOT null

@@ -1,4 +1,5 @@
--- One value of every KPI for every settlement and year, with names: yearly KPIs as published, others over the year's periods
+-- One value of every KPI for every settlement and year, with names: yearly KPIs as published, others over the year's
+-- periods
 SELECT
     cell.kpi_code,
     definition.name_en AS kpi_name_en,
