@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -17,6 +16,7 @@ from typing import Any
 
 from warehouse.errors import StoreError
 from warehouse.home.copies import file_sha256
+from warehouse.home.folders import written_whole
 from warehouse.home.home import Home
 from warehouse.messages.messages import LANGUAGES
 from warehouse.publications import csv_on_the_web, data_package, dcat, json_stat, sdmx_data, sdmx_xml
@@ -101,21 +101,14 @@ def publish_figures(home: Home, folder: Path, settings: Settings) -> Publication
             f"{settings.agency!r} is no SDMX id of an agency: letters, digits, - and _, beginning with a letter; parts are joined by dots, as in KZ.BNS"
         )
     _refuse_other(folder)
-    fresh, former = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.former")
-    shutil.rmtree(fresh, ignore_errors=True)
-    try:
-        with opened_figures(home, settings.agency, settings.publisher or settings.agency, settings.as_of) as figures:
-            fresh.mkdir(parents=True)
-            written = _Written(fresh)
-            left_out = _write_all(written, figures, bom=settings.bom)
-            edition, count = figures.edition, len(figures.observations)
-        shutil.rmtree(former, ignore_errors=True)
-        if folder.exists():
-            folder.rename(former)  # who reads it goes on reading: open files stay
-        fresh.rename(folder)
-    finally:
-        for left in (fresh, former):
-            shutil.rmtree(left, ignore_errors=True)
+    publisher = settings.publisher or settings.agency
+    with (
+        opened_figures(home, settings.agency, publisher, settings.as_of) as figures,
+        written_whole(folder) as fresh,
+    ):
+        written = _Written(fresh)
+        left_out = _write_all(written, figures, bom=settings.bom)
+        edition, count = figures.edition, len(figures.observations)
     size = sum(size for _, size in written.files.values())
     return Publication(folder, edition.released_seq, edition.seq, count, len(written.files), size, left_out)
 

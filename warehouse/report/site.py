@@ -14,6 +14,7 @@ from typing import Any
 
 from warehouse.errors import StoreError
 from warehouse.home.copies import file_sha256
+from warehouse.home.folders import written_whole
 from warehouse.messages.messages import LANGUAGES, sentence
 from warehouse.report.pages import FILES, KINDS
 from warehouse.report.release_data import ReleaseData, opened_release
@@ -71,45 +72,20 @@ def write_report(released: Path, folder: Path, languages: Sequence[str] = LANGUA
     Raises StoreError if the file is no release or holds what qala did not make, or if the folder holds something else than a report.
     """
     refuse_other(folder)
-    fresh = folder.with_name(f".{folder.name}.new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
-    try:
-        with opened_release(released) as release:
-            pages = sum(_write_pages(fresh, release, language, languages) for language in languages)
-            _write_trails(fresh, release, languages)
-            for kind in FILES:
-                for file, text in kind(release):
-                    _write(fresh / "data" / file, text)
-            shutil.copytree(_STATIC, fresh / "static", copy_function=shutil.copyfile)
-            for language in languages:
-                _write_words(fresh, release, language)
-            _write(
-                fresh / "index.html",
-                environment(release, languages[0], languages).get_template("start.html.j2").render(title="qala"),
-            )
-            _write(fresh / MARK, json.dumps(release.mark, indent=1) + "\n")
-            site = Site(
-                folder, release.seq, pages, sum(path.stat().st_size for path in fresh.rglob("*") if path.is_file())
-            )
-        _put_in_place(fresh, folder)
-        return site
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-
-
-def _put_in_place(fresh: Path, folder: Path) -> None:
-    """Rename the folder there is, if there is one, and then the fresh one; whoever reads a file of the former goes on reading it."""
-    former = folder.with_name(f".{folder.name}.former")
-    shutil.rmtree(former, ignore_errors=True)
-    if folder.exists():
-        folder.rename(former)
-    try:
-        fresh.rename(folder)
-    except OSError:
-        former.rename(folder)
-        raise
-    shutil.rmtree(former, ignore_errors=True)
+    with written_whole(folder) as fresh, opened_release(released) as release:
+        pages = sum(_write_pages(fresh, release, language, languages) for language in languages)
+        _write_trails(fresh, release, languages)
+        for kind in FILES:
+            for file, text in kind(release):
+                _write(fresh / "data" / file, text)
+        shutil.copytree(_STATIC, fresh / "static", copy_function=shutil.copyfile)
+        for language in languages:
+            _write_words(fresh, release, language)
+        start = environment(release, languages[0], languages).get_template("start.html.j2")
+        _write(fresh / "index.html", start.render(title="qala"))
+        _write(fresh / MARK, json.dumps(release.mark, indent=1) + "\n")
+        size = sum(path.stat().st_size for path in fresh.rglob("*") if path.is_file())
+        return Site(folder, release.seq, pages, size)
 
 
 def is_of(folder: Path, released: Path) -> bool:
