@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from kpi_definitions.model import Category
 from warehouse.assistant.question import Question
 from warehouse.assistant.shapes import Kpi, Place
 from warehouse.messages.messages import sentence
@@ -19,7 +20,7 @@ from warehouse.periods import Period, parse_period
 from warehouse.sql import statement
 from warehouse.tables.settlements import folded, named, nearest
 
-GROUPS = ("republican", "regional", "district")
+GROUPS = tuple(map(str, Category))
 COUNTRY = "KZ"
 _FORMER = Path(__file__).with_name("former_names.csv")
 _NEAR, _SHOWN = 5, 60

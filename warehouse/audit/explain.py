@@ -9,7 +9,7 @@ import datetime as dt
 import json
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.compiler import Compiled, RowTime, compile_kpi
@@ -25,7 +25,6 @@ from warehouse.store.store import Store
 from warehouse.tables.obs_status import ObsStatus
 from warehouse.tables.settlements import named, nearest
 
-Area = tuple[str, str, str, str]  # kind, code, English name, Russian name
 _AREA_COLUMNS = {
     "settlement": "settlement.kato",
     "region": "settlement.region_kato",
@@ -48,12 +47,27 @@ _ROLLUP_FIGURES = (
     "applicable",
 )
 _CELL_FIGURES = ("value", "state", "obs_status", "reason", "numerator", "denominator", "sample_size")
-_NAMED_IN = {
-    "settlement": ("settlement", "kato"),
-    "region": ("region", "kato"),
-    "group": ("item7_group", "item7_group"),
-}
 _GRAIN_WORDS = {"M": "month", "Q": "quarter", "A": "year"}
+
+
+class Area(NamedTuple):
+    """A territory that values are summed over, or a settlement over a year."""
+
+    kind: str  # settlement, region, group or country
+    code: str
+    name_en: str
+    name_ru: str
+    name_kk: str
+
+
+class Settlement(NamedTuple):
+    """A settlement of item 7."""
+
+    kato: str
+    name_en: str
+    name_ru: str
+    name_kk: str
+    item7_group: str
 
 
 class UnknownError(LookupError):
@@ -71,40 +85,31 @@ def as_json(answer: Any) -> str:
     return json.dumps(answer, default=plain, ensure_ascii=False, indent=2) + "\n"
 
 
-def find_settlement(store: Store, text: str) -> tuple[str, str, str, str]:
-    """(kato, English name, Russian name, item 7 group) by code or by name. Raises UnknownError."""
-    rows = store.con.execute("SELECT kato, name_en, name_ru, item7_group, name_kk FROM registry.settlement").fetchall()
-    among = [(row[0], (row[1], row[2], row[4])) for row in rows]
+def find_settlement(store: Store, text: str) -> Settlement:
+    """A settlement by code or by name in any language. Raises UnknownError."""
+    columns = ", ".join(Settlement._fields)
+    rows = [Settlement(*row) for row in store.con.execute(f"SELECT {columns} FROM registry.settlement").fetchall()]
+    among = [(row.kato, (row.name_en, row.name_ru, row.name_kk)) for row in rows]
     found = named(text, among)
     if len(found) == 1:
-        return next((row[0], row[1], row[2], row[3]) for row in rows if row[0] == found[0][0])
+        return next(row for row in rows if row.kato == found[0][0])
     near = [f"{kato} {names[0]}" for kato, names in found] or nearest(text, among)
     meant = f"did you mean {', '.join(near)}? " if near else ""
     raise UnknownError(f"no settlement {text!r}; {meant}All {len(rows)}: qala settlements")
 
 
-def kazakh_name(store: Store, kind: str, code: str) -> str | None:
-    """The Kazakh name of a settlement, a region or an item 7 group, by its code; of the country."""
-    table, column = _NAMED_IN.get(kind, ("", ""))
-    if not table:
-        return sentence("views.country", "kk")
-    row = store.con.execute(f"SELECT name_kk FROM registry.{table} WHERE {column} = ?", [code]).fetchone()
-    return row[0] if row else None
-
-
 def find_area(store: Store, text: str) -> Area | None:
     """A region, an item 7 group or the country by code or name; None if it is none of them."""
     if text.upper() == "KZ":
-        return ("country", "KZ", "Kazakhstan", "Казахстан")
-    if text.lower() in {"republican", "regional", "district"}:
-        return ("group", text.lower(), f"settlements of {text.lower()} value", f"группа {text.lower()}")
+        return Area("country", "KZ", *(sentence("views.country", language) for language in ("en", "ru", "kk")))
     row = store.con.execute(
-        "SELECT kato, name_en, name_ru FROM registry.region "
+        "SELECT 'group', item7_group, name_en, name_ru, name_kk FROM registry.item7_group WHERE item7_group = lower(?) "
+        "UNION ALL SELECT 'region', kato, name_en, name_ru, name_kk FROM registry.region "
         "WHERE (kato = ? OR kato[:2] = ? OR lower(?) IN (lower(name_en), lower(name_ru), lower(name_kk))) "
         "AND kato NOT IN (SELECT kato FROM registry.settlement)",
-        [text, text, text],
+        [text, text, text, text],
     ).fetchone()
-    return ("region", *row) if row else None
+    return Area(*row) if row else None
 
 
 def explain(
@@ -141,15 +146,15 @@ def _explain(
     if area is None:
         found = find_settlement(store, settlement)
         if period.grain == "A" and catalogue.latest(code).period is not Grain.YEAR:
-            area = ("settlement", *found[:3])
+            area = Area("settlement", *found[:4])
     if area is not None:
         rollup = _explain_rollup(store, catalogue, code, area, period, seq)
         if rollup is not None:
             return rollup
-        if area[0] != "settlement":
+        if area.kind != "settlement":
             when = "" if seq is None else f" at ledger sequence {seq}"
             raise UnknownError(
-                f"{code} has not been computed for {area[2]} and {period.id}{when}; run: qala run {period.id}"
+                f"{code} has not been computed for {area.name_en} and {period.id}{when}; run: qala run {period.id}"
             )
     return _explain_cell(store, catalogue, code, found, period, seq)
 
@@ -158,10 +163,9 @@ def _explain_rollup(
     store: Store, catalogue: Catalogues, code: str, area: Area, period: Period, seq: int | None
 ) -> dict[str, Any] | None:
     """A value over a larger territory or a year, with the cells it is made of; None if there is none."""
-    kind, area_code, name_en, name_ru = area
     rows = store.select(
         f"SELECT * FROM kpi.rollup WHERE (kpi_code, area_kind, area, period_id) = (?, ?, ?, ?) AND {held(seq)}",
-        [code, kind, area_code, period.id],
+        [code, area.kind, area.code, period.id],
     )
     if not rows:
         return None
@@ -171,13 +175,7 @@ def _explain_rollup(
     method = recorded({"code": "explain.quantile_of_all" if kpi.kind is Kind.QUANTILE else "explain.sum_of_parts"})
     return {
         "kpi": {"code": code, "name": kpi.name.model_dump(exclude_none=True), "unit": kpi.unit, "kind": str(kpi.kind)},
-        "area": {
-            "kind": kind,
-            "code": area_code,
-            "name_en": name_en,
-            "name_ru": name_ru,
-            "name_kk": kazakh_name(store, kind, area_code),
-        },
+        "area": area._asdict(),
         "period": _period(period),
         **{name: current[name] for name in _ROLLUP_FIGURES},
         "computed": {"as_of_seq": current["as_of_seq"], "seq": current["valid_from_seq"]},
@@ -199,7 +197,7 @@ def _members(store: Store, compiled: Compiled, area: Area, period: Period, seq: 
             "explain_rollup_members",
             code=literal(kpi.code),
             held=held(seq),
-            of_area=f"{_AREA_COLUMNS[area[0]]} = {literal(area[1])}",
+            of_area=f"{_AREA_COLUMNS[area.kind]} = {literal(area.code)}",
             period_start=f"DATE '{period.start}'",
             period_end=period_end,
             of_last_period=f"period.period_end = {period_end}" if newest_only else "TRUE",
@@ -212,12 +210,12 @@ def _explain_cell(
     store: Store,
     catalogue: Catalogues,
     code: str,
-    settlement: tuple[str, str, str, str],
+    settlement: Settlement,
     period: Period,
     seq: int | None,
 ) -> dict[str, Any]:
-    """A value of one settlement. `settlement` as `find_settlement` gives it."""
-    kato, name_en, name_ru, group = settlement
+    """A value of one settlement."""
+    kato = settlement.kato
     published = store.select(
         f"SELECT * FROM kpi.value WHERE (kpi_code, kato, period_id) = (?, ?, ?) AND {held(seq)}",
         [code, kato, period.id],
@@ -239,13 +237,7 @@ def _explain_cell(
             "direction": kpi.direction,
             "kind": str(kpi.kind),
         },
-        "settlement": {
-            "kato": kato,
-            "name_en": name_en,
-            "name_ru": name_ru,
-            "name_kk": kazakh_name(store, "settlement", kato),
-            "item7_group": group,
-        },
+        "settlement": settlement._asdict(),
         "period": _period(period),
         **{name: current[name] for name in _CELL_FIGURES},
         "bounds": _bounds(current),

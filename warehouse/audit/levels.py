@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kpi_definitions.model import AssessmentRules, Category
-from warehouse.audit.explain import UnknownError, find_settlement, kazakh_name
+from warehouse.audit.explain import UnknownError, find_settlement
 from warehouse.kpi_values.assessment import DRAWS, SEED
 from warehouse.messages.messages import DEFAULT, figure, recorded, told_in
 from warehouse.sql import literal, statement
@@ -42,7 +42,8 @@ def explain_level(
 
     `seq`: by the assessment that held at that ledger sequence. Raises UnknownError naming what exists.
     """
-    kato, name_en, name_ru, group = find_settlement(store, settlement)
+    found = find_settlement(store, settlement)
+    kato, name_en, group = found.kato, found.name_en, found.item7_group
     assessment = _find_assessment(store, year, catalogue, seq)
     rules = AssessmentRules.model_validate_json(assessment.pop("rules"))
     kind = _node_kind(store, code)
@@ -65,13 +66,7 @@ def explain_level(
         "what": kind or "settlement",
         "code": code if kind else None,
         "assessment": assessment,
-        "settlement": {
-            "kato": kato,
-            "name_en": name_en,
-            "name_ru": name_ru,
-            "name_kk": kazakh_name(store, "settlement", kato),
-            "item7_group": group,
-        },
+        "settlement": found._asdict(),
         "year": year,
         **_figures(own),
         "sum": _sum_again(chosen, own),

@@ -91,7 +91,7 @@ def reperform_home(
         where = None
         if area is not None:
             found = find_area(store, area)
-            where = (found[0], found[1]) if found else ("settlement", find_settlement(store, area)[0])
+            where = (found.kind, found.code) if found else ("settlement", find_settlement(store, area).kato)
         return reperform(store, code, where, period, earlier=earlier)
 
 

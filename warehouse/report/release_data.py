@@ -137,7 +137,7 @@ class ReleaseData:
         """KATO → settlement, in the order of item 7 groups and KATO; `delivered`: whether anything was delivered for it."""
         rows = self.rows(
             "SELECT settlement.*, settlement.kato IN (SELECT scope FROM deliveries) AS delivered FROM registry.settlement AS settlement "
-            "ORDER BY list_position(['republican', 'regional', 'district'], item7_group), kato"
+            "JOIN registry.item7_group AS category USING (item7_group) ORDER BY category.position, kato"
         )
         return {row["kato"]: row for row in rows}
 

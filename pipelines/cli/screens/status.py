@@ -50,8 +50,9 @@ def show_values(console: Console, store: Store, words: Words = ENGLISH) -> None:
 def show_scorecard(console: Console, store: Store, year: int | None = None, words: Words = ENGLISH) -> None:
     """The newest assessment of a year (None: of the last one), best level first within each group; settlements without any data are left out."""
     rows = store.con.execute(
-        "SELECT * FROM scorecard WHERE year = coalesce(?, (SELECT max(year) FROM scorecard)) AND coverage_percent > 0 "
-        "ORDER BY catalogue_id, list_position(['republican', 'regional', 'district'], item7_group), rank NULLS LAST, level DESC, settlement_en",
+        "SELECT scorecard.* FROM scorecard JOIN registry.item7_group AS category USING (item7_group) "
+        "WHERE year = coalesce(?, (SELECT max(year) FROM scorecard)) AND coverage_percent > 0 "
+        "ORDER BY catalogue_id, category.position, rank NULLS LAST, level DESC, settlement_en",
         [year],
     )
     names = [d[0] for d in rows.description or ()]

@@ -24,8 +24,6 @@ from warehouse.report.release_data import ReleaseData
 from warehouse.report.wording import name, number
 from warehouse.sql import statement
 
-_AREAS = ("country", "republican", "regional", "district")
-
 
 def pages(release: ReleaseData, language: str) -> Iterator[Page]:
     versions = {code: list(rows) for code, rows in groupby(_versions(release), lambda row: row["kpi_code"])}
@@ -185,7 +183,7 @@ def _trends(release: ReleaseData, language: str, kpi: Mapping[str, Any]) -> list
     """The KPI through time over the country and each group."""
     rows = [row for row in release.figures.areas.get(kpi["kpi_code"], []) if row["grain"] == kpi["grain"]]
     write, found = partial(number, language, unit=kpi["unit"]), []
-    for area in _AREAS:
+    for area in ("country", *release.groups):
         own = [row for row in rows if area == (row["area"] if row["area_kind"] == "group" else row["area_kind"])]
         if not any(row["value"] is not None for row in own):
             continue
