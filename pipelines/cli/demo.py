@@ -141,7 +141,7 @@ def _values_of(home: Home, year: int) -> dict[str, dict[str, float]]:
     """KATO → KPI → value of a released year."""
     found: dict[str, dict[str, float]] = {}
     with reading(home) as store:
-        query = "SELECT kato, kpi_code, value FROM year_values WHERE year::INTEGER = ? AND value IS NOT NULL"
+        query = "SELECT kato, kpi_code, value FROM year_values WHERE year = ? AND value IS NOT NULL"
         for kato, kpi_code, value in store.con.execute(query, [year]).fetchall():
             found.setdefault(kato, {})[kpi_code] = value
     return found

@@ -15,15 +15,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from kpi_definitions.documents import DocumentError
-from pipelines.cli.common import (
-    HomeOption,
-    app,
-    err,
-    fail,
-    home_of,
-    out,
-)
-from pipelines.cli.reporting import report
+from pipelines.cli.common import HomeOption, app, err, fail, home_of, out
 from warehouse.errors import StoreError
 from warehouse.home.home import Home
 from warehouse.messages.messages import language_of
@@ -88,7 +80,7 @@ def deliver(
 
 
 def _show_status(home: Home) -> None:
-    from pipelines.cli.status import status
+    from pipelines.cli.status import status  # here for the same reason
 
     status(language_of(), home_folder=home.root)
 
@@ -178,6 +170,8 @@ def run(
     if not _run(home, months, None if period else work.tables, None if period else work.codes):
         raise typer.Exit(1)
     if with_report:
+        from pipelines.cli.reporting import report  # here, or its command would stand first in --help
+
         report(home_folder=home.root)
     _show_status(home)
 

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import yaml
+from kpi_definitions.documents import loaded
 
 LANGUAGES = ("kk", "ru", "en")
 DEFAULT = "en"
@@ -53,7 +53,7 @@ def catalogue() -> Mapping[str, Mapping[str, str]]:
     """Code → language → template, of every file. Raises KeyError for a code that stands in two."""
     found: dict[str, Mapping[str, str]] = {}
     for path in sorted(CATALOGUE.glob("*.yaml")):
-        for code, templates in yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader).items():
+        for code, templates in loaded(path.read_text(encoding="utf-8")).items():
             if code in found:
                 raise KeyError(f"{path.name}: message {code} stands in another file too")
             found[code] = templates

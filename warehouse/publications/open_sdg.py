@@ -25,6 +25,7 @@ from warehouse.tables.obs_status import ObsStatus
 # columns whose values break a figure down, in the order a reader narrows it; GeoCode and Value stand last, as Open SDG wants
 _GROUP, _REGION, _SETTLEMENT = "Group of settlements", "Region", "Settlement"
 COLUMNS = ("Year", "Units", _GROUP, _REGION, _SETTLEMENT, "Observation status", "GeoCode", "Value")
+_DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _BASE = "en"  # language of the metadata that others translate
 
 
@@ -175,7 +176,7 @@ def _in(texts: Labels, language: str) -> str:
 
 
 def _yaml(data: Mapping[str, Any]) -> str:
-    text: str = yaml.dump(dict(data), Dumper=yaml.CSafeDumper, allow_unicode=True, sort_keys=False, width=1000)
+    text: str = yaml.dump(dict(data), Dumper=_DUMPER, allow_unicode=True, sort_keys=False, width=1000)
     return text
 
 

@@ -10,8 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from kpi_definitions.documents import loaded
 from warehouse.messages.messages import LANGUAGES
 
 FILE = Path(__file__).parent / "view_columns.yaml"
@@ -21,7 +20,7 @@ FILE = Path(__file__).parent / "view_columns.yaml"
 def described() -> Mapping[str, Any]:
     """The file: `public`, names of views; `languages`, their names; `columns`, name → comment; `views`, by view those that mean something else there."""
     with FILE.open(encoding="utf-8") as handle:
-        found: Mapping[str, Any] = yaml.load(handle, yaml.CSafeLoader)
+        found: Mapping[str, Any] = loaded(handle.read())
     return found
 
 

@@ -13,8 +13,8 @@ from functools import cache
 from pathlib import Path
 
 import duckdb
-import yaml
 
+from kpi_definitions.documents import loaded
 from warehouse.sql import quoted
 
 FOLDER = Path(__file__).parents[1] / "working_tables"
@@ -38,7 +38,7 @@ def working_tables() -> dict[str, WorkingTable]:
     """Name → declaration of every working table. Raises ValueError for a name declared twice or without the prefix."""
     found: dict[str, WorkingTable] = {}
     for path in sorted(FOLDER.glob("*.yaml")):
-        declared = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader) or {}
+        declared = loaded(path.read_text(encoding="utf-8")) or {}
         for name, one in declared.items():
             if name in found or not name.startswith(PREFIX):
                 raise ValueError(f"{path.name}: {name} is declared twice, or does not begin with {PREFIX}")
