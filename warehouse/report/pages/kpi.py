@@ -13,6 +13,7 @@ from typing import Any
 from kpi_definitions.compiler import compile_kpi
 from kpi_definitions.model import AssessmentRules, Kpi, Part, Rows
 from warehouse.audit.explain import queries
+from warehouse.charts.legends import legend_of_lines, legend_of_states
 from warehouse.charts.lines import Point, line
 from warehouse.charts.rankings import Bar, bars
 from warehouse.charts.svg import Caption
@@ -49,6 +50,7 @@ def pages(release: ReleaseData, language: str) -> Iterator[Page]:
             "scale": _scale(rules.get(kpi["catalogue_id"]), definition),
             "groups": [] if restricted else _groups(release, language, kpi, definition),
             "trends": [] if restricted else _trends(release, language, kpi),
+            "legend": "" if restricted else _legend(release, language, kpi),
             "restated": release.figures.restated.get(code, []),
             "example": examples.get(code),
         }
@@ -177,6 +179,17 @@ def _ranking(
         better_text=name(language, release.directions[kpi["direction"]]),
         width=420,
     )
+
+
+def _legend(release: ReleaseData, language: str, kpi: Mapping[str, Any]) -> str:
+    """What the marks of this page's charts mean, of the states that values of the KPI have; and the band of bounds."""
+    figures, code = release.figures, kpi["kpi_code"]
+    years = (row for of in figures.years.get(code, {}).values() for row in of.values())
+    drawn = [row for row in (*figures.areas.get(code, []), *years) if row["value"] is not None]
+    states = {row["obs_status"] for row in drawn}
+    texts = {status: name(language, row) for status, row in release.states.items() if status in states}
+    bounded = any(row["value_low"] != row["value_high"] for row in drawn)
+    return legend_of_states(texts) + (legend_of_lines(bounds=sentence("report.bounds", language)) if bounded else "")
 
 
 def _trends(release: ReleaseData, language: str, kpi: Mapping[str, Any]) -> list[dict[str, Any]]:
