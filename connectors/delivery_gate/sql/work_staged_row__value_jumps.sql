@@ -1,7 +1,6 @@
 -- One row per figure of a delivery that jumps: the delivery, and what the message of the jump names. A figure is
--- compared with the
--- one of the same key at the date before, and at the date after if that is not in the batch too. One that is in
--- the warehouse and is not in doubt has been taken before.
+-- compared with the one of the same key at the date before, and at the date after if that is not in the batch too.
+-- One that is in the warehouse and is not in doubt has been taken before.
 WITH brought AS (
     SELECT *
     FROM (
