@@ -13,21 +13,14 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
 from sqlglot import exp
 
 from kpi_definitions.expressions import SCALAR, ExpressionError, Where, chance, check, parse
-from kpi_definitions.model import Grain, Kind, Kpi, Part, Rows
+from kpi_definitions.model import Kind, Kpi, Part, Rows
+from kpi_definitions.scans import PARAMETERS, Asked, Function, Measure, RowTime, Scan, TimeRule
 
 Tables = Mapping[str, Mapping[str, str]]  # table → column → SQL type
-
-PARAMETERS: Mapping[str, str] = {
-    "period_start": "TIMESTAMP",
-    "period_end": "TIMESTAMP",  # first instant after the period
-    "period_end_population_date": "DATE",  # first day after the period
-}
-GRAIN_UNIT = {Grain.MONTH: "month", Grain.QUARTER: "quarter", Grain.YEAR: "year"}
 EXACT = "DECIMAL(38,6)"  # numerators and denominators: sums of doubles differ with the number of threads
 
 _AGGREGATES: Mapping[Kind, tuple[type[exp.Expr], ...]] = {
@@ -48,104 +41,6 @@ class Source:
     column: str
     use: str  # event, stock, during, as_of: places a row in time; filter; aggregate
     text: str  # the expression it stands in
-
-
-@dataclass(frozen=True)
-class Measure:
-    """One aggregate with its filter, a column of a scan."""
-
-    name: str
-    sql: str
-    where: str = ""  # which rows it takes in: a condition over t and c; empty if it takes all
-
-
-class TimeRule(StrEnum):
-    """How a row falls into a period."""
-
-    EVENT = "event"  # its date lies in the period
-    LISTED = "listed"  # so does its date, and the register of the period's end lists it
-    STOCK = "stock"  # the register of the period's end lists it, and it was in force at that moment
-    DURING = "during"  # the register of the period's end lists it, and it was in force at some moment of the period
-    AS_OF = "as_of"  # its date is the first day after the period: a figure that is looked up, such as a population
-
-
-@dataclass(frozen=True)
-class RowTime:
-    """The rule by which rows of a table fall into periods, with the columns it reads."""
-
-    rule: TimeRule
-    column: str  # the date of the row, or the one from which it is in force
-    until: str | None = None  # STOCK, DURING: the date from which it is no longer in force; empty where it still is
-
-    def __str__(self) -> str:
-        return " ".join((self.rule, *self.columns))
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.column,) if self.until is None else (self.column, self.until)
-
-    @property
-    def by_register(self) -> bool:
-        """Rows are read from the register of the period's end, by its snapshot_date."""
-        return self.rule in (TimeRule.LISTED, TimeRule.STOCK, TimeRule.DURING)
-
-
-@dataclass(frozen=True)
-class Scan:
-    """One pass over one warehouse table, giving measures by settlement and period."""
-
-    table: str
-    time: RowTime
-    grain: Grain
-    measures: tuple[Measure, ...]
-
-    @property
-    def key(self) -> str:
-        """The table, how its rows fall into periods, and the grain: scans of one key can be one pass."""
-        return f"{self.table} {self.time} {self.grain}"
-
-    def counting(self, name: str) -> Scan:
-        """The same pass with one measure `name`: how many rows there are."""
-        return replace(self, measures=(Measure(name, "count(*)"),))
-
-    def sql(self, source: str, cells: str, *, any_window: bool = False, by: str = "c.kato, c.period_id") -> str:
-        """SELECT `by` and the measures FROM `source` joined to `cells`.
-
-        `cells` is a relation (kato, period_id, period_start, period_end, period_end_population_date) of what is asked
-        for; `any_window` admits periods that are not calendar ones of the grain (slower: a range join).
-        """
-        columns = ",\n       ".join(f"{m.sql} AS {m.name}" for m in self.measures)
-        return f"SELECT {by},\n       {columns}\n{self._from(source, cells, any_window)}\nGROUP BY {by}"
-
-    def rows(
-        self, source: str, cells: str, columns: Iterable[str], flags: Mapping[str, str], *, any_window: bool = False
-    ) -> str:
-        """SELECT `columns` of the very rows that `sql` would measure, and with each the `flags`: name → condition over t and c.
-
-        A condition that is empty holds for every row; one that comes out NULL does not hold.
-        """
-        said = (f"coalesce({condition or 'true'}, false) AS {name}" for name, condition in flags.items())
-        chosen = ", ".join((*(f't."{c}"' for c in columns), *said))
-        return f"SELECT {chosen}\n{self._from(source, cells, any_window)}"
-
-    def values(self, source: str, cells: str, expression: str, condition: str, by: str = "c.kato, c.period_id") -> str:
-        """SELECT `by` and an expression over t and c AS x of the rows that meet a condition, one by one."""
-        return f"SELECT {by}, {expression} AS x\n{self._from(source, cells, False)}\nWHERE {condition}"
-
-    def _from(self, source: str, cells: str, any_window: bool) -> str:
-        """The rows of `source` that fall into the cells."""
-        column, until = f't."{self.time.column}"', f't."{self.time.until}"'
-        registered = "t.snapshot_date = c.period_end_population_date"
-        inside = f"{column} >= c.period_start AND {column} < c.period_end"
-        by_month = f"date_trunc('{GRAIN_UNIT[self.grain]}', {column}) = c.period_start"
-        join = {
-            TimeRule.EVENT: inside if any_window else by_month,
-            TimeRule.LISTED: f"{registered} AND {inside}",
-            TimeRule.AS_OF: f"{column} = c.period_end_population_date",
-            TimeRule.DURING: f"{registered} AND {column} < c.period_end AND ({until} IS NULL OR {until} > c.period_start)",
-            TimeRule.STOCK: f"{registered} AND {column} < c.period_end AND ({until} IS NULL OR {until} >= c.period_end)",
-        }[self.time.rule]
-        return f"FROM {source} AS t\nJOIN {cells} AS c ON t.kato = c.kato AND {join}"
 
 
 @dataclass(frozen=True)
@@ -185,7 +80,8 @@ def compile_kpi(kpi: Kpi, tables: Tables) -> Compiled:
     stem = kpi.code.lower().replace("-", "_") + f"_v{kpi.version}"
     numerator_rows, num_where, num_base = _rows_of(kpi, kpi.numerator, "numerator")
     num = _part(kpi, kpi.numerator, numerator_rows, num_where, "numerator", tables)
-    num_filter = _conditions(numerator_rows, [*num_base, (("numerator", "filter"), kpi.numerator.filter)], tables)
+    num_wheres = [*num_base, (("numerator", "filter"), kpi.numerator.filter)]
+    num_filter = _conditions(numerator_rows, num_wheres, tables)
     if kpi.kind in (Kind.MEAN, Kind.QUANTILE):
         argument = num.find(exp.Avg, exp.Median, exp.PercentileCont, exp.Quantile)
         assert argument is not None
@@ -195,18 +91,39 @@ def compile_kpi(kpi: Kpi, tables: Tables) -> Compiled:
         top = _filtered(f"sum({inner})" if kpi.kind is Kind.MEAN else num.sql("duckdb"), num_filter)
         cast = EXACT if kpi.kind is Kind.MEAN else "DOUBLE"
         taken = " AND ".join((*num_filter, f"({inner}) IS NOT NULL"))
-        measures = (Measure(f"{stem}_n", f"CAST({top} AS {cast})", taken), Measure(f"{stem}_s", count, taken))
+        asked = _asked(kpi.numerator, num_wheres)
+        counted = replace(asked, function=Function.COUNT, share=None)
+        measures = (
+            Measure(f"{stem}_n", f"CAST({top} AS {cast})", taken, asked),
+            Measure(f"{stem}_s", count, taken, counted),
+        )
         scan = Scan(numerator_rows.table, _time(numerator_rows, tables), kpi.period, measures)
         count_of = Output(scan, f"{stem}_s")
         return Compiled(kpi, fingerprint(kpi), Output(scan, f"{stem}_n"), count_of, count_of)
     assert kpi.denominator is not None
     den_rows, den_where, den_base = _rows_of(kpi, kpi.denominator, "denominator")
     den = _part(kpi, kpi.denominator, den_rows, den_where, "denominator", tables)
-    den_filter = _conditions(den_rows, [*den_base, (("denominator", "filter"), kpi.denominator.filter)], tables)
+    den_wheres = [*den_base, (("denominator", "filter"), kpi.denominator.filter)]
+    den_filter = _conditions(den_rows, den_wheres, tables)
     sampled = _conditions(numerator_rows, num_base, tables)
-    n = Measure(f"{stem}_n", f"CAST({_filtered(num.sql('duckdb'), num_filter)} AS {EXACT})", " AND ".join(num_filter))
-    d = Measure(f"{stem}_d", f"CAST({_filtered(den.sql('duckdb'), den_filter)} AS {EXACT})", " AND ".join(den_filter))
-    s = Measure(f"{stem}_s", _filtered("count(*)", sampled), " AND ".join(sampled))
+    n = Measure(
+        f"{stem}_n",
+        f"CAST({_filtered(num.sql('duckdb'), num_filter)} AS {EXACT})",
+        " AND ".join(num_filter),
+        _asked(kpi.numerator, num_wheres),
+    )
+    d = Measure(
+        f"{stem}_d",
+        f"CAST({_filtered(den.sql('duckdb'), den_filter)} AS {EXACT})",
+        " AND ".join(den_filter),
+        _asked(kpi.denominator, den_wheres),
+    )
+    s = Measure(
+        f"{stem}_s",
+        _filtered("count(*)", sampled),
+        " AND ".join(sampled),
+        Asked(Function.COUNT, None, _texts(num_base)),
+    )
     top_time, bottom_time = _time(numerator_rows, tables), _time(den_rows, tables)
     if (den_rows.table, bottom_time) == (numerator_rows.table, top_time):
         scan = Scan(numerator_rows.table, top_time, kpi.period, (n, d, s))
@@ -223,8 +140,7 @@ def spread_of(kpi: Kpi) -> tuple[str, float]:
     tree = parse(kpi.numerator.aggregate, ("numerator", "aggregate"))
     found = tree.find(exp.Median, exp.PercentileCont, exp.Quantile)
     assert found is not None
-    level = next((c for c in found.iter_expressions() if c is not found.this and isinstance(c, exp.Literal)), None)
-    return _qualify(found.this).sql("duckdb"), 0.5 if level is None else float(level.name)
+    return _qualify(found.this).sql("duckdb"), float(_share(found))
 
 
 def fuse(compiled: Iterable[Compiled]) -> list[Scan]:
@@ -296,6 +212,29 @@ def _filtered(aggregate: str, conditions: list[str]) -> str:
     if aggregate.lower() == "count(*)":  # the same number, a fifth sooner; NULL if no condition came out true or false
         return f"coalesce(count_if({condition}), 0)"
     return f"{aggregate} FILTER (WHERE {condition})"
+
+
+def _texts(filters: list[tuple[Where, str | None]]) -> tuple[str, ...]:
+    return tuple(text for _, text in filters if text)
+
+
+def _asked(part: Part, filters: list[tuple[Where, str | None]]) -> Asked:
+    """What a part asks of rows; of a quantile, the lower of the two values between which it lies."""
+    tree = parse(part.aggregate, ())
+    argument, conditions = tree.this, _texts(filters)
+    if isinstance(tree, exp.Median | exp.PercentileCont | exp.Quantile):
+        return Asked(Function.LOW, argument.sql("duckdb"), conditions, _share(tree))
+    if isinstance(tree, exp.Count):
+        if isinstance(argument, exp.Distinct):
+            return Asked(Function.DISTINCT, argument.expressions[0].sql("duckdb"), conditions)
+        return Asked(Function.COUNT, None if isinstance(argument, exp.Star) else argument.sql("duckdb"), conditions)
+    return Asked(Function.MAX if isinstance(tree, exp.Max) else Function.SUM, argument.sql("duckdb"), conditions)
+
+
+def _share(tree: exp.Expr) -> str:
+    """Of a quantile, the share of values below it, as it is written."""
+    level = next((c for c in tree.iter_expressions() if c is not tree.this and isinstance(c, exp.Literal)), None)
+    return "0.5" if level is None else level.name
 
 
 def _rows_of(kpi: Kpi, part: Part, side: str) -> tuple[Rows, Where, list[tuple[Where, str | None]]]:

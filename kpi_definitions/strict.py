@@ -25,10 +25,11 @@ from contextlib import suppress
 from sqlglot import exp
 
 from kpi_definitions.catalogue import Catalogues, changed_without_version
-from kpi_definitions.compiler import PARAMETERS, Tables, compile_kpi
+from kpi_definitions.compiler import Tables, compile_kpi
 from kpi_definitions.documents import Fault
 from kpi_definitions.expressions import ExpressionError, Where, parse
 from kpi_definitions.model import Kpi
+from kpi_definitions.scans import PARAMETERS
 
 Codes = Mapping[str, Mapping[str, Collection[str]]]  # table → column → its code list
 Kinds = Mapping[str, str]  # column → kind of value, see KINDS

@@ -36,6 +36,7 @@ FLOORS: Mapping[str, tuple[set[str], ...]] = {
         {"tables"},
         {"isolation"},
         {"store"},
+        {"engines"},
         {"loading"},
         {"kpi_values"},
         {"release"},
@@ -59,7 +60,10 @@ FLOORS: Mapping[str, tuple[set[str], ...]] = {
     "kpi_definitions": (
         {"documents", "expressions"},
         {"model"},
+        {"scans"},
+        {"spelling"},
         {"compiler"},
+        {"engine_scans"},
         {"catalogue_checks"},
         {"catalogue"},
         {"golden", "strict"},

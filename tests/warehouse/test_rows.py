@@ -16,8 +16,8 @@ from connectors.ingest import ingest_table, register_pending
 from connectors.receiving.deliver import DeclaredDelivery
 from connectors.receiving.deliver import deliver as hand_over
 from kpi_definitions.catalogue import load_catalogues
-from kpi_definitions.compiler import PARAMETERS
 from kpi_definitions.model import Kind, Part, Rows
+from kpi_definitions.scans import PARAMETERS
 from pipelines.cli import app
 from tests.support.golden import CATALOGUE, FEW_FAST, Placed, stand_up
 from tests.support.homes import new_home

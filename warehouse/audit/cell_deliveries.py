@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import count
 
-from kpi_definitions.compiler import Compiled, Scan, compile_kpi, fuse
+from kpi_definitions.compiler import Compiled, compile_kpi, fuse
 from kpi_definitions.model import Kpi
+from kpi_definitions.scans import Scan
 from warehouse.isolation.sandbox import only_reads
 from warehouse.sql import literal, statement
 from warehouse.store.store import Store

@@ -12,8 +12,9 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from kpi_definitions.catalogue import Catalogues
-from kpi_definitions.compiler import Compiled, RowTime, compile_kpi
+from kpi_definitions.compiler import Compiled, compile_kpi
 from kpi_definitions.model import Grain, Kind, Kpi
+from kpi_definitions.scans import RowTime
 from warehouse.audit.explain_inputs import find_corrections, find_deliveries, find_earlier_values
 from warehouse.kpi_values.rollup import over_time
 from warehouse.kpi_values.scans import evaluate, window

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from kpi_definitions.catalogue import Catalogues
-from kpi_definitions.compiler import Compiled, Output, Scan, columns_of, compile_kpi
+from kpi_definitions.compiler import Compiled, Output, columns_of, compile_kpi
 from kpi_definitions.model import Kpi
+from kpi_definitions.scans import Scan
 from warehouse.audit.explain import UnknownError, explain
 from warehouse.kpi_values.scans import window
 from warehouse.periods import Period, parse_period

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from kpi_definitions.compiler import Compiled, TimeRule
+from kpi_definitions.compiler import Compiled
+from kpi_definitions.scans import TimeRule
 from warehouse.kpi_values.computation import Computation
 from warehouse.kpi_values.due_cells import REGISTER
 from warehouse.sql import literal, quoted, statement

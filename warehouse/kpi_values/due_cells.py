@@ -6,7 +6,7 @@ end of a late-data window. All of it is read from the ledger sequences in the ta
 
 from __future__ import annotations
 
-from kpi_definitions.compiler import GRAIN_UNIT, Scan, TimeRule
+from kpi_definitions.scans import GRAIN_UNIT, Scan, TimeRule
 from warehouse.kpi_values.computation import Computation
 from warehouse.kpi_values.rejected_rows import changed_days_of_rejected_rows
 from warehouse.periods import closing_in

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 
 import duckdb
 
-from kpi_definitions.compiler import EXACT, Compiled, Scan
+from kpi_definitions.compiler import EXACT, Compiled
 from kpi_definitions.model import Kind
+from kpi_definitions.scans import Scan
 from warehouse.isolation.sandbox import only_reads
 from warehouse.messages.messages import catalogue
 from warehouse.sql import literal

@@ -7,8 +7,9 @@ Does not belong here: what the value may be because of them (bounds.py).
 
 from __future__ import annotations
 
-from kpi_definitions.compiler import GRAIN_UNIT, Compiled, Measure, Scan, TimeRule, sources_of
+from kpi_definitions.compiler import Compiled, sources_of
 from kpi_definitions.model import Kind
+from kpi_definitions.scans import GRAIN_UNIT, Measure, Scan, TimeRule
 from warehouse.isolation.sandbox import only_reads
 from warehouse.kpi_values.computation import Computation
 from warehouse.kpi_values.scans import choose_cells

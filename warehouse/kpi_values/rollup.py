@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kpi_definitions.compiler import Compiled, TimeRule
+from kpi_definitions.compiler import Compiled
 from kpi_definitions.model import Kind
+from kpi_definitions.scans import TimeRule
 from warehouse.isolation.sandbox import only_reads
 from warehouse.kpi_values import suppression
 from warehouse.kpi_values.bounds import BETWEEN, list_targets, order, tolerated, valued

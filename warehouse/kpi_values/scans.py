@@ -12,8 +12,9 @@ from itertools import count
 
 import duckdb
 
-from kpi_definitions.compiler import Compiled, Scan, TimeRule, compile_kpi, fuse
+from kpi_definitions.compiler import Compiled, compile_kpi, fuse
 from kpi_definitions.model import Kind, Kpi
+from kpi_definitions.scans import Scan, TimeRule
 from warehouse.isolation.sandbox import only_reads
 from warehouse.kpi_values.computation import Computation
 from warehouse.kpi_values.failures import DATA_ERRORS, SCAN, SCAN_CELL_COLUMNS, measure_alone

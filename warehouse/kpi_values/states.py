@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kpi_definitions.compiler import TimeRule
+from kpi_definitions.scans import TimeRule
 from warehouse.kpi_values.computation import Computation, KpiVersion
 from warehouse.kpi_values.state_rules import CELL_PHRASES, CELL_RULES, verdict
 from warehouse.messages.messages import recorded

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kpi_definitions.compiler import Compiled, Scan, columns_of
+from kpi_definitions.compiler import Compiled, columns_of
+from kpi_definitions.scans import Scan
 from warehouse.isolation.sandbox import only_reads
 from warehouse.kpi_values.computation import Computation
 from warehouse.kpi_values.scans import choose_cells
