@@ -191,7 +191,53 @@ def open_engine(home: Home, name: str | None = None) -> Engine | None:
         raise EngineError(
             f"engine {chosen.name} needs {module}, which is not installed here; install it: pip install 'qala-kpi[{extra}]'"
         )
-    raise NotImplementedError
+    if chosen.name is EngineName.SPARK:
+        return _open_spark(home, chosen)
+    return _open_clickhouse(chosen.said.clickhouse) if chosen.name is EngineName.CLICKHOUSE else _open_chdb(home)
+
+
+def showcase_folder(home: Home, name: str | None = None) -> Path:
+    """Where the files for the home's engine, or the one asked for, lie: in the home, unless Spark's workers see another place."""
+    chosen = chosen_engine(home, name)
+    shared = chosen.said.spark.folder if chosen.name is EngineName.SPARK and chosen.said.spark else None
+    return (shared or home.engine) / "showcase"
+
+
+def _open_clickhouse(said: ClickHouse | None) -> Engine:
+    from warehouse.engines.clickhouse import open_clickhouse
+
+    assert said is not None
+    return open_clickhouse(
+        address=said.address,
+        database=said.database,
+        user=said.user,
+        password=_password(PASSWORD, said.user),
+        reader=said.reader,
+        reader_password=_password(READER_PASSWORD, said.reader),
+        cluster=said.cluster,
+        shards=said.shards,
+    )
+
+
+def _open_chdb(home: Home) -> Engine:
+    from warehouse.engines.chdb import open_chdb
+
+    return open_chdb(home.engine / "chdb")
+
+
+def _open_spark(home: Home, chosen: Chosen) -> Engine:
+    from warehouse.engines.spark import SparkEngine
+
+    said = chosen.said.spark
+    assert said is not None
+    files = showcase_folder(home, chosen.name)
+    return SparkEngine(said.master, files, home.engine / "spark", executor_memory=said.executor_memory, cores=said.cores)
+
+
+def _password(variable: str, user: str) -> str:
+    if (found := os.environ.get(variable)) is None:
+        raise EngineError(f"{variable} is not set: the password of ClickHouse's user {user}; set it, empty if that user has none")
+    return found
 
 
 def read_engine_file(home: Home) -> EngineFile:
