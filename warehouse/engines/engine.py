@@ -59,12 +59,22 @@ class Engine(Protocol):
         """See that version, time zone, settings and rights are as they must be; nothing is computed before."""
         ...
 
-    def held(self, table: str) -> Mapping[str, tuple[int, int]]:
-        """What is there of a table, complete or not: load → (rows, content), counted from the rows themselves."""
+    def rows(self, table: str) -> Mapping[str, int]:
+        """What is there of a table, complete or not: load → rows, cheaply, as the engine keeps count itself. Asked in every run."""
+        ...
+
+    def recounted(self, table: str, loads: Sequence[str], columns: Mapping[str, str]) -> Mapping[str, tuple[int, int]]:
+        """Loads → (rows, content), counted from the rows themselves (content.py); `columns`: of the load's file, in its order.
+
+        Loads of which nothing is there are left out.
+        """
         ...
 
     def take(self, load: Load, columns: Mapping[str, str]) -> None:
-        """Read a load in, beside what is there; `columns`: all of its file's, name → SQL type."""
+        """Read a load in, beside what is there; `columns`: all of its file's, in its order, name → SQL type.
+
+        A table of an engine that lacks columns gets them, one that has others is made anew: all its loads are taken again.
+        """
         ...
 
     def drop(self, table: str, loads: Sequence[str]) -> None:
