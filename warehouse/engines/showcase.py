@@ -35,7 +35,9 @@ def read_showcase(folder: Path) -> Showcase:
     """The files as they were last written. Raises EngineError if there are none."""
     if found := written(folder):
         return found
-    raise EngineError(f"{folder} holds no showcase for an engine, or one of another version of qala; write it: qala engine load")
+    raise EngineError(
+        f"{folder} holds no showcase for an engine, or one of another version of qala; write it: qala engine load"
+    )
 
 
 def written(folder: Path) -> Showcase | None:
@@ -59,11 +61,15 @@ def written(folder: Path) -> Showcase | None:
 
 def write_manifest(showcase: Showcase) -> None:
     """Put the manifest in place, after the files that it names are on the disk."""
-    tables: dict[str, Any] = {name: {"columns": dict(columns), "loads": []} for name, columns in showcase.columns.items()}
+    tables: dict[str, Any] = {
+        name: {"columns": dict(columns), "loads": []} for name, columns in showcase.columns.items()
+    }
     for load in showcase.loads:
         entry = {"month": load.month, "seq": load.seq, "rows": load.rows, "content": load.content}
         tables[load.table]["loads"].append(entry | {"file": load.file.relative_to(showcase.folder).as_posix()})
-    keep_json(showcase.folder / _MANIFEST, {"format": _FORMAT, "seq": showcase.seq, "head": showcase.head, "tables": tables})
+    keep_json(
+        showcase.folder / _MANIFEST, {"format": _FORMAT, "seq": showcase.seq, "head": showcase.head, "tables": tables}
+    )
 
 
 def keep_json(file: Path, data: Mapping[str, Any]) -> None:

@@ -12,9 +12,10 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
-from warehouse.engines.content import CONTENT, ROWS, content_sql
+from warehouse.engines.content import content_sql
 from warehouse.engines.engine import EngineError, Load
 from warehouse.engines.showcase import Showcase, write_manifest, written
 from warehouse.sql import literal, quoted, statement
@@ -51,7 +52,9 @@ def columns_of(table: Table) -> dict[str, str]:
     return {"kato": SYSTEM_COLUMNS["kato"][0], **table.business_columns, **system, "valid_to_seq": "BIGINT"}
 
 
-def counted(store: Store, table: str, columns: Mapping[str, str], months: Collection[str]) -> dict[str, tuple[int, int, int]]:
+def counted(
+    store: Store, table: str, columns: Mapping[str, str], months: Collection[str]
+) -> dict[str, tuple[int, int, int]]:
     """Months → (rows, content, newest sequence at which a row came or ceased to hold), counted from the warehouse's rows."""
     if not months:
         return {}
@@ -75,11 +78,11 @@ def _loads(store: Store, table: str, columns: Mapping[str, str], former: Showcas
     if former and former.columns.get(table) == columns:
         kept = {load.month: load for load in former.of(table) if load.file.is_file()}
         lost = {load.month for load in former.of(table)} - set(kept)
-        found = kept | _new(store, table, columns, lost | _changed(store, table, former.seq), folder)
+        found = kept | _new(store, table, columns, lost | changed_months(store, table, former.seq), folder)
         if sum(load.rows for load in found.values()) == there:
             return [found[month] for month in sorted(found)]
     # rows that came or went past the ledger are no reason to hand an engine others than the warehouse has: `qala verify` names them
-    found = _new(store, table, columns, _changed(store, table, -1), folder)
+    found = _new(store, table, columns, changed_months(store, table, -1), folder)
     if (written := sum(load.rows for load in found.values())) != there:
         raise EngineError(
             f"{table} has {there} rows with its history, of which {written} come from deliveries on record; "
@@ -88,20 +91,23 @@ def _loads(store: Store, table: str, columns: Mapping[str, str], former: Showcas
     return [found[month] for month in sorted(found)]
 
 
-def _changed(store: Store, table: str, since: int) -> set[str]:
+def changed_months(store: Store, table: str, since: int) -> set[str]:
     """Months of which rows came or ceased to hold after a sequence."""
     sql = statement(__file__, "changed_month", table=table, seq=str(since))
     return {str(month) for (month,) in store.con.execute(sql).fetchall()}
 
 
-def _new(store: Store, table: str, columns: Mapping[str, str], months: Collection[str], folder: Path) -> dict[str, Load]:
+def _new(
+    store: Store, table: str, columns: Mapping[str, str], months: Collection[str], folder: Path
+) -> dict[str, Load]:
     """Month → load, its file written; a file's name has its content, so that one that is there is the one."""
     found = dict[str, Load]()
     for month, (rows, content, seq) in counted(store, table, columns, months).items():
-        file = folder / table / f"{month}.{seq}.{content:016x}.parquet"
-        if not file.is_file():
-            _write(store, table, columns, month, rows, file)
-        found[month] = Load(table, month, seq, file, rows, content)
+        load = Load(table, month, seq, folder, rows, content)
+        load = replace(load, file=folder / table / f"{load.name}.parquet")
+        if not load.file.is_file():
+            _write(store, load, columns)
+        found[month] = load
     return found
 
 
@@ -110,16 +116,16 @@ def _rows(table: str, columns: Mapping[str, str], months: Iterable[str]) -> str:
     return statement(__file__, "month_row", table=table, columns=named, months=", ".join(map(literal, sorted(months))))
 
 
-def _write(store: Store, table: str, columns: Mapping[str, str], month: str, rows: int, file: Path) -> None:
+def _write(store: Store, load: Load, columns: Mapping[str, str]) -> None:
     """One file, on the disk and whole before it has its name."""
     import pyarrow.parquet as pq
 
     named = ", ".join(map(quoted, columns))
     order = "kato, delivery_id, row_no, valid_from_seq, valid_to_seq"
-    fresh, done = file.with_name(f".{file.name}.new"), 0
-    file.parent.mkdir(parents=True, exist_ok=True)
+    fresh, done = load.file.with_name(f".{load.file.name}.new"), 0
+    fresh.parent.mkdir(parents=True, exist_ok=True)
     store.con.complete()  # DuckDB 2 refuses a second result on a connection, and an earlier statement may have left rows unread
-    sql = f"SELECT {named} FROM ({_rows(table, columns, [month])}) ORDER BY {order}"
+    sql = f"SELECT {named} FROM ({_rows(load.table, columns, [load.month])}) ORDER BY {order}"
     with (
         fresh.open("wb") as handle,
         closing(store.con.sql(sql).to_arrow_reader(_GROUP)) as reader,
@@ -131,9 +137,11 @@ def _write(store: Store, table: str, columns: Mapping[str, str], month: str, row
         writer.close()
         handle.flush()
         os.fsync(handle.fileno())
-    if done != rows:
-        raise EngineError(f"{table} of {month} has {rows} rows, {done} were written; run it again, and if it comes again report it")
-    fresh.replace(file)
+    if done != load.rows:
+        raise EngineError(
+            f"{load.table} of {load.month} has {load.rows} rows, {done} were written; run it again, and report it if it comes again"
+        )
+    fresh.replace(load.file)
 
 
 def _remove_all_but(folder: Path, loads: Iterable[Load]) -> None:
