@@ -6,7 +6,7 @@ Does not belong here: what an engine is and does (warehouse/engines/), how it is
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,9 @@ from warehouse.home.home import Home
 if TYPE_CHECKING:
     from warehouse.engines.engine import Engine
 
-engines = typer.Typer(help="Which engine measures, what it holds, and whether it is in step.", invoke_without_command=True)
+engines = typer.Typer(
+    help="Which engine measures, what it holds, and whether it is in step.", invoke_without_command=True
+)
 app.add_typer(engines, name="engine")
 
 
@@ -51,7 +53,9 @@ def check(home_folder: HomeOption = None) -> None:
         if found is not None:
             facts = found[0].ready()
             machines = "1 machine" if facts.machines == 1 else f"{facts.machines} machines"
-            out.print(f"{found[0].name} {facts.version} at {facts.where}, {machines}: ready", highlight=False, soft_wrap=True)
+            out.print(
+                f"{found[0].name} {facts.version} at {facts.where}, {machines}: ready", highlight=False, soft_wrap=True
+            )
 
 
 @engines.command()
@@ -69,11 +73,13 @@ def load(home_folder: HomeOption = None) -> None:
             raise fail(f"{home.warehouse} does not exist; nothing was loaded yet")
         engine.ready()
         with out.status(f"bringing {engine.name} in step") as spinner, writing(home) as store:
-            done = bring_in_step(store, engine, folder, lambda text: spinner.update(Text(text)))
-    rows = sum(one.rows for one in done.showcase.loads)
+            before = {(table, name) for table in store.tables for name in engine.rows(table)}
+            showcase = bring_in_step(store, engine, folder, lambda text: spinner.update(Text(text)))
+    now = {(one.table, one.name) for one in showcase.loads}
+    rows = sum(one.rows for one in showcase.loads)
     out.print(
-        f"{engine.name} is in step with ledger sequence {done.showcase.seq}: {rows:,} rows in {len(done.showcase.loads):,} loads; "
-        f"{len(done.taken):,} taken, {len(done.dropped):,} dropped",
+        f"{engine.name} is in step with ledger sequence {showcase.seq}: {rows:,} rows in {len(now):,} loads; "
+        f"{len(now - before):,} taken, {len(before - now):,} dropped",
         highlight=False,
         soft_wrap=True,
     )
@@ -85,19 +91,26 @@ def verify(as_json: JsonOption = False, home_folder: HomeOption = None) -> None:
     from dataclasses import asdict
 
     from warehouse.engines.showcase import read_showcase
-    from warehouse.engines.state import verify_engine
+    from warehouse.engines.state import engine_differences
+    from warehouse.engines.step import take_again
+    from warehouse.store.sessions import reading
 
-    with _opened(home_of(home_folder), as_json=as_json) as found:
+    home = home_of(home_folder)
+    with _opened(home, as_json=as_json) as found:
         if found is None:
             return
         engine, folder = found
         showcase = read_showcase(folder)
         engine.ready()
-        with out.status(f"counting in {engine.name}") as spinner:
-            differences = verify_engine(engine, showcase, lambda text: spinner.update(Text(text)))
+        released = reading(home, hardened=False) if home.released_file.exists() else nullcontext()
+        with out.status(f"counting in {engine.name}") as spinner, released as release:
+            differences = engine_differences(engine, showcase, release, lambda text: spinner.update(Text(text)))
+        take_again(engine, folder, [(one.table, one.load) for one in differences])
     rows = sum(one.rows for one in showcase.loads)
     if as_json:
-        print_json({"engine": engine.name, "seq": showcase.seq, "rows": rows, "differences": [asdict(d) for d in differences]})
+        print_json(
+            {"engine": engine.name, "seq": showcase.seq, "rows": rows, "differences": [asdict(d) for d in differences]}
+        )
     else:
         for one in differences:
             out.print(f"[red]{one.table} {one.load}[/red]: {one.what}", highlight=False, soft_wrap=True)

@@ -231,12 +231,16 @@ def _open_spark(home: Home, chosen: Chosen) -> Engine:
     said = chosen.said.spark
     assert said is not None
     files = showcase_folder(home, chosen.name)
-    return SparkEngine(said.master, files, home.engine / "spark", executor_memory=said.executor_memory, cores=said.cores)
+    return SparkEngine(
+        said.master, files, home.engine / "spark", executor_memory=said.executor_memory, cores=said.cores
+    )
 
 
 def _password(variable: str, user: str) -> str:
     if (found := os.environ.get(variable)) is None:
-        raise EngineError(f"{variable} is not set: the password of ClickHouse's user {user}; set it, empty if that user has none")
+        raise EngineError(
+            f"{variable} is not set: the password of ClickHouse's user {user}; set it, empty if that user has none"
+        )
     return found
 
 

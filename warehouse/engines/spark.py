@@ -29,7 +29,12 @@ if TYPE_CHECKING:
 PATIENCE_SECONDS = 30.0  # that a cluster may be without any worker before a wait is given up
 _ROWS_VIEW = "qala_rows"
 _GLOB = str.maketrans({c: f"\\{c}" for c in "\\[]{}*?"})  # a path is a path, and no pattern
-_TYPES = {"VARCHAR": "STRING", "TIMESTAMP": "TIMESTAMP_NTZ", "TIMESTAMPTZ": "TIMESTAMP", "INTEGER": "INT"}  # others: alike
+_TYPES = {
+    "VARCHAR": "STRING",
+    "TIMESTAMP": "TIMESTAMP_NTZ",
+    "TIMESTAMPTZ": "TIMESTAMP",
+    "INTEGER": "INT",
+}  # others: alike
 
 
 @dataclass(frozen=True)
@@ -122,7 +127,9 @@ class SparkEngine:
         except Exception as error:
             raise session.explained(error) from error
         if other := opened ^ {one.file for one in read.values()}:
-            raise EngineError(f"item 12(4): Spark would read other files than the scan's loads: {', '.join(sorted(other))}")
+            raise EngineError(
+                f"item 12(4): Spark would read other files than the scan's loads: {', '.join(sorted(other))}"
+            )
         return session.answer(frame)
 
     def close(self) -> None:
@@ -192,7 +199,7 @@ class SparkEngine:
                 raise session.explained(error) from error
             for one in session.answer(frame).to_pylist():
                 found[names.pop(unquote(one["_file"].removeprefix("file://")))] = (int(one[ROWS]), int(one[CONTENT]))
-        return found | {name: (0, 0) for name in names.values()}  # a file without rows
+        return found | dict.fromkeys(names.values(), (0, 0))  # a file without rows
 
     def _rows(self, session: Session, loads: Sequence[_Taken]) -> DataFrame:
         """The files as one relation; a column that an older file does not have is NULL there, as in the warehouse."""
@@ -240,7 +247,9 @@ def _verified(load: Load, taken: _Taken | None) -> _Taken:
             f"({counted.content}) in {taken.file}; {remedy}"
         )
     if taken.file != str(load.file.absolute()):
-        raise EngineError(f"load {load.name} of {load.table} lies in {load.file}, and Spark counted {taken.file}; {remedy}")
+        raise EngineError(
+            f"load {load.name} of {load.table} lies in {load.file}, and Spark counted {taken.file}; {remedy}"
+        )
     try:
         same = _state(load.file) == (counted.size, counted.changed)
     except OSError as error:

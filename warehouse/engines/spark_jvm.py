@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 OLDEST_JAVA = 17  # that Spark 4 runs on
 START_SECONDS = 120.0
-_JAVA_REMEDY = f"install Java {OLDEST_JAVA} or newer (Debian: openjdk-17-jre-headless) and let JAVA_HOME name its folder"
+_JAVA_REMEDY = (
+    f"install Java {OLDEST_JAVA} or newer (Debian: openjdk-17-jre-headless) and let JAVA_HOME name its folder"
+)
 _VERSION = re.compile(r'version "(?:1\.)?(\d+)')
 # everything Spark says goes into one file of the engine's folder, and the one before it is kept
 _LOG = """\
@@ -127,8 +129,7 @@ def start_jvm(settings: Mapping[str, str], folder: Path) -> Jvm:
             stdin=subprocess.PIPE,
             stdout=out,
             stderr=out,
-            env=spark_environment(folder)
-            | {"SPARK_CONNECT_MODE": "0", "_PYSPARK_DRIVER_CONN_INFO_PATH": str(address)},
+            env=spark_environment(folder) | {"SPARK_CONNECT_MODE": "0", "_PYSPARK_DRIVER_CONN_INFO_PATH": str(address)},
             preexec_fn=_free(),
         )
         end = time.monotonic() + START_SECONDS
@@ -137,7 +138,11 @@ def start_jvm(settings: Mapping[str, str], folder: Path) -> Jvm:
         if not address.exists():
             code = process.poll()
             _end(process)
-            how = f"did not start within {START_SECONDS:g} s" if code is None else f"ended at its start (exit code {code})"
+            how = (
+                f"did not start within {START_SECONDS:g} s"
+                if code is None
+                else f"ended at its start (exit code {code})"
+            )
             raise EngineError(f"Spark's Java process {how}: {_last_words(said)}; see {said}. {_memory_remedy(said)}")
         try:
             return Jvm(process, _connect(address.read_bytes()), log)
@@ -150,7 +155,10 @@ def _connect(address: bytes) -> JavaGateway:
     """The way to a process that wrote its port (4 bytes) and its secret (after 4 bytes of length)."""
     from pyspark.java_gateway import launch_gateway
 
-    given = {"PYSPARK_GATEWAY_PORT": str(int.from_bytes(address[:4], "big")), "PYSPARK_GATEWAY_SECRET": address[8:].decode()}
+    given = {
+        "PYSPARK_GATEWAY_PORT": str(int.from_bytes(address[:4], "big")),
+        "PYSPARK_GATEWAY_SECRET": address[8:].decode(),
+    }
     os.environ |= given
     try:
         return launch_gateway()

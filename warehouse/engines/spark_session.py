@@ -96,7 +96,7 @@ class Session:
             raise EngineError("another session of Spark is open in this process; close it before")
         self._jvm: Jvm = start_jvm(settings, folder)
         try:
-            self.version = str(getattr(self._jvm.gateway.jvm.org.apache.spark, "package").SPARK_VERSION())
+            self.version = str(self._jvm.gateway.jvm.org.apache.spark.package.SPARK_VERSION())
             if self.version != __version__:
                 raise EngineError(
                     f"Java runs Spark {self.version}, pyspark is {__version__}; install pyspark anew: its jars are not its own"
@@ -229,7 +229,11 @@ class Session:
             )
         if file := re.search(r"(?:reading file|does not exist:|File) (file:\S+|/\S+)", text):
             missing = re.search(r"NOT_EXIST|NOT_FOUND|FileNotFound|does not exist", text) is not None
-            state = "is not there, or not for every worker" if missing else "cannot be read: it is damaged, or not what it was"
+            state = (
+                "is not there, or not for every worker"
+                if missing
+                else "cannot be read: it is damaged, or not what it was"
+            )
             return EngineError(
                 f"{file[1].rstrip('.')} {state}. Workers must see the folder at the same path (`folder` in engine.yaml); take the file "
                 f"away, and `qala engine load` writes it again; {_first_line(error)}"

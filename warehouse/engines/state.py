@@ -1,4 +1,4 @@
-"""How an engine stands beside the warehouse: what it says of itself, what it holds by table, and whether that is what the files say.
+"""How an engine stands beside the warehouse: what it says of itself, what it holds by table, whether that is what was handed over.
 
 Reads; nothing is brought in step here (step.py). Does not belong here: showing it (pipelines/cli/screens/engine.py).
 """
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from warehouse.engines.engine import Engine, Facts, Load
 from warehouse.engines.showcase import Showcase, written
+from warehouse.engines.showcase_files import changed_months, counted
 from warehouse.errors import BusyError
 from warehouse.home.home import Home
 from warehouse.store.ledger import EntryKind
@@ -91,9 +92,7 @@ def _since(store: Store, showcase: Showcase) -> tuple[str, ...]:
         return ()  # a release that is older than the files
     if one("SELECT hash FROM audit.ledger WHERE seq = ?", showcase.seq) != showcase.head:
         return ("what was written for it is of another warehouse, or of this one before it was restored",)
-    loaded = one(
-        "SELECT count(*) FROM audit.ledger WHERE kind = ? AND seq > ?", EntryKind.LOADED, showcase.seq
-    )
+    loaded = one("SELECT count(*) FROM audit.ledger WHERE kind = ? AND seq > ?", EntryKind.LOADED, showcase.seq)
     return (f"{loaded:,} deliveries were loaded since",) if loaded else ()
 
 
@@ -115,53 +114,43 @@ def _table_states(engine: Engine, showcase: Showcase) -> Iterator[TableState]:
         )
 
 
-class Told:
-    """An engine that says which loads it takes and drops, and keeps count of them."""
+def engine_differences(
+    engine: Engine, showcase: Showcase, release: Store | None, say: Say = lambda _: None
+) -> list[Difference]:
+    """Every row of every load counted again in the engine, and in the release as far as that goes. Raises EngineError.
 
-    def __init__(self, engine: Engine, say: Say) -> None:
-        self.engine, self.say = engine, say
-        self.name, self.dialect = engine.name, engine.dialect
-        self.taken = self.dropped = 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.engine, name)
-
-    def take(self, load: Load, columns: Mapping[str, str]) -> None:
-        self.say(f"{load.table} of {load.month}: {load.rows:,} rows")
-        self.engine.take(load, columns)
-        self.taken += 1
-
-    def drop(self, table: str, loads: Sequence[str]) -> None:
-        self.engine.drop(table, loads)
-        self.dropped += len(loads)
-
-
-def engine_differences(engine: Engine, showcase: Showcase, say: Say = lambda _: None) -> list[Difference]:
-    """Count every row of every load again, in the engine, and hold it against what the warehouse counted. Raises EngineError."""
+    A load is left out of the release's count if rows of its month came or ceased to hold on one side only.
+    """
     found = []
     for table, columns in showcase.columns.items():
         loads = showcase.of(table)
-        say(f"{table}: {len(loads)} loads")
-        counted = engine.recounted(table, [load.name for load in loads], columns)
-        found += [one for load in loads if (one := _difference(load, counted.get(load.name)))]
+        say(f"{table}: {len(loads):,} loads")
+        there = engine.recounted(table, [load.name for load in loads], columns)
+        found += [one for load in loads if (one := _difference(load, there.get(load.name), "the engine"))]
         known = {load.name for load in loads}
         found += [
-            Difference(table, name, f"{rows:,} rows of a load that the warehouse does not have")
+            Difference(table, name, f"the engine has {rows:,} rows of a load that the warehouse does not have")
             for name, rows in engine.rows(table).items()
             if name not in known
         ]
+        if release is not None:
+            moved = changed_months(release, table, showcase.seq)
+            same = [load for load in loads if load.seq <= release.last_seq and load.month not in moved]
+            here = counted(release, table, columns, [load.month for load in same])
+            counts = {month: (rows, content) for month, (rows, content, _) in here.items()}
+            found += [one for load in same if (one := _difference(load, counts.get(load.month), "the release"))]
     return found
 
 
-def _difference(load: Load, counted: tuple[int, int] | None) -> Difference | None:
-    if counted is None:
-        return Difference(load.table, load.name, f"nothing is there of {load.rows:,} rows")
-    rows, content = counted
+def _difference(load: Load, counted: tuple[int, int] | None, where: str) -> Difference | None:
+    rows, content = counted or (0, 0)
     if rows != load.rows:
-        return Difference(load.table, load.name, f"{rows:,} rows are there, the warehouse has {load.rows:,}")
-    if content != load.content:
-        return Difference(load.table, load.name, f"its {rows:,} rows are not those of the warehouse: content {content}, not {load.content}")
-    return None
+        what = f"{where} has {rows:,} rows, {load.rows:,} were handed over"
+    elif content != load.content:
+        what = f"{where} has other rows, {rows:,} with content {content}; handed over was {load.content}"
+    else:
+        return None
+    return Difference(load.table, load.name, what)
 
 
 def _size(file: Path) -> int:

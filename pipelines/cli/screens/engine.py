@@ -27,12 +27,16 @@ def show_engine(console: Console, name: str, state: State) -> None:
         return
     table = Table(title="what it holds", title_justify="left")
     for column in ("table", "months", "loads", "rows", "of the warehouse's", "MB of files", "differs"):
-        table.add_column(column, justify="left" if column in ("table", "months", "differs") else "right", overflow="fold")
+        table.add_column(
+            column, justify="left" if column in ("table", "months", "differs") else "right", overflow="fold"
+        )
     for one in state.tables:
         if one.loads or one.held:
             months = f"{one.first} to {one.last}" if one.loads else ""
             size = f"{one.size / 1e6:,.1f}"
-            table.add_row(one.table, months, f"{one.loads:,}", f"{one.held:,}", f"{one.rows:,}", size, escape(_differs(one)))
+            table.add_row(
+                one.table, months, f"{one.loads:,}", f"{one.held:,}", f"{one.rows:,}", size, escape(_differs(one))
+            )
     console.print(table)
 
 
