@@ -26,7 +26,7 @@ from warehouse.engines.clickhouse_tables import (
     shard_of_row,
     text_literal,
 )
-from warehouse.engines.content import CONTENT, ROWS, content_sql
+from warehouse.engines.content import content_sql
 from warehouse.engines.engine import EngineError, Facts, Load
 from warehouse.sql import quoted
 
@@ -247,7 +247,7 @@ class ClickHouse:
             f"SELECT name, type FROM system.columns WHERE database = {text_literal(self._place.database)} "
             f"AND table = {text_literal(table)} AND default_kind != 'ALIAS'"
         )
-        return dict(records(loader.ask(sql)))
+        return {name: kind for name, kind in records(loader.ask(sql))}
 
 
 def open_clickhouse(

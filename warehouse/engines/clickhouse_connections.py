@@ -158,7 +158,7 @@ class LibraryConnection:
     def __init__(self, where: str, client: Client, insert: Mapping[str, str]) -> None:
         self.where = where
         self._client = client
-        self.version = tuple(int(part) for part in client.server_version.split(".") if part.isdigit())
+        self.version = tuple(int(part) for part in (client.server_version or "").split(".") if part.isdigit())
         self._insert = {name: value for name, value in insert.items() if name in client.server_settings}
 
     def ask(self, sql: str) -> bytes:
