@@ -7,7 +7,7 @@ cheaply, by its own count of rows. Does not belong here: the files (showcase_fil
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ from warehouse.store.store import Store
 _PIECE = 10_000_000  # rows
 
 
-def bring_in_step(store: Store, engine: Engine, folder: Path) -> Showcase:
+def bring_in_step(store: Store, engine: Engine, folder: Path, say: Callable[[str], None] = lambda _: None) -> Showcase:
     """Write what changed in the warehouse to `folder`, and have the engine hold just that. Returns what it holds.
 
     The caller holds the writer's lock. Raises EngineError if what arrived is not what was sent: that load is dropped there again. What was
@@ -30,7 +30,7 @@ def bring_in_step(store: Store, engine: Engine, folder: Path) -> Showcase:
     showcase = write_showcase(store, folder)
     agreed = _Agreed(folder / f"agreed.{engine.name}.json", where)
     for table in showcase.columns:
-        _bring_table(engine, showcase, table, agreed)
+        _bring_table(engine, showcase, table, agreed, say)
     refuse_out_of_step(engine, showcase, showcase.columns)
     return showcase
 
@@ -78,6 +78,13 @@ def verify_engine(store: Store, engine: Engine, folder: Path) -> Showcase:
     return showcase
 
 
+def take_again(engine: Engine, folder: Path, wrong: Iterable[tuple[str, str]]) -> None:
+    """Note that what was agreed on no longer holds of these (table, load): the next time they are taken again."""
+    agreed = _Agreed(folder / f"agreed.{engine.name}.json", engine.ready().where)
+    for table, name in wrong:
+        agreed.keep(table, agreed.loads.get(table, set()) - {name})
+
+
 @dataclass
 class _Agreed:
     """Which loads were counted again in an engine and found to be what was sent; kept beside the files."""
@@ -102,7 +109,7 @@ class _Agreed:
             )
 
 
-def _bring_table(engine: Engine, showcase: Showcase, table: str, agreed: _Agreed) -> None:
+def _bring_table(engine: Engine, showcase: Showcase, table: str, agreed: _Agreed, say: Callable[[str], None]) -> None:
     there, columns = engine.rows(table), showcase.columns[table]
     wanted = {load.name: load for load in showcase.of(table)}
     held = {name for name in agreed.loads.get(table, ()) if name in wanted and there.get(name) == wanted[name].rows}
@@ -112,6 +119,7 @@ def _bring_table(engine: Engine, showcase: Showcase, table: str, agreed: _Agreed
         engine.drop(table, gone)
     for loads in _in_pieces([load for name, load in wanted.items() if name not in held]):
         for load in loads:
+            say(f"{table} of {load.month}: {load.rows:,} rows")
             engine.take(load, columns)
         found = engine.recounted(table, [load.name for load in loads], columns)
         wrong = [load for load in loads if found.get(load.name) != (load.rows, load.content)]
