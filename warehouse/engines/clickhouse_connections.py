@@ -178,7 +178,9 @@ class LibraryConnection:
 
 def unreachable(where: str, error: BaseException) -> EngineError:
     """Nothing answers there, or it stopped in the middle."""
-    remedy = "see that the server runs and that engine.yaml has its address (the HTTP port, https only if it speaks TLS)"
+    remedy = (
+        "see that the server runs and that engine.yaml has its address (the HTTP port, https only if it speaks TLS)"
+    )
     return EngineError(f"{where} does not answer: {remedy}, and try again ({' '.join(str(error).split())[:300]})")
 
 

@@ -51,6 +51,7 @@ NUMBERS: Mapping[str, str] = {
 _OTHERS: Mapping[str, str] = {
     "spark.app.name": "qala",
     "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
     "spark.eventLog.enabled": "false",
     "spark.sql.sources.parallelPartitionDiscovery.threshold": "100000",  # files are listed here, not by a job
     "spark.sql.shuffle.partitions": "8",  # answers are small
@@ -87,16 +88,18 @@ class Session:
         if cores is not None:
             settings["spark.cores.max"] = str(cores)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # of pandas, which is not used
+            warnings.simplefilter(
+                "ignore", FutureWarning
+            )  # of pandas, which is not used; pyspark would import this later
+            import pyspark.testing.utils  # noqa: F401
             from pyspark import SparkContext, __version__
-            from pyspark.sql import SparkSession  # noqa: F401
         # SQL at fault is told by whoever raises, and nowhere else
         logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL + 1)
         if SparkContext._active_spark_context is not None:
             raise EngineError("another session of Spark is open in this process; close it before")
         self._jvm: Jvm = start_jvm(settings, folder)
         try:
-            self.version = str(getattr(self._jvm.gateway.jvm.org.apache.spark, "package").SPARK_VERSION())
+            self.version = str(self._jvm.gateway.jvm.org.apache.spark.package.SPARK_VERSION())
             if self.version != __version__:
                 raise EngineError(
                     f"Java runs Spark {self.version}, pyspark is {__version__}; install pyspark anew: its jars are not its own"
@@ -229,7 +232,11 @@ class Session:
             )
         if file := re.search(r"(?:reading file|does not exist:|File) (file:\S+|/\S+)", text):
             missing = re.search(r"NOT_EXIST|NOT_FOUND|FileNotFound|does not exist", text) is not None
-            state = "is not there, or not for every worker" if missing else "cannot be read: it is damaged, or not what it was"
+            state = (
+                "is not there, or not for every worker"
+                if missing
+                else "cannot be read: it is damaged, or not what it was"
+            )
             return EngineError(
                 f"{file[1].rstrip('.')} {state}. Workers must see the folder at the same path (`folder` in engine.yaml); take the file "
                 f"away, and `qala engine load` writes it again; {_first_line(error)}"
