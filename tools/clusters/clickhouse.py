@@ -103,14 +103,14 @@ def down(folder: Path) -> None:
         stop(shard)
 
 
-def _configure(
-    servers: Servers, shard: int, ports: Sequence[tuple[int, int, int]], reader_settings: str
-) -> None:
+def _configure(servers: Servers, shard: int, ports: Sequence[tuple[int, int, int]], reader_settings: str) -> None:
     folder = servers.folder / f"shard-{shard}"
     for part in ("data", "tmp"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     http, tcp, between = ports[shard]
-    replica = "<shard><replica><host>127.0.0.1</host><port>{}</port><user>{}</user><password>{}</password></replica></shard>"
+    replica = (
+        "<shard><replica><host>127.0.0.1</host><port>{}</port><user>{}</user><password>{}</password></replica></shard>"
+    )
     parts = {
         "folder": folder,
         "http": http,

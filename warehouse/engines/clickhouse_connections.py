@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from warehouse.engines.engine import EngineError
 
@@ -25,6 +25,8 @@ ANSWER_SECONDS = 3600  # as long as a computation may take
 FIRST_OF_CONNECT = (20, 0)  # older servers have no column `readonly` in system.settings
 _CODE = re.compile(r"Code: (\d+)")
 _FORMAT = "TabSeparated"
+# the server holds an answer back until it is whole: no error can come after half of the rows
+_WHOLE = {"wait_end_of_query": "1"}
 # server's number of an error → what to do
 _REMEDIES: Mapping[int, str] = {
     60: "bring it in step with qala engine load",
@@ -117,8 +119,8 @@ class PlainConnection:
             raise EngineError(f"{self.where} answers, but not as ClickHouse does ({said[:60]!r}): {remedy}")
         self.version = tuple(int(part) for part in said.split("."))
         self._database = database
-        self._insert = insert
-        self.ask("SELECT 1 AS one")  # says whether the database is there
+        known = self._request("SELECT name FROM system.settings FORMAT TabSeparated").decode().split("\n")
+        self._insert = {name: value for name, value in insert.items() if name in known}
 
     def ask(self, sql: str) -> bytes:
         return self._request(f"{sql}\nFORMAT CSVWithNames")
@@ -135,9 +137,8 @@ class PlainConnection:
     def _request(self, body: str | Chunks, **parameters: str) -> bytes:
         import urllib3
 
-        # the server holds the answer back until it is whole: no error can come after half of the rows
-        fields = {"wait_end_of_query": "1", **({"database": self._database} if self._database else {}), **parameters}
-        url = f"{self.where}/?{urllib3.request.urlencode(fields)}"  # type: ignore[attr-defined]
+        fields = {**_WHOLE, **({"database": self._database} if self._database else {}), **parameters}
+        url = f"{self.where}/?{urlencode(fields)}"
         data = body.encode() if isinstance(body, str) else body
         try:
             answer = self._pool.request("POST", url, body=data, headers=self._headers)
@@ -157,12 +158,12 @@ class LibraryConnection:
     def __init__(self, where: str, client: Client, insert: Mapping[str, str]) -> None:
         self.where = where
         self._client = client
-        self.version = tuple(int(part) for part in client.server_version.split(".") if part.isdigit())
+        self.version = tuple(int(part) for part in (client.server_version or "").split(".") if part.isdigit())
         self._insert = {name: value for name, value in insert.items() if name in client.server_settings}
 
     def ask(self, sql: str) -> bytes:
         with _library_errors(self.where):
-            return self._client.raw_query(sql, fmt="CSVWithNames")
+            return self._client.raw_query(sql, settings=_WHOLE, fmt="CSVWithNames")
 
     def tell(self, sql: str) -> None:
         with _library_errors(self.where):

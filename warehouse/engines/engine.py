@@ -35,8 +35,8 @@ class Load:
 
     @property
     def name(self) -> str:
-        """As an engine calls it: 2026-01.1234."""
-        return f"{self.month}.{self.seq}"
+        """As an engine calls it: 2026-01.1234.0123456789abcdef. No two loads of different content have one name, whatever warehouse they are of."""
+        return f"{self.month}.{self.seq}.{self.content:016x}"
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Engine(Protocol):
     def take(self, load: Load, columns: Mapping[str, str]) -> None:
         """Read a load in, beside what is there; `columns`: all of its file's, in its order, name → SQL type.
 
-        A table of an engine that lacks columns gets them, one that has others is made anew: all its loads are taken again.
+        Where the engine's table has other columns, it is made anew: all its loads are handed over again.
         """
         ...
 
