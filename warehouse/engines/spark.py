@@ -42,16 +42,27 @@ class SparkEngine:
     dialect = "spark"
 
     def __init__(
-        self, master: str, files: Path, work: Path, *, executor_memory: str = "1g", cores: int | None = None
+        self,
+        master: str,
+        files: Path,
+        work: Path,
+        *,
+        executor_memory: str = "1g",
+        cores: int | None = None,
+        patience: float = PATIENCE_SECONDS,
     ) -> None:
         """`files`: folder of the loads, as this machine and every worker see it; `work`: for what the engine itself writes."""
         self.master, self.files, self.work = master, files, work
         self.executor_memory, self.cores = executor_memory, cores
+        self.patience = patience
         self._open: Session | None = None
 
     def ready(self) -> Facts:
         """See that Java, master and workers are there, of one version, with our settings, and that workers see the files."""
+        if self._open is not None and not self._open.known_to_cluster():
+            self.close()  # a master that was started again knows nothing of it
         session = self._session()
+        session.see_settings()
         session.wait_for_workers()
         versions, processes = self._probe(session)
         if versions != {session.version}:
@@ -128,7 +139,7 @@ class SparkEngine:
         if self._open is not None and not self._open.usable:
             self.close()
         if self._open is None:
-            self._open = Session(self.master, self.work, self.executor_memory, self.cores, PATIENCE_SECONDS)
+            self._open = Session(self.master, self.work, self.executor_memory, self.cores, self.patience)
         return self._open
 
     def _probe(self, session: Session) -> tuple[set[str], int]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from py4j.java_gateway import JavaGateway
 
 OLDEST_JAVA = 17  # that Spark 4 runs on
-START_SECONDS = 120.0
+START_SECONDS, END_SECONDS = 120.0, 20.0
 _JAVA_REMEDY = (
     f"install Java {OLDEST_JAVA} or newer (Debian: openjdk-17-jre-headless) and let JAVA_HOME name its folder"
 )
@@ -195,7 +195,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         with suppress(OSError):
             process.stdin.close()
     try:
-        process.wait(20)
+        process.wait(END_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
