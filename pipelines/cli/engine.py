@@ -71,10 +71,10 @@ def load(home_folder: HomeOption = None) -> None:
         engine, folder = found
         if not home.warehouse.exists():
             raise fail(f"{home.warehouse} does not exist; nothing was loaded yet")
-        engine.ready()
+        facts = engine.ready()
         with out.status(f"bringing {engine.name} in step") as spinner, writing(home) as store:
             before = {(table, name) for table in store.tables for name in engine.rows(table)}
-            showcase = bring_in_step(store, engine, folder, lambda text: spinner.update(Text(text)))
+            showcase = bring_in_step(store, engine, facts, folder, lambda text: spinner.update(Text(text)))
     now = {(one.table, one.name) for one in showcase.loads}
     rows = sum(one.rows for one in showcase.loads)
     out.print(
@@ -101,11 +101,11 @@ def verify(as_json: JsonOption = False, home_folder: HomeOption = None) -> None:
             return
         engine, folder = found
         showcase = read_showcase(folder)
-        engine.ready()
+        facts = engine.ready()
         released = reading(home, hardened=False) if home.released_file.exists() else nullcontext()
         with out.status(f"counting in {engine.name}") as spinner, released as release:
             differences = engine_differences(engine, showcase, release, lambda text: spinner.update(Text(text)))
-        take_again(engine, folder, [(one.table, one.load) for one in differences])
+        take_again(engine, facts, folder, [(one.table, one.load) for one in differences])
     rows = sum(one.rows for one in showcase.loads)
     if as_json:
         print_json(

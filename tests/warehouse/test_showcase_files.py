@@ -109,7 +109,7 @@ def deliveries(draw: st.DrawFn) -> tuple[str, Extract]:
     return table, Extract(told, period, scope, draw(st.sampled_from("aab")), refused)
 
 
-@examples(12, full=60)
+@examples(6, full=60)
 @given(st.lists(st.lists(deliveries(), min_size=1, max_size=4), min_size=1, max_size=4))
 def test_what_is_written_step_by_step_is_what_would_be_written_at_once(
     warehouse: Store, tmp_path_factory: pytest.TempPathFactory, steps: list[list[tuple[str, Extract]]]

@@ -43,7 +43,10 @@ _REMEDIES: Mapping[int, str] = {
     279: "start the shard, and try again",
     291: "let the user see the database of engine.yaml",
     497: "grant the user what engine.yaml has it do",
+    359: "raise max_table_size_to_drop and max_partition_size_to_drop on the server, and try again",
     516: "set QALA_CLICKHOUSE_PASSWORD and QALA_CLICKHOUSE_READER_PASSWORD to what the server knows",
+    704: "take use_query_cache out of the user's profile",
+    719: "take use_query_cache out of the user's profile",
 }
 
 

@@ -9,26 +9,28 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
-from warehouse.engines.engine import Engine, EngineError, Load
-from warehouse.engines.showcase import Showcase, keep_json, read_showcase
-from warehouse.engines.showcase_files import changed_months, counted, write_showcase
+from warehouse.engines.engine import Engine, EngineError, Facts, Load
+from warehouse.engines.showcase import Showcase, keep_json
+from warehouse.engines.showcase_files import write_showcase
 from warehouse.store.store import Store
 
 _PIECE = 10_000_000  # rows
 
 
-def bring_in_step(store: Store, engine: Engine, folder: Path, say: Callable[[str], None] = lambda _: None) -> Showcase:
+def bring_in_step(
+    store: Store, engine: Engine, facts: Facts, folder: Path, say: Callable[[str], None] = lambda _: None
+) -> Showcase:
     """Write what changed in the warehouse to `folder`, and have the engine hold just that. Returns what it holds.
 
-    The caller holds the writer's lock. Raises EngineError if what arrived is not what was sent: that load is dropped there again. What was
-    taken in before that stays, and the next call goes on from there.
+    `facts`: what the engine said when it was seen to be ready. The caller holds the writer's lock. Raises EngineError if what arrived is not
+    what was sent: that load is dropped there again. What was taken in before that stays, and the next call goes on from there.
     """
-    where = engine.ready().where
     showcase = write_showcase(store, folder)
-    agreed = _Agreed(folder / f"agreed.{engine.name}.json", where)
+    agreed = _Agreed.of(engine, facts, folder)
     for table in showcase.columns:
         _bring_table(engine, showcase, table, agreed, say)
     refuse_out_of_step(engine, showcase, showcase.columns)
@@ -51,36 +53,9 @@ def refuse_out_of_step(engine: Engine, showcase: Showcase, tables: Iterable[str]
             )
 
 
-def verify_engine(store: Store, engine: Engine, folder: Path) -> Showcase:
-    """Count every row of warehouse and engine again. Raises EngineError with the first difference; nothing is changed.
-
-    Also found: rows that were changed in the warehouse past its ledger after they were handed over.
-    """
-    showcase = read_showcase(folder)
-    engine.ready()
-    refuse_out_of_step(engine, showcase, showcase.columns)
-    for table, columns in showcase.columns.items():
-        loads = showcase.of(table)
-        there = engine.recounted(table, [load.name for load in loads], columns)
-        for load in loads:
-            if (found := there.get(load.name, (0, 0))) != (load.rows, load.content):
-                raise _differs(engine, load, found)
-        moved = changed_months(store, table, showcase.seq)
-        here = counted(store, table, columns, [load.month for load in loads])
-        for load in loads:
-            rows, content, _ = here.get(load.month, (0, 0, 0))
-            if load.month not in moved and (rows, content) != (load.rows, load.content):
-                raise EngineError(
-                    f"the warehouse holds other rows of {table} of {load.month} than it handed over, and its ledger knows of no change: "
-                    f"{rows} rows with content {content}, handed over were {load.rows} with {load.content}. See what was changed: qala verify; "
-                    f"then delete {folder} and hand everything over again: qala engine load"
-                )
-    return showcase
-
-
-def take_again(engine: Engine, folder: Path, wrong: Iterable[tuple[str, str]]) -> None:
+def take_again(engine: Engine, facts: Facts, folder: Path, wrong: Iterable[tuple[str, str]]) -> None:
     """Note that what was agreed on no longer holds of these (table, load): the next time they are taken again."""
-    agreed = _Agreed(folder / f"agreed.{engine.name}.json", engine.ready().where)
+    agreed = _Agreed.of(engine, facts, folder)
     for table, name in wrong:
         agreed.keep(table, agreed.loads.get(table, set()) - {name})
 
@@ -91,14 +66,17 @@ class _Agreed:
 
     file: Path
     where: str  # which engine it is: of another one nothing is known
-    loads: dict[str, set[str]] = field(default_factory=dict)
+    loads: dict[str, set[str]]
 
-    def __post_init__(self) -> None:
+    @classmethod
+    def of(cls, engine: Engine, facts: Facts, folder: Path) -> Self:
+        file = folder / f"agreed.{engine.name}.json"
         # damaged or of another version: then everything is counted again
         with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-            said = json.loads(self.file.read_text(encoding="utf-8"))
-            if said["where"] == self.where:
-                self.loads = {table: set(names) for table, names in said["loads"].items()}
+            said = json.loads(file.read_text(encoding="utf-8"))
+            if said["where"] == facts.where:
+                return cls(file, facts.where, {table: set(names) for table, names in said["loads"].items()})
+        return cls(file, facts.where, {})
 
     def keep(self, table: str, names: Iterable[str]) -> None:
         """From now on these are the ones of a table."""

@@ -128,7 +128,7 @@ def in_step(store: Store, ready: tuple[Engine, Facts] | None, name: str | None =
     if ready is None:
         return None
     engine, facts = ready
-    return Elsewhere(engine, facts, bring_in_step(store, engine, showcase_folder(store.home, name)))
+    return Elsewhere(engine, facts, bring_in_step(store, engine, facts, showcase_folder(store.home, name)))
 
 
 def _asked(con: duckdb.DuckDBPyConnection) -> tuple[list[str], list[tuple[dt.date, dt.date]]]:
