@@ -43,7 +43,7 @@ def only_reads(spark: SparkSession, sql: str, view: str) -> DataFrame:
             f"item 12(4): a KPI may read its own table and nothing else; this statement {what}: {sql[:500]}"
         )
 
-    parsed = _kinds(spark._jsparkSession.sessionState().sqlParser().parsePlan(sql))  # type: ignore[attr-defined]
+    parsed = _kinds(spark._jsparkSession.sessionState().sqlParser().parsePlan(sql))
     if other := sorted(parsed.keys() - _PARSED - _EXPRESSIONS):
         raise refuse(f"has {', '.join(other)}")
     frame = spark.sql(sql)

@@ -51,6 +51,7 @@ NUMBERS: Mapping[str, str] = {
 _OTHERS: Mapping[str, str] = {
     "spark.app.name": "qala",
     "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
     "spark.eventLog.enabled": "false",
     "spark.sql.sources.parallelPartitionDiscovery.threshold": "100000",  # files are listed here, not by a job
     "spark.sql.shuffle.partitions": "8",  # answers are small
@@ -87,9 +88,11 @@ class Session:
         if cores is not None:
             settings["spark.cores.max"] = str(cores)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # of pandas, which is not used
+            warnings.simplefilter(
+                "ignore", FutureWarning
+            )  # of pandas, which is not used; pyspark would import this later
+            import pyspark.testing.utils  # noqa: F401
             from pyspark import SparkContext, __version__
-            from pyspark.sql import SparkSession  # noqa: F401
         # SQL at fault is told by whoever raises, and nowhere else
         logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL + 1)
         if SparkContext._active_spark_context is not None:
@@ -102,7 +105,7 @@ class Session:
                     f"Java runs Spark {self.version}, pyspark is {__version__}; install pyspark anew: its jars are not its own"
                 )
             self.spark = self._begin(settings)
-            self._see_settings()
+            self.see_settings()
             self.wait_for_workers()
         except BaseException:
             self.end()
@@ -126,7 +129,7 @@ class Session:
                 f"{self.version}. Run the same version there as here, or correct `master` in engine.yaml; see {self._jvm.log}"
             ) from error
 
-    def _see_settings(self) -> None:
+    def see_settings(self) -> None:
         """Every setting that numbers depend on is as it was asked for."""
         found = {name: self.setting(name) for name in NUMBERS}
         if wrong := [f"{name} is {found[name]!r}, not {v!r}" for name, v in NUMBERS.items() if found[name] != v]:
@@ -140,9 +143,17 @@ class Session:
             return str(self.spark.sparkContext._jsc.hadoopConfiguration().get(name.removeprefix("spark.hadoop.")))
         return self.spark.conf.get(name, None)
 
+    def known_to_cluster(self) -> bool:
+        """Whether the master answers and some worker is still ours."""
+        if not self.usable:
+            return False
+        with suppress(EngineError):
+            return self.local or (bool(_reach(self.master)) and self.workers() > 0)
+        return False
+
     @property
     def usable(self) -> bool:
-        """It still runs, and a cluster still knows it. Asks nobody."""
+        """It still runs. Asks nobody."""
         with suppress(Exception):
             return self._jvm.alive and not self.spark.sparkContext._jsc.sc().isStopped()
         return False
