@@ -12,7 +12,7 @@ from itertools import count
 
 import duckdb
 
-from kpi_definitions.compiler import Compiled, compile_kpi, fuse
+from kpi_definitions.compiler import Compiled, Output, compile_kpi, fuse
 from kpi_definitions.model import Kind, Kpi
 from kpi_definitions.scans import Scan, TimeRule
 from warehouse.isolation.sandbox import only_reads
@@ -21,30 +21,39 @@ from warehouse.kpi_values.failures import DATA_ERRORS, SCAN, SCAN_CELL_COLUMNS, 
 from warehouse.sql import literal
 from warehouse.store.history import as_of
 from warehouse.store.store import Store
-from warehouse.tables.value_formula import VALUE
+from warehouse.tables.value_formula import VALUE, top
 from warehouse.tables.working_tables import create
 
 
 def run_scans(computation: Computation) -> None:
-    """Fill `work_cell_parts`, and `work_failed_cell` with the cells that could not be measured; note the SQL that ran by KPI."""
-    con, compiled = computation.store.con, computation.compiled
+    """Fill `work_cell_parts`, and `work_failed_cell` with the cells that could not be measured; note the SQL that ran by KPI.
+
+    Raises EngineError if another engine measures, and does not as it must.
+    """
+    con, compiled, elsewhere = computation.store.con, computation.compiled, computation.elsewhere
     create(con, "work_cell_parts", "work_failed_cell")
     numbers = count()
     tables: dict[tuple[Scan, str, int], str] = {}
-    for scan in fuse(compiled):
+    scans = fuse(compiled)
+    for scan in scans:
         users = [(one, own) for one in compiled for own in one.scans if own.key == scan.key]
         choose_cells(computation.store, [one.kpi.code for one, _ in users])
-        source = _without_other_months(con, scan, as_of(scan.table, computation.seq))
-        sql = only_reads(con, scan.sql(source, "work_scan_cell"), scan.table, "work_scan_cell")
         table = f"{SCAN}_{next(numbers)}"
-        try:
-            con.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS {sql}")
-            tables |= dict.fromkeys(((own, one.kpi.code, one.kpi.version) for one, own in users), table)
-        except DATA_ERRORS:  # measured alone, only the KPI at fault fails; the others keep their numbers
-            tables |= measure_alone(con, users, source, numbers)
+        tables |= dict.fromkeys(((own, one.kpi.code, one.kpi.version) for one, own in users), table)
+        if elsewhere is not None:
+            sql = elsewhere.measure(computation.store, scan, users, table, computation.known_seq)
+        else:
+            source = _without_other_months(con, scan, as_of(scan.table, computation.seq))
+            sql = only_reads(con, scan.sql(source, "work_scan_cell"), scan.table, "work_scan_cell")
+            try:
+                con.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS {sql}")
+            except DATA_ERRORS:  # measured alone, only the KPI at fault fails; the others keep their numbers
+                tables |= measure_alone(con, users, source, numbers)
         for one, _ in users:
             earlier = computation.sql.get(one.kpi.code)
             computation.sql[one.kpi.code] = "\n\n".join(filter(None, (earlier, sql)))
+    if elsewhere is not None:
+        elsewhere.refuse_moved(scans)
     con.execute("INSERT INTO work_cell_parts " + " UNION ALL ".join(_parts(one, tables) for one in compiled))
 
 
@@ -71,16 +80,20 @@ def _parts(one: Compiled, tables: Mapping[tuple[Scan, str, int], str]) -> str:
     """SQL for the parts of a KPI's due cells, put together from the tables of its scans."""
     found = {scan: tables[scan, one.kpi.code, one.kpi.version] for scan in one.scans}
     alias = {table: f"scan{number}" for number, table in enumerate(dict.fromkeys(found.values()))}
-    top, bottom, sample = (f"{alias[found[output.scan]]}.{output.column}" for output in one.outputs)
+
+    def column(output: Output) -> str:
+        return f"{alias[found[output.scan]]}.{output.column}"
+
+    above, bottom, sample = top(one, column), column(one.denominator), column(one.sample)
     joins = " ".join(
         f"LEFT JOIN {table} AS {name} ON (cell.kato, cell.period_id) = ({name}.kato, {name}.period_id)"
         for table, name in alias.items()
     )
-    exact = f"CAST({top} AS DECIMAL(38,6)), CAST({bottom} AS DECIMAL(38,6))"
+    exact = f"CAST({above} AS DECIMAL(38,6)), CAST({bottom} AS DECIMAL(38,6))"
     if one.kpi.kind is Kind.QUANTILE:  # it has no parts that could be summed
         exact = "NULL, NULL"
     return (
-        f"SELECT cell.kpi_code, cell.version, cell.kato, cell.period_id, {top}, {exact}, coalesce({sample}, 0) "
+        f"SELECT cell.kpi_code, cell.version, cell.kato, cell.period_id, {above}, {exact}, coalesce({sample}, 0) "
         f"FROM work_due_cell AS cell {joins} WHERE cell.kpi_code = {literal(one.kpi.code)} AND cell.version = {one.kpi.version}"
     )
 
@@ -99,6 +112,9 @@ def evaluate(
         if row:
             found |= dict(zip([d[0] for d in cursor.description or ()], row, strict=True))
     n, d, s = (found.get(output.column) for output in one.outputs)
+    if one.upper is not None:
+        known = {output.column: found.get(output.column) for output in (one.numerator, one.upper, one.sample)}
+        n = store.con.execute(f"SELECT {top(one, lambda o: f'CAST(${o.column} AS DOUBLE)')}", known).fetchall()[0][0]
     if n is None and d is not None and kpi.kind not in (Kind.MEAN, Kind.QUANTILE):
         n = 0  # nothing counted, over a figure that is there: as a computation writes it
     row = store.con.execute(
