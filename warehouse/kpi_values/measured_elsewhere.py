@@ -90,7 +90,7 @@ class Elsewhere:
         """From the answer into the working tables: the cells that were asked for."""
         answered = f"FROM {_ANSWER} AS answer JOIN"
         on = "ON (answer.kato, CAST(answer.period_start AS DATE)) = (cell.kato, CAST(cell.period_start AS DATE))"
-        parts = {}
+        parts = dict[str, str]()
         try:
             for one, own in users:
                 why = _why(own, asked)
