@@ -118,7 +118,7 @@ class PlainConnection:
         self.where = address.rstrip("/")
         self._headers = {"X-ClickHouse-User": user, "X-ClickHouse-Key": password}
         timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=ANSWER_SECONDS)
-        self._pool = urllib3.PoolManager(timeout=timeout, retries=False, maxsize=1)
+        self._pool = urllib3.PoolManager(timeout=timeout, retries=False, maxsize=8)
         self._database = ""
         said = self._request("SELECT version() AS v FORMAT TabSeparated").decode(errors="replace").strip()
         if not re.fullmatch(r"\d+\.\d+(\.\d+)*", said):
