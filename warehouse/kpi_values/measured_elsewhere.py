@@ -44,9 +44,7 @@ class Elsewhere:
     def __str__(self) -> str:
         return f"{self.engine.name} {self.facts.version}"
 
-    def measure(
-        self, store: Store, scan: Scan, users: Sequence[tuple[Compiled, Scan]], table: str, seq: int
-    ) -> str:
+    def measure(self, store: Store, scan: Scan, users: Sequence[tuple[Compiled, Scan]], table: str, seq: int) -> str:
         """Make `table` with the parts of the cells in `work_scan_cell`, by the rows that held at a ledger sequence.
 
         Cells in which a KPI fails go to `work_failed_cell`, and have no parts of it. Returns the SQL that ran. Raises EngineError.
@@ -92,13 +90,15 @@ class Elsewhere:
         """From the answer into the working tables: the cells that were asked for."""
         answered = f"FROM {_ANSWER} AS answer JOIN"
         on = "ON (answer.kato, CAST(answer.period_start AS DATE)) = (cell.kato, CAST(cell.period_start AS DATE))"
-        parts = {}
+        parts = dict[str, str]()
         try:
             for one, own in users:
                 why = _why(own, asked)
                 parts |= {m.name: f"CASE WHEN {why} IS NULL THEN {_typed(m.name, asked)} END" for m in own.measures}
                 mine = f"(cell.kpi_code, cell.version) = ({literal(one.kpi.code)}, {one.kpi.version})"
-                failing = f"SELECT cell.kato, cell.period_id, {why} AS why {answered} work_due_cell AS cell {on} WHERE {mine}"
+                failing = (
+                    f"SELECT cell.kato, cell.period_id, {why} AS why {answered} work_due_cell AS cell {on} WHERE {mine}"
+                )
                 note_failed(con, one, f"SELECT * FROM ({failing}) WHERE why IS NOT NULL")
             columns = ", ".join(f"{part} AS {name}" for name, part in parts.items())
             con.execute(
