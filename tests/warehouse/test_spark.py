@@ -243,7 +243,9 @@ def test_a_scan_reads_its_loads_and_no_others_and_counts_as_duckdb(local: SparkE
             rows = tables[0]
             for table in tables[1:]:
                 rows = rows.union(table)
-            expected = sorted(rows.query("loaded", sql.format(rows="loaded")).fetchall())
+            answer = rows.query("loaded", sql.format(rows="loaded"))
+            assert answer is not None
+            expected = sorted(answer.fetchall())
         found = local.measure(scan(sql), chosen)
         assert sorted(tuple(row.values()) for row in found.to_pylist()) == expected
         assert found.num_rows == (7 if chosen[0].rows else 0)
@@ -265,6 +267,8 @@ def test_a_scan_reads_its_loads_and_no_others_and_counts_as_duckdb(local: SparkE
         "SELECT rand() AS n FROM {rows}",
         "SELECT approx_percentile(whole, 0.5) AS n FROM {rows}",
         "SELECT said FROM csv.`/etc/passwd`",
+        "SELECT _c0 FROM csv.`/etc/passwd`",
+        "SELECT 1 AS n FROM qala_rows2",
         "SELECT 1 AS n",
         "DROP VIEW {rows}",
         "SET spark.sql.ansi.enabled = false",
@@ -282,7 +286,7 @@ def test_what_is_no_scan_of_its_own_table_is_refused(local: SparkEngine, loads: 
 def test_what_leaves_its_range_is_an_error_and_a_text_is_what_it_says(local: SparkEngine, loads: list[Load]) -> None:
     with pytest.raises(EngineError, match="ARITHMETIC_OVERFLOW"):
         local.measure(scan("SELECT max(large + large) AS n FROM {rows}"), loads)
-    found = local.measure(scan("SELECT max('it''s a \\n') AS said, max(\"kato\") AS k FROM {rows}"), loads)
+    found = local.measure(scan("SELECT max('it\\'s a \\\\n') AS said, max(\"kato\") AS k FROM {rows}"), loads)
     assert found.to_pylist() == [{"said": "it's a \\n", "k": "710000006"}]
 
 
@@ -328,7 +332,7 @@ WORKER = """
 import os, sys, time
 from pathlib import Path
 from warehouse.engines.spark import SparkEngine
-engine = SparkEngine("local[1]", Path(sys.argv[1]), Path(sys.argv[2]), executor_memory="300m")
+engine = SparkEngine("local[1]", Path(sys.argv[1]), Path(sys.argv[2]), executor_memory="512m")
 engine.ready()
 print(engine._session()._jvm.process.pid, flush=True)
 engine._session().answer(engine._session().spark.sql("SELECT sum(a.id % (b.id + 1)) FROM range(1000000) a CROSS JOIN range(1000000) b"))
