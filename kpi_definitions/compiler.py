@@ -60,6 +60,7 @@ class Compiled:
     numerator: Output
     denominator: Output
     sample: Output
+    upper: Output | None = None  # of a quantile, which lies between its numerator and this
 
     @property
     def outputs(self) -> tuple[Output, Output, Output]:
@@ -69,6 +70,11 @@ class Compiled:
     @property
     def scans(self) -> tuple[Scan, ...]:
         return tuple(dict.fromkeys(output.scan for output in self.outputs))
+
+    @property
+    def share(self) -> str:
+        """Of a quantile, the share of values below it, as it is written."""
+        return _share(parse(self.kpi.numerator.aggregate, ("numerator", "aggregate")))
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -83,23 +89,14 @@ def compile_kpi(kpi: Kpi, tables: Tables) -> Compiled:
     num_wheres = [*num_base, (("numerator", "filter"), kpi.numerator.filter)]
     num_filter = _conditions(numerator_rows, num_wheres, tables)
     if kpi.kind in (Kind.MEAN, Kind.QUANTILE):
-        argument = num.find(exp.Avg, exp.Median, exp.PercentileCont, exp.Quantile)
-        assert argument is not None
-        inner = argument.this.sql("duckdb")
-        count = _filtered(f"count({inner})", num_filter)
-        # a mean is kept as sum and count, so that it is exact and can be rolled up; a quantile stands for itself
-        top = _filtered(f"sum({inner})" if kpi.kind is Kind.MEAN else num.sql("duckdb"), num_filter)
-        cast = EXACT if kpi.kind is Kind.MEAN else "DOUBLE"
-        taken = " AND ".join((*num_filter, f"({inner}) IS NOT NULL"))
-        asked = _asked(kpi.numerator, num_wheres)
-        counted = replace(asked, function=Function.COUNT, share=None)
-        measures = (
-            Measure(f"{stem}_n", f"CAST({top} AS {cast})", taken, asked),
-            Measure(f"{stem}_s", count, taken, counted),
+        scan = Scan(
+            numerator_rows.table,
+            _time(numerator_rows, tables),
+            kpi.period,
+            _of_values(kpi, stem, num, num_filter, _asked(kpi.numerator, num_wheres)),
         )
-        scan = Scan(numerator_rows.table, _time(numerator_rows, tables), kpi.period, measures)
-        count_of = Output(scan, f"{stem}_s")
-        return Compiled(kpi, fingerprint(kpi), Output(scan, f"{stem}_n"), count_of, count_of)
+        top, *upper, count = (Output(scan, measure.name) for measure in scan.measures)
+        return Compiled(kpi, fingerprint(kpi), top, count, count, *upper)
     assert kpi.denominator is not None
     den_rows, den_where, den_base = _rows_of(kpi, kpi.denominator, "denominator")
     den = _part(kpi, kpi.denominator, den_rows, den_where, "denominator", tables)
@@ -138,9 +135,7 @@ def compile_kpi(kpi: Kpi, tables: Tables) -> Compiled:
 def spread_of(kpi: Kpi) -> tuple[str, float]:
     """Of a quantile, the expression (over t and c) whose values it orders, and which share of them lies below it."""
     tree = parse(kpi.numerator.aggregate, ("numerator", "aggregate"))
-    found = tree.find(exp.Median, exp.PercentileCont, exp.Quantile)
-    assert found is not None
-    return _qualify(found.this).sql("duckdb"), float(_share(found))
+    return _qualify(tree.this).sql("duckdb"), float(_share(tree))
 
 
 def fuse(compiled: Iterable[Compiled]) -> list[Scan]:
@@ -203,6 +198,34 @@ def _time(rows: Rows, tables: Tables) -> RowTime:
         return RowTime(TimeRule.DURING, rows.during.start, rows.during.end)
     assert rows.stock is not None
     return RowTime(TimeRule.STOCK, rows.stock.start, rows.stock.end)
+
+
+def _of_values(kpi: Kpi, stem: str, tree: exp.Expr, conditions: list[str], asked: Asked) -> tuple[Measure, ...]:
+    """What a mean or a quantile is kept as: its exact sum, or the two values between which it lies; and how many values there are."""
+    inner = tree.this.sql("duckdb")
+    taken = " AND ".join((*conditions, f"({inner}) IS NOT NULL"))
+    count = _filtered(f"count({inner})", conditions)
+    sample = Measure(f"{stem}_s", count, taken, replace(asked, function=Function.COUNT, share=None))
+    if kpi.kind is Kind.MEAN:
+        total = _filtered(f"sum({inner})", conditions)
+        return Measure(f"{stem}_n", f"CAST({total} AS {EXACT})", taken, asked), sample
+    low, high = _neighbours(inner, conditions, taken, count, _share(tree))
+    upper = replace(asked, function=Function.HIGH)
+    return Measure(f"{stem}_n", low, taken, asked), Measure(f"{stem}_h", high, taken, upper), sample
+
+
+def _neighbours(inner: str, conditions: list[str], taken: str, count: str, share: str) -> tuple[str, str]:
+    """SQL for the values of `inner` next to a share of the way through their order, as doubles.
+
+    A median's are selected, a third of the time and of the memory of sorting; no function selects those of any other share.
+    """
+    if float(share) == 0.5:
+        found = [_filtered(f"quantile_disc({inner}, {at})", conditions) for at in ("0.5", "-0.5")]
+    else:
+        at = f"({count} - 1) * CAST({share} AS DOUBLE)"
+        every = f"list_sort(list({inner}) FILTER (WHERE {taken}))"
+        found = [f"{every}[CAST({way}({at}) AS BIGINT) + 1]" for way in ("floor", "ceil")]
+    return f"CAST({found[0]} AS DOUBLE)", f"CAST({found[1]} AS DOUBLE)"
 
 
 def _filtered(aggregate: str, conditions: list[str]) -> str:

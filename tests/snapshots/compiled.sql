@@ -9,7 +9,8 @@ GROUP BY c.kato, c.period_id;
 
 -- ECB01-2 version 1: Median processing time of business permits
 SELECT c.kato, c.period_id,
-       CAST(MEDIAN(DATE_DIFF('DAY', t.submitted_at, t.decided_at)) FILTER (WHERE (t.permit_type <> 'NOTIFICATION')) AS DOUBLE) AS ecb01_2_v1_n,
+       CAST(quantile_disc(DATE_DIFF('DAY', t.submitted_at, t.decided_at), 0.5) FILTER (WHERE (t.permit_type <> 'NOTIFICATION')) AS DOUBLE) AS ecb01_2_v1_n,
+       CAST(quantile_disc(DATE_DIFF('DAY', t.submitted_at, t.decided_at), -0.5) FILTER (WHERE (t.permit_type <> 'NOTIFICATION')) AS DOUBLE) AS ecb01_2_v1_h,
        count(DATE_DIFF('DAY', t.submitted_at, t.decided_at)) FILTER (WHERE (t.permit_type <> 'NOTIFICATION')) AS ecb01_2_v1_s
 FROM showcase.fct_business_application AS t
 JOIN cells AS c ON t.kato = c.kato AND date_trunc('quarter', t."decided_at") = c.period_start
@@ -363,7 +364,8 @@ GROUP BY c.kato, c.period_id;
 
 -- MGT02-2 version 1: Median response time to non-emergency inquiries
 SELECT c.kato, c.period_id,
-       CAST(MEDIAN(DATE_DIFF('MINUTE', t.registered_at, t.first_answer_at) / 1440.0) FILTER (WHERE (t.is_emergency = FALSE)) AS DOUBLE) AS mgt02_2_v1_n,
+       CAST(quantile_disc(DATE_DIFF('MINUTE', t.registered_at, t.first_answer_at) / 1440.0, 0.5) FILTER (WHERE (t.is_emergency = FALSE)) AS DOUBLE) AS mgt02_2_v1_n,
+       CAST(quantile_disc(DATE_DIFF('MINUTE', t.registered_at, t.first_answer_at) / 1440.0, -0.5) FILTER (WHERE (t.is_emergency = FALSE)) AS DOUBLE) AS mgt02_2_v1_h,
        count(DATE_DIFF('MINUTE', t.registered_at, t.first_answer_at) / 1440.0) FILTER (WHERE (t.is_emergency = FALSE)) AS mgt02_2_v1_s
 FROM showcase.fct_appeal AS t
 JOIN cells AS c ON t.kato = c.kato AND date_trunc('month', t."first_answer_at") = c.period_start
@@ -371,7 +373,8 @@ GROUP BY c.kato, c.period_id;
 
 -- MGT02-2 version 2: Median response time to non-emergency inquiries
 SELECT c.kato, c.period_id,
-       CAST(MEDIAN(DATE_DIFF('MICROSECOND', t.registered_at, t.first_answer_at) / 86400000000.0) FILTER (WHERE (t.is_emergency = FALSE)) AS DOUBLE) AS mgt02_2_v2_n,
+       CAST(quantile_disc(DATE_DIFF('MICROSECOND', t.registered_at, t.first_answer_at) / 86400000000.0, 0.5) FILTER (WHERE (t.is_emergency = FALSE)) AS DOUBLE) AS mgt02_2_v2_n,
+       CAST(quantile_disc(DATE_DIFF('MICROSECOND', t.registered_at, t.first_answer_at) / 86400000000.0, -0.5) FILTER (WHERE (t.is_emergency = FALSE)) AS DOUBLE) AS mgt02_2_v2_h,
        count(DATE_DIFF('MICROSECOND', t.registered_at, t.first_answer_at) / 86400000000.0) FILTER (WHERE (t.is_emergency = FALSE)) AS mgt02_2_v2_s
 FROM showcase.fct_appeal AS t
 JOIN cells AS c ON t.kato = c.kato AND date_trunc('month', t."first_answer_at") = c.period_start
@@ -445,7 +448,8 @@ GROUP BY c.kato, c.period_id;
 
 -- SAF02-1 version 1: 90th percentile of emergency response time (call to arrival)
 SELECT c.kato, c.period_id,
-       CAST(QUANTILE_CONT(DATE_DIFF('SECOND', t.received_at, t.first_arrived_at) / 60.0, 0.9) FILTER (WHERE (t.priority = 1)) AS DOUBLE) AS saf02_1_v1_n,
+       CAST(list_sort(list(DATE_DIFF('SECOND', t.received_at, t.first_arrived_at) / 60.0) FILTER (WHERE (t.priority = 1) AND (DATE_DIFF('SECOND', t.received_at, t.first_arrived_at) / 60.0) IS NOT NULL))[CAST(floor((count(DATE_DIFF('SECOND', t.received_at, t.first_arrived_at) / 60.0) FILTER (WHERE (t.priority = 1)) - 1) * CAST(0.9 AS DOUBLE)) AS BIGINT) + 1] AS DOUBLE) AS saf02_1_v1_n,
+       CAST(list_sort(list(DATE_DIFF('SECOND', t.received_at, t.first_arrived_at) / 60.0) FILTER (WHERE (t.priority = 1) AND (DATE_DIFF('SECOND', t.received_at, t.first_arrived_at) / 60.0) IS NOT NULL))[CAST(ceil((count(DATE_DIFF('SECOND', t.received_at, t.first_arrived_at) / 60.0) FILTER (WHERE (t.priority = 1)) - 1) * CAST(0.9 AS DOUBLE)) AS BIGINT) + 1] AS DOUBLE) AS saf02_1_v1_h,
        count(DATE_DIFF('SECOND', t.received_at, t.first_arrived_at) / 60.0) FILTER (WHERE (t.priority = 1)) AS saf02_1_v1_s
 FROM showcase.fct_emergency_call AS t
 JOIN cells AS c ON t.kato = c.kato AND date_trunc('month', t."first_arrived_at") = c.period_start
@@ -453,7 +457,8 @@ GROUP BY c.kato, c.period_id;
 
 -- SAF02-1 version 2: 90th percentile of emergency response time (call to arrival)
 SELECT c.kato, c.period_id,
-       CAST(QUANTILE_CONT(DATE_DIFF('MICROSECOND', t.received_at, t.first_arrived_at) / 60000000.0, 0.9) FILTER (WHERE (t.priority = 1)) AS DOUBLE) AS saf02_1_v2_n,
+       CAST(list_sort(list(DATE_DIFF('MICROSECOND', t.received_at, t.first_arrived_at) / 60000000.0) FILTER (WHERE (t.priority = 1) AND (DATE_DIFF('MICROSECOND', t.received_at, t.first_arrived_at) / 60000000.0) IS NOT NULL))[CAST(floor((count(DATE_DIFF('MICROSECOND', t.received_at, t.first_arrived_at) / 60000000.0) FILTER (WHERE (t.priority = 1)) - 1) * CAST(0.9 AS DOUBLE)) AS BIGINT) + 1] AS DOUBLE) AS saf02_1_v2_n,
+       CAST(list_sort(list(DATE_DIFF('MICROSECOND', t.received_at, t.first_arrived_at) / 60000000.0) FILTER (WHERE (t.priority = 1) AND (DATE_DIFF('MICROSECOND', t.received_at, t.first_arrived_at) / 60000000.0) IS NOT NULL))[CAST(ceil((count(DATE_DIFF('MICROSECOND', t.received_at, t.first_arrived_at) / 60000000.0) FILTER (WHERE (t.priority = 1)) - 1) * CAST(0.9 AS DOUBLE)) AS BIGINT) + 1] AS DOUBLE) AS saf02_1_v2_h,
        count(DATE_DIFF('MICROSECOND', t.received_at, t.first_arrived_at) / 60000000.0) FILTER (WHERE (t.priority = 1)) AS saf02_1_v2_s
 FROM showcase.fct_emergency_call AS t
 JOIN cells AS c ON t.kato = c.kato AND date_trunc('month', t."first_arrived_at") = c.period_start
@@ -512,7 +517,8 @@ GROUP BY c.kato, c.period_id;
 
 -- SOC01-1 version 1: Median wait for a kindergarten place
 SELECT c.kato, c.period_id,
-       CAST(MEDIAN(DATE_DIFF('DAY', t.applied_at, t.placed_at)) AS DOUBLE) AS soc01_1_v1_n,
+       CAST(quantile_disc(DATE_DIFF('DAY', t.applied_at, t.placed_at), 0.5) AS DOUBLE) AS soc01_1_v1_n,
+       CAST(quantile_disc(DATE_DIFF('DAY', t.applied_at, t.placed_at), -0.5) AS DOUBLE) AS soc01_1_v1_h,
        count(DATE_DIFF('DAY', t.applied_at, t.placed_at)) AS soc01_1_v1_s
 FROM showcase.fct_kindergarten_application AS t
 JOIN cells AS c ON t.kato = c.kato AND date_trunc('quarter', t."placed_at") = c.period_start
@@ -580,7 +586,8 @@ GROUP BY c.kato, c.period_id;
 
 -- SOC04-2 version 1: Median time to decide on a special social service
 SELECT c.kato, c.period_id,
-       CAST(MEDIAN(DATE_DIFF('DAY', t.opened_at, t.decided_at)) FILTER (WHERE (t.service_group = 'SPECIAL')) AS DOUBLE) AS soc04_2_v1_n,
+       CAST(quantile_disc(DATE_DIFF('DAY', t.opened_at, t.decided_at), 0.5) FILTER (WHERE (t.service_group = 'SPECIAL')) AS DOUBLE) AS soc04_2_v1_n,
+       CAST(quantile_disc(DATE_DIFF('DAY', t.opened_at, t.decided_at), -0.5) FILTER (WHERE (t.service_group = 'SPECIAL')) AS DOUBLE) AS soc04_2_v1_h,
        count(DATE_DIFF('DAY', t.opened_at, t.decided_at)) FILTER (WHERE (t.service_group = 'SPECIAL')) AS soc04_2_v1_s
 FROM showcase.fct_social_case AS t
 JOIN cells AS c ON t.kato = c.kato AND date_trunc('quarter', t."decided_at") = c.period_start

@@ -20,7 +20,7 @@ from warehouse.sql import literal, statement
 from warehouse.store.history import as_of, held
 from warehouse.store.store import Store
 from warehouse.tables.obs_status import WITH_PARTS, in_sql
-from warehouse.tables.value_formula import VALUE
+from warehouse.tables.value_formula import VALUE, top
 
 
 @dataclass(frozen=True)
@@ -94,10 +94,10 @@ def rollup_script(rollup: Rollup, ledger: Iterable[str]) -> Iterator[str]:
     yield "\n-- 2. The cells, and what is summed of them."
     yield "CREATE OR REPLACE TEMP TABLE cell AS FROM read_parquet('cells.parquet');"
     yield pack_statement("summed__rollup", kpi_scale=str(kpi.scale), kpi_kind=literal(kpi.kind))
-    top, summable = "CAST(top AS DOUBLE)", kpi.kind is not Kind.QUANTILE
+    n, summable = "CAST(top AS DOUBLE)", kpi.kind is not Kind.QUANTILE
     if not summable:
         yield from _events(rollup)
-        top = f"(SELECT {rollup.compiled.numerator.column} FROM event)"
+        n = f"(SELECT {top(rollup.compiled, lambda output: output.column)} FROM event)"
     yield recorded_row(
         value=("DOUBLE", answer["value"]),
         numerator=("DECIMAL(38,6)", answer["numerator"] if summable else None),
@@ -114,7 +114,7 @@ def rollup_script(rollup: Rollup, ledger: Iterable[str]) -> Iterator[str]:
         value_sql=shown,
         numerator_sql="top" if summable else "NULL",
         denominator_sql="bottom" if summable else "NULL",
-        top_sql=top,
+        top_sql=n,
     )
     yield pack_statement("comparison__rollup")
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from kpi_definitions.compiler import Output
 from kpi_definitions.model import Kind
 from warehouse.audit.rows import ContributingRows, FoundValue
 from warehouse.sql import literal, statement
 from warehouse.tables.obs_status import WITH_VALUE
-from warehouse.tables.value_formula import VALUE
+from warehouse.tables.value_formula import VALUE, top
 
 USAGE = '-- In this folder: duckdb -c ".read recompute.sql"   (DuckDB 1.3 or later; README.md says more)'
 
@@ -63,7 +64,10 @@ def _computation(value: FoundValue) -> Iterator[str]:
         parts[scan] = f"part_{index}"
         sql = scan.sql(f"showcase.{scan.table}", value.cell, any_window=True)
         yield f"CREATE OR REPLACE TEMP TABLE part_{index} AS\n{sql};"
-    top, bottom, sample = (f"(SELECT {output.column} FROM {parts[output.scan]})" for output in compiled.outputs)
+
+    def column(output: Output) -> str:
+        return f"(SELECT {output.column} FROM {parts[output.scan]})"
+
     shown = VALUE
     if answer["published"] and answer["obs_status"] not in WITH_VALUE:
         yield not_published(answer)
@@ -82,9 +86,9 @@ def _computation(value: FoundValue) -> Iterator[str]:
         denominator_sql="bottom" if summable else "NULL",
         kpi_scale=str(compiled.kpi.scale),
         kpi_kind=literal(compiled.kpi.kind),
-        top_sql=top,
-        bottom_sql=bottom,
-        sample_sql=sample,
+        top_sql=top(compiled, column),
+        bottom_sql=column(compiled.denominator),
+        sample_sql=column(compiled.sample),
     )
 
 

@@ -24,9 +24,10 @@ _EXPRESSIONS = frozenset(
     {"BETWEEN", "CAST", "COLUMN_REF", "COMPARISON", "CONJUNCTION", "CONSTANT", "FUNCTION", "OPERATOR", "STAR", "TYPE"}
 )
 _FUNCTIONS = frozenset({
-    "+", "-", "*", "/", "abs", "trunc", "greatest", "least", "date_diff", "date_trunc",
+    "+", "-", "*", "/", "abs", "trunc", "floor", "ceil", "greatest", "least", "date_diff", "date_trunc",
     "to_years", "to_quarters", "to_months", "to_weeks", "to_days", "to_hours",
-    "to_minutes", "to_seconds", "to_milliseconds", "to_microseconds", "count", "count_if", "count_star", "sum", "avg", "max", "median", "quantile_cont",
+    "to_minutes", "to_seconds", "to_milliseconds", "to_microseconds", "count", "count_if", "count_star", "sum", "avg", "max",
+    "quantile_disc", "list", "list_sort", "array_extract",
 })  # fmt: skip
 # built-in types, as DuckDB's parser spells them: the compiler's (kpi_definitions/expressions.py) and what intervals are made of
 _TYPES = frozenset({

@@ -23,7 +23,7 @@ from warehouse.sql import literal, statement
 from warehouse.store.history import as_of
 from warehouse.store.store import Store
 from warehouse.tables.contracts import Table
-from warehouse.tables.value_formula import VALUE
+from warehouse.tables.value_formula import VALUE, interpolated
 from warehouse.tables.working_tables import create
 
 _SUM = re.compile(r"\s*(sum|avg)\s*\(\s*([a-z][a-z0-9_]*)\s*\)\s*", re.IGNORECASE)
@@ -152,9 +152,13 @@ def ordered(values: str, counted: str, key: str, share: float) -> str:
     `counted` tells by key how many more there are, and of how many (g) of x nothing is certain. With all of them below, the place in the order of x is
     share x (n - g + k - 1) - k, the g highest left out; with all above, share x (n - g + k - 1) + g, the g lowest left out.
     """
-    at = "xs[CAST(floor({0}) AS BIGINT) + 1] + ({0} - floor({0})) * (xs[CAST(ceil({0}) AS BIGINT) + 1] - xs[CAST(floor({0}) AS BIGINT) + 1])"
+
+    def at(place: str) -> str:
+        low, high = (f"xs[CAST({way}({place}) AS BIGINT) + 1]" for way in ("floor", "ceil"))
+        return interpolated(low, high, place)
+
     inside = "below >= 0 AND above <= n - 1"
-    return f"""SELECT {key}, CASE WHEN {inside} THEN {at.format("below")} END AS low, CASE WHEN {inside} THEN {at.format("above")} END AS high
+    return f"""SELECT {key}, CASE WHEN {inside} THEN {at("below")} END AS low, CASE WHEN {inside} THEN {at("above")} END AS high
 FROM (SELECT *, {share} * (n - g + k - 1) - k AS below, {share} * (n - g + k - 1) + g AS above
       FROM (SELECT {key}, list(CAST(x AS DOUBLE) ORDER BY x) AS xs, count(*) AS n, any_value(k) AS k, any_value(g) AS g
             FROM ({values}) v JOIN ({counted}) w USING ({key}) GROUP BY {key}))"""

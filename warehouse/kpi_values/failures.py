@@ -82,7 +82,7 @@ def _code(error: duckdb.Error) -> str:
 
 
 def _type(one: Compiled, measure: str) -> str:
-    """The type a measure of a KPI comes out as."""
+    """The type a measure of a KPI comes out as: the values next to a quantile are doubles."""
     if measure == one.sample.column:
         return "BIGINT"
     return "DOUBLE" if one.kpi.kind is Kind.QUANTILE else EXACT

@@ -21,7 +21,7 @@ from warehouse.store.history import as_of, held
 from warehouse.store.sentences import list_wording, unchanged
 from warehouse.store.store import Store
 from warehouse.tables.obs_status import WITH_PARTS, WITH_VALUE, in_sql
-from warehouse.tables.value_formula import VALUE
+from warehouse.tables.value_formula import VALUE, top
 from warehouse.tables.working_tables import create
 
 # what a roll-up says: where none of it differs, nothing is written
@@ -96,7 +96,7 @@ def _compute_quantiles(store: Store, compiled: Sequence[Compiled], seq: int | No
     for one in compiled:
         if one.kpi.kind is not Kind.QUANTILE:
             continue
-        scan, name = one.numerator.scan, one.numerator.column
+        scan, value = one.numerator.scan, top(one, lambda output: output.column)
         con.execute(
             "CREATE OR REPLACE TEMP TABLE work_quantile_cell AS SELECT member.* FROM work_rollup_member AS member "
             "JOIN work_due_rollup AS due ON due.rowid = member.target "
@@ -105,7 +105,7 @@ def _compute_quantiles(store: Store, compiled: Sequence[Compiled], seq: int | No
         sql = scan.sql(as_of(scan.table, seq), "work_quantile_cell", by="c.target")
         only_reads(con, sql, scan.table, "work_quantile_cell")
         con.execute(
-            f"INSERT INTO work_rollup_quantile SELECT target, {one.kpi.version}, {name}, NULL, NULL FROM ({sql})"
+            f"INSERT INTO work_rollup_quantile SELECT target, {one.kpi.version}, {value}, NULL, NULL FROM ({sql})"
         )
         lossy = (
             "SELECT target, sum(rejected_rows + gap_rows) AS k, sum(gap_rows) AS g FROM work_quantile_cell "

@@ -12,7 +12,7 @@ from itertools import count
 
 import duckdb
 
-from kpi_definitions.compiler import Compiled, compile_kpi, fuse
+from kpi_definitions.compiler import Compiled, Output, compile_kpi, fuse
 from kpi_definitions.model import Kind, Kpi
 from kpi_definitions.scans import Scan, TimeRule
 from warehouse.isolation.sandbox import only_reads
@@ -21,7 +21,7 @@ from warehouse.kpi_values.failures import DATA_ERRORS, SCAN, SCAN_CELL_COLUMNS, 
 from warehouse.sql import literal
 from warehouse.store.history import as_of
 from warehouse.store.store import Store
-from warehouse.tables.value_formula import VALUE
+from warehouse.tables.value_formula import VALUE, top
 from warehouse.tables.working_tables import create
 
 
@@ -71,16 +71,20 @@ def _parts(one: Compiled, tables: Mapping[tuple[Scan, str, int], str]) -> str:
     """SQL for the parts of a KPI's due cells, put together from the tables of its scans."""
     found = {scan: tables[scan, one.kpi.code, one.kpi.version] for scan in one.scans}
     alias = {table: f"scan{number}" for number, table in enumerate(dict.fromkeys(found.values()))}
-    top, bottom, sample = (f"{alias[found[output.scan]]}.{output.column}" for output in one.outputs)
+
+    def column(output: Output) -> str:
+        return f"{alias[found[output.scan]]}.{output.column}"
+
+    above, bottom, sample = top(one, column), column(one.denominator), column(one.sample)
     joins = " ".join(
         f"LEFT JOIN {table} AS {name} ON (cell.kato, cell.period_id) = ({name}.kato, {name}.period_id)"
         for table, name in alias.items()
     )
-    exact = f"CAST({top} AS DECIMAL(38,6)), CAST({bottom} AS DECIMAL(38,6))"
+    exact = f"CAST({above} AS DECIMAL(38,6)), CAST({bottom} AS DECIMAL(38,6))"
     if one.kpi.kind is Kind.QUANTILE:  # it has no parts that could be summed
         exact = "NULL, NULL"
     return (
-        f"SELECT cell.kpi_code, cell.version, cell.kato, cell.period_id, {top}, {exact}, coalesce({sample}, 0) "
+        f"SELECT cell.kpi_code, cell.version, cell.kato, cell.period_id, {above}, {exact}, coalesce({sample}, 0) "
         f"FROM work_due_cell AS cell {joins} WHERE cell.kpi_code = {literal(one.kpi.code)} AND cell.version = {one.kpi.version}"
     )
 
@@ -99,6 +103,9 @@ def evaluate(
         if row:
             found |= dict(zip([d[0] for d in cursor.description or ()], row, strict=True))
     n, d, s = (found.get(output.column) for output in one.outputs)
+    if one.upper is not None:
+        known = {output.column: found.get(output.column) for output in (one.numerator, one.upper, one.sample)}
+        n = store.con.execute(f"SELECT {top(one, lambda o: f'CAST(${o.column} AS DOUBLE)')}", known).fetchall()[0][0]
     if n is None and d is not None and kpi.kind not in (Kind.MEAN, Kind.QUANTILE):
         n = 0  # nothing counted, over a figure that is there: as a computation writes it
     row = store.con.execute(
