@@ -140,7 +140,8 @@ def _moment(name: str, hints: Hints, row: Row, salt: str) -> str:
     if name in hints.looked_up:
         days = row.one_of(salt + " near", ["0"] * 1 + ["1", "-1"])
         return f"CASE WHEN {row.die(salt, 12)} > 0 THEN {row.after} ELSE {row.after} + CAST({days} AS INTEGER) END"
-    spans = sorted({0, 1, MICROSECONDS["DAY"], 40 * MICROSECONDS["DAY"], *hints.spans})
+    known = (span for span in hints.spans if abs(span) <= 2 * MICROSECONDS["YEAR"])
+    spans = sorted({0, 1, MICROSECONDS["DAY"], 40 * MICROSECONDS["DAY"], *known})
     named = [str(sign * span + nudge) for span in spans for sign in (1, -1) for nudge in (0, 0, 1, -1)]
     some_days = f"({row.die(salt + ' days', 61)} - 20) * {MICROSECONDS['DAY']}"
     anything = f"{row.die(salt + ' time', 80 * MICROSECONDS['DAY'])} - {20 * MICROSECONDS['DAY']}"

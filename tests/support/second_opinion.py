@@ -9,8 +9,9 @@ from __future__ import annotations
 import datetime as dt
 import math
 import operator
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -50,6 +51,15 @@ class Whole:
 
 
 @dataclass(frozen=True)
+class Exact:
+    """A decimal with the digits that its type has room for."""
+
+    n: Fraction
+    width: int
+    scale: int
+
+
+@dataclass(frozen=True)
 class Span:
     months: int
     us: int
@@ -73,7 +83,8 @@ def read_value(value: Any, sql_type: str) -> Any:
     if isinstance(value, dt.date):
         return first_moment(value)
     if isinstance(value, Decimal):
-        return Fraction(value)
+        width, scale = map(int, re.findall(r"\d+", sql_type))
+        return Exact(Fraction(value), width, scale)
     if isinstance(value, int) and not isinstance(value, bool):
         return Whole(value, 63 if sql_type == "BIGINT" else 31)
     return value
@@ -136,13 +147,13 @@ def _holds(condition: str | None, row: Record) -> bool:
 
 
 def _values(part: Part, own: str | None, rows: Iterable[Record]) -> list[Any]:
-    """The values an aggregate takes in; an argument that leaves its range fails the cell in any row, taken in or not."""
+    """The values an aggregate takes in. What leaves its range anywhere fails the cell in any row, taken in or not."""
     argument = parse(part.aggregate, ()).this
     if isinstance(argument, exp.Distinct):
         argument = argument.expressions[0]
     counted = isinstance(argument, exp.Star)
-    found = [(1 if counted else evaluate(argument, row), row) for row in rows]
-    return [value for value, row in found if value is not None and _holds(own, row) and _holds(part.filter, row)]
+    found = [(1 if counted else evaluate(argument, row), _holds(own, row), _holds(part.filter, row)) for row in rows]
+    return [value for value, *holding in found if value is not None and all(holding)]
 
 
 def _aggregate(part: Part, own: str | None, rows: Sequence[Record]) -> Fraction | None:
@@ -158,7 +169,7 @@ def _sum(values: Sequence[Any]) -> Fraction | None:
 
 
 def _fraction(value: Any) -> Fraction:
-    return Fraction(value.n) if isinstance(value, Whole) else Fraction(value)
+    return Fraction(value.n if isinstance(value, Whole | Exact) else value)
 
 
 def _quantile(part: Part, values: Sequence[Any]) -> float | None:
@@ -167,7 +178,7 @@ def _quantile(part: Part, values: Sequence[Any]) -> float | None:
     share = 0.5 if isinstance(tree, exp.Median) else float(next(tree.find_all(exp.Literal, bfs=True)).name)
     levels = [node for node in tree.iter_expressions() if node is not tree.this and isinstance(node, exp.Literal)]
     share = float(levels[0].name) if levels else share
-    ordered = sorted(_double(value) for value in values)
+    ordered = sorted((_double(value) for value in values), key=lambda value: (math.isnan(value), value))
     if not ordered:
         return None
     place = (len(ordered) - 1) * share
@@ -176,11 +187,11 @@ def _quantile(part: Part, values: Sequence[Any]) -> float | None:
 
 
 def _double(value: Any) -> float:
-    return float(value.n) if isinstance(value, Whole) else float(value)
+    return float(value.n if isinstance(value, Whole | Exact) else value)
 
 
 def evaluate(tree: exp.Expr, row: Record) -> Any:
-    """The value of an expression over one row: None, bool, str, Whole, Fraction (a DECIMAL), float, Moment or Span. Raises OutOfRangeError."""
+    """The value of an expression over one row: None, bool, str, Whole, Exact, float, Moment or Span. Raises OutOfRangeError."""
     if isinstance(tree, exp.Paren):
         return evaluate(tree.this, row)
     if isinstance(tree, exp.Column):
@@ -190,7 +201,9 @@ def evaluate(tree: exp.Expr, row: Record) -> Any:
             return tree.name
         number = Decimal(tree.name)
         if "." in tree.name:
-            return Fraction(number)
+            digits = tree.name.replace(".", "").lstrip("0")
+            scale = len(tree.name.partition(".")[2])
+            return Exact(Fraction(number), max(len(digits), scale), scale)
         return Whole(int(number), 31 if abs(number) < 2**31 else 63)
     if isinstance(tree, exp.Null):
         return None
@@ -230,13 +243,13 @@ def _compare(compare: Callable[[Any, Any], bool], left: Any, right: Any) -> bool
     if left is None or right is None:
         return None
     if isinstance(left, float) or isinstance(right, float):
-        return compare(_double(left), _double(right))
+        return compare(*((math.isnan(one), 0 if math.isnan(one) else one) for one in (_double(left), _double(right))))
     return compare(_comparable(left), _comparable(right))
 
 
 def _comparable(value: Any) -> Any:
     """Numbers as fractions, times as microseconds, text as its bytes."""
-    if isinstance(value, Whole):
+    if isinstance(value, Whole | Exact):
         return Fraction(value.n)
     if isinstance(value, Moment):
         return value.us
@@ -270,9 +283,31 @@ def _calculation(calculate: Callable[[Any, Any], Any]) -> Callable[[exp.Expr, Re
             return calculate(_double(left), _double(right))
         if isinstance(left, Whole) and isinstance(right, Whole):
             return _whole(calculate(left.n, right.n), max(left.bits, right.bits))
-        return calculate(_fraction(left), _fraction(right))
+        return _exact(calculate, _as_exact(left), _as_exact(right))
 
     return calculated
+
+
+def _as_exact(value: Whole | Exact) -> Exact:
+    return value if isinstance(value, Exact) else Exact(Fraction(value.n), 10 if value.bits == 31 else 19, 0)
+
+
+def _exact(calculate: Callable[[Any, Any], Any], left: Exact, right: Exact) -> Exact:
+    """Of decimals that fit 18 digits the result has to as well, as DuckDB has it."""
+    scale = left.scale + right.scale if calculate is operator.mul else max(left.scale, right.scale)
+    width = (
+        left.width + right.width
+        if calculate is operator.mul
+        else max(left.width - left.scale, right.width - right.scale) + scale + 1
+    )
+    limit = 18 if width > 18 >= max(left.width, right.width) and (calculate is not operator.mul or scale < 18) else 38
+    return _fitting(Exact(calculate(left.n, right.n), min(width, limit), scale))
+
+
+def _fitting(value: Exact) -> Exact:
+    if abs(value.n) * 10**value.scale >= 10**value.width:
+        raise OutOfRangeError
+    return value
 
 
 def _whole(number: int, bits: int) -> Whole:
@@ -326,20 +361,32 @@ def days_from_civil(year: int, month: int) -> int:
 
 
 def _divide(tree: exp.Expr, row: Record) -> float | None:
+    """As IEEE 754 has it: by zero, infinity or no number. That equals itself and is above all others."""
     left, right = evaluate(tree.this, row), evaluate(tree.expression, row)
-    if left is None or right is None or _double(right) == 0:
+    if left is None or right is None:
         return None
-    return _double(left) / _double(right)
+    above, below = _double(left), _double(right)
+    if below:
+        return above / below
+    return math.nan if not above or math.isnan(above) else math.copysign(math.inf, above) * math.copysign(1, below)
 
 
 def _negative(tree: exp.Expr, row: Record) -> Any:
     value = evaluate(tree.this, row)
-    return value if value is None else _whole(-value.n, value.bits) if isinstance(value, Whole) else -value
+    return _signed(value, operator.neg)
 
 
 def _absolute(tree: exp.Expr, row: Record) -> Any:
     value = evaluate(tree.this, row)
-    return value if value is None else _whole(abs(value.n), value.bits) if isinstance(value, Whole) else abs(value)
+    return _signed(value, abs)
+
+
+def _signed(value: Any, sign: Callable[[Any], Any]) -> Any:
+    if isinstance(value, Whole):
+        return _whole(sign(value.n), value.bits)
+    if isinstance(value, Exact):
+        return replace(value, n=sign(value.n))
+    return None if value is None else sign(value)
 
 
 def _operands(tree: exp.Expr, row: Record) -> Iterator[Any]:
@@ -369,7 +416,7 @@ _MONTHS = {"MONTH": 1, "QUARTER": 3, "YEAR": 12}
 
 
 def _unit(tree: exp.Expr) -> str:
-    return tree.args["unit"].name.upper().removesuffix("S")
+    return str(tree.args["unit"].name).upper().removesuffix("S")
 
 
 def _interval(tree: exp.Expr, row: Record) -> Span:
@@ -387,10 +434,12 @@ def _step(unit: str, us: int) -> int:
 
 
 def _difference(tree: exp.Expr, row: Record) -> Whole | None:
-    """How many borders of the unit lie between two times: DATE_DIFF(unit, expression, this)."""
+    """How many borders of the unit lie between two times, and of weeks how many whole ones between their days: DATE_DIFF(unit, expression, this)."""
     end, start = evaluate(tree.this, row), evaluate(tree.expression, row)
     if start is None or end is None:
         return None
+    if _unit(tree) == "WEEK":
+        return Whole(math.trunc(Fraction(end.day - start.day, 7)), 63)
     return Whole(_step(_unit(tree), end.us) - _step(_unit(tree), start.us), 63)
 
 
