@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export GX_ANALYTICS_ENABLED := false
 
-.PHONY: install demo ui browser picture test test-all check format lock schemas bench bench-month bench-fused clean
+.PHONY: install demo ui browser engines picture test test-all check format lock schemas bench bench-month bench-fused clean
 
 install: .venv/.installed
 
@@ -27,13 +27,25 @@ browser:  ## Chromium, in which tests look at the report: the one found, or Debi
 		{ $$get update && $$get install --yes --no-install-recommends chromium fonts-liberation; } >/dev/null 2>&1 && exit 0; fi; \
 	echo "no Chromium: tests that look at pages of the report will be skipped"
 
+engines:  ## Java for Spark and ClickHouse's server, with which tests measure: those found, or Debian's packages where root can install them
+	@PATH="$$PATH:/usr/sbin"; wanted=; \
+	command -v java >/dev/null || wanted="$$wanted openjdk-17-jre-headless"; \
+	command -v clickhouse-server >/dev/null || wanted="$$wanted clickhouse-server"; \
+	[ -z "$$wanted" ] && exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && grep -qs '^ID=debian' /etc/os-release; then \
+		get="apt-get -qq -o Acquire::http::Timeout=10 -o Acquire::Retries=0"; export DEBIAN_FRONTEND=noninteractive; \
+		$$get update >/dev/null 2>&1; \
+		for one in $$wanted; do $$get install --yes --no-install-recommends $$one >/dev/null 2>&1; done; fi; \
+	command -v java >/dev/null || echo "no Java: tests that measure with Spark will be skipped"; \
+	command -v clickhouse-server >/dev/null || echo "no ClickHouse server: tests with a cluster of two will be skipped"
+
 picture: install  ## docs/images/scorecard.png from the demo's report
 	$(BIN)/python -m tools.picture
 
 test: install browser  ## the fast tests
 	$(BIN)/python -m pytest
 
-test-all: install browser  ## all tests, slow ones included, properties with all their examples
+test-all: install browser engines  ## all tests, slow ones included, properties with all their examples
 	QALA_TEST_EXAMPLES=full $(BIN)/python -m pytest -m "slow or not slow"
 
 check: install  ## lint, format, types, contracts and definitions

@@ -22,6 +22,7 @@ for _name in (
     "methods",
     "new",
     "recovery",
+    "engine",
     "assistant",
 ):
     import_module(f"{__name__}.{_name}")

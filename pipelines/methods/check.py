@@ -26,6 +26,7 @@ from kpi_definitions.expressions import ExpressionError
 from kpi_definitions.golden import golden_faults
 from kpi_definitions.model import AssessmentRules, CatalogueHead, Initiative, Kpi, Text
 from kpi_definitions.strict import added
+from warehouse.engines.settings import SCHEMA, EngineFile, read_engine_file
 from warehouse.home.home import Home
 from warehouse.kpi_values.sound import faults_of
 from warehouse.tables import ddl
@@ -56,6 +57,7 @@ def all_faults(
     for load in (
         lambda: load_sources(tables, [SHIPPED, home.contracts]),
         lambda: read_corrections(home.corrections, tables),
+        lambda: read_engine_file(home),
     ):
         try:
             load()
@@ -280,6 +282,7 @@ def write_schemas() -> list[Path]:
         folder / "catalogue.schema.json": CatalogueHead.model_json_schema(),
         folder / "assessment.schema.json": AssessmentRules.model_json_schema(),
         Path(corrections.__file__).with_name("correction.schema.json"): Correction.model_json_schema(),
+        SCHEMA: EngineFile.model_json_schema(),
         SHOWCASE / "odcs.schema.json": odcs_schema(),
     }
     for path, content in wanted.items():

@@ -101,6 +101,7 @@ def back_up(
             say(f"the archive is kept: {len(taking.files):,} files")
             for name in (*CONFIGURED, *((KEYS,) if with_keys else ())):
                 taking.folder(name)
+            taking.settings()
             return _finished(to, home, head, taking, with_keys=with_keys)
     except OSError as error:
         raise BackupError(
@@ -259,6 +260,12 @@ class _Taking:
                     if name == "archive":  # nothing ever goes from there
                         raise
 
+    def settings(self) -> None:
+        """Which engine measures; what that engine holds is made anew from the warehouse."""
+        file = self.home.engine_settings
+        if file.is_file() and not file.is_symlink():
+            self.files[file.name] = self._take(file)
+
     def _take(self, file: Path) -> Kept:
         """Keep a file; if it is as it was in the newest backup, it is not read."""
         found = file.stat()
@@ -320,7 +327,7 @@ def _newest_files(to: Path) -> Mapping[str, Kept]:
 
 def _finished(to: Path, home: Home, head: tuple[int, str] | None, taking: _Taking, *, with_keys: bool) -> Backup:
     """Write the manifest, which makes the backup a finished one."""
-    known = {"archive", "release", "warehouse.duckdb", *CONFIGURED, *((KEYS,) if with_keys else ())}
+    known = {"archive", "release", "warehouse.duckdb", home.engine_settings.name, *CONFIGURED, *((KEYS,) if with_keys else ())}
     left_out = sorted(p.name for p in home.root.iterdir() if p.name not in known and not p.name.startswith("."))
     now = dt.datetime.now(dt.UTC)
     said: dict[str, Any] = {

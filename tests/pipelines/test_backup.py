@@ -52,6 +52,7 @@ def lived_in(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     (desk.home.contracts / "note.txt").write_text("what people configured")
     desk.home.corrections.mkdir()
     (desk.home.corrections / "README").write_text("of corrections")
+    desk.home.engine_settings.write_text("engine: duckdb\n")
     taken = desk.deliver(appeals(3, first=50), scope=ALMATY)
     desk.archive.withdraw(taken.receipt_id, "A. Person", "the wrong city")
     return desk
@@ -84,6 +85,7 @@ def test_what_comes_back_is_what_was_and_runs_on(desk: Desk, tmp_path: Path) -> 
             for one in (desk, again)
         )
         assert here == there, name
+    assert again.home.engine_settings.read_text() == "engine: duckdb\n"
     assert verify(again.home).differences == ()
     with reading(again.home, hardened=False) as store:
         assert recorded(store) == []

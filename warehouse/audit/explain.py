@@ -257,16 +257,20 @@ def _period(period: Period) -> dict[str, Any]:
 
 
 def _computed(store: Store, current: Mapping[str, Any]) -> dict[str, Any]:
-    """When a value was computed, as of which ledger sequence, by which run and version of qala; what was not published has no run."""
+    """When a value was computed, as of which ledger sequence, by which run, version of qala and engine (None: the warehouse's own DuckDB);
+    what was not published has no run.
+    """
     seq = current.get("valid_from_seq")
-    row = store.con.execute("SELECT detail->>'$.qala' FROM audit.ledger WHERE seq = ?", [seq]).fetchone()
+    said = "SELECT detail->>'$.qala', detail->>'$.engine' FROM audit.ledger WHERE seq = ?"
+    version, engine = store.con.execute(said, [seq]).fetchone() or (None, None)
     return {
         "as_of_seq": current["as_of_seq"],
         "seq": seq,
         "at": current.get("computed_at"),
         "run_id": current.get("run_id"),
         "coverage": current.get("coverage"),
-        "qala": row[0] if row else None,
+        "qala": version,
+        "engine": engine,
     }
 
 

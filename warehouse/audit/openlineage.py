@@ -194,6 +194,7 @@ class _Writer:
             "definition.version": newest.kpi.version,
             "definition.hash": facts["definition_hash"],
             "catalogue.version": catalogue,
+            **({"engine": detail["engine"]} if "engine" in detail else {}),
         }
         scans = list(dict.fromkeys(scan for compiled, _ in versions for scan in compiled.scans))
         job = self._job(f"kpi.{code}", f"{newest.kpi.name.en}: {calculation(newest.kpi)}")

@@ -105,6 +105,7 @@ def _computation(doc: ProvDocument, answer: Mapping[str, Any], value: ProvEntity
         label=f"computation of {code}",
         as_of_seq=computed["as_of_seq"],
         run_id=computed["run_id"],
+        engine=computed["engine"],
         sql=answer["sql"],
     )
     computation = doc.activity(f"computation:{number}", None, computed["at"], facts)

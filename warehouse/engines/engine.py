@@ -35,8 +35,8 @@ class Load:
 
     @property
     def name(self) -> str:
-        """As an engine calls it: 2026-01.1234."""
-        return f"{self.month}.{self.seq}"
+        """As an engine calls it: 2026-01.1234.0123456789abcdef. No two loads of different content have one name, whatever warehouse they are of."""
+        return f"{self.month}.{self.seq}.{self.content:016x}"
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,22 @@ class Engine(Protocol):
         """See that version, time zone, settings and rights are as they must be; nothing is computed before."""
         ...
 
-    def held(self, table: str) -> Mapping[str, tuple[int, int]]:
-        """What is there of a table, complete or not: load → (rows, content), counted from the rows themselves."""
+    def rows(self, table: str) -> Mapping[str, int]:
+        """What is there of a table, complete or not: load → rows, cheaply, as the engine keeps count itself. Asked in every run."""
+        ...
+
+    def recounted(self, table: str, loads: Sequence[str], columns: Mapping[str, str]) -> Mapping[str, tuple[int, int]]:
+        """Loads → (rows, content), counted from the rows themselves (content.py); `columns`: of the load's file, in its order.
+
+        Loads of which nothing is there are left out.
+        """
         ...
 
     def take(self, load: Load, columns: Mapping[str, str]) -> None:
-        """Read a load in, beside what is there; `columns`: all of its file's, name → SQL type."""
+        """Read a load in, beside what is there; `columns`: all of its file's, in its order, name → SQL type.
+
+        Where the engine's table has other columns, it is made anew: all its loads are handed over again.
+        """
         ...
 
     def drop(self, table: str, loads: Sequence[str]) -> None:

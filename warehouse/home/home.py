@@ -50,6 +50,16 @@ class Home:
         return self.root / "corrections"
 
     @property
+    def engine_settings(self) -> Path:
+        """Which engine measures (warehouse/engines/settings.py); without the file the warehouse does."""
+        return self.root / "engine.yaml"
+
+    @property
+    def engine(self) -> Path:
+        """What other engines are given and keep here (warehouse/engines/)."""
+        return self.root / "engine"
+
+    @property
     def release(self) -> Path:
         return self.root / "release"
 

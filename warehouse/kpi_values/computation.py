@@ -5,9 +5,13 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from kpi_definitions.compiler import Compiled
 from warehouse.store.store import Store
+
+if TYPE_CHECKING:
+    from warehouse.kpi_values.measured_elsewhere import Elsewhere
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class Computation:
     today: dt.date  # decides whether a late-data window is still open
     months: Sequence[str] = ()  # periods that close in them are due
     seq: int | None = None
+    elsewhere: Elsewhere | None = None  # the engine that measures; None: the warehouse itself
     sql: dict[str, str] = field(default_factory=dict)  # KPI code → the scans that ran; filled by the scans
 
     @property

@@ -13,12 +13,14 @@ from functools import cache
 
 from kpi_definitions.catalogue import Catalogues, load_catalogues
 from kpi_definitions.compiler import Compiled, compile_kpi
+from warehouse.engines.engine import Engine, Facts
 from warehouse.home.home import Home
 from warehouse.kpi_values.bounds import find_bounds
 from warehouse.kpi_values.changed_values import find_changed_values, write_changed_values
 from warehouse.kpi_values.computation import Computation, KpiVersion
 from warehouse.kpi_values.coverage import find_coverage, list_loaded_deliveries, look_up_systems
 from warehouse.kpi_values.due_cells import select_due_cells
+from warehouse.kpi_values.measured_elsewhere import in_step, ready_engine
 from warehouse.kpi_values.registry import register_catalogue
 from warehouse.kpi_values.rollup import roll_up
 from warehouse.kpi_values.scans import run_scans
@@ -70,10 +72,12 @@ def compute(
     *,
     codes: Collection[str] | None = None,
     today: dt.date | None = None,
+    engine: tuple[Engine, Facts] | None = None,
 ) -> list[Report]:
     """Compute the KPIs `codes` (all, if None) for the periods closing in `months`, and earlier cells whose inputs changed.
 
-    `today` decides whether a late-data window is still open. Raises ExpressionError, StoreError.
+    `today` decides whether a late-data window is still open; `engine` measures in place of the warehouse, and is brought in step first.
+    Raises ExpressionError, StoreError.
     """
     today = today or dt.datetime.now(dt.timezone(dt.timedelta(hours=5))).date()
     every = [compile_kpi(kpi, store.columns()) for kpi in catalogue.kpis]
@@ -84,7 +88,7 @@ def compute(
         if codes is None or one.kpi.code in codes
     ]
     as_of_seq = store.last_seq
-    computation = Computation(store, versions, today, months)
+    computation = Computation(store, versions, today, months, elsewhere=in_step(store, engine))
     for step in (DUE_CELLS, *VALUES, CHANGED_VALUES):
         step.run(computation)
     counts = _counts(computation)
@@ -116,8 +120,8 @@ def compute_home(home: Home, run_id: str | None, months: Sequence[str], codes: S
     """
     catalogue = load_catalogues(home.catalogues)
     refuse_faulty(catalogue)
-    with writing(home, run_id, hardened=True) as store:
-        return compute(store, catalogue, months, codes=codes)
+    with ready_engine(home) as engine, writing(home, run_id, hardened=True) as store:
+        return compute(store, catalogue, months, codes=codes, engine=engine)
 
 
 @cache
@@ -192,6 +196,8 @@ def _record(computation: Computation, counts: Mapping[str, _Counts], as_of_seq: 
     """A ledger row for every KPI. Returns KPI code → its sequence."""
     store, months = computation.store, list(computation.months)
     said = {"as_of": as_of_seq, "today": computation.today, "qala": store.code_version, "months": months}
+    if computation.elsewhere is not None:
+        said["engine"] = str(computation.elsewhere)
     rows = [
         (EntryKind.COMPUTED, code, {**said, "cells": one.cells, "written": one.written, "restated": one.restated})
         for code, one in counts.items()

@@ -21,6 +21,7 @@ from warehouse.sql import literal
 # errors of data and expressions; memory, files and interrupts are the run's own troubles
 DATA_ERRORS = (duckdb.DataError, duckdb.ProgrammingError)
 _NEVER = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)  # it fails whatever the cells
+OUT_OF_RANGE, CONVERSION = "reason.failure.out_of_range", "reason.failure.conversion"
 SCAN = "work_scan"  # what a scan measured; each has its number: work_scan_0
 SCAN_CELL_COLUMNS = "kato, period_id, period_start, period_end, period_end_population_date"
 
@@ -45,11 +46,17 @@ def measure_alone(
         )
         row = con.execute("SELECT count(*) FROM work_numbered_cell").fetchone()
         for first, last, why in _failing(con, scan, source, table, 1, row[0] if row else 0):
-            con.execute(
-                f"INSERT INTO work_failed_cell SELECT {literal(one.kpi.code)}, {one.kpi.version}, kato, period_id, {literal(why)} "
-                f"FROM work_numbered_cell WHERE number BETWEEN {first} AND {last}"
-            )
+            cells = f"SELECT kato, period_id, {literal(why)} AS why FROM work_numbered_cell WHERE number BETWEEN {first} AND {last}"
+            note_failed(con, one, cells)
     return names
+
+
+def note_failed(con: duckdb.DuckDBPyConnection, one: Compiled, cells: str) -> None:
+    """Put cells in which a KPI fails, a query for kato, period_id and why, into `work_failed_cell`, unless another scan failed there."""
+    con.execute(
+        f"INSERT INTO work_failed_cell SELECT {literal(one.kpi.code)}, {one.kpi.version}, kato, period_id, why FROM ({cells}) ANTI JOIN "
+        f"(FROM work_failed_cell WHERE (kpi_code, version) = ({literal(one.kpi.code)}, {one.kpi.version})) USING (kato, period_id)"
+    )
 
 
 def _failing(

@@ -26,25 +26,34 @@ from warehouse.tables.working_tables import create
 
 
 def run_scans(computation: Computation) -> None:
-    """Fill `work_cell_parts`, and `work_failed_cell` with the cells that could not be measured; note the SQL that ran by KPI."""
-    con, compiled = computation.store.con, computation.compiled
+    """Fill `work_cell_parts`, and `work_failed_cell` with the cells that could not be measured; note the SQL that ran by KPI.
+
+    Raises EngineError if another engine measures, and does not as it must.
+    """
+    con, compiled, elsewhere = computation.store.con, computation.compiled, computation.elsewhere
     create(con, "work_cell_parts", "work_failed_cell")
     numbers = count()
     tables: dict[tuple[Scan, str, int], str] = {}
-    for scan in fuse(compiled):
+    scans = fuse(compiled)
+    for scan in scans:
         users = [(one, own) for one in compiled for own in one.scans if own.key == scan.key]
         choose_cells(computation.store, [one.kpi.code for one, _ in users])
-        source = _without_other_months(con, scan, as_of(scan.table, computation.seq))
-        sql = only_reads(con, scan.sql(source, "work_scan_cell"), scan.table, "work_scan_cell")
         table = f"{SCAN}_{next(numbers)}"
-        try:
-            con.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS {sql}")
-            tables |= dict.fromkeys(((own, one.kpi.code, one.kpi.version) for one, own in users), table)
-        except DATA_ERRORS:  # measured alone, only the KPI at fault fails; the others keep their numbers
-            tables |= measure_alone(con, users, source, numbers)
+        tables |= dict.fromkeys(((own, one.kpi.code, one.kpi.version) for one, own in users), table)
+        if elsewhere is not None:
+            sql = elsewhere.measure(computation.store, scan, users, table, computation.known_seq)
+        else:
+            source = _without_other_months(con, scan, as_of(scan.table, computation.seq))
+            sql = only_reads(con, scan.sql(source, "work_scan_cell"), scan.table, "work_scan_cell")
+            try:
+                con.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS {sql}")
+            except DATA_ERRORS:  # measured alone, only the KPI at fault fails; the others keep their numbers
+                tables |= measure_alone(con, users, source, numbers)
         for one, _ in users:
             earlier = computation.sql.get(one.kpi.code)
             computation.sql[one.kpi.code] = "\n\n".join(filter(None, (earlier, sql)))
+    if elsewhere is not None:
+        elsewhere.refuse_moved(scans)
     con.execute("INSERT INTO work_cell_parts " + " UNION ALL ".join(_parts(one, tables) for one in compiled))
 
 

@@ -51,7 +51,8 @@ def _show_value(console: Console, answer: Mapping[str, Any], words: Words) -> No
     grid.add_row(words("rows_behind"), words.count(answer["sample_size"]))
     at = words("computed_at", at=f"{computed['at']:%Y-%m-%d %H:%M}") if computed["at"] else ""
     by = f" {words('by_qala', version=computed['qala'])}" if computed["qala"] else ""
-    grid.add_row(words("read_as_of"), f"{words('at_sequence', seq=computed['as_of_seq'])}{at}{by}")
+    on = words("on_engine", engine=computed["engine"]) if computed["engine"] else ""
+    grid.add_row(words("read_as_of"), f"{words('at_sequence', seq=computed['as_of_seq'])}{at}{by}{on}")
     console.print(Panel(grid, title=words("number"), title_align="left", expand=False))
 
 

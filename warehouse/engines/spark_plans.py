@@ -1,0 +1,71 @@
+"""Locks under item 12(4) that Spark itself holds: what a statement is, and what it reads, by Spark's own parser and analyser.
+
+The lock before these is the compiler's list. Each must hold alone: nothing here trusts that a statement came from the compiler.
+Does not belong here: running it (spark.py).
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from warehouse.engines.engine import EngineError
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+# parsed: of these nothing runs when Spark is given the text, as commands do
+_PARSED = frozenset({
+    "Aggregate", "Filter", "Project", "SubqueryAlias", "UnresolvedRelation",
+    "UnresolvedAlias", "UnresolvedAttribute", "UnresolvedFunction", "UnresolvedSubqueryColumnAliases",
+})  # fmt: skip
+# analysed: relations, then what they are made of
+_RELATION = "LogicalRelation"
+_ANALYSED = frozenset({_RELATION, "Aggregate", "Filter", "Project", "SubqueryAlias", "View"})
+_EXPRESSIONS = frozenset({
+    "Abs", "Add", "AggregateExpression", "Alias", "And", "AttributeReference", "Between", "CaseWhen", "Cast", "CheckOverflow", "Coalesce",
+    "Count", "DateAdd", "DateSub", "DateDiff", "Divide", "EqualNullSafe", "EqualTo", "Floor", "GreaterThan", "GreaterThanOrEqual", "Greatest",
+    "If", "In", "IntegralDivide", "IsNotNull", "IsNull", "Least", "LessThan", "LessThanOrEqual", "Literal", "Max", "Min", "Month", "Multiply",
+    "Not", "NullIf", "Or", "Pmod", "Remainder", "SortOrder", "Subtract", "Sum", "TimestampAddInterval", "TimestampAddYMInterval",
+    "TimestampDiff", "TruncDate", "TruncTimestamp", "UnaryMinus", "UnixDate", "UnixMicros", "Year",
+})  # fmt: skip
+
+
+def only_reads(spark: SparkSession, sql: str, view: str) -> DataFrame:
+    """The statement as Spark will run it, if it is one SELECT over a temporary view, which is one relation, and nothing else.
+
+    Raises EngineError, and what Spark raises for SQL that it does not take.
+    """
+
+    def refuse(what: str) -> EngineError:
+        return EngineError(
+            f"item 12(4): a KPI may read its own table and nothing else; this statement {what}: {sql[:500]}"
+        )
+
+    parsed = _kinds(spark._jsparkSession.sessionState().sqlParser().parsePlan(sql))  # type: ignore[attr-defined]
+    if other := sorted(parsed.keys() - _PARSED - _EXPRESSIONS):
+        raise refuse(f"has {', '.join(other)}")
+    frame = spark.sql(sql)
+    plan = frame._jdf.queryExecution().analyzed()
+    analysed = _kinds(plan)
+    if other := sorted(analysed.keys() - _ANALYSED - _EXPRESSIONS):
+        raise refuse(f"has {', '.join(other)}")
+    if analysed[_RELATION] != 1 or analysed["View"] != 1 or view not in str(plan.toString()):
+        raise refuse(f"does not read {view} alone")
+    return frame
+
+
+def _kinds(plan: Any) -> Counter[str]:
+    """How often each kind of node is in a plan, expressions with their own plans included."""
+    found: Counter[str] = Counter()
+    todo: list[Any] = [json.loads(plan.toJSON())]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, list):
+            todo += node
+        elif isinstance(node, dict):
+            todo += node.values()
+            if "class" in node:
+                found[node["class"].rpartition(".")[2]] += 1
+    return found
