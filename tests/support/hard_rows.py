@@ -44,13 +44,14 @@ def seeds(usual: Iterable[int]) -> list[int]:
 @dataclass(frozen=True)
 class Size:
     """Rows of a table. `crowd`: how many of them lie in one month of one settlement; three times as many of a register, of which not half are in
-    force, and nine times as many of a table of whose rows a definition takes quantiles."""
+    force, and nine times as many of a table of whose rows a definition takes quantiles. `slices`: what the periods of deliveries are."""
 
     spread: int
     crowd: int
+    slices: tuple[str, ...]
 
 
-SMALL, LARGE = Size(600, 0), Size(6_000, 14_000)
+SMALL, LARGE = Size(600, 0, (f"{MONTHS[0]}/{MONTHS[-1]}",)), Size(6_000, 14_000, tuple(MONTHS))
 
 
 def fill(store: Store, catalogue: Catalogues, seed: int, size: Size) -> tuple[int, ...]:
@@ -59,7 +60,7 @@ def fill(store: Store, catalogue: Catalogues, seed: int, size: Size) -> tuple[in
     quantiles = {(k.numerator.rows or k.rows).table for k in catalogue.kpis if k.kind is Kind.QUANTILE}
     heads = []
     for number in range(ROUNDS):
-        _deliver(store, sorted(hints), f"round {number}")
+        _deliver(store, sorted(hints), size.slices, f"round {number}")
         heads.append(store.last_seq)
     for name in sorted(hints):
         table = store.tables[name]
@@ -68,9 +69,11 @@ def fill(store: Store, catalogue: Catalogues, seed: int, size: Size) -> tuple[in
     return tuple(heads)
 
 
-def _deliver(store: Store, tables: Sequence[str], file_name: str) -> None:
-    """A delivery without rows of every table for every month, decided on at once: through the door they would take most of the time."""
-    wanted = [replace(receipt(table, "test", "KZ", month), file_name=file_name) for table in tables for month in MONTHS]
+def _deliver(store: Store, tables: Sequence[str], slices: Sequence[str], file_name: str) -> None:
+    """A delivery without rows of every table for every slice, decided on at once: through the door they would take most of the time."""
+    wanted = [
+        replace(receipt(table, "test", "KZ", period), file_name=file_name) for table in tables for period in slices
+    ]
     register(store, wanted)
     with store.transaction():
         seqs = store.record([(EntryKind.LOADED, one.receipt_id, {"table": one.table}) for one in wanted])
@@ -109,8 +112,8 @@ WITH numbered AS (
 SELECT gathered.kato, {chosen}, came.delivery_id, i + 1 AS row_no, TIMESTAMPTZ '2025-03-01 00:00:00+00' + INTERVAL (came.loaded_seq) SECOND
     AS sdu_load_in_dt, came.loaded_seq AS valid_from_seq, CASE WHEN {row.die("closed", 3)} = 0 THEN went.loaded_seq END AS valid_to_seq
 FROM gathered
-JOIN ({_deliveries(table.name)}) AS came ON (came.period_id, came.round) = (gathered.month, gathered.came)
-LEFT JOIN ({_deliveries(table.name)}) AS went ON (went.period_id, went.round) = (gathered.month, gathered.went)""")
+JOIN ({_deliveries(table.name)}) AS came ON came.period_start <= gathered.first AND gathered.first < came.period_end AND came.round = gathered.came
+LEFT JOIN ({_deliveries(table.name)}) AS went ON went.period_start <= gathered.first AND gathered.first < went.period_end AND went.round = gathered.went""")
     store.con.execute(
         f"INSERT INTO showcase.{table.name} ({columns}) SELECT {columns} FROM hard_row WHERE valid_to_seq IS NULL"
     )
@@ -128,7 +131,7 @@ def _texts(texts: Iterable[str]) -> str:
 def _deliveries(table: str) -> str:
     """The deliveries of a table with their round, counted from 0."""
     return (
-        "SELECT delivery_id, period_id, loaded_seq, row_number() OVER (PARTITION BY period_id ORDER BY delivery_id) - 1 AS round "
+        "SELECT delivery_id, period_start, period_end, loaded_seq, row_number() OVER (PARTITION BY period_id ORDER BY delivery_id) - 1 AS round "
         f"FROM audit.delivery WHERE table_name = {literal(table)}"
     )
 
