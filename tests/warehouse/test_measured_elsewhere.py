@@ -187,7 +187,7 @@ def test_an_engine_that_loses_rows_meanwhile_gives_no_values_and_the_next_run_go
 ) -> None:
     fill(store)
     losing: Any = Amiss(ready[0], lambda answer: answer, losing=True)
-    with pytest.raises(EngineError, match="fct_appeal.* 2026-02"):
+    with pytest.raises(EngineError, match=r"fct_appeal.* 2026-02"):
         compute(store, CATALOGUE, MONTHS, codes=["MGT02-1"], today=LATER, engine=(losing, ready[1]))
     assert store.con.execute("SELECT count(*) FROM kpi.value").fetchall() == [(0,)]
     compute(store, CATALOGUE, MONTHS, codes=["MGT02-1"], today=LATER, engine=ready)
