@@ -10,12 +10,10 @@ from typing import Any
 
 import duckdb
 import pytest
-from sqlglot import exp
 
-from kpi_definitions.expressions import SCALAR, ExpressionError, parse
-from kpi_definitions.functions import DIALECTS, Family, functions
-from kpi_definitions.scans import Asked, Function
-from kpi_definitions.spelling import SpellingError, argument_of, condition, spelled
+from kpi_definitions.expressions import parse
+from kpi_definitions.functions import DIALECTS, Family
+from kpi_definitions.spelling import spelled
 from kpi_definitions.values import Value
 from tests.support.hard_values import COLUMNS, CONDITIONS, DATES, NUMBERS, TEXTS, TIMES, rows
 
@@ -95,7 +93,9 @@ def plain(found: Any) -> Any:
     return found
 
 
-def same(wanted: list[tuple[Any, ...]], found: list[tuple[Any, ...]], texts: list[str], values: list[Value]) -> list[str]:
+def same(
+    wanted: list[tuple[Any, ...]], found: list[tuple[Any, ...]], texts: list[str], values: list[Value]
+) -> list[str]:
     wrong = []
     for number, (text, value) in enumerate(zip(texts, values, strict=True)):
         for row, (one, other) in enumerate(zip(wanted, found, strict=True)):
