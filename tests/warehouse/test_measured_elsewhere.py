@@ -16,11 +16,16 @@ from kpi_definitions.catalogue import load_catalogues
 from kpi_definitions.engine_scans import EngineScan
 from tests.support.rows import LATER, Extract, cell, changed, deliver, exact, only
 from tests.support.settlements import ALMATY
-from warehouse.audit.reperform import reperform
+from warehouse.audit.reperform import Result, reperform
 from warehouse.engines.chdb import open_chdb
 from warehouse.engines.engine import Engine, EngineError, Facts, Load
+from warehouse.errors import BusyError
+from warehouse.home.home import Home
+from warehouse.isolation import worker
 from warehouse.kpi_values.compute import compute
 from warehouse.kpi_values.measured_elsewhere import in_step
+from warehouse.release.release import publish
+from warehouse.store.sessions import locked, writing
 from warehouse.store.store import Store
 
 AT = dt.datetime
@@ -192,6 +197,28 @@ def test_an_engine_that_loses_rows_meanwhile_gives_no_values_and_the_next_run_go
     assert store.con.execute("SELECT count(*) FROM kpi.value").fetchall() == [(0,)]
     compute(store, CATALOGUE, MONTHS, codes=["MGT02-1"], today=LATER, engine=ready)
     assert reperform(store).differences == []
+
+
+def test_a_home_says_which_engine_and_an_auditor_another(home: Home) -> None:
+    """As a run and a command do it: in a process of its own, on connections that reach no file."""
+    home.engine_settings.write_text("engine: chdb\n", encoding="utf-8")
+    with writing(home) as store:
+        deliver(store, "fct_appeal", Extract(appeals(1, 20, 3), "2026-01"))
+    apart = "warehouse.kpi_values.compute:compute_home", home, "run-1"
+    (report,) = worker.call(*apart, ["2026-01"], ["MGT02-2"])
+    assert report.sql.startswith("-- chdb ")
+    publish(home, lambda _: [])
+    again = "warehouse.audit.reperform:reperform_home", home, "MGT02-2", None, None, False, None
+    here: Result = worker.call(*again, None)
+    there: Result = worker.call(*again, "chdb")
+    assert (here.differences, there.differences) == ([], [])
+    assert here.made == there.made
+    assert (here.engine, there.engine.partition(" ")[0]) == ("", "chdb")
+
+    with locked(home), pytest.raises(BusyError):
+        worker.call(*again, "chdb")
+    with pytest.raises(EngineError, match="there is no engine 'duck'"):
+        worker.call(*again, "duck")
 
 
 def test_a_computation_without_another_engine_imports_none() -> None:
