@@ -164,7 +164,11 @@ def reperform(
     ] = None,
     period: Annotated[str | None, typer.Argument(help="2026-01, 2026-Q1, 2026; left out: all")] = None,
     earlier: Annotated[bool, typer.Option("--all", help="Also what was restated since")] = False,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads of the engine: no digit depends on them")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of DuckDB: no digit depends on them")] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(help="Measure on clickhouse, chdb or spark, as engine.yaml names them; left out: DuckDB"),
+    ] = None,
     as_json: JsonOption = False,
     home_folder: HomeOption = None,
 ) -> None:
@@ -183,8 +187,9 @@ def reperform(
             period,
             earlier,
             threads,
+            engine,
         )
-    except (UnknownError, StoreError) as error:
+    except (UnknownError, StoreError, DocumentError) as error:
         raise fail(error) from None
     if as_json:
         print_json(asdict(result))

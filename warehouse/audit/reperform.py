@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 from kpi_definitions.model import AssessmentRules
@@ -21,6 +22,7 @@ from warehouse.kpi_values.assessment import make
 from warehouse.kpi_values.changed_values import VALUE_COLUMNS
 from warehouse.kpi_values.computation import Computation
 from warehouse.kpi_values.compute import compute_cells
+from warehouse.kpi_values.measured_elsewhere import Elsewhere, in_step, ready_engine
 from warehouse.kpi_values.rollup import ROLLUP_COLUMNS, compute_rollups, lay_out
 from warehouse.kpi_values.states import describe
 from warehouse.messages.messages import DEFAULT, rendered
@@ -28,7 +30,7 @@ from warehouse.sql import literal
 from warehouse.store.history import held
 from warehouse.store.ledger import ledger_head
 from warehouse.store.sentences import list_wording, unchanged
-from warehouse.store.sessions import reading
+from warehouse.store.sessions import locked, reading
 from warehouse.store.store import Store
 from warehouse.tables.views import year_values
 from warehouse.tables.working_tables import create
@@ -76,6 +78,7 @@ class Result:
     at: str = ""  # ISO 8601, UTC
     head: str = ""  # SEQUENCE:HASH
     qala: str = ""
+    engine: str = ""  # that measured the values, with its version; empty: the release's own DuckDB
 
     def add(self, kind: str, made: int, differing: int, found: Sequence[Difference]) -> None:
         self.made[kind] += made
@@ -84,15 +87,28 @@ class Result:
 
 
 def reperform_home(
-    home: Home, code: str | None, area: str | None, period: str | None, earlier: bool, threads: int | None
+    home: Home,
+    code: str | None,
+    area: str | None,
+    period: str | None,
+    earlier: bool,
+    threads: int | None,
+    engine: str | None = None,
 ) -> Result:
-    """`reperform` on a home's release, hardened; `area` by code or name. For a process of its own (worker.py). Raises UnknownError."""
-    with reading(home, threads=threads) as store:
+    """`reperform` on a home's release, hardened; `area` by code or name. For a process of its own (worker.py).
+
+    `engine`: the one that measures, by its name in the settings, which is given what the release holds; None: the release's own DuckDB.
+    Raises UnknownError, EngineError, DocumentError.
+    """
+    measuring = ready_engine(home, engine) if engine else nullcontext()
+    with measuring as ready, reading(home, threads=threads) as store:
+        with locked(home, 0) if ready else nullcontext():
+            elsewhere = in_step(store, ready, engine)
         where = None
         if area is not None:
             found = find_area(store, area)
             where = (found.kind, found.code) if found else ("settlement", find_settlement(store, area).kato)
-        return reperform(store, code, where, period, earlier=earlier)
+        return reperform(store, code, where, period, earlier=earlier, elsewhere=elsewhere)
 
 
 def reperform(
@@ -102,10 +118,11 @@ def reperform(
     period: str | None = None,
     *,
     earlier: bool = False,
+    elsewhere: Elsewhere | None = None,
 ) -> Result:
     """Make figures again: of one KPI, of an area (kind, code), of a period; all of them where nothing is given. `code` LEVEL or PLACE: assessments.
 
-    `earlier`: also those that were restated since.
+    `earlier`: also those that were restated since. `elsewhere`: the engine that measures; states, roll-ups and assessments follow here.
     """
     seq, digest = ledger_head(store.con)
     result = Result(
@@ -113,6 +130,7 @@ def reperform(
         at=f"{dt.datetime.now(dt.UTC):%Y-%m-%dT%H:%M:%SZ}",
         head=f"{seq}:{digest}",
         qala=store.code_version,
+        engine=str(elsewhere) if elsewhere else "",
     )
     if code in LEVEL_WORDS:
         _assessments(store, period, result, area[1] if area else None)
@@ -124,7 +142,7 @@ def reperform(
     ]
     if area is None or area[0] == "settlement":
         wanted = [*chosen, *([f"kato = {literal(area[1])}"] if area else [])]
-        _values(store, " AND ".join(wanted), result)
+        _values(store, " AND ".join(wanted), result, elsewhere)
     rolled = [*chosen, *([f"area_kind = {literal(area[0])} AND area = {literal(area[1])}"] if area else [])]
     _rollups(store, " AND ".join(rolled), result)
     if code is None and area is None:
@@ -132,7 +150,7 @@ def reperform(
     return result
 
 
-def _values(store: Store, where: str, result: Result) -> None:
+def _values(store: Store, where: str, result: Result, elsewhere: Elsewhere | None) -> None:
     con = store.con
     con.execute(f"""CREATE OR REPLACE TEMP TABLE work_claimed_value AS
 SELECT v.*, (l.detail->>'$.today')::DATE AS today FROM (SELECT * FROM kpi.value WHERE {where}) v
@@ -158,7 +176,7 @@ LEFT JOIN audit.ledger l ON l.seq = v.valid_from_seq AND l.kind = 'computed' AND
         con.execute(f"""INSERT INTO work_due_cell
 SELECT DISTINCT claimed.kpi_code, claimed.definition_version, claimed.kato, period.period_id, period.period_start, period.period_end, period.period_end
 FROM work_claimed_value AS claimed JOIN registry.period AS period ON period.period_id = claimed.period_id WHERE {mine} ORDER BY ALL""")
-        compute_cells(Computation(store, versions, today, seq=seq))
+        compute_cells(Computation(store, versions, today, seq=seq, elsewhere=elsewhere))
         source = f"FROM (SELECT * FROM work_claimed_value WHERE {mine}) c LEFT JOIN work_computed_value f USING (kpi_code, kato, period_id)"
         source = _with_wording(store, source, "work_computed_value")
         label = "concat_ws(' ', c.kpi_code, c.kato, c.period_id)"

@@ -66,8 +66,9 @@ def show_reperformed(console: Console, result: Result) -> None:
         )
     for kind, made in result.made.items():
         console.print(f"{kind}: {made:,} made again, {made - result.differing[kind]:,} equal", highlight=False)
+    measured = f", values measured by {result.engine}" if result.engine else ""
     console.print(
-        f"made again by {result.by} at {result.at} from the release of ledger head {result.head}, by qala {result.qala}",
+        f"made again by {result.by} at {result.at} from the release of ledger head {result.head}, by qala {result.qala}{measured}",
         highlight=False,
         soft_wrap=True,
     )
