@@ -67,14 +67,13 @@ def difference(unit: str, first: Value, last: Value) -> Value:
         counted = (_months(_days(_in_reach(one))) for one in (first, last))
         said = put("difference in months", Family.WHOLE, *counted, MONTHS=MONTHS[unit], UNIT=unit.lower())
         return _counted(said, first, last, 28 * MONTHS[unit] * DAY)
-    if unit == "DAY":
-        said = put("difference in days", Family.DATE, *(_days(one) for one in (first, last)))
-        return _counted(said, first, last, DAY)
+    if unit in ("DAY", "WEEK"):
+        said = put(f"difference in {unit.lower()}s", Family.DATE, *(_days(one) for one in (first, last)))
+        return _counted(said, first, last, LENGTHS[unit])
     first, last = as_time(_in_reach(first)), as_time(_in_reach(last))
     if unit == "MICROSECOND":
         return _counted(put("difference in microseconds", Family.TIME, first, last), first, last, 1)
-    offset = OFFSET + (_MONDAY if unit == "WEEK" else 0)
-    said = put("difference", Family.TIME, first, last, OFFSET=offset, MICROS=LENGTHS[unit], UNIT=unit.lower())
+    said = put("difference", Family.TIME, first, last, OFFSET=OFFSET, MICROS=LENGTHS[unit], UNIT=unit.lower())
     return _counted(said, first, last, LENGTHS[unit])
 
 

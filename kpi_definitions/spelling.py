@@ -42,7 +42,7 @@ from kpi_definitions.values import (
 __all__ = ["DIALECTS", "SpellingError", "argument_of", "condition", "spelled"]
 
 ROWS_DIGITS = 12  # of how many rows a sum may be, at most: a million millions
-LONGEST = 200_000  # letters of an expression in an engine's SQL
+LONGEST = 120_000  # letters of an expression in an engine's SQL
 _COMPARED: Mapping[type[exp.Expr], tuple[str, bool]] = {  # the function, and whether its sides change places
     exp.EQ: ("=", False), exp.NEQ: ("<>", False), exp.LT: ("<", False), exp.LTE: ("<=", False), exp.GT: ("<", True), exp.GTE: ("<=", True),
 }  # fmt: skip
@@ -266,7 +266,7 @@ class _Writer:
     def _moved(self, value: Value, interval: exp.Expr, sign: int, name: str) -> Value:
         if value.family is Family.NULL:
             return NULL
-        unit, amount = _unit(interval), interval.this
+        unit, amount = _unit(interval), interval.this.unnest()
         if name not in ("+", "-") or value.family not in _DATED:
             raise UnspelledError(f"{value.family} {name} an interval", "add intervals to dates and times")
         if isinstance(amount, exp.Neg):
