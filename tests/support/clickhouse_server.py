@@ -34,8 +34,9 @@ def http_server(folder: Path, *, version: str = "") -> Iterator[str]:
     """Address of a server over a folder of chdb's; `version`: what it says it is, in place of the truth."""
     import chdb
 
+    connect: Any = chdb.connect
     lock = threading.Lock()
-    connections = {LOADER: chdb.connect(str(folder)), READER: chdb.connect(str(folder))}
+    connections = {LOADER: connect(str(folder)), READER: connect(str(folder))}
     connections[READER].query("SET readonly = 1")
 
     class Handler(BaseHTTPRequestHandler):

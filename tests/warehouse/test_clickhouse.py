@@ -278,7 +278,7 @@ def opened_at(address: str, **other: str) -> ClickHouse:
         "reader": READER,
         "reader_password": PASSWORD,
     }
-    return open_clickhouse(**(usual | other))  # type: ignore[arg-type]
+    return open_clickhouse(**(usual | other))
 
 
 def test_a_server_of_today_is_spoken_to_in_its_protocol(engine: ClickHouse, load: Load, folder: Path) -> None:
