@@ -7,11 +7,12 @@ from pathlib import Path
 
 import duckdb
 
+from kpi_definitions.engine_scans import EngineScan
 from warehouse.engines.content import content_sql
-from warehouse.engines.engine import Load
+from warehouse.engines.engine import Engine, Load
 
 TABLE = "fct_hard"
-COLUMNS: Mapping[str, str] = {
+COLUMNS = {
     "kato": "VARCHAR",
     "said": "VARCHAR",
     "whole": "INTEGER",
@@ -43,6 +44,28 @@ FROM range({rows}) AS made(n)
 """
 
 
+# toString of a long decimal is wrong in version 18.16; written into the answer as it is, it is right
+# what SCAN asks of ClickHouse, `by_duckdb` asks of the file
+SCAN = EngineScan(
+    TABLE,
+    "SELECT t.kato AS kato, toInt32(19782) AS period_start, count(*) AS rows, count(t.said) AS texts, "
+    "sum(toDecimal128(t.large, 0)) AS large_sum, sum(toDecimal128(t.amount, 2)) AS amount_sum, max(t.opened) AS last_opened, "
+    "max(t.day) AS last_day, uniqExact(t.said) AS different FROM {rows} AS t WHERE t.kato IN ('710000001', '710000003') GROUP BY t.kato",
+    {
+        "kato": "VARCHAR",
+        "period_start": "DATE",
+        "rows": "BIGINT",
+        "texts": "BIGINT",
+        "large_sum": "HUGEINT",
+        "amount_sum": "DECIMAL(38,2)",
+        "last_opened": "TIMESTAMP",
+        "last_day": "DATE",
+        "different": "BIGINT",
+    },
+    {},
+)
+
+
 def hard_load(folder: Path, rows: int, *, month: str = "2024-02", columns: Mapping[str, str] = COLUMNS) -> Load:
     """A file of so many rows with `columns`, cast to their types, as a load."""
     file = folder / f"{month}.parquet"
@@ -60,3 +83,17 @@ def load_of(file: Path, month: str, columns: Mapping[str, str]) -> Load:
         sql = f"SELECT {content_sql(columns, 'duckdb')} FROM '{file}'"
         count, content = con.sql(sql).fetchall()[0]
     return Load(TABLE, month, 7, file, count, int(content))
+
+
+def by_duckdb(load: Load) -> list[tuple[object, ...]]:
+    """What SCAN asks for, of the file."""
+    with duckdb.connect() as con:
+        return con.sql(
+            "SELECT kato, DATE '2024-02-29', count(*), count(said), sum(large), sum(amount), max(opened), max(day), count(DISTINCT said) "
+            f"FROM '{load.file}' WHERE kato IN ('710000001', '710000003') GROUP BY kato ORDER BY kato"
+        ).fetchall()
+
+
+def answered(engine: Engine, *loads: Load) -> list[tuple[object, ...]]:
+    """What an engine says to SCAN."""
+    return sorted((tuple(row.values()) for row in engine.measure(SCAN, loads).to_pylist()), key=str)

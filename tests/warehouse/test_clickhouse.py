@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 from kpi_definitions.engine_scans import EngineScan
-from tests.support.loads import COLUMNS, TABLE, hard_load, load_of
+from tests.support.loads import COLUMNS, SCAN, TABLE, answered, by_duckdb, hard_load, load_of
 from warehouse.engines import clickhouse_checks as checks
 from warehouse.engines.chdb import DATABASE, open_chdb
 from warehouse.engines.clickhouse import ClickHouse
@@ -18,25 +18,6 @@ from warehouse.engines.clickhouse_answers import columns_of_answer, records
 from warehouse.engines.clickhouse_connections import Connection, embedded
 from warehouse.engines.clickhouse_tables import Shape, rows_as_text
 from warehouse.engines.engine import EngineError, Load
-
-SCAN = EngineScan(
-    TABLE,
-    "SELECT t.kato AS kato, toInt32(19782) AS period_start, count(*) AS rows, count(t.said) AS said, "
-    "toString(sum(toDecimal128(t.large, 0))) AS large, toString(sum(toDecimal128(t.amount, 2))) AS amount, max(t.opened) AS opened, "
-    "max(t.day) AS day, uniqExact(t.said) AS different FROM {rows} AS t WHERE t.kato IN ('710000001', '710000003') GROUP BY t.kato",
-    {
-        "kato": "VARCHAR",
-        "period_start": "DATE",
-        "rows": "BIGINT",
-        "said": "BIGINT",
-        "large": "HUGEINT",
-        "amount": "DECIMAL(38,2)",
-        "opened": "TIMESTAMP",
-        "day": "DATE",
-        "different": "BIGINT",
-    },
-    {},
-)
 
 
 @pytest.fixture(scope="module")
@@ -63,19 +44,6 @@ def taken(engine: ClickHouse, load: Load) -> ClickHouse:
     engine.drop(TABLE, list(engine.rows(TABLE)))
     engine.take(load, COLUMNS)
     return engine
-
-
-def by_duckdb(load: Load) -> list[tuple[object, ...]]:
-    """What SCAN asks for."""
-    with duckdb.connect() as con:
-        return con.sql(
-            "SELECT kato, DATE '2024-02-29', count(*), count(said), sum(large), sum(amount), max(opened), max(day), count(DISTINCT said) "
-            f"FROM '{load.file}' WHERE kato IN ('710000001', '710000003') GROUP BY kato ORDER BY kato"
-        ).fetchall()
-
-
-def answered(engine: ClickHouse, *loads: Load) -> list[tuple[object, ...]]:
-    return sorted((tuple(row.values()) for row in engine.measure(SCAN, loads).to_pylist()), key=str)
 
 
 def test_it_is_as_it_must_be(engine: ClickHouse) -> None:

@@ -153,6 +153,11 @@ class ClickHouse:
             return columns_of_answer(header.encode(), scan.columns, where)
         if astray := {load.table for load in loads} - {scan.table}:
             raise EngineError(f"a scan of {scan.table} was given loads of {', '.join(sorted(astray))}")
+        # a name given in the answer stands, for older servers, in place of the column of that name everywhere in the statement
+        if named := sorted((set(self._columns(self._reader, scan.table)) & set(scan.columns)) - {"kato"}):
+            raise EngineError(
+                f"a scan of {scan.table} calls what it measures as the table calls a column: {', '.join(named)}"
+            )
         self._are_whole(scan.table, loads)
         table = f"{quoted(self._place.database)}.{quoted(scan.table)}"
         # PREWHERE, and no relation of its own: over that the server that is asked would fetch every row from the others
