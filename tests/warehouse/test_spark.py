@@ -291,7 +291,13 @@ ARGUMENTS = {
     Family.DATE: "CAST(unix_date(day) AS BIGINT)",
     Family.TIME: "timestampdiff(MICROSECOND, TIMESTAMP_NTZ '1970-01-01 00:00:00', opened)",
 }
-COLUMN = {Family.TEXT: "said", Family.BOOLEAN: "open", Family.WHOLE: "large", Family.DECIMAL: "amount", Family.DATE: "day"}
+COLUMN = {
+    Family.TEXT: "said",
+    Family.BOOLEAN: "open",
+    Family.WHOLE: "large",
+    Family.DECIMAL: "amount",
+    Family.DATE: "day",
+}
 NUMBERS_OF_TEMPLATES = {
     "TEXT": "'x'", "TRUTH": "true", "N": 1, "PLAIN": "1.5", "WIDTH": 38, "SCALE": 2, "TOP": 1, "BOTTOM": 2, "STEPS": "large", "POWER": 100,
     "OFFSET": 1, "MICROS": 60_000_000, "P": "large", "Y": "large", "MONTHS": 3, "SHIFT": 0, "UNIT": "day", "AMOUNT": 1,
