@@ -26,10 +26,10 @@ _RELATION = "LogicalRelation"
 _ANALYSED = frozenset({_RELATION, "Aggregate", "Filter", "Project", "SubqueryAlias", "View"})
 _EXPRESSIONS = frozenset({
     "Abs", "Add", "AggregateExpression", "Alias", "And", "AttributeReference", "Between", "CaseWhen", "Cast", "Ceil", "CheckOverflow",
-    "Coalesce", "CollectList", "Count", "CountIf", "Divide", "EqualNullSafe", "EqualTo", "Floor", "Get", "GreaterThan",
-    "GreaterThanOrEqual", "Greatest", "If", "In", "IntegralDivide", "IsNaN", "IsNotNull", "IsNull", "Least", "LessThan",
-    "LessThanOrEqual", "Literal", "Max", "Min", "Multiply", "Not", "Or", "Remainder", "SortArray", "SortOrder", "Subtract", "Sum",
-    "TimestampDiff", "UnaryMinus", "UnixDate",
+    "Coalesce", "CollectList", "CommonExpressionDef", "CommonExpressionRef", "Count", "CountIf", "Divide", "EqualNullSafe", "EqualTo",
+    "Floor", "Get", "GreaterThan", "GreaterThanOrEqual", "Greatest", "If", "In", "IntegralDivide", "IsNaN", "IsNotNull", "IsNull",
+    "Least", "LessThan", "LessThanOrEqual", "Literal", "Max", "Min", "Multiply", "Not", "Or", "Remainder", "SortArray", "SortOrder",
+    "Subtract", "Sum", "TimestampDiff", "UnaryMinus", "UnixDate", "With",
 })  # fmt: skip
 
 
