@@ -17,10 +17,9 @@ from kpi_definitions.functions import DIALECTS, Family, functions
 from kpi_definitions.scans import Asked, Function
 from kpi_definitions.spelling import SpellingError, argument_of, condition, spelled
 from kpi_definitions.values import Value
-from tests.support.hard_values import COLUMNS, CONDITIONS, DATES, NUMBERS, TEXTS, TIMES, rows
+from tests.support.hard_values import AS_ENGINES_KEEP_IT, COLUMNS, CONDITIONS, DATES, NUMBERS, TEXTS, TIMES, rows
 
 EVERYTHING = [*CONDITIONS, *NUMBERS, *TIMES, *DATES, *TEXTS]
-AS_ENGINES_KEEP_IT = {"TIMESTAMP": "epoch_us({})", "DATE": "date_diff('day', DATE '1970-01-01', {})::INTEGER"}
 
 
 @pytest.fixture(scope="module")
