@@ -15,8 +15,7 @@ import pytest
 from kpi_definitions.catalogue import load_catalogues
 from kpi_definitions.compiler import compile_kpi, fuse
 from kpi_definitions.engine_scans import EngineScan, engine_scan
-from kpi_definitions.expressions import ExpressionError
-from kpi_definitions.model import Grain, Kpi
+from kpi_definitions.model import Grain
 from kpi_definitions.scans import Asked, Function, Measure, RowTime, Scan, TimeRule
 from tests.support.hard_values import AS_ENGINES_KEEP_IT, COLUMNS, VALUES
 from warehouse.tables.contracts import load_tables
@@ -58,6 +57,9 @@ MEASURES = [
     Measure("l_double", "", asked=Asked(Function.LOW, "i / 7", ("s <> 'a'",), "1")),
     Measure("n_before", "", asked=Asked(Function.COUNT, None, ("t >= period_end - interval 30 day and x < period_end_population_date",))),
 ]  # fmt: skip
+FEW = [
+    measure for measure in MEASURES if measure.name in ("n_all", "s_days", "l_whole", "n_before")
+]  # what depends on the period
 RULES = [
     RowTime(TimeRule.EVENT, "begun"),
     RowTime(TimeRule.EVENT, "day"),
@@ -72,22 +74,36 @@ RULES = [
 @pytest.fixture(scope="module")
 def con() -> Iterator[duckdb.DuckDBPyConnection]:
     """A table with rows at the edges of months, and which hold or do not hold at SEQ."""
-    chance = random.Random(22)
+    chance = random.Random(22)  # noqa: S311
     edges = ["2023-10-31 23:59:59.999999", "2024-06-01 00:00:00"]
     for start, end in MONTHS:
-        edges += [f"{start} 00:00:00", f"{start} 00:00:00.000001", f"{start + dt.timedelta(days=27)} 12:00:00", f"{end - dt.timedelta(days=1)} 23:59:59.999999"]
+        edges += [
+            f"{start} 00:00:00",
+            f"{start} 00:00:00.000001",
+            f"{start + dt.timedelta(days=27)} 12:00:00",
+            f"{end - dt.timedelta(days=1)} 23:59:59.999999",
+        ]
     with duckdb.connect() as con:
         names = ", ".join(f"{name} {kind}" for name, kind in HARD.items())
         con.execute(f"CREATE TABLE hard ({names}, kato VARCHAR, valid_from_seq BIGINT, valid_to_seq BIGINT)")
         found = []
-        for _ in range(3000):
+        for _ in range(1500):
             row = {name: chance.choice(VALUES[kind]) for name, kind in COLUMNS.items()}
-            row |= {"snapshot_date": str(chance.choice(MONTHS)[1]), "begun": chance.choice(edges), "day": chance.choice(edges)[:10]}
+            row |= {
+                "snapshot_date": str(chance.choice(MONTHS)[1]),
+                "begun": chance.choice(edges),
+                "day": chance.choice(edges)[:10],
+            }
             row |= {"ended_at": chance.choice([None, *edges]), "kato": chance.choice([*KATOS, "390000000"])}
-            row |= {"valid_from_seq": str(chance.choice((1, SEQ, SEQ + 1))), "valid_to_seq": chance.choice((None, None, str(SEQ), str(SEQ + 1)))}
+            row |= {
+                "valid_from_seq": str(chance.choice((1, SEQ, SEQ + 1))),
+                "valid_to_seq": chance.choice((None, None, str(SEQ), str(SEQ + 1))),
+            }
             found.append(tuple(row.values()))
         con.executemany(f"INSERT INTO hard VALUES ({', '.join('?' * len(found[0]))})", found)
-        con.execute(f"CREATE VIEW held AS SELECT * FROM hard WHERE valid_from_seq <= {SEQ} AND (valid_to_seq IS NULL OR valid_to_seq > {SEQ})")
+        con.execute(
+            f"CREATE VIEW held AS SELECT * FROM hard WHERE valid_from_seq <= {SEQ} AND (valid_to_seq IS NULL OR valid_to_seq > {SEQ})"
+        )
         yield con
 
 
@@ -105,7 +121,9 @@ def scan_of(time: RowTime, measures: Sequence[Measure]) -> Scan:
 
 def cells() -> str:
     rows = ", ".join(
-        f"('{kato.replace(chr(39), chr(39) * 2)}', '{start}', TIMESTAMP '{start}', TIMESTAMP '{end}', DATE '{end}')" for kato in KATOS for start, end in MONTHS
+        f"('{kato.replace(chr(39), chr(39) * 2)}', '{start}', TIMESTAMP '{start}', TIMESTAMP '{end}', DATE '{end}')"
+        for kato in KATOS
+        for start, end in MONTHS
     )
     return f"(SELECT * FROM (VALUES {rows}) v(kato, period_id, period_start, period_end, period_end_population_date))"
 
@@ -146,27 +164,36 @@ def answer(rows: Sequence[Mapping[str, Any]], scan: EngineScan) -> dict[tuple[st
 def test_chdb_gives_every_part_of_every_cell(con: duckdb.DuckDBPyConnection, file: Path, time: RowTime) -> None:
     import chdb
 
-    scan = engine_scan(scan_of(time, MEASURES), "clickhouse", HARD, KATOS, MONTHS, SEQ)
+    measures = MEASURES if time is RULES[0] else FEW
+    scan = engine_scan(scan_of(time, measures), "clickhouse", HARD, KATOS, MONTHS, SEQ)
     assert (scan.sql.count("{"), scan.sql.count("{rows}")) == (1, 1)
     rows = chdb.query(scan.sql.replace("{rows}", f"file('{file}')"), "ArrowTable").to_pylist()
     found = answer(rows, scan)
     assert len(rows) == len(found) > 10
     wrong = []
-    for measure in MEASURES:
+    for measure in measures:
         wanted = by_hand(con, time, measure)
         assert wanted.keys() == found.keys()
-        wrong += [(measure.name, cell, found[cell][measure.name], value) for cell, value in wanted.items() if found[cell][measure.name] != value]
+        wrong += [
+            (measure.name, cell, found[cell][measure.name], value)
+            for cell, value in wanted.items()
+            if found[cell][measure.name] != value
+        ]
     assert wrong == []
 
 
-def test_a_whole_number_beyond_its_type_is_counted_where_duckdb_fails(con: duckdb.DuckDBPyConnection, file: Path) -> None:
+def test_a_whole_number_beyond_its_type_is_counted_where_duckdb_fails(
+    con: duckdb.DuckDBPyConnection, file: Path
+) -> None:
     """The warehouse's DuckDB fails in a cell if and only if the count of such rows is not 0, even where a condition leaves them out."""
     import chdb
 
     time = RowTime(TimeRule.EVENT, "begun")
     arguments = [("i * j", "true"), ("i + j", "i < 1000 and j < 1000"), ("b - c", "b < 9 and c < 9"), ("-i", "true"), ("abs(b)", "f"), ("e * i", "i = 1"),
                  ("d * 0.001 * i", "true"), ("i", "i * j > 5"), ("coalesce(i, j) + 1", "true")]  # fmt: skip
-    measures = [Measure(f"m{n}", "", asked=Asked(Function.SUM, what, (where,))) for n, (what, where) in enumerate(arguments)]
+    measures = [
+        Measure(f"m{n}", "", asked=Asked(Function.SUM, what, (where,))) for n, (what, where) in enumerate(arguments)
+    ]
     scan = engine_scan(scan_of(time, measures), "clickhouse", HARD, KATOS, MONTHS, SEQ)
     found = answer(chdb.query(scan.sql.replace("{rows}", f"file('{file}')"), "ArrowTable").to_pylist(), scan)
     joined = scan_of(time, [])._from("held", cells(), False)
@@ -178,7 +205,7 @@ def test_a_whole_number_beyond_its_type_is_counted_where_duckdb_fails(con: duckd
             try:
                 wanted = con.execute(sql, [kato, period]).fetchall()[0][0]
             except duckdb.OutOfRangeException:
-                assert out and row[out] > 0, (what, kato, period)
+                assert row[out or ""] > 0, (what, kato, period)
                 both.add("fails")
                 continue
             assert not (out and row[out]), (what, kato, period)
@@ -195,7 +222,12 @@ def test_all_kpis_are_said_in_one_select_over_one_table(dialect: str) -> None:
     for scan in scans:
         said = engine_scan(scan, dialect, TABLES[scan.table], KATOS, MONTHS, SEQ)
         assert (said.sql.upper().count("SELECT"), said.sql.count("{rows}"), " JOIN " in said.sql) == (1, 1, False)
-        assert list(said.columns) == ["kato", "period_start", *(m.name for m in scan.measures), *said.overflows.values()]
+        assert list(said.columns) == [
+            "kato",
+            "period_start",
+            *(m.name for m in scan.measures),
+            *said.overflows.values(),
+        ]
 
 
 def test_periods_that_overlap_and_nothing_asked_for_are_refused() -> None:

@@ -74,7 +74,7 @@ TEXTS = ["s", "coalesce(s, r)", "coalesce(s, 'it''s {rows} \\')", "greatest(s, r
 
 def rows(seed: int = 1, more: int = 150) -> Iterator[tuple[str | None, ...]]:
     """Every pair of hard values of one type, then rows drawn by chance; in the order of COLUMNS."""
-    chance = random.Random(seed)
+    chance = random.Random(seed)  # noqa: S311
     names = list(COLUMNS)
     pairs = {names[n]: list(product(VALUES[COLUMNS[names[n]]], repeat=2)) for n in (0, 2, 7, 9, 11, 13)}
     for number in range(max(map(len, pairs.values())) + more):
