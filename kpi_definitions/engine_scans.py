@@ -43,7 +43,8 @@ class EngineScan:
 
     How the values of `columns` come out, whatever the engine (whoever takes the answer turns them into the types named there):
     VARCHAR as text; BIGINT as a whole number; DOUBLE as one; DATE (`period_start`) as a whole number of days since 1970-01-01;
-    DECIMAL(38,s) (sums, the greatest, order statistics of decimals) as the text of an exact decimal, at times with an exponent: `-1725E-2`.
+    DECIMAL(38,s) (sums, the greatest, order statistics of decimals) as a whole number, an exact decimal, or the text of one, at times with
+    an exponent: `-1725E-2`.
     """
 
     table: str
@@ -249,7 +250,10 @@ class _Writing:
 
 
 class _ClickHouse(_Writing):
-    """Every aggregate takes values and conditions that are never NULL, and says itself when there was none: releases differ in that."""
+    """Every aggregate takes values and conditions that are never NULL, and says itself when there was none: releases differ in that.
+
+    Decimals stand in the answer as they are: toString writes bytes between the digits of long ones in old releases.
+    """
 
     dialect = "clickhouse"
 
@@ -273,10 +277,10 @@ class _ClickHouse(_Writing):
         return f"uniqExactIf(assumeNotNull({value}), {met})"
 
     def total(self, value: Value, met: str) -> str:
-        return self._if_any(met, f"toString(sumIf(assumeNotNull({self._text(value)}), {met}))")
+        return self._if_any(met, f"sumIf(assumeNotNull({self._text(value)}), {met})")
 
     def greatest(self, value: str, met: str) -> str:
-        return self._if_any(met, f"toString(maxIf(assumeNotNull({value}), {met}))")
+        return self._if_any(met, f"maxIf(assumeNotNull({value}), {met})")
 
     def order(self, value: Value, met: str, high: bool, share: str) -> str:
         text, scale = self._text(value), ""

@@ -67,6 +67,7 @@ def _metadata(report: Report) -> dict[str, Any]:
         "ledger entry": f"{report.seq}:{report.ledger_hash}",
         "walk back": f"qala explain {report.kpi_code} SETTLEMENT PERIOD --as-of {report.seq}",
         "make again": f"qala reperform {report.kpi_code}",
+        "engine": report.engine,
         "sql": dg.MetadataValue.md(f"```sql\n{report.sql}\n```"),
     }
     metadata |= {f"state: {state}": count for state, count in report.states.items()}

@@ -54,7 +54,7 @@ def check(home_folder: HomeOption = None) -> None:
             facts = found[0].ready()
             machines = "1 machine" if facts.machines == 1 else f"{facts.machines} machines"
             out.print(
-                f"{found[0].name} {facts.version} at {facts.where}, {machines}: ready", highlight=False, soft_wrap=True
+                f"ready: {found[0].name} {facts.version}, {facts.where}, {machines}", highlight=False, soft_wrap=True
             )
 
 

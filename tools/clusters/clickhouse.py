@@ -51,9 +51,10 @@ class Servers:
         return "\n".join(lines)
 
     def start(self, shard: int) -> None:
-        """Start a server that does not run, and wait until it answers."""
+        """Start a server, unless it runs, and wait until it answers."""
         folder = self.folder / f"shard-{shard}"
-        start(folder, [*_server(), f"--config-file={folder / 'config.xml'}"])
+        if running(folder) is None:
+            start(folder, [*_server(), f"--config-file={folder / 'config.xml'}"])
         wait_until(lambda: _answers(self.shards[shard]), folder, f"ClickHouse at {self.shards[shard]}")
 
     def stop(self, shard: int, how: signal.Signals = signal.SIGTERM) -> None:
@@ -75,8 +76,8 @@ def unavailable() -> str:
     return ""
 
 
-def up(folder: Path, shards: int = 2, reader_settings: str = "") -> Servers:
-    """Start servers in a folder, or those of before again; every one answers and has the database. `reader_settings`: XML."""
+def up(folder: Path, shards: int = 2, reader_profile: str = "<readonly>1</readonly>") -> Servers:
+    """Start servers in a folder, or those of before again; every one answers and has the database. `reader_profile`: XML of a profile."""
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     known = folder / "cluster.json"
@@ -87,9 +88,8 @@ def up(folder: Path, shards: int = 2, reader_settings: str = "") -> Servers:
     servers = Servers(folder, tuple(f"http://127.0.0.1:{http}" for http, _, _ in triples), "load-me", "read-me")
     try:
         for shard in range(len(triples)):
-            _configure(servers, shard, triples, reader_settings)
-            if running(folder / f"shard-{shard}") is None:
-                servers.start(shard)
+            _configure(servers, shard, triples, reader_profile)
+            servers.start(shard)
             _say(servers.shards[shard], servers.password, f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
     except BaseException:
         down(folder)
@@ -103,7 +103,7 @@ def down(folder: Path) -> None:
         stop(shard)
 
 
-def _configure(servers: Servers, shard: int, ports: Sequence[tuple[int, int, int]], reader_settings: str) -> None:
+def _configure(servers: Servers, shard: int, ports: Sequence[tuple[int, int, int]], reader_profile: str) -> None:
     folder = servers.folder / f"shard-{shard}"
     for part in ("data", "tmp"):
         (folder / part).mkdir(parents=True, exist_ok=True)
@@ -124,7 +124,7 @@ def _configure(servers: Servers, shard: int, ports: Sequence[tuple[int, int, int
         "shard_user": BETWEEN,
         "password": servers.password,
         "reader_password": servers.reader_password,
-        "reader_settings": reader_settings,
+        "reader_profile": reader_profile,
     }
     for name in ("config.xml", "users.xml"):
         text = Template((SERVER / name).read_text(encoding="utf-8")).substitute(parts)

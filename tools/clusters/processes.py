@@ -58,15 +58,17 @@ def running(folder: Path) -> int | None:
 def stop(folder: Path, how: signal.Signals = signal.SIGTERM) -> None:
     """End the process of a folder and wait for it; killed if it does not end by itself."""
     deadline = time.monotonic() + STOP_SECONDS
+    asked = False
     while (pid := running(folder)) is not None:
         late = time.monotonic() > deadline
         try:
-            os.kill(pid, signal.SIGKILL if late else how)
+            if not asked or late:
+                os.kill(pid, signal.SIGKILL if late else how)
+            asked = True
             _reap(pid)
         except ProcessLookupError:
             break
-        how = signal.Signals(0) if not late else how  # asked once, then only looked at
-        time.sleep(0.05)
+        time.sleep(0.02)
     (folder / "pid").unlink(missing_ok=True)
 
 

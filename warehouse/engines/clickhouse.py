@@ -73,7 +73,7 @@ class ClickHouse:
         self.name = name
         self._place = place
         self._loaders: dict[str, Connection] = {}
-        self._shaped: set[tuple[str, tuple[tuple[str, str], ...]]] = set()
+        self._shaped: dict[str, Shape] = {}  # as this engine last found or made them
 
     def ready(self) -> Facts:
         place = self._place
@@ -153,6 +153,11 @@ class ClickHouse:
             return columns_of_answer(header.encode(), scan.columns, where)
         if astray := {load.table for load in loads} - {scan.table}:
             raise EngineError(f"a scan of {scan.table} was given loads of {', '.join(sorted(astray))}")
+        # a name given in the answer stands, for older servers, in place of the column of that name everywhere in the statement
+        if named := sorted((set(self._columns(self._reader, scan.table)) & set(scan.columns)) - {"kato"}):
+            raise EngineError(
+                f"a scan of {scan.table} calls what it measures as the table calls a column: {', '.join(named)}"
+            )
         self._are_whole(scan.table, loads)
         table = f"{quoted(self._place.database)}.{quoted(scan.table)}"
         # PREWHERE, and no relation of its own: over that the server that is asked would fetch every row from the others
@@ -214,32 +219,28 @@ class ClickHouse:
                 )
 
     def _shape(self, shape: Shape) -> None:
-        """Make the table on every server, or give it the columns that it lacks; one that has others is made anew."""
+        """Have the table on every server, with these columns; one that has others is made anew."""
         place = self._place
-        if (known := (shape.table, tuple(shape.columns.items()))) in self._shaped:
+        if self._shaped.get(shape.table) == shape:
             return
-        held = self._held(shape.table)
-        changed = False
         for address in place.shards:
             loader = self._loader(address)
-            there = self._columns(loader, self._local(shape.table))
-            additions = shape.additions(there) if there else None
-            if there and additions is None:
-                loader.tell(f"DROP TABLE {held}")
-            if additions is None:
-                loader.tell(shape.create(held, calendar=loader.version >= FIRST_WITH_CALENDAR))
-            elif additions:
-                loader.tell(f"ALTER TABLE {held} {', '.join(additions)}")
-            changed |= additions != []
+            statement = shape.create(self._held(shape.table), calendar=loader.version >= FIRST_WITH_CALENDAR)
+            self._make(loader, self._local(shape.table), shape, statement)
         if place.cluster:
             through = f"{quoted(place.database)}.{quoted(shape.table)}"
             engine = f"Distributed({place.cluster}, {place.database}, {self._local(shape.table)})"
             for address in dict.fromkeys((place.front, *place.shards)):
-                loader = self._loader(address)
-                if changed or self._columns(loader, shape.table) != shape.types:
-                    loader.tell(f"DROP TABLE IF EXISTS {through}")
-                    loader.tell(f"CREATE TABLE {through} ({shape.listed}) ENGINE = {engine}")
-        self._shaped.add(known)
+                statement = f"CREATE TABLE {through} ({shape.listed}) ENGINE = {engine}"
+                self._make(self._loader(address), shape.table, shape, statement)
+        self._shaped[shape.table] = shape
+
+    def _make(self, loader: Connection, table: str, shape: Shape, statement: str) -> None:
+        there = self._columns(loader, table)
+        if there and there != shape.types:
+            loader.tell(f"DROP TABLE {quoted(self._place.database)}.{quoted(table)}")
+        if there != shape.types:
+            loader.tell(statement)
 
     def _columns(self, loader: Connection, table: str) -> dict[str, str]:
         """Columns of a server's table that hold something: name → type; empty if there is none."""
@@ -247,7 +248,7 @@ class ClickHouse:
             f"SELECT name, type FROM system.columns WHERE database = {text_literal(self._place.database)} "
             f"AND table = {text_literal(table)} AND default_kind != 'ALIAS'"
         )
-        return {name: kind for name, kind in records(loader.ask(sql))}
+        return {row[0]: row[1] for row in records(loader.ask(sql))}
 
 
 def open_clickhouse(

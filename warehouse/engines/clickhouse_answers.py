@@ -60,7 +60,7 @@ def _held(sql_type: str) -> pa.DataType:
     if found := re.fullmatch(r"DECIMAL\((\d+), ?(\d+)\)", sql_type):
         return pa.decimal128(38, int(found[2]))
     whole = {"DATE": pa.int32(), "TIMESTAMP": pa.int64(), "HUGEINT": pa.decimal128(38, 0), "INTEGER": pa.int32()}
-    return {**whole, "BIGINT": pa.int64(), "BOOLEAN": pa.bool_()}.get(sql_type, pa.string())
+    return {**whole, "BIGINT": pa.int64(), "DOUBLE": pa.float64(), "BOOLEAN": pa.bool_()}.get(sql_type, pa.string())
 
 
 def _meant(column: pa.ChunkedArray, sql_type: str) -> pa.ChunkedArray:

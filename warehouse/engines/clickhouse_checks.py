@@ -47,6 +47,7 @@ SETTINGS: Mapping[str, tuple[str, ...]] = {
     "use_query_cache": ("0", "false"),
 }
 _OVERFLOW = "%overflow\\_mode%"  # each must be `throw`: the others leave rows out
+_FIELD, _RECORD = "\x1f", "\x1e"
 _DENIED = frozenset({164, 291, 497})  # readonly, no access to the database, not granted
 _ABSENT = frozenset({46, 344})  # unknown table function, not built in
 # what reads from elsewhere, asked in a way that would reach nothing
@@ -85,8 +86,7 @@ def versions_agree(connections: Mapping[str, Connection]) -> None:
 
 def settings_of(connection: Connection, whose: str) -> dict[str, str]:
     """Settings that a number depends on, as a user has them. Raises EngineError for the first that would change one."""
-    sql = f"SELECT name, value, '' FROM system.settings WHERE {_NUMBERS}"
-    return _sound(connection, sql, whose)
+    return _sound(connection, "system.settings", "''", whose)
 
 
 def shards_agree(connection: Connection, cluster: str, shards: Sequence[str]) -> None:
@@ -98,10 +98,8 @@ def shards_agree(connection: Connection, cluster: str, shards: Sequence[str]) ->
         raise EngineError(
             f"{connection.where}: cluster {cluster} {found}; make remote_servers of every server and engine.yaml agree"
         )
-    elsewhere = (
-        f"SELECT name, value, hostName() FROM cluster({text_literal(cluster)}, 'system', 'settings') WHERE {_NUMBERS}"
-    )
-    _sound(connection, elsewhere, f"cluster {cluster}, whose servers ask one another,")
+    elsewhere = f"cluster({text_literal(cluster)}, 'system', 'settings')"
+    _sound(connection, elsewhere, "hostName()", f"cluster {cluster}, whose servers ask one another,")
 
 
 def may_only_read(reader: Connection, database: str) -> None:
@@ -151,14 +149,25 @@ def name_the_silent(shards: Sequence[str], again: Callable[[str], Connection], e
         raise EngineError(f"shard {', '.join(silent)} does not answer: start it, and try again ({error})") from error
 
 
-def _sound(connection: Connection, sql: str, whose: str) -> dict[str, str]:
+def _sound(connection: Connection, relation: str, host: str, whose: str) -> dict[str, str]:
+    # in one row and one column: some of these settings would leave out rows of this very answer
+    value = (
+        "if(name IN ('limit', 'offset') AND changed, 'something', value)"  # which a question takes off while it runs
+    )
+    said = f"arrayStringConcat(array(name, {value}, {host}), '{_FIELD}')"
+    sql = f"SELECT arrayStringConcat(groupArray({said}), '{_RECORD}') AS found FROM {relation} WHERE {_NUMBERS}"
+    answer = records(connection.ask(sql))
+    if not answer:
+        raise EngineError(
+            f"{connection.where}: the {whose} is given no rows; take limit and offset out of the user's profile"
+        )
     found = {}
-    for name, value, host in records(connection.ask(sql)):
+    for record in answer[0][0].split(_RECORD):
+        name, value, at = record.split(_FIELD)
         allowed = SETTINGS.get(name, ("throw",))
         if value not in allowed:
-            at = f" at {host}" if host else ""
             raise EngineError(
-                f"{connection.where}: the {whose} has {name}={value or 'nothing'}{at}, which can change a number; "
+                f"{connection.where}: the {whose} has {name}={value or 'nothing'}{f' at {at}' if at else ''}, which can change a number; "
                 f"set it to {allowed[0] or 'nothing'} in the user's profile"
             )
         found[name] = value

@@ -43,7 +43,10 @@ _REMEDIES: Mapping[int, str] = {
     279: "start the shard, and try again",
     291: "let the user see the database of engine.yaml",
     497: "grant the user what engine.yaml has it do",
+    359: "raise max_table_size_to_drop and max_partition_size_to_drop on the server, and try again",
     516: "set QALA_CLICKHOUSE_PASSWORD and QALA_CLICKHOUSE_READER_PASSWORD to what the server knows",
+    704: "take use_query_cache out of the user's profile",
+    719: "take use_query_cache out of the user's profile",
 }
 
 
@@ -51,11 +54,15 @@ class RefusedError(EngineError):
     """The server answered, and its answer is an error; `code` is its number (0 if it gave none)."""
 
     def __init__(self, where: str, answer: str) -> None:
+        self._said = where, answer
         found = _CODE.search(answer)
         self.code = int(found[1]) if found else 0
         full = "No space left" in answer
         remedy = _REMEDIES[243] if full else _REMEDIES.get(self.code, "see the server's log, mend it, and try again")
         super().__init__(f"{where}: {' '.join(answer.split())[:600]}; {remedy}")
+
+    def __reduce__(self) -> tuple[type[RefusedError], tuple[str, str]]:  # it comes out of a worker process
+        return type(self), self._said
 
 
 class Connection(Protocol):
@@ -111,7 +118,7 @@ class PlainConnection:
         self.where = address.rstrip("/")
         self._headers = {"X-ClickHouse-User": user, "X-ClickHouse-Key": password}
         timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=ANSWER_SECONDS)
-        self._pool = urllib3.PoolManager(timeout=timeout, retries=False, maxsize=1)
+        self._pool = urllib3.PoolManager(timeout=timeout, retries=False, maxsize=8)
         self._database = ""
         said = self._request("SELECT version() AS v FORMAT TabSeparated").decode(errors="replace").strip()
         if not re.fullmatch(r"\d+\.\d+(\.\d+)*", said):

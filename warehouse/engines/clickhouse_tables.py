@@ -86,16 +86,6 @@ class Shape:
         key = ", ".join(column for column in _KEY if column in self.columns)
         return f"CREATE TABLE {name} ({', '.join(lines)}) ENGINE = MergeTree PARTITION BY {LOAD} ORDER BY ({key})"
 
-    def additions(self, there: Mapping[str, str]) -> list[str] | None:
-        """Columns to add to a table that has `there` (name → type); None: that does not do, the table has others."""
-        wanted = self.types
-        if any(wanted.get(name) != kind for name, kind in there.items()):
-            return None
-        fresh = {name: kind for name, kind in wanted.items() if name not in there}
-        if any(not kind.startswith("Nullable(") for kind in fresh.values()):
-            return None
-        return [f"ADD COLUMN {quoted(name)} {kind}" for name, kind in fresh.items()]
-
 
 def rows_as_text(con: duckdb.DuckDBPyConnection, load: Load, shape: Shape, shard: int, shards: int) -> Iterator[bytes]:
     """A load's rows as tab-separated text, those of one shard, some thousand at a time. `con`: a connection of nobody else."""

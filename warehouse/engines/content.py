@@ -19,8 +19,8 @@ _KINDS: Mapping[str, str] = {
     **dict.fromkeys(("TINYINT", "SMALLINT", "INTEGER", "BIGINT"), "whole"),
     **{"BOOLEAN": "boolean", "VARCHAR": "text", "DATE": "date", "TIMESTAMP": "time", "TIMESTAMPTZ": "instant"},
 }
-# ClickHouse 18.16 writes larger ones with bytes in the middle that are no digits
-_DIGITS = 28
+# those of more are no 64-bit numbers in ClickHouse, and 18.16 writes them as text with bytes in the middle that are no digits
+_DIGITS = 18
 
 
 @dataclass(frozen=True)

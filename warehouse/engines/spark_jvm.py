@@ -27,26 +27,20 @@ if TYPE_CHECKING:
     from py4j.java_gateway import JavaGateway
 
 OLDEST_JAVA = 17  # that Spark 4 runs on
-START_SECONDS = 120.0
+START_SECONDS, END_SECONDS = 120.0, 20.0
 _JAVA_REMEDY = (
     f"install Java {OLDEST_JAVA} or newer (Debian: openjdk-17-jre-headless) and let JAVA_HOME name its folder"
 )
 _VERSION = re.compile(r'version "(?:1\.)?(\d+)')
-# everything Spark says goes into one file of the engine's folder, and the one before it is kept
+_LOG_BYTES = 8 << 20
 _LOG = """\
 rootLogger.level = warn
 rootLogger.appenderRef.file.ref = file
-appender.file.type = RollingFile
+appender.file.type = File
 appender.file.name = file
-appender.file.fileName = {log}
-appender.file.filePattern = {log}.1
+appender.file.fileName = {}
 appender.file.layout.type = PatternLayout
 appender.file.layout.pattern = %d{{yyyy-MM-dd HH:mm:ss}} %p %c{{1}}: %m%n%ex
-appender.file.policies.type = Policies
-appender.file.policies.size.type = SizeBasedTriggeringPolicy
-appender.file.policies.size.size = 8MB
-appender.file.strategy.type = DefaultRolloverStrategy
-appender.file.strategy.max = 1
 """
 
 
@@ -118,7 +112,7 @@ def start_jvm(settings: Mapping[str, str], folder: Path) -> Jvm:
     find_java()
     folder.mkdir(parents=True, exist_ok=True)
     log, said = folder / "driver.log", folder / "driver.out"
-    (folder / "log4j2.properties").write_text(_LOG.format(log=str(log).replace("\\", "\\\\")), encoding="utf-8")
+    _configure_log(folder / "log4j2.properties", log)
     command = [str(spark_home() / "bin" / "spark-submit")]
     for name, value in settings.items():
         command += ["--conf", f"{name}={value}"]
@@ -151,6 +145,24 @@ def start_jvm(settings: Mapping[str, str], folder: Path) -> Jvm:
             raise
 
 
+def _configure_log(file: Path, log: Path) -> None:
+    """Everything Spark says goes into `log`; one that has grown large is set aside, in place of the one before it."""
+    with suppress(FileNotFoundError):
+        if log.stat().st_size > _LOG_BYTES:
+            log.replace(log.with_suffix(".log.1"))
+    # a file of properties is ASCII; of `$` the logger would make variables
+    named = str(log).replace("\\", "\\\\").replace("$", "$$")
+    text = "".join(
+        c if c.isascii() else "".join(f"\\u{int.from_bytes(u, 'big'):04x}" for u in _utf16(c)) for c in named
+    )
+    file.write_text(_LOG.format(text), encoding="ascii")
+
+
+def _utf16(character: str) -> tuple[bytes, ...]:
+    units = character.encode("utf-16-be")
+    return tuple(units[n : n + 2] for n in range(0, len(units), 2))
+
+
 def _connect(address: bytes) -> JavaGateway:
     """The way to a process that wrote its port (4 bytes) and its secret (after 4 bytes of length)."""
     from pyspark.java_gateway import launch_gateway
@@ -161,7 +173,7 @@ def _connect(address: bytes) -> JavaGateway:
     }
     os.environ |= given
     try:
-        return launch_gateway()
+        return launch_gateway()  # type: ignore[no-untyped-call]
     finally:
         for name in given:
             del os.environ[name]
@@ -183,7 +195,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         with suppress(OSError):
             process.stdin.close()
     try:
-        process.wait(20)
+        process.wait(END_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

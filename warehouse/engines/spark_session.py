@@ -29,7 +29,7 @@ NUMBERS: Mapping[str, str] = {
     "spark.sql.ansi.enabled": "true",  # what leaves its type's range is an error, never NULL and never wrapped
     "spark.sql.ansi.doubleQuotedIdentifiers": "true",  # "name" is a column, not a text
     "spark.sql.ansi.enforceReservedKeywords": "false",
-    "spark.sql.parser.escapedStringLiterals": "true",  # a backslash in a text is a backslash
+    "spark.sql.parser.escapedStringLiterals": "false",  # a backslash in a text begins an escape, which the compiler writes
     "spark.sql.legacy.consecutiveStringLiterals.enabled": "false",  # '' in a text is one quote
     "spark.sql.caseSensitive": "true",
     "spark.sql.decimalOperations.allowPrecisionLoss": "false",  # no digit is cut off to make room for others
@@ -44,6 +44,7 @@ NUMBERS: Mapping[str, str] = {
     "spark.sql.parquet.aggregatePushdown": "false",  # rows are counted, not what a file says of itself
     "spark.sql.files.ignoreCorruptFiles": "false",
     "spark.sql.files.ignoreMissingFiles": "false",
+    "spark.sql.runSQLOnFiles": "false",
     "spark.sql.extensions": "",
     "spark.sql.catalogImplementation": "in-memory",
     "spark.hadoop.parquet.page.verify-checksum.enabled": "true",
@@ -51,6 +52,7 @@ NUMBERS: Mapping[str, str] = {
 _OTHERS: Mapping[str, str] = {
     "spark.app.name": "qala",
     "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
     "spark.eventLog.enabled": "false",
     "spark.sql.sources.parallelPartitionDiscovery.threshold": "100000",  # files are listed here, not by a job
     "spark.sql.shuffle.partitions": "8",  # answers are small
@@ -60,7 +62,9 @@ _OTHERS: Mapping[str, str] = {
     "spark.driver.extraJavaOptions": "-XX:+UseSerialGC -XX:ReservedCodeCacheSize=128m -Duser.timezone=UTC",
     "spark.executor.extraJavaOptions": "-XX:+UseSerialGC -XX:ReservedCodeCacheSize=128m -Duser.timezone=UTC",
 }
+TRIED = "4.3"  # with which numbers were compared
 _DRIVER_MEMORY = "512m"  # plans and answers: some thousand cells
+_LEAST_MIB = 512  # of heap
 _REACH_SECONDS = 5.0
 _LOCAL = re.compile(r"local(\[(\d+|\*)\])?")
 _OUT_OF_MEMORY = 52  # with what Java ends under Spark
@@ -73,23 +77,17 @@ class Session:
         """`folder` gets configuration and log; `patience`: seconds without any worker before a wait is given up."""
         self.master, self.patience, self._memory = master, patience, executor_memory
         self.local = _LOCAL.fullmatch(master) is not None
-        here = "127.0.0.1" if self.local else _reach(master)
-        settings = {
-            **NUMBERS,
-            **_OTHERS,
-            "spark.master": master,
-            "spark.driver.host": here,
-            "spark.driver.bindAddress": here,
-            "spark.driver.memory": executor_memory if self.local else _DRIVER_MEMORY,
-            "spark.executor.memory": executor_memory,
-            "spark.sql.warehouse.dir": str(folder / "none"),
-        }
-        if cores is not None:
-            settings["spark.cores.max"] = str(cores)
+        settings = self._settings(folder, cores)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # of pandas, which is not used
+            warnings.simplefilter(
+                "ignore", FutureWarning
+            )  # of pandas, which is not used; pyspark would import this later
+            import pyspark.testing.utils  # noqa: F401
             from pyspark import SparkContext, __version__
-            from pyspark.sql import SparkSession  # noqa: F401
+        if not __version__.startswith(f"{TRIED}."):
+            raise EngineError(
+                f"this is Spark {__version__}; numbers were compared on {TRIED}, and on no other: pip install 'pyspark=={TRIED}.*'"
+            )
         # SQL at fault is told by whoever raises, and nowhere else
         logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL + 1)
         if SparkContext._active_spark_context is not None:
@@ -102,11 +100,30 @@ class Session:
                     f"Java runs Spark {self.version}, pyspark is {__version__}; install pyspark anew: its jars are not its own"
                 )
             self.spark = self._begin(settings)
-            self._see_settings()
+            self.see_settings()
             self.wait_for_workers()
         except BaseException:
             self.end()
             raise
+
+    def _settings(self, folder: Path, cores: int | None) -> dict[str, str]:
+        """All that Spark is told. Refused here, before anything starts: too little memory, a master that does not answer."""
+        if int(self._memory[:-1]) * {"m": 1, "g": 1024}[self._memory[-1].lower()] < _LEAST_MIB:
+            raise EngineError(
+                f"executor_memory {self._memory}: Spark does not start with less than {_LEAST_MIB}m; raise it in engine.yaml"
+            )
+        here = "127.0.0.1" if self.local else _reach(self.master)
+        settings = {
+            **NUMBERS,
+            **_OTHERS,
+            "spark.master": self.master,
+            "spark.driver.host": here,
+            "spark.driver.bindAddress": here,
+            "spark.driver.memory": self._memory if self.local else _DRIVER_MEMORY,
+            "spark.executor.memory": self._memory,
+            "spark.sql.warehouse.dir": str(folder / "none"),
+        }
+        return settings if cores is None else settings | {"spark.cores.max": str(cores)}
 
     def _begin(self, settings: Mapping[str, str]) -> SparkSession:
         from py4j.protocol import Py4JError
@@ -126,7 +143,7 @@ class Session:
                 f"{self.version}. Run the same version there as here, or correct `master` in engine.yaml; see {self._jvm.log}"
             ) from error
 
-    def _see_settings(self) -> None:
+    def see_settings(self) -> None:
         """Every setting that numbers depend on is as it was asked for."""
         found = {name: self.setting(name) for name in NUMBERS}
         if wrong := [f"{name} is {found[name]!r}, not {v!r}" for name, v in NUMBERS.items() if found[name] != v]:
@@ -140,9 +157,17 @@ class Session:
             return str(self.spark.sparkContext._jsc.hadoopConfiguration().get(name.removeprefix("spark.hadoop.")))
         return self.spark.conf.get(name, None)
 
+    def known_to_cluster(self) -> bool:
+        """Whether the master answers and some worker is still ours."""
+        if not self.usable:
+            return False
+        with suppress(EngineError):
+            return self.local or (bool(_reach(self.master)) and self.workers() > 0)
+        return False
+
     @property
     def usable(self) -> bool:
-        """It still runs, and a cluster still knows it. Asks nobody."""
+        """It still runs. Asks nobody."""
         with suppress(Exception):
             return self._jvm.alive and not self.spark.sparkContext._jsc.sc().isStopped()
         return False

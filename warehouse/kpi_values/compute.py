@@ -11,6 +11,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+import duckdb
+
 from kpi_definitions.catalogue import Catalogues, load_catalogues
 from kpi_definitions.compiler import Compiled, compile_kpi
 from warehouse.engines.engine import Engine, Facts
@@ -148,7 +150,8 @@ class Report:
     states: Mapping[str, int]
     other_periods: tuple[str, ...]  # restated outside the months asked for
     failures: Mapping[str, int]  # cells that could not be computed, by kind of error
-    sql: str
+    engine: str  # that measured, with its version
+    sql: str  # as it ran there
     as_of: int  # the warehouse as of this ledger sequence was read
     seq: int  # ledger sequence of the computation
     ledger_hash: str  # of that ledger row
@@ -222,6 +225,7 @@ def _reports(
 ) -> list[Report]:
     rows = computation.store.con.execute("SELECT seq, hash FROM audit.ledger WHERE seq > ?", [as_of_seq]).fetchall()
     hashes = dict(rows)
+    engine = str(computation.elsewhere or f"duckdb {duckdb.__version__}")
     return [
         Report(
             code,
@@ -231,6 +235,7 @@ def _reports(
             one.states,
             one.other_periods,
             one.failures,
+            engine,
             computation.sql.get(code, ""),
             as_of_seq,
             seqs[code],

@@ -37,7 +37,7 @@ def measure_alone(
     for one, scan in users:
         table = f"{SCAN}_{next(numbers)}"
         names[scan, one.kpi.code, one.kpi.version] = table
-        columns = ", ".join(f"{m.name} {_type(one, m.name)}" for m in scan.measures)
+        columns = ", ".join(f"{m.name} {part_type(one, m.name)}" for m in scan.measures)
         con.execute(f"CREATE OR REPLACE TEMP TABLE {table} (kato VARCHAR, period_id VARCHAR, {columns})")
         con.execute(
             "CREATE OR REPLACE TEMP TABLE work_numbered_cell AS SELECT row_number() OVER (ORDER BY kato, period_id) AS number, * "
@@ -88,8 +88,8 @@ def _code(error: duckdb.Error) -> str:
     return code if code in catalogue() else "reason.failure.other"
 
 
-def _type(one: Compiled, measure: str) -> str:
-    """The type a measure of a KPI comes out as: the values next to a quantile are doubles."""
+def part_type(one: Compiled, measure: str) -> str:
+    """The type a measure of a KPI has in the table of its scan: the values next to a quantile are doubles."""
     if measure == one.sample.column:
         return "BIGINT"
     return "DOUBLE" if one.kpi.kind is Kind.QUANTILE else EXACT

@@ -8,14 +8,14 @@ as it has them, text included. Does not belong here: how an engine is asked (war
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import duckdb
 
-from kpi_definitions.compiler import EXACT, Compiled
+from kpi_definitions.compiler import Compiled
 from kpi_definitions.engine_scans import EngineScan, engine_scan
 from kpi_definitions.scans import Scan
 from warehouse.engines.engine import Engine, EngineError, Facts
@@ -23,7 +23,7 @@ from warehouse.engines.settings import open_engine, showcase_folder
 from warehouse.engines.showcase import Showcase
 from warehouse.engines.step import bring_in_step, refuse_out_of_step
 from warehouse.home.home import Home
-from warehouse.kpi_values.failures import CONVERSION, OUT_OF_RANGE, note_failed
+from warehouse.kpi_values.failures import CONVERSION, OUT_OF_RANGE, note_failed, part_type
 from warehouse.sql import literal
 from warehouse.store.store import Store
 
@@ -49,21 +49,21 @@ class Elsewhere:
 
         Cells in which a KPI fails go to `work_failed_cell`, and have no parts of it. Returns the SQL that ran. Raises EngineError.
         """
-        settlements, periods = _asked(store.con)
-        columns = self.showcase.columns[scan.table]
-        asked = engine_scan(scan, self.engine.dialect, columns, settlements, periods, seq)
-        loads = self.showcase.of(scan.table)
-        names = ", ".join(f"{m.name} {asked.columns[m.name]}" for m in scan.measures)
-        store.con.execute(f"CREATE OR REPLACE TEMP TABLE {table} (kato VARCHAR, period_id VARCHAR, {names})")
-        if settlements and loads:
-            answer = self.engine.measure(asked, loads)
-            self._refuse_misshapen(asked, answer)
-            store.con.complete()  # DuckDB 2 registers nothing while an earlier result has rows left
-            store.con.register(_ANSWER, answer)
-            try:
-                self._take(store.con, asked, users, table)
-            finally:
-                store.con.unregister(_ANSWER)
+        con, loads = store.con, self.showcase.of(scan.table)
+        typed = ", ".join(f"{m.name} {part_type(one, m.name)}" for one, own in users for m in own.measures)
+        con.execute(f"CREATE OR REPLACE TEMP TABLE {table} (kato VARCHAR, period_id VARCHAR, {typed})")
+        settlements, periods = _asked(con)
+        if not settlements or not loads:
+            return ""
+        asked = engine_scan(scan, self.engine.dialect, self.showcase.columns[scan.table], settlements, periods, seq)
+        answer = self.engine.measure(asked, loads)
+        self._refuse_misshapen(asked, answer)
+        con.complete()  # DuckDB 2 registers nothing while an earlier result has rows left
+        con.register(_ANSWER, _with_days(answer))
+        try:
+            self._take(con, asked, users, table)
+        finally:
+            con.unregister(_ANSWER)
         return f"-- {self}\n{asked.sql.replace('{rows}', scan.table)}"
 
     def refuse_moved(self, scans: Sequence[Scan]) -> None:
@@ -77,7 +77,7 @@ class Elsewhere:
         wrong = ""
         if answer.column_names != list(asked.columns):
             wrong = f"with the columns {', '.join(answer.column_names)} in place of {', '.join(asked.columns)}"
-        elif inexact := [n for n, t in asked.columns.items() if t == EXACT and pa.types.is_floating(answer[n].type)]:
+        elif inexact := [n for n, t in asked.columns.items() if t != "DOUBLE" and pa.types.is_floating(answer[n].type)]:
             wrong = f"with doubles in place of exact numbers in {', '.join(inexact)}"
         elif len(answer) != answer.group_by(["kato", "period_start"]).aggregate([]).num_rows:
             wrong = "with several rows for one settlement and period"
@@ -89,12 +89,13 @@ class Elsewhere:
     ) -> None:
         """From the answer into the working tables: the cells that were asked for."""
         answered = f"FROM {_ANSWER} AS answer JOIN"
-        on = "ON (answer.kato, CAST(answer.period_start AS DATE)) = (cell.kato, CAST(cell.period_start AS DATE))"
+        on = "ON (answer.kato, answer.period_start) = (cell.kato, CAST(cell.period_start AS DATE))"
         parts = dict[str, str]()
         try:
             for one, own in users:
-                why = _why(own, asked)
-                parts |= {m.name: f"CASE WHEN {why} IS NULL THEN {_typed(m.name, asked)} END" for m in own.measures}
+                found = {m.name: _typed(m.name, asked.columns[m.name], part_type(one, m.name)) for m in own.measures}
+                why = _why(found, asked)
+                parts |= {name: f"CASE WHEN {why} IS NULL THEN {part} END" for name, part in found.items()}
                 mine = f"(cell.kpi_code, cell.version) = ({literal(one.kpi.code)}, {one.kpi.version})"
                 failing = (
                     f"SELECT cell.kato, cell.period_id, {why} AS why {answered} work_due_cell AS cell {on} WHERE {mine}"
@@ -140,19 +141,31 @@ def _asked(con: duckdb.DuckDBPyConnection) -> tuple[list[str], list[tuple[dt.dat
     return [kato for (kato,) in settlements], [(start, end) for start, end in periods]
 
 
-def _why(own: Scan, asked: EngineScan) -> str:
-    """SQL for the kind of error by which a KPI fails in a cell of the answer: the one the warehouse's own scan would end with; else NULL."""
-    left = dict.fromkeys(asked.overflows[m.name] for m in own.measures if m.name in asked.overflows)
-    sums = [m.name for m in own.measures if asked.columns[m.name] == EXACT]
+def _with_days(answer: pa.Table) -> pa.Table:
+    """The answer with its period's first day as a date: engines may give the number of days since 1970-01-01."""
+    import pyarrow as pa
+
+    column = answer.column_names.index("period_start")
+    days = answer[column]
+    if pa.types.is_integer(days.type):
+        days = days.cast(pa.int32()).cast(pa.date32())
+    return answer.set_column(column, "period_start", days.cast(pa.date32()))
+
+
+def _why(found: Mapping[str, str], asked: EngineScan) -> str:
+    """SQL for the kind of error by which a KPI fails in a cell of the answer: the one the warehouse's own scan would end with; else NULL.
+
+    `found`: the KPI's measures → SQL for the part.
+    """
+    left = dict.fromkeys(asked.overflows[name] for name in found if name in asked.overflows)
     reasons = (
-        (OUT_OF_RANGE, [f"coalesce(answer.{name}, 0) > 0" for name in left]),
-        (CONVERSION, [f"(answer.{name} IS NOT NULL AND {_typed(name, asked)} IS NULL)" for name in sums]),
+        (OUT_OF_RANGE, [f"coalesce(CAST(answer.{name} AS BIGINT), 0) > 0" for name in left]),
+        (CONVERSION, [f"(answer.{name} IS NOT NULL AND {part} IS NULL)" for name, part in found.items()]),
     )
     said = "".join(f" WHEN {' OR '.join(tests)} THEN {literal(code)}" for code, tests in reasons if tests)
-    return f"CASE{said} END" if said else "CAST(NULL AS VARCHAR)"
+    return f"CASE{said} END"
 
 
-def _typed(name: str, asked: EngineScan) -> str:
-    """SQL for a measure with the warehouse's type. A sum may be too long for it, as the warehouse's own may."""
-    kind = asked.columns[name]
-    return f"{'TRY_CAST' if kind == EXACT else 'CAST'}(answer.{name} AS {kind})"
+def _typed(name: str, measured: str, wanted: str) -> str:
+    """SQL for a measure as the type it was measured in, then as the one of its part, which may have no room for it (NULL), as here."""
+    return f"TRY_CAST(CAST(answer.{name} AS {measured}) AS {wanted})"

@@ -20,7 +20,7 @@ def show_engine(console: Console, name: str, state: State) -> None:
     grid.add_row("engine", escape(f"{name} {facts.version}"))
     grid.add_row("where", escape(facts.where))
     grid.add_row("machines", str(facts.machines))
-    grid.add_row("numbers depend on", escape(", ".join(f"{key} = {value}" for key, value in facts.settings.items())))
+    grid.add_row("settings", f"{len(facts.settings)} that numbers depend on, each as it must be (--json lists them)")
     grid.add_row("in step", _in_step(state))
     console.print(Panel(grid, title="engine", title_align="left", expand=False))
     if not state.tables:
