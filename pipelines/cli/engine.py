@@ -33,17 +33,18 @@ def show(context: typer.Context, as_json: JsonOption = False, home_folder: HomeO
     if context.invoked_subcommand is not None:
         return
     from pipelines.cli.screens.engine import engine_data, show_engine
+    from warehouse.engines.settings import chosen_engine
     from warehouse.engines.state import engine_state
 
     home = home_of(home_folder)
     with _opened(home, as_json=as_json) as found:
         if found is not None:
             engine, folder = found
-            state = engine_state(home, engine, folder)
+            state, by = engine_state(home, engine, folder), chosen_engine(home).by
             if as_json:
-                print_json(engine_data(engine.name, state))
+                print_json({**engine_data(engine.name, state), "chosen_by": by})
             else:
-                show_engine(out, engine.name, state)
+                show_engine(out, engine.name, by, state)
 
 
 @engines.command()
