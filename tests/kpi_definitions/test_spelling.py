@@ -17,9 +17,19 @@ from kpi_definitions.documents import loaded
 from kpi_definitions.expressions import SCALAR, parse
 from kpi_definitions.functions import DIALECTS, Family, functions
 from kpi_definitions.scans import Asked, Function
-from kpi_definitions.spelling import SpellingError, argument_of, condition, spelled
-from kpi_definitions.values import Value
-from tests.support.hard_values import AS_ENGINES_KEEP_IT, COLUMNS, CONDITIONS, DATES, NUMBERS, TEXTS, TIMES, rows
+from kpi_definitions.spelling import argument_of, condition, spelled
+from kpi_definitions.values import SpellingError, Value
+from tests.support.hard_values import (
+    AS_ENGINES_KEEP_IT,
+    COLUMNS,
+    CONDITIONS,
+    DATES,
+    NUMBERS,
+    TEXTS,
+    TIMES,
+    by_chdb,
+    rows,
+)
 
 EVERYTHING = [*CONDITIONS, *NUMBERS, *TIMES, *DATES, *TEXTS]
 # months, quarters and years are long texts, of which ClickHouse takes half a second each to read: few of them every time
@@ -66,12 +76,10 @@ def by_duckdb(con: duckdb.DuckDBPyConnection, texts: list[str], values: list[Val
 
 
 def by_clickhouse(file: Path, values: list[Value]) -> list[tuple[Any, ...]]:
-    import chdb
-
     found: list[tuple[Any, ...]] = []
     for batch in batches([said_of(value, "clickhouse") for value in values]):
         sql = f"SELECT {', '.join(f'{m} AS x{n}' for n, m in enumerate(batch))} FROM file('{file}') ORDER BY id"
-        some = [tuple(row.values()) for row in chdb.query(sql, "ArrowTable").to_pylist()]
+        some = [tuple(row.values()) for row in by_chdb(sql)]
         found = [(*row, *more) for row, more in zip(found, some, strict=True)] if found else some
     return found
 
