@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pytest
@@ -19,6 +19,9 @@ from kpi_definitions.model import Grain
 from kpi_definitions.scans import Asked, Function, Measure, RowTime, Scan, TimeRule
 from tests.support.hard_values import AS_ENGINES_KEEP_IT, COLUMNS, VALUES, by_chdb
 from warehouse.tables.contracts import load_tables
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 TABLES = {name: table.business_columns for name, table in load_tables().items()}
 KPIS = load_catalogues().kpis
@@ -168,7 +171,30 @@ def test_chdb_gives_every_part_of_every_cell(con: duckdb.DuckDBPyConnection, fil
     rows = by_chdb(scan.sql.replace("{rows}", f"file('{file}')"))
     found = answer(rows, scan)
     assert len(rows) == len(found) > 10
-    wrong = []
+    assert wrong_parts(con, time, measures, found) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("time", RULES, ids=str)
+def test_spark_gives_every_part_of_every_cell(
+    con: duckdb.DuckDBPyConnection, spark: SparkSession, tmp_path: Path, time: RowTime
+) -> None:
+    con.execute(f"COPY hard TO '{tmp_path}/hard.parquet'")
+    spark.read.parquet(f"{tmp_path}/hard.parquet").createOrReplaceTempView("hard")
+    measures = MEASURES if time is RULES[0] else FEW
+    scan = engine_scan(scan_of(time, measures), "spark", HARD, KATOS, MONTHS, SEQ)
+    rows = [row.asDict() for row in spark.sql(scan.sql.replace("{rows}", "hard")).collect()]
+    assert wrong_parts(con, time, measures, answer(rows, scan)) == []
+
+
+def wrong_parts(
+    con: duckdb.DuckDBPyConnection,
+    time: RowTime,
+    measures: Sequence[Measure],
+    found: Mapping[tuple[str, str], Mapping[str, Any]],
+) -> list[tuple[Any, ...]]:
+    """What an engine gave and DuckDB did not: measure, cell, both."""
+    wrong: list[tuple[Any, ...]] = []
     for measure in measures:
         wanted = by_hand(con, time, measure)
         assert wanted.keys() == found.keys()
@@ -177,7 +203,7 @@ def test_chdb_gives_every_part_of_every_cell(con: duckdb.DuckDBPyConnection, fil
             for cell, value in wanted.items()
             if found[cell][measure.name] != value
         ]
-    assert wrong == []
+    return wrong
 
 
 def test_a_whole_number_beyond_its_type_is_counted_where_duckdb_fails(

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pytest
@@ -30,6 +30,9 @@ from tests.support.hard_values import (
     by_chdb,
     rows,
 )
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 EVERYTHING = [*CONDITIONS, *NUMBERS, *TIMES, *DATES, *TEXTS]
 # months, quarters and years are long texts, of which ClickHouse takes half a second each to read: few of them every time
@@ -138,6 +141,24 @@ def test_clickhouse_means_by_it_what_duckdb_does(con: duckdb.DuckDBPyConnection,
     values = [spelled(text, COLUMNS, ()) for text in texts]
     wanted = by_duckdb(con, [parse(text, ()).sql("duckdb") for text in texts], values)
     assert same(wanted, by_clickhouse(file, values), texts, values) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ansi", ["true", "false"])
+def test_spark_means_by_it_what_duckdb_does(
+    con: duckdb.DuckDBPyConnection, spark: SparkSession, tmp_path: Path, ansi: str
+) -> None:
+    con.execute(f"COPY hard TO '{tmp_path}/hard.parquet'")
+    spark.conf.set("spark.sql.ansi.enabled", ansi)
+    spark.read.parquet(f"{tmp_path}/hard.parquet").createOrReplaceTempView("hard")
+    values = [spelled(text, COLUMNS, ()) for text in EVERYTHING]
+    wanted = by_duckdb(con, [parse(text, ()).sql("duckdb") for text in EVERYTHING], values)
+    found: list[tuple[Any, ...]] = []
+    for batch in batches([said_of(value, "spark") for value in values], 30_000):
+        sql = f"SELECT {', '.join(f'{m} AS x{n}' for n, m in enumerate(batch))} FROM hard ORDER BY id"
+        some = [tuple(row) for row in spark.sql(sql).collect()]
+        found = [(*row, *more) for row, more in zip(found, some, strict=True)] if found else some
+    assert same(wanted, found, EVERYTHING, values) == []
 
 
 def test_the_list_says_in_duckdb_what_its_own_writer_says(con: duckdb.DuckDBPyConnection) -> None:
