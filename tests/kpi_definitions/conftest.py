@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def spark() -> Iterator[SparkSession]:
     from pyspark.sql import SparkSession
 
-    settings = {
+    settings: dict[str, bool | float | int | str | None] = {
         "spark.driver.memory": "700m",
         "spark.ui.enabled": "false",
         "spark.driver.host": "127.0.0.1",

@@ -216,7 +216,9 @@ def as_read(cell: str, value: Value) -> Any:
         return cell.replace("\\'", "'").replace("\\\\", "\\")
     if value.form is Family.DECIMAL:
         return Decimal(cell)
-    return {Family.DOUBLE: float, Family.BOOLEAN: lambda text: bool(int(text))}.get(value.family, int)(cell)
+    if value.family is Family.DOUBLE:
+        return float(cell)
+    return bool(int(cell)) if value.family is Family.BOOLEAN else int(cell)
 
 
 def test_the_list_says_in_duckdb_what_its_own_writer_says(con: duckdb.DuckDBPyConnection) -> None:
