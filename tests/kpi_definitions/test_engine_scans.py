@@ -211,8 +211,21 @@ def test_a_whole_number_beyond_its_type_is_counted_where_duckdb_fails(
 ) -> None:
     """The warehouse's DuckDB fails in a cell if and only if the count of such rows is not 0, even where a condition leaves them out."""
     time = RowTime(TimeRule.EVENT, "begun")
-    arguments = [("i * j", "true"), ("i + j", "i < 1000 and j < 1000"), ("b - c", "b < 9 and c < 9"), ("-i", "true"), ("abs(b)", "f"), ("e * i", "i = 1"),
-                 ("d * 0.001 * i", "true"), ("i", "i * j > 5"), ("coalesce(i, j) + 1", "true")]  # fmt: skip
+    arguments = [
+        ("i * j", "true"),
+        ("i + j", "i < 1000 and j < 1000"),
+        ("b - c", "b < 9 and c < 9"),
+        ("-i", "true"),
+        ("abs(b)", "f"),
+        ("e * i", "i = 1"),
+        ("d * 0.001 * i", "true"),
+        ("i", "i * j > 5"),
+        ("coalesce(i, j) + 1", "true"),
+        ("coalesce(d, i * j)", "true"),
+        ("i", "f and i * j > 5"),
+        ("j", "f or i + j > 5"),
+        ("greatest(i, i * j)", "true"),
+    ]
     measures = [
         Measure(f"m{n}", "", asked=Asked(Function.SUM, what, (where,))) for n, (what, where) in enumerate(arguments)
     ]
