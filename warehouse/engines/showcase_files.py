@@ -28,7 +28,7 @@ _GROUP = 122_880
 
 
 def write_showcase(store: Store, folder: Path) -> Showcase:
-    """Bring the files in a folder up to what an open warehouse holds. Raises EngineError, also if the disk is full.
+    """Bring the files in a folder up to what an open warehouse holds. Raises EngineError, and OSError if the disk is full.
 
     The manifest is replaced last: whenever this ends, the folder holds what it held or what it is to hold.
     """
@@ -81,11 +81,11 @@ def _loads(store: Store, table: str, columns: Mapping[str, str], former: Showcas
         found = kept | _new(store, table, columns, lost | changed_months(store, table, former.seq), folder)
         if sum(load.rows for load in found.values()) == there:
             return [found[month] for month in sorted(found)]
-    # rows that came or went past the ledger are no reason to hand an engine others than the warehouse has: `qala verify` names them
+    # other columns, another warehouse, or rows that went past the ledger: all months are looked at again
     found = _new(store, table, columns, changed_months(store, table, -1), folder)
-    if (written := sum(load.rows for load in found.values())) != there:
+    if (on_record := sum(load.rows for load in found.values())) != there:
         raise EngineError(
-            f"{table} has {there} rows with its history, of which {written} come from deliveries on record; "
+            f"{table} has {there} rows with its history, of which {on_record} come from deliveries on record; "
             "nothing was handed to an engine. See which they are: qala verify"
         )
     return [found[month] for month in sorted(found)]
@@ -126,17 +126,21 @@ def _write(store: Store, load: Load, columns: Mapping[str, str]) -> None:
     fresh.parent.mkdir(parents=True, exist_ok=True)
     store.con.complete()  # DuckDB 2 refuses a second result on a connection, and an earlier statement may have left rows unread
     sql = f"SELECT {named} FROM ({_rows(load.table, columns, [load.month])}) ORDER BY {order}"
-    with (
-        fresh.open("wb") as handle,
-        closing(store.con.sql(sql).to_arrow_reader(_GROUP)) as reader,
-        pq.ParquetWriter(handle, reader.schema, compression="zstd") as writer,
-    ):
-        for batch in reader:
-            writer.write_batch(batch, _GROUP)
-            done += batch.num_rows
-        writer.close()
-        handle.flush()
-        os.fsync(handle.fileno())
+    try:
+        with (
+            fresh.open("wb") as handle,
+            closing(store.con.sql(sql).to_arrow_reader(_GROUP)) as reader,
+            pq.ParquetWriter(handle, reader.schema, compression="zstd") as writer,
+        ):
+            for batch in reader:
+                writer.write_batch(batch, _GROUP)
+                done += batch.num_rows
+            writer.close()
+            handle.flush()
+            os.fsync(handle.fileno())
+    except OSError as error:  # Arrow's do not say where
+        fresh.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(fresh)) from error
     if done != load.rows:
         raise EngineError(
             f"{load.table} of {load.month} has {load.rows} rows, {done} were written; run it again, and report it if it comes again"
