@@ -344,7 +344,7 @@ def test_values_of_spark_are_those_of_the_warehouse_also_as_of_an_earlier_day(lo
     """Counts, sums, quantiles, means over corrected rows: computed here and made again there, and the other way about."""
 
     def appeals(count: int, late: int) -> list[dict[str, object]]:
-        day = dt.datetime(2026, 1, 31, 23, 59)
+        day = AT(2026, 1, 5, 23, 59)
         return [
             {"appeal_id": f"A{n}", "registered_at": day, "due_at": day + dt.timedelta(days=9), "status": "CLOSED", "is_emergency": n % 3 == 0,
              "closed_at": day + dt.timedelta(days=12 if n < late else 3), "first_answer_at": day + dt.timedelta(seconds=n * n * 7919 % 99991)}
