@@ -11,7 +11,7 @@ import re
 from dataclasses import replace
 
 from kpi_definitions.functions import Family, Said
-from kpi_definitions.values import BIGINT, DAY, Unspeakable, Value, as_time, put
+from kpi_definitions.values import BIGINT, DAY, UnspelledError, Value, as_time, put
 
 OFFSET_DAYS = 1_460_970  # ten Gregorian cycles of 400 years, of whole weeks: nothing is below zero where it is divided
 OFFSET = OFFSET_DAYS * DAY
@@ -20,22 +20,24 @@ LENGTHS = {
 }  # fmt: skip
 MONTHS = {"MONTH": 1, "QUARTER": 3, "YEAR": 12}
 _MONDAY = 3 * DAY  # from a Monday to Thursday 1970-01-01
-_EPOCH = dt.datetime(1970, 1, 1)
+_EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001  civil time, without a zone
 
 
 def moment(text: str, family: Family) -> Value:
-    """A date or a time written out in quotes. Raises Unspeakable if it is none, or a time beside dates."""
+    """A date or a time written out in quotes. Raises UnspelledError if it is none, or a time beside dates."""
     found = re.fullmatch(r"(\d{4}-\d{2}-\d{2})([ T]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?)?", text)
     try:
         time = dt.datetime.fromisoformat(text) if found else None
     except ValueError:
         time = None
     if time is None:
-        raise Unspeakable(f"{text!r} stands beside a date and is none", "write '2026-01-31' or '2026-01-31 08:00:00'")
+        raise UnspelledError(
+            f"{text!r} stands beside a date and is none", "write '2026-01-31' or '2026-01-31 08:00:00'"
+        )
     passed = time - _EPOCH
     if family is Family.DATE:
         if found and found[2]:
-            raise Unspeakable(f"{text!r} stands beside a day", "write '2026-01-31'")
+            raise UnspelledError(f"{text!r} stands beside a day", "write '2026-01-31'")
         said = put("literal", Family.DATE, N=passed.days, PLAIN=text)
         return Value(Family.DATE, said, passed.days, passed.days)
     number = passed // dt.timedelta(microseconds=1)
@@ -65,14 +67,13 @@ def difference(unit: str, first: Value, last: Value) -> Value:
         counted = (_months(_days(_in_reach(one))) for one in (first, last))
         said = put("difference in months", Family.WHOLE, *counted, MONTHS=MONTHS[unit], UNIT=unit.lower())
         return _counted(said, first, last, 28 * MONTHS[unit] * DAY)
-    if unit == "DAY":
-        said = put("difference in days", Family.DATE, *(_days(one) for one in (first, last)))
-        return _counted(said, first, last, DAY)
+    if unit in ("DAY", "WEEK"):
+        said = put(f"difference in {unit.lower()}s", Family.DATE, *(_days(one) for one in (first, last)))
+        return _counted(said, first, last, LENGTHS[unit])
     first, last = as_time(_in_reach(first)), as_time(_in_reach(last))
     if unit == "MICROSECOND":
         return _counted(put("difference in microseconds", Family.TIME, first, last), first, last, 1)
-    offset = OFFSET + (_MONDAY if unit == "WEEK" else 0)
-    said = put("difference", Family.TIME, first, last, OFFSET=offset, MICROS=LENGTHS[unit], UNIT=unit.lower())
+    said = put("difference", Family.TIME, first, last, OFFSET=OFFSET, MICROS=LENGTHS[unit], UNIT=unit.lower())
     return _counted(said, first, last, LENGTHS[unit])
 
 
@@ -133,5 +134,5 @@ def _in_reach(value: Value) -> Value:
     """It, if the arithmetic reaches it: some centuries around the years 0001 to 9999."""
     size = DAY if value.family is Family.DATE else 1
     if value.low * size < -OFFSET or value.high * size > 4 * OFFSET:
-        raise Unspeakable("leaves the years 0001 to 9999 by far", "write a shorter interval")
+        raise UnspelledError("leaves the years 0001 to 9999 by far", "write a shorter interval")
     return value

@@ -19,6 +19,7 @@ from sqlglot import exp
 from kpi_definitions.expressions import SCALAR, ExpressionError, Where, chance, check, parse
 from kpi_definitions.model import Kind, Kpi, Part, Rows
 from kpi_definitions.scans import PARAMETERS, Asked, Function, Measure, RowTime, Scan, TimeRule
+from kpi_definitions.spelling import argument_of, condition
 
 Tables = Mapping[str, Mapping[str, str]]  # table → column → SQL type
 EXACT = "DECIMAL(38,6)"  # numerators and denominators: sums of doubles differ with the number of threads
@@ -130,6 +131,18 @@ def compile_kpi(kpi: Kpi, tables: Tables) -> Compiled:
     return Compiled(
         kpi, fingerprint(kpi), Output(top_scan, n.name), Output(bottom_scan, d.name), Output(top_scan, s.name)
     )
+
+
+def check_spelling(kpi: Kpi, tables: Tables) -> None:
+    """Every engine can be told a KPI that compiles, and none could give another number. Raises SpellingError."""
+    for side, part in (("numerator", kpi.numerator), ("denominator", kpi.denominator)):
+        if part is None:
+            continue
+        rows, _, wheres = _rows_of(kpi, part, side)
+        for where, text in (*wheres, ((side, "filter"), part.filter)):
+            if text:
+                condition(text, tables[rows.table], where)
+        argument_of(_asked(part, []), tables[rows.table], (side, "aggregate"))
 
 
 def spread_of(kpi: Kpi) -> tuple[str, float]:

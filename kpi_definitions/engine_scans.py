@@ -10,11 +10,25 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from kpi_definitions.functions import DIALECTS, Family, Said
 from kpi_definitions.scans import Function, Measure, Scan, TimeRule
 from kpi_definitions.spelling import argument_of, condition, quoted
-from kpi_definitions.values import DAY, Value, as_decimal, as_time, checks_of, column, double, kept, mark, put
+from kpi_definitions.values import (
+    DAY,
+    SpellingError,
+    UnspelledError,
+    Value,
+    as_decimal,
+    as_time,
+    checks_of,
+    column,
+    double,
+    kept,
+    mark,
+    put,
+)
 
 Period = tuple[dt.date, dt.date]  # first day, first day after
 _EPOCH = dt.date(1970, 1, 1)
@@ -56,9 +70,15 @@ def engine_scan(
     if not settlements or not periods:
         raise ValueError("a scan is asked for at least one settlement and one period")
     asked = sorted(set(periods))
-    if any(first[1] > second[0] for first, second in zip(asked, asked[1:], strict=False)):
+    if any(first[1] > second[0] for first, second in pairwise(asked)):
         raise ValueError(f"periods overlap: {asked}")
-    writer = {"clickhouse": _ClickHouse, "spark": _Spark}[dialect](scan, columns, asked)
+    try:
+        return _engine_scan(scan, _SCANS[dialect](scan, columns, asked), settlements, seq)
+    except UnspelledError as error:
+        raise SpellingError((scan.table,), error.message, error.remedy) from None
+
+
+def _engine_scan(scan: Scan, writer: _Writing, settlements: Sequence[str], seq: int) -> EngineScan:
     found, outs = [], []
     types, overflows = {"kato": "VARCHAR", "period_start": "DATE"}, {}
     for measure in scan.measures:
@@ -68,7 +88,7 @@ def engine_scan(
             overflows[measure.name] = f"{measure.name}_out"
             outs.append(f"{writer.count(outside)} AS {measure.name}_out")
     types |= dict.fromkeys(overflows.values(), "BIGINT")
-    start = writer.by_period([(first - _EPOCH).days for first, _ in asked])
+    start = writer.by_period([(first - _EPOCH).days for first, _ in writer.periods])
     selected = ",\n       ".join(("kato", f"{start} AS period_start", *found, *outs))
     where = "\n  AND ".join((*writer.rows(), *writer.held(settlements, seq)))
     sql = f"SELECT {selected}\nFROM {{rows}}\nWHERE {where}\nGROUP BY kato, {start}"
@@ -116,8 +136,7 @@ class _Writing:
         if asked.function is Function.DISTINCT:
             return self.distinct(self._text(value), met), "BIGINT", outside
         if asked.function is Function.SUM:
-            wide = as_decimal(value, value.scale)
-            return self.total(self._text(wide), met, value.scale), f"DECIMAL(38,{value.scale})", outside
+            return self.total(as_decimal(value, value.scale), met), f"DECIMAL(38,{value.scale})", outside
         kind = {Family.DOUBLE: "DOUBLE", Family.WHOLE: "BIGINT"}.get(value.family, f"DECIMAL(38,{value.scale})")
         if asked.function is Function.MAX:
             return self.greatest(self._text(value), met), f"DECIMAL(38,{value.scale})", outside
@@ -141,7 +160,11 @@ class _Writing:
             yield self._true(put("<=", Family.TIME, start, since))
         if time.until is not None:
             until = as_time(self._column(time.until))
-            after = put("<", Family.TIME, start, until) if time.rule is TimeRule.DURING else put("<=", Family.TIME, end, until)
+            after = (
+                put("<", Family.TIME, start, until)
+                if time.rule is TimeRule.DURING
+                else put("<=", Family.TIME, end, until)
+            )
             parts = (replace(until, said=said) for said in (put("is null", Family.TIME, until), after))
             yield self._true(put("or", Family.BOOLEAN, *parts))
 
@@ -214,7 +237,7 @@ class _Writing:
     def distinct(self, value: str, met: str) -> str:
         raise NotImplementedError
 
-    def total(self, value: str, met: str, scale: int) -> str:
+    def total(self, value: Value, met: str) -> str:
         raise NotImplementedError
 
     def greatest(self, value: str, met: str) -> str:
@@ -252,8 +275,8 @@ class _ClickHouse(_Writing):
     def distinct(self, value: str, met: str) -> str:
         return f"uniqExactIf(assumeNotNull({value}), {met})"
 
-    def total(self, value: str, met: str, scale: int) -> str:
-        return self._if_any(met, f"sumIf(assumeNotNull({value}), {met})")
+    def total(self, value: Value, met: str) -> str:
+        return self._if_any(met, f"sumIf(assumeNotNull({self._text(value)}), {met})")
 
     def greatest(self, value: str, met: str) -> str:
         return self._if_any(met, f"maxIf(assumeNotNull({value}), {met})")
@@ -297,8 +320,8 @@ class _Spark(_Writing):
     def distinct(self, value: str, met: str) -> str:
         return f"count(DISTINCT CASE WHEN {met} THEN {value} END)"
 
-    def total(self, value: str, met: str, scale: int) -> str:
-        return f"CAST(sum(CASE WHEN {met} THEN CAST({value} AS DECIMAL(38,{scale})) END) AS STRING)"
+    def total(self, value: Value, met: str) -> str:
+        return f"CAST(sum(CASE WHEN {met} THEN CAST({self._text(value)} AS DECIMAL(38,{value.scale})) END) AS STRING)"
 
     def greatest(self, value: str, met: str) -> str:
         return f"CAST(max(CASE WHEN {met} THEN {value} END) AS STRING)"
@@ -307,3 +330,6 @@ class _Spark(_Writing):
         place = f"{'ceil' if high else 'floor'}(CAST(count_if({met}) - 1L AS DOUBLE) * {share})"
         found = f"get(sort_array(collect_list(CASE WHEN {met} THEN {self._text(value)} END)), CAST({place} AS INT))"
         return f"CAST({found} AS STRING)" if value.family is Family.DECIMAL else found
+
+
+_SCANS: Mapping[str, type[_Writing]] = {scans.dialect: scans for scans in (_ClickHouse, _Spark)}

@@ -84,7 +84,9 @@ def functions() -> Mapping[tuple[str, Family], Function]:
     found: dict[tuple[str, Family], Function] = {}
     for line in loaded(FILE.read_text(encoding="utf-8")):
         if missing := {"name", "of", *DIALECTS} ^ set(line):
-            raise ValueError(f"{FILE.name}: {line.get('name')}: {', '.join(sorted(missing))} missing, or nothing it may say")
+            raise ValueError(
+                f"{FILE.name}: {line.get('name')}: {', '.join(sorted(missing))} missing, or nothing it may say"
+            )
         for family in line["of"]:
             key = (line["name"], Family(family))
             if key in found:

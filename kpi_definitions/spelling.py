@@ -23,7 +23,7 @@ from kpi_definitions.values import (
     NULL,
     NUMBERS,
     SpellingError,
-    Unspeakable,
+    UnspelledError,
     Value,
     alike,
     any_of,
@@ -42,7 +42,7 @@ from kpi_definitions.values import (
 __all__ = ["DIALECTS", "SpellingError", "argument_of", "condition", "spelled"]
 
 ROWS_DIGITS = 12  # of how many rows a sum may be, at most: a million millions
-LONGEST = 200_000  # letters of an expression in an engine's SQL
+LONGEST = 120_000  # letters of an expression in an engine's SQL
 _COMPARED: Mapping[type[exp.Expr], tuple[str, bool]] = {  # the function, and whether its sides change places
     exp.EQ: ("=", False), exp.NEQ: ("<>", False), exp.LT: ("<", False), exp.LTE: ("<=", False), exp.GT: ("<", True), exp.GTE: ("<=", True),
 }  # fmt: skip
@@ -55,7 +55,7 @@ def spelled(text: str, columns: Mapping[str, str], where: Where) -> Value:
     """An expression over columns (name → SQL type) and PARAMETERS, written for every engine. Raises SpellingError."""
     try:
         return _spelled(text, tuple(columns.items()))
-    except Unspeakable as error:
+    except UnspelledError as error:
         raise SpellingError(where, error.message, error.remedy) from None
 
 
@@ -132,15 +132,15 @@ class _Writer:
         way = self.ways.get(type(node))
         if way is None:
             message = f"{node.sql('duckdb')[:80]!r} ({node.key}) is not written by every engine"
-            raise Unspeakable(message, "use what docs/reference/functions.md lists")
+            raise UnspelledError(message, "use what docs/reference/functions.md lists")
         try:
             found = way(node)
-        except Unspeakable as error:
+        except UnspelledError as error:
             if not error.message.startswith("'"):
                 error.message = f"{node.sql('duckdb')[:120]!r}: {error.message}"
             raise
         if any(len(said.value) > LONGEST for said in found.said):
-            raise Unspeakable(f"grows beyond {LONGEST:,} letters in an engine's SQL", "nest less")
+            raise UnspelledError(f"grows beyond {LONGEST:,} letters in an engine's SQL", "nest less")
         return found
 
     def _column(self, node: exp.Expr) -> Value:
@@ -169,7 +169,7 @@ class _Writer:
         if found.family is Family.NULL:
             return _no_truth()
         if found.family is not Family.BOOLEAN:
-            raise Unspeakable(f"{found.family}, where a condition stands", "compare it with something")
+            raise UnspelledError(f"{found.family}, where a condition stands", "compare it with something")
         return found
 
     def _both(self, node: exp.Expr) -> Value:
@@ -191,7 +191,7 @@ class _Writer:
                 inner = _no_truth()
             return Value(Family.BOOLEAN, put("is null", inner.form, inner), checks=inner.checks)
         if not isinstance(what, exp.Boolean):
-            raise Unspeakable("IS something else than NULL, TRUE or FALSE", "write x = y")
+            raise UnspelledError("IS something else than NULL, TRUE or FALSE", "write x = y")
         inner = self._condition(node.this)
         name = "is true" if what.this else "is false"
         return Value(Family.BOOLEAN, put(name, Family.BOOLEAN, inner), checks=inner.checks)
@@ -213,7 +213,7 @@ class _Writer:
 
     def _between(self, node: exp.Expr) -> Value:
         if node.args.get("symmetric"):
-            raise Unspeakable("BETWEEN SYMMETRIC", "write the smaller bound first")
+            raise UnspelledError("BETWEEN SYMMETRIC", "write the smaller bound first")
         what, low, high = self._alike((node.this, node.args["low"], node.args["high"]))
         sides = self._comparison("<=", low, what), self._comparison("<=", what, high)
         return Value(Family.BOOLEAN, put("and", Family.BOOLEAN, *sides), checks=checks_of(sides))
@@ -241,7 +241,7 @@ class _Writer:
         if inner.family is Family.NULL:
             return inner
         if inner.family not in NUMBERS:
-            raise Unspeakable(f"takes a number, not {inner.family}", "use a column of numbers")
+            raise UnspelledError(f"takes a number, not {inner.family}", "use a column of numbers")
         return one_sided("negative" if isinstance(node, exp.Neg) else "abs", inner)
 
     def _arithmetic(self, node: exp.Expr) -> Value:
@@ -259,14 +259,16 @@ class _Writer:
         if name == "-" and a.family is b.family is Family.DATE:
             return calendar.difference("DAY", b, a)
         message = f"{a.family} {name} {b.family} has no exact form in every engine"
-        raise Unspeakable(message, "add intervals to dates and times (x + interval 7 day), and take differences with date_diff")
+        raise UnspelledError(
+            message, "add intervals to dates and times (x + interval 7 day), and take differences with date_diff"
+        )
 
     def _moved(self, value: Value, interval: exp.Expr, sign: int, name: str) -> Value:
         if value.family is Family.NULL:
             return NULL
-        unit, amount = _unit(interval), interval.this
+        unit, amount = _unit(interval), interval.this.unnest()
         if name not in ("+", "-") or value.family not in _DATED:
-            raise Unspeakable(f"{value.family} {name} an interval", "add intervals to dates and times")
+            raise UnspelledError(f"{value.family} {name} an interval", "add intervals to dates and times")
         if isinstance(amount, exp.Neg):
             amount, sign = amount.this, -sign
         try:
@@ -274,7 +276,9 @@ class _Writer:
         except ArithmeticError:
             number = None
         if number is None or number != int(number) or abs(number) > 10**15:
-            raise Unspeakable("an interval that is no whole number of its unit", "write interval 36 hour, not 1.5 day")
+            raise UnspelledError(
+                "an interval that is no whole number of its unit", "write interval 36 hour, not 1.5 day"
+            )
         return calendar.added(value, sign * int(number), unit)
 
     def _difference(self, node: exp.Expr) -> Value:
@@ -295,7 +299,7 @@ class _Writer:
     def _dated(self, values: Sequence[Value]) -> None:
         for value in values:
             if value.family not in _DATED:
-                raise Unspeakable(f"takes dates and times, not {value.family}", "use a column of dates or times")
+                raise UnspelledError(f"takes dates and times, not {value.family}", "use a column of dates or times")
 
 
 def _unit(node: exp.Expr) -> str:
@@ -303,5 +307,7 @@ def _unit(node: exp.Expr) -> str:
     said = node.args.get("unit")
     unit = said.name.upper().removesuffix("S") if said is not None else "DAY"
     if unit not in calendar.LENGTHS and unit not in calendar.MONTHS:
-        raise Unspeakable(f"unit {unit.lower()!r}", f"there are {', '.join((*calendar.LENGTHS, *calendar.MONTHS)).lower()}")
+        raise UnspelledError(
+            f"unit {unit.lower()!r}", f"there are {', '.join((*calendar.LENGTHS, *calendar.MONTHS)).lower()}"
+        )
     return unit

@@ -25,7 +25,7 @@ from contextlib import suppress
 from sqlglot import exp
 
 from kpi_definitions.catalogue import Catalogues, changed_without_version
-from kpi_definitions.compiler import Tables, compile_kpi
+from kpi_definitions.compiler import Tables, check_spelling, compile_kpi
 from kpi_definitions.documents import Fault
 from kpi_definitions.expressions import ExpressionError, Where, parse
 from kpi_definitions.model import Kpi
@@ -67,20 +67,25 @@ LONGEST_DAYS = 36_600  # of an interval
 
 
 def definition_faults(catalogue: Catalogues, tables: Tables, codes: Codes) -> list[Fault]:
-    """Everything for which a definition is not computed with: it does not compile, breaks a rule above, or is not what was recorded."""
+    """Everything for which a definition is not computed with: it does not compile, breaks a rule above, an engine cannot say it (spelling.py),
+    or it is not what was recorded.
+    """
     faults: list[Fault] = []
     newest = {kpi.code: kpi.version for kpi in catalogue.kpis}
     for kpi in catalogue.kpis:
+        superseded = kpi.version < newest[kpi.code]
         try:
             compile_kpi(kpi, tables)
+            broken = list(breaches(kpi, tables, codes, superseded=superseded))
+            if not (broken or superseded):  # what was published stays; an engine that cannot say it refuses it by name
+                check_spelling(kpi, tables)
         except ExpressionError as error:
-            faults.append(catalogue.fault(kpi, error.where, f"{kpi.code}: {error.message}", error.remedy))
-            continue
-        for breach in breaches(kpi, tables, codes, superseded=kpi.version < newest[kpi.code]):
-            faults.append(catalogue.fault(kpi, breach.where, f"{kpi.code}: {breach.message}", breach.remedy))
-    for one in catalogue.lists:
-        faults += changed_without_version(one)
-        faults += (fault for text in one.texts for fault in text.undecided())
+            broken = [error]
+        for one in broken:
+            faults.append(catalogue.fault(kpi, one.where, f"{kpi.code}: {one.message}", one.remedy))
+    for each in catalogue.lists:
+        faults += changed_without_version(each)
+        faults += (fault for text in each.texts for fault in text.undecided())
     return sorted(set(faults))
 
 

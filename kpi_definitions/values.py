@@ -23,7 +23,7 @@ DAY = 86_400_000_000  # microseconds
 FIRST_DAY, LAST_DAY = -719_162, 2_932_896  # of the years 0001 to 9999, counted from 1970-01-01
 
 
-class Unspeakable(Exception):
+class UnspelledError(Exception):
     """There is no exact form; message and remedy."""
 
     def __init__(self, message: str, remedy: str):
@@ -77,10 +77,10 @@ NULL = Value(Family.NULL)
 
 
 def put(name: str, family: Family, *arguments: Value, **numbers: object) -> tuple[Said, ...]:
-    """The function of the list put to values. Raises Unspeakable if the list has none."""
+    """The function of the list put to values. Raises UnspelledError if the list has none."""
     function = functions().get((name, family))
     if function is None:
-        raise Unspeakable(
+        raise UnspelledError(
             f"{name!r} of {family} is not on the list of functions", "use what docs/reference/functions.md lists"
         )
     return function.written([a.said for a in arguments], **numbers)
@@ -92,7 +92,7 @@ def checks_of(values: Iterable[Value]) -> tuple[tuple[Said, ...], ...]:
 
 
 def column(name: str, sql_type: str) -> Value:
-    """A column of a table by its SQL type. Raises Unspeakable for a type that numbers are not computed with."""
+    """A column of a table by its SQL type. Raises UnspelledError for a type that numbers are not computed with."""
     plain = sql_type.upper().replace(" ", "")
     known = {
         "VARCHAR": Value(Family.TEXT),
@@ -109,7 +109,7 @@ def column(name: str, sql_type: str) -> Value:
     elif plain in known:
         found = known[plain]
     else:
-        raise Unspeakable(f"{name} is {sql_type}, which not every engine has", "use BIGINT or DECIMAL(p,s)")
+        raise UnspelledError(f"{name} is {sql_type}, which not every engine has", "use BIGINT or DECIMAL(p,s)")
     return replace(found, said=put("column", found.family, NAME=name.replace("`", "``"), SCALE=found.scale))
 
 
@@ -117,14 +117,14 @@ def whole(number: int) -> Value:
     """A whole number written out."""
     width = next((w for w in (INT, BIGINT) if -(2 ** (w - 1)) <= number < 2 ** (w - 1)), None)
     if width is None:
-        raise Unspeakable(f"{number} is beyond BIGINT", "write a smaller number, or one with decimals")
+        raise UnspelledError(f"{number} is beyond BIGINT", "write a smaller number, or one with decimals")
     return Value(Family.WHOLE, put("literal", Family.WHOLE, N=number), number, number, width=width)
 
 
 def decimal(steps: int, width: int, scale: int) -> Value:
     """A decimal number written out: so many steps of 10^-scale."""
     if max(width, scale) > MOST_DIGITS:
-        raise Unspeakable("a number of more than 38 digits", "write a shorter one")
+        raise UnspelledError("a number of more than 38 digits", "write a shorter one")
     plain = f"{Decimal(steps).scaleb(-scale):f}"
     said = put("literal", Family.DECIMAL, PLAIN=plain, SCALE=scale, WIDTH=max(width, 1))
     return Value(Family.DECIMAL, said, steps, steps, scale, max(width, 1))
@@ -136,7 +136,9 @@ def double(text: str) -> Value:
     top, power = int("".join(map(str, figures)) or "0"), int(exponent)
     top *= 10 ** max(power, 0)
     if top > 2**53 or power < -LONG_DIGITS:
-        raise Unspeakable(f"{text} is not made exactly of two whole numbers", "write at most 15 digits, without an exponent")
+        raise UnspelledError(
+            f"{text} is not made exactly of two whole numbers", "write at most 15 digits, without an exponent"
+        )
     said = put("literal", Family.DOUBLE, PLAIN=text, TOP=-top if sign else top, BOTTOM=10 ** max(-power, 0))
     return Value(Family.DOUBLE, said, low=int(top != 0), high=1)
 
@@ -176,7 +178,7 @@ def as_decimal(value: Value, scale: int) -> Value:
     width = (_DIGITS[value.width] if value.family is Family.WHOLE else value.width) + added
     found = replace(value, low=low, high=high, scale=scale, width=min(width, MOST_DIGITS))
     if found.digits > MOST_DIGITS:
-        raise Unspeakable("needs more than 38 digits", "use columns of fewer digits or decimals")
+        raise UnspelledError("needs more than 38 digits", "use columns of fewer digits or decimals")
     said = put("as DECIMAL", value.form, value, WIDTH=found.digits, SCALE=scale)
     if value.family is Family.WHOLE and not scale:
         return replace(value, said=said, wide=True)
@@ -193,7 +195,7 @@ def as_double(value: Value) -> Value:
     if value.family is Family.WHOLE:
         return Value(Family.DOUBLE, put("as DOUBLE", Family.WHOLE, value), nonzero, 1, checks=value.checks)
     if value.digits > LONG_DIGITS:
-        raise Unspeakable(
+        raise UnspelledError(
             f"a decimal of {value.digits} digits is divided, or stands beside a quotient", "at most 18 digits can be"
         )
     steps = put("steps", Family.DECIMAL, value, POWER=10**value.scale, WIDTH=value.scale + 1)
@@ -225,7 +227,7 @@ def alike(values: Sequence[Value]) -> list[Value]:
     if found == {Family.DATE, Family.TIME}:
         return [as_time(value) for value in values]
     if len(found) > 1:
-        raise Unspeakable(f"puts {' and '.join(sorted(found))} beside each other", "compare values of one kind")
+        raise UnspelledError(f"puts {' and '.join(sorted(found))} beside each other", "compare values of one kind")
     return list(values)
 
 
@@ -239,7 +241,7 @@ def put_together(name: str, a: Value, b: Value) -> Value:
     if not _fits(name, a, b):
         a, b = kept(a), kept(b)
     if not _fits(name, a, b):
-        raise Unspeakable("needs more than 38 digits on its way", "use columns of fewer digits or decimals")
+        raise UnspelledError("needs more than 38 digits on its way", "use columns of fewer digits or decimals")
     both_whole = Family.DECIMAL not in (a.family, b.family)
     width = max(a.width, b.width) if both_whole else _decimal_width(name, a, b)
     if not both_whole and name != "*":
@@ -247,7 +249,7 @@ def put_together(name: str, a: Value, b: Value) -> Value:
     low, high = _bounds(name, a, b)
     found = Value(Family.WHOLE if both_whole else Family.DECIMAL, (), low, high, width=width, checks=checks)
     found = replace(found, scale=a.scale + b.scale if name == "*" else a.scale)
-    if both_whole and not (a.wide or b.wide) and -(2**63) <= low and high < 2**63:
+    if both_whole and not (a.wide or b.wide) and low >= -(2**63) and high < 2**63:
         return checked(replace(found, said=put(name, Family.WHOLE, a, b)))
     a, b = (one if one.form is Family.DECIMAL else as_decimal(one, one.scale) for one in (a, b))
     said = put(name, Family.DECIMAL, a, b, WIDTH=found.digits, SCALE=found.scale)
@@ -267,12 +269,19 @@ def _fits(name: str, a: Value, b: Value) -> bool:
     """No engine has to round: Spark gives decimals up where digits would not suffice for the largest number there could be."""
     scale = a.scale + b.scale if name == "*" else max(a.scale, b.scale)
     if name != "*":
-        a, b = (replace(one, low=one.low * 10 ** (scale - one.scale), high=one.high * 10 ** (scale - one.scale)) for one in (a, b))
+        a, b = (
+            replace(one, low=one.low * 10 ** (scale - one.scale), high=one.high * 10 ** (scale - one.scale))
+            for one in (a, b)
+        )
         needed = max(a.digits, b.digits) + 1
     else:
         needed = a.digits + b.digits + 1
     low, high = _bounds(name, a, b)
-    return max(len(str(abs(low))), len(str(abs(high)))) <= MOST_DIGITS and (needed <= MOST_DIGITS or not scale) and scale <= MOST_DIGITS
+    return (
+        max(len(str(abs(low))), len(str(abs(high)))) <= MOST_DIGITS
+        and (needed <= MOST_DIGITS or not scale)
+        and scale <= MOST_DIGITS
+    )
 
 
 def _decimal_width(name: str, a: Value, b: Value) -> int:
@@ -280,7 +289,11 @@ def _decimal_width(name: str, a: Value, b: Value) -> int:
     first, second = (_DIGITS[one.width] if one.family is Family.WHOLE else one.width for one in (a, b))
     if name == "*":
         found, scale = first + second, a.scale + b.scale
-        return LONG_DIGITS if found > LONG_DIGITS >= max(first, second) and scale < LONG_DIGITS else min(found, MOST_DIGITS)
+        return (
+            LONG_DIGITS
+            if found > LONG_DIGITS >= max(first, second) and scale < LONG_DIGITS
+            else min(found, MOST_DIGITS)
+        )
     over = max(first - a.scale, second - b.scale)
     return min(max(max(a.scale, b.scale) + over, first, second) + 1, MOST_DIGITS)
 
@@ -291,7 +304,10 @@ def one_sided(name: str, value: Value) -> Value:
         return replace(value, said=put(name, Family.DOUBLE, value))
     low, high = -value.high, -value.low
     if name == "abs":
-        low, high = 0 if value.low <= 0 <= value.high else min(abs(value.low), abs(value.high)), max(abs(value.low), abs(value.high))
+        low, high = (
+            0 if value.low <= 0 <= value.high else min(abs(value.low), abs(value.high)),
+            max(abs(value.low), abs(value.high)),
+        )
     if not value.wide and value.family is Family.WHOLE and high >= 2**63:
         value = as_decimal(value, 0)
     return checked(replace(value, said=put(name, value.form, value), low=low, high=high))

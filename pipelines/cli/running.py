@@ -184,12 +184,15 @@ def _prepare_run(home: Home, *, start_anew: bool) -> PendingWork:
     from connectors.receiving.inbox import InboxBusyError, collect
     from kpi_definitions.catalogue import load_catalogues
     from pipelines.pending_work import find_pending_work
+    from warehouse.engines.settings import open_engine
     from warehouse.kpi_values.sound import refuse_faulty
     from warehouse.tables.contracts import load_tables
 
     archive, tables = Archive(home.archive), load_tables()
     catalogue = load_catalogues(home.catalogues)
     refuse_faulty(catalogue)
+    if (engine := open_engine(home)) is not None:  # its settings are whole; whether it answers shows when it is asked
+        engine.close()
     if start_anew:
         _start_anew(home, archive)
     messages = archive.set_aside()

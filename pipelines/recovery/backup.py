@@ -327,7 +327,14 @@ def _newest_files(to: Path) -> Mapping[str, Kept]:
 
 def _finished(to: Path, home: Home, head: tuple[int, str] | None, taking: _Taking, *, with_keys: bool) -> Backup:
     """Write the manifest, which makes the backup a finished one."""
-    known = {"archive", "release", "warehouse.duckdb", home.engine_settings.name, *CONFIGURED, *((KEYS,) if with_keys else ())}
+    known = {
+        "archive",
+        "release",
+        "warehouse.duckdb",
+        home.engine_settings.name,
+        *CONFIGURED,
+        *((KEYS,) if with_keys else ()),
+    }
     left_out = sorted(p.name for p in home.root.iterdir() if p.name not in known and not p.name.startswith("."))
     now = dt.datetime.now(dt.UTC)
     said: dict[str, Any] = {

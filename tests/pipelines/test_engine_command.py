@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import shutil
 import socket
 from pathlib import Path
@@ -13,12 +14,15 @@ import duckdb
 import pytest
 from typer.testing import CliRunner
 
+from connectors.archive.archive import Archive
 from pipelines.cli import app
+from tests.support import runs
 from tests.support.homes import new_home
+from tests.support.recipe_pages import blocks
 from tests.support.rows import Extract, deliver
 from tests.support.settlements import ALMATY, ASTANA
 from warehouse.engines.clickhouse_connections import RefusedError, embedded
-from warehouse.engines.settings import ENGINE, PASSWORD, READER_PASSWORD
+from warehouse.engines.settings import ENGINE, PASSWORD, READER_PASSWORD, chosen_engine
 from warehouse.home.home import Home
 from warehouse.store.sessions import locked, writing
 
@@ -203,6 +207,35 @@ def test_an_engine_that_does_not_answer_is_named_by_every_command(home: Home, mo
             assert "hunter" not in said
         code, said = qala(home, "engine", "verify")
         assert (code, "write it: qala engine load" in said) == (1, True)
+
+
+def test_a_run_refuses_settings_at_fault_before_anything_is_taken_in(home: Home, tmp_path: Path) -> None:
+    runs.receive(Archive(home.archive), tmp_path / "outbox", runs.accidents(1, 2))
+    for text, said in (("engine: sparc\n", "did you mean spark?"), ("engine: spark\n", "has no section")):
+        home.engine_settings.write_text(text)
+        code, output = qala(home, "run")
+        assert (code, said in output) == (1, True), output
+    home.engine_settings.unlink()
+    with writing(home) as store:
+        assert store.con.execute("SELECT count(*) FROM audit.delivery").fetchone() == (0,)
+
+
+def test_what_the_operators_page_has_written_is_understood(tmp_path: Path) -> None:
+    said: dict[str, list[str]] = {"yaml": [], "sql": []}
+    for block in blocks(Path(__file__).parents[2] / "docs" / "when-one-machine-is-not-enough.md"):
+        said.setdefault(block.kind, []).append(block.text)
+    for text in said["yaml"]:
+        (tmp_path / "engine.yaml").write_text(text)
+        assert chosen_engine(Home(tmp_path)).by
+    assert len(said["yaml"]) == 2
+    con = embedded(tmp_path / "chdb", "default", {})
+    try:
+        statements = [one for text in said["sql"] for one in re.sub("--.*", "", text).split(";") if one.strip()]
+        assert len(statements) == 6
+        for one in statements:
+            con.ask(f"EXPLAIN AST {one}")
+    finally:
+        con.close()
 
 
 def test_what_an_engine_refuses_survives_the_way_out_of_the_worker() -> None:

@@ -1,7 +1,7 @@
 """A warehouse full of rows that are hard on engines: every table that a KPI reads, its rows current and closed, made by seeded SQL in seconds.
 
 There are cells of all sizes up to more than 8,192 rows and empty ones, rows on the first and last instants of periods, on leap days, before
-1970 and in the year 9999, and rows that came and left at several ledger sequences, so that as-of differs. Values: hard_values.py.
+1970 and in the year 9999, and rows that came and left at several ledger sequences, so that as-of differs. Values: hard_cells.py.
 Rows go straight into the tables: no gate would let all of them in, and an engine must not depend on it.
 """
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.compiler import compile_kpi
 from kpi_definitions.model import Grain, Kind, Kpi
-from tests.support.hard_values import ODD_MOMENTS, Hints, Row, columns_of, hints_of
+from tests.support.hard_cells import ODD_MOMENTS, Hints, Row, columns_of, hints_of
 from tests.support.rows import LATER, receipt
 from tests.support.settlements import AKTAU, ALMATY, ASTANA, AYAGOZ, KURCHATOV, SEMEY, SHYMKENT, ZHANAOZEN
 from warehouse.kpi_values.computation import Computation, KpiVersion

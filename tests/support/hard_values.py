@@ -1,229 +1,83 @@
-"""Values that are hard on engines, column by column, drawn from what contracts and definitions say: constants and their neighbours, limits of
-types, times equal to other times give or take the intervals that are spoken of, texts that look alike.
-
-Nothing here knows a table or a KPI. Does not belong here: how many rows there are, where they lie and which of them still hold (hard_rows.py).
-"""
+"""Rows at which engines like to differ, and what a definition may say about them."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from decimal import Decimal
+import random
+from collections.abc import Iterator
+from itertools import product
 
-from sqlglot import exp
-
-from kpi_definitions.expressions import parse
-from kpi_definitions.model import Kpi, Rows
-from warehouse.sql import literal, quoted
-from warehouse.tables.contracts import Column, Table
-
-MICROSECONDS = {
-    "MICROSECOND": 1,
-    "MILLISECOND": 1_000,
-    "SECOND": 1_000_000,
-    "MINUTE": 60_000_000,
-    "HOUR": 3_600_000_000,
-    "DAY": 86_400_000_000,
-    "WEEK": 7 * 86_400_000_000,
-    "MONTH": 31 * 86_400_000_000,
-    "QUARTER": 91 * 86_400_000_000,
-    "YEAR": 366 * 86_400_000_000,
-}
-_COMPARISONS = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between, exp.In)
-_LOOKS_LIKE = str.maketrans("ABCEHKMOPTXaceopxy", "АВСЕНКМОРТХасеорху")
-ODD_TEXTS = (
-    "", " ", "NULL", "null", "\\N", "\\", "a\\b", "a\\'b", "it's", "''", '"', '"quoted"', "%", "_", "$1", "{rows}", "{0}", "?", ":1", "`", ";--",
-    "Қазақша «сөз»", "Ёлка", "Е\u0308лка", "é", "e\u0301", "İ", "ß", "SS", "\U0001f3d9", "a,b;c", "0", "1", "true", "x" * 300,
-)  # fmt: skip
-# the first and last instants that dates can have here, the turn of the calendar's count, and days that come every four years
-ODD_MOMENTS = (
-    "0001-01-01 00:00:00", "1900-02-28 23:59:59.999999", "1930-06-15 12:00:00.5", "1969-12-31 23:59:59.999999", "1970-01-01 00:00:00",
-    "1970-01-01 00:00:00.000001", "2000-02-29 00:00:00", "2038-01-19 03:14:08", "2106-02-07 06:28:16", "2149-06-07 00:00:00",
-    "2262-04-11 23:47:16.854776", "2299-12-31 23:59:59.999999", "9999-12-31 00:00:00", "9999-12-31 23:59:59.999999",
-)  # fmt: skip
-
-
-@dataclass
-class Hints:
-    """What definitions say of one table."""
-
-    texts: dict[str, set[str]] = field(default_factory=dict)  # column → constants it is compared with
-    numbers: dict[str, set[Decimal]] = field(default_factory=dict)
-    spans: set[int] = field(default_factory=set)  # microseconds: intervals, and differences that are compared
-    limits: set[str] = field(default_factory=set)  # columns that are calculated with
-    distinct: set[str] = field(default_factory=set)  # columns whose different values are counted
-    looked_up: set[str] = field(default_factory=set)  # date columns that must be the first day after a period
-
-
-def hints_of(kpis: Iterable[Kpi]) -> dict[str, Hints]:
-    """Table → what the definitions say of it; of tables that no definition reads, nothing."""
-    found: dict[str, Hints] = {}
-    for kpi in kpis:
-        for part in (kpi.numerator, kpi.denominator):
-            if part is None:
-                continue
-            rows: Rows = part.rows or kpi.rows
-            hints = found.setdefault(rows.table, Hints())
-            if rows.as_of:
-                hints.looked_up.add(rows.as_of)
-            for text in (rows.filter, part.filter, part.aggregate):
-                if text:
-                    _listen(hints, parse(text, ()))
-    return found
-
-
-def _listen(hints: Hints, tree: exp.Expr) -> None:
-    for node in tree.find_all(exp.Literal):
-        about = node.find_ancestor(*_COMPARISONS) or tree
-        columns = [column.name for column in about.find_all(exp.Column)]
-        if node.is_string:
-            for column in columns:
-                hints.texts.setdefault(column, set()).add(node.name)
-            continue
-        number = Decimal(node.name) * (-1 if isinstance(node.parent, exp.Neg) else 1)
-        units = [str(unit.args["unit"]) for unit in about.find_all(exp.Interval, exp.DateDiff) if unit.args.get("unit")]
-        hints.spans |= {int(number * MICROSECONDS[unit.upper().removesuffix("S")]) for unit in units}
-        for column in columns:
-            hints.numbers.setdefault(column, set()).add(number)
-    for node in tree.find_all(exp.Interval):
-        this = node.this
-        if isinstance(this, exp.Literal) and this.is_string:  # sqlglot keeps interval 30 day as interval '30' day
-            hints.spans.add(int(Decimal(this.name) * MICROSECONDS[str(node.args["unit"]).upper().removesuffix("S")]))
-    for node in tree.find_all(exp.Add, exp.Sub, exp.Mul, exp.Neg, exp.Abs):
-        hints.limits |= {column.name for column in node.find_all(exp.Column)}
-    for node in tree.find_all(exp.Distinct):
-        hints.distinct |= {column.name for column in node.find_all(exp.Column)}
+COLUMNS = {
+    "i": "INTEGER", "j": "INTEGER", "b": "BIGINT", "c": "BIGINT", "d": "DECIMAL(5,2)", "e": "DECIMAL(18,6)", "w": "DECIMAL(24,4)",
+    "f": "BOOLEAN", "g": "BOOLEAN", "s": "VARCHAR", "r": "VARCHAR", "t": "TIMESTAMP", "u": "TIMESTAMP", "x": "DATE", "y": "DATE",
+}  # fmt: skip
+VALUES: dict[str, list[str | None]] = {
+    "INTEGER": [None, "0", "1", "-1", "7", "-7", "1000", "2147483647", "-2147483648"],
+    "BIGINT": [None, "0", "1", "-1", "3", "-86400000000", "9007199254740993", "9223372036854775807", "-9223372036854775808"],
+    "DECIMAL(5,2)": [None, "0", "0.01", "-0.01", "1.50", "0.90", "999.99", "-999.99"],
+    "DECIMAL(18,6)": [None, "0", "0.000001", "1.5", "0.9", "-12.345678", "999999999999.999999", "-999999999999.999999", "9007199254.740993"],
+    "DECIMAL(24,4)": [None, "0", "0.9", "-1.5", "99999999999999999999.9999", "-99999999999999999999.9999"],
+    "BOOLEAN": [None, "true", "false"],
+    "VARCHAR": [None, "", "a", "A", "it's", "back\\slash \\n \\%", "{rows} {x} ${y}", "Қала", "қала", "a ", "ё", "е", "100", "\U0001f600", "\uffee"],
+    "TIMESTAMP": [
+        None, "0001-01-01 00:00:00", "1582-10-10 12:00:00", "1899-12-31 23:59:59.999999", "1969-12-31 23:59:59.999999", "1970-01-01 00:00:00",
+        "1970-01-01 00:00:00.000001", "2000-02-29 12:34:56.789", "2023-12-31 23:59:59.999999", "2024-01-31 08:30:00", "2024-02-29 23:30:00",
+        "2024-03-01 00:00:00", "2024-03-31 02:30:00", "2025-12-29 00:00:00", "2026-01-01 00:00:00", "2026-01-31 23:59:59.999999",
+        "2100-02-28 01:00:00", "9999-12-31 23:59:59.999999",
+    ],
+    "DATE": [
+        None, "0001-01-01", "1582-10-15", "1899-12-31", "1900-02-28", "1969-12-31", "1970-01-01", "2000-02-29", "2023-02-28", "2024-01-31",
+        "2024-02-29", "2024-12-30", "2026-01-01", "2100-03-01", "9999-12-31",
+    ],
+}  # fmt: skip
+CONDITIONS = [
+    "f", "not f", "f and g", "f or g", "not (f and not g)", "f = g", "f <> g", "f < g", "f >= g", "f = true", "false <> g", "f is true", "f is not true",
+    "f is false", "f is not false", "f is null", "f is not null", "(i > 0) is not true", "(i > 0) = (j > 0)", "f and null", "g or null",
+    "not null", "null is null", "(f and null) is null", "f in (true, null)", "coalesce(f, g, false)", "greatest(f, g)", "least(f, g)",
+    "i = j", "i <> j", "i < j", "i <= j", "i > j", "i >= j", "i = b", "b > c", "i = null", "i between -1 and j", "i not between 0 and 7",
+    "i in (1, 7, 2147483647)", "i not in (1, null)", "b not in (3, 1)", "i in (0.5, 1.0)", "i is null",
+    "d = e", "d < e", "d >= 0.9", "d >= 0.90000001", "e = w", "w > d", "d > i", "e <= b", "w >= b", "d between 0.005 and e", "d in (0, 0.01, 1.5)",
+    "d / 3 > 0.3", "e / d >= 0.5", "i / j = 1", "i / j < 0.5", "i / j >= b / c", "i / j <> 0", "b / 3.0 > d", "1e-2 < d", "i / 0 > 1",
+    "s = r", "s <> r", "s < r", "s <= r", "s >= 'b'", "s = 'it''s'", "s in ('Қала', '{rows} {x} ${y}', 'back\\slash \\n \\%')",
+    "s not in ('a', 'A')", "s not in ('a', null)", "s between 'a' and 'z'", "coalesce(s, 'none') = r", "greatest(s, r, 'b') = s", "least(s, r) = r",
+    "s is null", "s = ''",
+    "t = u", "t < u", "t >= u", "x = y", "x < y", "t = x", "x <= t", "t >= '2024-02-29'", "t < '2024-02-29T23:30'", "x = '2024-02-29'",
+    "x in ('2024-02-29', '9999-12-31')", "t between x and u", "t between '1969-12-31 23:59:59.999999' and '1970-01-01'", "t is null", "x is not null",
+    "date_trunc('hour', t) = t", "coalesce(t, x, '2020-01-01') > u", "least(t, x) = t", "t in (u, x, null)",
+]  # fmt: skip
+NUMBERS = [
+    "i", "b", "d", "e", "w", "-i", "-b", "-d", "abs(i)", "abs(b)", "abs(e)", "abs(-w)", "i + j", "i - j", "i * j", "b + c", "b - c", "b * c", "i + b",
+    "i * 100000", "i * 3000000000", "b + 1", "i - 3000000000", "24 * date_diff('day', x, y)", "i * j * b", "(i + 1) * (j - 1)", "i * j - i * j",
+    "d + e", "d - e", "d * e", "d + i", "e - b", "d * i", "e * i", "d * b", "e + e", "e * e", "w + d", "w - 0.00001", "d * 0.001", "i * 0.001", "b * 1.5",
+    "w * 2", "-d * -1", "coalesce(i, j, 0)", "coalesce(i, b)", "coalesce(d, e)", "coalesce(d, 0)", "coalesce(i, 1.5)", "coalesce(null, i)",
+    "greatest(i, j)", "greatest(i, b, 0)", "least(d, e, 1)", "least(i, j, null)", "greatest(d, i)", "greatest(i, 0) * 2", "least(w, e)",
+    "i / j", "i / 3", "b / c", "d / 7", "e / 3.0", "e / d", "(i / 7) * (j / 3)", "i / 7 + 1", "i / 7 - d", "-(i / 3)", "abs(i / 3)", "d / 0.3 * 100",
+    "greatest(i / j, 0.5)", "least(i / j, j / i)", "coalesce(i / j, 1)", "b / 86400000000.0", "i / 1e3", "1.5e-3 * i", "i * i / 10", "d * e / 2",
+    "coalesce(i / 3, d, 0)", "x - y", "date_diff('microsecond', t, u) / 60000000.0", "date_diff('day', t, u) * 24",
+    *(f"date_diff('{unit}', {a}, {b})" for unit in ("microsecond", "millisecond", "second", "minute", "hour", "day", "week", "month", "quarter", "year")
+      for a, b in (("t", "u"), ("x", "y"), ("x", "t"), ("'2024-02-29'", "u"))),
+]  # fmt: skip
+TIMES = [
+    "t", "coalesce(t, u)", "coalesce(x, t)", "greatest(t, u)", "least(t, u, x)", "greatest(t, '2024-02-29')", "x + interval 1 day",
+    "coalesce(t, '2020-01-01')",
+    *(f"{a} {sign} interval {amount} {unit}" for a in ("t", "x") for sign in "+-" for amount, unit in (
+        (1, "microsecond"), (1500, "millisecond"), (90, "second"), (61, "minute"), (25, "hour"), (30, "day"), (5, "week"), (1, "month"), (13, "month"),
+        (1, "quarter"), (1, "year"), (4, "year"), (100, "year"))),
+    "interval 1 month + t", "t + interval (-1) month",
+    *(f"date_trunc('{unit}', {a})" for unit in ("microsecond", "millisecond", "second", "minute", "hour", "day", "week", "month", "quarter", "year")
+      for a in ("t", "x")),
+]  # fmt: skip
+DATES = ["x", "coalesce(x, y)", "greatest(x, y)", "least(x, '2024-02-29')"]
+TEXTS = ["s", "coalesce(s, r)", "coalesce(s, 'it''s {rows} \\')", "greatest(s, r)", "least(s, r, 'b')"]
 
 
-@dataclass(frozen=True)
-class Row:
-    """SQL of what is known of a row before its columns are. `number`: which row it is; `base`: the moment its dates gather around;
-    `after`: the first day after its month; `wild`: whether its numbers may be at the limits of their types."""
-
-    number: str
-    base: str
-    after: str
-    wild: str
-    seed: int
-
-    def die(self, salt: str, sides: int) -> str:
-        """SQL of a pseudo-random number from 0 to before `sides`, the same for the same row, seed and salt."""
-        # hashed twice: of several arguments the hashes differ by salt, but not independently in their last bits
-        return f"CAST(hash(hash({self.number}, {literal(salt)}, {self.seed})) % {sides} AS BIGINT)"
-
-    def one_of(self, salt: str, choices: Sequence[str]) -> str:
-        """SQL of one of the choices, themselves SQL."""
-        unique = list(dict.fromkeys(choices))
-        return f"([{', '.join(unique)}])[1 + {self.die(salt, len(unique))}]"
-
-
-def value_of(table: Table, column: Column, hints: Hints, row: Row) -> str:
-    """SQL of a hard value of a column, of its type; NULL in one of nine rows where it may be empty."""
-    kind, salt = column.sql_type.upper(), f"{table.name}.{column.name}"
-    if kind in ("DATE", "TIMESTAMP"):
-        value = _moment(column.name, hints, row, salt)
-    elif kind == "BOOLEAN":
-        value = f"{row.die(salt, 2)} = 0"
-    elif kind == "VARCHAR":
-        value = _text(table, column, hints, row, salt)
-    else:
-        value = _number(column, kind, hints, row, salt, _bounds(table, column.name))
-    value = f"CAST({value} AS {column.sql_type})"
-    if column.required or column.name in table.key:
-        return value
-    return f"CASE WHEN {row.die(salt + ' empty', 9)} > 0 THEN {value} END"
-
-
-def _moment(name: str, hints: Hints, row: Row, salt: str) -> str:
-    """Around the row's own moment, so that two columns of a row are often equal, or apart by an interval that is spoken of."""
-    if name in hints.looked_up:
-        days = row.one_of(salt + " near", ["0"] * 1 + ["1", "-1"])
-        return f"CASE WHEN {row.die(salt, 12)} > 0 THEN {row.after} ELSE {row.after} + CAST({days} AS INTEGER) END"
-    known = (span for span in hints.spans if abs(span) <= 2 * MICROSECONDS["YEAR"])
-    spans = sorted({0, 1, MICROSECONDS["DAY"], 40 * MICROSECONDS["DAY"], *known})
-    named = [str(sign * span + nudge) for span in spans for sign in (1, -1) for nudge in (0, 0, 1, -1)]
-    some_days = f"({row.die(salt + ' days', 61)} - 20) * {MICROSECONDS['DAY']}"
-    anything = f"{row.die(salt + ' time', 80 * MICROSECONDS['DAY'])} - {20 * MICROSECONDS['DAY']}"
-    odd = row.one_of(salt + " odd", [f"TIMESTAMP '{moment}'" for moment in ODD_MOMENTS])
-    # no cell can say a day before the year 1 or after 9999
-    shifted = f"least(greatest(make_timestamp(epoch_us({{base}}) + {{by}}), TIMESTAMP '{ODD_MOMENTS[0]}'), TIMESTAMP '{ODD_MOMENTS[-1]}')"
-    chosen = row.die(salt, 100)
-    return (
-        f"CASE WHEN {chosen} < 25 THEN {row.base} "
-        f"WHEN {chosen} < 60 THEN {shifted.format(base=row.base, by=row.one_of(salt + ' span', named))} "
-        f"WHEN {chosen} < 80 THEN {shifted.format(base=row.base, by=some_days)} "
-        f"WHEN {chosen} < 98 THEN {shifted.format(base=row.base, by=anything)} ELSE {odd} END"
-    )
-
-
-def _text(table: Table, column: Column, hints: Hints, row: Row, salt: str) -> str:
-    said = [*sorted(hints.texts.get(column.name, ())), *table.codes.get(column.name, ())]
-    alike = [
-        other
-        for one in said
-        for other in (one.lower(), one + " ", " " + one, one.translate(_LOOKS_LIKE), one + "'", one + "\u200b")
-    ]
-    odd = row.one_of(salt + " odd", [literal(text) for text in (*alike, *ODD_TEXTS)])
-    if said:
-        usual = row.one_of(salt + " said", [literal(text) for text in said])
-    elif column.name in hints.distinct:
-        usual = f"([upper(x), lower(x), x || ' '])[1 + {row.die(salt + ' form', 3)}]".replace(
-            "x", f"'k' || {row.die(salt + ' few', 97)}"
-        )
-    elif column.name in table.key:
-        return f"'K' || {row.number}"
-    else:
-        usual = f"'v' || {row.die(salt + ' some', 1000)}"
-    return f"CASE WHEN {row.die(salt, 12)} > 0 THEN {usual} ELSE {odd} END"
-
-
-def _bounds(table: Table, name: str) -> list[Decimal]:
-    """The least and the largest value that the contract admits, as far as it says."""
-    (options,) = (
-        one.get("logicalTypeOptions", {})
-        for one in table.document.data["schema"][0]["properties"]
-        if one["name"] == name
-    )
-    limits = ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")
-    return [Decimal(str(options[limit])) for limit in limits if limit in options]
-
-
-def _number(column: Column, kind: str, hints: Hints, row: Row, salt: str, bounds: Sequence[Decimal]) -> str:
-    scale, least, most = _range(kind)
-    step = Decimal(1).scaleb(-scale)
-    said = {*hints.numbers.get(column.name, ()), *bounds, Decimal(0), Decimal(1)}
-    near = {one + by for one in said for by in (0, step, -step)}
-    fitting = sorted({one.quantize(step) for one in near if least <= one <= most and one == one.quantize(step)})
-    few = (
-        f"{row.die('shared number', 60)} + {row.die(salt + ' near', 3)} - 1"  # shared: columns of a row are often equal
-    )
-    low, high = max(bounds[0], least) if bounds else Decimal(0), min(bounds[-1] if len(bounds) > 1 else most, most)
-    room = int(min((high - low) / step, Decimal(10) ** 15))
-    many = f"CAST({low} AS DECIMAL(38,{scale})) + CAST({row.die(salt + ' many', room + 1)} AS HUGEINT) * {step}"
-    ends = row.one_of(salt + " end", [f"CAST({one} AS {kind})" for one in (least, most, least + step, most - step)])
-    given = row.one_of(salt + " said", [f"CAST({one} AS {kind})" for one in fitting])
-    exactly = row.one_of(salt + " exactly", [f"CAST({one} AS {kind})" for one in fitting if one in said])
-    few = f"CAST({few} AS {kind})" if Decimal(61) <= most else given
-    chosen, seldom = row.die(salt, 100), f"({row.wild} OR {row.die(salt + ' seldom', 12)} = 0)"
-    # a sum that overflows fails the cell: limits of what is calculated with are kept to the settlement that is there for it
-    allowed = row.wild if column.name in hints.limits else seldom
-    return (
-        f"CASE WHEN {chosen} < 3 AND {allowed} THEN {ends} WHEN {chosen} < 25 THEN {exactly} WHEN {chosen} < 40 THEN {given} "
-        f"WHEN {chosen} < 70 THEN {few} ELSE CAST({many} AS {kind}) END"
-    )
-
-
-def _range(kind: str) -> tuple[int, Decimal, Decimal]:
-    """Digits after the point of a type of numbers, its least and its largest value."""
-    if found := re.fullmatch(r"DECIMAL\((\d+),\s*(\d+)\)", kind):
-        digits, scale = int(found[1]), int(found[2])
-        most = Decimal(10**digits - 1).scaleb(-scale)
-        return scale, -most, most
-    bits = {"TINYINT": 7, "SMALLINT": 15, "INTEGER": 31, "BIGINT": 63}[kind]
-    return 0, Decimal(-(2**bits)), Decimal(2**bits - 1)
-
-
-def columns_of(table: Table, hints: Hints, row: Row) -> Mapping[str, str]:
-    """Column → SQL of its hard value, of every column of the contract."""
-    return {quoted(column.name): value_of(table, column, hints, row) for column in table.columns}
+def rows(seed: int = 1, more: int = 150) -> Iterator[tuple[str | None, ...]]:
+    """Every pair of hard values of one type, then rows drawn by chance; in the order of COLUMNS."""
+    chance = random.Random(seed)
+    names = list(COLUMNS)
+    pairs = {names[n]: list(product(VALUES[COLUMNS[names[n]]], repeat=2)) for n in (0, 2, 7, 9, 11, 13)}
+    for number in range(max(map(len, pairs.values())) + more):
+        row = {name: chance.choice(VALUES[kind]) for name, kind in COLUMNS.items()}
+        for name, both in pairs.items():
+            if number < len(both):
+                row |= dict(zip((name, names[names.index(name) + 1]), both[number], strict=True))
+        yield tuple(row.values())

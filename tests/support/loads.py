@@ -12,7 +12,7 @@ from warehouse.engines.content import content_sql
 from warehouse.engines.engine import Engine, Load
 
 TABLE = "fct_hard"
-COLUMNS: Mapping[str, str] = {
+COLUMNS = {
     "kato": "VARCHAR",
     "said": "VARCHAR",
     "whole": "INTEGER",
