@@ -43,7 +43,8 @@ class EngineScan:
 
     How the values of `columns` come out, whatever the engine (whoever takes the answer turns them into the types named there):
     VARCHAR as text; BIGINT as a whole number; DOUBLE as one; DATE (`period_start`) as a whole number of days since 1970-01-01;
-    DECIMAL(38,s) (sums, the greatest, order statistics of decimals) as the text of an exact decimal, at times with an exponent: `-1725E-2`.
+    DECIMAL(38,s) (sums, the greatest, order statistics of decimals) as a whole number, an exact decimal, or the text of one, at times with
+    an exponent: `-1725E-2`.
     """
 
     table: str

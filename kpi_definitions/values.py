@@ -144,7 +144,7 @@ def double(text: str) -> Value:
 
 
 def kept(value: Value) -> Value:
-    """It, or NULL where DuckDB has no room for it: such a row is counted, and its cell fails."""
+    """It, or another number where DuckDB has no room for it: such a row is counted, and its cell fails."""
     if not value.outgrown:
         return value
     low, high = value.room

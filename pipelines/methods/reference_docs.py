@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from kpi_definitions.catalogue import Catalogues, units
+from kpi_definitions.functions import DIALECTS, functions
 from warehouse.kpi_values.state_rules import CELL_RULES, ROLLUP_RULES, StateRule
 from warehouse.messages import messages
 from warehouse.messages.messages import sentence
@@ -48,6 +49,7 @@ def pages(catalogue: Catalogues, tables: Mapping[str, Table]) -> dict[str, str]:
         "kpis.md": _kpis(catalogue, tables),
         "standards.md": _standards(catalogue),
         "calculation-states.md": _states(),
+        "functions.md": _functions(),
     }
 
 
@@ -219,6 +221,23 @@ def _rules(rules: Sequence[StateRule]) -> str:
             (str(number), rule.when, f"{rule.status.state} ({rule.status})", codes, *("; ".join(one) for one in said))
         )
     return _table(("", "when", "state", "reason", "English", "Russian", "Kazakh"), rows)
+
+
+def _functions() -> str:
+    rows = []
+    for (name, family), function in functions().items():
+        said = (
+            f"`` {text} ``" if opposite is None else f"`` {text} ``; its opposite: `` {opposite} ``"
+            for text, opposite in function.templates
+        )
+        rows.append((f"`{name}`", family.lower(), *said))
+    return (
+        f"{_MADE}# What a definition may say, engine by engine\n\nThe list is closed (`kpi_definitions/functions.yaml`; why: "
+        "[0038](../adr/0038-a-closed-list-of-functions.md)): what has no line here is refused by `qala check`. `{a}`, `{b}` are what a function is put "
+        "to, capitals are numbers. In ClickHouse and Spark a date is a whole number of days since 1970-01-01 and a time one of microseconds, without a "
+        "zone; what DuckDB does in one function and others in several has lines of its own.\n\n"
+        + _table(("function", "of", *DIALECTS), rows)
+    )
 
 
 def _said(code: str) -> tuple[str, ...]:

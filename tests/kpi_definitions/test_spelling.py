@@ -10,15 +10,30 @@ from typing import Any
 
 import duckdb
 import pytest
+from sqlglot import exp
 
-from kpi_definitions.expressions import parse
-from kpi_definitions.functions import DIALECTS, Family
-from kpi_definitions.spelling import spelled
+from kpi_definitions import functions as functions_module
+from kpi_definitions.documents import loaded
+from kpi_definitions.expressions import SCALAR, parse
+from kpi_definitions.functions import DIALECTS, Family, functions
+from kpi_definitions.scans import Asked, Function
+from kpi_definitions.spelling import SpellingError, argument_of, condition, spelled
 from kpi_definitions.values import Value
-from tests.support.hard_values import COLUMNS, CONDITIONS, DATES, NUMBERS, TEXTS, TIMES, rows
+from tests.support.hard_values import AS_ENGINES_KEEP_IT, COLUMNS, CONDITIONS, DATES, NUMBERS, TEXTS, TIMES, rows
 
 EVERYTHING = [*CONDITIONS, *NUMBERS, *TIMES, *DATES, *TEXTS]
-AS_ENGINES_KEEP_IT = {"TIMESTAMP": "epoch_us({})", "DATE": "date_diff('day', DATE '1970-01-01', {})::INTEGER"}
+# months, quarters and years are long texts, of which ClickHouse takes half a second each to read: few of them every time
+LONG = [
+    text
+    for text in EVERYTHING
+    if any(unit in text for unit in (" month", " quarter", " year", "'month'", "'quarter'", "'year'"))
+]
+SHORT = [
+    *(text for text in EVERYTHING if text not in LONG),
+    "t + interval 1 month",
+    "date_diff('month', x, y)",
+    "date_trunc('year', t)",
+]
 
 
 @pytest.fixture(scope="module")
@@ -108,13 +123,97 @@ def same(
     return wrong
 
 
-def test_clickhouse_means_by_it_what_duckdb_does(con: duckdb.DuckDBPyConnection, file: Path) -> None:
-    values = [spelled(text, COLUMNS, ()) for text in EVERYTHING]
-    wanted = by_duckdb(con, [parse(text, ()).sql("duckdb") for text in EVERYTHING], values)
-    assert same(wanted, by_clickhouse(file, values), EVERYTHING, values) == []
+@pytest.mark.parametrize(
+    "texts", [SHORT, pytest.param(LONG, marks=pytest.mark.slow)], ids=["short", "calendar arithmetic"]
+)
+def test_clickhouse_means_by_it_what_duckdb_does(con: duckdb.DuckDBPyConnection, file: Path, texts: list[str]) -> None:
+    values = [spelled(text, COLUMNS, ()) for text in texts]
+    wanted = by_duckdb(con, [parse(text, ()).sql("duckdb") for text in texts], values)
+    assert same(wanted, by_clickhouse(file, values), texts, values) == []
 
 
 def test_the_list_says_in_duckdb_what_its_own_writer_says(con: duckdb.DuckDBPyConnection) -> None:
     values = [spelled(text, COLUMNS, ()) for text in EVERYTHING]
     wanted = by_duckdb(con, [parse(text, ()).sql("duckdb") for text in EVERYTHING], values)
     assert same(wanted, by_duckdb(con, [value.said[0].value for value in values], values), EVERYTHING, values) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("w * w > 1", "more than 38 digits"),
+        ("b = 10000000000000000000", "beyond BIGINT"),
+        ("t - u > interval 1 day", "no exact form"),
+        ("t + interval 1.5 day > u", "no whole number of its unit"),
+        ("x = '2024-02-29 10:00'", "beside a day"),
+        ("t > 'soon'", "stands beside a date"),
+        ("i = '5'", "TEXT"),
+        ("f = 1", "BOOLEAN"),
+        ("s = x", "DATE"),
+        ("w / 3 > 1", "at most 18 digits"),
+        ("t + interval 90000 year > u", "leaves the years"),
+        ("date_trunc('decade', t) = t", "unit 'decade'"),
+        ("i + f > 1", "no exact form"),
+        ("abs(s) = s", "takes a number"),
+        ("i", "where a condition stands"),
+    ],
+)  # fmt: skip
+def test_what_has_no_exact_form_is_refused_by_name(text: str, words: str) -> None:
+    with pytest.raises(SpellingError) as caught:
+        condition(text, COLUMNS, ("rows", "filter"))
+    assert words in caught.value.message + caught.value.remedy
+    assert caught.value.where == ("rows", "filter")
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("function", "argument", "share", "words"),
+    [
+        (Function.SUM, "i / 3", None, "floating-point"),
+        (Function.MAX, "i / 3", None, "floating-point"),
+        (Function.DISTINCT, "d / 3", None, "floating-point"),
+        (Function.SUM, "w * i", None, "exceed the 38 digits"),
+        (Function.SUM, "w + 1000000000000000000000000.5", None, "exceed the 38 digits"),
+        (Function.LOW, "w", "0.5", "at most 18 digits"),
+        (Function.SUM, "t", None, "TIME"),
+        (Function.SUM, "i + null", None, "always NULL"),
+    ],
+)  # fmt: skip
+def test_what_an_engine_cannot_aggregate_exactly_is_refused(
+    function: Function, argument: str, share: str | None, words: str
+) -> None:
+    with pytest.raises(SpellingError) as caught:
+        argument_of(Asked(function, argument, (), share), COLUMNS, ("numerator", "aggregate"))
+    assert words in caught.value.message + caught.value.remedy
+
+
+def test_every_word_of_a_definition_is_known() -> None:
+    """What the compiler's list admits is written, and nothing else: parts of others aside."""
+    parts = {exp.Identifier, exp.Var, exp.Interval}
+    used = {type(node) for text in EVERYTHING for node in parse(text, ()).walk()}
+    assert used >= set(SCALAR) - {exp.Identifier}
+    assert used - parts <= set(SCALAR)
+
+
+def test_a_function_that_lacks_an_engine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = functions_module.FILE.read_text(encoding="utf-8")
+    monkeypatch.setattr(functions_module, "loaded", lambda _: [line for line in loaded(text) if line["name"] != "abs"])
+    functions.cache_clear()
+    try:
+        with pytest.raises(SpellingError, match="'abs' of WHOLE is not on the list"):
+            condition("abs(i * 7) > 1", COLUMNS, ())
+        monkeypatch.setattr(
+            functions_module,
+            "loaded",
+            lambda _: [{"name": "abs", "of": ["WHOLE"], "duckdb": "abs({a})", "spark": "abs({a})"}],
+        )
+        functions.cache_clear()
+        with pytest.raises(ValueError, match="abs: clickhouse"):
+            functions()
+    finally:
+        functions.cache_clear()
+
+
+def test_no_brace_but_the_one_for_rows_gets_into_the_sql() -> None:
+    found = spelled("s = '{rows} {x}'", COLUMNS, ())
+    assert "{" not in found.said[1].value + found.said[2].value
