@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -14,16 +14,22 @@ import pytest
 
 from kpi_definitions.catalogue import load_catalogues
 from kpi_definitions.engine_scans import EngineScan
-from tests.support.engines import InProcess
 from tests.support.rows import LATER, Extract, cell, changed, deliver, exact, only
-from tests.support.settlements import ALMATY, ASTANA
-from warehouse.audit.reperform import reperform
-from warehouse.engines.engine import EngineError, Facts, Load
+from tests.support.settlements import ALMATY
+from warehouse.audit.reperform import Result, reperform
+from warehouse.engines.chdb import open_chdb
+from warehouse.engines.engine import Engine, EngineError, Facts, Load
+from warehouse.errors import BusyError
+from warehouse.home.home import Home
+from warehouse.isolation import worker
 from warehouse.kpi_values.compute import compute
 from warehouse.kpi_values.measured_elsewhere import in_step
+from warehouse.release.release import publish
+from warehouse.store.sessions import locked, writing
 from warehouse.store.store import Store
 
 AT = dt.datetime
+Spoil = Callable[[pa.Table], pa.Table]
 # a share, a median, a 90th percentile, a rate over a looked-up population, means, distinct counts, registers
 CODES = ("MGT02-1", "MGT02-2", "SAF02-1", "SAF02-2", "ECO01-1", "TRL02-2", "SAF04-1", "HCS03-1")
 CATALOGUE = only(load_catalogues(), *CODES)
@@ -57,22 +63,30 @@ def fill(store: Store) -> None:
         deliver(store, "fct_emergency_call", Extract(calls(month, 50), period), Extract([], period, ALMATY))
 
 
-def in_process(engine: InProcess) -> tuple[InProcess, Facts]:
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    opened = open_chdb(tmp_path_factory.mktemp("chdb"))  # a process has one folder at a time
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def ready(engine: Engine) -> tuple[Engine, Facts]:
     return engine, engine.ready()
 
 
-def test_values_of_another_engine_are_those_of_the_warehouse(store: Store) -> None:
+def test_values_of_another_engine_are_those_of_the_warehouse(store: Store, ready: tuple[Engine, Facts]) -> None:
     """Computed there and made again here, and the other way about; with history and corrections."""
     fill(store)
-    ready = in_process(InProcess())
     compute(store, CATALOGUE, MONTHS, today=LATER, engine=ready)
     assert cell(store, "MGT02-1", "2026-01")["value"] is not None
     assert reperform(store).differences == []
     deliver(store, "fct_appeal", Extract(appeals(1, 30, 20), "2026-01"))
     compute(store, CATALOGUE, [], today=LATER)  # here
     deliver(store, "fct_appeal", Extract(appeals(2, 77, 20), "2026-02"))
-    (report, *_) = compute(store, CATALOGUE, [], today=LATER, engine=ready)
-    assert report.sql.startswith(f"-- {ready[0].name} {ready[1].version}\n")
+    reports = compute(store, CATALOGUE, [], today=LATER, engine=ready)
+    (sql,) = (report.sql for report in reports if report.kpi_code == "MGT02-1")
+    assert sql.startswith(f"-- {ready[0].name} {ready[1].version}\nSELECT kato")
     elsewhere = in_step(store, ready)
     assert elsewhere is not None
     again = reperform(store, earlier=True, elsewhere=elsewhere)
@@ -81,22 +95,21 @@ def test_values_of_another_engine_are_those_of_the_warehouse(store: Store) -> No
     assert reperform(store, earlier=True).differences == []
 
 
-def test_the_ledger_says_which_engine_measured(store: Store) -> None:
+def test_the_ledger_says_which_engine_measured(store: Store, ready: tuple[Engine, Facts]) -> None:
     fill(store)
-    engine, facts = in_process(InProcess())
-    compute(store, CATALOGUE, MONTHS[:1], codes=["MGT02-1"], today=LATER, engine=(engine, facts))
+    compute(store, CATALOGUE, MONTHS[:1], codes=["MGT02-1"], today=LATER, engine=ready)
     compute(store, CATALOGUE, MONTHS[1:], codes=["MGT02-1"], today=LATER)
     said = store.con.execute(
         "SELECT detail->>'$.engine' FROM audit.ledger WHERE kind = 'computed' ORDER BY seq"
     ).fetchall()
-    assert said[-2:] == [(f"{engine.name} {facts.version}",), (None,)]
+    assert said[-2:] == [(f"chdb {ready[1].version}",), (None,)]
 
 
 OVERFLOW = "date_diff('day', due_at, closed_at) * 9000000000000000000 >= date_diff('day', due_at, closed_at)"  # of two days it leaves 64 bits
 FAILING = APPEALS.model_copy(update={"numerator": APPEALS.numerator.model_copy(update={"filter": OVERFLOW})})
 
 
-def test_an_overflow_there_stops_the_cells_that_it_would_stop_here(store: Store) -> None:
+def test_an_overflow_there_stops_the_cells_that_it_would_stop_here(store: Store, ready: tuple[Engine, Facts]) -> None:
     beside = APPEALS.model_copy(update={"code": "MGT02-2", "version": 2})  # shares its scan
     due = AT(2026, 1, 10)
     rows = [
@@ -105,7 +118,6 @@ def test_an_overflow_there_stops_the_cells_that_it_would_stop_here(store: Store)
     ]
     deliver(store, "fct_appeal", Extract(rows, "2026-01"), Extract(rows[:1], "2026-01", ALMATY))
     catalogue = changed(load_catalogues(), FAILING, beside)
-    ready = in_process(InProcess())
     reports = compute(store, catalogue, ["2026-01"], codes=["MGT02-1", "MGT02-2"], today=LATER, engine=ready)
     found = cell(store, "MGT02-1", "2026-01")
     assert (found["reason"], found["obs_status"], found["value"]) == (
@@ -119,15 +131,23 @@ def test_an_overflow_there_stops_the_cells_that_it_would_stop_here(store: Store)
     assert reperform(store).differences == []
 
 
-class Amiss(InProcess):
-    """Answers with something else than was measured."""
+class Amiss:
+    """An engine of which something goes wrong while it measures: before it does, or with its answer."""
 
-    def __init__(self, spoil: Callable[[pa.Table], pa.Table]) -> None:
-        super().__init__()
-        self.spoil = spoil
+    def __init__(self, engine: Engine, spoil: Spoil, *, losing: bool = False) -> None:
+        self.engine, self.spoil, self.losing = engine, spoil, losing
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.engine, name)
 
     def measure(self, scan: EngineScan, loads: Sequence[Load]) -> pa.Table:
-        return self.spoil(super().measure(scan, loads))
+        if self.losing:
+            self.engine.drop(scan.table, [loads[-1].name])
+        return self.spoil(self.engine.measure(scan, loads))
+
+
+def spoilt(ready: tuple[Engine, Facts], spoil: Spoil) -> tuple[Any, Facts]:
+    return Amiss(ready[0], spoil), ready[1]
 
 
 def inexact(answer: pa.Table) -> pa.Table:
@@ -148,40 +168,57 @@ def no_number(answer: pa.Table) -> pa.Table:
         (no_number, "what is no number"),
     ],
 )
-def test_an_answer_amiss_becomes_no_number(store: Store, spoil: Callable[[pa.Table], pa.Table], said: str) -> None:
+def test_an_answer_amiss_becomes_no_number(store: Store, ready: tuple[Engine, Facts], spoil: Spoil, said: str) -> None:
     fill(store)
-    with pytest.raises(EngineError, match=f"in-process .* answered a scan of fct_appeal.*{said}"):
-        compute(store, CATALOGUE, MONTHS, codes=["MGT02-1"], today=LATER, engine=in_process(Amiss(spoil)))
+    with pytest.raises(EngineError, match=f"chdb .* answered a scan of fct_appeal.*{said}"):
+        compute(store, CATALOGUE, MONTHS, codes=["MGT02-1"], today=LATER, engine=spoilt(ready, spoil))
     assert store.con.execute("SELECT count(*) FROM kpi.value").fetchall() == [(0,)]
 
 
-def test_sums_may_come_as_text(store: Store) -> None:
+def test_sums_may_come_as_text_with_an_exponent(store: Store, ready: tuple[Engine, Facts]) -> None:
     def as_text(answer: pa.Table) -> pa.Table:
         return answer.set_column(
             2, answer.column_names[2], pc.cast(pc.cast(answer[2], pa.decimal128(38, 6)), pa.string())
         )
 
     fill(store)
-    compute(store, CATALOGUE, MONTHS, codes=["MGT02-1"], today=LATER, engine=in_process(Amiss(as_text)))
+    compute(store, CATALOGUE, MONTHS, codes=["MGT02-1"], today=LATER, engine=spoilt(ready, as_text))
     assert exact(cell(store, "MGT02-1", "2026-01")["numerator"]) == 40
     assert reperform(store).differences == []
 
 
-def test_an_engine_that_loses_rows_meanwhile_gives_no_values_and_the_next_run_goes_on(store: Store) -> None:
-    class Losing(InProcess):
-        def measure(self, scan: EngineScan, loads: Sequence[Load]) -> pa.Table:
-            self.con.execute(f"DELETE FROM {scan.table} WHERE load = ? AND kato = ?", [loads[-1].name, ASTANA])
-            return super().measure(scan, loads)
-
+def test_an_engine_that_loses_rows_meanwhile_gives_no_values_and_the_next_run_goes_on(
+    store: Store, ready: tuple[Engine, Facts]
+) -> None:
     fill(store)
-    losing = Losing()
-    with pytest.raises(EngineError, match="fct_appeal, load 2026-02"):
-        compute(store, CATALOGUE, MONTHS, codes=["MGT02-1"], today=LATER, engine=in_process(losing))
+    losing: Any = Amiss(ready[0], lambda answer: answer, losing=True)
+    with pytest.raises(EngineError, match=r"fct_appeal.* 2026-02"):
+        compute(store, CATALOGUE, MONTHS, codes=["MGT02-1"], today=LATER, engine=(losing, ready[1]))
     assert store.con.execute("SELECT count(*) FROM kpi.value").fetchall() == [(0,)]
-    back = InProcess()
-    back.con = losing.con
-    compute(store, CATALOGUE, MONTHS, codes=["MGT02-1"], today=LATER, engine=in_process(back))
+    compute(store, CATALOGUE, MONTHS, codes=["MGT02-1"], today=LATER, engine=ready)
     assert reperform(store).differences == []
+
+
+def test_a_home_says_which_engine_and_an_auditor_another(home: Home) -> None:
+    """As a run and a command do it: in a process of its own, on connections that reach no file."""
+    home.engine_settings.write_text("engine: chdb\n", encoding="utf-8")
+    with writing(home) as store:
+        deliver(store, "fct_appeal", Extract(appeals(1, 20, 3), "2026-01"))
+    apart = "warehouse.kpi_values.compute:compute_home", home, "run-1"
+    (report,) = worker.call(*apart, ["2026-01"], ["MGT02-2"])
+    assert report.sql.startswith("-- chdb ")
+    publish(home, lambda _: [])
+    again = "warehouse.audit.reperform:reperform_home", home, "MGT02-2", None, None, False, None
+    here: Result = worker.call(*again, None)
+    there: Result = worker.call(*again, "chdb")
+    assert (here.differences, there.differences) == ([], [])
+    assert here.made == there.made
+    assert (here.engine, there.engine.partition(" ")[0]) == ("", "chdb")
+
+    with locked(home), pytest.raises(BusyError):
+        worker.call(*again, "chdb")
+    with pytest.raises(EngineError, match="there is no engine 'duck'"):
+        worker.call(*again, "duck")
 
 
 def test_a_computation_without_another_engine_imports_none() -> None:
