@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from kpi_definitions.engine_scans import EngineScan
+from tests.support.clickhouse_server import LOADER, PASSWORD, READER, http_server
 from tests.support.loads import COLUMNS, SCAN, TABLE, answered, by_duckdb, hard_load, load_of
 from warehouse.engines import clickhouse_checks as checks
 from warehouse.engines.chdb import DATABASE, open_chdb
-from warehouse.engines.clickhouse import ClickHouse
+from warehouse.engines.clickhouse import ClickHouse, open_clickhouse
 from warehouse.engines.clickhouse_answers import columns_of_answer, records
 from warehouse.engines.clickhouse_connections import Connection, embedded
 from warehouse.engines.clickhouse_tables import Shape, rows_as_text
@@ -264,3 +267,113 @@ def test_the_columns_of_a_table_are_what_the_engine_says_they_are(taken: ClickHo
     said = {row[0]: row[1] for row in records(reader.ask(sql))}
     reader.close()
     assert said == Shape(TABLE, COLUMNS).types
+
+
+def opened_at(address: str, **other: str) -> ClickHouse:
+    usual = {
+        "address": address,
+        "database": DATABASE,
+        "user": LOADER,
+        "password": PASSWORD,
+        "reader": READER,
+        "reader_password": PASSWORD,
+    }
+    return open_clickhouse(**(usual | other))
+
+
+def test_a_server_of_today_is_spoken_to_in_its_protocol(engine: ClickHouse, load: Load, folder: Path) -> None:
+    with http_server(folder) as address:
+        server = opened_at(address)
+        facts = server.ready()
+        assert (facts.where, facts.version[:4], facts.machines) == (address, "26.9", 1)
+        server.drop(TABLE, list(server.rows(TABLE)))
+        server.take(load, COLUMNS)
+        assert server.recounted(TABLE, [load.name], COLUMNS) == {load.name: (load.rows, load.content)}
+        assert answered(server, load) == by_duckdb(load)
+        server.close()
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"password": "wrong"}, "Authentication failed.*set QALA_CLICKHOUSE_PASSWORD"),
+        ({"reader_password": "wrong"}, "Authentication failed.*QALA_CLICKHOUSE_READER_PASSWORD"),
+        ({"database": "nowhere"}, "Database nowhere does not exist.*correct `database` in engine.yaml"),
+        ({"reader": LOADER}, "readonly=0; it must be 1"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(folder: Path, other: dict[str, str], said: str) -> None:
+    with http_server(folder) as address, pytest.raises(EngineError, match=said):
+        opened_at(address, **other).ready()
+
+
+@pytest.mark.parametrize("version", ["24.8.4.13", "1.1.54388", "27.1.1.1"])
+def test_a_version_that_nobody_tried_is_refused(folder: Path, version: str) -> None:
+    with (
+        http_server(folder, version=version) as address,
+        pytest.raises(EngineError, match=rf"is ClickHouse {version}; numbers were compared on"),
+    ):
+        opened_at(address).ready()
+
+
+def test_versions_that_differ_are_refused() -> None:
+    class Version:
+        def __init__(self, *version: int) -> None:
+            self.version = version
+
+    with pytest.raises(EngineError, match=r"different versions: a 26.9.2, b 26.9.3"):
+        checks.versions_agree({"a": Version(26, 9, 2), "b": Version(26, 9, 3)})  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("http://127.0.0.1:1", "does not answer: see that the server runs"),
+        ("https://127.0.0.1:1", "does not answer: see that the server runs"),
+        ("127.0.0.1:8123", "is no address of a server: write http"),
+        ("tcp://127.0.0.1:9000", "is no address of a server: write http"),
+        ("http://127.0.0.1", "is no address of a server: write http"),
+        ("http://127.0.0.1:99999", "is no address of a server: write http"),
+    ],
+)
+def test_an_address_that_leads_nowhere_is_named(address: str, said: str) -> None:
+    with pytest.raises(EngineError, match=f"{address} {said}"):
+        opened_at(address).ready()
+
+
+class _Elsewhere(BaseHTTPRequestHandler):
+    """Something that answers, and is no ClickHouse."""
+
+    def do_POST(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"<html>Welcome</html>")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class _Cut(_Elsewhere):
+    """The connection is cut in the middle of an answer."""
+
+    def do_POST(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "100")
+        self.end_headers()
+        self.wfile.write(b"18.16")
+
+
+@pytest.mark.parametrize(
+    ("handler", "said"),
+    [(_Elsewhere, "answers, but not as ClickHouse does"), (_Cut, "does not answer: .*IncompleteRead")],
+)
+def test_what_is_no_clickhouse_is_told(handler: type[BaseHTTPRequestHandler], said: str) -> None:
+    with HTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            with pytest.raises(EngineError, match=said):
+                opened_at(f"http://127.0.0.1:{server.server_address[1]}").ready()
+        finally:
+            server.shutdown()
+            thread.join()

@@ -91,9 +91,13 @@ def rows_as_text(con: duckdb.DuckDBPyConnection, load: Load, shape: Shape, shard
     """A load's rows as tab-separated text, those of one shard, some thousand at a time. `con`: a connection of nobody else."""
     texts = (_TEXTS.get(sql_type, "{}").format(quoted(column)) for column, sql_type in shape.columns.items())
     fields = (f"coalesce(({text})::VARCHAR, '\\N')" for text in texts)
-    line = " || chr(9) || ".join((literal(load.name), *fields))
-    here = f"WHERE {_shard_in_duckdb(shards)} = {shard}" if shards > 1 else ""
-    sql = f"SELECT {line} || chr(10) AS line FROM read_parquet({literal(str(load.file))}) {here}"
+    file = f"read_parquet({literal(str(load.file))})"
+    here = ""
+    if shards > 1:
+        found = con.execute(f"SELECT DISTINCT kato FROM {file} WHERE {_shard_in_duckdb(shards)} = {shard}").fetchall()
+        here = f"WHERE kato IN ({', '.join(literal(kato) for (kato,) in found)})" if found else "WHERE false"
+    line = f"concat(concat_ws(chr(9), {', '.join((literal(load.name), *fields))}), chr(10))"
+    sql = f"SELECT {line} AS line FROM {file} {here}"
     for batch in con.sql(sql).to_arrow_reader(_ROWS_AT_ONCE):
         column = batch.column(0)
         # the lines stand one after the other in the column's own memory
