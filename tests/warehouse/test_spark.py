@@ -18,6 +18,7 @@ import duckdb
 import pytest
 
 from kpi_definitions.engine_scans import EngineScan
+from kpi_definitions.functions import DIALECTS, Family, functions
 from tests.support.loads import COLUMNS, TABLE, hard_load
 from tools.clusters.processes import free_ports
 from warehouse.engines import spark_jvm
@@ -279,6 +280,44 @@ def test_what_is_no_scan_of_its_own_table_is_refused(local: SparkEngine, loads: 
     with pytest.raises(EngineError, match=r"item 12\(4\)"):
         local.measure(scan(sql), loads)
     assert local._session().setting("spark.sql.ansi.enabled") == "true"
+
+
+ARGUMENTS = {
+    Family.TEXT: "said",
+    Family.BOOLEAN: "open",
+    Family.WHOLE: "large",
+    Family.DECIMAL: "amount",
+    Family.DOUBLE: "CAST(row_no AS DOUBLE)",
+    Family.DATE: "CAST(unix_date(day) AS BIGINT)",
+    Family.TIME: "timestampdiff(MICROSECOND, TIMESTAMP_NTZ '1970-01-01 00:00:00', opened)",
+}
+COLUMN = {
+    Family.TEXT: "said",
+    Family.BOOLEAN: "open",
+    Family.WHOLE: "large",
+    Family.DECIMAL: "amount",
+    Family.DATE: "day",
+}
+NUMBERS_OF_TEMPLATES = {
+    "TEXT": "'x'", "TRUTH": "true", "N": 1, "PLAIN": "1.5", "WIDTH": 38, "SCALE": 2, "TOP": 1, "BOTTOM": 2, "STEPS": "large", "POWER": 100,
+    "OFFSET": 1, "MICROS": 60_000_000, "P": "large", "Y": "large", "MONTHS": 3, "SHIFT": 0, "UNIT": "day", "AMOUNT": 1,
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@needs_java
+def test_every_function_of_the_closed_list_is_let_through(local: SparkEngine, loads: list[Load]) -> None:
+    """As the lock is a list of its own, of what Spark makes of the functions."""
+    written = []
+    for (name, family), function in functions().items():
+        template, _ = function.templates[DIALECTS.index("spark")]
+        given = dict.fromkeys("abcde", ARGUMENTS[family]) | {"ALL": ", ".join([ARGUMENTS[family]] * 2)}
+        if name == "within":  # between two bounds
+            given |= {"b": "1", "c": "2"}
+        written.append(template.format(NAME=COLUMN.get(family, "opened"), **given, **NUMBERS_OF_TEMPLATES))
+    sql = f"SELECT {', '.join(f'{text} AS c{n}' for n, text in enumerate(written))} FROM {{rows}} WHERE row_no < 0"
+    assert len(written) > 50
+    assert local.measure(scan(sql), loads).num_rows == 0
 
 
 @pytest.mark.slow

@@ -25,11 +25,11 @@ _PARSED = frozenset({
 _RELATION = "LogicalRelation"
 _ANALYSED = frozenset({_RELATION, "Aggregate", "Filter", "Project", "SubqueryAlias", "View"})
 _EXPRESSIONS = frozenset({
-    "Abs", "Add", "AggregateExpression", "Alias", "And", "AttributeReference", "Between", "CaseWhen", "Cast", "CheckOverflow", "Coalesce",
-    "Count", "DateAdd", "DateSub", "DateDiff", "Divide", "EqualNullSafe", "EqualTo", "Floor", "GreaterThan", "GreaterThanOrEqual", "Greatest",
-    "If", "In", "IntegralDivide", "IsNotNull", "IsNull", "Least", "LessThan", "LessThanOrEqual", "Literal", "Max", "Min", "Month", "Multiply",
-    "Not", "NullIf", "Or", "Pmod", "Remainder", "SortOrder", "Subtract", "Sum", "TimestampAddInterval", "TimestampAddYMInterval",
-    "TimestampDiff", "TruncDate", "TruncTimestamp", "UnaryMinus", "UnixDate", "UnixMicros", "Year",
+    "Abs", "Add", "AggregateExpression", "Alias", "And", "AttributeReference", "Between", "CaseWhen", "Cast", "Ceil", "CheckOverflow",
+    "Coalesce", "CollectList", "Count", "CountIf", "Divide", "EqualNullSafe", "EqualTo", "Floor", "Get", "GreaterThan",
+    "GreaterThanOrEqual", "Greatest", "If", "In", "IntegralDivide", "IsNaN", "IsNotNull", "IsNull", "Least", "LessThan",
+    "LessThanOrEqual", "Literal", "Max", "Min", "Multiply", "Not", "Or", "Remainder", "SortArray", "SortOrder", "Subtract", "Sum",
+    "TimestampDiff", "UnaryMinus", "UnixDate",
 })  # fmt: skip
 
 
