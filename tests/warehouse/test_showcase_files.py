@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -248,6 +249,25 @@ def test_rows_that_came_past_the_ledger_are_not_handed_over(store: Store, tmp_pa
         match=rf"{CRASHES} has 2 rows with its history, of which 1 come from deliveries on record.*qala verify",
     ):
         write_showcase(store, tmp_path)
+
+
+def test_a_full_disk_is_named_with_the_file_and_leaves_what_was_there(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliver(store, CRASHES, crashes("2026-01", ("k1", 1)))
+    before = write_showcase(store, tmp_path)
+    deliver(store, CRASHES, crashes("2026-02", ("k2", 1)))
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pq.ParquetWriter, "write_batch", full)
+        with pytest.raises(OSError, match=rf"No space left on device: '{tmp_path}/{CRASHES}/.2026-02"):
+            write_showcase(store, tmp_path)
+    assert read_showcase(tmp_path) == before
+    assert not [*tmp_path.rglob("*.new")]
+    check_files(store, write_showcase(store, tmp_path))
 
 
 class Killed(BaseException):

@@ -28,7 +28,7 @@ _GROUP = 122_880
 
 
 def write_showcase(store: Store, folder: Path) -> Showcase:
-    """Bring the files in a folder up to what an open warehouse holds. Raises EngineError, also if the disk is full.
+    """Bring the files in a folder up to what an open warehouse holds. Raises EngineError, and OSError if the disk is full.
 
     The manifest is replaced last: whenever this ends, the folder holds what it held or what it is to hold.
     """
@@ -126,17 +126,21 @@ def _write(store: Store, load: Load, columns: Mapping[str, str]) -> None:
     fresh.parent.mkdir(parents=True, exist_ok=True)
     store.con.complete()  # DuckDB 2 refuses a second result on a connection, and an earlier statement may have left rows unread
     sql = f"SELECT {named} FROM ({_rows(load.table, columns, [load.month])}) ORDER BY {order}"
-    with (
-        fresh.open("wb") as handle,
-        closing(store.con.sql(sql).to_arrow_reader(_GROUP)) as reader,
-        pq.ParquetWriter(handle, reader.schema, compression="zstd") as writer,
-    ):
-        for batch in reader:
-            writer.write_batch(batch, _GROUP)
-            done += batch.num_rows
-        writer.close()
-        handle.flush()
-        os.fsync(handle.fileno())
+    try:
+        with (
+            fresh.open("wb") as handle,
+            closing(store.con.sql(sql).to_arrow_reader(_GROUP)) as reader,
+            pq.ParquetWriter(handle, reader.schema, compression="zstd") as writer,
+        ):
+            for batch in reader:
+                writer.write_batch(batch, _GROUP)
+                done += batch.num_rows
+            writer.close()
+            handle.flush()
+            os.fsync(handle.fileno())
+    except OSError as error:  # Arrow's do not say where
+        fresh.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(fresh)) from error
     if done != load.rows:
         raise EngineError(
             f"{load.table} of {load.month} has {load.rows} rows, {done} were written; run it again, and report it if it comes again"
