@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from pipelines.run import run_months
 from tests.support import runs
 from tests.support.files import appeals
 from tests.support.homes import new_home
+from tools.clusters.clickhouse import down, unavailable, up
 from warehouse.engines.settings import ENGINE, PASSWORD, READER_PASSWORD
 from warehouse.home.home import Home
 from warehouse.isolation import worker
@@ -113,6 +115,11 @@ def test_a_run_that_another_engine_measures_says_so_and_comes_to_the_same(waitin
     assert f"measured by {shown['engine']}" in told
     assert json.loads(CliRunner().invoke(app, [*ask, "--json"]).output)["computed"]["engine"] == shown["engine"]
 
+    assert values(waiting) == by_the_warehouse(tmp_path)
+
+
+def by_the_warehouse(tmp_path: Path) -> list[tuple[Any, ...]]:
+    """The same extract, measured by the warehouse itself."""
     other = new_home(tmp_path / "other")
     runs.receive(
         Archive(other.archive),
@@ -122,5 +129,35 @@ def test_a_run_that_another_engine_measures_says_so_and_comes_to_the_same(waitin
         period="2026-01",
     )
     assert run(other) == ()
-    assert values(other) == values(waiting)
-    assert any(row[3] is not None for row in values(other))
+    found = values(other)
+    assert any(row[3] is not None for row in found)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(unavailable()), reason=unavailable())
+def test_a_shard_that_is_away_ends_the_run_by_its_name_and_the_next_goes_on(
+    waiting: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    servers = up(tmp_path / "servers")
+    try:
+        monkeypatch.setenv(PASSWORD, servers.password)
+        monkeypatch.setenv(READER_PASSWORD, servers.reader_password)
+        waiting.engine_settings.write_text(str(servers))
+        assert CliRunner().invoke(app, ["engine", "check", "--home", str(waiting.root)]).exit_code == 0
+        servers.stop(1, signal.SIGKILL)
+        (failed,) = run(waiting)
+        assert servers.shards[1] in failed
+        assert "does not answer" in failed
+        assert (computed(waiting), waiting.released_file.exists()) == ([], False)
+        servers.start(1)
+        assert run(waiting) == ()
+        assert all(detail["engine"].startswith("clickhouse ") for detail in computed(waiting))
+        told = json.loads(CliRunner().invoke(app, ["engine", "--json", "--home", str(waiting.root)]).output)
+        assert (told["machines"], told["in_step"]) == (2, True)
+        done = CliRunner().invoke(app, ["engine", "verify", "--home", str(waiting.root)])
+        assert (done.exit_code, "0 differences" in done.output) == (0, True)
+    finally:
+        down(servers.folder)
+    monkeypatch.setenv(ENGINE, "duckdb")
+    assert values(waiting) == by_the_warehouse(tmp_path)
