@@ -81,11 +81,11 @@ def _loads(store: Store, table: str, columns: Mapping[str, str], former: Showcas
         found = kept | _new(store, table, columns, lost | changed_months(store, table, former.seq), folder)
         if sum(load.rows for load in found.values()) == there:
             return [found[month] for month in sorted(found)]
-    # rows that came or went past the ledger are no reason to hand an engine others than the warehouse has: `qala verify` names them
+    # other columns, another warehouse, or rows that went past the ledger: all months are looked at again
     found = _new(store, table, columns, changed_months(store, table, -1), folder)
-    if (written := sum(load.rows for load in found.values())) != there:
+    if (on_record := sum(load.rows for load in found.values())) != there:
         raise EngineError(
-            f"{table} has {there} rows with its history, of which {written} come from deliveries on record; "
+            f"{table} has {there} rows with its history, of which {on_record} come from deliveries on record; "
             "nothing was handed to an engine. See which they are: qala verify"
         )
     return [found[month] for month in sorted(found)]

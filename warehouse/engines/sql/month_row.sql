@@ -1,11 +1,11 @@
--- rows of a table that deliveries of some months brought, with the ledger sequence at which each ceased to hold, if it did
+-- rows of a table that deliveries of some months brought; valid_to_seq is NULL while a row holds
 SELECT
     ${columns},
     strftime(delivery.period_start, '%Y-%m') AS delivery_month
 FROM (
     SELECT
         *,
-        CAST(NULL AS BIGINT) AS valid_to_seq
+        cast(NULL AS BIGINT) AS valid_to_seq
     FROM showcase.${table}
     UNION ALL BY NAME
     SELECT * FROM history.${table}
