@@ -16,8 +16,14 @@ from kpi_definitions.values import BIGINT, DAY, UnspelledError, Value, as_time, 
 OFFSET_DAYS = 1_460_970  # ten Gregorian cycles of 400 years, of whole weeks: nothing is below zero where it is divided
 OFFSET = OFFSET_DAYS * DAY
 LENGTHS = {
-    "MICROSECOND": 1, "MILLISECOND": 1_000, "SECOND": 1_000_000, "MINUTE": 60_000_000, "HOUR": 3_600_000_000, "DAY": DAY, "WEEK": 7 * DAY,
-}  # fmt: skip
+    "MICROSECOND": 1,
+    "MILLISECOND": 1_000,
+    "SECOND": 1_000_000,
+    "MINUTE": 60_000_000,
+    "HOUR": 3_600_000_000,
+    "DAY": DAY,
+    "WEEK": 7 * DAY,
+}
 MONTHS = {"MONTH": 1, "QUARTER": 3, "YEAR": 12}
 _MONDAY = 3 * DAY  # from a Monday to Thursday 1970-01-01
 _EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001  civil time, without a zone

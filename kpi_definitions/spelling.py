@@ -39,13 +39,16 @@ from kpi_definitions.values import (
     whole,
 )
 
-__all__ = ["DIALECTS", "SpellingError", "argument_of", "condition", "spelled"]
-
 ROWS_DIGITS = 12  # of how many rows a sum may be, at most: a million millions
 LONGEST = 120_000  # letters of an expression in an engine's SQL
 _COMPARED: Mapping[type[exp.Expr], tuple[str, bool]] = {  # the function, and whether its sides change places
-    exp.EQ: ("=", False), exp.NEQ: ("<>", False), exp.LT: ("<", False), exp.LTE: ("<=", False), exp.GT: ("<", True), exp.GTE: ("<=", True),
-}  # fmt: skip
+    exp.EQ: ("=", False),
+    exp.NEQ: ("<>", False),
+    exp.LT: ("<", False),
+    exp.LTE: ("<=", False),
+    exp.GT: ("<", True),
+    exp.GTE: ("<=", True),
+}
 _ARITHMETIC: Mapping[type[exp.Expr], str] = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/"}
 _CHOSEN: Mapping[type[exp.Expr], str] = {exp.Coalesce: "coalesce", exp.Greatest: "greatest", exp.Least: "least"}
 _DATED = (Family.DATE, Family.TIME)
@@ -121,12 +124,23 @@ class _Writer:
         self.ways: Mapping[type[exp.Expr], Callable[[exp.Expr], Value]] = {
             exp.Paren: lambda node: self.value(node.this),
             exp.Null: lambda _: NULL,
-            exp.Column: self._column, exp.Literal: self._literal, exp.Boolean: self._boolean,
-            exp.And: self._both, exp.Or: self._both, exp.Not: self._not, exp.Is: self._is,
-            exp.Between: self._between, exp.In: self._in, exp.Neg: self._one_sided, exp.Abs: self._one_sided,
-            exp.DateDiff: self._difference, exp.TimestampTrunc: self._truncated,
-            **dict.fromkeys(_COMPARED, self._compared), **dict.fromkeys(_ARITHMETIC, self._arithmetic), **dict.fromkeys(_CHOSEN, self._chosen),
-        }  # fmt: skip
+            exp.Column: self._column,
+            exp.Literal: self._literal,
+            exp.Boolean: self._boolean,
+            exp.And: self._both,
+            exp.Or: self._both,
+            exp.Not: self._not,
+            exp.Is: self._is,
+            exp.Between: self._between,
+            exp.In: self._in,
+            exp.Neg: self._one_sided,
+            exp.Abs: self._one_sided,
+            exp.DateDiff: self._difference,
+            exp.TimestampTrunc: self._truncated,
+            **dict.fromkeys(_COMPARED, self._compared),
+            **dict.fromkeys(_ARITHMETIC, self._arithmetic),
+            **dict.fromkeys(_CHOSEN, self._chosen),
+        }
 
     def value(self, node: exp.Expr) -> Value:
         way = self.ways.get(type(node))

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from itertools import pairwise
 
 from kpi_definitions.expressions import ExpressionError
 from kpi_definitions.functions import Family, Said, functions
@@ -320,8 +321,19 @@ def one_of(name: str, values: Sequence[Value]) -> Value:
     if first.form is Family.DECIMAL:  # written with the same digits, or Spark finds a kind of its own for them
         values = [_as_digits(one, first.digits) for one in values]
     if name == "coalesce":
-        return replace(first, said=put(name, first.form, *values))
+        return replace(first, said=put(name, first.form, *values), checks=_checks_in_turn(values))
     return replace(first, said=_folded(name, first.form, values).said)
+
+
+def _checks_in_turn(values: Sequence[Value]) -> tuple[tuple[Said, ...], ...]:
+    """What is to be checked of values of which each is looked at where all before it are NULL."""
+    found = list(values[0].checks)
+    unset: Value | None = None
+    for before, value in pairwise(values):
+        empty = Value(Family.BOOLEAN, put("is null", before.form, before))
+        unset = empty if unset is None else replace(unset, said=put("and", Family.BOOLEAN, unset, empty))
+        found += [put("and", Family.BOOLEAN, unset, Value(Family.BOOLEAN, check)) for check in value.checks]
+    return tuple(dict.fromkeys(found))
 
 
 def _as_digits(value: Value, digits: int) -> Value:

@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pytest
@@ -17,8 +17,11 @@ from kpi_definitions.compiler import compile_kpi, fuse
 from kpi_definitions.engine_scans import EngineScan, engine_scan
 from kpi_definitions.model import Grain
 from kpi_definitions.scans import Asked, Function, Measure, RowTime, Scan, TimeRule
-from tests.support.hard_values import AS_ENGINES_KEEP_IT, COLUMNS, VALUES
+from tests.support.hard_values import AS_ENGINES_KEEP_IT, COLUMNS, VALUES, by_chdb
 from warehouse.tables.contracts import load_tables
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 TABLES = {name: table.business_columns for name, table in load_tables().items()}
 KPIS = load_catalogues().kpis
@@ -162,15 +165,36 @@ def answer(rows: Sequence[Mapping[str, Any]], scan: EngineScan) -> dict[tuple[st
 
 @pytest.mark.parametrize("time", RULES, ids=str)
 def test_chdb_gives_every_part_of_every_cell(con: duckdb.DuckDBPyConnection, file: Path, time: RowTime) -> None:
-    import chdb
-
     measures = MEASURES if time is RULES[0] else FEW
     scan = engine_scan(scan_of(time, measures), "clickhouse", HARD, KATOS, MONTHS, SEQ)
     assert (scan.sql.count("{"), scan.sql.count("{rows}")) == (1, 1)
-    rows = chdb.query(scan.sql.replace("{rows}", f"file('{file}')"), "ArrowTable").to_pylist()
+    rows = by_chdb(scan.sql.replace("{rows}", f"file('{file}')"))
     found = answer(rows, scan)
     assert len(rows) == len(found) > 10
-    wrong = []
+    assert wrong_parts(con, time, measures, found) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("time", RULES, ids=str)
+def test_spark_gives_every_part_of_every_cell(
+    con: duckdb.DuckDBPyConnection, spark: SparkSession, tmp_path: Path, time: RowTime
+) -> None:
+    con.execute(f"COPY hard TO '{tmp_path}/hard.parquet'")
+    spark.read.parquet(f"{tmp_path}/hard.parquet").createOrReplaceTempView("hard")
+    measures = MEASURES if time is RULES[0] else FEW
+    scan = engine_scan(scan_of(time, measures), "spark", HARD, KATOS, MONTHS, SEQ)
+    rows = [row.asDict() for row in spark.sql(scan.sql.replace("{rows}", "hard")).collect()]
+    assert wrong_parts(con, time, measures, answer(rows, scan)) == []
+
+
+def wrong_parts(
+    con: duckdb.DuckDBPyConnection,
+    time: RowTime,
+    measures: Sequence[Measure],
+    found: Mapping[tuple[str, str], Mapping[str, Any]],
+) -> list[tuple[Any, ...]]:
+    """What an engine gave and DuckDB did not: measure, cell, both."""
+    wrong: list[tuple[Any, ...]] = []
     for measure in measures:
         wanted = by_hand(con, time, measure)
         assert wanted.keys() == found.keys()
@@ -179,23 +203,34 @@ def test_chdb_gives_every_part_of_every_cell(con: duckdb.DuckDBPyConnection, fil
             for cell, value in wanted.items()
             if found[cell][measure.name] != value
         ]
-    assert wrong == []
+    return wrong
 
 
 def test_a_whole_number_beyond_its_type_is_counted_where_duckdb_fails(
     con: duckdb.DuckDBPyConnection, file: Path
 ) -> None:
     """The warehouse's DuckDB fails in a cell if and only if the count of such rows is not 0, even where a condition leaves them out."""
-    import chdb
-
     time = RowTime(TimeRule.EVENT, "begun")
-    arguments = [("i * j", "true"), ("i + j", "i < 1000 and j < 1000"), ("b - c", "b < 9 and c < 9"), ("-i", "true"), ("abs(b)", "f"), ("e * i", "i = 1"),
-                 ("d * 0.001 * i", "true"), ("i", "i * j > 5"), ("coalesce(i, j) + 1", "true")]  # fmt: skip
+    arguments = [
+        ("i * j", "true"),
+        ("i + j", "i < 1000 and j < 1000"),
+        ("b - c", "b < 9 and c < 9"),
+        ("-i", "true"),
+        ("abs(b)", "f"),
+        ("e * i", "i = 1"),
+        ("d * 0.001 * i", "true"),
+        ("i", "i * j > 5"),
+        ("coalesce(i, j) + 1", "true"),
+        ("coalesce(d, i * j)", "true"),
+        ("i", "f and i * j > 5"),
+        ("j", "f or i + j > 5"),
+        ("greatest(i, i * j)", "true"),
+    ]
     measures = [
         Measure(f"m{n}", "", asked=Asked(Function.SUM, what, (where,))) for n, (what, where) in enumerate(arguments)
     ]
     scan = engine_scan(scan_of(time, measures), "clickhouse", HARD, KATOS, MONTHS, SEQ)
-    found = answer(chdb.query(scan.sql.replace("{rows}", f"file('{file}')"), "ArrowTable").to_pylist(), scan)
+    found = answer(by_chdb(scan.sql.replace("{rows}", f"file('{file}')")), scan)
     joined = scan_of(time, [])._from("held", cells(), False)
     both = set()
     for measure, (what, where) in zip(measures, arguments, strict=True):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import urllib.request
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pytest
@@ -17,9 +18,23 @@ from kpi_definitions.documents import loaded
 from kpi_definitions.expressions import SCALAR, parse
 from kpi_definitions.functions import DIALECTS, Family, functions
 from kpi_definitions.scans import Asked, Function
-from kpi_definitions.spelling import SpellingError, argument_of, condition, spelled
-from kpi_definitions.values import Value
-from tests.support.hard_values import AS_ENGINES_KEEP_IT, COLUMNS, CONDITIONS, DATES, NUMBERS, TEXTS, TIMES, rows
+from kpi_definitions.spelling import argument_of, condition, spelled
+from kpi_definitions.values import SpellingError, Value
+from tests.support.hard_values import (
+    AS_ENGINES_KEEP_IT,
+    COLUMNS,
+    CONDITIONS,
+    DATES,
+    NUMBERS,
+    TEXTS,
+    TIMES,
+    by_chdb,
+    rows,
+)
+from tools.clusters.clickhouse import DATABASE, LOADER, Servers, down, unavailable, up
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 EVERYTHING = [*CONDITIONS, *NUMBERS, *TIMES, *DATES, *TEXTS]
 # months, quarters and years are long texts, of which ClickHouse takes half a second each to read: few of them every time
@@ -66,12 +81,10 @@ def by_duckdb(con: duckdb.DuckDBPyConnection, texts: list[str], values: list[Val
 
 
 def by_clickhouse(file: Path, values: list[Value]) -> list[tuple[Any, ...]]:
-    import chdb
-
     found: list[tuple[Any, ...]] = []
     for batch in batches([said_of(value, "clickhouse") for value in values]):
         sql = f"SELECT {', '.join(f'{m} AS x{n}' for n, m in enumerate(batch))} FROM file('{file}') ORDER BY id"
-        some = [tuple(row.values()) for row in chdb.query(sql, "ArrowTable").to_pylist()]
+        some = [tuple(row.values()) for row in by_chdb(sql)]
         found = [(*row, *more) for row, more in zip(found, some, strict=True)] if found else some
     return found
 
@@ -130,6 +143,82 @@ def test_clickhouse_means_by_it_what_duckdb_does(con: duckdb.DuckDBPyConnection,
     values = [spelled(text, COLUMNS, ()) for text in texts]
     wanted = by_duckdb(con, [parse(text, ()).sql("duckdb") for text in texts], values)
     assert same(wanted, by_clickhouse(file, values), texts, values) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ansi", ["true", "false"])
+def test_spark_means_by_it_what_duckdb_does(
+    con: duckdb.DuckDBPyConnection, spark: SparkSession, tmp_path: Path, ansi: str
+) -> None:
+    con.execute(f"COPY hard TO '{tmp_path}/hard.parquet'")
+    spark.conf.set("spark.sql.ansi.enabled", ansi)
+    spark.read.parquet(f"{tmp_path}/hard.parquet").createOrReplaceTempView("hard")
+    values = [spelled(text, COLUMNS, ()) for text in EVERYTHING]
+    wanted = by_duckdb(con, [parse(text, ()).sql("duckdb") for text in EVERYTHING], values)
+    found: list[tuple[Any, ...]] = []
+    for batch in batches([said_of(value, "spark") for value in values], 30_000):
+        sql = f"SELECT {', '.join(f'{m} AS x{n}' for n, m in enumerate(batch))} FROM hard ORDER BY id"
+        some = [tuple(row) for row in spark.sql(sql).collect()]
+        found = [(*row, *more) for row, more in zip(found, some, strict=True)] if found else some
+    assert same(wanted, found, EVERYTHING, values) == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(unavailable()), reason=unavailable())
+def test_an_old_server_of_clickhouse_means_by_it_what_duckdb_does(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    servers = up(tmp_path, shards=1)
+    try:
+        kept = ", ".join(AS_ENGINES_KEEP_IT.get(kind, "{}").format(name) for name, kind in COLUMNS.items())
+        types = ", ".join(
+            f"{name} Nullable({OLD_TYPES.get(kind) or OLD_TYPES[kind[:7]] % kind[-2]})"
+            for name, kind in COLUMNS.items()
+        )
+        rows = con.execute(f"SELECT id, {kept} FROM hard ORDER BY id").fetchall()
+        ask(servers, f"CREATE TABLE {DATABASE}.hard (id Int32, {types}) ENGINE = MergeTree ORDER BY id")
+        lines = ("\t".join(map(tab_separated, row)) for row in rows)
+        ask(servers, f"INSERT INTO {DATABASE}.hard FORMAT TabSeparated\n" + "\n".join(lines) + "\n")
+        values = [spelled(text, COLUMNS, ()) for text in EVERYTHING]
+        wanted = by_duckdb(con, [parse(text, ()).sql("duckdb") for text in EVERYTHING], values)
+        made = [said_of(value, "clickhouse") for value in values]
+        found = [ask(servers, f"SELECT {text} FROM {DATABASE}.hard ORDER BY id").split("\n")[:-1] for text in made]
+    finally:
+        down(tmp_path)
+    read = [[as_read(cell, value) for cell in column] for column, value in zip(found, values, strict=True)]
+    assert same(wanted, list(zip(*read, strict=True)), EVERYTHING, values) == []
+
+
+OLD_TYPES = {
+    "INTEGER": "Int32", "BIGINT": "Int64", "DATE": "Int32", "TIMESTAMP": "Int64", "BOOLEAN": "UInt8", "VARCHAR": "String", "DECIMAL": "Decimal128(%s)",
+}  # fmt: skip
+
+
+def ask(servers: Servers, sql: str) -> str:
+    user = {"X-ClickHouse-User": LOADER, "X-ClickHouse-Key": servers.password}
+    address = f"{servers.shards[0]}/?max_query_size=1000000"
+    request = urllib.request.Request(address, data=sql.encode(), headers=user)  # noqa: S310  loopback
+    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+        return str(answer.read().decode())
+
+
+def tab_separated(value: Any) -> str:
+    if value is None:
+        return "\\N"
+    return str(int(value) if isinstance(value, bool) else value).replace("\\", "\\\\")
+
+
+def as_read(cell: str, value: Value) -> Any:
+    """A tab-separated cell as a value of its family."""
+    if cell == "\\N":
+        return None
+    if value.family is Family.TEXT:
+        return cell.replace("\\'", "'").replace("\\\\", "\\")
+    if value.form is Family.DECIMAL:
+        return Decimal(cell)
+    if value.family is Family.DOUBLE:
+        return float(cell)
+    return bool(int(cell)) if value.family is Family.BOOLEAN else int(cell)
 
 
 def test_the_list_says_in_duckdb_what_its_own_writer_says(con: duckdb.DuckDBPyConnection) -> None:

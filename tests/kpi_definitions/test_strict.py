@@ -209,3 +209,21 @@ def test_check_tells_file_and_line_of_a_breach(tmp_path: Path) -> None:
     (fault,), _ = all_faults(Home(tmp_path))
     assert (fault.path, text.splitlines()[fault.line - 1].strip().partition(":")[0]) == (file, "numerator")
     assert "literal.type" in fault.message
+
+
+@pytest.mark.parametrize(
+    ("condition", "words"),
+    [
+        ("closed_at <= due_at + interval 1.5 day", "no whole number of its unit"),
+        ("closed_at - interval 0.5 hour <= due_at", "write interval 36 hour"),
+    ],
+)
+def test_check_tells_what_an_engine_could_not_say_exactly(tmp_path: Path, condition: str, words: str) -> None:
+    folder = write(tmp_path / "catalogues" / "official-test")
+    file = folder / "spheres" / "hcs" / "B10.yaml"
+    text = file.read_text(encoding="utf-8").replace("closed_at <= due_at}", condition + "}")
+    file.write_text(text, encoding="utf-8")
+    record_fingerprints(load_one(folder))
+    (fault,), _ = all_faults(Home(tmp_path))
+    assert (fault.path, text.splitlines()[fault.line - 1].strip().partition(":")[0]) == (file, "numerator")
+    assert words in fault.message + fault.remedy

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from itertools import product
+from typing import Any
 
 COLUMNS = {
     "i": "INTEGER", "j": "INTEGER", "b": "BIGINT", "c": "BIGINT", "d": "DECIMAL(5,2)", "e": "DECIMAL(18,6)", "w": "DECIMAL(24,4)",
@@ -83,3 +84,11 @@ def rows(seed: int = 1, more: int = 150) -> Iterator[tuple[str | None, ...]]:
             if number < len(both):
                 row |= dict(zip((name, names[names.index(name) + 1]), both[number], strict=True))
         yield tuple(row.values())
+
+
+def by_chdb(sql: str) -> list[dict[str, Any]]:
+    """The rows of ClickHouse's answer, embedded."""
+    import chdb
+
+    found: list[dict[str, Any]] = chdb.query(sql, "ArrowTable").to_pylist()  # type: ignore[no-untyped-call]
+    return found
