@@ -5,6 +5,7 @@ Starting Java takes as long as many tests: what needs it is slow, one session fo
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import resource
 import shutil
@@ -17,18 +18,26 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from kpi_definitions.catalogue import load_catalogues
 from kpi_definitions.engine_scans import EngineScan
 from kpi_definitions.functions import DIALECTS, Family, functions
 from tests.support.loads import COLUMNS, TABLE, hard_load
+from tests.support.rows import LATER, Extract, cell, deliver, only
+from tests.support.settlements import ALMATY
 from tools.clusters.processes import free_ports
+from warehouse.audit.reperform import reperform
 from warehouse.engines import spark_jvm
 from warehouse.engines.engine import EngineError, Load
 from warehouse.engines.spark import SparkEngine
 from warehouse.engines.spark_jvm import find_java, spark_environment
 from warehouse.engines.spark_session import NUMBERS
 from warehouse.engines.spark_taken import Counted, Taken, TakenTable, state
+from warehouse.kpi_values.compute import compute
+from warehouse.kpi_values.measured_elsewhere import in_step
+from warehouse.store.store import Store
 
 needs_java = pytest.mark.skipif(shutil.which("java") is None, reason="no Java here")
+AT = dt.datetime
 ODD = "a [b]{c} %20 $d é"  # what Spark, its file names and its logger take for patterns
 
 
@@ -327,6 +336,40 @@ def test_what_leaves_its_range_is_an_error_and_a_text_is_what_it_says(local: Spa
         local.measure(scan("SELECT max(large + large) AS n FROM {rows}"), loads)
     found = local.measure(scan("SELECT max('it\\'s a \\\\n') AS said, max(\"kato\") AS k FROM {rows}"), loads)
     assert found.to_pylist() == [{"said": "it's a \\n", "k": "710000006"}]
+
+
+@pytest.mark.slow
+@needs_java
+def test_values_of_spark_are_those_of_the_warehouse_also_as_of_an_earlier_day(local: SparkEngine, store: Store) -> None:
+    """Counts, sums, quantiles, means over corrected rows: computed here and made again there, and the other way about."""
+
+    def appeals(count: int, late: int) -> list[dict[str, object]]:
+        day = AT(2026, 1, 5, 23, 59)
+        return [
+            {"appeal_id": f"A{n}", "registered_at": day, "due_at": day + dt.timedelta(days=9), "status": "CLOSED", "is_emergency": n % 3 == 0,
+             "closed_at": day + dt.timedelta(days=12 if n < late else 3), "first_answer_at": day + dt.timedelta(seconds=n * n * 7919 % 99991)}
+            for n in range(count)
+        ]  # fmt: skip
+
+    catalogue = only(load_catalogues(), "MGT02-1", "MGT02-2", "SAF02-1")
+    deliver(store, "fct_appeal", Extract(appeals(40, 7), "2026-01"), Extract(appeals(3, 3), "2026-01", ALMATY))
+    compute(store, catalogue, ["2026-01"], today=LATER)
+    deliver(store, "fct_appeal", Extract(appeals(40, 21), "2026-01"))
+    local.close()
+    files = store.home.engine / "showcase"
+    engine = SparkEngine("local[1]", files, store.home.engine / "spark", executor_memory="512m")
+    try:
+        facts = engine.ready()
+        compute(store, catalogue, [], today=LATER, engine=(engine, facts))
+        assert cell(store, "MGT02-1", "2026-01")["numerator"] == 19
+        assert reperform(store, earlier=True).differences == []
+        elsewhere = in_step(store, (engine, facts))
+        assert elsewhere is not None
+        again = reperform(store, earlier=True, elsewhere=elsewhere)
+        assert (again.differences, again.engine) == ([], f"spark {facts.version}")
+        assert again.made["values"] > 90
+    finally:
+        engine.close()
 
 
 @pytest.mark.slow

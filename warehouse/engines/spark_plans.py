@@ -17,20 +17,75 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 # parsed: of these nothing runs when Spark is given the text, as commands do
-_PARSED = frozenset({
-    "Aggregate", "Filter", "Project", "SubqueryAlias", "UnresolvedRelation",
-    "UnresolvedAlias", "UnresolvedAttribute", "UnresolvedFunction", "UnresolvedSubqueryColumnAliases",
-})  # fmt: skip
+_PARSED = frozenset(
+    {
+        "Aggregate",
+        "Filter",
+        "Project",
+        "SubqueryAlias",
+        "UnresolvedRelation",
+        "UnresolvedAlias",
+        "UnresolvedAttribute",
+        "UnresolvedFunction",
+        "UnresolvedSubqueryColumnAliases",
+    }
+)
 # analysed: relations, then what they are made of
 _RELATION = "LogicalRelation"
 _ANALYSED = frozenset({_RELATION, "Aggregate", "Filter", "Project", "SubqueryAlias", "View"})
-_EXPRESSIONS = frozenset({
-    "Abs", "Add", "AggregateExpression", "Alias", "And", "AttributeReference", "Between", "CaseWhen", "Cast", "Ceil", "CheckOverflow",
-    "Coalesce", "CollectList", "Count", "CountIf", "Divide", "EqualNullSafe", "EqualTo", "Floor", "Get", "GreaterThan",
-    "GreaterThanOrEqual", "Greatest", "If", "In", "IntegralDivide", "IsNaN", "IsNotNull", "IsNull", "Least", "LessThan",
-    "LessThanOrEqual", "Literal", "Max", "Min", "Multiply", "Not", "Or", "Remainder", "SortArray", "SortOrder", "Subtract", "Sum",
-    "TimestampDiff", "UnaryMinus", "UnixDate",
-})  # fmt: skip
+_EXPRESSIONS = frozenset(
+    {
+        "Abs",
+        "Add",
+        "AggregateExpression",
+        "Alias",
+        "And",
+        "AttributeReference",
+        "Between",
+        "CaseWhen",
+        "Cast",
+        "Ceil",
+        "CheckOverflow",
+        "Coalesce",
+        "CollectList",
+        "CommonExpressionDef",
+        "CommonExpressionRef",
+        "Count",
+        "CountIf",
+        "Divide",
+        "EqualNullSafe",
+        "EqualTo",
+        "Floor",
+        "Get",
+        "GreaterThan",
+        "GreaterThanOrEqual",
+        "Greatest",
+        "If",
+        "In",
+        "IntegralDivide",
+        "IsNaN",
+        "IsNotNull",
+        "IsNull",
+        "Least",
+        "LessThan",
+        "LessThanOrEqual",
+        "Literal",
+        "Max",
+        "Min",
+        "Multiply",
+        "Not",
+        "Or",
+        "Remainder",
+        "SortArray",
+        "SortOrder",
+        "Subtract",
+        "Sum",
+        "TimestampDiff",
+        "UnaryMinus",
+        "UnixDate",
+        "With",
+    }
+)
 
 
 def only_reads(spark: SparkSession, sql: str, view: str) -> DataFrame:
