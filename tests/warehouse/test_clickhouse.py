@@ -155,6 +155,12 @@ def test_people_read_dates_and_meanings(taken: ClickHouse, load: Load, folder: P
     assert ("valid_from_seq",) in records(comments)
 
 
+def test_one_folder_in_a_process_at_a_time(engine: ClickHouse, tmp_path: Path) -> None:
+    engine.ready()
+    with pytest.raises(EngineError, match=r"cannot be opened: another process has it open, or this one another folder"):
+        open_chdb(tmp_path).ready()
+
+
 def test_a_column_that_is_the_engines_own_is_refused(engine: ClickHouse, tmp_path: Path) -> None:
     with pytest.raises(EngineError, match=r"fct_hard has a column load.*another name in its contract"):
         engine.take(hard_load(tmp_path, 1), COLUMNS | {"load": "VARCHAR"})

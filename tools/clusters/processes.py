@@ -84,12 +84,14 @@ def wait_until(answers: Callable[[], bool], folder: Path, what: str, seconds: fl
 
 
 def _started(pid: int) -> str:
-    """Moment a process began, in the kernel's ticks; empty if there is none, or only what is left of it."""
+    """Moment a process began, in the kernel's ticks; empty if there is none, or only what is left of one that ended."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
+        threads = len(list(Path(f"/proc/{pid}/task").iterdir()))
     except (FileNotFoundError, ProcessLookupError):
         return ""
-    return "" if fields[0] == "Z" else fields[19]
+    # killed, its first thread ends before the others, which still have its files open and locked
+    return "" if fields[0] == "Z" and threads == 1 else fields[19]
 
 
 def _reap(pid: int) -> None:

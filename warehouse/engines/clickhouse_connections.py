@@ -225,6 +225,9 @@ def _library_errors(where: str) -> Iterator[None]:
     try:
         yield
     except ClickHouseError as error:
+        if "Unable to open" in str(error):
+            remedy = "another process has it open, or this one another folder; wait until it has ended, and try again"
+            raise EngineError(f"{where} cannot be opened: {remedy} ({error})") from error
         if _CODE.search(str(error)):
             raise RefusedError(where, str(error)) from error
         raise unreachable(where, error) from error
