@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from calendar import monthrange
+from collections.abc import Mapping
 from dataclasses import replace
 
 from kpi_definitions.functions import Family, Said
@@ -65,6 +67,42 @@ def added(value: Value, amount: int, unit: str) -> Value:
     shift = months * 31 * DAY
     low, high = value.low + min(shift, 0) - DAY, value.high + max(shift, 0) + DAY
     return _in_reach(replace(value, said=said, low=low, high=high))
+
+
+def reckoned(name: str, known: Mapping[str, int]) -> int:
+    """Microseconds since 1970 of a time that follows from the period alone, by its name (`moved`, `begun`). `known`: those of the parameters."""
+    parameter, *steps = name.split(";")
+    try:
+        time = _EPOCH + dt.timedelta(microseconds=known[parameter])
+        for step in steps:
+            time = _stepped(time, step)
+    except (OverflowError, ValueError):
+        raise UnspelledError("leaves the years 1 to 9999", "take a shorter interval") from None
+    return (time - _EPOCH) // dt.timedelta(microseconds=1)
+
+
+def moved(name: str, amount: int, unit: str) -> str:
+    return f"{name};{amount} {unit}"
+
+
+def begun(name: str, unit: str) -> str:
+    return f"{name};{unit}"
+
+
+def _stepped(time: dt.datetime, step: str) -> dt.datetime:
+    amount, _, unit = step.rpartition(" ")
+    if amount and unit in LENGTHS:
+        return time + dt.timedelta(microseconds=int(amount) * LENGTHS[unit])
+    months = time.year * 12 + time.month - 1
+    if amount:
+        months += int(amount) * MONTHS[unit]
+        longest = monthrange(months // 12, months % 12 + 1)[1]
+        return time.replace(year=months // 12, month=months % 12 + 1, day=min(time.day, longest))
+    if unit in LENGTHS:
+        since = (time - _EPOCH) // dt.timedelta(microseconds=1) + (_MONDAY if unit == "WEEK" else 0)
+        return time - dt.timedelta(microseconds=since % LENGTHS[unit])
+    first = months - months % MONTHS[unit]
+    return dt.datetime(first // 12, first % 12 + 1, 1)  # noqa: DTZ001
 
 
 def difference(unit: str, first: Value, last: Value) -> Value:

@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from kpi_definitions.calendar_arithmetic import reckoned
 from kpi_definitions.functions import DIALECTS, Family, Said
-from kpi_definitions.scans import Function, Measure, Scan, TimeRule
+from kpi_definitions.scans import PARAMETERS, Function, Measure, Scan, TimeRule
 from kpi_definitions.spelling import argument_of, condition, quoted
 from kpi_definitions.values import (
     DAY,
@@ -27,6 +28,7 @@ from kpi_definitions.values import (
     double,
     kept,
     mark,
+    marked,
     put,
 )
 
@@ -93,8 +95,8 @@ def _engine_scan(scan: Scan, writer: _Writing, settlements: Sequence[str], seq: 
     selected = ",\n       ".join(("kato", f"{start} AS period_start", *found, *outs))
     where = "\n  AND ".join((*writer.rows(), *writer.held(settlements, seq)))
     sql = f"SELECT {selected}\nFROM {{rows}}\nWHERE {where}\nGROUP BY kato, {start}"
-    for name, text in writer.parameters.items():
-        sql = sql.replace(mark(name), text)
+    for name in marked(sql):
+        sql = sql.replace(mark(name), writer.parameter(name))
     return EngineScan(scan.table, sql, types, overflows)
 
 
@@ -113,11 +115,16 @@ class _Writing:
         # of each period, the first instant or day at which a row's key can name it
         self.first = [day * size for day in (starts if scan.time.rule is TimeRule.EVENT else ends)]
         self.last = [day * size for day in ends]
-        self.parameters = {
-            "period_start": self.by_period([day * DAY for day in starts]),
-            "period_end": self.by_period([day * DAY for day in ends]),
-            "period_end_population_date": self.by_period(ends),
-        }
+        # of each period, the microseconds of its parameters
+        self.known = [
+            {"period_start": start * DAY, "period_end": end * DAY, "period_end_population_date": end * DAY}
+            for start, end in zip(starts, ends, strict=True)
+        ]
+
+    def parameter(self, name: str) -> str:
+        """A parameter, or a time that follows from one, of the period into which a row falls."""
+        times = [reckoned(name, known) for known in self.known]
+        return self.by_period([time // DAY for time in times] if PARAMETERS.get(name) == "DATE" else times)
 
     def measure(self, measure: Measure) -> tuple[str, str, str]:
         """Its SQL, the type it has in the warehouse, and the condition that finds rows DuckDB has no room for; empty if there can be none."""
@@ -155,7 +162,7 @@ class _Writing:
         if time.rule is TimeRule.AS_OF:
             return
         since = as_time(self._column(time.column))
-        start, end = (replace(since, said=self._said(self.parameters[name])) for name in ("period_start", "period_end"))
+        start, end = (replace(since, said=self._said(self.parameter(name))) for name in ("period_start", "period_end"))
         yield self._true(put("<", Family.TIME, since, end))
         if time.rule is TimeRule.LISTED:
             yield self._true(put("<=", Family.TIME, start, since))

@@ -15,7 +15,7 @@ from sqlglot import exp
 
 from kpi_definitions import calendar_arithmetic as calendar
 from kpi_definitions.expressions import Where, parse
-from kpi_definitions.functions import DIALECTS, Family
+from kpi_definitions.functions import DIALECTS, Family, Said
 from kpi_definitions.scans import PARAMETERS, Asked, Function
 from kpi_definitions.values import (
     LONG_DIGITS,
@@ -31,6 +31,7 @@ from kpi_definitions.values import (
     column,
     decimal,
     double,
+    mark,
     one_of,
     one_sided,
     parameters,
@@ -153,6 +154,9 @@ class _Writer:
             if not error.message.startswith("'"):
                 error.message = f"{node.sql('duckdb')[:120]!r}: {error.message}"
             raise
+        if isinstance(node, exp.Add | exp.Sub | exp.TimestampTrunc) and (name := self._of_period(node)):
+            # the same for all rows of a period: reckoned here, or its SQL would hold the period many times over
+            found = replace(found, said=(found.said[0], Said(mark(name)), Said(mark(name))))
         if any(len(said.value) > LONGEST for said in found.said):
             raise UnspelledError(f"grows beyond {LONGEST:,} letters in an engine's SQL", "nest less")
         return found
@@ -280,20 +284,27 @@ class _Writer:
     def _moved(self, value: Value, interval: exp.Expr, sign: int, name: str) -> Value:
         if value.family is Family.NULL:
             return NULL
-        unit, amount = _unit(interval), interval.this.unnest()
         if name not in ("+", "-") or value.family not in _DATED:
             raise UnspelledError(f"{value.family} {name} an interval", "add intervals to dates and times")
-        if isinstance(amount, exp.Neg):
-            amount, sign = amount.this, -sign
-        try:
-            number = Decimal(amount.name) if isinstance(amount, exp.Literal) else None
-        except ArithmeticError:
-            number = None
-        if number is None or number != int(number) or abs(number) > 10**15:
-            raise UnspelledError(
-                "an interval that is no whole number of its unit", "write interval 36 hour, not 1.5 day"
-            )
-        return calendar.added(value, sign * int(number), unit)
+        return calendar.added(value, sign * _amount(interval), _unit(interval))
+
+    def _of_period(self, node: exp.Expr) -> str:
+        """What a time goes by that follows from the period alone, by intervals and truncations; empty if it does not."""
+        node = node.unnest()
+        if isinstance(node, exp.Column):
+            return node.name if node.name in self.parameters else ""
+        if isinstance(node, exp.TimestampTrunc):
+            inner = self._of_period(node.this)
+            return calendar.begun(inner, _unit(node)) if inner else ""
+        if not isinstance(node, exp.Add | exp.Sub):
+            return ""
+        left, right = (side.unnest() for side in (node.this, node.expression))
+        if isinstance(left, exp.Interval):
+            left, right = right, left
+        inner = self._of_period(left)
+        if not (inner and isinstance(right, exp.Interval)):
+            return ""
+        return calendar.moved(inner, _amount(right) * (-1 if isinstance(node, exp.Sub) else 1), _unit(right))
 
     def _difference(self, node: exp.Expr) -> Value:
         sides = [self.value(side) for side in (node.expression, node.this)]
@@ -314,6 +325,20 @@ class _Writer:
         for value in values:
             if value.family not in _DATED:
                 raise UnspelledError(f"takes dates and times, not {value.family}", "use a column of dates or times")
+
+
+def _amount(interval: exp.Expr) -> int:
+    """How many of its unit an interval is."""
+    amount, sign = interval.this.unnest(), 1
+    if isinstance(amount, exp.Neg):
+        amount, sign = amount.this, -1
+    try:
+        number = Decimal(amount.name) if isinstance(amount, exp.Literal) else None
+    except ArithmeticError:
+        number = None
+    if number is None or number != int(number) or abs(number) > 10**15:
+        raise UnspelledError("an interval that is no whole number of its unit", "write interval 36 hour, not 1.5 day")
+    return sign * int(number)
 
 
 def _unit(node: exp.Expr) -> str:

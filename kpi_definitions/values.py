@@ -367,3 +367,8 @@ def parameters(types: Mapping[str, str]) -> dict[str, Value]:
 def mark(name: str) -> str:
     """Stands for a parameter until a scan says it; no expression can hold it."""
     return f"\x01{name}\x01"
+
+
+def marked(sql: str) -> list[str]:
+    """What marks stand for in a text, each once."""
+    return list(dict.fromkeys(re.findall("\x01([^\x01]+)\x01", sql)))
