@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -209,10 +208,8 @@ def test_what_answers_and_is_no_master_is_refused(engine: SparkEngine, cluster: 
     """The page of the master: something answers there, but not what Spark says to it."""
     engine.close()
     other = SparkEngine(f"spark://127.0.0.1:{cluster.page}", tmp_path, tmp_path / "work")
-    started = time.monotonic()
     with pytest.raises(EngineError, match=r"no master of Spark, or one of another version than 4\."):
         other.ready()
-    assert time.monotonic() - started < 180
 
 
 def test_a_folder_without_a_cluster_has_nothing_to_stop(tmp_path: Path) -> None:
