@@ -51,7 +51,12 @@ class Commands(TyperGroup):
 
 def _ended(error: BaseException) -> BaseException:
     """The exit that an error comes to, when it has been said."""
-    if isinstance(error, KeyboardInterrupt) or type(error).__name__ == "DagsterExecutionInterruptedError":
+    # the last: what DuckDB makes of Ctrl-C in the middle of a statement
+    if (
+        isinstance(error, KeyboardInterrupt)
+        or type(error).__name__ == "DagsterExecutionInterruptedError"
+        or (isinstance(error, RuntimeError) and str(error) == "Query interrupted")
+    ):
         err.print("stopped: nothing is half done; the next qala run goes on from here", highlight=False)
         return typer.Exit(130)
     if isinstance(error, SystemExit | BrokenPipeError) or not isinstance(error, Exception):

@@ -21,6 +21,7 @@ from warehouse.home.home import Home
 if TYPE_CHECKING:
     from warehouse.engines.engine import Engine
 
+_NO_BAR = "SET enable_progress_bar = false"  # DuckDB's own would be written over ours
 engines = typer.Typer(
     help="Which engine measures, what it holds, and whether it is in step.", invoke_without_command=True
 )
@@ -33,17 +34,18 @@ def show(context: typer.Context, as_json: JsonOption = False, home_folder: HomeO
     if context.invoked_subcommand is not None:
         return
     from pipelines.cli.screens.engine import engine_data, show_engine
+    from warehouse.engines.settings import chosen_engine
     from warehouse.engines.state import engine_state
 
     home = home_of(home_folder)
     with _opened(home, as_json=as_json) as found:
         if found is not None:
             engine, folder = found
-            state = engine_state(home, engine, folder)
+            state, by = engine_state(home, engine, folder), chosen_engine(home).by
             if as_json:
-                print_json(engine_data(engine.name, state))
+                print_json({**engine_data(engine.name, state), "chosen_by": by})
             else:
-                show_engine(out, engine.name, state)
+                show_engine(out, engine.name, by, state)
 
 
 @engines.command()
@@ -73,6 +75,7 @@ def load(home_folder: HomeOption = None) -> None:
             raise fail(f"{home.warehouse} does not exist; nothing was loaded yet")
         facts = engine.ready()
         with out.status(f"bringing {engine.name} in step") as spinner, writing(home) as store:
+            store.con.execute(_NO_BAR)
             before = {(table, name) for table in store.tables for name in engine.rows(table)}
             showcase = bring_in_step(store, engine, facts, folder, lambda text: spinner.update(Text(text)))
     now = {(one.table, one.name) for one in showcase.loads}
@@ -104,6 +107,8 @@ def verify(as_json: JsonOption = False, home_folder: HomeOption = None) -> None:
         facts = engine.ready()
         released = reading(home, hardened=False) if home.released_file.exists() else nullcontext()
         with out.status(f"counting in {engine.name}") as spinner, released as release:
+            if release is not None:
+                release.con.execute(_NO_BAR)
             differences = engine_differences(engine, showcase, release, lambda text: spinner.update(Text(text)))
         take_again(engine, facts, folder, [(one.table, one.load) for one in differences])
     rows = sum(one.rows for one in showcase.loads)

@@ -86,6 +86,7 @@ def test_it_is_brought_in_step_and_says_what_it_holds(loaded: Home) -> None:
     before = told(loaded)
     assert (before["engine"], before["in_step"], before["tables"]) == ("chdb", False, [])
     assert before["settings"]["join_use_nulls"] == "0"
+    assert before["chosen_by"] == str(loaded.engine_settings)
     code, said = qala(loaded, "engine", "load")
     assert code == 0, said
     assert "70 rows in 2 loads; 2 taken, 0 dropped" in said

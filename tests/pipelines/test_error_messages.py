@@ -233,7 +233,9 @@ def test_wrong_usage_is_told_as_such(wrong: list[str], code: int) -> None:
     assert CliRunner().invoke(app, wrong).exit_code == code
 
 
-@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (SystemExit(7), 7)])
+@pytest.mark.parametrize(
+    ("error", "code"), [(KeyboardInterrupt(), 130), (RuntimeError("Query interrupted"), 130), (SystemExit(7), 7)]
+)
 def test_whoever_stops_a_command_is_told_so(
     released: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int
 ) -> None:

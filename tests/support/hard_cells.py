@@ -86,14 +86,16 @@ def _listen(hints: Hints, tree: exp.Expr) -> None:
         hints.spans |= {int(number * MICROSECONDS[unit.upper().removesuffix("S")]) for unit in units}
         for column in columns:
             hints.numbers.setdefault(column, set()).add(number)
-    for node in tree.find_all(exp.Interval):
-        this = node.this
+    for interval in tree.find_all(exp.Interval):
+        this = interval.this
         if isinstance(this, exp.Literal) and this.is_string:  # sqlglot keeps interval 30 day as interval '30' day
-            hints.spans.add(int(Decimal(this.name) * MICROSECONDS[str(node.args["unit"]).upper().removesuffix("S")]))
-    for node in tree.find_all(exp.Add, exp.Sub, exp.Mul, exp.Neg, exp.Abs):
-        hints.limits |= {column.name for column in node.find_all(exp.Column)}
-    for node in tree.find_all(exp.Distinct):
-        hints.distinct |= {column.name for column in node.find_all(exp.Column)}
+            hints.spans.add(
+                int(Decimal(this.name) * MICROSECONDS[str(interval.args["unit"]).upper().removesuffix("S")])
+            )
+    for arithmetic in tree.find_all(exp.Add, exp.Sub, exp.Mul, exp.Neg, exp.Abs):
+        hints.limits |= {column.name for column in arithmetic.find_all(exp.Column)}
+    for distinct in tree.find_all(exp.Distinct):
+        hints.distinct |= {column.name for column in distinct.find_all(exp.Column)}
 
 
 @dataclass(frozen=True)

@@ -130,7 +130,7 @@ def _write(store: Store, load: Load, columns: Mapping[str, str]) -> None:
         with (
             fresh.open("wb") as handle,
             closing(store.con.sql(sql).to_arrow_reader(_GROUP)) as reader,
-            pq.ParquetWriter(handle, reader.schema, compression="zstd") as writer,
+            pq.ParquetWriter(handle, reader.schema, compression="zstd", write_page_checksum=True) as writer,
         ):
             for batch in reader:
                 writer.write_batch(batch, _GROUP)

@@ -14,10 +14,11 @@ from warehouse.engines.state import State, TableState
 _LISTED = 5  # loads of a table that are named
 
 
-def show_engine(console: Console, name: str, state: State) -> None:
+def show_engine(console: Console, name: str, by: str, state: State) -> None:
+    """`by`: what chose it, the file or the variable."""
     facts = state.facts
     grid = Table.grid(padding=(0, 2))
-    grid.add_row("engine", escape(f"{name} {facts.version}"))
+    grid.add_row("engine", escape(f"{name} {facts.version}, chosen by {by}"))
     grid.add_row("where", escape(facts.where))
     grid.add_row("machines", str(facts.machines))
     grid.add_row("settings", f"{len(facts.settings)} that numbers depend on, each as it must be (--json lists them)")
