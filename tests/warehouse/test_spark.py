@@ -146,6 +146,16 @@ def test_a_master_that_does_not_answer_is_refused_at_once(tmp_path: Path, master
         SparkEngine(master.format(port), tmp_path, tmp_path / "work").ready()
 
 
+def test_too_little_memory_and_another_version_are_refused_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(EngineError, match="executor_memory 300m: Spark does not start with less than 512m"):
+        SparkEngine("local[1]", tmp_path, tmp_path / "work", executor_memory="300m").ready()
+    monkeypatch.setattr("pyspark.__version__", "4.2.1")
+    with pytest.raises(EngineError, match=r"this is Spark 4\.2\.1; numbers were compared on 4\.3"):
+        SparkEngine("local[1]", tmp_path, tmp_path / "work").ready()
+
+
 def test_a_process_of_spark_gets_no_secrets_and_no_settings_of_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

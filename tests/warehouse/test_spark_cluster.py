@@ -197,9 +197,10 @@ def test_an_executor_that_runs_out_of_memory_is_an_error_that_says_so(
     greedy = EngineScan(
         TABLE, "SELECT max(concat(" + ", ".join(["said"] * 3) + ")) AS n FROM {rows}", {"n": "VARCHAR"}, {}
     )
+    # a worker may be gone before it says why
     session = engine._session()
     frame = session.spark.sql("SELECT length(repeat('x', 1 + CAST(id AS INT) * 400000000)) AS n FROM range(1, 3)")
-    with pytest.raises(EngineError, match="more memory than the 512m it has: raise executor_memory"):
+    with pytest.raises(EngineError, match=r"more memory than the 512m it has|workers were lost.*executor_memory: 512m"):
         session.answer(frame)
     assert engine.measure(greedy, loads).num_rows == 1
 

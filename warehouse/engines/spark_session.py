@@ -245,7 +245,7 @@ class Session:
                 f"{self.master} ended the session in the middle; the next try begins a new one, when master and workers are back; "
                 f"see {self._jvm.log}"
             )
-        if "OutOfMemoryError" in text or "exit code 52" in text or "Not enough memory" in text:
+        if re.search(rf"OutOfMemoryError|code {_OUT_OF_MEMORY}\b|Not enough memory", text):
             return EngineError(f"a worker needs {memory}")
         if "ExecutorLostFailure" in text:
             return EngineError(

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _ANSWER = "handed_over"
+_LONGEST = 100_000  # letters of a statement: ClickHouse reads 262,144, and hands it on to shards with more brackets
 
 
 @dataclass(frozen=True)
@@ -49,22 +50,36 @@ class Elsewhere:
 
         Cells in which a KPI fails go to `work_failed_cell`, and have no parts of it. Returns the SQL that ran. Raises EngineError.
         """
-        con, loads = store.con, self.showcase.of(scan.table)
+        con = store.con
         typed = ", ".join(f"{m.name} {part_type(one, m.name)}" for one, own in users for m in own.measures)
         con.execute(f"CREATE OR REPLACE TEMP TABLE {table} (kato VARCHAR, period_id VARCHAR, {typed})")
         settlements, periods = _asked(con)
-        if not settlements or not loads:
+        if not settlements or not self.showcase.of(scan.table):
             return ""
+        said = []
+        for asked, answer in self._answers(scan, settlements, periods, seq):
+            con.complete()  # DuckDB 2 registers nothing while an earlier result has rows left
+            con.register(_ANSWER, _with_days(answer))
+            try:
+                self._take(con, asked, users, table)
+            finally:
+                con.unregister(_ANSWER)
+            said.append(f"-- {self}\n{asked.sql.replace('{rows}', scan.table)}")
+        return "\n\n".join(said)
+
+    def _answers(
+        self, scan: Scan, settlements: Sequence[str], periods: Sequence[tuple[dt.date, dt.date]], seq: int
+    ) -> Iterator[tuple[EngineScan, pa.Table]]:
+        """The engine's answers, each of some of the periods: statements that name many grow longer than servers read."""
         asked = engine_scan(scan, self.engine.dialect, self.showcase.columns[scan.table], settlements, periods, seq)
-        answer = self.engine.measure(asked, loads)
+        if len(asked.sql) > _LONGEST and len(periods) > 1:
+            middle = len(periods) // 2
+            for some in (periods[:middle], periods[middle:]):
+                yield from self._answers(scan, settlements, some, seq)
+            return
+        answer = self.engine.measure(asked, self.showcase.of(scan.table))
         self._refuse_misshapen(asked, answer)
-        con.complete()  # DuckDB 2 registers nothing while an earlier result has rows left
-        con.register(_ANSWER, _with_days(answer))
-        try:
-            self._take(con, asked, users, table)
-        finally:
-            con.unregister(_ANSWER)
-        return f"-- {self}\n{asked.sql.replace('{rows}', scan.table)}"
+        yield asked, answer
 
     def refuse_moved(self, scans: Sequence[Scan]) -> None:
         """Raises EngineError if the engine lost or got rows of these scans' tables while it measured."""
