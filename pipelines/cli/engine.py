@@ -5,6 +5,7 @@ Does not belong here: what an engine is and does (warehouse/engines/), how it is
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from warehouse.engines.engine import Engine
 
 _NO_BAR = "SET enable_progress_bar = false"  # DuckDB's own would be written over ours
+_FIRST = 20  # differences that are shown
 engines = typer.Typer(
     help="Which engine measures, what it holds, and whether it is in step.", invoke_without_command=True
 )
@@ -126,6 +128,42 @@ def verify(as_json: JsonOption = False, home_folder: HomeOption = None) -> None:
             soft_wrap=True,
         )
     if differences:
+        raise typer.Exit(1)
+
+
+@engines.command(name="try")
+def try_version(home_folder: HomeOption = None) -> None:
+    """Compare a version of ClickHouse that was never compared: hard rows are measured there and here; equal to the last digit, it is admitted; 1 if not."""
+    from warehouse.engines.clickhouse import ClickHouse
+    from warehouse.engines.trial import try_engine
+    from warehouse.engines.tried import note_tried
+
+    home = home_of(home_folder)
+    with _opened(home) as found:
+        if found is None:
+            return
+        engine, _ = found
+        if not isinstance(engine, ClickHouse):
+            raise fail(
+                f"{engine.name} has the version that is installed here, which was compared; there is none to try"
+            )
+        version = engine.ready(untried=True).version
+        with out.status(f"trying {engine.name} {version}") as spinner:
+            tried = try_engine(engine, lambda text: spinner.update(Text(text)))
+        if not tried.unlike:
+            note_tried(home, version, dt.datetime.now(dt.UTC).isoformat(timespec="seconds"), tried.cells)
+    for one in tried.unlike[:_FIRST]:
+        said = f"{one.said}: {one.here} in DuckDB, {one.there} there, for {one.cell}; {one.cells:,} cells differ"
+        out.print(Text(said), soft_wrap=True)
+    outcome = (
+        f"{len(tried.unlike):,} differ: it stays refused" if tried.unlike else "all equal: it is admitted in this home"
+    )
+    out.print(
+        f"{engine.name} {version}: {tried.measures:,} measures, {tried.cells:,} values; {outcome}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if tried.unlike:
         raise typer.Exit(1)
 
 

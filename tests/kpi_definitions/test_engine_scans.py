@@ -17,7 +17,8 @@ from kpi_definitions.compiler import compile_kpi, fuse
 from kpi_definitions.engine_scans import EngineScan, engine_scan
 from kpi_definitions.model import Grain
 from kpi_definitions.scans import Asked, Function, Measure, RowTime, Scan, TimeRule
-from tests.support.hard_values import AS_ENGINES_KEEP_IT, COLUMNS, VALUES, by_chdb
+from tests.support.clickhouse_server import AS_ENGINES_KEEP_IT, by_chdb
+from warehouse.engines.hard_values import COLUMNS, VALUES
 from warehouse.tables.contracts import load_tables
 
 if TYPE_CHECKING:

@@ -20,18 +20,9 @@ from kpi_definitions.functions import DIALECTS, Family, functions
 from kpi_definitions.scans import Asked, Function
 from kpi_definitions.spelling import argument_of, condition, spelled
 from kpi_definitions.values import SpellingError, Value
-from tests.support.hard_values import (
-    AS_ENGINES_KEEP_IT,
-    COLUMNS,
-    CONDITIONS,
-    DATES,
-    NUMBERS,
-    TEXTS,
-    TIMES,
-    by_chdb,
-    rows,
-)
+from tests.support.clickhouse_server import AS_ENGINES_KEEP_IT, by_chdb
 from tools.clusters.clickhouse import DATABASE, LOADER, Servers, down, unavailable, up
+from warehouse.engines.hard_values import COLUMNS, CONDITIONS, DATES, NUMBERS, TEXTS, TIMES, rows
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -15,6 +15,8 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 LOADER, READER, PASSWORD = "qala", "qala_reader", "say-so"
+# type → a value of DuckDB as the engine's tables have it
+AS_ENGINES_KEEP_IT = {"TIMESTAMP": "epoch_us({})", "DATE": "date_diff('day', DATE '1970-01-01', {})::INTEGER"}
 # what a client may send that is no setting
 _NO_SETTINGS = {
     "query",
@@ -115,3 +117,11 @@ def http_server(folder: Path, *, version: str = "") -> Iterator[str]:
         server.server_close()
         for connection in connections.values():
             connection.close()
+
+
+def by_chdb(sql: str) -> list[dict[str, Any]]:
+    """The rows of the engine's answer, in this process and without a server."""
+    import chdb
+
+    found: list[dict[str, Any]] = chdb.query(sql, "ArrowTable").to_pylist()  # type: ignore[no-untyped-call]
+    return found

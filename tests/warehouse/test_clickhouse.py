@@ -313,13 +313,20 @@ def test_settings_that_do_not_fit_are_refused(folder: Path, other: dict[str, str
         opened_at(address, **other).ready()
 
 
-@pytest.mark.parametrize("version", ["24.8.4.13", "1.1.54388", "27.1.1.1"])
+@pytest.mark.parametrize("version", ["24.8.4.13", "18.17.1", "27.1.1.1"])
 def test_a_version_that_nobody_tried_is_refused(folder: Path, version: str) -> None:
     with (
         http_server(folder, version=version) as address,
-        pytest.raises(EngineError, match=rf"is ClickHouse {version}; numbers were compared on"),
+        pytest.raises(EngineError, match=rf"is ClickHouse {version}; numbers were compared on .* qala engine try"),
     ):
         opened_at(address).ready()
+
+
+def test_a_version_that_is_too_old_is_refused_whatever_was_tried(folder: Path) -> None:
+    with http_server(folder, version="1.1.54388") as address:
+        for untried in (False, True):
+            with pytest.raises(EngineError, match=r"is ClickHouse 1.1.54388, which lacks .* use 18.16 or newer"):
+                opened_at(address).ready(untried=untried)
 
 
 def test_versions_that_differ_are_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from warehouse.engines.clickhouse import ClickHouse, Place
@@ -10,8 +11,8 @@ from warehouse.engines.clickhouse_connections import embedded
 DATABASE = "default"  # is there from the beginning
 
 
-def open_chdb(folder: Path) -> ClickHouse:
-    """The engine over a folder, which it makes. Nothing is asked of it yet."""
+def open_chdb(folder: Path, tried: Collection[str] = ()) -> ClickHouse:
+    """The engine over a folder, which it makes; `tried`: as of a server's. Nothing is asked of it yet."""
     where = f"chdb in {folder}"
     return ClickHouse(
         "chdb",
@@ -23,5 +24,6 @@ def open_chdb(folder: Path) -> ClickHouse:
             reader=lambda: embedded(folder, DATABASE, {"readonly": 1}),
             shards=(where,),
             front=where,
+            tried=tried,
         ),
     )

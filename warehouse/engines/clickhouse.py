@@ -9,7 +9,7 @@ Does not belong here: how a server is talked to (clickhouse_connections.py), wha
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -61,6 +61,7 @@ class Place:
     shards: tuple[str, ...]  # addresses of those that hold rows; of one server: its own
     front: str  # address that is asked
     cluster: str | None = None
+    tried: Collection[str] = ()  # versions that were compared in this home
     users: bool = True  # a server's users have rights, which are tried; in this process there are none
 
 
@@ -75,10 +76,13 @@ class ClickHouse:
         self._loaders: dict[str, Connection] = {}
         self._shaped: dict[str, Shape] = {}  # as this engine last found or made them
 
-    def ready(self) -> Facts:
+    def ready(self, *, untried: bool = False) -> Facts:
+        """`untried`: of whatever version, to try it."""
         place = self._place
         loaders = {address: self._loader(address) for address in (place.front, *place.shards)}
-        checks.versions_agree(loaders)
+        version = checks.versions_agree(loaders)
+        if not untried:
+            checks.was_tried(place.where, version, place.tried)
         settings = checks.settings_of(self._reader, "reader")
         for address, loader in loaders.items():
             checks.settings_of(loader, f"user at {address}")
@@ -86,7 +90,6 @@ class ClickHouse:
             checks.shards_agree(loaders[place.front], place.cluster, place.shards)
         if place.users:
             checks.may_only_read(self._reader, place.database)
-        version = ".".join(map(str, self._reader.version))
         return Facts(version, place.where, len(place.shards), settings)
 
     def rows(self, table: str) -> Mapping[str, int]:
@@ -145,6 +148,15 @@ class ClickHouse:
         for load in (load_name(load) for load in loads if load in there):
             for address in self._place.shards:
                 self._loader(address).tell(f"ALTER TABLE {self._held(table)} DROP PARTITION {text_literal(load)}")
+
+    def forget(self, table: str) -> None:
+        """Take a table away, with all its loads."""
+        self._shaped.pop(table, None)
+        place = self._place
+        for address in dict.fromkeys((place.front, *place.shards)) if place.cluster else ():
+            self._loader(address).tell(f"DROP TABLE IF EXISTS {quoted(place.database)}.{quoted(table)}")
+        for address in place.shards:
+            self._loader(address).tell(f"DROP TABLE IF EXISTS {self._held(table)}")
 
     def measure(self, scan: EngineScan, loads: Sequence[Load]) -> pa.Table:
         where = self._place.where
@@ -261,8 +273,12 @@ def open_clickhouse(
     reader_password: str,
     cluster: str | None = None,
     shards: Sequence[str] = (),
+    tried: Collection[str] = (),
 ) -> ClickHouse:
-    """A server, or with `cluster` (its name in remote_servers) and `shards` (every shard's address) several. Nothing is asked of it yet."""
+    """A server, or with `cluster` (its name in remote_servers) and `shards` (every shard's address) several. Nothing is asked of it yet.
+
+    `tried`: versions that were compared in this home, beside those of qala's own tests (tried.py).
+    """
     place = Place(
         where=f"{address} (cluster {cluster}: {', '.join(shards)})" if cluster else address,
         database=database,
@@ -271,6 +287,7 @@ def open_clickhouse(
         shards=tuple(shards) if cluster else (address,),
         front=address,
         cluster=cluster,
+        tried=tried,
     )
     return ClickHouse("clickhouse", place)
 

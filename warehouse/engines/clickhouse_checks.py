@@ -14,8 +14,9 @@ from warehouse.engines.clickhouse_connections import Connection, RefusedError
 from warehouse.engines.clickhouse_tables import text_literal
 from warehouse.engines.engine import EngineError
 
-# (major, minor) on which every KPI was computed and compared to the last digit
+# (major, minor) on which every KPI was computed and compared to the last digit; another is compared where it runs (trial.py)
 TRIED = ((18, 16), (26, 9))
+FIRST = (18, 16)  # older ones lack decimals of 38 digits
 FIRST_THAT_TELLS_TABLES = (23, 3)  # EXPLAIN QUERY TREE
 # setting → values that leave an answer as it is; what a server does not know it does not do
 SETTINGS: Mapping[str, tuple[str, ...]] = {
@@ -70,18 +71,30 @@ _TREE_TABLE = re.compile(r"^\s*TABLE id: .*table_name: (\S+)", re.MULTILINE)
 _TREE_FUNCTION = re.compile(r"^\s*TABLE_FUNCTION id: .*table_function_name: (\w+)", re.MULTILINE)
 
 
-def versions_agree(connections: Mapping[str, Connection]) -> None:
-    """Every server has a version that was tried, and all have the same."""
+def versions_agree(connections: Mapping[str, Connection]) -> str:
+    """Their version, whole: 24.8.4.13. Raises EngineError if it is too old to be tried, or if they are of several."""
     versions = {address: ".".join(map(str, one.version)) for address, one in connections.items()}
     for address, one in connections.items():
-        if one.version[:2] not in TRIED:
-            tried = " and ".join(".".join(map(str, version)) for version in TRIED)
+        if one.version[:2] < FIRST:
+            first = ".".join(map(str, FIRST))
             raise EngineError(
-                f"{address} is ClickHouse {versions[address]}; numbers were compared on {tried}, and on no other: use one of these"
+                f"{address} is ClickHouse {versions[address]}, which lacks what qala needs: use {first} or newer"
             )
     if len(set(versions.values())) > 1:
         listed = ", ".join(f"{address} {version}" for address, version in versions.items())
         raise EngineError(f"the servers are of different versions: {listed}; bring them to one")
+    return next(iter(versions.values()))
+
+
+def was_tried(where: str, version: str, here: Collection[str]) -> None:
+    """The version is one on which numbers were compared, by qala's tests or in this home (`here`). Raises EngineError."""
+    if tuple(map(int, version.split(".")[:2])) in TRIED or version in here:
+        return
+    tried = " and ".join(".".join(map(str, one)) for one in TRIED)
+    raise EngineError(
+        f"{where} is ClickHouse {version}; numbers were compared on {tried}, and not on this one, as qala is now: "
+        "have them compared here, which takes some minutes: qala engine try"
+    )
 
 
 def settings_of(connection: Connection, whose: str) -> dict[str, str]:

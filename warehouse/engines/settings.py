@@ -24,6 +24,7 @@ from pydantic_core import PydanticCustomError
 from kpi_definitions.documents import Document, DocumentError, Fault, read
 from kpi_definitions.model import Strict
 from warehouse.engines.engine import Engine, EngineError
+from warehouse.engines.tried import tried_versions
 from warehouse.home.home import Home
 
 ENGINE = "QALA_ENGINE"  # one of the names below, in place of the one in the file
@@ -193,7 +194,7 @@ def open_engine(home: Home, name: str | None = None) -> Engine | None:
         )
     if chosen.name is EngineName.SPARK:
         return _open_spark(home, chosen)
-    return _open_clickhouse(chosen.said.clickhouse) if chosen.name is EngineName.CLICKHOUSE else _open_chdb(home)
+    return _open_clickhouse(home, chosen.said.clickhouse) if chosen.name is EngineName.CLICKHOUSE else _open_chdb(home)
 
 
 def showcase_folder(home: Home, name: str | None = None) -> Path:
@@ -203,7 +204,7 @@ def showcase_folder(home: Home, name: str | None = None) -> Path:
     return (shared or home.engine) / "showcase"
 
 
-def _open_clickhouse(said: ClickHouse | None) -> Engine:
+def _open_clickhouse(home: Home, said: ClickHouse | None) -> Engine:
     from warehouse.engines.clickhouse import open_clickhouse
 
     assert said is not None
@@ -216,13 +217,14 @@ def _open_clickhouse(said: ClickHouse | None) -> Engine:
         reader_password=_password(READER_PASSWORD, said.reader),
         cluster=said.cluster,
         shards=said.shards,
+        tried=tried_versions(home),
     )
 
 
 def _open_chdb(home: Home) -> Engine:
     from warehouse.engines.chdb import open_chdb
 
-    return open_chdb(home.engine / "chdb")
+    return open_chdb(home.engine / "chdb", tried_versions(home))
 
 
 def _open_spark(home: Home, chosen: Chosen) -> Engine:
