@@ -107,7 +107,8 @@ def _apart(name: str, size: str, folder: Path, work: Path) -> dict[str, Any]:
     process = subprocess.Popen(asked, stdout=subprocess.PIPE, text=True)
     peaks: dict[int, tuple[str, int]] = {}
     while process.poll() is None:
-        clusters = [pid for place in (work / name).glob("cluster/*") if (pid := running(place)) is not None]
+        places = [place for place in (work / name).glob("cluster/*") if place.is_dir()]
+        clusters = [pid for place in places if (pid := running(place)) is not None]
         for pid in [process.pid, *clusters]:
             for one, kind, resident in _family(pid):
                 peaks[one] = (kind, max(resident, peaks.get(one, ("", 0))[1]))
@@ -130,7 +131,7 @@ def _family(pid: int) -> Iterator[tuple[int, str, int]]:
     except (FileNotFoundError, ProcessLookupError):
         return
     kinds = ("CoarseGrainedExecutorBackend", "worker.Worker", "master.Master", "SparkSubmit", "clickhouse", "python")
-    yield pid, next((kind.rpartition(".")[2] for kind in kinds if kind in command), "other"), resident
+    yield pid, next((kind.rpartition(".")[2] for kind in kinds if kind in command), "python"), resident
     for child in children:
         yield from _family(int(child))
 
