@@ -25,7 +25,7 @@ from typing import Any
 from benchmarks import with_qala
 from benchmarks.feeds import SIZES, make
 from kpi_definitions.catalogue import Catalogues, load_catalogues
-from kpi_definitions.compiler import compile_kpi
+from kpi_definitions.compiler import Compiled, compile_kpi
 from tools.clusters import clickhouse, spark
 from tools.clusters.processes import running
 from warehouse.engines.engine import Engine
@@ -74,7 +74,7 @@ def main() -> None:
     found: dict[str, dict[str, Any]] = {}
     for name in asked.only.split(","):
         found[name] = _apart(name, asked.size, folder, work)
-        print(name, json.dumps({key: value for key, value in found[name].items() if key != "cells"}), flush=True)
+        print(name, json.dumps(found[name]), flush=True)
     reference = next(iter(found.values()))["digest"]
     report = {
         "size": home.name, "rounds": ROUNDS, "equal": all(one["digest"] == reference for one in found.values()),
@@ -107,7 +107,8 @@ def _apart(name: str, size: str, folder: Path, work: Path) -> dict[str, Any]:
     process = subprocess.Popen(asked, stdout=subprocess.PIPE, text=True)
     peaks: dict[int, tuple[str, int]] = {}
     while process.poll() is None:
-        clusters = [pid for place in (work / name).glob("cluster/*") if (pid := running(place)) is not None]
+        places = [place for place in (work / name).glob("cluster/*") if place.is_dir()]
+        clusters = [pid for place in places if (pid := running(place)) is not None]
         for pid in [process.pid, *clusters]:
             for one, kind, resident in _family(pid):
                 peaks[one] = (kind, max(resident, peaks.get(one, ("", 0))[1]))
@@ -130,7 +131,7 @@ def _family(pid: int) -> Iterator[tuple[int, str, int]]:
     except (FileNotFoundError, ProcessLookupError):
         return
     kinds = ("CoarseGrainedExecutorBackend", "worker.Worker", "master.Master", "SparkSubmit", "clickhouse", "python")
-    yield pid, next((kind.rpartition(".")[2] for kind in kinds if kind in command), "other"), resident
+    yield pid, next((kind.rpartition(".")[2] for kind in kinds if kind in command), "python"), resident
     for child in children:
         yield from _family(int(child))
 
@@ -145,7 +146,7 @@ def measured(setting: Setting, home: Home, work: Path) -> dict[str, Any]:
     files = work / "files"
     with ExitStack() as stack:
         store = stack.enter_context(writing(home))
-        catalogue = load_catalogues(home.catalogues)
+        compiled = _of_filled_tables(store, load_catalogues(home.catalogues))
         elsewhere = None
         if setting.name != "duckdb":
             told["files_s"] = _timed(lambda: write_showcase(store, files))[0]
@@ -157,7 +158,8 @@ def measured(setting: Setting, home: Home, work: Path) -> dict[str, Any]:
             told["load_s"], showcase = _timed(lambda: bring_in_step(store, engine, facts, files))
             told["rows"] = sum(load.rows for load in showcase.loads)
             elsewhere = Elsewhere(engine, facts, showcase)
-        times = [_timed(lambda: _measure(store, catalogue, elsewhere))[0] for _ in range(ROUNDS)]
+        told["kpis"] = len({one.kpi.code for one in compiled})
+        times = [_timed(lambda: _measure(store, compiled, elsewhere))[0] for _ in range(ROUNDS)]
         told |= {
             "scans_s": statistics.median(times),
             "first_scans_s": times[0],
@@ -202,15 +204,22 @@ def _engine(setting: Setting, files: Path, folder: Path) -> Iterator[Engine]:
         yield engine
 
 
-def _measure(store: Store, catalogue: Catalogues, elsewhere: Any) -> None:
+def _of_filled_tables(store: Store, catalogue: Catalogues) -> list[Compiled]:
+    """The KPIs all of whose tables have rows."""
+    compiled = [compile_kpi(kpi, store.columns()) for kpi in catalogue.kpis]
+    tables = {table for one in compiled for table in one.tables}
+    filled = {table for table in tables if store.con.execute(f"SELECT 1 FROM showcase.{table} LIMIT 1").fetchone()}
+    return [one for one in compiled if filled.issuperset(one.tables)]
+
+
+def _measure(store: Store, compiled: list[Compiled], elsewhere: Any) -> None:
     """Fill `work_cell_parts` for every KPI, settlement and period that has a delivery."""
     from warehouse.kpi_values.scans import run_scans
     from warehouse.tables.working_tables import create
 
-    compiled = [compile_kpi(kpi, store.columns()) for kpi in catalogue.kpis]
     versions = [KpiVersion(one, "", parse_period("2000").start, parse_period(str(LAST_YEAR)).start) for one in compiled]
     create(store.con, "work_due_cell")
-    kpis = ", ".join(f"('{kpi.code}', {kpi.version}, '{kpi.period}')" for kpi in catalogue.kpis)
+    kpis = ", ".join(f"('{kpi.code}', {kpi.version}, '{kpi.period}')" for kpi in (one.kpi for one in compiled))
     store.con.execute(f"""INSERT INTO work_due_cell
         SELECT code, version, kato, period_id, CAST(period_start AS TIMESTAMP), CAST(period_end AS TIMESTAMP), period_end
         FROM (VALUES {kpis}) AS kpi (code, version, grain) JOIN registry.period AS period USING (grain), registry.settlement
