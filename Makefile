@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export GX_ANALYTICS_ENABLED := false
 
-.PHONY: install demo ui browser engines picture test test-all check format lock schemas bench bench-month bench-fused clean
+.PHONY: install demo ui browser engines picture test test-all check format lock schemas bench bench-month bench-fused bench-engines clean
 
 install: .venv/.installed
 
@@ -79,6 +79,9 @@ bench-month: .venv-bench/.installed  ## one month more, on 12, 36 and 60 months 
 
 bench-fused: .venv-bench/.installed  ## after make bench: twelve KPIs of one table beside one
 	.venv-bench/bin/python -m benchmarks.fused --rounds $(ROUNDS)
+
+bench-engines: install  ## the same cells on DuckDB, chdb, ClickHouse and Spark: SIZE=1m, 10m or 50m
+	$(BIN)/python -m benchmarks.engines $(SIZE)
 
 .venv-bench/.installed: requirements/bench.txt  # apart: dbt and mypy exclude each other
 	@$(PYTHON) -m venv .venv-bench

@@ -111,7 +111,8 @@ def _apart(name: str, size: str, folder: Path, work: Path) -> dict[str, Any]:
         clusters = [pid for place in places if (pid := running(place)) is not None]
         for pid in [process.pid, *clusters]:
             for one, kind, resident in _family(pid):
-                peaks[one] = (kind, max(resident, peaks.get(one, ("", 0))[1]))
+                known, peak = peaks.get(one, (kind, 0))  # one that is beginning or ending is taken for Python
+                peaks[one] = (kind if known == "python" else known, max(resident, peak))
         time.sleep(0.1)
     told, _ = process.communicate()
     if process.returncode:

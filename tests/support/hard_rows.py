@@ -51,7 +51,8 @@ class Size:
     slices: tuple[str, ...]
 
 
-SMALL, LARGE = Size(600, 0, (f"{MONTHS[0]}/{MONTHS[-1]}",)), Size(6_000, 14_000, tuple(MONTHS))
+SMALL = Size(600, 0, (f"{MONTHS[0]}/{MONTHS[-1]}",))
+LARGE = Size(6_000, 14_000, (MONTHS[0], *(f"2024-Q{number}" for number in range(1, 5)), MONTHS[-1]))
 
 
 def fill(store: Store, catalogue: Catalogues, seed: int, size: Size) -> tuple[int, ...]:
