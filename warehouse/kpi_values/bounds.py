@@ -153,12 +153,12 @@ def ordered(values: str, counted: str, key: str, share: float) -> str:
     share x (n - g + k - 1) - k, the g highest left out; with all above, share x (n - g + k - 1) + g, the g lowest left out.
     """
 
-    def at(place: str) -> str:
+    def placed(place: str) -> str:
         low, high = (f"xs[CAST({way}({place}) AS BIGINT) + 1]" for way in ("floor", "ceil"))
         return interpolated(low, high, place)
 
     inside = "below >= 0 AND above <= n - 1"
-    return f"""SELECT {key}, CASE WHEN {inside} THEN {at("below")} END AS low, CASE WHEN {inside} THEN {at("above")} END AS high
+    return f"""SELECT {key}, CASE WHEN {inside} THEN {placed("below")} END AS low, CASE WHEN {inside} THEN {placed("above")} END AS high
 FROM (SELECT *, {share} * (n - g + k - 1) - k AS below, {share} * (n - g + k - 1) + g AS above
       FROM (SELECT {key}, list(CAST(x AS DOUBLE) ORDER BY x) AS xs, count(*) AS n, any_value(k) AS k, any_value(g) AS g
             FROM ({values}) v JOIN ({counted}) w USING ({key}) GROUP BY {key}))"""
