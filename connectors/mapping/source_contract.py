@@ -16,6 +16,7 @@ from functools import cached_property
 from connectors.mapping.cell_grammar import Cell, Civil, Numerals, stripped
 from connectors.mapping.column_cells import cells_of_table
 from connectors.mapping.contract_checks import STANDARD
+from connectors.mapping.layout import Layout
 from connectors.mapping.transform import Transform, converted, transform
 from kpi_definitions.documents import Document
 from warehouse.sql import literal, quoted
@@ -70,6 +71,7 @@ class SourceContract:
     missing: tuple[str, ...] = ("",)
     other_headers: str = "refuse"
     cut: Cut = field(default_factory=Cut)
+    layout: Layout = field(default_factory=Layout)
     document: Document | None = field(default=None, compare=False, repr=False)
 
     numerals: Numerals = _PLAIN

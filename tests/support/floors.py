@@ -51,6 +51,7 @@ FLOORS: Mapping[str, tuple[set[str], ...]] = {
         {"inference", "row_gate"},
         {"delivery_gate"},
         {"receiving"},
+        {"sources"},
         {"reread", "rotation"},
         {"corrections"},
         {"reconciliation", "batches"},
