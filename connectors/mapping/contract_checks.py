@@ -11,7 +11,7 @@ from typing import Any
 
 import duckdb
 
-from connectors.mapping.cell_grammar import Cell
+from connectors.mapping.cell_grammar import SERIAL, Cell
 from connectors.mapping.column_cells import is_word
 from kpi_definitions.documents import Document, Fault, Where
 from warehouse.sql import literal, quoted
@@ -191,6 +191,8 @@ def strptime(pattern: object) -> tuple[str, str | None]:
     """
     if not isinstance(pattern, str) or not pattern:
         raise ValueError(f"date pattern {pattern!r} is no text")
+    if pattern == SERIAL:
+        return pattern, None
     result, digits, adjacent, told, before = "", "", False, list[str](), False
     for part in re.findall(r"'[^']*'|'|[A-Za-z]+|[^A-Za-z']+", pattern):
         if part == "'":
