@@ -1,10 +1,11 @@
 """How much may come out of what is packed: counted while it is unpacked, because nothing that an archive says of itself is believed.
 
-Does not belong here: how a packing is opened (unpacking.py, zip_members.py).
+And which errors on the way are no fault of what is unpacked. Does not belong here: how a packing is opened (unpacking.py, zip_members.py).
 """
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -14,6 +15,24 @@ MEMBERS = 1_000  # of an archive; our proposals, as the next
 UNPACKED = 8 << 30  # bytes
 RATIO, ANYHOW = 100, 16 << 20  # so many times its size may come of an archive, and so many bytes of any
 BLOCK, SMALL = 1 << 20, 1 << 12
+
+
+_MACHINE = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EIO,
+}
+
+
+def is_machine_fault(error: BaseException) -> bool:
+    """Whether it is this machine's fault, a full disk or no right to write, and no delivery's: that is to be mended and run again."""
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _MACHINE)
 
 
 class Budget:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import codecs
 import csv
-import errno
 import fnmatch
 import lzma
 import struct
@@ -29,7 +28,7 @@ from connectors.personal_data.safe_names import safe_name
 from connectors.readers import limits
 from connectors.readers.headers import HEADER_LETTERS, StructureError, check_header, listed
 from connectors.readers.kinds import START, WHOLE, Kind, Other, Packing, Part, Seen, part, seen
-from connectors.readers.limits import Budget, poured
+from connectors.readers.limits import Budget, is_machine_fault, poured
 from connectors.readers.rows import header_in
 from connectors.readers.trimming import records_from
 
@@ -39,22 +38,6 @@ _MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _OF_SYSTEMS = {".ds_store", "thumbs.db", "desktop.ini"}
 _TEXTS = (".csv", ".txt", ".tsv")
 _ENCRYPTED = 0x1  # of a member's flags
-_MACHINE = {
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EMFILE,
-    errno.ENFILE,
-    errno.ENOMEM,
-    errno.EROFS,
-    errno.EACCES,
-    errno.EPERM,
-    errno.EIO,
-}
-
-
-def is_machine_fault(error: BaseException) -> bool:
-    """Whether it is this machine's fault, a full disk or no right to write, and no delivery's: that is to be mended and run again."""
-    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _MACHINE)
 
 
 def unpacked(
