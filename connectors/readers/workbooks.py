@@ -19,10 +19,10 @@ from connectors.mapping.source_contract import SourceContract
 from connectors.personal_data.detection import harmless
 from connectors.personal_data.safe_names import safe_name
 from connectors.readers.headers import StructureError, listed
+from connectors.readers.kinds import EMPTY_ZIP, ZIPPED
 from connectors.readers.record import Record, Rows, holds_something
 from connectors.readers.workbook_parts import NOTHING_KNOWN, Parts, Unread, looked_into
 from connectors.readers.written_cells import WrittenCells
-from connectors.readers.zip_members import MAGIC
 
 if TYPE_CHECKING:
     from python_calamine import CalamineSheet, CalamineWorkbook
@@ -45,7 +45,7 @@ def rows(path: Path, contract: SourceContract, name: str) -> Rows:
 def _parts(path: Path, name: str) -> Parts:
     with path.open("rb") as handle:
         start = handle.read(4)
-    if start in MAGIC:
+    if start in (ZIPPED, EMPTY_ZIP):
         return looked_into(path, name)
     return NOTHING_KNOWN
 
@@ -131,7 +131,9 @@ class _Sheet:
     @property
     def first(self) -> int:
         """The first column of the used range, from 0."""
-        return min([self.found.start[1] if self.found.start else _FAR, *(c for row in self.unread.values() for c in row)])
+        return min(
+            [self.found.start[1] if self.found.start else _FAR, *(c for row in self.unread.values() for c in row)]
+        )
 
     @property
     def end(self) -> int:
@@ -141,7 +143,9 @@ class _Sheet:
     def lines(self) -> Iterator[Line]:
         """Every row from the sheet's first on, empty ones too; its cells from column `first` on."""
         first, end = self.first, self.end
-        start, stop = (self.found.start[1], self.found.end[1] + 1) if self.found.start and self.found.end else (first, first)
+        start, stop = (
+            (self.found.start[1], self.found.end[1] + 1) if self.found.start and self.found.end else (first, first)
+        )
         before, after = [""] * (start - first), [""] * (end - stop)
         last = max(self.unread, default=-1)
         found = self.found.iter_rows() if self.found.start else iter(())
@@ -187,7 +191,9 @@ class _Table:
             column = self._sheet.first + n
             parts = [self._text(merged.get((number - 1, column), line[n]), self._plainly) for number, line in lines]
             names.append(" ".join(dict.fromkeys(p for p in (_plain(part or "") for part in parts) if p)))
-        spelt = {_plain(h): h for h in (*self._contract.headers, *(c.header for c in self._contract.columns if c.header))}
+        spelt = {
+            _plain(h): h for h in (*self._contract.headers, *(c.header for c in self._contract.columns if c.header))
+        }
         found = []
         for n, name in enumerate(names):
             by_letter = f"{name} [{_letters(self._sheet.first + n)}]".strip()
@@ -210,7 +216,9 @@ class _Table:
 
     def _merged(self) -> Mapping[tuple[int, int], Any]:
         """What stands in merged cells of the header, for each cell of theirs."""
-        value_at = {(number - 1, self._sheet.first + n): v for number, line in self._header_lines for n, v in enumerate(line)}
+        value_at = {
+            (number - 1, self._sheet.first + n): v for number, line in self._header_lines for n, v in enumerate(line)
+        }
         found = {}
         for (top, left), (bottom, right) in self._sheet.merged:
             if (top, left) in value_at:
