@@ -120,7 +120,9 @@ class _Document:
                 self._text.skip()
         if not found:
             shown, contract = listed(safe_name(k) for k in met), self._contract.id
-            raise StructureError("refusal.no_such_path", file=self._name, step=steps[0], where=where, names=shown, contract=contract)
+            raise StructureError(
+                "refusal.no_such_path", file=self._name, step=steps[0], where=where, names=shown, contract=contract
+            )
 
     def _record(self, where: str, key: str | None = None) -> _Found:
         self._text.where = where
@@ -242,7 +244,9 @@ class _Table:
         self._first_is_header = first.header is None
         names = first.value if first.header is None else first.header
         if not all(type(n) is str for n in names):
-            raise StructureError("refusal.list_without_header", file=self._name, where=first.where, contract=self._contract.id)
+            raise StructureError(
+                "refusal.list_without_header", file=self._name, where=first.where, contract=self._contract.id
+            )
         self._header = tuple(n.strip() for n in names)
         return self._header
 

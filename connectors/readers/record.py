@@ -49,4 +49,8 @@ ReadRows = Callable[[Path, SourceContract, str], Rows]  # file, contract, its na
 
 def holds_something(cells: list[str | None], contract: SourceContract) -> bool:
     """Whether any cell has a letter to be seen that is not one of the contract's words for nothing."""
-    return any(cell and cell not in contract.missing and cell.strip(BLANKS) for cell in cells)
+    missing = contract.missing
+    for cell in cells:
+        if cell and cell not in missing and cell.strip(BLANKS):
+            return True
+    return False

@@ -33,7 +33,9 @@ _BLOCK = 1 << 20
 _ERROR = re.compile(rb"""\bt=["']e["']""")
 _CELL = re.compile(rb"""<((?:\w+:)?)c\b([^>]*?)(?:/>|>(.*?)</\1c\s*>)""", re.DOTALL)
 _FORMULA = re.compile(rb"<(?:\w+:)?f[\s/>]")
-_NO_VALUE = re.compile(rb"(?:</(?:\w+:)?f\s*>|<(?:\w+:)?f\b[^>]*/>)\s*(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v\s*>\s*</)?(?:\s*</)")
+_NO_VALUE = re.compile(
+    rb"(?:</(?:\w+:)?f\s*>|<(?:\w+:)?f\b[^>]*/>)\s*(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v\s*>\s*</)?(?:\s*</)"
+)
 _VALUE = re.compile(rb"<(?:\w+:)?v\b[^>]*>([^<]+)<")
 _ADDRESS = re.compile(rb"""\br=["']([A-Z]{1,3})([0-9]{1,7})["']""")
 _FILLED = re.compile(rb"""<(?:\w+:)?c\b[^>]*?\br=["']([A-Z]{1,3})([0-9]{1,7})["'][^>]*?(?<!/)>""")
@@ -97,7 +99,9 @@ def _sheets(package: zipfile.ZipFile, name: str) -> _Sheets:
     for sheet in book.findall("{*}sheets/{*}sheet"):
         by = next((value for key, value in sheet.attrib.items() if key.endswith("}id")), "")
         target = targets.get(by, "")
-        found[sheet.get("name", "")] = target.lstrip("/") if target.startswith("/") else posixpath.normpath(f"xl/{target}")
+        found[sheet.get("name", "")] = (
+            target.lstrip("/") if target.startswith("/") else posixpath.normpath(f"xl/{target}")
+        )
     settings = book.find("{*}workbookPr")
     return _Sheets(settings is not None and settings.get("date1904") in ("1", "true"), found)
 

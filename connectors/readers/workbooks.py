@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, repeat
+from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _FROM_1904 = 1462  # days from 1899-12-30 to 1904-01-01
 _FAR = 1 << 14  # columns that a sheet can have
 _BLANKS = re.compile(r"\s+")
+_AT_ONCE = 1_000  # rows
 Line = tuple[int, Sequence[Any]]  # number of a row as the sheet has it, cells
 
 
@@ -131,7 +132,9 @@ class _Sheet:
     @property
     def first(self) -> int:
         """The first column of the used range, from 0."""
-        return min([self.found.start[1] if self.found.start else _FAR, *(c for row in self.unread.values() for c in row)])
+        return min(
+            [self.found.start[1] if self.found.start else _FAR, *(c for row in self.unread.values() for c in row)]
+        )
 
     @property
     def end(self) -> int:
@@ -141,7 +144,9 @@ class _Sheet:
     def lines(self) -> Iterator[Line]:
         """Every row from the sheet's first on, empty ones too; its cells from column `first` on."""
         first, end = self.first, self.end
-        start, stop = (self.found.start[1], self.found.end[1] + 1) if self.found.start and self.found.end else (first, first)
+        start, stop = (
+            (self.found.start[1], self.found.end[1] + 1) if self.found.start and self.found.end else (first, first)
+        )
         before, after = [""] * (start - first), [""] * (end - stop)
         last = max(self.unread, default=-1)
         found = self.found.iter_rows() if self.found.start else iter(())
@@ -187,7 +192,9 @@ class _Table:
             column = self._sheet.first + n
             parts = [self._text(merged.get((number - 1, column), line[n]), self._plainly) for number, line in lines]
             names.append(" ".join(dict.fromkeys(p for p in (_plain(part or "") for part in parts) if p)))
-        spelt = {_plain(h): h for h in (*self._contract.headers, *(c.header for c in self._contract.columns if c.header))}
+        spelt = {
+            _plain(h): h for h in (*self._contract.headers, *(c.header for c in self._contract.columns if c.header))
+        }
         found = []
         for n, name in enumerate(names):
             by_letter = f"{name} [{_letters(self._sheet.first + n)}]".strip()
@@ -210,7 +217,9 @@ class _Table:
 
     def _merged(self) -> Mapping[tuple[int, int], Any]:
         """What stands in merged cells of the header, for each cell of theirs."""
-        value_at = {(number - 1, self._sheet.first + n): v for number, line in self._header_lines for n, v in enumerate(line)}
+        value_at = {
+            (number - 1, self._sheet.first + n): v for number, line in self._header_lines for n, v in enumerate(line)
+        }
         found = {}
         for (top, left), (bottom, right) in self._sheet.merged:
             if (top, left) in value_at:
@@ -243,17 +252,26 @@ class _Table:
             yield number, line
 
     def records(self) -> Iterator[Record]:
-        """The records, in order."""
+        """The records, in order. Cells are written column by column: most columns hold one kind of them."""
         writers = [WrittenCells(self._contract, h) for h in self.header]
-        whole, text = self._places == list(range(len(self._names))), self._text
-        for number, line in self._lines():
-            chosen = line if whole else [line[n] for n in self._places]
-            cells = [
-                (cell or None) if cell.__class__ is str else text(cell, writer)
-                for cell, writer in zip(chosen, writers, strict=True)
-            ]
-            if holds_something(cells, self._contract):
-                yield Record(cells, partial(self._shown, number, line))
+        lines = self._lines()
+        while batch := list(islice(lines, _AT_ONCE)):
+            every = list(zip(*(line for _, line in batch), strict=True))
+            columns = [self._texts(every[n], writer) for n, writer in zip(self._places, writers, strict=True)]
+            for (number, line), cells in zip(batch, map(list, zip(*columns, strict=True)), strict=True):
+                if holds_something(cells, self._contract):
+                    yield Record(cells, partial(self._shown, number, line))
+
+    def _texts(self, column: Sequence[Any], written: WrittenCells) -> Sequence[str | None]:
+        """Cells of one column as texts."""
+        kinds = set(map(type, column))
+        if kinds == {float} and not written.serial:
+            return written.doubles(column)
+        if kinds == {str} and "" not in column:
+            return column
+        if kinds == {dt.datetime}:
+            return written.moments(column)
+        return [(c or None) if c.__class__ is str else self._text(c, written) for c in column]
 
     def _text(self, cell: Any, written: WrittenCells) -> str | None:
         """A cell as text."""
