@@ -13,6 +13,7 @@ import duckdb
 
 from connectors.mapping.cell_grammar import SERIAL, Cell
 from connectors.mapping.column_cells import is_word
+from connectors.mapping.layout import FORMATS, SETTINGS
 from kpi_definitions.documents import Document, Fault, Where
 from warehouse.sql import literal, quoted
 from warehouse.tables.contract_checks import IDENTIFIERS
@@ -38,11 +39,12 @@ KNOWN = {
     "archive",
     "personalHeaders",
     "fileNames",
+    *SETTINGS,
 }
 KNOWN_OF_COLUMNS = {"codes", "trueValues", "falseValues", "placeholders", "realValues", "identifier", "freeText"}
 _SYSTEM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _CHOICES = {
-    "format": ("csv",),
+    "format": FORMATS,
     "otherHeaders": ("refuse", "ignore"),
     "rounding": ("half-up",),
     "archive": ("plain", "encrypted", "refused"),

@@ -34,6 +34,15 @@ class Record:
 
 
 @dataclass(frozen=True)
+class BadRecord:
+    """A record that could not be split into the contract's columns. `raw`: what is kept of it (rejected_values.py)."""
+
+    row_no: int
+    rule: str
+    raw: str
+
+
+@dataclass(frozen=True)
 class Rows:
     """A file's header, and its records in order, read as they are asked for. Reading them may raise StructureError.
 
