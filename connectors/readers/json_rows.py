@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from itertools import chain, count
 from pathlib import Path
@@ -203,7 +203,8 @@ class _Objects:
         if depth > DEPTH:
             raise StructureError("refusal.json_too_deep", file=self._name, where=where)
         named, places, writers = isinstance(value, dict), self._fields.places, self._fields.writers
-        for key, inner in value.items() if named else enumerate(value):
+        members: Iterable[tuple[Any, Any]] = value.items() if named else enumerate(value)
+        for key, inner in members:
             field = (f"{way}.{key}" if way else key) if named else f"{way}[{key}]"
             place = places.get(field)
             if place is None:

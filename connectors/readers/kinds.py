@@ -110,7 +110,9 @@ _BEGINNINGS: tuple[tuple[bytes, Seen], ...] = (
 )
 _SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18", re.DOTALL)  # a frame of zstd that holds nothing
 _JSON = re.compile(r"\{\s*(\"|\}|$)|\[\s*([\[{\"\]\d-]|true|false|null|$)")
-_PROLOGUE = re.compile(r"(\s+|<\?.*?\?>|<!--.*?-->|<!DOCTYPE\s+(?P<type>[\w:.-]+)[^\[>]*(\[.*?\]\s*)?>)", re.DOTALL | re.IGNORECASE)
+_PROLOGUE = re.compile(
+    r"(\s+|<\?.*?\?>|<!--.*?-->|<!DOCTYPE\s+(?P<type>[\w:.-]+)[^\[>]*(\[.*?\]\s*)?>)", re.DOTALL | re.IGNORECASE
+)
 _ELEMENT = re.compile(r"<(?P<name>[A-Za-z_][\w:.-]*)(?P<rest>[\s/>][^>]*)?")
 _OF_PAGES = {
     "html", "head", "body", "table", "div", "script", "style", "meta", "title", "center", "form", "font", "p", "br", "h1", "link",
@@ -145,7 +147,9 @@ def _agreed(found: Kind, contract: SourceContract, name: str) -> Kind:
         return found
     if (found, contract.format) == (Kind.JSON, Kind.JSONL):
         return Kind.JSONL  # of one line: it may be either
-    raise StructureError("refusal.other_format", file=name, found=found.upper(), format=contract.format, contract=contract.id)
+    raise StructureError(
+        "refusal.other_format", file=name, found=found.upper(), format=contract.format, contract=contract.id
+    )
 
 
 def _by_start(start: bytes) -> Seen | None:
@@ -276,6 +280,8 @@ def _plain(start: bytes, contract: SourceContract) -> Seen:
         return Kind.CSV
     for other in ("utf-16-le", "utf-16-be"):
         guessed = start[:64].decode(other, "replace")
-        if sum(letter.isascii() and letter.isprintable() or "а" <= letter.lower() <= "ӿ" for letter in guessed) * 2 > len(guessed):
+        if sum(
+            letter.isascii() and letter.isprintable() or "а" <= letter.lower() <= "ӿ" for letter in guessed
+        ) * 2 > len(guessed):
             return Other("refusal.marked_otherwise", "UTF-16")
     return Other("refusal.no_text", encoding)

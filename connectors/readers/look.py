@@ -35,7 +35,9 @@ def look(path: Path, contract: SourceContract, name: str, scratch: Path) -> Unpa
         if is_machine_fault(error):
             raise
         kind = type(error).__name__
-        raise StructureError("refusal.unreadable", file=name, kind=kind, error=harmless(error), contract=contract.id) from error
+        raise StructureError(
+            "refusal.unreadable", file=name, kind=kind, error=harmless(error), contract=contract.id
+        ) from error
     return found
 
 

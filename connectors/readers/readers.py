@@ -46,7 +46,9 @@ class Readable:
 
     files: list[Path]
     header: tuple[str, ...]
-    contract: SourceContract  # by which they are to be read: the delivery's, or one for records that were written as CSV
+    contract: (
+        SourceContract  # by which they are to be read: the delivery's, or one for records that were written as CSV
+    )
     parquet: bool = False
     types: tuple[str, ...] = ()  # of Parquet columns: a scan over several files would cast them all to the first one's
     # carries __row_no and __spoilt (cells that were emptied) as its last columns, because broken records were taken out

@@ -110,7 +110,9 @@ def _gzip(whole: Path, file_name: str) -> Iterator[BinaryIO]:
     except EOFError:
         raise StructureError("refusal.packed_cut", file=file_name, what=Packing.GZIP) from None
     except (gzip.BadGzipFile, zlib.error) as error:
-        raise StructureError("refusal.packed_broken", file=file_name, what=Packing.GZIP, error=harmless(error)) from None
+        raise StructureError(
+            "refusal.packed_broken", file=file_name, what=Packing.GZIP, error=harmless(error)
+        ) from None
 
 
 @contextmanager
@@ -119,10 +121,15 @@ def _zstd(whole: Path, file_name: str) -> Iterator[BinaryIO]:
     if not _frames_end(whole):
         raise StructureError("refusal.packed_cut", file=file_name, what=Packing.ZSTD)
     try:
-        with whole.open("rb") as file, zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True) as stream:
+        with (
+            whole.open("rb") as file,
+            zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True) as stream,
+        ):
             yield stream
     except zstandard.ZstdError as error:
-        raise StructureError("refusal.packed_broken", file=file_name, what=Packing.ZSTD, error=harmless(error)) from None
+        raise StructureError(
+            "refusal.packed_broken", file=file_name, what=Packing.ZSTD, error=harmless(error)
+        ) from None
 
 
 def _frames_end(whole: Path) -> bool:

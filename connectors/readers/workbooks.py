@@ -19,10 +19,10 @@ from connectors.mapping.source_contract import SourceContract
 from connectors.personal_data.detection import harmless
 from connectors.personal_data.safe_names import safe_name
 from connectors.readers.headers import StructureError, listed
+from connectors.readers.kinds import EMPTY_ZIP, ZIPPED
 from connectors.readers.record import Record, Rows, holds_something
 from connectors.readers.workbook_parts import NOTHING_KNOWN, Parts, Unread, looked_into
 from connectors.readers.written_cells import WrittenCells
-from connectors.readers.zip_members import MAGIC
 
 if TYPE_CHECKING:
     from python_calamine import CalamineSheet, CalamineWorkbook
@@ -46,7 +46,7 @@ def rows(path: Path, contract: SourceContract, name: str) -> Rows:
 def _parts(path: Path, name: str) -> Parts:
     with path.open("rb") as handle:
         start = handle.read(4)
-    if start in MAGIC:
+    if start in (ZIPPED, EMPTY_ZIP):
         return looked_into(path, name)
     return NOTHING_KNOWN
 
@@ -57,7 +57,7 @@ def _opened(path: Path, name: str) -> CalamineWorkbook:
     try:
         return CalamineWorkbook.from_path(path)
     except PasswordError:
-        raise StructureError("refusal.workbook_encrypted", file=name) from None
+        raise StructureError("refusal.encrypted_workbook", file=name, what="") from None
     except (CalamineError, OSError, ValueError) as error:
         raise StructureError("refusal.workbook_damaged", file=name, error=harmless(error)) from None
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 
 from connectors.mapping.cell_grammar import SERIAL
-from connectors.mapping.source_contract import SourceColumn, SourceContract
+from connectors.mapping.source_contract import SourceContract
 
 _EXACT_WHOLE = 1 << 53  # whole numbers up to here are exact as binary fractions
 _DIGITS = 15  # that a spreadsheet keeps and shows of a number
@@ -36,7 +36,7 @@ _FIELDS: Mapping[str, Callable[[dt.datetime], str]] = {
     "%f": lambda t: f"{t.microsecond:06}",
     "%g": lambda t: f"{t.microsecond // 1000:03}",
     "%p": lambda t: "AM" if t.hour < 12 else "PM",
-    "%%": lambda t: "%",
+    "%%": lambda _: "%",
 }
 
 
@@ -88,7 +88,7 @@ class WrittenCells:
 
     def moment(self, value: dt.date) -> str:
         """By the columns' date pattern if that loses nothing of what they hold, else as ISO 8601 has it."""
-        time = value if isinstance(value, dt.datetime) else dt.datetime(value.year, value.month, value.day)
+        time = value if isinstance(value, dt.datetime) else dt.datetime.combine(value, _MIDNIGHT)
         if self._day:
             time = time.replace(hour=0, minute=0, second=0, microsecond=0)
         if self._pattern and not _lost(time, self._pattern):
