@@ -21,7 +21,7 @@ class Fields:
         self._contract, self._name = contract, name
         columns = [c.header for c in contract.columns if c.header]
         self.header = tuple(dict.fromkeys((*contract.headers, *columns)))
-        self.places = {h: NOT_TAKEN for h in contract.personal_headers} | {h: n for n, h in enumerate(self.header)}
+        self.places = dict.fromkeys(contract.personal_headers, NOT_TAKEN) | {h: n for n, h in enumerate(self.header)}
         self.writers = [WrittenCells(contract, h) for h in self.header]
         self.unmet = {*contract.headers}
 

@@ -22,8 +22,8 @@ import numpy as np
 
 from connectors.personal_data.detection import harmless
 from connectors.readers.headers import StructureError
-from connectors.readers.safe_xml import parsed
 from connectors.readers.limits import ANYHOW, MEMBERS, RATIO, is_machine_fault
+from connectors.readers.safe_xml import parsed
 
 UNPACKED = 2 << 30  # bytes of all parts; our proposals, as the next
 CELLS = 1 << 26  # of a sheet's used range, empty ones too
@@ -130,7 +130,7 @@ class _Part:
 
     def _unpacked(self) -> Iterator[bytes]:
         if self.info.flag_bits & 1:
-            raise StructureError("refusal.workbook_encrypted", file=self.name)
+            raise StructureError("refusal.encrypted_workbook", file=self.name, what="")
         if self.info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise ValueError("a part is packed by another method")
         self.handle.seek(self.info.header_offset + 26)

@@ -187,7 +187,7 @@ class _Elements:
     def _put(self, cells: list[str | None], field: str, value: str | None, where: str) -> None:
         place = self._fields.places.get(field)
         if place is None:
-            if value and value.strip() or field not in self._above:
+            if (value and value.strip()) or field not in self._above:
                 self._fields.unknown(field, where)
             else:  # an object of which nothing is there
                 self._fields.unmet.difference_update([f for f in self._fields.unmet if f.startswith(f"{field}/")])
