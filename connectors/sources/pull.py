@@ -159,9 +159,7 @@ class _Pulling:
         try:
             source = _guarded(self.secrets, lambda: self.connected.open(self.secrets))
         except SourceError as error:
-            for extract in extracts:
-                for scope in extract.places:
-                    yield self._failed(extract, scope, "", error)
+            yield from (self._failed(extract, scope, "", error) for extract in extracts for scope in extract.places)
             return
         notes = read_notes(self.setting.home, self.connected.name)
         for extract in extracts:
@@ -200,8 +198,8 @@ class _Pulling:
                 return self._nothing(asked)
             self._verify(asked, fetched)
             file = self._one_file(asked, fetched, files, folder)
-            if told := self._same(asked, file, before):
-                return told
+            if (same := self._same(asked, file, before)) is not None:
+                return same
             pulled = {
                 "source": self.connected.name,
                 "since": since,
@@ -221,12 +219,10 @@ class _Pulling:
         entered = pulled_by(receipt, taken_back=False)
         assert entered is not None
         self.before.append(entered)
-        told = (
-            f"{receipt.bytes:,} bytes"
-            + (f", {fetched.rows:,} rows" if fetched.rows is not None else "")
-            + f", receipt {receipt.receipt_id}"
+        rows = "" if fetched.rows is None else f", {fetched.rows:,} rows"
+        return self._told(
+            asked, Outcome.DELIVERED, f"{receipt.bytes:,} bytes{rows}, receipt {receipt.receipt_id}", receipt
         )
-        return self._told(asked, Outcome.DELIVERED, told, receipt)
 
     def _verify(self, asked: Asked, fetched: Fetched) -> None:
         rows = asked.regulation.rows
@@ -327,6 +323,6 @@ class _Pulling:
         key, last = key_of(extract.table, extract.system, scope), told[-1]
         former = notes.get(key)
         now = dt.datetime.now(dt.UTC).isoformat()
-        looked = now if last.outcome is not Outcome.FAILED else former and former.looked
+        looked = now if last.outcome is not Outcome.FAILED else former.looked if former else None
         notes[key] = Note(looked, str(last.outcome), last.period, last.said)
         write_notes(self.setting.home, self.connected.name, notes)
