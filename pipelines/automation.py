@@ -8,12 +8,14 @@ from connectors.corrections import read_corrections
 from connectors.receiving.inbox import InboxBusyError, collect
 from pipelines.pending_work import find_pending_work
 from pipelines.resources import Qala, months
-from pipelines.selection import selection
+from pipelines.selection import SOURCE, selection
 from warehouse.periods import month_ranges
 
 job = dg.define_asset_job(
     "city_kpis",
-    selection=dg.AssetSelection.all() - dg.AssetSelection.groups("publications"),
+    selection=dg.AssetSelection.all()
+    - dg.AssetSelection.groups("publications")
+    - dg.AssetSelection.key_prefixes(SOURCE),
     partitions_def=months,
     description="The whole way for one reporting month, or for a range of months at once: take in the extracts that close in it, "
     "check and load them, compute what is due or was touched, publish.",
