@@ -3,8 +3,6 @@
 A failed source fails its own run and no other; only what can pass is tried again. Does not belong here: fetching (connectors/sources/).
 """
 
-from __future__ import annotations
-
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
