@@ -74,7 +74,9 @@ def inbox_sensor(context: dg.SensorEvaluationContext, qala: Qala) -> Iterator[dg
     declared = read_corrections(qala.home.corrections, qala.tables)
     going_on = context.instance.get_runs_count(dg.RunsFilter(job_name=job.name, statuses=_GOING_ON))
     # between two steps of a run the warehouse is free, and what the run has loaded is not computed yet: so nothing is called due
-    work = find_pending_work(qala.home, qala.archive.pending(), declared, None if going_on else qala.catalogues)
+    work = find_pending_work(
+        qala.home, qala.archive.pending(), declared, None if going_on else qala.catalogues, qala.sources
+    )
     every = context.repository_def.asset_graph.get_all_asset_keys() if context.repository_def else None
     for first, last in month_ranges(work.months):
         tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}

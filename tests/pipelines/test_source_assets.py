@@ -9,15 +9,20 @@ import dagster as dg
 import pytest
 
 from connectors.archive.archive import Archive
+from connectors.ingest import ingest_table, load_source_contracts, register_pending
 from connectors.sources.settings import Regulation
 from connectors.sources.source import SourceError
 from pipelines.assets import source
 from pipelines.assets.source import freshness
 from pipelines.definitions import build_defs
-from tests.support import fake_source
+from pipelines.pending_work import find_pending_work
+from tests.support import fake_source, runs
 from tests.support.fake_source import WORD, World, failures
 from tests.support.files import crashes
-from tests.support.pulling import PLACES, SOURCE, Place, file_of
+from tests.support.pulling import CHANGED, PLACES, SOURCE, Place, file_of
+from tests.support.settlements import ASTANA
+from warehouse.store.sessions import writing
+from warehouse.tables.contracts import load_tables
 
 KEY = dg.AssetKey(["source", "office", "fct_crash"])
 HEADER = crashes(1).splitlines(keepends=True)[0]
@@ -144,3 +149,22 @@ def test_freshness_follows_from_the_regulation(said: list[dict[str, object]], ex
     policy = freshness([Regulation.model_validate(one) for one in said])
     found = getattr(policy, "deadline_cron", None) or policy.fail_window.to_timedelta()  # type: ignore[attr-defined]
     assert found == expected
+
+
+def test_what_changed_is_loaded_before_its_month_has_ended(tmp_path: Path, world: World) -> None:
+    """It asserts nothing of the month; a file that does waits for its end."""
+    text = SOURCE.partition("  - table")[0] + CHANGED
+    place = Place.make(tmp_path / "home", world, text)
+    place.today = dt.date.today()  # noqa: DTZ011
+    world.rows[ASTANA] = [("2026-04-01", crashes(1, 7).splitlines(keepends=True)[1])]
+    place.pull()
+    archive, tables = Archive(place.home.archive), load_tables()
+    contracts = load_source_contracts(place.home, tables)
+    before = f"{place.today.replace(day=1) - dt.timedelta(days=1):%Y-%m}"
+    work = find_pending_work(place.home, archive.pending(), [], None, contracts)
+    assert (work.months[-1], work.tables, work.early) == (before, {"fct_crash"}, ())
+    assert find_pending_work(place.home, archive.pending(), [], None, {}).months == ()
+    with runs.unjudged(), writing(place.home) as store:
+        register_pending(store, archive)
+        report = ingest_table(store, archive, store.tables["fct_crash"], contracts, [before])
+    assert report.accepted == 1
