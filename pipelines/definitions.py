@@ -18,12 +18,12 @@ from pipelines.automation import after_release, inbox_sensor, job, monthly_sched
 from pipelines.resources import Qala, groups
 from warehouse.home.file_modes import private
 from warehouse.home.home import Home
-from warehouse.tables.contracts import load_tables
+from warehouse.tables.home_tables import tables_of
 
 
 def build_defs(home: Home) -> dg.Definitions:
     """Assets, checks, jobs, schedule and sensors of one installation, by its contracts and catalogues."""
-    tables, catalogue = load_tables(), load_catalogues(home.catalogues)
+    tables, catalogue = tables_of(home), load_catalogues(home.catalogues)
     group_of = groups(catalogue)
     return dg.Definitions(
         assets=[

@@ -31,6 +31,7 @@ from warehouse.home.home import Home
 from warehouse.kpi_values.sound import faults_of
 from warehouse.tables import ddl
 from warehouse.tables.contracts import SHOWCASE, Table, reference_faults, sound_tables
+from warehouse.tables.home_tables import home_faults
 from warehouse.tables.odcs import odcs_schema, schema_faults
 from warehouse.tables.rules import Reference
 
@@ -46,11 +47,12 @@ def all_faults(
 ) -> tuple[list[Fault], dict[str, int]]:
     """Every fault found, and how many documents of each kind were read."""
     sources = [p for folder in (SHIPPED, home.contracts) for p in sorted(folder.rglob("*.odcs.yaml"))]
-    contracts = [*sorted(showcase.glob("*.odcs.yaml")), *sources]
+    own = [path for folder in (showcase, home.showcase) for path in sorted(folder.glob("*.odcs.yaml"))]
+    contracts = [*own, *sources]
     faults = [fault for path in contracts for fault in _of_the_standard(path)]
-    tables, unread = sound_tables(showcase)
-    faults += unread
-    broken = {path.name.removesuffix(".odcs.yaml") for path in showcase.glob("*.odcs.yaml")} - set(tables)
+    tables, unread = sound_tables(showcase, home.showcase)
+    faults += [*unread, *home_faults(tables, home.showcase)]
+    broken = {path.name.removesuffix(".odcs.yaml") for path in own} - set(tables)
     faults += reference_faults({n: replace(t, references=_sound(t, broken)) for n, t in tables.items()})
     for table in tables.values():
         faults += _label_faults(table)

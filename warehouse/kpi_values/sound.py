@@ -11,7 +11,7 @@ from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.documents import Fault
 from kpi_definitions.strict import definition_faults
 from warehouse.errors import StoreError
-from warehouse.tables.contracts import Table, load_tables
+from warehouse.tables.contracts import Table
 
 _SHOWN = 5
 
@@ -23,9 +23,9 @@ def faults_of(catalogue: Catalogues, tables: Mapping[str, Table]) -> list[Fault]
     return found + [fault for table in tables.values() for fault in table.document.undecided()]
 
 
-def refuse_faulty(catalogue: Catalogues) -> None:
+def refuse_faulty(catalogue: Catalogues, tables: Mapping[str, Table]) -> None:
     """Raises StoreError naming the definitions at fault, if there are any."""
-    found = faults_of(catalogue, load_tables())
+    found = faults_of(catalogue, tables)
     if found:
         more = f"\nand {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
         raise StoreError(
