@@ -15,7 +15,7 @@ from pipelines.assets.report import report
 from pipelines.assets.showcase import showcase_asset
 from pipelines.assets.zero import zero_assets
 from pipelines.automation import after_release, inbox_sensor, job, monthly_schedule, publications_job
-from pipelines.resources import Qala, groups
+from pipelines.resources import NO_SPHERE, Qala, groups
 from warehouse.home.file_modes import private
 from warehouse.home.home import Home
 from warehouse.tables.home_tables import tables_of
@@ -28,7 +28,7 @@ def build_defs(home: Home) -> dg.Definitions:
     return dg.Definitions(
         assets=[
             zero_assets(tables.values(), load_source_contracts(home, tables), group_of),
-            *(showcase_asset(table, group_of[table.domain]) for table in tables.values()),
+            *(showcase_asset(table, group_of.get(table.domain, NO_SPHERE)) for table in tables.values()),
             kpi_assets(catalogue, tables),
             assessment_asset(catalogue),
             release,

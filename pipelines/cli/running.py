@@ -202,9 +202,14 @@ def _prepare_run(home: Home, *, start_anew: bool) -> PendingWork:
             messages += [f"inbox: {drop.told}" for drop in drops]
     except InboxBusyError as error:
         messages.append(str(error))
+    waiting = archive.pending()
+    for name in sorted({r.table for r in waiting} - set(tables)):
+        messages.append(
+            f"extracts of {name} wait, and no contract describes that table any more: put {name}.odcs.yaml back, or take them back"
+        )
     for text in messages:
         out.print(text, highlight=False, soft_wrap=True, markup=False)
-    return find_pending_work(home, archive.pending(), read_corrections(home.corrections, tables), catalogue)
+    return find_pending_work(home, waiting, read_corrections(home.corrections, tables), catalogue)
 
 
 def _start_anew(home: Home, archive: Archive) -> None:

@@ -133,11 +133,6 @@ def _catalogue_faults(
     lists: Sequence[Catalogue], tables: Mapping[str, Table], broken: Collection[str]
 ) -> Iterator[Fault]:
     """What definitions say of tables, and labels that are missing."""
-    spheres = {sphere.code for one in lists for sphere in one.head.spheres}
-    for table in tables.values() if spheres else ():
-        if table.domain not in spheres:
-            remedy = f"there are {', '.join(sorted(spheres))}"
-            yield table.document.fault(("domain",), f"{table.name}: no sphere {table.domain!r}", remedy)
     catalogue = Catalogues(tuple(lists))
     yield from (f for f in faults_of(catalogue, tables) if not _of_a_broken_table(f, broken))
     yield from _not_bound(catalogue, tables)

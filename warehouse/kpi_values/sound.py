@@ -17,10 +17,16 @@ _SHOWN = 5
 
 
 def faults_of(catalogue: Catalogues, tables: Mapping[str, Table]) -> list[Fault]:
-    """Every fault of a definition, or of what is recorded of it, and what tables have undecided, by file and line."""
+    """Every fault of a definition, or of what is recorded of it, and of tables what is undecided or their sphere, by file and line."""
     columns = {name: table.business_columns for name, table in tables.items()}
     found = definition_faults(catalogue, columns, {name: table.codes for name, table in tables.items()})
-    return found + [fault for table in tables.values() for fault in table.document.undecided()]
+    spheres = {sphere.code for one in catalogue.lists for sphere in one.head.spheres}
+    for table in tables.values():
+        found += table.document.undecided()
+        if spheres and table.domain not in spheres:
+            remedy = f"there are {', '.join(sorted(spheres))}"
+            found.append(table.document.fault(("domain",), f"{table.name}: no sphere {table.domain!r}", remedy))
+    return found
 
 
 def refuse_faulty(catalogue: Catalogues, tables: Mapping[str, Table]) -> None:

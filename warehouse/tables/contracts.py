@@ -41,7 +41,13 @@ SYSTEM_COLUMNS: Mapping[str, tuple[str, str]] = {
 }
 SNAPSHOT_COLUMN = ("snapshot_date", "DATE", "First day after the period whose end state this row describes")
 PERSONAL = "personal"  # classification of columns that hold a person's identifier: what stands in them is a pseudonym
-_RESERVED = ("broken", "emptied", "raw", "file_index")  # names the first gate needs for itself
+_RESERVED = (
+    "broken",
+    "emptied",
+    "raw",
+    "file_index",
+    "valid_to_seq",
+)  # names that the first gate and the table of former rows need for themselves
 _DATED = frozenset({"DATE", "TIMESTAMP"})  # SQL types of dates and times
 _TYPES = {"string": "VARCHAR", "integer": "INTEGER", "boolean": "BOOLEAN", "date": "DATE", "timestamp": "TIMESTAMP"}
 
