@@ -209,7 +209,8 @@ def _prepare_run(home: Home, *, start_anew: bool) -> PendingWork:
         )
     for text in messages:
         out.print(text, highlight=False, soft_wrap=True, markup=False)
-    return find_pending_work(home, waiting, read_corrections(home.corrections, tables), catalogue)
+    contracts = load_source_contracts(home, tables)
+    return find_pending_work(home, waiting, read_corrections(home.corrections, tables), catalogue, contracts)
 
 
 def _start_anew(home: Home, archive: Archive) -> None:
