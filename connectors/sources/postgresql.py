@@ -6,81 +6,23 @@ What is archived is CSV as the server wrote it: numbers with all their digits, N
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Self
-from zoneinfo import available_timezones
+from typing import Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import model_validator
 
 from connectors.sources import queries
 from connectors.sources.postgresql_session import Session, connected, rows_of
-from connectors.sources.secrets import Reference, Secrets
-from connectors.sources.settings import Strict, refused
+from connectors.sources.postgresql_settings import Settings
+from connectors.sources.secrets import Secrets
 from connectors.sources.source import Asked, Fetched, SourceError
 from warehouse.sql import statement
 
 _DIALECT = "postgres"
-_HOST = re.compile(r"[A-Za-z0-9._:-]+")
 _TIMES = {1082: "date", 1114: "timestamp", 1184: "timestamptz"}  # by their OIDs
 _NUMBERS = {20: "bigint", 21: "smallint", 23: "integer", 1700: "numeric"}
 _SHOWN = 3  # of what a user may write
-
-
-def _host(text: str) -> str:
-    if not _HOST.fullmatch(text):
-        raise refused("is no host", "write a name or an address, without port, user or scheme: db.akimat.kz")
-    return text
-
-
-def _zone(text: str) -> str:
-    if text not in available_timezones():
-        raise refused("is no time zone", "write one as Asia/Almaty, or UTC")
-    return text
-
-
-def near(host: str) -> bool:
-    """Whether an address is of this machine or of a private network."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host == "localhost"
-    return address.is_loopback or (address.is_private and not address.is_unspecified)
-
-
-class Settings(Strict):
-    """A database of PostgreSQL, read by a user that may only read."""
-
-    host: Annotated[str, AfterValidator(_host)] = Field(description="Its name, as its certificate has it, or its address")
-    port: int = Field(default=5432, ge=1, le=65_535, strict=True, description="Where it listens")
-    database: str = Field(min_length=1, description="The database")
-    user: str = Field(min_length=1, description="A user that may only read what is asked for")
-    password: Reference = Field(description="{env: NAME} or {file: PATH}")
-    tls: Literal["verify-full", "verify-ca", "off"] = Field(
-        default="verify-full",
-        description="verify-full: encrypted, by a certificate of this host; verify-ca: of any host; 'off': in the clear, only on this machine or in a private network",
-    )
-    certificate: Path | None = Field(
-        default=None, description="Whom to trust (PEM); left out: whom this machine trusts"
-    )
-    time_zone: Annotated[str, AfterValidator(_zone)] = Field(
-        default="UTC", description="In which moments with a time zone (timestamptz) are written, with their offset"
-    )
-    connect_seconds: int = Field(default=10, ge=1, le=300, strict=True, description="To connect")
-    statement_seconds: int = Field(default=3600, ge=1, le=86_400, strict=True, description="For one query, all its rows sent")
-    row_security: bool = Field(
-        default=False, strict=True, description="true: that policies hide rows from this user is meant; else such a query fails"
-    )
-
-    @model_validator(mode="after")
-    def _private(self) -> Self:
-        if self.tls == "off" and not near(self.host):
-            raise refused(
-                "tls is off for a host that may be anywhere", "leave tls out, or write the address of this machine or of a private network as host"
-            )
-        return self
 
 
 class Extract(queries.Extract):
@@ -107,11 +49,15 @@ class PostgresqlSource:
         extract = asked.extract
         assert isinstance(extract, queries.Extract)
         file = folder / f"{extract.table}-{asked.period.start:%Y-%m-%d}.csv"
-        with connected(self.name, self.settings, self.secrets) as session:
-            query = _asked_for(session, asked)
-            with file.open("xb", buffering=1 << 20) as target:
-                rows = session.copy(query, target)
-            until = _until(session, query, extract) if extract.changed_by else None
+        try:
+            with connected(self.name, self.settings, self.secrets) as session:
+                query = _asked_for(session, asked)
+                with file.open("xb", buffering=1 << 20) as target:
+                    rows = session.copy(query, target)
+                until = _until(session, query, extract) if extract.changed_by else None
+        except BaseException:
+            file.unlink(missing_ok=True)
+            raise
         if extract.changed_by and not rows:
             file.unlink()
             return None
@@ -168,7 +114,10 @@ def _since(source: str, extract: queries.Extract, since: str | None) -> str | No
         return extract.overlapping(since)
     except (ValueError, OverflowError) as error:
         raise SourceError(
-            source, "extract.overlap", f"no overlap can be taken off {since!r} ({error})", "write 2 hours for times, 1000 for numbers"
+            source,
+            "extract.overlap",
+            f"no overlap can be taken off {since!r} ({error})",
+            "write 2 hours for times, 1000 for numbers",
         ) from None
 
 
@@ -177,12 +126,18 @@ def _type_of(session: Session, query: str, extract: queries.Extract) -> str:
     types, name = session.types(query), extract.changed_by or ""
     if name not in types:
         raise SourceError(
-            session.source, "extract.changed_by", f"{name} is not among the query's columns: {', '.join(types)}", "select it too, by this name"
+            session.source,
+            "extract.changed_by",
+            f"{name} is not among the query's columns: {', '.join(types)}",
+            "select it too, by this name",
         )
     known = {**_TIMES, **_NUMBERS}
     if types[name] not in known:
         raise SourceError(
-            session.source, "extract.changed_by", f"{name} is neither a date, a time nor a number", "cast it in the query: CAST(x AS timestamptz)"
+            session.source,
+            "extract.changed_by",
+            f"{name} is neither a date, a time nor a number",
+            "cast it in the query: CAST(x AS timestamptz)",
         )
     return known[types[name]]
 
@@ -194,5 +149,7 @@ def _until(session: Session, query: str, extract: queries.Extract) -> str | None
     """
     kind, changed = _type_of(session, query, extract), f"asked.{session.name(extract.changed_by or '')}"
     sane = f" FILTER (WHERE {changed} <= now())" if kind in _TIMES.values() else ""
-    ((until,),) = session.ask(f"SELECT CAST(max({changed}){sane} AS text) FROM (\n{query}\n) AS asked", "extract.changed_by")
+    ((until,),) = session.ask(
+        f"SELECT CAST(max({changed}){sane} AS text) FROM (\n{query}\n) AS asked", "extract.changed_by"
+    )
     return until

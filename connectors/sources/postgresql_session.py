@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from connectors.sources.postgresql_settings import Settings
 from connectors.sources.secrets import Secrets
 from connectors.sources.source import SourceError
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     import psycopg
     from psycopg.pq.abc import PGconn, PGresult
 
-    from connectors.sources.postgresql import Settings
 
 _GRACE = 15  # seconds that a server has beyond its own time-out to say that it ran out
 _AGAIN = "it is tried again; if it stays so, look at the server and the network between"
@@ -29,11 +29,26 @@ _BY_CODE = (
     ("28P01", "connection.password", "is it the password of this user? have it set anew there and here", False),
     ("28", "connection.user", "may this user connect from here? see pg_hba.conf of the server", False),
     ("3D000", "connection.database", "name a database of this server", False),
-    ("42501", "extract.query", "have the owner grant it: GRANT SELECT ON … TO this user, and nothing that writes", False),
-    ("42P01", "extract.query", "is the table there, and is its schema named? its owner must also GRANT USAGE ON SCHEMA", False),
+    (
+        "42501",
+        "extract.query",
+        "have the owner grant it: GRANT SELECT ON … TO this user, and nothing that writes",
+        False,
+    ),
+    (
+        "42P01",
+        "extract.query",
+        "is the table there, and is its schema named? its owner must also GRANT USAGE ON SCHEMA",
+        False,
+    ),
     ("42703", "extract.query", "name columns that are there", False),
     ("25006", "extract.query", "the query must not write: it runs in a transaction that only reads", False),
-    ("57014", "connection.statement_seconds", "give it more time, or have it ask for less: a shorter period, an index", True),
+    (
+        "57014",
+        "connection.statement_seconds",
+        "give it more time, or have it ask for less: a shorter period, an index",
+        True,
+    ),
     ("57P", "connection.host", f"the server was stopped or restarted; {_AGAIN}", True),
     ("53", "connection.host", f"the server has too little of something (connections, memory, disk); {_AGAIN}", True),
     ("40", "extract.query", f"the server gave other work precedence; {_AGAIN}", True),
@@ -42,8 +57,8 @@ _BY_CODE = (
 # of errors before there is a session the client library keeps the text alone, in the server's language: English and Russian are known
 _BY_TEXT = (
     (("password authentication failed", "проверку подлинности по паролю", "подлинности по паролю"), _BY_CODE[0]),
-    (("no pg_hba.conf entry", "нет записи", "role \"", "роль \""), _BY_CODE[1]),
-    (("database \"", "база данных \""), _BY_CODE[2]),
+    (("no pg_hba.conf entry", "нет записи", 'role "', 'роль "'), _BY_CODE[1]),
+    (('database "', 'база данных "'), _BY_CODE[2]),
     (("too many connections", "too many clients", "слишком много"), _BY_CODE[9]),
     (("starting up", "shutting down", "recovery mode", "запускается", "выключается", "восстановления"), _BY_CODE[8]),
 )
@@ -107,12 +122,18 @@ def _not_connected(source: str, settings: Settings, text: str) -> SourceError:
     if any(word in lower for word in ("ssl", "certificate", "tls")) and "pg_hba" not in lower:
         return SourceError(source, "connection.tls", said, _NOT_TRUSTED)
     if "authentication method requirement" in lower:
-        return SourceError(source, "connection.tls", said, "the server asks for the password in the clear: encrypt the connection")
+        return SourceError(
+            source, "connection.tls", said, "the server asks for the password in the clear: encrypt the connection"
+        )
     for words, (_, setting, remedy, passing) in _BY_TEXT:
-        if any(said_by_server in said for said_by_server in ("FATAL", "ВАЖНО")) and any(word in lower for word in words):
+        if any(said_by_server in said for said_by_server in ("FATAL", "ВАЖНО")) and any(
+            word in lower for word in words
+        ):
             return SourceError(source, setting, said, remedy, passing=passing)
     where = f"connection.host, connection.port: {settings.host}:{settings.port}"
-    return SourceError(source, where, said, f"does PostgreSQL listen there, and does a firewall let it through? {_AGAIN}", passing=True)
+    return SourceError(
+        source, where, said, f"does PostgreSQL listen there, and does a firewall let it through? {_AGAIN}", passing=True
+    )
 
 
 class Session:
@@ -194,7 +215,11 @@ class Session:
             told = self._ended()
         if told != messages - 1:
             raise SourceError(
-                self.source, "extract.query", f"the server says COPY {told}, and {messages - 1} rows came", _AGAIN, passing=True
+                self.source,
+                "extract.query",
+                f"the server says COPY {told}, and {messages - 1} rows came",
+                _AGAIN,
+                passing=True,
             )
         return told
 
@@ -259,7 +284,9 @@ class Session:
                 return SourceError(self.source, concerned, said, remedy, passing=passing)
         if not code:
             return SourceError(self.source, "connection.host", f"the connection was lost: {said}", _AGAIN, passing=True)
-        return SourceError(self.source, setting or "extract.query", said, "try the query in psql as this user, and mend it")
+        return SourceError(
+            self.source, setting or "extract.query", said, "try the query in psql as this user, and mend it"
+        )
 
 
 def _text(value: Any) -> str | None:

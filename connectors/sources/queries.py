@@ -22,7 +22,18 @@ from connectors.sources import settings
 from connectors.sources.settings import NUMBERS, PLACEHOLDERS, Placeholder, parts, refused
 from connectors.sources.source import Asked
 
-_WRITES = (exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Into, exp.Lock, exp.Command, exp.Create, exp.Drop, exp.Copy)
+_WRITES = (
+    exp.Insert,
+    exp.Update,
+    exp.Delete,
+    exp.Merge,
+    exp.Into,
+    exp.Lock,
+    exp.Command,
+    exp.Create,
+    exp.Drop,
+    exp.Copy,
+)
 _TEXTS = frozenset(kind for kind in TokenType if "STRING" in kind.name)
 _OVERLAP = re.compile(r"(\d{1,9})(?: (second|minute|hour|day)s?)?")
 _INSIDE = re.compile(rf"\{{({'|'.join(PLACEHOLDERS)})\b[^{{}}]*\}}")
@@ -40,7 +51,8 @@ class Extract(settings.Extract):
     )
     columns: tuple[str, ...] = Field(default=(), description="With source_table: its columns; left out: all")
     period_by: str | None = Field(
-        default=None, description="With source_table: the column of dates or times by which the rows of the period are taken"
+        default=None,
+        description="With source_table: the column of dates or times by which the rows of the period are taken",
     )
     overlap: str | None = Field(
         default=None,
@@ -54,17 +66,26 @@ class Extract(settings.Extract):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if (self.query is None) == (self.source_table is None):
-            raise refused("must say query or source_table, one of them", "write query: SELECT … or source_table: schema.table")
+            raise refused(
+                "must say query or source_table, one of them", "write query: SELECT … or source_table: schema.table"
+            )
         if self.query is not None and (self.columns or self.period_by):
             raise refused("columns and period_by belong to source_table", "say it in the query")
         if self.overlap is not None and (self.changed_by is None or not _OVERLAP.fullmatch(self.overlap)):
-            raise refused("overlap is not understood", "write 2 hours, 30 minutes or 1 day beside changed_by; of a number 1000")
+            raise refused(
+                "overlap is not understood", "write 2 hours, 30 minutes or 1 day beside changed_by; of a number 1000"
+            )
         if self.query is not None:
             named = {part.name for _, part in placeholders(self.query)}
             if "since" in named and self.changed_by is None:
-                raise refused("{since} stands for nothing without changed_by", "name the change attribute: changed_by: changed_at")
+                raise refused(
+                    "{since} stands for nothing without changed_by", "name the change attribute: changed_by: changed_at"
+                )
             if ("since" in named) != (self.begin is not None):
-                raise refused("{since} in the query and begin belong together", "say what it is before the first pull: begin: '1900-01-01'")
+                raise refused(
+                    "{since} in the query and begin belong together",
+                    "say what it is before the first pull: begin: '1900-01-01'",
+                )
         return self
 
     def overlapping(self, since: str) -> str:
@@ -112,7 +133,10 @@ def checked(text: str, dialect: str) -> None:
     found = next(tree.find_all(*_WRITES), None)
     if not isinstance(tree, exp.Query) or found is not None:
         what = type(found or tree).__name__.upper()
-        raise refused(f"query does something else than reading: {what}", "write one SELECT; it runs in a transaction that only reads")
+        raise refused(
+            f"query does something else than reading: {what}",
+            "write one SELECT; it runs in a transaction that only reads",
+        )
 
 
 def bound(text: str, asked: Asked, since: str, written: Callable[[str | int], str]) -> str:
@@ -142,4 +166,6 @@ def _tokens(text: str) -> list[Token]:
     try:
         return sqlglot.tokenize(text, read="postgres")
     except SqlglotError as error:
-        raise refused(f"query cannot be read: {str(error).splitlines()[0]}", "try it in the database's own client first") from None
+        raise refused(
+            f"query cannot be read: {str(error).splitlines()[0]}", "try it in the database's own client first"
+        ) from None

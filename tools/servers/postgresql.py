@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tools.clusters.processes import ClusterError, free_ports
@@ -48,8 +48,8 @@ class Server:
     folder: str
     data: str
     port: int
-    password: str = _PASSWORDS[OWNER]
-    reader_password: str = _PASSWORDS[READER]
+    password: str = field(default=_PASSWORDS[OWNER], repr=False)
+    reader_password: str = field(default=_PASSWORDS[READER], repr=False)
 
     @property
     def certificate(self) -> Path:
@@ -154,7 +154,19 @@ def _make(server: Server) -> None:
 
 def _certify(data: Path) -> None:
     """A certificate of `localhost`, signed by itself."""
-    made = ["openssl", "req", "-new", "-x509", "-days", "30", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    made = [
+        "openssl",
+        "req",
+        "-new",
+        "-x509",
+        "-days",
+        "30",
+        "-nodes",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+    ]
     made += ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
     made += ["-out", str(data / "server.crt"), "-keyout", str(data / "server.key")]
     _run(made)
