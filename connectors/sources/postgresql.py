@@ -13,6 +13,7 @@ from typing import Self
 from pydantic import model_validator
 
 from connectors.sources import queries
+from connectors.sources.counting import Counting, counted
 from connectors.sources.postgresql_session import Session, connected, rows_of
 from connectors.sources.postgresql_settings import Settings
 from connectors.sources.secrets import Secrets
@@ -62,6 +63,24 @@ class PostgresqlSource:
             file.unlink()
             return None
         return Fetched((file,), rows, until or asked.since)
+
+    def totals(self, asked: Asked, counting: Counting) -> list[tuple[str | None, ...]]:
+        """What of an extract there is, as `counted` selects it. Raises SourceError."""
+        with connected(self.name, self.settings, self.secrets) as session:
+            query = _asked_for(session, asked)
+            types = session.types(query)
+            sql = counted(
+                self.name,
+                query,
+                counting,
+                asked.period,
+                known=types,
+                dated=[column for column, kind in types.items() if kind in _TIMES],
+                exact=[column for column, kind in types.items() if kind in _NUMBERS],
+                name=session.name,
+                literal=session.literal,
+            )
+            return session.ask(sql, "extract.query")
 
     def check(self) -> Sequence[str]:
         with connected(self.name, self.settings, self.secrets) as session:
