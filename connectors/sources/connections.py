@@ -66,14 +66,10 @@ class Connected:
         return source
 
 
-def folder_of(home: Home) -> Path:
-    return home.root / "sources"
-
-
 def load_connections(home: Home) -> dict[str, Connected]:
     """Every source of a home by its name. Raises DocumentError with every fault of every file; no value of it is repeated."""
     found, faults = {}, []
-    for path in sorted(folder_of(home).glob("*.y*ml")):
+    for path in sorted(home.sources.glob("*.y*ml")):
         try:
             found[path.stem] = read_connection(path)
         except DocumentError as error:

@@ -189,9 +189,9 @@ class FolderSource:
     def _written(self, name: str) -> SourceError:
         return SourceError(
             self.name,
-            "connection.settled_seconds",
+            "extracts.path",
             f"{name} is still being written",
-            f"it is taken when it has not changed for {self.settings.settled_seconds} seconds",
+            f"it is taken when it has not changed for {self.settings.settled_seconds} seconds (connection.settled_seconds)",
             passing=True,
         )
 

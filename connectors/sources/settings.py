@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from connectors.mapping.contract_checks import STANDARD
+from warehouse.periods import FIRST_YEAR, parse_period
 
 _PART = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 DATES = ("period_start", "period_end", "period_after")  # period_end: the last day; period_after: the day after it
@@ -22,6 +23,7 @@ NUMBERS = {"year": 4, "month": 2, "quarter": 1}  # and their digits
 _TEXTS = ("period", "settlement", "place", "since")
 PLACEHOLDERS = (*NUMBERS, *_TEXTS, *DATES)
 _DATE_FORMAT = re.compile(r"(%[YymdjGV]|[-._/ ])+")
+MONTHS = {"month": 1, "quarter": 3, "year": 12}  # of what one delivery covers
 _WIDTHS = ("1", "2", "02", "4")
 
 
@@ -144,7 +146,28 @@ class Extract(Strict):
         default=None,
         description="The change attribute: only rows with a greater value than the pull before are asked for",
     )
+    look_back: int = Field(
+        default=1,
+        ge=0,
+        le=60,
+        strict=True,
+        description="How many periods that were taken in are asked for again: they may be corrected",
+    )
     regulation: Regulation | None = Field(default=None, description="Where it differs from the source's")
+
+    @field_validator("first", mode="after")
+    @classmethod
+    def _period(cls, text: str, info: ValidationInfo) -> str:
+        grain = info.data.get("period", "month")
+        try:
+            start = parse_period(text).start
+        except ValueError as error:
+            raise refused(str(error), "write the first period that is to be pulled") from None
+        if start.year < FIRST_YEAR or (start.month - 1) % MONTHS[grain]:
+            raise refused(
+                f"no {grain} from {FIRST_YEAR} on begins with it", "write the first period that is to be pulled"
+            )
+        return text
 
     @property
     def places(self) -> Mapping[str, str]:

@@ -7,8 +7,9 @@ makes one delivery of what was fetched, or of nothing. Does not belong here: how
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -23,8 +24,11 @@ class SourceError(RuntimeError):
     """
 
     def __init__(self, source: str, setting: str, said: str, remedy: str, *, passing: bool = False):
-        self.source, self.setting, self.remedy, self.passing = source, setting, remedy, passing
+        self.source, self.setting, self.said, self.remedy, self.passing = source, setting, said, remedy, passing
         super().__init__(f"source {source}: {said} ({setting}); {remedy}")
+
+    def __reduce__(self) -> tuple[Callable[..., SourceError], tuple[str, ...]]:
+        return partial(SourceError, passing=self.passing), (self.source, self.setting, self.said, self.remedy)
 
 
 @dataclass(frozen=True)
