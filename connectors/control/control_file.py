@@ -51,19 +51,25 @@ def control_of(content: bytes, name: str, system: str, period: Period, sha256: s
     for number, line in _lines(content, name):
         place = f"{name}, line {number}"
         if line.cell[2] not in period.months:
-            raise ControlError(f"{place}: {line.cell[2]} is no month of {period.id}; name the quarter with --quarter, a file for each")
+            raise ControlError(
+                f"{place}: {line.cell[2]} is no month of {period.id}; name the quarter with --quarter, a file for each"
+            )
         if (line.cell, line.column) in known:
             raise ControlError(f"{place}: {' '.join(line.cell)} {line.column} is stated twice; leave one line of it")
         known.add((line.cell, line.column))
         before = totals.get(line.cell, Total(line.rows))
         if before.rows != line.rows:
-            raise ControlError(f"{place}: {' '.join(line.cell)} has {line.rows} rows here and {before.rows} in a line before; write the number that is so")
+            raise ControlError(
+                f"{place}: {' '.join(line.cell)} has {line.rows} rows here and {before.rows} in a line before; write the number that is so"
+            )
         sums = dict(before.sums)
         if line.column:
             sums[line.column] = Sum(line.sum or Decimal(0), line.filled)
         totals[line.cell] = Total(line.rows, sums)
     if not totals:
-        raise ControlError(f"{name} states nothing; write a line for each table, settlement and month, rows 0 where there is none")
+        raise ControlError(
+            f"{name} states nothing; write a line for each table, settlement and month, rows 0 where there is none"
+        )
     return Control(system, period, sha256, origin, totals)
 
 
@@ -103,11 +109,20 @@ def _lines(content: bytes, name: str) -> Iterator[tuple[int, Line]]:
             if not header:
                 header = _header([cell.strip() for cell in cells], name)
             elif len(cells) != len(header):
-                raise ControlError(f"{name}, line {reader.line_num}: {len(cells)} cells, the header has {len(header)}; the file is CSV with commas")
+                raise ControlError(
+                    f"{name}, line {reader.line_num}: {len(cells)} cells, the header has {len(header)}; the file is CSV with commas"
+                )
             else:
-                yield reader.line_num, _line(dict(zip(header, (c.strip() for c in cells), strict=True)), f"{name}, line {reader.line_num}")
+                yield (
+                    reader.line_num,
+                    _line(
+                        dict(zip(header, (c.strip() for c in cells), strict=True)), f"{name}, line {reader.line_num}"
+                    ),
+                )
     except csv.Error as error:
-        raise ControlError(f"{name}, line {reader.line_num}: cannot be split ({error}); the file is CSV with commas") from None
+        raise ControlError(
+            f"{name}, line {reader.line_num}: cannot be split ({error}); the file is CSV with commas"
+        ) from None
 
 
 def _header(found: list[str], name: str) -> list[str]:
@@ -123,11 +138,19 @@ def _line(said: Mapping[str, str], place: str) -> Line:
     table, settlement, month, rows = (said[name] for name in _NEEDED)
     column, total, filled = (said.get(name, "") for name in _HEADERS[4:])
     if settlement not in settlements():
-        raise ControlError(f"{place}: {settlement!r} is no settlement of item 7; write its nine digits (qala settlements)")
+        raise ControlError(
+            f"{place}: {settlement!r} is no settlement of item 7; write its nine digits (qala settlements)"
+        )
     if not _COUNT.fullmatch(rows) or (filled and not _COUNT.fullmatch(filled)):
         raise ControlError(f"{place}: rows and filled are whole numbers, digits alone")
     if bool(column) != bool(total) or (total and not _NUMBER.fullmatch(total)):
         raise ControlError(f"{place}: a sum stands beside its column, digits with a decimal point: 18400250.75")
     if filled and (not column or int(filled) > int(rows)):
         raise ControlError(f"{place}: filled is how many of the rows have a value in column")
-    return Line((table, settlement, month), int(rows), column, Decimal(total) if total else None, int(filled) if filled else None)
+    return Line(
+        (table, settlement, month),
+        int(rows),
+        column,
+        Decimal(total) if total else None,
+        int(filled) if filled else None,
+    )

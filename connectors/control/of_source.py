@@ -91,7 +91,9 @@ def _counting(table: Table, contract: SourceContract, extract: Extract) -> tuple
             f"{extract.table}: {worked_out[0]} is worked out by contract {contract.id}, so the source cannot count by it; "
             "have its owner give a control file: qala reconcile --control FILE"
         )
-    plain = [c for c in summable(table) if c in direct and not contract.by_name[c].codes and not contract.numerals.rounding]
+    plain = [
+        c for c in summable(table) if c in direct and not contract.by_name[c].codes and not contract.numerals.rounding
+    ]
     return Counting(
         by=None if by is None else direct[by],
         as_of=cut.kind == Asserts.AS_OF,

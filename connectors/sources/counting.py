@@ -44,7 +44,9 @@ def counted(
     """
     for column in (counting.by, counting.place):
         if column is not None and column not in known:
-            raise SourceError(source, "extract.query", f"{column} is not among its columns: {', '.join(known)}", _REMEDY)
+            raise SourceError(
+                source, "extract.query", f"{column} is not among its columns: {', '.join(known)}", _REMEDY
+            )
     if counting.by is not None and counting.by not in dated:
         raise SourceError(source, "extract.query", f"{counting.by}, by which rows are dated, is no date there", _REMEDY)
     place = "NULL" if counting.place is None else f"asked.{name(counting.place)}"
@@ -55,5 +57,9 @@ def counted(
     sql = f"SELECT {', '.join(parts)} FROM (\n{query}\n) AS asked"
     if counting.by is not None:
         by, first, after = f"asked.{name(counting.by)}", literal(f"{period.start}"), literal(f"{period.end}")
-        sql += f" WHERE {by} > {first} AND {by} <= {after}" if counting.as_of else f" WHERE {by} >= {first} AND {by} < {after}"
+        sql += (
+            f" WHERE {by} > {first} AND {by} <= {after}"
+            if counting.as_of
+            else f" WHERE {by} >= {first} AND {by} < {after}"
+        )
     return sql if counting.place is None else f"{sql} GROUP BY {place}"

@@ -91,10 +91,21 @@ class Difference:
     @property
     def message(self) -> Message:
         table, settlement, month = self.cell
-        found: dict[str, Any] = {"settlement": settlement, "month": month, "source": f"{self.source:f}", "warehouse": f"{self.warehouse:f}"}
+        found: dict[str, Any] = {
+            "settlement": settlement,
+            "month": month,
+            "source": f"{self.source:f}",
+            "warehouse": f"{self.warehouse:f}",
+        }
         if self.column:
             filled = self.filled or ("=", "=")
-            return {"code": "control.sum_differs", **found, "column": self.column, "there": str(filled[0]), "here": str(filled[1])}
+            return {
+                "code": "control.sum_differs",
+                **found,
+                "column": self.column,
+                "there": str(filled[0]),
+                "here": str(filled[1]),
+            }
         return {"code": "control.rows_differ", **found, "table": table, "rejected": str(self.rejected)}
 
 
