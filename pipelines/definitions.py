@@ -18,16 +18,16 @@ from pipelines.assets.showcase import showcase_asset
 from pipelines.assets.source import source_assets, source_job, source_keys
 from pipelines.assets.zero import zero_assets
 from pipelines.automation import after_release, inbox_sensor, job, monthly_schedule, publications_job
-from pipelines.resources import Qala, groups
+from pipelines.resources import NO_SPHERE, Qala, groups
 from pipelines.source_pulls import sound_connections
 from warehouse.home.file_modes import private
 from warehouse.home.home import Home
-from warehouse.tables.contracts import load_tables
+from warehouse.tables.home_tables import tables_of
 
 
 def build_defs(home: Home) -> dg.Definitions:
     """Assets, checks, jobs, schedule and sensors of one installation, by its contracts and catalogues."""
-    tables, catalogue = load_tables(), load_catalogues(home.catalogues)
+    tables, catalogue = tables_of(home), load_catalogues(home.catalogues)
     group_of, contracts = groups(catalogue), load_source_contracts(home, tables)
     connections, faults = sound_connections(home, tables, contracts)
     for fault in faults:  # one source's file is no reason to stop all else; qala check tells it too
@@ -37,7 +37,7 @@ def build_defs(home: Home) -> dg.Definitions:
         assets=[
             *(source_assets(connected, tables) for connected in connections.values()),
             zero_assets(tables.values(), contracts, group_of, source_keys(connections)),
-            *(showcase_asset(table, group_of[table.domain]) for table in tables.values()),
+            *(showcase_asset(table, group_of.get(table.domain, NO_SPHERE)) for table in tables.values()),
             kpi_assets(catalogue, tables),
             assessment_asset(catalogue),
             release,

@@ -8,7 +8,7 @@ import dagster as dg
 from connectors.ingest import register_pending
 from connectors.mapping.source_contract import SourceContract
 from pipelines.error_messages import known_errors_as_failure
-from pipelines.resources import POOL, Qala, months, report_progress, single_run
+from pipelines.resources import NO_SPHERE, POOL, Qala, months, report_progress, single_run
 from warehouse.loading.deliveries import received
 from warehouse.tables.contracts import Table
 
@@ -27,7 +27,7 @@ def zero_assets(
             deps=pulled.get(t.name, []),
             description=f"Extracts for {t.name} as received: {t.description} "
             f"Systems with a contract: {', '.join(sorted(s for s, name in sources if name == t.name)) or 'none; standard exchange format'}.",
-            group_name=groups[t.domain],
+            group_name=groups.get(t.domain, NO_SPHERE),
             kinds={"file"},
             owners=[f"team:{t.domain}"],
             metadata={"owner": t.owner},

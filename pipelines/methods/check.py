@@ -34,6 +34,7 @@ from warehouse.home.home import Home
 from warehouse.kpi_values.sound import faults_of
 from warehouse.tables import ddl
 from warehouse.tables.contracts import SHOWCASE, Table, reference_faults, sound_tables
+from warehouse.tables.home_tables import home_faults
 from warehouse.tables.odcs import odcs_schema, schema_faults
 from warehouse.tables.rules import Reference
 
@@ -49,11 +50,12 @@ def all_faults(
 ) -> tuple[list[Fault], dict[str, int]]:
     """Every fault found, and how many documents of each kind were read."""
     sources = [p for folder in (SHIPPED, home.contracts) for p in sorted(folder.rglob("*.odcs.yaml"))]
-    contracts = [*sorted(showcase.glob("*.odcs.yaml")), *sources]
+    own = [path for folder in (showcase, home.showcase) for path in sorted(folder.glob("*.odcs.yaml"))]
+    contracts = [*own, *sources]
     faults = [fault for path in contracts for fault in _of_the_standard(path)]
-    tables, unread = sound_tables(showcase)
-    faults += unread
-    broken = {path.name.removesuffix(".odcs.yaml") for path in showcase.glob("*.odcs.yaml")} - set(tables)
+    tables, unread = sound_tables(showcase, home.showcase)
+    faults += [*unread, *home_faults(tables, home.showcase)]
+    broken = {path.name.removesuffix(".odcs.yaml") for path in own} - set(tables)
     faults += reference_faults({n: replace(t, references=_sound(t, broken)) for n, t in tables.items()})
     for table in tables.values():
         faults += _label_faults(table)
@@ -135,11 +137,6 @@ def _catalogue_faults(
     lists: Sequence[Catalogue], tables: Mapping[str, Table], broken: Collection[str]
 ) -> Iterator[Fault]:
     """What definitions say of tables, and labels that are missing."""
-    spheres = {sphere.code for one in lists for sphere in one.head.spheres}
-    for table in tables.values() if spheres else ():
-        if table.domain not in spheres:
-            remedy = f"there are {', '.join(sorted(spheres))}"
-            yield table.document.fault(("domain",), f"{table.name}: no sphere {table.domain!r}", remedy)
     catalogue = Catalogues(tuple(lists))
     yield from (f for f in faults_of(catalogue, tables) if not _of_a_broken_table(f, broken))
     yield from _not_bound(catalogue, tables)
