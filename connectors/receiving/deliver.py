@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from connectors.archive.archive import Archive
 from connectors.mapping.classification import carries_personal
@@ -42,6 +43,7 @@ class DeclaredDelivery:
     system: str = STANDARD
     rows: int | None = None
     sha256: str | None = None
+    pulled: dict[str, Any] | None = None  # where it was fetched, if nobody brought it
 
 
 def deliver(
@@ -64,6 +66,7 @@ def deliver(
         period=parse_period(declared.period).id,
         declared_rows=declared.rows,
         key=key,
+        pulled=declared.pulled,
     )
 
 

@@ -11,6 +11,7 @@ from pipelines.cli.common import app
 # each adds its commands, in the order of --help
 for _name in (
     "running",
+    "sources",
     "status",
     "ui",
     "auditing",

@@ -85,7 +85,7 @@ class Replay:
                 self.say(f"{decided:,} of {whole:,} deliveries, to ledger sequence {group[-1].seq}")
             elif kind == "received":
                 with self.store() as store, done_before(group[0].detail.get(ACCOUNT)):
-                    register(store, [self._receipt(e.subject) for e in group])
+                    register(store, [self._receipt(e) for e in group])
                     self._numbers = dict(
                         store.con.execute("SELECT receipt_id, delivery_id FROM audit.delivery").fetchall()
                     )
@@ -125,14 +125,15 @@ class Replay:
             return standard(self.tables[table])
         return found
 
-    def _receipt(self, receipt_id: str) -> Receipt:
+    def _receipt(self, entry: Entry) -> Receipt:
         """As the old warehouse has it; what that does not know, from the receipt itself."""
+        receipt_id = entry.subject
         row = self.by_receipt.get(receipt_id)
         if row is None:
             raise StoreError(
                 f"the old ledger received {receipt_id}, of which the old warehouse has no delivery: see qala verify; take it from a backup"
             )
-        has = {**row, "table": row["table_name"], "period": row["period_id"]}
+        has = {**row, "table": row["table_name"], "period": row["period_id"], "pulled": entry.detail.get("pulled")}
         has["received_at"] = row["received_at"].astimezone(dt.UTC).isoformat()
         if (again := row.get("reread_of")) is not None:
             has["reread_of"] = self._numbers[str(self.former.deliveries[again]["receipt_id"])]
@@ -224,7 +225,7 @@ class Replay:
         by = str(entry.detail["by"])
         detail = entry.detail
         if entry.subject in self.by_receipt:
-            receipt = self._receipt(entry.subject)
+            receipt = self._receipt(entry)
         else:  # taken back before a run had registered it
             receipt = Receipt(
                 entry.subject,
@@ -236,6 +237,7 @@ class Replay:
                 detail["sha256"],
                 detail["bytes"],
                 "",
+                pulled=detail.get("pulled"),
             )
         with self.store() as store:
             enter_withdrawal(
