@@ -23,6 +23,7 @@ from warehouse.home.home import Home
 from warehouse.loading.pulls import PulledDelivery, known_receipts, pulled_deliveries
 from warehouse.store.sessions import reading
 from warehouse.tables.contracts import Table
+from warehouse.tables.home_tables import tables_of
 
 _ALMATY = ZoneInfo("Asia/Almaty")
 
