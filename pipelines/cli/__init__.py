@@ -15,6 +15,7 @@ for _name in (
     "status",
     "ui",
     "auditing",
+    "reconciling",
     "evidence",
     "keys",
     "lineage",

@@ -11,6 +11,7 @@ from tools.clusters.processes import ClusterError
 
 KINDS = (
     "http",
+    "postgresql",
     "s3",
     "sftp",
 )
