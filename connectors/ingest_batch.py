@@ -17,6 +17,7 @@ from connectors.delivery_gate.delivery_gate import judge_deliveries
 from connectors.delivery_gate.earlier_deliveries import compare_with_earlier
 from connectors.delivery_gate.near_duplicates import near_duplicate_findings
 from connectors.delivery_gate.profile import profile_deliveries
+from connectors.delivery_gate.shape_findings import shape_findings
 from connectors.mapping.classification import personal_columns
 from connectors.mapping.source_contract import SourceContract
 from connectors.personal_data.deidentification import personal_data_findings
@@ -36,7 +37,9 @@ from warehouse.tables.usual import counted_columns
 
 TIME_ZONE = "Asia/Almaty"  # national civil time: timestamps with an offset are brought to it
 MEMBERS = "members"  # rule of the finding that says what was left out of an archive
-Counts = tuple[int, int, int]  # rows received, accepted, rejected
+Counts = tuple[
+    int, int, int
+]  # rows received, accepted, rejected; what is left of the first was left out by the contract
 
 
 @dataclass
@@ -92,9 +95,13 @@ def _incoming(opened: OpenedBatch, repeats: Mapping[int, int]) -> tuple[list[Inc
         if not isinstance(found, Readable):
             refusals[one.delivery_id] = told(found)
             continue
-        contract, period_end = opened.contracts[one.delivery_id], one.period_end.isoformat()
+        contract, start, end = (
+            opened.contracts[one.delivery_id],
+            one.period_start.isoformat(),
+            one.period_end.isoformat(),
+        )
         incoming.append(
-            Incoming(one.delivery_id, one.scope, period_end, one.file_name, contract, one.declared_rows, found)
+            Incoming(one.delivery_id, one.scope, end, one.file_name, contract, one.declared_rows, found, start)
         )
     return incoming, refusals
 
@@ -123,6 +130,7 @@ def _judge(
         return judged
     profile, broken = profile_deliveries(con, table, staged)
     findings += judge_deliveries(table, profile, broken)
+    findings += shape_findings(con, staged, profile, broken)
     unfit = {f.delivery_id for f in findings if f.severity == "error" and not f.passed}
     counted = counted_columns(table.name, store.home.catalogues)
     compared, judged.gaps = compare_with_earlier(con, table, staged, counted, unfit)

@@ -11,17 +11,19 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from connectors.ingest import load_source_contracts
+from connectors.mapping.source_contract import SourceContract
 from connectors.sources.connection_checks import connection_faults
 from connectors.sources.connections import Connected, load_connections
 from connectors.sources.notes import Note, key_of, read_notes
 from connectors.sources.pull import Known, Setting, pulled_before
 from connectors.sources.regulation import Standing, standing
 from connectors.sources.settings import Extract
-from kpi_definitions.documents import DocumentError
+from kpi_definitions.documents import Fault
 from warehouse.home.home import Home
 from warehouse.loading.pulls import PulledDelivery, known_receipts, pulled_deliveries
 from warehouse.store.sessions import reading
-from warehouse.tables.contracts import load_tables
+from warehouse.tables.contracts import Table
+from warehouse.tables.home_tables import tables_of
 
 _ALMATY = ZoneInfo("Asia/Almaty")
 
@@ -42,7 +44,8 @@ class ExtractStanding:
 class Sources:
     """All sources of a home and what is known of them."""
 
-    connections: Mapping[str, Connected]
+    connections: Mapping[str, Connected]  # without those at fault
+    faults: tuple[Fault, ...]
     setting: Setting
     known: Known
 
@@ -71,14 +74,23 @@ def national_day() -> dt.date:
 
 
 def sources_of(home: Home, *, again: bool = False) -> Sources:
-    """The sources of a home. Raises DocumentError with every fault of their files, StoreError if the release cannot be read."""
-    connections = load_connections(home)
-    tables = load_tables()
+    """The sources of a home: a file at fault stops no other. Raises DocumentError for source contracts at fault, StoreError for the release."""
+    tables = tables_of(home)
     contracts = load_source_contracts(home, tables)
-    faults = [fault for one in connections.values() for fault in connection_faults(one, tables, contracts)]
-    if faults:
-        raise DocumentError(faults)
-    return Sources(connections, Setting(home, tables, contracts, national_day(), again), _known(home))
+    connections, faults = sound_connections(home, tables, contracts)
+    return Sources(connections, tuple(faults), Setting(home, tables, contracts, national_day(), again), _known(home))
+
+
+def sound_connections(
+    home: Home, tables: Mapping[str, Table], contracts: Mapping[tuple[str, str], SourceContract]
+) -> tuple[dict[str, Connected], list[Fault]]:
+    """The sources whose files are in order and fit the home, and every fault of the others."""
+    found, faults = load_connections(home)
+    for name, connected in list(found.items()):
+        if wrong := list(connection_faults(connected, tables, contracts)):
+            faults += wrong
+            del found[name]
+    return found, faults
 
 
 def _known(home: Home) -> Known:

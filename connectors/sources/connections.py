@@ -66,17 +66,15 @@ class Connected:
         return source
 
 
-def load_connections(home: Home) -> dict[str, Connected]:
-    """Every source of a home by its name. Raises DocumentError with every fault of every file; no value of it is repeated."""
-    found, faults = {}, []
+def load_connections(home: Home) -> tuple[dict[str, Connected], list[Fault]]:
+    """Every source of a home by its name, and every fault of the files that are none; no value of a file is repeated."""
+    found, faults = dict[str, Connected](), list[Fault]()
     for path in sorted(home.sources.glob("*.y*ml")):
         try:
             found[path.stem] = read_connection(path)
         except DocumentError as error:
             faults += error.faults
-    if faults:
-        raise DocumentError(faults)
-    return found
+    return found, faults
 
 
 def read_connection(path: Path) -> Connected:

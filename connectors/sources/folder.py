@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, field_validator
 
 from connectors.sources import checksums, settings
 from connectors.sources.secrets import Secrets
@@ -57,6 +57,13 @@ class Extract(settings.Extract):
         description="Below the folder, with placeholders and patterns: {year}-{month}/appeals_*.csv"
     )
     ready: InnerPath | None = Field(default=None, description="A file whose presence says that the others are whole")
+
+    @field_validator("changed_by", mode="after")
+    @classmethod
+    def _whole_files(cls, name: str | None) -> str | None:
+        if name is not None:
+            raise refused("files are taken whole, by their names", "leave changed_by out")
+        return name
 
 
 def open_source(name: str, settings: Settings, secrets: Secrets) -> FolderSource:  # noqa: ARG001  it has none

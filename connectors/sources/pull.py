@@ -24,7 +24,7 @@ from connectors.personal_data.detection import scrubbed
 from connectors.receiving.deliver import DeclaredDelivery, DeliveryError, deliver
 from connectors.sources.connections import Connected
 from connectors.sources.notes import Note, key_of, one_at_a_time, read_notes, write_notes
-from connectors.sources.regulation import since_of, standing, wanted
+from connectors.sources.regulation import due_on, since_of, wanted
 from connectors.sources.secrets import Secrets
 from connectors.sources.settings import Extract
 from connectors.sources.source import Asked, Fetched, Source, SourceError
@@ -292,10 +292,11 @@ class _Pulling:
         if asked.extract.changed_by is not None and (asked.since is not None or asked.regulation.rows.least == 0):
             since = f" since {asked.since}" if asked.since is not None else ""
             return self._told(asked, Outcome.UNCHANGED, f"nothing changed{since}")
-        now = standing(asked.extract, asked.regulation, self._of(asked.extract, asked.scope), None, self.setting.today)
-        if days := now.days_late(self.setting.today):
-            return self._told(asked, Outcome.OVERDUE, f"it was due on {now.due}, and is overdue by {days} days")
-        return self._told(asked, Outcome.NOT_YET, f"due on {now.due}")
+        due = due_on(asked.period, asked.regulation)
+        late = (self.setting.today - due).days - asked.regulation.delay_days
+        if late > 0 and asked.extract.changed_by is None:
+            return self._told(asked, Outcome.OVERDUE, f"it was due on {due}, and is overdue by {late} days")
+        return self._told(asked, Outcome.NOT_YET, f"due on {due}")
 
     def _told(self, asked: Asked, outcome: Outcome, text: str, receipt: Receipt | None = None) -> Told:
         extract = asked.extract

@@ -14,7 +14,7 @@ from warehouse.loading.pulls import PulledDelivery
 from warehouse.periods import Period, add_months, month_id, parse_period
 
 _MONTHS_BETWEEN = {"monthly": 1, "quarterly": 3, "yearly": 12}
-_DAYS_BETWEEN = {"daily": 1, "weekly": 7, "monthly": 31, "quarterly": 92, "yearly": 366}
+DAYS_BETWEEN = {"daily": 1, "weekly": 7, "monthly": 31, "quarterly": 92, "yearly": 366}
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,9 @@ def standing(
     newest = max((parse_period(one.period) for one in taken), key=lambda p: p.end, default=None)
     if extract.changed_by is not None:
         start = dt.datetime.fromisoformat(last).date() if last else parse_period(extract.first).start
-        due = start + dt.timedelta(days=_DAYS_BETWEEN[regulation.frequency])
+        due = start + dt.timedelta(days=DAYS_BETWEEN[regulation.frequency])
     else:
-        due = _due(_first_missing(extract, taken), regulation)
+        due = due_on(_first_missing(extract, taken), regulation)
     late = due + dt.timedelta(days=regulation.delay_days)
     return Standing(newest.id if newest else None, last, due, late if late < today else None)
 
@@ -104,7 +104,7 @@ def _first_missing(extract: Extract, taken: Sequence[PulledDelivery]) -> Period:
         start = end
 
 
-def _due(period: Period, regulation: Regulation) -> dt.date:
+def due_on(period: Period, regulation: Regulation) -> dt.date:
     """When a period's extract is due: at its end, or at the end of the quarter or year in which a source gives it."""
     months = _MONTHS_BETWEEN.get(regulation.frequency, 1)
     end = period.end

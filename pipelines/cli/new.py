@@ -47,11 +47,16 @@ def table(
         Path | None, typer.Option("--sample", help="A file whose columns it is to hold: CSV, zip or Parquet")
     ] = None,
     sphere: Annotated[str, typer.Option("--sphere", help="Code of the sphere it belongs to: MGT")] = "",
+    home: Annotated[
+        Path | None,
+        typer.Option("--home", help="Home whose own table it is to be; in a checkout left out: one of qala's own"),
+    ] = None,
 ) -> None:
-    """The contract of a showcase table, into the checkout's warehouse/showcase/."""
-    from pipelines.first_versions.new_table import new_table
+    """The contract of a showcase table, into the home's showcase/; in a checkout, without --home, into its warehouse/showcase/."""
+    from pipelines.first_versions.new_table import in_checkout, new_table
 
-    write_first(lambda: new_table(name, sample, sphere))
+    place = None if home is None and in_checkout() else home_of(home)
+    write_first(lambda: new_table(name, sample, sphere, place))
 
 
 @new.command()

@@ -37,7 +37,7 @@ def pull(
     from connectors.sources.pull import pull as ask
 
     found = _sources(home_folder, names, again=again)
-    well, delivered = True, 0
+    well, delivered = not found.faults, 0
     for connected in found.connections.values():
         try:
             told = ask(found.setting, connected, found.known, _say)
@@ -90,7 +90,7 @@ def _check(found: Sources) -> None:
     from connectors.sources.pull import check_source
     from connectors.sources.source import SourceError
 
-    well = True
+    well = not found.faults
     for name, connected in found.connections.items():
         try:
             for line in check_source(found.setting.home, connected):
@@ -103,7 +103,7 @@ def _check(found: Sources) -> None:
 
 
 def _sources(home_folder: Path | None, names: list[str] | None, *, again: bool = False) -> Sources:
-    """The sources that are meant. Raises typer.Exit for a file at fault, or a name that is none."""
+    """The sources that are meant; files at fault are told. Raises typer.Exit for a name that is none."""
     from dataclasses import replace
 
     from pipelines.source_pulls import sources_of
@@ -112,6 +112,12 @@ def _sources(home_folder: Path | None, names: list[str] | None, *, again: bool =
         found = sources_of(home_of(home_folder), again=again)
     except (DocumentError, StoreError) as error:
         raise fail(error) from None
-    if unknown := sorted({*(names or ())} - {*found.connections}):
+    faulty = {fault.path.stem for fault in found.faults}
+    if unknown := sorted({*(names or ())} - {*found.connections} - faulty):
         raise fail(f"there is no source {', '.join(unknown)}; there are: {', '.join(found.connections) or 'none'}")
-    return replace(found, connections={n: c for n, c in found.connections.items() if not names or n in names})
+    faults = tuple(fault for fault in found.faults if not names or fault.path.stem in names)
+    for fault in faults:
+        err.print(f"[red]{escape(str(fault))}[/red]", highlight=False, soft_wrap=True)
+    return replace(
+        found, connections={n: c for n, c in found.connections.items() if not names or n in names}, faults=faults
+    )

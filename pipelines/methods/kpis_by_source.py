@@ -11,12 +11,12 @@ from connectors.mapping.read_contracts import SHIPPED, load_sources
 from kpi_definitions import catalogue as catalogues
 from kpi_definitions.compiler import columns_of
 from warehouse.home.home import Home
-from warehouse.tables.contracts import load_tables
+from warehouse.tables.home_tables import tables_of
 
 
 def kpis_by_source(home: Home) -> Iterator[str]:
     """A line for each source contract. Raises DocumentError."""
-    tables = load_tables()
+    tables = tables_of(home)
     codes: dict[str, dict[str, set[str]]] = {}  # table -> KPI -> columns of that table its newest version reads
     catalogue = catalogues.load_catalogues(home.catalogues)
     for code in catalogue.codes:

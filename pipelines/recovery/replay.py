@@ -40,7 +40,7 @@ from warehouse.store.former_ledger import DECISIONS, REBUILT, Entry, Former
 from warehouse.store.ledger import EntryKind
 from warehouse.store.sessions import opened
 from warehouse.store.store import Store
-from warehouse.tables.contracts import load_tables
+from warehouse.tables.home_tables import tables_of
 
 TOLD = 20  # of what could not be done as it was, entered in the ledger
 
@@ -53,10 +53,10 @@ class Replay:
     ):
         self.home, self.former, self.archive, self.say = home, former, archive, say
         self.first = [(REBUILT, f"from {former.head[0]}:{former.head[1]}", entry)]
-        self.tables = load_tables()
+        self.tables = tables_of(home)
         self.sources = load_source_contracts(home, self.tables)
         self.catalogue = load_catalogues(home.catalogues)
-        refuse_faulty(self.catalogue)
+        refuse_faulty(self.catalogue, self.tables)
         self.by_receipt = {str(d["receipt_id"]): d for d in former.deliveries.values()}
         self.told: list[str] = []
         self.corrections = home.warehouse.with_name("corrections")

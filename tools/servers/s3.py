@@ -10,7 +10,7 @@ import json
 import sys
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ class Server:
 
     port: int
     access_key: str
-    secret_key: str
+    secret_key: str = field(repr=False)
 
     @property
     def endpoint(self) -> str:

@@ -11,7 +11,7 @@ import os
 import shutil
 import socket
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tools.clusters.processes import ClusterError, free_ports, running, start, stop, wait_until
@@ -41,7 +41,7 @@ class Server:
     folder: Path
     port: int
     user: str
-    password: str | None  # none where passwords cannot be had
+    password: str | None = field(repr=False)  # none where passwords cannot be had
 
     @property
     def files(self) -> Path:

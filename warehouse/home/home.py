@@ -40,6 +40,11 @@ class Home:
         return self.root / "contracts"
 
     @property
+    def showcase(self) -> Path:
+        """Contracts of this installation's own showcase tables, beside those that come with qala."""
+        return self.root / "showcase"
+
+    @property
     def catalogues(self) -> Path:
         """KPI catalogues of this installation, beside those that come with qala."""
         return self.root / "catalogues"

@@ -152,7 +152,7 @@ DELIVERY_COLUMNS = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was decided on a delivery. accepted + rejected = received, always."""
+    """What was decided on a delivery. accepted + rejected + left out by its contract (adr/0043) = received, always."""
 
     delivery_id: int
     state: DeliveryState  # loaded, refused or duplicate
@@ -165,6 +165,10 @@ class Outcome:
     cut: Cut | None = None  # as its contract declares it; None: as the table's does
     unmapped: str | None = None  # columns of the table that the contract does not map, separated by commas
     pseudonym_key: str | None = None  # id of the key its pseudonyms were made by
+
+    @property
+    def left_out(self) -> int:
+        return self.received - self.accepted - self.rejected
 
 
 def register(store: Store, receipts: Sequence[Receipt]) -> int:

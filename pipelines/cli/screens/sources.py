@@ -1,13 +1,13 @@
-"""Sources on a screen: a row for each extract of each settlement, those that are overdue first named in red."""
+"""Sources on a screen: a row for each extract of each settlement, what is overdue in red."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -15,32 +15,22 @@ if TYPE_CHECKING:
 
 
 def show_sources(console: Console, standings: Sequence[ExtractStanding], today: dt.date) -> None:
-    table = Table(title="sources", title_justify="left")
-    for name in (
-        "source",
-        "table",
-        "settlement",
-        "last delivery",
-        "newest period",
-        "next due",
-        "overdue by",
-        "last look",
-    ):
-        table.add_column(name, no_wrap=name != "last look")
-    for one in standings:
-        stands, last, note = one.standing, one.last, one.note
-        late = stands.days_late(today)
-        table.add_row(
-            one.source,
-            one.extract.table,
-            one.scope,
-            f"{last.when[:16].replace('T', ' ')} {last.state}" if last else "",
-            stands.newest or "",
-            str(stands.due),
-            f"[red]{late} days[/red]" if late else "",
-            escape(f"{note.looked[:16].replace('T', ' ') if note.looked else 'never'}: {note.outcome}") if note else "",
-        )
-    console.print(table)
+    for source, of_source in groupby(standings, key=lambda one: one.source):
+        table = Table(title=f"source {source}", title_justify="left")
+        for name in ("table", "settlement", "last delivery", "newest", "next due", "overdue by", "last look"):
+            table.add_column(name)
+        for one in of_source:
+            late, last, note = one.standing.days_late(today), one.last, one.note
+            table.add_row(
+                one.extract.table,
+                one.scope,
+                f"{last.when[:10]} {last.state}" if last else "",
+                one.standing.newest or "",
+                str(one.standing.due),
+                f"[red]{late} days[/red]" if late else "",
+                f"{note.looked[:10] if note.looked else 'never'} {note.outcome}" if note else "",
+            )
+        console.print(table)
 
 
 def as_data(one: ExtractStanding, today: dt.date) -> dict[str, Any]:
