@@ -121,12 +121,15 @@ class _Part:
         self.handle, self.info, self.limit, self.name, self.size = handle, info, limit, name, 0
 
     def __iter__(self) -> Iterator[bytes]:
-        self.size = 0
+        self.size = found = 0
         for block in self._unpacked():
             self.size += len(block)
+            found = zlib.crc32(block, found)
             if self.size > self.limit:
                 raise StructureError("refusal.workbook_too_large", file=self.name, ratio=RATIO, most=UNPACKED >> 30)
             yield block
+        if (self.size, found) != (self.info.file_size, self.info.CRC):
+            raise ValueError("a part has changed since it was packed")
 
     def _unpacked(self) -> Iterator[bytes]:
         if self.info.flag_bits & 1:

@@ -72,6 +72,8 @@ def _opened(path: Path, name: str) -> CalamineWorkbook:
 def _chosen(book: CalamineWorkbook, parts: Parts, contract: SourceContract, name: str) -> _Sheet:
     """The sheet that the contract names, else the only one whose header has all that the contract needs."""
     names, wanted = _worksheets(book), contract.layout.sheet
+    if not names:
+        raise StructureError("refusal.workbook_damaged", file=name, error="no sheet")
     if wanted:
         found = [n for n in names if _plain(n) == _plain(wanted)]
         if not found and wanted.isdecimal() and 1 <= int(wanted) <= len(book.sheet_names):
