@@ -19,7 +19,7 @@ from connectors.mapping.source_contract import SourceContract
 from connectors.personal_data.safe_names import safe_name
 from connectors.readers.fields import Fields
 from connectors.readers.headers import StructureError, listed
-from connectors.readers.json_text import DEPTH, LONGEST, JsonText, JsonError, Number, opened, value_at
+from connectors.readers.json_text import DEPTH, LONGEST, JsonError, JsonText, Number, opened, value_at
 from connectors.readers.record import Record, Rows, holds_something
 from connectors.readers.written_cells import WrittenCells
 
