@@ -23,7 +23,8 @@ from connectors.readers.headers import StructureError, listed
 from connectors.readers.kinds import EMPTY_ZIP, ZIPPED
 from connectors.readers.record import Record, Rows, holds_something
 from connectors.readers.trimming import begins_with
-from connectors.readers.workbook_parts import NOTHING_KNOWN, Parts, Unread, looked_into
+from connectors.readers.workbook_parts import Parts, Unread, looked_into
+from connectors.readers.workbook_records import looked_into_records
 from connectors.readers.written_cells import WrittenCells
 from warehouse.messages.messages import Message
 
@@ -52,7 +53,7 @@ def _parts(path: Path, name: str) -> Parts:
         start = handle.read(4)
     if start in (ZIPPED, EMPTY_ZIP):
         return looked_into(path, name)
-    return NOTHING_KNOWN
+    return looked_into_records(path, name)
 
 
 def _opened(path: Path, name: str) -> CalamineWorkbook:
@@ -123,7 +124,7 @@ def _sheet(book: CalamineWorkbook, parts: Parts, sheet: str, name: str) -> _Shee
     except (CalamineError, OSError, ValueError) as error:
         shown = safe_name(sheet)
         raise StructureError("refusal.sheet_damaged", file=name, sheet=shown, error=harmless(error)) from None
-    return _Sheet(sheet, found, merged, parts.unread.get(sheet, {}))
+    return _Sheet(sheet, found, merged, parts.of(sheet, book.sheet_names.index(sheet)))
 
 
 @dataclass(frozen=True)

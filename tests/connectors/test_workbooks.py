@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Sequence
 from contextlib import suppress
 from decimal import Decimal
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,9 @@ from connectors.mapping.layout import Layout
 from connectors.readers import workbook_parts
 from connectors.readers.headers import StructureError
 from connectors.readers.workbooks import rows
+from tests.support import old_workbooks as old
 from tests.support.examples import examples
+from tests.support.old_workbooks import Of, xls
 from tests.support.workbooks import Cells, changed, contract, read_by, table, xlsx
 
 SHEET = "xl/worksheets/sheet1.xml"
@@ -209,6 +212,61 @@ def test_a_plain_number_is_a_date_only_where_the_contract_says_so(tmp_path: Path
     assert column(tmp_path, book) == ["44624.5", "2026-03-05 14:07:09"]
 
 
+# --- workbooks of Excel 97 to 2003 ---
+
+
+@given(
+    st.lists(
+        st.lists(VALUES.filter(lambda v: not isinstance(v, dt.date)), min_size=3, max_size=3), min_size=1, max_size=5
+    )
+)
+@examples(20, 300)
+def test_an_old_workbook_is_read_as_it_was_written(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[list[Any]]
+) -> None:
+    names = ["a", "b", "c"]
+    found = read_by(rows, xls(("one", [names, *lines])), tmp_path_factory.getbasetemp(), contract(*names))
+    assert found == (
+        names,
+        [
+            [expected(float(v) if type(v) is int and abs(v) < 1e15 else v).removesuffix(".0") for v in line]
+            for line in lines
+        ],
+    )
+
+
+@pytest.mark.parametrize("from_1904", [False, True])
+def test_cells_of_an_old_workbook(tmp_path: Path, from_1904: bool) -> None:
+    """Dates from 1900 and 1904, errors in cells and formulas, sheets that are hidden, cells that are merged."""
+    shift = 1462 if from_1904 else 0
+    lines = [
+        ["title"],
+        ["d", "n", None],
+        [Of(46086.5 - shift, old.MOMENT), 1.0, "x"],
+        [Of("#REF!"), Of("#N/A", formula=True), Of(0.25, old.PERCENT)],
+    ]
+    book = xls(("note", []), ("data", lines), from_1904=from_1904, hidden=["data"], merged=[(2, 2, 2, 3)], first=(1, 1))
+    layout = Layout(header_row=3)
+    serial = {"d": Cell("TIMESTAMP", pattern=SERIAL)}
+    (tmp_path / "content").write_bytes(book)
+    found = rows(tmp_path / "content", contract("d", "n", layout=layout, cells=serial), "extract")
+    assert (found.header, [(one.cells, one.where) for one in found.records]) == (
+        ("d", "n", "n"),
+        [
+            (["2026-03-05 12:00:00", "1", "x"], "sheet «data», row 4"),
+            (["#REF!", "#N/A", "0.25"], "sheet «data», row 5"),
+        ],
+    )
+    plain = xls(("data", [["d"], [46086.5 - shift]]), from_1904=from_1904)
+    assert read_by(rows, plain, tmp_path, contract("d", cells=serial))[1] == [["46086.5"]]
+
+
+def test_an_old_workbook_that_is_damaged_is_refused(tmp_path: Path) -> None:
+    book = xls(("data", [["h"], *([float(n)] for n in range(2_000))]))
+    for wrong in (book[:3_000], book[:600] + b"\xff" * 4_000 + book[4_600:]):
+        assert "damaged" in refused(tmp_path, wrong)
+
+
 # --- sheets ---
 
 APPEALS, OTHER = table(["id", "when"], ["A-1", 5]), table(["note"], ["x"])
@@ -333,12 +391,18 @@ def test_a_sheet_that_breaks_off_is_named(tmp_path_factory: pytest.TempPathFacto
     assert "damaged" in said
 
 
+@cache
+def once() -> bytes:
+    """A workbook has the time in it when it was made."""
+    return xlsx(table(["a", "b"], *([n, n / 4] for n in range(100))))
+
+
 @given(st.data())
 @examples(30, 300)
 def test_a_changed_byte_changes_no_value(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     """It is seen, or it stands where nothing of the table is."""
     lines = [[n, n / 4] for n in range(100)]
-    book = bytearray(xlsx(table(["a", "b"], *lines)))
+    book = bytearray(once())
     place = data.draw(st.integers(0, len(book) - 1))
     book[place] ^= data.draw(st.integers(1, 255))
     with suppress(StructureError):
