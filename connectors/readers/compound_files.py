@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from connectors.readers.limits import is_machine_fault
+
 COMPOUND = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _HEAD = 512
 _ENTRY = 128
@@ -72,7 +74,9 @@ def stream_of(path: Path, names: Sequence[str]) -> bytes:
             entry = next(e for name in names if (e := _named(directory, name)))
             start, size = struct.unpack_from("<2L", entry, 116)
             return _chain(handle, start, size) if size >= _FEW else b""
-    except (struct.error, IndexError, StopIteration) as error:
+    except (struct.error, IndexError, StopIteration, OSError) as error:
+        if is_machine_fault(error):
+            raise
         raise ValueError("the compound file is damaged") from error
 
 

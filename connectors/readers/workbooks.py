@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from connectors.mapping.source_contract import SourceContract
 from connectors.personal_data.detection import harmless
 from connectors.personal_data.safe_names import safe_name
+from connectors.readers.compound_files import COMPOUND
 from connectors.readers.headers import StructureError, listed
 from connectors.readers.kinds import EMPTY_ZIP, ZIPPED
 from connectors.readers.record import Record, Rows, holds_something
@@ -50,10 +51,12 @@ def rows(path: Path, contract: SourceContract, name: str) -> Rows:
 
 def _parts(path: Path, name: str) -> Parts:
     with path.open("rb") as handle:
-        start = handle.read(4)
-    if start in (ZIPPED, EMPTY_ZIP):
+        start = handle.read(len(COMPOUND))
+    if start[:4] in (ZIPPED, EMPTY_ZIP):
         return looked_into(path, name)
-    return looked_into_records(path, name)
+    if start == COMPOUND:
+        return looked_into_records(path, name)
+    raise StructureError("refusal.workbook_damaged", file=name, error="its first bytes are no workbook's")
 
 
 def _opened(path: Path, name: str) -> CalamineWorkbook:

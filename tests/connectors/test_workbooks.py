@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from odf import table as odf
-from odf.opendocument import OpenDocumentSpreadsheet
-from odf.text import P
+from odf import table as odf  # type: ignore[import-untyped]
+from odf.opendocument import OpenDocumentSpreadsheet  # type: ignore[import-untyped]
+from odf.text import P  # type: ignore[import-untyped]
 
 from connectors.mapping.cell_grammar import SERIAL, Cell
 from connectors.mapping.contract_checks import strptime
@@ -130,7 +130,7 @@ def test_numbers_are_what_the_spreadsheet_shows(tmp_path: Path) -> None:
 
 
 def test_a_number_is_not_taken_for_thousands_and_a_text_stays_one(tmp_path: Path) -> None:
-    number = {"cells": {"h": Cell("DECIMAL(18,6)")}}
+    number: dict[str, Any] = {"cells": {"h": Cell("DECIMAL(18,6)")}}
     mixed = (12.125, 1234.125, "12.125", "1.000,5", "007", "+7 701")
     assert cells(tmp_path, *mixed, **number) == ["12.1250", "1234.125", "12.125", "1.000,5", "007", "+7 701"]
     assert cells(tmp_path, *mixed, decimal=",", **number) == [
@@ -239,7 +239,7 @@ def test_an_old_workbook_is_read_as_it_was_written(
 def test_cells_of_an_old_workbook(tmp_path: Path, from_1904: bool) -> None:
     """Dates from 1900 and 1904, errors in cells and formulas, sheets that are hidden, cells that are merged."""
     shift = 1462 if from_1904 else 0
-    lines = [
+    lines: list[list[old.Value]] = [
         ["title"],
         ["d", "n", None],
         [Of(46086.5 - shift, old.MOMENT), 1.0, "x"],
@@ -314,7 +314,7 @@ def test_rows_have_the_numbers_of_the_sheet(tmp_path: Path) -> None:
 
 def test_a_header_over_merged_lines(tmp_path: Path) -> None:
     """Merged cells hold for each cell of theirs; parts are joined by a blank, equal ones once; units below are passed over."""
-    lines = (
+    lines: Sequence[Sequence[Any]] = (
         ["О населении"],
         ["Район", "Всего", "в том\nчисле:", None, "в том числе:"],
         [None, None, "мужчины", "женщины", "в том числе:"],
@@ -348,7 +348,7 @@ def test_a_merged_heading_over_one_column_is_one(tmp_path: Path) -> None:
 def test_below_the_footer_are_no_records(tmp_path: Path) -> None:
     layout = Layout(footer=("Итого", "барлығы"))
     of = contract("a", "b", layout=layout)
-    lines = [["a", "b"], ["x", 1], ["y", 2], ["ИТОГО:", 3], ["Исполнитель", None], ["Барлығы", 3]]
+    lines: list[list[Any]] = [["a", "b"], ["x", 1], ["y", 2], ["ИТОГО:", 3], ["Исполнитель", None], ["Барлығы", 3]]
     (tmp_path / "content").write_bytes(xlsx(table(*lines)))
     found = rows(tmp_path / "content", of, "extract")
     assert [one.cells for one in found.records] == [["x", "1"], ["y", "2"]]
