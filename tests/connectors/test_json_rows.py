@@ -20,6 +20,7 @@ from connectors.readers.json_rows import rows
 from connectors.readers.record import Record
 from tests.support.examples import examples
 from tests.support.workbooks import contract, read_by
+from warehouse.tables.identifiers import BLANKS
 
 
 def found(folder: Path, text: str | bytes, of: SourceContract) -> list[Record]:
@@ -34,7 +35,7 @@ def refused(folder: Path, text: str | bytes, *headers: str, **settings: Any) -> 
     return str(caught.value)
 
 
-TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1).filter(lambda t: t.strip() != "")
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1).filter(lambda t: t.strip(BLANKS) != "")
 VALUES = st.one_of(st.none(), TEXTS, st.integers(), st.booleans(), st.decimals(-(10**12), 10**12, places=4))
 
 

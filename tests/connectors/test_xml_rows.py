@@ -16,6 +16,7 @@ from connectors.readers.headers import StructureError
 from connectors.readers.xml_rows import rows
 from tests.support.examples import examples
 from tests.support.workbooks import contract, read_by
+from warehouse.tables.identifiers import BLANKS
 
 ROWS = Layout(row_path="/rows/row")
 NIL = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
@@ -40,7 +41,7 @@ def refused(folder: Path, text: str | bytes, *headers: str, **settings: Any) -> 
 
 
 LETTERS = st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Cn", "Co"], exclude_characters="\ufffe\uffff")
-VALUES = st.one_of(st.none(), st.text(LETTERS, min_size=1).filter(lambda t: t.strip() != ""))
+VALUES = st.one_of(st.none(), st.text(LETTERS, min_size=1).filter(lambda t: t.strip(BLANKS) != ""))
 
 
 @given(
