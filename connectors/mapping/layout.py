@@ -78,7 +78,7 @@ def _faults(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for key in wrong:
         yield (
             f"{key} means nothing in {kind}",
-            f"take it out, or mend `format`; without `format`, files of any kind are taken",
+            "take it out, or mend `format`; without `format`, files of any kind are taken",
         )
 
 
