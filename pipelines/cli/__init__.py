@@ -12,6 +12,7 @@ from pipelines.cli.common import app
 for _name in (
     "running",
     "status",
+    "refusals",
     "ui",
     "auditing",
     "evidence",

@@ -73,7 +73,7 @@ FLOORS: Mapping[str, tuple[set[str], ...]] = {
         {"golden", "strict"},
     ),
     "pipelines": (
-        {"event_log", "error_messages", "pending_work", "selection"},
+        {"event_log", "error_messages", "pending_work", "refusals", "selection"},
         {"resources"},
         {"assets"},
         {"automation"},

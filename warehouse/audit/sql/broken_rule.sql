@@ -1,0 +1,25 @@
+-- per part and rule: how many rows and cells broke it, and the commonest of what stood there, with how often and where first
+SELECT
+    part,
+    rule,
+    sum(whole_rows) OVER (PARTITION BY part, rule)::BIGINT AS whole_rows,
+    sum(cells) OVER (PARTITION BY part, rule)::BIGINT AS cells,
+    count(*) OVER (PARTITION BY part, rule) AS different,
+    value,
+    whole_rows + cells AS times,
+    first_row
+FROM (
+    SELECT
+        ${part} AS part,
+        rejected.rule,
+        ${value} AS value,
+        count(*) FILTER (WHERE rejected.column_name IS NULL) AS whole_rows,
+        count(rejected.column_name) AS cells,
+        min(rejected.row_no) AS first_row
+    FROM audit.rejected_row AS rejected
+    JOIN audit.delivery AS delivery USING (delivery_id)
+    WHERE (delivery.table_name, delivery.system) = (${table_name}, ${system}) AND ${chosen}
+    GROUP BY ALL
+) AS counted
+QUALIFY row_number() OVER (PARTITION BY part, rule ORDER BY times DESC, value) <= ${most}
+ORDER BY part, rule, times DESC, value
