@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from connectors.mapping.contract_checks import STANDARD
 from connectors.mapping.source_contract import SourceContract
 from connectors.personal_data.detection import MASK
-from warehouse.audit.refusals import Broken, Headers, Refused
+from warehouse.audit.refusals import Headers, Refused
 from warehouse.home.home import Home
+from warehouse.loading.broken_rules import Broken
 from warehouse.messages.messages import Message, code_of
 from warehouse.tables.contracts import Table
 

@@ -22,8 +22,9 @@ from pipelines.refusals import headers_of, remedies
 from pipelines.resources import Qala
 from tests.support.files import Desk, contract_text, crash, crashes, query, text
 from tests.support.settlements import ALMATY, ASTANA
-from warehouse.audit.refusals import VALUES, concerned, refused_deliveries, with_broken_rules
+from warehouse.audit.refusals import refused_deliveries, with_broken_rules
 from warehouse.home.home import Home
+from warehouse.loading.broken_rules import VALUES, concerned
 from warehouse.release.release import publish
 from warehouse.store.store import Store
 from warehouse.tables.contracts import load_tables

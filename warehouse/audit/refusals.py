@@ -1,4 +1,4 @@
-"""Deliveries that were refused, and what broke the rules on rows: counts, and the commonest of what stood there, as far as it may be shown.
+"""Deliveries that were refused, with the rules that their rows broke, and the rules that rows of loaded deliveries broke.
 
 Shown is what `audit.rejected_row` has, which holds nothing that gives a person away (docs/personal-data.md). Does not belong here: what to do
 about it (pipelines/refusals.py), screens, the rows themselves (rows.py).
@@ -10,30 +10,12 @@ import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-import sqlglot
-from sqlglot import exp
-
+from warehouse.loading.broken_rules import Broken, broken_rules
 from warehouse.sql import literal, statement
 from warehouse.store.store import Store
-from warehouse.tables.contracts import Table
-from warehouse.tables.rules import DAYS, DUPLICATE, IDENTIFIES, KEY_REUSED, REPEATED
 
-VALUES = 5  # of each rule, the commonest
-# rules of which a typed row is kept, by the names of the table's columns; of others a record, by its headers
-_OF_TYPED_ROWS = {REPEATED, DUPLICATE, KEY_REUSED, DAYS}
 # (system, table) → column → headers it is made of; of an extract in the exchange format there are none
 Headers = Mapping[tuple[str, str], Mapping[str, Sequence[str]]]
-
-
-@dataclass(frozen=True)
-class Broken:
-    """A rule on rows that was broken: by how many rows, by how many cells of rows that were taken without them."""
-
-    rule: str
-    rows: int
-    cells: int
-    values: tuple[tuple[str | None, int, int], ...]  # (what stood there, how often, in which row first); None: nothing
-    different: int  # how many different values there are
 
 
 @dataclass(frozen=True)
@@ -72,9 +54,9 @@ def with_broken_rules(store: Store, refused: Sequence[Refused], headers: Headers
     """The same deliveries with the rules that their rows broke."""
     found = dict[str, tuple[Broken, ...]]()
     numbers = ", ".join(str(one.delivery_id) for one in refused)
-    for table_name, system in sorted({(one.table_name, one.system) for one in refused}):
-        chosen = f"delivery.delivery_id IN ({numbers})"
-        found |= _broken(store, (table_name, system), headers, "CAST(delivery.delivery_id AS VARCHAR)", chosen)
+    for pair in sorted({(one.table_name, one.system) for one in refused}):
+        chosen = f"{_of_pair(pair)} AND delivery.delivery_id IN ({numbers})"
+        found |= _broken(store, pair, headers, chosen, "CAST(delivery.delivery_id AS VARCHAR)")
     return [replace(one, broken=found.get(str(one.delivery_id), ())) for one in refused]
 
 
@@ -85,7 +67,7 @@ def broken_in_loaded(store: Store, runs: Iterable[str], headers: Headers) -> dic
         f"SELECT DISTINCT table_name, system FROM audit.delivery WHERE {chosen} "
         "AND delivery_id IN (SELECT delivery_id FROM audit.rejected_row) ORDER BY ALL"
     ).fetchall()
-    found = {(t, s): _broken(store, (t, s), headers, "''", chosen).get("", ()) for t, s in pairs}
+    found = {p: _broken(store, p, headers, f"{_of_pair(p)} AND {chosen}").get("", ()) for p in pairs}
     return {pair: broken for pair, broken in found.items() if broken}
 
 
@@ -98,59 +80,13 @@ def _in_runs(delivery: str, runs: Iterable[str]) -> str:
     return f"{delivery}.loaded_seq IN (SELECT seq FROM audit.ledger WHERE run_id IN ({listed}))"
 
 
+def _of_pair(pair: tuple[str, str]) -> str:
+    return f"(delivery.table_name, delivery.system) = ({literal(pair[0])}, {literal(pair[1])})"
+
+
 def _broken(
-    store: Store, pair: tuple[str, str], headers: Headers, part: str, chosen: str
+    store: Store, pair: tuple[str, str], headers: Headers, chosen: str, part: str = "''"
 ) -> dict[str, tuple[Broken, ...]]:
-    """Part → rules broken in the chosen deliveries of a table and system, the most often broken first."""
-    table_name, system = pair
-    table = store.tables.get(table_name)
-    sql = statement(
-        __file__,
-        "broken_rule",
-        part=part,
-        table_name=literal(table_name),
-        system=literal(system),
-        value=_value(table, headers.get((system, table_name), {})) if table else "rejected.raw",
-        chosen=chosen,
-        most=str(VALUES),
-    )
-    found: dict[str, dict[str, Broken]] = {}
-    for name, rule, rows, cells, different, value, times, first in store.con.execute(sql).fetchall():
-        rules = found.setdefault(name, {})
-        one = rules.setdefault(rule, Broken(rule, rows, cells, (), different))
-        rules[rule] = replace(one, values=(*one.values, (value, times, first)))
-    often = {name: sorted(rules.values(), key=lambda b: -(b.rows + b.cells)) for name, rules in found.items()}
-    return {name: tuple(rules) for name, rules in often.items()}
-
-
-def _value(table: Table, headers: Mapping[str, Sequence[str]]) -> str:
-    """What stood in the cells that a rule is about, of a row of audit.rejected_row. SQL."""
-    whens = ""
-    for rule, columns in concerned(table).items():
-        named = columns if rule in _OF_TYPED_ROWS else [h for c in columns for h in headers.get(c, (c,))]
-        cells = {name: _cell(name) for name in dict.fromkeys(named)}
-        parts = ", ".join(f"{literal(f'{name} = ')} || {cell}" for name, cell in cells.items())
-        shown = next(iter(cells.values())) if len(cells) == 1 else f"concat_ws(', ', {parts})"
-        whens += f" WHEN {literal(rule)} THEN {shown}"
-    record = f"CASE rejected.rule{whens} END" if whens else "NULL"
-    return f"CASE WHEN rejected.column_name IS NOT NULL OR rejected.raw[1] <> '{{' THEN rejected.raw ELSE {record} END"
-
-
-def _cell(name: str) -> str:
-    pointer = "/" + name.replace("~", "~0").replace("/", "~1")
-    return f"json_extract_string(rejected.raw, {literal(pointer)})"
-
-
-def concerned(table: Table) -> dict[str, tuple[str, ...]]:
-    """Rule on rows → the columns whose cells break it; rules on whole records are not among them."""
-    found = {rule.id: columns for rule in table.all_rules if (columns := _columns(rule.column, rule.predicate))}
-    key = dict.fromkeys((REPEATED, DUPLICATE, KEY_REUSED, IDENTIFIES), table.key)
-    days = {DAYS: (table.cut.by,)} if table.cut.by else {}
-    return {**found, **key, **days, "scope": ("kato",)}
-
-
-def _columns(column: str | None, predicate: str | None) -> tuple[str, ...]:
-    if column or not predicate:
-        return (column,) if column else ()
-    tree = sqlglot.parse_one(predicate, dialect="duckdb", into=exp.Condition)
-    return tuple(dict.fromkeys(c.name for c in tree.find_all(exp.Column)))
+    """Part → rules broken in the chosen deliveries of a table and system."""
+    table, system = pair
+    return broken_rules(store.con, store.tables.get(table), headers.get((system, table), {}), chosen=chosen, part=part)

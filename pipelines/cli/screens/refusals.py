@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from pipelines.cli.screens.common import SHOWN, Words
-from warehouse.audit.refusals import Broken, Refused
+from warehouse.audit.refusals import Refused
+from warehouse.loading.broken_rules import Broken
 from warehouse.messages.messages import Message, phrase, rendered, sentence
 from warehouse.tables.contracts import Table
 

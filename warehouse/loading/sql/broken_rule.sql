@@ -1,4 +1,4 @@
--- per part and rule: how many rows and cells broke it, and the commonest of what stood there, with how often and where first
+-- per part and rule: how many rows and cells broke it, and the commonest of what stood there, how often and where first
 SELECT
     part,
     rule,
@@ -10,15 +10,15 @@ SELECT
     first_row
 FROM (
     SELECT
-        ${part} AS part,
+        ${of_part} AS part,
         rejected.rule,
-        ${value} AS value,
+        ${shown_value} AS value,
         count(*) FILTER (WHERE rejected.column_name IS NULL) AS whole_rows,
         count(rejected.column_name) AS cells,
         min(rejected.row_no) AS first_row
-    FROM audit.rejected_row AS rejected
-    JOIN audit.delivery AS delivery USING (delivery_id)
-    WHERE (delivery.table_name, delivery.system) = (${table_name}, ${system}) AND ${chosen}
+    FROM ${rejected_rows} AS rejected
+    JOIN audit.delivery USING (delivery_id)
+    WHERE ${chosen}
     GROUP BY ALL
 ) AS counted
 QUALIFY row_number() OVER (PARTITION BY part, rule ORDER BY times DESC, value) <= ${most}
