@@ -14,6 +14,7 @@ from connectors.mapping.cell_grammar import MOMENTS, Cell, Numerals
 from connectors.mapping.classification import carries_personal
 from connectors.mapping.column_cells import cells_of_table, texts
 from connectors.mapping.contract_checks import code_faults, column_faults, settings_faults, strptime
+from connectors.mapping.layout import layout_of
 from connectors.mapping.source_contract import RESERVED_NAMES, SourceColumn, SourceContract
 from connectors.mapping.transform import TransformError, transform
 from kpi_definitions.documents import Document, DocumentError, Fault, Where, read
@@ -40,11 +41,12 @@ def parse_source(document: Document, tables: Mapping[str, Table]) -> SourceContr
     faults += [fault for one in properties for fault in one.faults]
     columns = tuple(one.column for one in properties if one.column)
     cut, cut_faults = _cut(document, settings, table)
-    faults += [*cut_faults, *_unmapped_faults(document, table, {c.name for c in columns})]
+    layout, layout_faults = layout_of(document, settings)
+    faults += [*cut_faults, *layout_faults, *_unmapped_faults(document, table, {c.name for c in columns})]
     if faults:
         raise DocumentError(faults)
     headers = dict.fromkeys(header for one in properties for header in one.headers)
-    contract = _contract(document, head, columns, tuple(headers), cut)
+    contract = replace(_contract(document, head, columns, tuple(headers), cut), layout=layout)
     try:
         hash((contract.id, contract.version))
     except TypeError:
@@ -219,7 +221,7 @@ def _contract(
         table=head.table.name,
         columns=columns,
         headers=headers,
-        format=settings.get("format", "csv"),
+        format=settings.get("format", ""),
         encoding=settings.get("encoding", "utf-8"),
         delimiter=settings.get("delimiter", ","),
         quote=settings.get("quote", '"'),

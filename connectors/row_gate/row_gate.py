@@ -89,12 +89,13 @@ def _read_groups(
 
 
 def _groups(incoming: Iterable[Incoming]) -> list[list[Incoming]]:
-    """Deliveries that one scan can read: same contract, same header, and in Parquet the same types."""
+    """Deliveries that one scan can read: same contract, same header, split alike, and in Parquet the same types."""
     groups: dict[object, list[Incoming]] = {}
     for one in incoming:
         file = one.readable
         alone = file.alone and one.delivery_id
-        alike = (one.contract.id, file.header, file.types, file.parquet, file.numbered, alone)
+        split = (one.contract.delimiter, one.contract.quote, one.contract.missing)
+        alike = (one.contract.id, split, file.header, file.types, file.parquet, file.numbered, alone)
         groups.setdefault(alike, []).append(one)
     return list(groups.values())
 

@@ -31,7 +31,12 @@ REFUSED = 3  # exit code: nothing failed, and not everything was taken in
 
 @app.command()
 def deliver(
-    file: Annotated[Path | None, typer.Argument(help="The extract as it is: CSV, zip of CSV, Parquet")] = None,
+    file: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="The extract as it is: CSV, XLSX, XLS, ODS, JSON, XML or Parquet, plain or in gzip, zip or zstd; several files are one delivery"
+        ),
+    ] = None,
     table: Annotated[str, typer.Option("--table", "-t", help="Showcase table it feeds, e.g. fct_appeal")] = "",
     period: Annotated[
         str, typer.Option("--period", "-p", help="2026-01, 2026-Q1, 2026-S1, 2026 or 2026-01/2026-06")
@@ -56,8 +61,9 @@ def deliver(
     """Archive an extract; the next run takes it in. Works while a run goes on. Or take a receipt back (--withdraw)."""
     from connectors.archive.archive import Archive, ArchiveError
     from connectors.ingest import load_source_contracts
-    from connectors.receiving.deliver import DeclaredDelivery, DeliveryError
+    from connectors.receiving.deliver import DeclaredDelivery, DeliveryError, together
     from connectors.receiving.deliver import deliver as take
+    from warehouse.home.scratch import scratch
     from warehouse.tables.contracts import load_tables
 
     home = home_of(home_folder)
@@ -65,20 +71,22 @@ def deliver(
         _take_back(home, withdraw, by, reason)
         return
     given = {"FILE": file, "--table": table, "--period": period, "--settlement": settlement}
-    if file is None or not all(given.values()):
+    if not file or not all(given.values()):
         raise fail(f"a delivery lacks {', '.join(name for name, value in given.items() if not value)}")
     tables = load_tables()
     try:
-        receipt = take(
-            Archive(home.archive),
-            DeclaredDelivery(file, table, settlement, period, system, rows),
-            tables,
-            load_source_contracts(home, tables),
-        )
+        with scratch(home.scratch if len(file) > 1 else None) as place:
+            receipt = take(
+                Archive(home.archive),
+                DeclaredDelivery(together(file, place), table, settlement, period, system, rows),
+                tables,
+                load_source_contracts(home, tables),
+            )
     except (DeliveryError, DocumentError, ArchiveError) as error:
         raise fail(error) from None
     except OSError as error:
-        raise fail(f"{file} cannot be archived in {home.archive} ({error}); nothing was taken in") from None
+        named = ", ".join(map(str, file))
+        raise fail(f"{named} cannot be archived in {home.archive} ({error}); nothing was taken in") from None
     _print_receipt(receipt, period)
 
 
