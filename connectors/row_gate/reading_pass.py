@@ -67,7 +67,9 @@ class _Scan:
         return f"list_extract([{values}], CAST(file_index AS BIGINT) + 1)"
 
 
-def reading_pass(name: str, table: Table, deliveries: Sequence[Incoming], pseudonyms: Pseudonyms | None) -> str:
+def reading_pass(
+    name: str, table: Table, deliveries: Sequence[Incoming], pseudonyms: Pseudonyms | None, to_holder: bool
+) -> str:
     """CREATE TABLE `name`: delivery_no, kato, the table's columns, broken (rule or NULL), emptied, raw; row numbers where files have them."""
     scan = _scan(table, deliveries)
     worked_out = "".join(f", {sql}" for sql in scan.contract.made())
@@ -76,7 +78,7 @@ def reading_pass(name: str, table: Table, deliveries: Sequence[Incoming], pseudo
     rows, personal = deidentified(table, scan.contract, pseudonyms, rows)
     rows = _identifiers_in_normal_form(table, rows)
     cell_conditions, row_conditions = split_by_consequence(table, _conditions(scan, personal))
-    shown = RejectedValues(table, scan.contract, scan.readable.header, scan.headers_read)
+    shown = RejectedValues(table, scan.contract, scan.readable.header, scan.headers_read, to_holder=to_holder)
     rows = (
         f"(SELECT *, {emptied_cells(cell_conditions, _delivered(scan, shown), scan.spoilt)} AS {_EMPTIED} FROM {rows})"
     )

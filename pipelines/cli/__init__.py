@@ -13,6 +13,7 @@ for _name in (
     "running",
     "status",
     "refusals",
+    "trying",
     "ui",
     "auditing",
     "evidence",

@@ -52,7 +52,7 @@ FLOORS: Mapping[str, tuple[set[str], ...]] = {
         {"delivery_gate"},
         {"receiving"},
         {"sources"},
-        {"reread", "rotation"},
+        {"reread", "rotation", "trial"},
         {"corrections"},
         {"reconciliation", "batches"},
         {"ingest_batch"},

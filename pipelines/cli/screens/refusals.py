@@ -30,7 +30,7 @@ def show_refused(
     words: Words,
 ) -> None:
     """Refused deliveries, the first of them at length; `remedies`: by delivery, what to do."""
-    said = _Said(console, words)
+    said = Said(console, words)
     for one in refused[:SHOWN]:
         day = said("since", day=f"{one.refused_at:%Y-%m-%d}")
         called = said(
@@ -60,7 +60,7 @@ def show_rejected(
     words: Words,
 ) -> None:
     """What was rejected of deliveries that were loaded, by (table, system); `file`: where all of it is."""
-    said = _Said(console, words)
+    said = Said(console, words)
     for (table, system), rules in broken.items():
         said.line(escape(said("rejected", table=table, system=system)))
         for one in rules[:SHOWN]:
@@ -71,11 +71,12 @@ def show_rejected(
         said.line(said("see_all", file=file))
 
 
-class _Said:
-    """Sentences of the catalogue's refusals.yaml on a console."""
+class Said:
+    """Sentences of the catalogue's refusals.yaml on a console, in the reader's language."""
 
     def __init__(self, console: Console, words: Words):
         self._console, self._words = console, words
+        self.language = words.language
 
     def __call__(self, code: str, **parts: Any) -> str:
         return sentence(f"refusals.{code}", self._words.language, **parts)
