@@ -65,7 +65,10 @@ def _faults(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield f"sheet {sheet!r} names no sheet", "write its name, or its number from 1"
     footer = settings.get("footer", [])
     if not isinstance(footer, list) or not all(is_word(w) and str(w).strip() for w in footer):
-        yield f"footer {footer!r} is no list of words", "write how the line begins below which are no records: [Итого, Всего]"
+        yield (
+            f"footer {footer!r} is no list of words",
+            "write how the line begins below which are no records: [Итого, Всего]",
+        )
     for key, example in (("rowPath", "data.items, or /root/row in XML"), ("members", "'appeals_*.csv'")):
         value = settings.get(key, "-")
         if not isinstance(value, str) or not value.strip():
@@ -73,7 +76,10 @@ def _faults(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     kind = settings.get("format", "")
     wrong = [key for key, kinds in _ONLY_OF if key in settings and kind and kind not in kinds]
     for key in wrong:
-        yield f"{key} means nothing in {kind}", f"take it out, or mend `format`; without `format`, files of any kind are taken"
+        yield (
+            f"{key} means nothing in {kind}",
+            "take it out, or mend `format`; without `format`, files of any kind are taken",
+        )
 
 
 _ONLY_OF = (

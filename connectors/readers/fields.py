@@ -21,7 +21,7 @@ class Fields:
         self._contract, self._name = contract, name
         columns = [c.header for c in contract.columns if c.header]
         self.header = tuple(dict.fromkeys((*contract.headers, *columns)))
-        self.places = {h: NOT_TAKEN for h in contract.personal_headers} | {h: n for n, h in enumerate(self.header)}
+        self.places = dict.fromkeys(contract.personal_headers, NOT_TAKEN) | {h: n for n, h in enumerate(self.header)}
         self.writers = [WrittenCells(contract, h) for h in self.header]
         self.unmet = {*contract.headers}
 
@@ -30,11 +30,15 @@ class Fields:
         if self._contract.other_headers == "ignore":
             return
         names = [safe_header(1, field, self.places)]
-        raise StructureError("refusal.unknown_field", file=self._name, names=names, where=where, contract=self._contract.id)
+        raise StructureError(
+            "refusal.unknown_field", file=self._name, names=names, where=where, contract=self._contract.id
+        )
 
     def check_met(self) -> None:
         """Raises StructureError if a field that the contract needs was met in no record."""
         missing = [h for h in self._contract.headers if h in self.unmet]
         if missing:
             problems = [{"code": "header.lacks", "names": listed(missing)}]
-            raise StructureError("refusal.header", file=self._name, problems=problems, hint="", contract=self._contract.id)
+            raise StructureError(
+                "refusal.header", file=self._name, problems=problems, hint="", contract=self._contract.id
+            )

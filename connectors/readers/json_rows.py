@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from itertools import chain, count
 from pathlib import Path
@@ -19,7 +19,7 @@ from connectors.mapping.source_contract import SourceContract
 from connectors.personal_data.safe_names import safe_name
 from connectors.readers.fields import Fields
 from connectors.readers.headers import StructureError, listed
-from connectors.readers.json_text import DEPTH, LONGEST, JsonText, NotJson, Number, opened, value_at
+from connectors.readers.json_text import DEPTH, LONGEST, JsonError, JsonText, Number, opened, value_at
 from connectors.readers.record import Record, Rows, holds_something
 from connectors.readers.written_cells import WrittenCells
 
@@ -67,10 +67,10 @@ def _lines(path: Path, name: str) -> Iterator[_Found]:
                 value, end = value_at(text, 0)
             except UnicodeDecodeError:
                 raise StructureError("refusal.json_not_utf8", file=name, byte=source.tell() - len(line) + 1) from None
-            except NotJson as error:
+            except JsonError as error:
                 yield _Found(None, text, where, error.words)
                 continue
-            yield _Found(value, text, where, "" if end == len(text) else NotJson("json.more_behind").words)
+            yield _Found(value, text, where, "" if end == len(text) else JsonError("json.more_behind").words)
 
 
 class _Document:
@@ -120,7 +120,9 @@ class _Document:
                 self._text.skip()
         if not found:
             shown, contract = listed(safe_name(k) for k in met), self._contract.id
-            raise StructureError("refusal.no_such_path", file=self._name, step=steps[0], where=where, names=shown, contract=contract)
+            raise StructureError(
+                "refusal.no_such_path", file=self._name, step=steps[0], where=where, names=shown, contract=contract
+            )
 
     def _record(self, where: str, key: str | None = None) -> _Found:
         self._text.where = where
@@ -201,7 +203,8 @@ class _Objects:
         if depth > DEPTH:
             raise StructureError("refusal.json_too_deep", file=self._name, where=where)
         named, places, writers = isinstance(value, dict), self._fields.places, self._fields.writers
-        for key, inner in value.items() if named else enumerate(value):
+        members: Iterable[tuple[Any, Any]] = value.items() if named else enumerate(value)
+        for key, inner in members:
             field = (f"{way}.{key}" if way else key) if named else f"{way}[{key}]"
             place = places.get(field)
             if place is None:
@@ -242,7 +245,9 @@ class _Table:
         self._first_is_header = first.header is None
         names = first.value if first.header is None else first.header
         if not all(type(n) is str for n in names):
-            raise StructureError("refusal.list_without_header", file=self._name, where=first.where, contract=self._contract.id)
+            raise StructureError(
+                "refusal.list_without_header", file=self._name, where=first.where, contract=self._contract.id
+            )
         self._header = tuple(n.strip() for n in names)
         return self._header
 
@@ -273,7 +278,7 @@ def _cell(value: Any, written: WrittenCells) -> str | None:
 def _without_exponent(number: str) -> str:
     """1E3 as 1000, where that is no giant."""
     exact = Decimal(number)
-    sign, digits, exponent = exact.as_tuple()
+    _, digits, exponent = exact.as_tuple()
     if isinstance(exponent, int) and abs(exponent) + len(digits) <= _FAR:
         return format(exact, "f")
     return number

@@ -31,7 +31,7 @@ class Number(str):
     __slots__ = ()
 
 
-class NotJson(ValueError):
+class JsonError(ValueError):
     """What is no JSON, or none of ours. `code`: a message that says what; `at`: index of the letter in the text, where it is known."""
 
     def __init__(self, code: str, at: int = -1):
@@ -48,12 +48,12 @@ class NotJson(ValueError):
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise NotJson("json.name_twice")
+        raise JsonError("json.name_twice")
     return found
 
 
 def _no_constant(_: str) -> NoReturn:
-    raise NotJson("json.no_number")
+    raise JsonError("json.no_number")
 
 
 _DECODER = json.JSONDecoder(
@@ -62,14 +62,14 @@ _DECODER = json.JSONDecoder(
 
 
 def value_at(text: str, start: int) -> tuple[Any, int]:
-    """The value that begins there, and where it ends. Raises NotJson."""
+    """The value that begins there, and where it ends. Raises JsonError."""
     try:
         return _DECODER.raw_decode(text, start)
     except json.JSONDecodeError as error:
         code = "json.breaks_off" if error.msg.startswith("Unterminated") else "json.broken"
-        raise NotJson(code, error.pos) from None
+        raise JsonError(code, error.pos) from None
     except RecursionError:
-        raise NotJson("json.too_deep") from None
+        raise JsonError("json.too_deep") from None
 
 
 def opened(path: Path, name: str) -> BinaryIO:
@@ -139,7 +139,7 @@ class JsonText:
         while True:
             try:
                 found, end = value_at(self._text, self._at)
-            except NotJson as error:
+            except JsonError as error:
                 place = error.at - self._at
                 if error.code not in ("json.broken", "json.breaks_off"):
                     self.fail(error.code)
@@ -192,7 +192,7 @@ class JsonText:
         if letter not in ("{", "["):
             self.value()
             return
-        with suppress(NotJson):
+        with suppress(JsonError):
             _, end = value_at(self._text, self._at)
             self._at = end
             return

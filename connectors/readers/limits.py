@@ -48,7 +48,15 @@ class Budget:
             raise StructureError("refusal.unpacks_too_large", file=self.file_name, ratio=RATIO, most=UNPACKED >> 30)
 
 
-def poured(source: object, target: Path, budget: Budget, start: bytes = b"", *, most: int | None = None, block_size: int = BLOCK) -> None:
+def poured(
+    source: object,
+    target: Path,
+    budget: Budget,
+    start: bytes = b"",
+    *,
+    most: int | None = None,
+    block_size: int = BLOCK,
+) -> None:
     """Write what comes out of a packing (`start`, already read, and the rest of `source`), counting it.
 
     `most`: bytes after which nothing more is kept; all of it is read and counted nevertheless, and so known to be whole.

@@ -6,6 +6,7 @@ belong here: what is declared of a delivery (receiving/), records and cells, whi
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
 from connectors.mapping.source_contract import SourceContract
@@ -14,9 +15,10 @@ from connectors.readers.headers import StructureError, check_header
 from connectors.readers.kinds import Kind, Part
 from connectors.readers.limits import is_machine_fault
 from connectors.readers.readers import text_of
-from connectors.readers.rows import header_in
+from connectors.readers.rows import header_in, rows_of
 from connectors.readers.unpacking import Unpacked, unpacked
 
+_SMALL, _RECORDS = 8 << 20, 10_000  # bytes of a file whose records are all read, and records of a larger one
 _BEGINNING = 5 << 20  # bytes of a CSV file: more than the letters of the longest header (headers.py)
 
 
@@ -27,16 +29,28 @@ def look(path: Path, contract: SourceContract, name: str, scratch: Path) -> Unpa
         for number, one in enumerate(found.parts):
             if one.kind == Kind.CSV:
                 _look_at_text(one, contract, scratch / f"beginning{number}")
-            else:
+            elif one.kind == Kind.PARQUET:
                 check_header(header_in(one, contract), contract, one.name)
+            else:
+                _look_at_rows(one, contract)
     except StructureError:
         raise
     except Exception as error:
         if is_machine_fault(error):
             raise
         kind = type(error).__name__
-        raise StructureError("refusal.unreadable", file=name, kind=kind, error=harmless(error), contract=contract.id) from error
+        raise StructureError(
+            "refusal.unreadable", file=name, kind=kind, error=harmless(error), contract=contract.id
+        ) from error
     return found
+
+
+def _look_at_rows(one: Part, contract: SourceContract) -> None:
+    """The header of a workbook, JSON or XML, and its records, of a large file the first: what is no record shows while they are read."""
+    rows = rows_of(one, contract)
+    check_header(rows.header, contract, one.name)
+    for _ in islice(rows.records, None if one.path.stat().st_size < _SMALL else _RECORDS):
+        pass
 
 
 def _look_at_text(one: Part, contract: SourceContract, copy: Path) -> None:

@@ -46,7 +46,7 @@ class Readable:
 
     files: list[Path]
     header: tuple[str, ...]
-    contract: SourceContract  # by which they are to be read: the delivery's, or one for records that were written as CSV
+    contract: SourceContract  # to read them by: the delivery's, or one for records that were written as CSV
     parquet: bool = False
     types: tuple[str, ...] = ()  # of Parquet columns: a scan over several files would cast them all to the first one's
     # carries __row_no and __spoilt (cells that were emptied) as its last columns, because broken records were taken out
@@ -113,7 +113,8 @@ def as_received(found: Unpacked, contract: SourceContract, scratch: Path, file_n
     if _way(first) is None:
         target = scratch / "rows"
         rows = written(parts, contract, target, file_name)
-        readable = Readable([target], rows.header, contract_of_rows(contract), numbered=True, bad=rows.bad)
+        read_by = contract_of_rows(contract)
+        readable = Readable([target], rows.header, read_by, numbered=True, bad=rows.bad, below=rows.below)
     elif first.kind == Kind.PARQUET:
         readable = _tables(parts, contract, file_name)
     else:

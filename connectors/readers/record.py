@@ -7,10 +7,11 @@ A module of such a format has a function `rows` of the type `ReadRows`. Its rows
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from connectors.mapping.source_contract import SourceContract
+from warehouse.messages.messages import Message
 from warehouse.tables.identifiers import BLANKS
 
 
@@ -51,6 +52,7 @@ class Rows:
 
     header: tuple[str, ...]
     records: Iterator[Record]
+    below: list[Message] = field(default_factory=list)  # what was left out below the records, when all are read
 
 
 ReadRows = Callable[[Path, SourceContract, str], Rows]  # file, contract, its name in messages
@@ -58,4 +60,5 @@ ReadRows = Callable[[Path, SourceContract, str], Rows]  # file, contract, its na
 
 def holds_something(cells: list[str | None], contract: SourceContract) -> bool:
     """Whether any cell has a letter to be seen that is not one of the contract's words for nothing."""
-    return any(cell and cell not in contract.missing and cell.strip(BLANKS) for cell in cells)
+    missing = contract.missing
+    return any(cell and cell not in missing and cell.strip(BLANKS) for cell in cells)

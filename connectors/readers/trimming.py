@@ -108,8 +108,8 @@ def _top(path: Path, contract: SourceContract, name: str) -> tuple[bytes, int]:
     for _ in range(layout.header_row - layout.header_lines):
         next(lines, None)
     above = lines.letters
-    plain = {"delimiter": contract.delimiter, "quotechar": contract.quote or None}
-    reader = csv.reader(lines, **plain)
+    delimiter, quote = contract.delimiter, contract.quote or None
+    reader = csv.reader(lines, delimiter=delimiter, quotechar=quote)
     try:
         heads = [head for _ in range(layout.header_lines) if (head := next(reader, None)) is not None]
         below = lines.letters
@@ -124,7 +124,7 @@ def _top(path: Path, contract: SourceContract, name: str) -> tuple[bytes, int]:
     header = text[above:below]
     if len(heads) > 1:
         written = io.StringIO()
-        csv.writer(written, lineterminator="\n", **plain).writerow(joined(heads))
+        csv.writer(written, lineterminator="\n", delimiter=delimiter, quotechar=quote).writerow(joined(heads))
         header = written.getvalue()
     elif not header.endswith(("\n", "\r")):
         header += "\n"
@@ -169,7 +169,14 @@ def _footer(path: Path, start: int, contract: SourceContract, name: str) -> _Foo
     records = _cells(before, contract)[-_RECORDS:]
     least = min((_filled(one) for one in records if _filled(one)), default=2)
     after = _cells(below, contract)
-    number = next((n for n, one in enumerate(after) if _filled(one) >= max(least, 2) and not begins_with(one, contract.layout.footer)), None)
+    number = next(
+        (
+            n
+            for n, one in enumerate(after)
+            if _filled(one) >= max(least, 2) and not begins_with(one, contract.layout.footer)
+        ),
+        None,
+    )
     if number is not None or len(below) > _BELOW:
         line = footer.line + (number or 0)
         said = {"file": name, "word": footer.word, "line": footer.line, "record": line, "contract": contract.id}
@@ -191,7 +198,11 @@ def _filled(cells: Sequence[str]) -> int:
 
 def _found(path: Path, start: int, contract: SourceContract) -> _Footer | None:
     """The first line that begins with a word of the footer, and is not inside of a cell."""
-    words = {w.encode(): word for word in contract.layout.footer for w in (word, word.upper(), word.lower(), word.capitalize())}
+    words = {
+        w.encode(): word
+        for word in contract.layout.footer
+        for w in (word, word.upper(), word.lower(), word.capitalize())
+    }
     quote = contract.quote.encode()
     with path.open("rb") as handle:
         line, quotes, at, rest = 1 + _lines(handle.read(start)), 0, start, b""

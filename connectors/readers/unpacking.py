@@ -23,7 +23,7 @@ from connectors.personal_data.detection import harmless
 from connectors.personal_data.safe_names import safe_name
 from connectors.readers import zip_members
 from connectors.readers.headers import StructureError
-from connectors.readers.kinds import START, WHOLE, Kind, Packing, Part, part, seen
+from connectors.readers.kinds import START, WHOLE, Kind, Packing, Part, Seen, part, seen
 from connectors.readers.limits import BLOCK, Budget, poured
 
 _ZSTD, _SKIPPED = 0xFD2FB528, 0x184D2A50  # how frames begin: of data, and of nothing
@@ -51,7 +51,7 @@ def unpacked(whole: Path, scratch: Path, file_name: str, contract: SourceContrac
 
 
 def _packed_once(
-    found: object, whole: Path, scratch: Path, file_name: str, contract: SourceContract, most: int | None
+    found: Seen, whole: Path, scratch: Path, file_name: str, contract: SourceContract, most: int | None
 ) -> Unpacked:
     if found == Packing.ZIP:
         return Unpacked(*zip_members.unpacked(whole, scratch, file_name, contract, most))
@@ -110,7 +110,9 @@ def _gzip(whole: Path, file_name: str) -> Iterator[BinaryIO]:
     except EOFError:
         raise StructureError("refusal.packed_cut", file=file_name, what=Packing.GZIP) from None
     except (gzip.BadGzipFile, zlib.error) as error:
-        raise StructureError("refusal.packed_broken", file=file_name, what=Packing.GZIP, error=harmless(error)) from None
+        raise StructureError(
+            "refusal.packed_broken", file=file_name, what=Packing.GZIP, error=harmless(error)
+        ) from None
 
 
 @contextmanager
@@ -119,10 +121,15 @@ def _zstd(whole: Path, file_name: str) -> Iterator[BinaryIO]:
     if not _frames_end(whole):
         raise StructureError("refusal.packed_cut", file=file_name, what=Packing.ZSTD)
     try:
-        with whole.open("rb") as file, zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True) as stream:
+        with (
+            whole.open("rb") as file,
+            zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True) as stream,
+        ):
             yield stream
     except zstandard.ZstdError as error:
-        raise StructureError("refusal.packed_broken", file=file_name, what=Packing.ZSTD, error=harmless(error)) from None
+        raise StructureError(
+            "refusal.packed_broken", file=file_name, what=Packing.ZSTD, error=harmless(error)
+        ) from None
 
 
 def _frames_end(whole: Path) -> bool:

@@ -22,8 +22,8 @@ import numpy as np
 
 from connectors.personal_data.detection import harmless
 from connectors.readers.headers import StructureError
+from connectors.readers.limits import ANYHOW, MEMBERS, RATIO, is_machine_fault
 from connectors.readers.safe_xml import parsed
-from connectors.readers.zip_members import ANYHOW, MEMBERS, RATIO, is_machine_fault
 
 UNPACKED = 2 << 30  # bytes of all parts; our proposals, as the next
 CELLS = 1 << 26  # of a sheet's used range, empty ones too
@@ -33,7 +33,9 @@ _BLOCK = 1 << 20
 _ERROR = re.compile(rb"""\bt=["']e["']""")
 _CELL = re.compile(rb"""<((?:\w+:)?)c\b([^>]*?)(?:/>|>(.*?)</\1c\s*>)""", re.DOTALL)
 _FORMULA = re.compile(rb"<(?:\w+:)?f[\s/>]")
-_NO_VALUE = re.compile(rb"(?:</(?:\w+:)?f\s*>|<(?:\w+:)?f\b[^>]*/>)\s*(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v\s*>\s*</)?(?:\s*</)")
+_NO_VALUE = re.compile(
+    rb"(?:</(?:\w+:)?f\s*>|<(?:\w+:)?f\b[^>]*/>)\s*(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v\s*>\s*</)?(?:\s*</)"
+)
 _VALUE = re.compile(rb"<(?:\w+:)?v\b[^>]*>([^<]+)<")
 _ADDRESS = re.compile(rb"""\br=["']([A-Z]{1,3})([0-9]{1,7})["']""")
 _FILLED = re.compile(rb"""<(?:\w+:)?c\b[^>]*?\br=["']([A-Z]{1,3})([0-9]{1,7})["'][^>]*?(?<!/)>""")
@@ -97,7 +99,9 @@ def _sheets(package: zipfile.ZipFile, name: str) -> _Sheets:
     for sheet in book.findall("{*}sheets/{*}sheet"):
         by = next((value for key, value in sheet.attrib.items() if key.endswith("}id")), "")
         target = targets.get(by, "")
-        found[sheet.get("name", "")] = target.lstrip("/") if target.startswith("/") else posixpath.normpath(f"xl/{target}")
+        found[sheet.get("name", "")] = (
+            target.lstrip("/") if target.startswith("/") else posixpath.normpath(f"xl/{target}")
+        )
     settings = book.find("{*}workbookPr")
     return _Sheets(settings is not None and settings.get("date1904") in ("1", "true"), found)
 
@@ -126,7 +130,7 @@ class _Part:
 
     def _unpacked(self) -> Iterator[bytes]:
         if self.info.flag_bits & 1:
-            raise StructureError("refusal.workbook_encrypted", file=self.name)
+            raise StructureError("refusal.encrypted_workbook", file=self.name, what="")
         if self.info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise ValueError("a part is packed by another method")
         self.handle.seek(self.info.header_offset + 26)

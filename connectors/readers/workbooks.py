@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, repeat
+from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +20,12 @@ from connectors.mapping.source_contract import SourceContract
 from connectors.personal_data.detection import harmless
 from connectors.personal_data.safe_names import safe_name
 from connectors.readers.headers import StructureError, listed
+from connectors.readers.kinds import EMPTY_ZIP, ZIPPED
 from connectors.readers.record import Record, Rows, holds_something
+from connectors.readers.trimming import begins_with
 from connectors.readers.workbook_parts import NOTHING_KNOWN, Parts, Unread, looked_into
 from connectors.readers.written_cells import WrittenCells
-from connectors.readers.zip_members import MAGIC
+from warehouse.messages.messages import Message
 
 if TYPE_CHECKING:
     from python_calamine import CalamineSheet, CalamineWorkbook
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 _FROM_1904 = 1462  # days from 1899-12-30 to 1904-01-01
 _FAR = 1 << 14  # columns that a sheet can have
 _BLANKS = re.compile(r"\s+")
+_AT_ONCE = 1_000  # rows
+_LAST = 100  # records above a footer, that tell what a record looks like; our proposal, as in trimming.py
 Line = tuple[int, Sequence[Any]]  # number of a row as the sheet has it, cells
 
 
@@ -38,14 +43,14 @@ def rows(path: Path, contract: SourceContract, name: str) -> Rows:
     parts = _parts(path, name)
     book = _opened(path, name)
     sheet = _chosen(book, parts, contract, name)
-    table = _Table(sheet, contract, parts.from_1904)
-    return Rows(tuple(table.header), table.records())
+    table = _Table(sheet, contract, parts.from_1904, name)
+    return Rows(tuple(table.header), table.records(), table.below)
 
 
 def _parts(path: Path, name: str) -> Parts:
     with path.open("rb") as handle:
         start = handle.read(4)
-    if start in MAGIC:
+    if start in (ZIPPED, EMPTY_ZIP):
         return looked_into(path, name)
     return NOTHING_KNOWN
 
@@ -56,7 +61,7 @@ def _opened(path: Path, name: str) -> CalamineWorkbook:
     try:
         return CalamineWorkbook.from_path(path)
     except PasswordError:
-        raise StructureError("refusal.workbook_encrypted", file=name) from None
+        raise StructureError("refusal.encrypted_workbook", file=name, what="") from None
     except (CalamineError, OSError, ValueError) as error:
         raise StructureError("refusal.workbook_damaged", file=name, error=harmless(error)) from None
 
@@ -82,7 +87,7 @@ def _chosen(book: CalamineWorkbook, parts: Parts, contract: SourceContract, name
         sheet = _sheet(book, parts, one, name)
         if sheet.end:
             filled = [*filled[:1], sheet]  # two show that there are several
-        if sheet.end and {*contract.headers} <= {*_Table(sheet, contract, False).named()}:
+        if sheet.end and {*contract.headers} <= {*_Table(sheet, contract, False, name).named()}:
             fitting.append(sheet)
     if len(fitting) != 1 and len(filled) != 1:
         code = "refusal.several_sheets_fit" if fitting else "refusal.no_sheet_fits"
@@ -131,7 +136,9 @@ class _Sheet:
     @property
     def first(self) -> int:
         """The first column of the used range, from 0."""
-        return min([self.found.start[1] if self.found.start else _FAR, *(c for row in self.unread.values() for c in row)])
+        return min(
+            [self.found.start[1] if self.found.start else _FAR, *(c for row in self.unread.values() for c in row)]
+        )
 
     @property
     def end(self) -> int:
@@ -141,7 +148,9 @@ class _Sheet:
     def lines(self) -> Iterator[Line]:
         """Every row from the sheet's first on, empty ones too; its cells from column `first` on."""
         first, end = self.first, self.end
-        start, stop = (self.found.start[1], self.found.end[1] + 1) if self.found.start and self.found.end else (first, first)
+        start, stop = (
+            (self.found.start[1], self.found.end[1] + 1) if self.found.start and self.found.end else (first, first)
+        )
         before, after = [""] * (start - first), [""] * (end - stop)
         last = max(self.unread, default=-1)
         found = self.found.iter_rows() if self.found.start else iter(())
@@ -164,16 +173,17 @@ class _Sheet:
 class _Table:
     """The table that stands in a sheet."""
 
-    def __init__(self, sheet: _Sheet, contract: SourceContract, from_1904: bool):
+    def __init__(self, sheet: _Sheet, contract: SourceContract, from_1904: bool, file_name: str):
+        self._file_name, self.below = file_name, list[Message]()
         self._sheet, self._contract, self._layout = sheet, contract, contract.layout
         self._shift = _FROM_1904 if from_1904 else 0
         self._plainly = WrittenCells(contract, "")
-        self._footers = tuple(_plain(f).casefold() for f in self._layout.footer)
         self._header_lines = self._found_header()
         self._names = self.named()
-        bare = [n for n, name in enumerate(self._names) if not name]
+        # a column above which nothing stands, or only what other cells are merged into, is one if it holds anything
+        bare = [n for n in range(len(self._names)) if not any(_holds(line[n]) for _, line in self._header_lines)]
         filled = self._filled(bare) if bare else set()
-        self._places = [n for n, name in enumerate(self._names) if name or n in filled]
+        self._places = [n for n in range(len(self._names)) if n not in bare or n in filled]
         self.header = [self._names[n] or f"[{_letters(sheet.first + n)}]" for n in self._places]
 
     def named(self) -> list[str]:
@@ -187,7 +197,9 @@ class _Table:
             column = self._sheet.first + n
             parts = [self._text(merged.get((number - 1, column), line[n]), self._plainly) for number, line in lines]
             names.append(" ".join(dict.fromkeys(p for p in (_plain(part or "") for part in parts) if p)))
-        spelt = {_plain(h): h for h in (*self._contract.headers, *(c.header for c in self._contract.columns if c.header))}
+        spelt = {
+            _plain(h): h for h in (*self._contract.headers, *(c.header for c in self._contract.columns if c.header))
+        }
         found = []
         for n, name in enumerate(names):
             by_letter = f"{name} [{_letters(self._sheet.first + n)}]".strip()
@@ -210,7 +222,9 @@ class _Table:
 
     def _merged(self) -> Mapping[tuple[int, int], Any]:
         """What stands in merged cells of the header, for each cell of theirs."""
-        value_at = {(number - 1, self._sheet.first + n): v for number, line in self._header_lines for n, v in enumerate(line)}
+        value_at = {
+            (number - 1, self._sheet.first + n): v for number, line in self._header_lines for n, v in enumerate(line)
+        }
         found = {}
         for (top, left), (bottom, right) in self._sheet.merged:
             if (top, left) in value_at:
@@ -223,7 +237,7 @@ class _Table:
         """Those of the columns that hold anything in any record."""
         found = set[int]()
         for _, line in self._lines():
-            found.update(n for n in columns if n not in found and line[n] != "" and not str(line[n]).isspace())
+            found.update(n for n in columns if n not in found and _holds(line[n]))
             if len(found) == len(columns):
                 break
         return found
@@ -232,28 +246,48 @@ class _Table:
         """The rows that hold records, empty ones too."""
         if not self._header_lines:
             return
-        begin = self._header_lines[-1][0] + self._layout.skip_after_header
-        for number, line in self._sheet.lines():
-            if number <= begin:
-                continue
-            if self._footers:
-                first = next((c for c in line if c != "" and not str(c).isspace()), "")
-                if _plain(str(first)).casefold().startswith(self._footers):
+        begin, footer = self._header_lines[-1][0] + self._layout.skip_after_header, self._layout.footer
+        lines = (one for one in self._sheet.lines() if one[0] > begin)
+        filled = deque[int](maxlen=_LAST)
+        for number, line in lines:
+            if footer:
+                if word := begins_with(list(map(str, line)), footer):
+                    self._end(number, word, min(filter(None, filled), default=2), lines)
                     return
+                filled.append(sum(map(_holds, line)))
             yield number, line
 
+    def _end(self, number: int, word: str, least: int, below: Iterator[Line]) -> None:
+        """What stands below the records. Raises StructureError if there seem to be records too: as filled as the least filled of the last."""
+        last = number
+        for last, line in below:
+            if sum(map(_holds, line)) >= max(least, 2) and not begins_with(list(map(str, line)), self._layout.footer):
+                said = {"file": self._file_name, "word": word, "line": number, "record": last}
+                raise StructureError("refusal.records_below_footer", **said, contract=self._contract.id)
+        told = {"code": "finding.footer", "file": self._file_name, "word": word, "first": number, "last": last}
+        self.below[:] = [told]
+
     def records(self) -> Iterator[Record]:
-        """The records, in order."""
+        """The records, in order. Cells are written column by column: most columns hold one kind of them."""
         writers = [WrittenCells(self._contract, h) for h in self.header]
-        whole, text = self._places == list(range(len(self._names))), self._text
-        for number, line in self._lines():
-            chosen = line if whole else [line[n] for n in self._places]
-            cells = [
-                (cell or None) if cell.__class__ is str else text(cell, writer)
-                for cell, writer in zip(chosen, writers, strict=True)
-            ]
-            if holds_something(cells, self._contract):
-                yield Record(cells, partial(self._shown, number, line))
+        lines = self._lines()
+        while batch := list(islice(lines, _AT_ONCE)):
+            every = list(zip(*(line for _, line in batch), strict=True))
+            columns = [self._texts(every[n], writer) for n, writer in zip(self._places, writers, strict=True)]
+            for (number, line), cells in zip(batch, map(list, zip(*columns, strict=True)), strict=True):
+                if holds_something(cells, self._contract):
+                    yield Record(cells, partial(self._shown, number, line))
+
+    def _texts(self, column: Sequence[Any], written: WrittenCells) -> Sequence[str | None]:
+        """Cells of one column as texts."""
+        kinds = set(map(type, column))
+        if kinds == {float} and not written.serial:
+            return written.doubles(column)
+        if kinds == {str} and "" not in column:
+            return column
+        if kinds == {dt.datetime}:
+            return written.moments(column)
+        return [(c or None) if c.__class__ is str else self._text(c, written) for c in column]
 
     def _text(self, cell: Any, written: WrittenCells) -> str | None:
         """A cell as text."""
@@ -272,6 +306,11 @@ class _Table:
         cells = ((_letters(self._sheet.first + n), self._text(c, self._plainly)) for n, c in enumerate(line))
         raw = "; ".join(f"{letters}{number}: {text}" for letters, text in cells if text)
         return f"sheet «{self._sheet.name}», row {number}", raw
+
+
+def _holds(cell: Any) -> bool:
+    """Whether anything can be seen in a cell."""
+    return cell.strip() != "" if cell.__class__ is str else True
 
 
 def _clock(time: dt.time | dt.timedelta) -> str:

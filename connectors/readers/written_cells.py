@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 
 from connectors.mapping.cell_grammar import SERIAL
-from connectors.mapping.source_contract import SourceColumn, SourceContract
+from connectors.mapping.source_contract import SourceContract
 
 _EXACT_WHOLE = 1 << 53  # whole numbers up to here are exact as binary fractions
 _DIGITS = 15  # that a spreadsheet keeps and shows of a number
+_MIDNIGHT = dt.time()
 _UNCLEAR = re.compile(r"-?[0-9]{1,3}\.[0-9]{3}")
 _FIELD = re.compile("%-?.")
 # what stands for a letter of a date pattern (mapping/contract_checks.py)
@@ -35,7 +36,7 @@ _FIELDS: Mapping[str, Callable[[dt.datetime], str]] = {
     "%f": lambda t: f"{t.microsecond:06}",
     "%g": lambda t: f"{t.microsecond // 1000:03}",
     "%p": lambda t: "AM" if t.hour < 12 else "PM",
-    "%%": lambda t: "%",
+    "%%": lambda _: "%",
 }
 
 
@@ -71,20 +72,32 @@ class WrittenCells:
             text = format(Decimal(text).normalize(), "E")
         return self.number(text)
 
+    def doubles(self, values: Sequence[float]) -> list[str]:
+        """The same of many at once."""
+        texts = [f"{value:.{_DIGITS}g}" for value in values]
+        together = "".join(texts)
+        if "e" in together or "n" in together:  # exponents, and what is no number
+            return [self.double(value) if value == value else "nan" for value in values]
+        if "." in together and (self._unclear or self._point != "."):
+            return [self.number(text) if "." in text else text for text in texts]
+        return texts
+
     def truth(self, value: bool) -> str:
         """The columns' own word for it, if they have one."""
         return (self._true if value else self._false) or ("true" if value else "false")
 
     def moment(self, value: dt.date) -> str:
         """By the columns' date pattern if that loses nothing of what they hold, else as ISO 8601 has it."""
-        time = value if isinstance(value, dt.datetime) else dt.datetime(value.year, value.month, value.day)
+        time = value if isinstance(value, dt.datetime) else dt.datetime.combine(value, _MIDNIGHT)
         if self._day:
             time = time.replace(hour=0, minute=0, second=0, microsecond=0)
         if self._pattern and not _lost(time, self._pattern):
             return _FIELD.sub(lambda found: _FIELDS[found[0]](time), self._pattern)
-        if time.time() == dt.time():
-            return time.date().isoformat()
-        return time.isoformat(" ", "milliseconds" if time.microsecond else "seconds")
+        return str(time.date() if time.time() == _MIDNIGHT else time)
+
+    def moments(self, values: Sequence[dt.datetime]) -> list[str]:
+        """The same of many at once."""
+        return [self.moment(value) for value in values] if self._pattern or self._day else list(map(str, values))
 
 
 def _only(found: object) -> str:

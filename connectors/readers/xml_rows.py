@@ -57,14 +57,18 @@ class _Bytes:
         block = self._source.read(size)
         self._read += len(block)
         if self._read - self.last > _FARTHEST:
-            raise StructureError("refusal.xml_no_record", file=self._name, most=_FARTHEST >> 20, contract=self._contract.id)
+            raise StructureError(
+                "refusal.xml_no_record", file=self._name, most=_FARTHEST >> 20, contract=self._contract.id
+            )
         if self._decoder is None:
             return block
         try:
             return self._decoder.decode(block, final=not block).encode()
         except UnicodeDecodeError as error:
             byte = self._read - len(block) + error.start + 1
-            raise StructureError("refusal.byte_of_other_encoding", file=self._name, byte=byte, encoding=self._encoding) from None
+            raise StructureError(
+                "refusal.byte_of_other_encoding", file=self._name, byte=byte, encoding=self._encoding
+            ) from None
 
     def reached(self) -> None:
         """A record has ended."""
@@ -116,7 +120,9 @@ class _Elements:
                     continue
                 if found not in ("", _local(element)):  # without a path
                     several = [f"/{_local(element.getparent())}/{n}" for n in (found, _local(element))]
-                    raise StructureError("refusal.which_path", file=self._name, names=several, contract=self._contract.id)
+                    raise StructureError(
+                        "refusal.which_path", file=self._name, names=several, contract=self._contract.id
+                    )
                 found = _local(element)
                 yield element
                 _forget(element)
@@ -144,7 +150,13 @@ class _Elements:
         if not there or len(self._steps) == 1:
             met = [_local(root), *dict.fromkeys(f"{_local(root)}/{_local(child)}" for child in _children(root))]
             names, contract = listed(map(safe_name, met)), self._contract.id
-            raise StructureError("refusal.xml_no_such_path", file=self._name, path="/".join(("", *self._steps)), names=names, contract=contract)
+            raise StructureError(
+                "refusal.xml_no_such_path",
+                file=self._name,
+                path="/".join(("", *self._steps)),
+                names=names,
+                contract=contract,
+            )
 
     # --- fields ---
 
@@ -175,7 +187,7 @@ class _Elements:
     def _put(self, cells: list[str | None], field: str, value: str | None, where: str) -> None:
         place = self._fields.places.get(field)
         if place is None:
-            if value and value.strip() or field not in self._above:
+            if (value and value.strip()) or field not in self._above:
                 self._fields.unknown(field, where)
             else:  # an object of which nothing is there
                 self._fields.unmet.difference_update([f for f in self._fields.unmet if f.startswith(f"{field}/")])

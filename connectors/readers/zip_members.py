@@ -149,14 +149,18 @@ class _Archive:
                 chosen.append(info)
         if not chosen:
             names, contract = _listed(i.filename for i in named), self.contract.id
-            raise StructureError("refusal.no_member_matches", file=self.file_name, pattern=pattern, contract=contract, names=names)
+            raise StructureError(
+                "refusal.no_member_matches", file=self.file_name, pattern=pattern, contract=contract, names=names
+            )
         return chosen
 
     def known_by_header(self, named: Sequence[zipfile.ZipInfo]) -> list[zipfile.ZipInfo]:
         """The members that have columns of the contract; if none has, the only one that may be the extract: its header says what is wrong."""
         kinds = {i.filename: self.seen(i) for i in named}
         declared = self.contract.format
-        tables = [i for i in named if isinstance(k := kinds[i.filename], Kind) and k != Kind.CSV and declared in ("", k)]
+        tables = [
+            i for i in named if isinstance(k := kinds[i.filename], Kind) and k != Kind.CSV and declared in ("", k)
+        ]
         texts = [i for i in named if kinds[i.filename] == Kind.CSV and declared in ("", Kind.CSV)]
         fitting = self._fitting_texts(texts)
         if fitting:
@@ -180,7 +184,12 @@ class _Archive:
 
     def _refuse_kinds(self, members: Sequence[zipfile.ZipInfo]) -> None:
         if members:
-            raise StructureError("refusal.members_of_kinds", file=self.file_name, names=_listed(i.filename for i in members), contract=self.contract.id)
+            raise StructureError(
+                "refusal.members_of_kinds",
+                file=self.file_name,
+                names=_listed(i.filename for i in members),
+                contract=self.contract.id,
+            )
 
     def _fitting_texts(self, named: Sequence[zipfile.ZipInfo]) -> list[zipfile.ZipInfo]:
         heads = {info.filename: self._head(info) for info in named}

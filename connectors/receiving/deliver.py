@@ -185,7 +185,9 @@ def check_sha256(file: Path, sha256: str | None) -> None:
 
 def _refuse_no_file(file: Path) -> None:
     if file.is_dir():
-        raise DeliveryError(f"{file} is a folder; name the files in it that are the extract: they are taken as one delivery")
+        raise DeliveryError(
+            f"{file} is a folder; name the files in it that are the extract: they are taken as one delivery"
+        )
     if not file.is_file():
         raise DeliveryError(f"there is no file {file}")
 

@@ -42,7 +42,9 @@ class Entry(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
 
     file: Annotated[str, Field(min_length=1)] | None = None
-    files: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)] | None = None  # of one delivery, in their order
+    files: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)] | None = (
+        None  # of one delivery, in their order
+    )
     table: str
     settlement: str | None = None
     scope: str | None = None  # an older word for it
