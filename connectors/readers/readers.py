@@ -66,7 +66,18 @@ def unpack(
     emptiable: Mapping[str, tuple[str, ...]] = NO_HEADERS,
 ) -> Readable:
     """Bring a delivery's bytes into `scratch`, ready for DuckDB; `emptiable` as in `repair`. Raises StructureError, ArchiveError."""
-    readable = as_received(received(archive, sha256, contract, scratch, file_name), contract, scratch, file_name)
+    return ready(received(archive, sha256, contract, scratch, file_name), contract, scratch, file_name, emptiable)
+
+
+def ready(
+    found: Unpacked,
+    contract: SourceContract,
+    scratch: Path,
+    file_name: str,
+    emptiable: Mapping[str, tuple[str, ...]] = NO_HEADERS,
+) -> Readable:
+    """Unpacked files, ready for DuckDB: what it would refuse or misread is taken out (`repair`). Raises StructureError."""
+    readable = as_received(found, contract, scratch, file_name)
     if readable.parquet or readable.numbered:
         return readable
     if any(holds_nul(path) for path in readable.files):
