@@ -22,7 +22,8 @@ from kpi_definitions.documents import Fault
 from warehouse.home.home import Home
 from warehouse.loading.pulls import PulledDelivery, known_receipts, pulled_deliveries
 from warehouse.store.sessions import reading
-from warehouse.tables.contracts import Table, load_tables
+from warehouse.tables.contracts import Table
+from warehouse.tables.home_tables import tables_of
 
 _ALMATY = ZoneInfo("Asia/Almaty")
 
@@ -74,7 +75,7 @@ def national_day() -> dt.date:
 
 def sources_of(home: Home, *, again: bool = False) -> Sources:
     """The sources of a home: a file at fault stops no other. Raises DocumentError for source contracts at fault, StoreError for the release."""
-    tables = load_tables()
+    tables = tables_of(home)
     contracts = load_source_contracts(home, tables)
     connections, faults = sound_connections(home, tables, contracts)
     return Sources(connections, tuple(faults), Setting(home, tables, contracts, national_day(), again), _known(home))

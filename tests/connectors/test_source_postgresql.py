@@ -20,7 +20,7 @@ from connectors.sources.postgresql_settings import Settings
 from connectors.sources.secrets import Secrets
 from connectors.sources.settings import Regulation
 from connectors.sources.source import Asked, Fetched, SourceError
-from tests.support.cutting_proxy import CuttingProxy
+from tests.support.cutting_proxy import line_to
 from tools.servers import postgresql
 from warehouse.periods import parse_period
 from warehouse.sql import literal
@@ -324,8 +324,10 @@ def test_unplugged_at_random_moments_nothing_counts(server: postgresql.Server, t
     for number in range(20):
         folder = tmp_path / str(number)
         folder.mkdir()
-        with CuttingProxy(server.port, chance.randrange(size)) as proxy, pytest.raises(SourceError) as error:
-            source(server, port=proxy.port).fetch(one, folder)
+        with line_to(server.port) as line:
+            line.cut_after(chance.randrange(size))
+            with pytest.raises(SourceError) as error:
+                source(server, port=line.port).fetch(one, folder)
         assert error.value.passing, error.value
         assert not list(folder.iterdir())
     (tmp_path / "after").mkdir()
@@ -339,8 +341,11 @@ def test_a_silent_network_is_not_waited_for(
 ) -> None:
     monkeypatch.setattr("connectors.sources.postgresql_session._GRACE", 0)
     one = asked(query="SELECT * FROM many")
-    with CuttingProxy(server.port, 500_000, silent=True) as proxy, pytest.raises(SourceError) as error:
-        source(server, port=proxy.port, statement_seconds=1).fetch(one, tmp_path)
+    with line_to(server.port) as line:
+        line.silent = True
+        line.cut_after(500_000)
+        with pytest.raises(SourceError) as error:
+            source(server, port=line.port, statement_seconds=1).fetch(one, tmp_path)
     assert error.value.passing
 
 
