@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from connectors.sources import http, http_line
 from connectors.sources.pages import read_page
 from connectors.sources.source import Fetched, SourceError
-from tests.support.cutting_proxy import CuttingProxy
+from tests.support.cutting_proxy import Line, line_to
 from tests.support.sources import NAME, asked, contents, everything_said, opened, told
 from tools.servers import http_api
 from tools.servers.http_api import Api, made_up, serving
@@ -295,21 +295,21 @@ def test_settings_that_cannot_be_meant_are_refused(said: Mapping[str, Any]) -> N
 
 
 @pytest.fixture
-def line(api: Api) -> Iterator[CuttingProxy]:
-    with CuttingProxy(int(api.address.rpartition(":")[2]), in_all=True) as one:
+def line(api: Api) -> Iterator[Line]:
+    with line_to(int(api.address.rpartition(":")[2])) as one:
         yield one
 
 
-def test_a_line_that_breaks_at_any_moment_leaves_nothing(api: Api, tmp_path: Path, line: CuttingProxy) -> None:
+def test_a_line_that_breaks_at_any_moment_leaves_nothing(api: Api, tmp_path: Path, line: Line) -> None:
     extract = {**PAGING["cursor"], "endpoint": "cursor"}
     address = f"http://127.0.0.1:{line.port}"
-    line.cut(None)
+    line.mend()
     whole = fetch(api, tmp_path / "whole", extract, address=address)
     assert rows_of(whole, "data.rows") == api.rows
     bytes_of_all, chance = line.passed, random.Random(23)  # noqa: S311
     for number in range(20):
-        line.cut(chance.randrange(bytes_of_all - 1))
+        line.cut_after(chance.randrange(bytes_of_all - 1))
         error = fails(api, tmp_path / f"cut-{number}", extract, address=address)
         assert error.passing, str(error)
-    line.cut(None)
+    line.mend()
     assert contents(fetch(api, tmp_path / "after", extract, address=address)) == contents(whole)

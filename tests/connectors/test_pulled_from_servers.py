@@ -17,7 +17,7 @@ import yaml
 from connectors.archive.archive import Archive
 from connectors.archive.bundle import opened as opened_bundle
 from connectors.sources.pull import Outcome
-from tests.support.cutting_proxy import CuttingProxy
+from tests.support.cutting_proxy import Line, line_to
 from tests.support.fake_source import World
 from tests.support.pulling import PLACES, Place, file_of
 from tests.support.sources import everything_said, long_ago
@@ -38,7 +38,7 @@ class Fetching:
     """A server with FILES, and the connection to it over the line."""
 
     port: int
-    write: Callable[[CuttingProxy, Path], Mapping[str, Any]]
+    write: Callable[[Line, Path], Mapping[str, Any]]
     secret: str
 
 
@@ -53,7 +53,7 @@ def by_sftp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fetching]:
         path.write_bytes(content)
         os.utime(path, (long_ago(),) * 2)
 
-    def write(line: CuttingProxy, home: Path) -> Mapping[str, Any]:
+    def write(line: Line, home: Path) -> Mapping[str, Any]:
         known = server.known_hosts.read_text(encoding="ascii").replace(str(server.port), str(line.port))
         (home / "known_hosts").write_text(known, encoding="ascii")
         connection = {
@@ -79,7 +79,7 @@ def by_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fetching]:
         server.client().put_object(Bucket=s3.BUCKET, Key=f"{scope}/{month}/crashes.csv", Body=content)
     os.environ |= {"TEST_S3_ACCESS": server.access_key, "TEST_S3_SECRET": server.secret_key}
 
-    def write(line: CuttingProxy, home: Path) -> Mapping[str, Any]:  # noqa: ARG001
+    def write(line: Line, home: Path) -> Mapping[str, Any]:
         connection = {
             "endpoint": f"127.0.0.1:{line.port}",
             "scheme": "http",
@@ -109,7 +109,7 @@ def by_http() -> Iterator[Fetching]:
     os.environ["TEST_HTTP_TOKEN"] = http_api.TOKEN
     paging = {"style": "link", "size": 40, "size_parameter": "size"}
 
-    def write(line: CuttingProxy, home: Path) -> Mapping[str, Any]:  # noqa: ARG001
+    def write(line: Line, home: Path) -> Mapping[str, Any]:
         connection = {
             "address": f"http://127.0.0.1:{line.port}",
             "unencrypted": True,
@@ -132,7 +132,7 @@ def fetching(request: pytest.FixtureRequest) -> Fetching:
     return found
 
 
-def place(root: Path, fetching: Fetching, line: CuttingProxy) -> Place:
+def place(root: Path, fetching: Fetching, line: Line) -> Place:
     made = Place.make(root, World(), "")
     text = yaml.safe_dump(dict(fetching.write(line, made.home.root)), allow_unicode=True)
     (made.home.sources / "office.yaml").write_text(text, encoding="utf-8")
@@ -159,14 +159,14 @@ def let_out(home: Path) -> str:
 @pytest.mark.slow
 def test_every_extract_is_delivered_whole_and_once(tmp_path: Path, fetching: Fetching) -> None:
     chance = random.Random(47)  # noqa: S311
-    with CuttingProxy(fetching.port, in_all=True) as line, everything_said() as said:
+    with line_to(fetching.port) as line, everything_said() as said:
         whole = place(tmp_path / "whole", fetching, line)
         assert {one.outcome for one in whole.pull()} == {Outcome.DELIVERED}
         expected, bytes_of_all = delivered(whole), line.passed
         assert set(expected) == set(FILES)
         for number in range(20):
             cut = place(tmp_path / str(number), fetching, line)
-            line.cut(chance.randrange(bytes_of_all * 9 // 10))
+            line.cut_after(chance.randrange(bytes_of_all * 9 // 10))
             told = cut.pull()
             assert {one.outcome for one in told} <= {Outcome.DELIVERED, Outcome.FAILED}
             assert all(one.passing for one in told if one.outcome is Outcome.FAILED)
@@ -174,7 +174,7 @@ def test_every_extract_is_delivered_whole_and_once(tmp_path: Path, fetching: Fet
             part = delivered(cut)
             assert part.items() <= expected.items()
             assert len(part) < len(expected)
-            line.cut(None)
+            line.mend()
             cut.pull()
             assert delivered(cut) == expected
             shown = "".join(f"{one.said}{one}" for one in told) + let_out(cut.home.root / "pulls")
@@ -183,7 +183,7 @@ def test_every_extract_is_delivered_whole_and_once(tmp_path: Path, fetching: Fet
 
 
 def test_what_was_fetched_is_loaded(tmp_path: Path, by_http: Fetching) -> None:
-    with CuttingProxy(by_http.port) as line:
+    with line_to(by_http.port) as line:
         one = place(tmp_path / "home", by_http, line)
         one.pull()
         archive = Archive(one.home.archive)

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from connectors.sources.s3 import Settings
 from connectors.sources.source import SourceError
-from tests.support.cutting_proxy import CuttingProxy
+from tests.support.cutting_proxy import Line, line_to
 from tests.support.sources import NAME, asked, contents, everything_said, opened, told
 from tools.servers import s3
 from tools.servers.s3 import Server, down, unavailable, up
@@ -31,8 +31,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def line(server: Server) -> Iterator[CuttingProxy]:
-    with CuttingProxy(server.port, in_all=True) as one:
+def line(server: Server) -> Iterator[Line]:
+    with line_to(server.port) as one:
         yield one
 
 
@@ -147,18 +147,18 @@ def test_only_the_keys_named_are_used(
 
 @pytest.mark.slow
 def test_a_line_that_breaks_at_any_moment_leaves_nothing(
-    server: Server, put: Callable[[str, bytes], bytes], tmp_path: Path, line: CuttingProxy
+    server: Server, put: Callable[[str, bytes], bytes], tmp_path: Path, line: Line
 ) -> None:
     chance = random.Random(23)  # noqa: S311
     expected = [put(f"akimat/2026-01/{name}.csv", chance.randbytes(600_000)) for name in ("a", "b")]
     source = opened("s3", tmp_path, connection(server, endpoint=f"127.0.0.1:{line.port}"))
-    line.cut(None)
+    line.mend()
     assert contents(source.fetch(asked("s3", PATH), tmp_path / "whole")) == expected
     whole = line.passed
     for number in range(20):
-        line.cut(chance.randrange(whole - 2))
+        line.cut_after(chance.randrange(whole - 2))
         with everything_said(), pytest.raises(SourceError) as caught:
             source.fetch(asked("s3", PATH), tmp_path / f"cut-{number}")
         assert caught.value.passing, str(caught.value)
-    line.cut(None)
+    line.mend()
     assert contents(source.fetch(asked("s3", PATH), tmp_path / "after")) == expected

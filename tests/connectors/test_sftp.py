@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from connectors.sources.source import SourceError
-from tests.support.cutting_proxy import CuttingProxy
+from tests.support.cutting_proxy import Line, line_to
 from tests.support.sources import NAME, asked, contents, everything_said, long_ago, opened, told
 from tools.servers import sftp
 from tools.servers.sftp import Server, down, unavailable, up
@@ -310,26 +310,26 @@ def test_checksums_beside_are_held_against_the_files(server: Server, files: Path
 
 
 @pytest.fixture(scope="module")
-def line(server: Server) -> Iterator[CuttingProxy]:
-    with CuttingProxy(server.port, in_all=True) as one:
+def line(server: Server) -> Iterator[Line]:
+    with line_to(server.port) as one:
         yield one
 
 
 @pytest.mark.slow
 def test_a_line_that_breaks_at_any_moment_leaves_nothing(
-    server: Server, files: Path, tmp_path: Path, line: CuttingProxy
+    server: Server, files: Path, tmp_path: Path, line: Line
 ) -> None:
     expected = [put(files / "2026-01" / f"{name}.csv", chance(name).randbytes(600_000)) for name in ("a", "b")]
     known = written("[127.0.0.1]:" + str(line.port) + " {key}\n")(server, tmp_path)
     source = opened("sftp", tmp_path, connection(server, port=line.port, known_hosts=known))
-    line.cut(None)
+    line.mend()
     assert contents(source.fetch(asked("sftp", PATH), tmp_path / "whole")) == expected
     moments = chance(23)
     whole = line.passed
     for number in range(20):
-        line.cut(moments.randrange(whole - 5_000))  # at the very end only the farewell is missing
+        line.cut_after(moments.randrange(whole - 5_000))  # at the very end only the farewell is missing
         with everything_said(), pytest.raises(SourceError) as caught:
             source.fetch(asked("sftp", PATH), tmp_path / f"cut-{number}")
         assert caught.value.passing, str(caught.value)
-    line.cut(None)
+    line.mend()
     assert contents(source.fetch(asked("sftp", PATH), tmp_path / "after")) == expected

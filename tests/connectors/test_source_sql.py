@@ -25,7 +25,7 @@ from connectors.sources.settings import Regulation
 from connectors.sources.source import Asked, Fetched, SourceError
 from connectors.sources.sql import Extract, Settings, SqlSource, open_source
 from connectors.sources.sql_rows import ColumnError, columns_of, write_parquet
-from tests.support.cutting_proxy import CuttingProxy
+from tests.support.cutting_proxy import line_to
 from tools.servers import postgresql
 from warehouse.periods import parse_period
 
@@ -314,8 +314,10 @@ def test_faults_without_the_secret(
 
 def test_unplugged_nothing_counts(server: postgresql.Server, tmp_path: Path) -> None:
     for after in (20_000, 300_000, 900_000):
-        with CuttingProxy(server.port, after) as proxy, pytest.raises(SourceError) as error:
-            remote(server, port=proxy.port).fetch(asked(query="SELECT * FROM costs"), tmp_path)
+        with line_to(server.port) as line:
+            line.cut_after(after)
+            with pytest.raises(SourceError) as error:
+                remote(server, port=line.port).fetch(asked(query="SELECT * FROM costs"), tmp_path)
         assert error.value.passing
         assert not list(tmp_path.iterdir())
 

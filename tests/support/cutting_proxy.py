@@ -1,91 +1,112 @@
-"""A TCP proxy on loopback that unplugs: after so many bytes from the server the connection is reset, or goes silent."""
+"""A line that breaks: TCP passed on to a server on loopback, and cut after so many bytes have come from there."""
 
 from __future__ import annotations
 
-import contextlib
 import socket
+import socketserver
 import struct
 import threading
-from types import TracebackType
-from typing import Self
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+_BLOCK = 4096
 
 
-class CuttingProxy:
-    """`port` leads to the server's `to`. `cut_after`: bytes from the server that get through on each connection; None: all of them.
+@dataclass
+class Line:
+    """The line to a server. `passed`: bytes that came from there since `mend` or `cut_after`; `silent`: it goes dead and is not reset."""
 
-    `in_all`: so many on all connections together, new ones included. `passed`: how many got through since the last `cut`.
-    """
+    port: int = 0
+    passed: int = 0
+    limit: int | None = None
+    silent: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def __init__(self, to: int, cut_after: int | None = None, *, silent: bool = False, in_all: bool = False):
-        self.to, self.cut_after, self.silent, self.in_all = to, cut_after, silent, in_all
-        self.cuts = self.passed = 0
-        self._lock = threading.Lock()
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self._listening.getsockname()[1])
-        self._open: list[socket.socket] = []
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None:
-        for one in (self._listening, *self._open):
-            with contextlib.suppress(OSError):
-                one.close()
-
-    def cut(self, after: int | None) -> None:
-        """From now on, so many bytes."""
+    def cut_after(self, count: int) -> None:
+        """From now on so many bytes more come; then every connection is reset, and every new one too."""
         with self._lock:
-            self.passed, self.cut_after = 0, after
+            self.passed, self.limit = 0, count
 
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listening.accept()
-                server = socket.create_connection(("127.0.0.1", self.to))
-                self._open += [client, server]
-                threading.Thread(target=self._there, args=(client, server), daemon=True).start()
-                threading.Thread(target=self._back, args=(server, client), daemon=True).start()
-
-    def _there(self, client: socket.socket, server: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while block := client.recv(65536):
-                server.sendall(block)
-        _close(client, server)
-
-    def _back(self, server: socket.socket, client: socket.socket) -> None:
-        own = 0
-        with contextlib.suppress(OSError):
-            while block := server.recv(65536):
-                allowed, cut = self._allowed(own, len(block))
-                own += allowed
-                client.sendall(block[:allowed])
-                if cut and self.silent:
-                    return
-                if cut:
-                    # reset, not an orderly end: as a cable that is pulled. Nothing is sent while the other thread reads there
-                    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                    client.shutdown(socket.SHUT_RD)
-                    client.close()
-                    break
-        _close(server, client)
-
-    def _allowed(self, own: int, count: int) -> tuple[int, bool]:
-        """How many of so many bytes get through, and whether that is the end."""
+    def mend(self) -> None:
         with self._lock:
-            left = None if self.cut_after is None else max(0, self.cut_after - (self.passed if self.in_all else own))
-            allowed = count if left is None else min(count, left)
+            self.passed, self.limit = 0, None
+
+    def allowed(self, count: int) -> int:
+        """How many of so many bytes may pass; they count as passed."""
+        with self._lock:
+            allowed = count if self.limit is None else max(0, min(count, self.limit - self.passed))
             self.passed += allowed
-            cut = left is not None and allowed >= left
-            self.cuts += cut
-            return allowed, cut
+            return allowed
 
 
-def _close(*sockets: socket.socket) -> None:
-    for one in sockets:
-        with contextlib.suppress(OSError):
-            one.shutdown(socket.SHUT_RDWR)
-        with contextlib.suppress(OSError):
-            one.close()
+@contextmanager
+def line_to(port: int) -> Iterator[Line]:
+    """A line to a port of 127.0.0.1, at another port of it."""
+    line = Line()
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with socket.create_connection(("127.0.0.1", port)) as server:
+                there = threading.Thread(target=_there, args=(self.request, server), daemon=True)
+                there.start()
+                while block := _received(server):
+                    allowed = line.allowed(len(block))
+                    try:
+                        self.request.sendall(block[:allowed])
+                    except OSError:
+                        break
+                    if allowed < len(block) and line.silent:
+                        there.join()
+                    elif allowed < len(block):
+                        _reset(self.request, there)
+                    if allowed < len(block):
+                        break
+                for one in (self.request, server):
+                    _shut(one)
+                there.join(5)
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+        allow_reuse_address = True
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        line.port = server.server_address[1]
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield line
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def _there(client: socket.socket, server: socket.socket) -> None:
+    while block := _received(client):
+        try:
+            server.sendall(block)
+        except OSError:
+            return
+    _shut(server, socket.SHUT_WR)
+
+
+def _received(one: socket.socket) -> bytes:
+    try:
+        return one.recv(_BLOCK)
+    except OSError:
+        return b""
+
+
+def _shut(one: socket.socket, how: int = socket.SHUT_RDWR) -> None:
+    try:
+        one.shutdown(how)
+    except OSError:
+        return
+
+
+def _reset(one: socket.socket, reader: threading.Thread) -> None:
+    """Close in the way of a line that broke: not an end, a reset. While somebody reads from it, nothing would be sent."""
+    _shut(one, socket.SHUT_RD)
+    reader.join(5)
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    one.close()
