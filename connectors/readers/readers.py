@@ -66,7 +66,18 @@ def unpack(
     emptiable: Mapping[str, tuple[str, ...]] = NO_HEADERS,
 ) -> Readable:
     """Bring a delivery's bytes into `scratch`, ready for DuckDB; `emptiable` as in `repair`. Raises StructureError, ArchiveError."""
-    readable = as_received(received(archive, sha256, contract, scratch, file_name), contract, scratch, file_name)
+    return ready(received(archive, sha256, contract, scratch, file_name), contract, scratch, file_name, emptiable)
+
+
+def ready(
+    found: Unpacked,
+    contract: SourceContract,
+    scratch: Path,
+    file_name: str,
+    emptiable: Mapping[str, tuple[str, ...]] = NO_HEADERS,
+) -> Readable:
+    """Unpacked files, ready for DuckDB: what it would refuse or misread is taken out (`repair`). Raises StructureError."""
+    readable = as_received(found, contract, scratch, file_name)
     if readable.parquet or readable.numbered:
         return readable
     if any(holds_nul(path) for path in readable.files):
@@ -190,7 +201,7 @@ def repair(readable: Readable, contract: SourceContract, emptiable: Mapping[str,
     `emptiable`: headers whose cells are emptied where bytes are not of the encoding, with the columns made of each. Headers that the
     contract does not take may be emptied too, without a finding; a bad byte anywhere else costs the record.
     """
-    taken = {*contract.headers, *(c.header for c in contract.columns)}
+    taken = contract.read_from(readable.header)
     columns_of = {h: emptiable.get(h, ()) for h in readable.header if h in emptiable or h not in taken}
     row_no = 0
     for path in readable.files:
