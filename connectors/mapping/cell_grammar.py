@@ -111,7 +111,7 @@ class Cell:
     @property
     def words(self) -> tuple[str, ...]:
         """Texts that stand for nothing, letter case aside."""
-        common = (*WORDS, *(ERRORS if self.sql_type == "VARCHAR" else TYPED_WORDS))
+        common: tuple[str, ...] = (*WORDS, *(ERRORS if self.sql_type == "VARCHAR" else TYPED_WORDS))
         if self.sql_type in MOMENTS:
             common = (*common, *NO_DATES)
         own = {w.casefold() for w in (*self.true_values, *self.false_values)}

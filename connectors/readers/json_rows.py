@@ -30,10 +30,23 @@ _FAR = 40  # digits that a number written with an exponent may come to without i
 
 def rows(path: Path, contract: SourceContract, name: str) -> Rows:
     """The rows that the contract means. Raises StructureError, also while they are read."""
+    first, others = _begun(path, contract, name)
+    if first is not None and isinstance(first.value, list):
+        table = _Table(contract, name)
+        return Rows(table.begin(first), table.records(first, others))
+    fields = Fields(contract, name)
+    if fields.finds:
+        for _ in _Objects(contract, name, fields).records(first, others):
+            pass
+        fields = Fields(contract, name, fields.unpivoted)
+        first, others = _begun(path, contract, name)
+    return Rows(fields.header, _Objects(contract, name, fields).records(first, others))
+
+
+def _begun(path: Path, contract: SourceContract, name: str) -> tuple[_Found | None, Iterator[_Found]]:
+    """The first record, if there is one, and those behind it."""
     found = _lines(path, name) if contract.format == LINES else _Document(path, contract, name).records()
-    first = next(found, None)
-    reader = _Table(contract, name) if first is not None and isinstance(first.value, list) else _Objects(contract, name)
-    return Rows(reader.begin(first), reader.records(first, found))
+    return next(found, None), found
 
 
 class _Found:
@@ -171,14 +184,9 @@ def _lists(text: JsonText, way: tuple[str, ...], depth: int) -> Iterator[tuple[t
 class _Objects:
     """Records that are objects."""
 
-    def __init__(self, contract: SourceContract, name: str):
-        self._contract, self._name = contract, name
-        self._fields = Fields(contract, name)
-        self._above = {p for field in self._fields.places for p in _prefixes(field)}  # objects that have fields of ours
-
-    def begin(self, _: _Found | None) -> tuple[str, ...]:
-        """The header."""
-        return self._fields.header
+    def __init__(self, contract: SourceContract, name: str, fields: Fields):
+        self._contract, self._name, self._fields = contract, name, fields
+        self._above = {p for field in fields.places for p in _prefixes(field)}  # objects that have fields of ours
 
     def records(self, first: _Found | None, others: Iterator[_Found]) -> Iterator[Record]:
         """All records."""

@@ -30,6 +30,10 @@ _BETWEEN = " | "  # of the values of an element that stands several times where 
 def rows(path: Path, contract: SourceContract, name: str) -> Rows:
     """The rows that the contract means. Raises StructureError, also while they are read."""
     fields = Fields(contract, name)
+    if fields.finds:
+        for _ in _Elements(path, contract, name, fields).records():
+            pass
+        fields = Fields(contract, name, fields.unpivoted)
     return Rows(fields.header, _Elements(path, contract, name, fields).records())
 
 
