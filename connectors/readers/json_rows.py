@@ -50,12 +50,15 @@ def _begun(path: Path, contract: SourceContract, name: str) -> tuple[_Found | No
 
 
 class _Found:
-    """A record as it was found: its value, its text, its place; `broken`: why it has no value."""
+    """A record as it was found: its value, its text, its place; `broken`: why it has no value; `told`: the place as it may be told."""
 
-    __slots__ = ("broken", "header", "key", "text", "value", "where")
+    __slots__ = ("broken", "header", "key", "text", "told", "value", "where")
 
-    def __init__(self, value: Any, text: str, where: str, broken: str = "", key: str | None = None):
+    def __init__(
+        self, value: Any, text: str, where: str, broken: str = "", key: str | None = None, told: str | None = None
+    ):
         self.value, self.text, self.where, self.broken, self.key = value, text, where, broken, key
+        self.told = where if told is None else told
         self.header: Sequence[str] | None = None  # names that stand beside a list of lists
 
     def shown(self) -> tuple[str, str]:
@@ -107,7 +110,7 @@ class _Document:
         text, letter = self._text, self._text.next()
         if steps == ["*"] and letter == "{":
             for key in text.members():
-                yield self._record(f"{where}.{key}", key)
+                yield self._record(where, key)
         elif steps and letter == "{":
             yield from self._inside(steps, where)
         elif not steps and letter == "[":
@@ -138,9 +141,10 @@ class _Document:
             )
 
     def _record(self, where: str, key: str | None = None) -> _Found:
-        self._text.where = where
+        told = where if key is None else f"{where}.{safe_name(key)}"
+        self._text.where = told
         value, text = self._text.value()
-        found = _Found(value, text, where, key=key)
+        found = _Found(value, text, where if key is None else f"{where}.{key}", key=key, told=told)
         found.header = self._columns
         return found
 
@@ -197,11 +201,11 @@ class _Objects:
             if not found.broken:
                 cells = [None] * len(self._fields.header)
                 if found.key is not None:
-                    self._fill(cells, "", {KEY: found.key}, found.where, 0)
+                    self._fill(cells, "", {KEY: found.key}, found.told, 0)
                 try:
-                    self._fill(cells, "", found.value, found.where, 0)
+                    self._fill(cells, "", found.value, found.told, 0)
                 except RecursionError:
-                    raise StructureError("refusal.json_too_deep", file=self._name, where=found.where) from None
+                    raise StructureError("refusal.json_too_deep", file=self._name, where=found.told) from None
             if found.broken or holds_something(cells, self._contract):
                 yield Record(cells, found.shown, found.broken)
         if first:
@@ -254,7 +258,7 @@ class _Table:
         names = first.value if first.header is None else first.header
         if not all(type(n) is str for n in names):
             raise StructureError(
-                "refusal.list_without_header", file=self._name, where=first.where, contract=self._contract.id
+                "refusal.list_without_header", file=self._name, where=first.told, contract=self._contract.id
             )
         self._header = tuple(n.strip() for n in names)
         return self._header

@@ -123,7 +123,9 @@ class _Elements:
                 if not self._is_record(element):
                     continue
                 if found not in ("", _local(element)):  # without a path
-                    several = [f"/{_local(element.getparent())}/{n}" for n in (found, _local(element))]
+                    several = [
+                        f"/{safe_name(_local(element.getparent()))}/{safe_name(n)}" for n in (found, _local(element))
+                    ]
                     raise StructureError(
                         "refusal.which_path", file=self._name, names=several, contract=self._contract.id
                     )

@@ -128,6 +128,11 @@ def test_members_of_an_object_are_records_with_a_key(tmp_path: Path) -> None:
         (["Сейфуллин", "2"], "$.streets.Сейфуллин"),
     ]
 
+    said = refused(
+        tmp_path, '{"streets": {"Серикова Айгуль": {"n": 1, "b": 2}}}', "n", layout=Layout(row_path="streets.*")
+    )
+    assert "$.streets.«…» has the field" in said  # names of members may be names of people
+
 
 def test_the_outermost_list_is_found(tmp_path: Path) -> None:
     features = (
