@@ -123,7 +123,7 @@ def _sheet(book: CalamineWorkbook, parts: Parts, sheet: str, name: str) -> _Shee
 
     try:
         found = book.get_sheet_by_name(sheet)
-        merged = found.merged_cell_ranges or ()
+        merged = found.merged_cell_ranges or parts.merged.get(sheet, ())
     except (CalamineError, OSError, ValueError) as error:
         shown = safe_name(sheet)
         raise StructureError("refusal.sheet_damaged", file=name, sheet=shown, error=harmless(error)) from None
