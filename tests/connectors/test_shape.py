@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import hashlib
 import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -17,8 +18,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connectors.row_gate.records_behind import Delivered, records_behind
 from tests.support.examples import examples
 from tests.support.files import Bench, Desk, contract_text, query
+from tests.support.settlements import ASTANA
 
 HEADER = ("Пост", "Время", "Статус", "Годно", "PM2.5", "PM10")
 LABELS = {"PM2.5": "PM25", "PM10": "PM10"}
@@ -64,6 +67,7 @@ class Outcome:
     accepted: dict[int, tuple[Any, ...]] = field(default_factory=dict)
     rejected: dict[int, str] = field(default_factory=dict)
     left_out: Counter[str] = field(default_factory=Counter)
+    behind: dict[int, list[int]] = field(default_factory=dict)  # accepted row → the records it is made of
 
 
 @dataclass
@@ -76,7 +80,7 @@ class Row:
     spoilt: bool  # the value was emptied
     valid: bool | None
     broken: str | None
-    raw: tuple[Any, ...]
+    record: int
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -133,8 +137,9 @@ def expected(records: Sequence[Cells], wanted: Wanted) -> Outcome:
     return found
 
 
-def _accept(found: Outcome, row: Row, value: Decimal | None, valid: bool | None) -> None:
-    found.accepted[row.number] = (*row.key, value, valid)
+def _accept(found: Outcome, rows: Sequence[Row], value: Decimal | None, valid: bool | None) -> None:
+    found.accepted[rows[0].number] = (*rows[0].key, value, valid)
+    found.behind[rows[0].number] = sorted({row.record for row in rows})
 
 
 def _no_repeats(rows: Sequence[Row], found: Outcome) -> None:
@@ -150,7 +155,7 @@ def _no_repeats(rows: Sequence[Row], found: Outcome) -> None:
             found.rejected[row.number] = "key.duplicate" if same else "key.unique"
         if same or len(group) == 1:
             found.rejected.pop(group[0].number, None)
-            _accept(found, group[0], group[0].value, group[0].valid)
+            _accept(found, group[:1], group[0].value, group[0].valid)
 
 
 def _one_per_key(rows: Sequence[Row], wanted: Wanted, found: Outcome) -> None:
@@ -163,7 +168,7 @@ def _one_per_key(rows: Sequence[Row], wanted: Wanted, found: Outcome) -> None:
             if row.broken or why:
                 found.rejected[row.number] = row.broken or why or ""
         if not why and not (len(group) == 1 and group[0].broken):
-            _accept(found, group[0], value, valid)
+            _accept(found, group, value, valid)
             if len(group) > 1:
                 found.left_out["left-out.combined"] += len(group) - 1
 
@@ -267,5 +272,12 @@ def test_any_shape_of_any_table_is_what_plain_python_makes_of_it(
     contract = bench.contract(wanted.contract())
     contents = [as_parquet(f) if parquet else as_csv(f) for f in files]
     assert bench.stage(*contents, table="fct_air_hour", contract=contract) == {}
-    for number, records in enumerate(files, 1):
-        agree(observed(bench, number), expected(records, wanted), len(records), 2 if wanted.unpivot else 1)
+    models = [expected(records, wanted) for records in files]
+    for number, (records, model) in enumerate(zip(files, models, strict=True), 1):
+        agree(observed(bench, number), model, len(records), 2 if wanted.unpivot else 1)
+    content = contents[0] if isinstance(contents[0], bytes) else contents[0].encode()
+    delivered = Delivered(hashlib.sha256(content).hexdigest(), "f", ASTANA, dt.date(2026, 1, 1), dt.date(2026, 2, 1))
+    if models[0].behind:
+        table = bench.table("fct_air_hour")
+        behind = records_behind(bench.archive, table, contract, delivered, models[0].behind, bench.time_zone)
+        assert behind == models[0].behind

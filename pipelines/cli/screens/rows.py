@@ -40,7 +40,8 @@ def show_rows(console: Console, tables: Sequence[Mapping[str, Any]], words: Word
             console.print(table)
         for row in found:
             if "source" in row:
-                title = words("record_of", row=row["row_no"], delivery=row["delivery_id"])
+                numbers = ", ".join(map(str, row["source_records"]))
+                title = words("record_of", row=numbers, delivery=row["delivery_id"])
                 console.print(title, style="dim", highlight=False)
                 console.print(row["source"].rstrip("\r\n"), markup=False, highlight=False, soft_wrap=True)
         if len(found) < counted["rows"]:
