@@ -114,11 +114,10 @@ _PROLOGUE = re.compile(
     r"(\s+|<\?.*?\?>|<!--.*?-->|<!DOCTYPE\s+(?P<type>[\w:.-]+)[^\[>]*(\[.*?\]\s*)?>)", re.DOTALL | re.IGNORECASE
 )
 _ELEMENT = re.compile(r"<(?P<name>[A-Za-z_][\w:.-]*)(?P<rest>[\s/>][^>]*)?")
-_OF_PAGES = {
-    "html", "head", "body", "table", "div", "script", "style", "meta", "title", "center", "form", "font", "p", "br", "h1", "link",
-}  # fmt: skip
+_OF_PAGES = re.compile(r"html|head|body|table|div|script|style|meta|title|center|form|font|p|br|h1|link")
 _SPREADSHEET_2003 = "urn:schemas-microsoft-com:office:spreadsheet"
 _NO_LETTERS = re.compile(r"[\x00-\x08\x0e-\x19\x1c-\x1f]")
+_USUAL = re.compile(r"[ -~\u0400-\u04ff]")
 _FIRST_LINE = 1 << 12  # letters of it that are looked at
 
 
@@ -208,7 +207,7 @@ def _compound(path: Path) -> Seen:
 
 def _text(path: Path, start: bytes, contract: SourceContract) -> Seen:
     letters = _latin(start)
-    found = _marked_up(letters, contract) or (_json(path, start) if _JSON.match(letters) else None)
+    found = _marked_up(letters, contract) or (_json(start) if _JSON.match(letters) else None)
     if found and (contract.format in ("", Kind.CSV) and _is_its_header(path, contract)):
         return Kind.CSV  # some headers are written in brackets: <DATE>;<VALUE>, [id];[name]
     return found or _plain(start, contract)
@@ -237,14 +236,14 @@ def _marked_up(letters: str, contract: SourceContract) -> Seen | None:
     if name == "html" or doctype.lower() == "html":
         return _PAGE
     wanted = contract.format == Kind.XML or bool(contract.layout.row_path)
-    if name.rpartition(":")[2] in _OF_PAGES and not (declared or wanted):
+    if _OF_PAGES.fullmatch(name.rpartition(":")[2]) and not (declared or wanted):
         return _PAGE
     if _SPREADSHEET_2003 in (root["rest"] or "") and not wanted:
         return Other(_OLD, "XML Spreadsheet 2003")
     return Kind.XML
 
 
-def _json(path: Path, start: bytes) -> Kind:
+def _json(start: bytes) -> Kind:
     """JSON, or lines of JSON: the first line is a whole value, and another follows."""
     text = start.decode(json.detect_encoding(start), "replace").removeprefix("\ufeff").lstrip()
     first, end, rest = text.partition("\n")
@@ -280,8 +279,6 @@ def _plain(start: bytes, contract: SourceContract) -> Seen:
         return Kind.CSV
     for other in ("utf-16-le", "utf-16-be"):
         guessed = start[:64].decode(other, "replace")
-        if sum(
-            (letter.isascii() and letter.isprintable()) or "а" <= letter.lower() <= "ӿ" for letter in guessed
-        ) * 2 > len(guessed):
-            return Other("refusal.marked_otherwise", "UTF-16")
+        if 2 * len(_USUAL.findall(guessed)) > len(guessed):
+            return Other("refusal.unmarked", other)
     return Other("refusal.no_text", encoding)

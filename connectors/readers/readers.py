@@ -46,9 +46,7 @@ class Readable:
 
     files: list[Path]
     header: tuple[str, ...]
-    contract: (
-        SourceContract  # by which they are to be read: the delivery's, or one for records that were written as CSV
-    )
+    contract: SourceContract  # to read them by: the delivery's, or one for records that were written as CSV
     parquet: bool = False
     types: tuple[str, ...] = ()  # of Parquet columns: a scan over several files would cast them all to the first one's
     # carries __row_no and __spoilt (cells that were emptied) as its last columns, because broken records were taken out
@@ -68,7 +66,18 @@ def unpack(
     emptiable: Mapping[str, tuple[str, ...]] = NO_HEADERS,
 ) -> Readable:
     """Bring a delivery's bytes into `scratch`, ready for DuckDB; `emptiable` as in `repair`. Raises StructureError, ArchiveError."""
-    readable = as_received(received(archive, sha256, contract, scratch, file_name), contract, scratch, file_name)
+    return ready(received(archive, sha256, contract, scratch, file_name), contract, scratch, file_name, emptiable)
+
+
+def ready(
+    found: Unpacked,
+    contract: SourceContract,
+    scratch: Path,
+    file_name: str,
+    emptiable: Mapping[str, tuple[str, ...]] = NO_HEADERS,
+) -> Readable:
+    """Unpacked files, ready for DuckDB: what it would refuse or misread is taken out (`repair`). Raises StructureError."""
+    readable = as_received(found, contract, scratch, file_name)
     if readable.parquet or readable.numbered:
         return readable
     if any(holds_nul(path) for path in readable.files):
@@ -104,7 +113,8 @@ def as_received(found: Unpacked, contract: SourceContract, scratch: Path, file_n
     if _way(first) is None:
         target = scratch / "rows"
         rows = written(parts, contract, target, file_name)
-        readable = Readable([target], rows.header, contract_of_rows(contract), numbered=True, bad=rows.bad)
+        read_by = contract_of_rows(contract)
+        readable = Readable([target], rows.header, read_by, numbered=True, bad=rows.bad, below=rows.below)
     elif first.kind == Kind.PARQUET:
         readable = _tables(parts, contract, file_name)
     else:

@@ -20,6 +20,7 @@ from connectors.readers.headers import StructureError, check_header
 from connectors.readers.kinds import Kind, Part
 from connectors.readers.limits import is_machine_fault
 from connectors.readers.record import BadRecord, Record, Rows
+from warehouse.messages.messages import Message
 
 
 def rows_of(one: Part, contract: SourceContract) -> Rows:
@@ -65,6 +66,7 @@ class Written:
 
     header: tuple[str, ...]
     bad: list[BadRecord]
+    below: tuple[Message, ...]  # what is to be told of lines left out below the records
 
 
 def written(parts: Sequence[Part], contract: SourceContract, target: Path, file_name: str) -> Written:
@@ -72,7 +74,7 @@ def written(parts: Sequence[Part], contract: SourceContract, target: Path, file_
 
     Raises StructureError if one of the files is not what the contract describes.
     """
-    header, bad, row_no = tuple[str, ...](), list[BadRecord](), 0
+    header, bad, row_no, below = tuple[str, ...](), list[BadRecord](), 0, list[Message]()
     with target.open("w", encoding="utf-8", newline="") as sink:
         # line ends as in readers.repair
         writer = csv.writer(sink, lineterminator="\r\n")
@@ -91,7 +93,8 @@ def written(parts: Sequence[Part], contract: SourceContract, target: Path, file_
                     bad.append(BadRecord(row_no, *fault))
                 else:
                     writer.writerow([*_in_order(record.cells, width, places), row_no, ""])
-    return Written(header, bad)
+            below += rows.below
+    return Written(header, bad, tuple(below))
 
 
 def _taken(header: Sequence[str], contract: SourceContract) -> set[str]:

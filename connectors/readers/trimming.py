@@ -108,8 +108,8 @@ def _top(path: Path, contract: SourceContract, name: str) -> tuple[bytes, int]:
     for _ in range(layout.header_row - layout.header_lines):
         next(lines, None)
     above = lines.letters
-    plain = {"delimiter": contract.delimiter, "quotechar": contract.quote or None}
-    reader = csv.reader(lines, **plain)
+    delimiter, quote = contract.delimiter, contract.quote or None
+    reader = csv.reader(lines, delimiter=delimiter, quotechar=quote)
     try:
         heads = [head for _ in range(layout.header_lines) if (head := next(reader, None)) is not None]
         below = lines.letters
@@ -124,7 +124,7 @@ def _top(path: Path, contract: SourceContract, name: str) -> tuple[bytes, int]:
     header = text[above:below]
     if len(heads) > 1:
         written = io.StringIO()
-        csv.writer(written, lineterminator="\n", **plain).writerow(joined(heads))
+        csv.writer(written, lineterminator="\n", delimiter=delimiter, quotechar=quote).writerow(joined(heads))
         header = written.getvalue()
     elif not header.endswith(("\n", "\r")):
         header += "\n"

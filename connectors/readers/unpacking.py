@@ -23,7 +23,7 @@ from connectors.personal_data.detection import harmless
 from connectors.personal_data.safe_names import safe_name
 from connectors.readers import zip_members
 from connectors.readers.headers import StructureError
-from connectors.readers.kinds import START, WHOLE, Kind, Packing, Part, part, seen
+from connectors.readers.kinds import START, WHOLE, Kind, Packing, Part, Seen, part, seen
 from connectors.readers.limits import BLOCK, Budget, poured
 
 _ZSTD, _SKIPPED = 0xFD2FB528, 0x184D2A50  # how frames begin: of data, and of nothing
@@ -51,7 +51,7 @@ def unpacked(whole: Path, scratch: Path, file_name: str, contract: SourceContrac
 
 
 def _packed_once(
-    found: object, whole: Path, scratch: Path, file_name: str, contract: SourceContract, most: int | None
+    found: Seen, whole: Path, scratch: Path, file_name: str, contract: SourceContract, most: int | None
 ) -> Unpacked:
     if found == Packing.ZIP:
         return Unpacked(*zip_members.unpacked(whole, scratch, file_name, contract, most))

@@ -31,11 +31,18 @@ _BEFORE_READING = (duckdb.BinderException, duckdb.CatalogException, duckdb.Parse
 
 
 def stage(
-    con: duckdb.DuckDBPyConnection, table: Table, incoming: list[Incoming], time_zone: str, key: Key | None
+    con: duckdb.DuckDBPyConnection,
+    table: Table,
+    incoming: list[Incoming],
+    time_zone: str,
+    key: Key | None,
+    *,
+    to_holder: bool = False,
 ) -> dict[int, StructureError]:
     """Read, cast and try all deliveries; leaves the view `work_staged_row`. Returns those that cannot be read at all.
 
-    `key`: of pseudonyms; None will do where no contract fills a personal column. Raises MissingKeyError.
+    `key`: of pseudonyms; None will do where no contract fills a personal column. `to_holder`: nothing is kept, and who is shown what was rejected
+    holds the file (RejectedValues). Raises MissingKeyError.
     """
     if key is None and any(personal_columns(table, one.contract) for one in incoming):
         raise MissingKeyError(f"{table.name} has personal columns, and there is no pseudonym key")
@@ -70,7 +77,7 @@ def _read(
         # the whole file for one cell (duckdb#23818)
         con.execute("SET disabled_optimizers = 'in_clause,type_pushdown'")
         try:
-            parts = _read_groups(con, table, incoming, pseudonyms, refused)
+            parts = _read_groups(con, table, incoming, pseudonyms, refused, to_holder)
         finally:
             con.execute("SET TimeZone = 'UTC'")
             con.execute("RESET disabled_optimizers")
@@ -83,6 +90,7 @@ def _read_groups(
     incoming: Iterable[Incoming],
     pseudonyms: Pseudonyms | None,
     refused: dict[int, StructureError],
+    to_holder: bool,
 ) -> list[Part]:
     """Read group after group, each into a table of its own; what cannot be read goes into `refused`."""
     parts: list[Part] = []
@@ -91,7 +99,7 @@ def _read_groups(
         group = queue.pop(0)
         name = stage_table(len(parts))
         try:
-            con.execute(_unjoined(con, reading_pass(name, table, group, pseudonyms)))
+            con.execute(_unjoined(con, reading_pass(name, table, group, pseudonyms, to_holder)))
             parts.append((name, group))
         except duckdb.Error as error:
             # what DuckDB throws while it decodes Parquet is of no subclass

@@ -6,7 +6,7 @@ Does not belong here: what there is to run (pipelines/pending_work.py), running 
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,7 +23,10 @@ from warehouse.messages.messages import language_of
 if TYPE_CHECKING:
     from connectors.archive.archive import Archive
     from pipelines.pending_work import PendingWork
+    from pipelines.run import RunResult
     from warehouse.loading.deliveries import Receipt
+
+REFUSED = 3  # exit code: nothing failed, and not everything was taken in
 
 
 @app.command()
@@ -61,7 +64,7 @@ def deliver(
     from connectors.receiving.deliver import DeclaredDelivery, DeliveryError, together
     from connectors.receiving.deliver import deliver as take
     from warehouse.home.scratch import scratch
-    from warehouse.tables.contracts import load_tables
+    from warehouse.tables.home_tables import tables_of
 
     home = home_of(home_folder)
     if withdraw is not None:
@@ -70,8 +73,8 @@ def deliver(
     given = {"FILE": file, "--table": table, "--period": period, "--settlement": settlement}
     if not file or not all(given.values()):
         raise fail(f"a delivery lacks {', '.join(name for name, value in given.items() if not value)}")
-    tables = load_tables()
     try:
+        tables = tables_of(home)
         with scratch(home.scratch if len(file) > 1 else None) as place:
             receipt = take(
                 Archive(home.archive),
@@ -152,13 +155,16 @@ def run(
     ] = False,
     home_folder: HomeOption = None,
 ) -> None:
-    """Take in what waits, check, load, compute, publish: the Dagster job, in this process."""
+    """Take in what waits, check, load, compute, publish: the Dagster job, in this process.
+
+    Ends with 0 if every delivery was taken in (rows may have been rejected), 1 if something failed, 2 for wrong arguments, 3 if a delivery was refused.
+    """
     from warehouse.kpi_values.outstanding import running_month
     from warehouse.periods import parse_period
 
     home = home_of(home_folder)
     try:
-        work = _prepare_run(home, start_anew=start_anew)
+        work, turned_away = _prepare_run(home, start_anew=start_anew)
         months = parse_period(period).months if period else work.months
     except (DocumentError, StoreError, ValueError) as error:
         raise fail(error) from None
@@ -174,18 +180,36 @@ def run(
         )
     if not months:
         out.print("nothing to run; deliver an extract (qala deliver --help) or name a period: qala run 2026-01")
+        if turned_away:
+            raise typer.Exit(REFUSED)
         return
-    if not _run(home, months, None if period else work.tables, None if period else work.codes):
-        raise typer.Exit(1)
-    if with_report:
+    results = _run(home, months, None if period else work.tables, None if period else work.codes)
+    if with_report and all(r.success for r in results):
         from pipelines.cli.reporting import report  # here, or its command would stand first in --help
 
         report(home_folder=home.root)
-    _show_status(home)
+    _end(home, results, turned_away)
 
 
-def _prepare_run(home: Home, *, start_anew: bool) -> PendingWork:
-    """Collect the inbox, say what was set aside, and find what there is to do. Raises DocumentError, StoreError."""
+def _end(home: Home, results: Sequence[RunResult], turned_away: int = 0) -> None:
+    """Say how things stand and what was refused. Raises typer.Exit unless all succeeded and everything was taken in."""
+    from pipelines.cli.refusals import show_what_a_run_left  # here for the same reason
+
+    succeeded = all(r.success for r in results)
+    if succeeded:
+        _show_status(home)
+    show_what_a_run_left(home, [r.run_id for r in results])
+    if not succeeded:
+        raise typer.Exit(1)
+    if turned_away or any(r.refused for r in results):
+        raise typer.Exit(REFUSED)
+
+
+def _prepare_run(home: Home, *, start_anew: bool) -> tuple[PendingWork, int]:
+    """Collect the inbox, say what was set aside, and find what there is to do. Raises DocumentError, StoreError.
+
+    Returns also how many drops and receipts were turned away before they became deliveries.
+    """
     from connectors.archive.archive import Archive
     from connectors.corrections import read_corrections
     from connectors.ingest import load_source_contracts
@@ -194,25 +218,34 @@ def _prepare_run(home: Home, *, start_anew: bool) -> PendingWork:
     from pipelines.pending_work import find_pending_work
     from warehouse.engines.settings import open_engine
     from warehouse.kpi_values.sound import refuse_faulty
-    from warehouse.tables.contracts import load_tables
+    from warehouse.tables.home_tables import tables_of
 
-    archive, tables = Archive(home.archive), load_tables()
+    archive, tables = Archive(home.archive), tables_of(home)
     catalogue = load_catalogues(home.catalogues)
-    refuse_faulty(catalogue)
+    refuse_faulty(catalogue, tables)
     if (engine := open_engine(home)) is not None:  # its settings are whole; whether it answers shows when it is asked
         engine.close()
     if start_anew:
         _start_anew(home, archive)
     messages = archive.set_aside()
+    turned_away = len(messages)
     try:
         if home.inbox.exists():
             drops = collect(home.inbox, archive, tables, load_source_contracts(home, tables))
             messages += [f"inbox: {drop.told}" for drop in drops]
+            turned_away += sum(bool(drop.error) and not drop.waits for drop in drops)
     except InboxBusyError as error:
         messages.append(str(error))
+    waiting = archive.pending()
+    for name in sorted({r.table for r in waiting} - set(tables)):
+        messages.append(
+            f"extracts of {name} wait, and no contract describes that table any more: put {name}.odcs.yaml back, or take them back"
+        )
     for text in messages:
         out.print(text, highlight=False, soft_wrap=True, markup=False)
-    return find_pending_work(home, archive.pending(), read_corrections(home.corrections, tables), catalogue)
+    contracts = load_source_contracts(home, tables)
+    declared = read_corrections(home.corrections, tables)
+    return find_pending_work(home, waiting, declared, catalogue, contracts), turned_away
 
 
 def _start_anew(home: Home, archive: Archive) -> None:
@@ -233,19 +266,21 @@ def reread(
     period: Annotated[str | None, typer.Option("--period", "-p", help="Deliveries whose days meet these")] = None,
     home_folder: HomeOption = None,
 ) -> None:
-    """Read deliveries in force again from the archive, by the contracts as they are now, and compute what changes."""
+    """Read deliveries in force again from the archive, by the contracts as they are now, and compute what changes.
+
+    Ends as qala run does: 3 if a delivery was refused.
+    """
     from connectors.reread import request_reread
     from warehouse.kpi_values.outstanding import running_month
     from warehouse.periods import add_months, month_id, parse_period
     from warehouse.store.sessions import writing
-    from warehouse.tables.contracts import load_tables
 
     home = home_of(home_folder)
     if not home.warehouse.exists():
         raise fail(StoreError(f"{home.warehouse} does not exist; nothing was loaded yet"))
     try:
         with writing(home) as store:
-            receipts = request_reread(store, load_tables(), system=system, table=table, period=period)
+            receipts = request_reread(store, store.tables, system=system, table=table, period=period)
     except (ValueError, StoreError) as error:
         raise fail(error) from None
     out.print(f"{len(receipts)} deliveries are read again", highlight=False)
@@ -253,9 +288,7 @@ def reread(
     months = {m for r in receipts for m in parse_period(r.period).months if m < running}
     # what is read again is loaded whatever the month
     months = months or {month_id(add_months(parse_period(running).start, -1))}
-    if not _run(home, tuple(sorted(months)), {r.table for r in receipts}):
-        raise typer.Exit(1)
-    _show_status(home)
+    _end(home, _run(home, tuple(sorted(months)), {r.table for r in receipts}))
 
 
 def _run(
@@ -263,7 +296,7 @@ def _run(
     months: tuple[str, ...],
     tables: Collection[str] | None = None,
     codes: Collection[str] | None = None,
-) -> bool:
+) -> list[RunResult]:
     from pipelines.run import run_months
 
     with out.status("starting Dagster") as spinner:
@@ -283,7 +316,7 @@ def _run(
                 highlight=False,
                 soft_wrap=True,
             )
-    return all(r.success for r in results)
+    return results
 
 
 @app.command()
@@ -303,5 +336,9 @@ def demo(
             raise fail(f"{error}; delete it with --yes, or name another folder with --home") from None
     except DemoError as error:
         raise fail(error) from None
-    if not play(home.resolve(), seed=seed, year=year, console=out, run=_run):
+
+    def run(home: Home, months: tuple[str, ...]) -> bool:  # what the demo has refused, it shows itself
+        return all(r.success for r in _run(home, months))
+
+    if not play(home.resolve(), seed=seed, year=year, console=out, run=run):
         raise typer.Exit(1)

@@ -15,14 +15,15 @@ from connectors.readers.headers import StructureError
 from kpi_definitions.documents import Document, DocumentError
 from pipelines.first_versions.writing import FirstVersion, FirstVersionError, comment, scalar, todo
 from warehouse.home.home import Home
-from warehouse.tables.contracts import Table, load_tables
+from warehouse.tables.contracts import Table
+from warehouse.tables.home_tables import tables_of
 
 _LOGICAL = {"TIMESTAMP": "timestamp", "DATE": "date", "BOOLEAN": "boolean"}
 
 
 def new_source(home: Home, system: str, table_name: str, file: Path) -> FirstVersion:
-    """The contract of a system for a table. Raises FirstVersionError."""
-    tables = load_tables()
+    """The contract of a system for a table. Raises FirstVersionError, DocumentError."""
+    tables = tables_of(home)
     table = tables.get(table_name)
     if table is None:
         raise FirstVersionError(
@@ -59,7 +60,11 @@ def _steps(home: Home, system: str, table: str, file: Path, path: Path) -> tuple
     place = "" if home == Home.default() else f" --home {shlex.quote(str(home.root))}"
     return (
         (str(path), "decide every TODO, and take the word out; what can be written: docs/connect-a-system.md"),
-        (f"qala check{place}", "lists what is left, and says which KPIs the contract feeds"),
+        (
+            f"qala try {shlex.quote(str(file))} --table {table} --system {system}{place}",
+            "again after each change: the first rows as they would load, what would be rejected and by which values, the KPIs it feeds",
+        ),
+        (f"qala check{place}", "lists what is left to be decided, here and everywhere"),
         (
             f"qala deliver {shlex.quote(str(file))} --table {table} --system {system} --settlement KATO --period 2026-01{place}",
             "the nine digits of the settlement and the days the file is for",

@@ -49,6 +49,7 @@ class Receipt:
     received_at: str  # ISO 8601, UTC
     declared_rows: int | None = None
     reread_of: int | None = None  # the delivery whose bytes are read again; this one takes its position in the order
+    pulled: dict[str, Any] | None = None  # where it was fetched, if it was: see warehouse/loading/pulls.py
 
 
 @dataclass(frozen=True)
@@ -199,6 +200,8 @@ def received_detail(receipt: Receipt) -> dict[str, Any]:
         "file": receipt.file_name,
         "bytes": receipt.bytes,
     }
+    if receipt.pulled:
+        detail["pulled"] = receipt.pulled
     if receipt.reread_of:
         detail |= {"reread_of": receipt.reread_of, ACCOUNT: account()}
     return detail
