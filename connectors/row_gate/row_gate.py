@@ -46,7 +46,7 @@ def stage(
     """
     if key is None and any(personal_columns(table, one.contract) for one in incoming):
         raise MissingKeyError(f"{table.name} has personal columns, and there is no pseudonym key")
-    parts, refused = _read(con, table, incoming, time_zone, key)
+    parts, refused = _read(con, table, incoming, time_zone, key, to_holder=to_holder)
     unreadable = [
         (one.delivery_id, (record.row_no - 1) * one.rows_of_record + 1, record.rule, record.raw)
         for one in incoming
@@ -66,7 +66,13 @@ def read_alone(con: duckdb.DuckDBPyConnection, table: Table, one: Incoming, time
 
 
 def _read(
-    con: duckdb.DuckDBPyConnection, table: Table, incoming: Iterable[Incoming], time_zone: str, key: Key | None
+    con: duckdb.DuckDBPyConnection,
+    table: Table,
+    incoming: Iterable[Incoming],
+    time_zone: str,
+    key: Key | None,
+    *,
+    to_holder: bool = False,
 ) -> tuple[list[Part], dict[int, StructureError]]:
     """(stage tables, those that cannot be read at all)"""
     register(con)

@@ -130,7 +130,7 @@ def expected(records: Sequence[Cells], wanted: Wanted) -> Outcome:
                     bool(text) and not readable,
                     valid,
                     broken,
-                    cells,
+                    n + 1,
                 )
             )
     _one_per_key(rows, wanted, found) if wanted.combine else _no_repeats(rows, found)
