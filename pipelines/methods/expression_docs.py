@@ -112,9 +112,9 @@ def expressions_page() -> str:
     constants = ", ".join(f"`{name}` ({kind.lower()})" for name, kind in CONSTANTS.items())
     return (
         "# What a source contract's expressions may say\n\n"
-        "`transformLogic` of a property, top-level `where`, and `by` of `repeatedKeys` ([0043](../adr/0043-which-records-are-rows.md)). Headers stand in double "
-        "quotes and are texts without the blanks around them; placeholders for nothing are NULL. Nothing is cast without being told to. What is not here is "
-        "refused by `qala check`: no table, file or subquery can be named, and nothing that depends on the clock or on chance.\n\n"
+        "`transformLogic` of a property, top-level `where`, and `by` of `repeatedKeys` ([0043](../adr/0043-which-records-are-rows.md)). Headers stand in "
+        "double quotes and are texts without the blanks around them; placeholders for nothing are NULL. Nothing is cast without being told to. What is not "
+        "here is refused by `qala check`: no table, file or subquery can be named, and nothing that depends on the clock or on chance.\n\n"
         f"Of the delivery there are {constants}: the first day, the last day (inclusive), the day after it, and the settlement it is declared for (NULL if "
         "that is a region or the country). A header of such a name is meant where `transformSourceObjects` lists it.\n\n"
         "Results are those of a contract with `decimalSeparator: ','` and `groupSeparator: ' '`; `NULL` is nothing.\n\n"
