@@ -17,6 +17,7 @@ from connectors.delivery_gate.delivery_gate import judge_deliveries
 from connectors.delivery_gate.earlier_deliveries import compare_with_earlier
 from connectors.delivery_gate.near_duplicates import near_duplicate_findings
 from connectors.delivery_gate.profile import profile_deliveries
+from connectors.delivery_gate.shape_findings import shape_findings
 from connectors.mapping.classification import personal_columns
 from connectors.mapping.source_contract import SourceContract
 from connectors.personal_data.deidentification import personal_data_findings
@@ -38,7 +39,7 @@ TIME_ZONE = "Asia/Almaty"  # national civil time: timestamps with an offset are 
 # rules of the findings that say what was left out of an archive, and which lines below the records of a file
 MEMBERS, FOOTER = "members", "footer"
 _FILES = 10  # whose lines below the records are told
-Counts = tuple[int, int, int]  # rows received, accepted, rejected
+Counts = tuple[int, int, int]  # rows received, accepted, rejected; the rest its contract leaves out
 
 
 @dataclass
@@ -94,9 +95,9 @@ def _incoming(opened: OpenedBatch, repeats: Mapping[int, int]) -> tuple[list[Inc
         if not isinstance(found, Readable):
             refusals[one.delivery_id] = told(found)
             continue
-        period_end = one.period_end.isoformat()
+        start, end = one.period_start.isoformat(), one.period_end.isoformat()
         incoming.append(
-            Incoming(one.delivery_id, one.scope, period_end, one.file_name, found.contract, one.declared_rows, found)
+            Incoming(one.delivery_id, one.scope, end, one.file_name, found.contract, one.declared_rows, found, start)
         )
     return incoming, refusals
 
@@ -125,6 +126,7 @@ def _judge(
         return judged
     profile, broken = profile_deliveries(con, table, staged)
     findings += judge_deliveries(table, profile, broken)
+    findings += shape_findings(con, staged, profile, broken)
     unfit = {f.delivery_id for f in findings if f.severity == "error" and not f.passed}
     counted = counted_columns(table.name, store.home.catalogues)
     compared, judged.gaps = compare_with_earlier(con, table, staged, counted, unfit)

@@ -21,11 +21,13 @@ from warehouse.home.home import Home
 from warehouse.periods import FIRST_YEAR
 from warehouse.store.sessions import writing
 from warehouse.store.store import Store
-from warehouse.tables.contracts import Table, load_tables
+from warehouse.tables.contracts import Table
+from warehouse.tables.home_tables import tables_of
 
 # one warning for every asset, and nothing a user could do about it; tests/pipelines/test_dagster.py notices if single runs cease to work
 warnings.filterwarnings("ignore", category=dg.BetaWarning, message=".*backfill_policy.*")
 
+NO_SPHERE = "no_sphere"  # group of a home's table whose contract names a sphere that no list has: told before anything is computed
 POOL = "warehouse"  # limited to one by dagster.yaml: runs take turns at the file
 CIVIL_TIME = "Asia/Almaty"
 months = dg.MonthlyPartitionsDefinition(start_date=f"{FIRST_YEAR}-01", fmt="%Y-%m", timezone=CIVIL_TIME)
@@ -73,7 +75,7 @@ class Qala(dg.ConfigurableResource[None]):
 
     @property
     def tables(self) -> dict[str, Table]:
-        return load_tables()
+        return tables_of(self.home)
 
     @property
     def catalogues(self) -> Catalogues:

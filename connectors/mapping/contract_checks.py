@@ -14,6 +14,7 @@ import duckdb
 from connectors.mapping.cell_grammar import SERIAL, Cell
 from connectors.mapping.column_cells import is_word
 from connectors.mapping.layout import FORMATS, SETTINGS
+from connectors.mapping.shape import PROPERTIES
 from kpi_definitions.documents import Document, Fault, Where
 from warehouse.sql import literal, quoted
 from warehouse.tables.contract_checks import IDENTIFIERS
@@ -40,6 +41,7 @@ KNOWN = {
     "personalHeaders",
     "fileNames",
     *SETTINGS,
+    *PROPERTIES,
 }
 KNOWN_OF_COLUMNS = {"codes", "trueValues", "falseValues", "placeholders", "realValues", "identifier", "freeText"}
 _SYSTEM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

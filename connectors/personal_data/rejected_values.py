@@ -53,6 +53,8 @@ class RejectedValues:
         if header in self._hidden:
             return f"CASE WHEN {x} IS NOT NULL THEN {literal(WITHHELD)} END"
         fed = [c for c in self._contract.columns if header in c.fed_by]
+        if not fed and any(header in one.headers for one in self._contract.shape.logics):
+            return self._text(x)  # by it the row was judged
         shown = {self._direct(c, x) if c.header == header else self._text(x) for c in fed}
         return shown.pop() if len(shown) == 1 else masked(x)
 

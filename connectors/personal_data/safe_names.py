@@ -128,7 +128,7 @@ def named_safely(
     named = []
     for one in found:
         contract = known.get((one.system, one.table))
-        more = [one.system, *(contract.headers if contract else ())]
+        more = [one.system, one.table, *(contract.headers if contract else ())]
         kept = contract is not None and contract.names_kept
         named.append(replace(one, file_name=safe_name(one.file_name, more, kept)))
     return named

@@ -201,7 +201,7 @@ def repair(readable: Readable, contract: SourceContract, emptiable: Mapping[str,
     `emptiable`: headers whose cells are emptied where bytes are not of the encoding, with the columns made of each. Headers that the
     contract does not take may be emptied too, without a finding; a bad byte anywhere else costs the record.
     """
-    taken = {*contract.headers, *(c.header for c in contract.columns)}
+    taken = contract.read_from(readable.header)
     columns_of = {h: emptiable.get(h, ()) for h in readable.header if h in emptiable or h not in taken}
     row_no = 0
     for path in readable.files:

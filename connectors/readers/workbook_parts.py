@@ -13,7 +13,7 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -51,9 +51,11 @@ class Parts:
 
     from_1904: bool = False  # serial numbers are days since 1904-01-01
     unread: Mapping[str, Unread] = field(default_factory=dict)  # by sheet
+    in_order: Sequence[Unread] = ()  # the same by the place of the sheet in the workbook, where that is what is known
 
-
-NOTHING_KNOWN = Parts()
+    def of(self, sheet: str, place: int) -> Unread:
+        """Of a sheet, by its name and its place from 0."""
+        return self.in_order[place] if place < len(self.in_order) else self.unread.get(sheet, {})
 
 
 def looked_into(path: Path, name: str) -> Parts:
@@ -121,12 +123,15 @@ class _Part:
         self.handle, self.info, self.limit, self.name, self.size = handle, info, limit, name, 0
 
     def __iter__(self) -> Iterator[bytes]:
-        self.size = 0
+        self.size = found = 0
         for block in self._unpacked():
             self.size += len(block)
+            found = zlib.crc32(block, found)
             if self.size > self.limit:
                 raise StructureError("refusal.workbook_too_large", file=self.name, ratio=RATIO, most=UNPACKED >> 30)
             yield block
+        if (self.size, found) != (self.info.file_size, self.info.CRC):
+            raise ValueError("a part has changed since it was packed")
 
     def _unpacked(self) -> Iterator[bytes]:
         if self.info.flag_bits & 1:

@@ -19,11 +19,13 @@ from typing import TYPE_CHECKING, Any
 from connectors.mapping.source_contract import SourceContract
 from connectors.personal_data.detection import harmless
 from connectors.personal_data.safe_names import safe_name
+from connectors.readers.compound_files import COMPOUND
 from connectors.readers.headers import StructureError, listed
 from connectors.readers.kinds import EMPTY_ZIP, ZIPPED
 from connectors.readers.record import Record, Rows, holds_something
 from connectors.readers.trimming import begins_with
-from connectors.readers.workbook_parts import NOTHING_KNOWN, Parts, Unread, looked_into
+from connectors.readers.workbook_parts import Parts, Unread, looked_into
+from connectors.readers.workbook_records import looked_into_records
 from connectors.readers.written_cells import WrittenCells
 from warehouse.messages.messages import Message
 
@@ -49,10 +51,12 @@ def rows(path: Path, contract: SourceContract, name: str) -> Rows:
 
 def _parts(path: Path, name: str) -> Parts:
     with path.open("rb") as handle:
-        start = handle.read(4)
-    if start in (ZIPPED, EMPTY_ZIP):
+        start = handle.read(len(COMPOUND))
+    if start[:4] in (ZIPPED, EMPTY_ZIP):
         return looked_into(path, name)
-    return NOTHING_KNOWN
+    if start == COMPOUND:
+        return looked_into_records(path, name)
+    raise StructureError("refusal.workbook_damaged", file=name, error="its first bytes are no workbook's")
 
 
 def _opened(path: Path, name: str) -> CalamineWorkbook:
@@ -72,6 +76,8 @@ def _opened(path: Path, name: str) -> CalamineWorkbook:
 def _chosen(book: CalamineWorkbook, parts: Parts, contract: SourceContract, name: str) -> _Sheet:
     """The sheet that the contract names, else the only one whose header has all that the contract needs."""
     names, wanted = _worksheets(book), contract.layout.sheet
+    if not names:
+        raise StructureError("refusal.workbook_damaged", file=name, error="no sheet")
     if wanted:
         found = [n for n in names if _plain(n) == _plain(wanted)]
         if not found and wanted.isdecimal() and 1 <= int(wanted) <= len(book.sheet_names):
@@ -121,7 +127,7 @@ def _sheet(book: CalamineWorkbook, parts: Parts, sheet: str, name: str) -> _Shee
     except (CalamineError, OSError, ValueError) as error:
         shown = safe_name(sheet)
         raise StructureError("refusal.sheet_damaged", file=name, sheet=shown, error=harmless(error)) from None
-    return _Sheet(sheet, found, merged, parts.unread.get(sheet, {}))
+    return _Sheet(sheet, found, merged, parts.of(sheet, book.sheet_names.index(sheet)))
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,9 @@ class WrittenCells:
 
     def moments(self, values: Sequence[dt.datetime]) -> list[str]:
         """The same of many at once."""
-        return [self.moment(value) for value in values] if self._pattern or self._day else list(map(str, values))
+        if self._pattern or self._day:
+            return [self.moment(value) for value in values]
+        return [str(value).removesuffix(" 00:00:00") for value in values]
 
 
 def _only(found: object) -> str:

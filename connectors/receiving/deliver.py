@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from connectors.archive.archive import Archive
 from connectors.archive.bundle import BundleError, bundle
@@ -45,6 +46,7 @@ class DeclaredDelivery:
     system: str = STANDARD
     rows: int | None = None
     sha256: str | None = None
+    pulled: dict[str, Any] | None = None  # where it was fetched, if nobody brought it
 
 
 def deliver(
@@ -68,6 +70,7 @@ def deliver(
         period=parse_period(declared.period).id,
         declared_rows=declared.rows,
         key=key,
+        pulled=declared.pulled,
     )
 
 

@@ -59,7 +59,7 @@ def stage(
             con.execute("SET TimeZone = 'UTC'")
             con.execute("RESET disabled_optimizers")
     unreadable = [
-        (one.delivery_id, record.row_no, record.rule, record.raw)
+        (one.delivery_id, (record.row_no - 1) * one.rows_of_record + 1, record.rule, record.raw)
         for one in incoming
         for record in one.readable.bad
         if one.delivery_id not in refused

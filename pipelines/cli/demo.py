@@ -24,7 +24,7 @@ from warehouse.messages.messages import language_of
 from warehouse.periods import parse_period
 from warehouse.report.site import write_report
 from warehouse.store.sessions import reading
-from warehouse.tables.contracts import load_tables
+from warehouse.tables.home_tables import tables_of
 
 MARK = ".qala-demo"  # holds what the home was like when the demo had made it
 _NOT_THE_DEMOS = {
@@ -100,7 +100,7 @@ def _year(
     first: bool = False,
 ) -> bool:
     """One year through the pipeline. In the first nothing special happens, and there is no Strategy yet: it sets out from that year's values."""
-    tables, archive = load_tables(), Archive(home.archive)
+    tables, archive = tables_of(home), Archive(home.archive)
     sources = load_source_contracts(home, tables)
     wanted = {name: table for name, table in tables.items() if not (first and name == TARGETS)}
     files = rows = 0

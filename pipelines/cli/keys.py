@@ -32,10 +32,11 @@ def keys(context: typer.Context, as_json: JsonOption = False, home_folder: HomeO
     from connectors.ingest import load_source_contracts
     from connectors.rotation import encryption_status
     from warehouse.home import keys as known
-    from warehouse.tables.contracts import load_tables
+    from warehouse.tables.home_tables import tables_of
 
-    home, tables = home_of(home_folder), load_tables()
+    home = home_of(home_folder)
     try:
+        tables = tables_of(home)
         found = {purpose: known.keys(home, purpose) for purpose in PURPOSES}
         files, clear = encryption_status(Archive(home.archive), tables, load_source_contracts(home, tables))
     except (StoreError, DocumentError, OSError) as error:
@@ -116,14 +117,15 @@ def rotate(purpose: PurposeArgument, home_folder: HomeOption = None) -> None:
     from warehouse.store.key_entries import enter_keys
     from warehouse.store.ledger import EntryKind
     from warehouse.store.sessions import writing
-    from warehouse.tables.contracts import load_tables
+    from warehouse.tables.home_tables import tables_of
 
     if _purpose(purpose) != "archive":
         raise fail(
             f"{purpose} keys are not rotated by a command: what they made cannot be made again in place; see docs/keys.md"
         )
-    home, tables = home_of(home_folder), load_tables()
+    home = home_of(home_folder)
     try:
+        tables = tables_of(home)
         key = needed(home, "archive", "the archive is encrypted with the key in force")
         with out.status("reading the archive") as spinner:
             done = encrypt(

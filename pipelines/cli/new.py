@@ -49,10 +49,10 @@ def _try(home: Home, system: str, table: str, sample: Path) -> None:
     from pipelines.cli.screens.common import Words
     from pipelines.cli.screens.trial import show_trial
     from pipelines.methods.trying import Asked, tried
-    from warehouse.tables.contracts import load_tables
+    from warehouse.tables.home_tables import tables_of
 
     try:
-        found = tried(home, Asked(sample, table, system), load_tables())
+        found = tried(home, Asked(sample, table, system), tables_of(home))
     except (DeliveryError, DocumentError) as error:  # the contract is there: it can be mended, and tried again
         out.print(f"it cannot be tried yet: {error}", highlight=False, markup=False, soft_wrap=True)
         return
@@ -66,11 +66,16 @@ def table(
         Path | None, typer.Option("--sample", help="A file whose columns it is to hold: CSV, zip or Parquet")
     ] = None,
     sphere: Annotated[str, typer.Option("--sphere", help="Code of the sphere it belongs to: MGT")] = "",
+    home: Annotated[
+        Path | None,
+        typer.Option("--home", help="Home whose own table it is to be; in a checkout left out: one of qala's own"),
+    ] = None,
 ) -> None:
-    """The contract of a showcase table, into the checkout's warehouse/showcase/."""
-    from pipelines.first_versions.new_table import new_table
+    """The contract of a showcase table, into the home's showcase/; in a checkout, without --home, into its warehouse/showcase/."""
+    from pipelines.first_versions.new_table import in_checkout, new_table
 
-    write_first(lambda: new_table(name, sample, sphere))
+    place = None if home is None and in_checkout() else home_of(home)
+    write_first(lambda: new_table(name, sample, sphere, place))
 
 
 @new.command()

@@ -64,7 +64,7 @@ def deliver(
     from connectors.receiving.deliver import DeclaredDelivery, DeliveryError, together
     from connectors.receiving.deliver import deliver as take
     from warehouse.home.scratch import scratch
-    from warehouse.tables.contracts import load_tables
+    from warehouse.tables.home_tables import tables_of
 
     home = home_of(home_folder)
     if withdraw is not None:
@@ -73,8 +73,8 @@ def deliver(
     given = {"FILE": file, "--table": table, "--period": period, "--settlement": settlement}
     if not file or not all(given.values()):
         raise fail(f"a delivery lacks {', '.join(name for name, value in given.items() if not value)}")
-    tables = load_tables()
     try:
+        tables = tables_of(home)
         with scratch(home.scratch if len(file) > 1 else None) as place:
             receipt = take(
                 Archive(home.archive),
@@ -218,11 +218,11 @@ def _prepare_run(home: Home, *, start_anew: bool) -> tuple[PendingWork, int]:
     from pipelines.pending_work import find_pending_work
     from warehouse.engines.settings import open_engine
     from warehouse.kpi_values.sound import refuse_faulty
-    from warehouse.tables.contracts import load_tables
+    from warehouse.tables.home_tables import tables_of
 
-    archive, tables = Archive(home.archive), load_tables()
+    archive, tables = Archive(home.archive), tables_of(home)
     catalogue = load_catalogues(home.catalogues)
-    refuse_faulty(catalogue)
+    refuse_faulty(catalogue, tables)
     if (engine := open_engine(home)) is not None:  # its settings are whole; whether it answers shows when it is asked
         engine.close()
     if start_anew:
@@ -236,10 +236,16 @@ def _prepare_run(home: Home, *, start_anew: bool) -> tuple[PendingWork, int]:
             turned_away += sum(bool(drop.error) and not drop.waits for drop in drops)
     except InboxBusyError as error:
         messages.append(str(error))
+    waiting = archive.pending()
+    for name in sorted({r.table for r in waiting} - set(tables)):
+        messages.append(
+            f"extracts of {name} wait, and no contract describes that table any more: put {name}.odcs.yaml back, or take them back"
+        )
     for text in messages:
         out.print(text, highlight=False, soft_wrap=True, markup=False)
-    work = find_pending_work(home, archive.pending(), read_corrections(home.corrections, tables), catalogue)
-    return work, turned_away
+    contracts = load_source_contracts(home, tables)
+    declared = read_corrections(home.corrections, tables)
+    return find_pending_work(home, waiting, declared, catalogue, contracts), turned_away
 
 
 def _start_anew(home: Home, archive: Archive) -> None:
@@ -268,14 +274,13 @@ def reread(
     from warehouse.kpi_values.outstanding import running_month
     from warehouse.periods import add_months, month_id, parse_period
     from warehouse.store.sessions import writing
-    from warehouse.tables.contracts import load_tables
 
     home = home_of(home_folder)
     if not home.warehouse.exists():
         raise fail(StoreError(f"{home.warehouse} does not exist; nothing was loaded yet"))
     try:
         with writing(home) as store:
-            receipts = request_reread(store, load_tables(), system=system, table=table, period=period)
+            receipts = request_reread(store, store.tables, system=system, table=table, period=period)
     except (ValueError, StoreError) as error:
         raise fail(error) from None
     out.print(f"{len(receipts)} deliveries are read again", highlight=False)

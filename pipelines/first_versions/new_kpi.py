@@ -17,7 +17,8 @@ from pipelines.first_versions.golden_cases import golden_cases
 from pipelines.first_versions.writing import FirstVersion, FirstVersionError, scalar
 from pipelines.methods.check import GOLDEN
 from warehouse.home.home import Home
-from warehouse.tables.contracts import Table, load_tables
+from warehouse.tables.contracts import Table
+from warehouse.tables.home_tables import tables_of
 
 KINDS = ("share", "mean", "quantile")
 _CODE = re.compile(r"([A-Z][A-Z0-9]{1,11})-\d{1,2}")
@@ -31,7 +32,7 @@ def new_kpi(home: Home, code: str, table_name: str, kind: str, since: dt.date, l
         raise FirstVersionError(
             f"no first version of kind {kind!r}: there are {', '.join(KINDS)}; for a rate or a ratio begin with a share and see ECO03.yaml"
         )
-    tables, lists = load_tables(), load_catalogues(home.catalogues)
+    tables, lists = tables_of(home), load_catalogues(home.catalogues)
     table = tables.get(table_name)
     if table is None:
         raise FirstVersionError(

@@ -15,14 +15,15 @@ from connectors.readers.headers import StructureError
 from kpi_definitions.documents import Document, DocumentError
 from pipelines.first_versions.writing import FirstVersion, FirstVersionError, comment, scalar, todo
 from warehouse.home.home import Home
-from warehouse.tables.contracts import Table, load_tables
+from warehouse.tables.contracts import Table
+from warehouse.tables.home_tables import tables_of
 
 _LOGICAL = {"TIMESTAMP": "timestamp", "DATE": "date", "BOOLEAN": "boolean"}
 
 
 def new_source(home: Home, system: str, table_name: str, file: Path) -> FirstVersion:
-    """The contract of a system for a table. Raises FirstVersionError."""
-    tables = load_tables()
+    """The contract of a system for a table. Raises FirstVersionError, DocumentError."""
+    tables = tables_of(home)
     table = tables.get(table_name)
     if table is None:
         raise FirstVersionError(

@@ -11,8 +11,10 @@ from connectors.inference.new_columns import Guess, guesses
 from connectors.inference.sample import read_sample
 from connectors.readers.headers import StructureError
 from pipelines.first_versions.writing import FirstVersion, FirstVersionError, scalar, todo
+from warehouse.home.home import Home
 from warehouse.tables.contract_checks import NAME
-from warehouse.tables.contracts import SHOWCASE
+from warehouse.tables.contracts import SHOWCASE, load_tables
+from warehouse.tables.home_tables import tables_of
 
 _LOGICAL = {
     "TIMESTAMP": "timestamp",
@@ -43,13 +45,17 @@ _NO_SAMPLE = (
 )
 
 
-def new_table(name: str, file: Path | None, sphere: str) -> FirstVersion:
-    """The contract of a table, into the checkout. Raises FirstVersionError."""
-    checkout = SHOWCASE.parent.parent
-    if not (checkout / "pyproject.toml").exists():
-        raise FirstVersionError(
-            f"a table is part of qala itself, and {SHOWCASE} is no checkout of it: clone qala, and add the table there"
-        )
+def in_checkout() -> bool:
+    """Whether qala runs from a checkout, where its own tables can be added."""
+    return (SHOWCASE.parent.parent / "pyproject.toml").exists()
+
+
+def new_table(name: str, file: Path | None, sphere: str, home: Home | None) -> FirstVersion:
+    """The contract of a table: of a home's own, or with None of qala itself, into the checkout. Raises FirstVersionError, DocumentError."""
+    folder = home.showcase if home else SHOWCASE
+    tables = tables_of(home) if home else load_tables()
+    if name in tables:
+        raise FirstVersionError(f"there is a table {name} already: {tables[name].document.path}")
     if not NAME.fullmatch(name) or not name.startswith(("fct_", "dim_", "map_")):
         raise FirstVersionError(
             f"{name!r} is no name of a table: small Latin letters, digits and underscores, fct_ for what happens, dim_ for a register"
@@ -63,29 +69,38 @@ def new_table(name: str, file: Path | None, sphere: str) -> FirstVersion:
         except StructureError as error:
             raise FirstVersionError(error) from None
         columns, records = guesses(sample), sample.records
-    path = SHOWCASE / f"{name}.odcs.yaml"
-    text = "".join(_document(name, sphere, list(columns), records))
+    path = folder / f"{name}.odcs.yaml"
+    text = "".join(_document(name, sphere, list(columns), records, modeline=home is None))
+    return FirstVersion({path: text}, tuple(_steps(name, path, file, home)))
+
+
+def _steps(name: str, path: Path, file: Path | None, home: Home | None) -> Iterator[tuple[str, str]]:
     given = f"--sample {shlex.quote(str(file))}" if file else "--sample FILE"
-    return FirstVersion(
-        {path: text},
-        (
-            (str(path), "decide every TODO, and take the word out; the other contracts beside it are examples"),
-            ("qala check", "lists what is left"),
-            ("qala docs", "writes the table into docs/reference"),
-            (
-                f"qala new source SYSTEM --table {name} {given}",
-                "if a system's file has not the table's own column names",
-            ),
-            (f"qala new kpi CODE --table {name}", "a KPI over it"),
-        ),
+    place = f" --home {shlex.quote(str(home.root))}" if home and home != Home.default() else ""
+    yield (
+        str(path),
+        "decide every TODO, and take the word out; "
+        + ("what can be written: docs/add-a-table.md" if home else "the other contracts beside it are examples"),
+    )
+    yield f"qala check{place}", "lists what is left"
+    if home is None:
+        yield "qala docs", "writes the table into docs/reference"
+    yield (
+        f"qala new source SYSTEM --table {name} {given}{place}",
+        "if a system's file has not the table's own column names",
+    )
+    yield (
+        f"qala new kpi CODE --table {name}{place}",
+        "a KPI over it" + ("; into a list of the home's own: qala catalogue new NAME" if home else ""),
     )
 
 
-def _document(name: str, sphere: str, columns: list[Guess], records: int) -> Iterator[str]:
+def _document(name: str, sphere: str, columns: list[Guess], records: int, *, modeline: bool) -> Iterator[str]:
     snapshot = name.startswith("dim_")
     key = _key(columns)
     date = None if snapshot else next((c for c in columns if c.sql_type in ("TIMESTAMP", "DATE") and c.full), None)
-    yield "# yaml-language-server: $schema=odcs.schema.json\n"
+    if modeline:  # the schema lies beside the contracts that come with qala
+        yield "# yaml-language-server: $schema=odcs.schema.json\n"
     yield (
         f"# First version, from a sample of {records:,} records (qala new table).\n"
         if records

@@ -18,6 +18,9 @@ from connectors.corrections import Correction, read_corrections
 from connectors.mapping.read_contracts import SHIPPED, load_sources
 from connectors.simulator.recipe import RECIPES
 from connectors.simulator.recipe_checks import recipe_faults
+from connectors.sources import connections
+from connectors.sources.connection_checks import connection_faults
+from connectors.sources.connections import load_connections
 from kpi_definitions import catalogue as catalogues
 from kpi_definitions.catalogue import Catalogue, Catalogues
 from kpi_definitions.compiler import compile_kpi
@@ -31,6 +34,7 @@ from warehouse.home.home import Home
 from warehouse.kpi_values.sound import faults_of
 from warehouse.tables import ddl
 from warehouse.tables.contracts import SHOWCASE, Table, reference_faults, sound_tables
+from warehouse.tables.home_tables import home_faults
 from warehouse.tables.odcs import odcs_schema, schema_faults
 from warehouse.tables.rules import Reference
 
@@ -46,11 +50,12 @@ def all_faults(
 ) -> tuple[list[Fault], dict[str, int]]:
     """Every fault found, and how many documents of each kind were read."""
     sources = [p for folder in (SHIPPED, home.contracts) for p in sorted(folder.rglob("*.odcs.yaml"))]
-    contracts = [*sorted(showcase.glob("*.odcs.yaml")), *sources]
+    own = [path for folder in (showcase, home.showcase) for path in sorted(folder.glob("*.odcs.yaml"))]
+    contracts = [*own, *sources]
     faults = [fault for path in contracts for fault in _of_the_standard(path)]
-    tables, unread = sound_tables(showcase)
-    faults += unread
-    broken = {path.name.removesuffix(".odcs.yaml") for path in showcase.glob("*.odcs.yaml")} - set(tables)
+    tables, unread = sound_tables(showcase, home.showcase)
+    faults += [*unread, *home_faults(tables, home.showcase)]
+    broken = {path.name.removesuffix(".odcs.yaml") for path in own} - set(tables)
     faults += reference_faults({n: replace(t, references=_sound(t, broken)) for n, t in tables.items()})
     for table in tables.values():
         faults += _label_faults(table)
@@ -63,6 +68,7 @@ def all_faults(
             load()
         except DocumentError as error:
             faults += (f for f in error.faults if not _of_a_broken_table(f, broken))
+    faults += _source_faults(home, tables)
     lists, faulty = _lists(home, shipped)
     faults += faulty
     faults += _catalogue_faults(lists, tables, broken)
@@ -131,11 +137,6 @@ def _catalogue_faults(
     lists: Sequence[Catalogue], tables: Mapping[str, Table], broken: Collection[str]
 ) -> Iterator[Fault]:
     """What definitions say of tables, and labels that are missing."""
-    spheres = {sphere.code for one in lists for sphere in one.head.spheres}
-    for table in tables.values() if spheres else ():
-        if table.domain not in spheres:
-            remedy = f"there are {', '.join(sorted(spheres))}"
-            yield table.document.fault(("domain",), f"{table.name}: no sphere {table.domain!r}", remedy)
     catalogue = Catalogues(tuple(lists))
     yield from (f for f in faults_of(catalogue, tables) if not _of_a_broken_table(f, broken))
     yield from _not_bound(catalogue, tables)
@@ -273,6 +274,16 @@ def _not_bound(catalogue: Catalogues, tables: Mapping[str, Table]) -> Iterator[F
     con.close()
 
 
+def _source_faults(home: Home, tables: Mapping[str, Table]) -> list[Fault]:
+    """What is wrong with the files of sources; nothing is connected."""
+    try:
+        contracts = load_sources(tables, [SHIPPED, home.contracts])
+    except DocumentError:  # told already, and what is left would only say that contracts are missing
+        return load_connections(home)[1]
+    found, faults = load_connections(home)
+    return faults + [fault for one in found.values() for fault in connection_faults(one, tables, contracts)]
+
+
 def write_schemas() -> list[Path]:
     """JSON Schemas generated from the models, and the bundled one of ODCS, where the files' modelines expect them."""
     folder = catalogues.SCHEMA
@@ -283,6 +294,7 @@ def write_schemas() -> list[Path]:
         folder / "assessment.schema.json": AssessmentRules.model_json_schema(),
         Path(corrections.__file__).with_name("correction.schema.json"): Correction.model_json_schema(),
         SCHEMA: EngineFile.model_json_schema(),
+        connections.SCHEMA: connections.schema(),
         SHOWCASE / "odcs.schema.json": odcs_schema(),
     }
     for path, content in wanted.items():

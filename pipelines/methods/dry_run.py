@@ -66,6 +66,7 @@ def dry_run_home(home: Home, catalogues: Path | None = None) -> dict[str, Any]:
             ) from error
         for mine, theirs in (
             (copy.contracts, home.contracts),
+            (copy.showcase, home.showcase),
             (copy.corrections, home.corrections),
             (copy.catalogues, catalogues or home.catalogues),
             (copy.root / "keys", home.root / "keys"),

@@ -13,12 +13,13 @@ from kpi_definitions import catalogue as catalogues
 from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.compiler import columns_of
 from warehouse.home.home import Home
-from warehouse.tables.contracts import Table, load_tables
+from warehouse.tables.contracts import Table
+from warehouse.tables.home_tables import tables_of
 
 
 def kpis_by_source(home: Home) -> Iterator[str]:
     """A line for each source contract. Raises DocumentError."""
-    tables = load_tables()
+    tables = tables_of(home)
     catalogue = catalogues.load_catalogues(home.catalogues)
     for (system, table), contract in sorted(load_sources(tables, [SHIPPED, home.contracts]).items()):
         lacking = lacking_by_kpi(contract, tables[table], catalogue)

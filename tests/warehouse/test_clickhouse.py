@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -276,7 +277,7 @@ def test_the_columns_of_a_table_are_what_the_engine_says_they_are(taken: ClickHo
 
 
 def opened_at(address: str, **other: str) -> ClickHouse:
-    usual = {
+    usual: dict[str, Any] = {
         "address": address,
         "database": DATABASE,
         "user": LOADER,

@@ -39,8 +39,10 @@ def contract(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
         columns = {c.name: c for c in shipped["fct_appeal"].columns}
         change(columns)
         table: Table = replace(shipped["fct_appeal"], columns=tuple(columns.values()), **more)  # type: ignore[arg-type]
+        tables = shipped | {"fct_appeal": table}
         for reader in (module, fingerprint):
-            monkeypatch.setattr(reader, "load_tables", lambda: shipped | {"fct_appeal": table})
+            monkeypatch.setattr(reader, "load_tables", lambda: tables)
+        monkeypatch.setattr(module, "tables_of", lambda _: tables)
         shipped_fingerprint.cache_clear()
 
     yield say

@@ -359,7 +359,7 @@ class Night(Machine):
     def rebuild(self) -> None:
         with runs.unjudged(), pytest.MonkeyPatch.context() as patch:
             patch.setattr(replay, "load_catalogues", lambda _: catalogue())
-            patch.setattr(replay, "refuse_faulty", lambda _: None)  # it is no whole list
+            patch.setattr(replay, "refuse_faulty", lambda *_: None)  # it is no whole list
             # what was read by a contract that was mended since cannot be read so again: its history differs, and is told
             done = rebuild(self.home, accept=self.version > 1)
         assert done.before is not None

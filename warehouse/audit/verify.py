@@ -122,7 +122,10 @@ def _former(
     return partial(anchored_before, store.con, kept) if kept else None
 
 
-_OTHER = "schema, views and exports follow from its code, not from this one's; verify it with that version"
+_OTHER = (
+    "schema, views and exports follow from its code and contracts, not from these; verify it with that version, or, where a contract of the home's "
+    "own tables was changed since, publish anew: qala run"
+)
 
 
 def _another_version(store: Store) -> bool:

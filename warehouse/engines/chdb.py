@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from warehouse.engines.clickhouse import ClickHouse, Place
 from warehouse.engines.clickhouse_connections import embedded
+from warehouse.tables.contracts import Table
 
 DATABASE = "default"  # is there from the beginning
 
 
-def open_chdb(folder: Path, tried: Collection[str] = ()) -> ClickHouse:
-    """The engine over a folder, which it makes; `tried`: as of a server's. Nothing is asked of it yet."""
+def open_chdb(folder: Path, tried: Collection[str] = (), tables: Mapping[str, Table] | None = None) -> ClickHouse:
+    """The engine over a folder, which it makes; `tried`, `tables`: as of a server's. Nothing is asked of it yet."""
     where = f"chdb in {folder}"
     return ClickHouse(
         "chdb",
@@ -25,5 +26,6 @@ def open_chdb(folder: Path, tried: Collection[str] = ()) -> ClickHouse:
             shards=(where,),
             front=where,
             tried=tried,
+            tables=tables or {},
         ),
     )

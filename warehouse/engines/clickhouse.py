@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from kpi_definitions.engine_scans import EngineScan
+    from warehouse.tables.contracts import Table
 
 _ROWS = re.compile(r"\{rows\}( AS \w+)?")
 _STEP = "bring the engine in step: qala engine load"
@@ -62,6 +63,7 @@ class Place:
     front: str  # address that is asked
     cluster: str | None = None
     tried: Collection[str] = ()  # versions that were compared in this home
+    tables: Mapping[str, Table] = field(default_factory=dict)  # what columns mean, for who looks at the server
     users: bool = True  # a server's users have rights, which are tried; in this process there are none
 
 
@@ -123,7 +125,7 @@ class ClickHouse:
         import duckdb
 
         load_name(load.name)
-        shape = Shape(load.table, columns)
+        shape = Shape(load.table, columns, self._place.tables.get(load.table))
         self._shape(shape)
         self.drop(load.table, [load.name])  # what an earlier attempt left
         shards = self._place.shards
@@ -274,10 +276,12 @@ def open_clickhouse(
     cluster: str | None = None,
     shards: Sequence[str] = (),
     tried: Collection[str] = (),
+    tables: Mapping[str, Table] | None = None,
 ) -> ClickHouse:
     """A server, or with `cluster` (its name in remote_servers) and `shards` (every shard's address) several. Nothing is asked of it yet.
 
-    `tried`: versions that were compared in this home, beside those of qala's own tests (tried.py).
+    `tried`: versions that were compared in this home, beside those of qala's own tests (tried.py); `tables`: what columns mean, for who
+    looks at the server.
     """
     place = Place(
         where=f"{address} (cluster {cluster}: {', '.join(shards)})" if cluster else address,
@@ -288,6 +292,7 @@ def open_clickhouse(
         front=address,
         cluster=cluster,
         tried=tried,
+        tables=tables or {},
     )
     return ClickHouse("clickhouse", place)
 

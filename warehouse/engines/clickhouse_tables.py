@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from warehouse.engines.engine import EngineError, Load
 from warehouse.sql import literal, quoted
-from warehouse.tables.contracts import SYSTEM_COLUMNS, load_tables
+from warehouse.tables.contracts import SYSTEM_COLUMNS, Table
 
 if TYPE_CHECKING:
     import duckdb
@@ -58,6 +58,7 @@ class Shape:
 
     table: str
     columns: Mapping[str, str]  # of the load's file, in its order: name → SQL type of the warehouse
+    contract: Table | None = field(default=None, compare=False)  # what its columns mean
 
     @property
     def types(self) -> dict[str, str]:
@@ -74,7 +75,7 @@ class Shape:
 
     def create(self, name: str, *, calendar: bool) -> str:
         """CREATE TABLE of the table that holds the rows; `name`: qualified."""
-        meanings = _meanings(self.table)
+        meanings = _meanings(self.contract)
         lines = [
             f"{quoted(column)} {kind}" + (f" COMMENT {text_literal(meanings[column])}" if column in meanings else "")
             for column, kind in self.types.items()
@@ -139,12 +140,11 @@ def _type(name: str, sql_type: str) -> str:
     return kind if name in _NEVER_NULL else f"Nullable({kind})"
 
 
-def _meanings(table: str) -> dict[str, str]:
+def _meanings(contract: Table | None) -> dict[str, str]:
     """Column → its description, from the table's contract."""
     meanings = {name: said for name, (_, said) in SYSTEM_COLUMNS.items()}
     meanings[LOAD] = "Table and month of the deliveries that brought the row, as one piece"
     meanings["valid_to_seq"] = "Ledger sequence from which this version of the row no longer holds; NULL while it does"
-    contract = load_tables().get(table)
     for column in contract.columns if contract else ():
         meanings[column.name] = column.description
     return meanings

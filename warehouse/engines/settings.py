@@ -26,6 +26,7 @@ from kpi_definitions.model import Strict
 from warehouse.engines.engine import Engine, EngineError
 from warehouse.engines.tried import tried_versions
 from warehouse.home.home import Home
+from warehouse.tables.home_tables import tables_of
 
 ENGINE = "QALA_ENGINE"  # one of the names below, in place of the one in the file
 PASSWORD, READER_PASSWORD = "QALA_CLICKHOUSE_PASSWORD", "QALA_CLICKHOUSE_READER_PASSWORD"
@@ -218,13 +219,14 @@ def _open_clickhouse(home: Home, said: ClickHouse | None) -> Engine:
         cluster=said.cluster,
         shards=said.shards,
         tried=tried_versions(home),
+        tables=tables_of(home),
     )
 
 
 def _open_chdb(home: Home) -> Engine:
     from warehouse.engines.chdb import open_chdb
 
-    return open_chdb(home.engine / "chdb", tried_versions(home))
+    return open_chdb(home.engine / "chdb", tried_versions(home), tables_of(home))
 
 
 def _open_spark(home: Home, chosen: Chosen) -> Engine:

@@ -40,9 +40,24 @@ class Home:
         return self.root / "contracts"
 
     @property
+    def showcase(self) -> Path:
+        """Contracts of this installation's own showcase tables, beside those that come with qala."""
+        return self.root / "showcase"
+
+    @property
     def catalogues(self) -> Path:
         """KPI catalogues of this installation, beside those that come with qala."""
         return self.root / "catalogues"
+
+    @property
+    def sources(self) -> Path:
+        """Systems that extracts are fetched from, a file each (connectors/sources/connections.py)."""
+        return self.root / "sources"
+
+    @property
+    def pulls(self) -> Path:
+        """When each source was looked at last, and what came of it; may be lost (connectors/sources/notes.py)."""
+        return self.root / "pulls"
 
     @property
     def corrections(self) -> Path:

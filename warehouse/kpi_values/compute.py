@@ -37,8 +37,8 @@ from warehouse.store.seals import SealKind, seal
 from warehouse.store.sentences import keep_sentences
 from warehouse.store.sessions import writing
 from warehouse.store.store import Store
-from warehouse.tables.contracts import load_tables
 from warehouse.tables.fingerprint import shipped_fingerprint
+from warehouse.tables.home_tables import tables_of
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def compute_home(home: Home, run_id: str | None, months: Sequence[str], codes: S
     Raises StoreError as well while a definition is at fault (sound.py).
     """
     catalogue = load_catalogues(home.catalogues)
-    refuse_faulty(catalogue)
+    refuse_faulty(catalogue, tables_of(home))
     with ready_engine(home) as engine, writing(home, run_id, hardened=True) as store:
         return compute(store, catalogue, months, codes=codes, engine=engine)
 
@@ -133,7 +133,7 @@ def get_ready(home: Home) -> None:
     For a worker, while it waits; called again, it does nothing.
     """
     shipped_fingerprint()
-    columns = {name: table.business_columns for name, table in load_tables().items()}
+    columns = {name: table.business_columns for name, table in tables_of(home).items()}
     for kpi in load_catalogues(home.catalogues).kpis:
         compile_kpi(kpi, columns)
     importlib.import_module("pandas")

@@ -11,21 +11,27 @@ from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.documents import Fault
 from kpi_definitions.strict import definition_faults
 from warehouse.errors import StoreError
-from warehouse.tables.contracts import Table, load_tables
+from warehouse.tables.contracts import Table
 
 _SHOWN = 5
 
 
 def faults_of(catalogue: Catalogues, tables: Mapping[str, Table]) -> list[Fault]:
-    """Every fault of a definition, or of what is recorded of it, and what tables have undecided, by file and line."""
+    """Every fault of a definition, or of what is recorded of it, and of tables what is undecided or their sphere, by file and line."""
     columns = {name: table.business_columns for name, table in tables.items()}
     found = definition_faults(catalogue, columns, {name: table.codes for name, table in tables.items()})
-    return found + [fault for table in tables.values() for fault in table.document.undecided()]
+    spheres = {sphere.code for one in catalogue.lists for sphere in one.head.spheres}
+    for table in tables.values():
+        found += table.document.undecided()
+        if spheres and table.domain not in spheres:
+            remedy = f"there are {', '.join(sorted(spheres))}"
+            found.append(table.document.fault(("domain",), f"{table.name}: no sphere {table.domain!r}", remedy))
+    return found
 
 
-def refuse_faulty(catalogue: Catalogues) -> None:
+def refuse_faulty(catalogue: Catalogues, tables: Mapping[str, Table]) -> None:
     """Raises StoreError naming the definitions at fault, if there are any."""
-    found = faults_of(catalogue, load_tables())
+    found = faults_of(catalogue, tables)
     if found:
         more = f"\nand {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
         raise StoreError(

@@ -105,12 +105,10 @@ def add_columns(store: Store) -> None:
     ).fetchall():
         existing.setdefault(table, {})[column] = (sql_type, optional)
     for name, columns in existing.items():
-        contract = store.tables.get(name)
+        contract, places = store.tables.get(name), (f"showcase.{name}", f"history.{name}")
         if contract is None:
-            raise StoreError(
-                f"the warehouse has table showcase.{name}, but no contract describes it any more; "
-                f"put {name}.odcs.yaml back or move the data to a new home"
-            )
+            _take_away(store, name, places)
+            continue
         wanted = contract.business_columns
         gone = sorted(set(columns) - set(wanted) - set(SYSTEM_COLUMNS))
         new = [c for c in wanted if c not in columns]
@@ -118,8 +116,8 @@ def add_columns(store: Store) -> None:
         changed = [c for c in wanted if c in columns and not _same_type(columns[c][0], wanted[c])]
         if not (gone or new or changed or any(not columns[c][1] and c not in required for c in wanted)):
             continue
-        places, where = (f"showcase.{name}", f"history.{name}"), contract.document.path
-        if not any(con.execute(f"SELECT count(*) FROM {place}").fetchall()[0][0] for place in places):
+        where = contract.document.path
+        if not _has_rows(con, *places):
             for place in places:
                 con.execute(f"DROP TABLE {place}")
             continue
@@ -145,6 +143,22 @@ def add_columns(store: Store) -> None:
             for column in set(wanted) - set(new) - required:
                 if not columns[column][1]:
                     con.execute(f'ALTER TABLE {place} ALTER COLUMN "{column}" DROP NOT NULL')
+
+
+def _take_away(store: Store, name: str, places: tuple[str, str]) -> None:
+    """A home's table whose contract is gone goes with it, if nothing was ever delivered for it. Raises StoreError otherwise."""
+    delivered = store.con.execute("SELECT count(*) FROM audit.delivery WHERE table_name = ?", [name]).fetchall()[0][0]
+    if delivered or _has_rows(store.con, *places):
+        raise StoreError(
+            f"the warehouse has table showcase.{name} with what was delivered for it, but no contract describes it any more; "
+            f"put {name}.odcs.yaml back or move the data to a new home"
+        )
+    for place in places:
+        store.con.execute(f"DROP TABLE {place}")
+
+
+def _has_rows(con: duckdb.DuckDBPyConnection, *places: str) -> bool:
+    return any(con.execute(f"SELECT count(*) FROM {place}").fetchall()[0][0] for place in places)
 
 
 def _same_type(found: str, wanted: str) -> bool:

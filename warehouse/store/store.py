@@ -12,11 +12,14 @@ from typing import Any
 
 import duckdb
 
+from kpi_definitions.documents import DocumentError
+from warehouse.errors import StoreError
 from warehouse.home.home import Home
 from warehouse.moments import at
 from warehouse.store.ledger import Entries, ledger_hash, ledger_head
 from warehouse.tables.contracts import Table, load_tables
 from warehouse.tables.fingerprint import schema_fingerprint, shipped_fingerprint
+from warehouse.tables.home_tables import tables_of
 
 # up to so many rows are passed as lists, which is faster than Arrow; only values of these types: of others DuckDB guesses the type
 # from the list (1.5 made Decimal 1E+2 a 1), Arrow says it
@@ -33,7 +36,11 @@ class Store:
 
     @cached_property
     def tables(self) -> dict[str, Table]:
-        return load_tables()
+        """Those that come with qala and the home's own. Raises StoreError."""
+        try:
+            return tables_of(self.home)
+        except DocumentError as error:
+            raise StoreError(f"contracts of the home's own tables are at fault (qala check):\n{error}") from None
 
     @cached_property
     def fingerprint(self) -> str:

@@ -41,7 +41,13 @@ SYSTEM_COLUMNS: Mapping[str, tuple[str, str]] = {
 }
 SNAPSHOT_COLUMN = ("snapshot_date", "DATE", "First day after the period whose end state this row describes")
 PERSONAL = "personal"  # classification of columns that hold a person's identifier: what stands in them is a pseudonym
-_RESERVED = ("broken", "emptied", "raw", "file_index")  # names the first gate needs for itself
+_RESERVED = (
+    "broken",
+    "emptied",
+    "raw",
+    "file_index",
+    "valid_to_seq",
+)  # names that the first gate and the table of former rows need for themselves
 _DATED = frozenset({"DATE", "TIMESTAMP"})  # SQL types of dates and times
 _TYPES = {"string": "VARCHAR", "integer": "INTEGER", "boolean": "BOOLEAN", "date": "DATE", "timestamp": "TIMESTAMP"}
 
@@ -167,17 +173,25 @@ def _read_tables(folder: Path) -> dict[str, Table]:
     return tables
 
 
-def sound_tables(folder: Path) -> tuple[dict[str, Table], list[Fault]]:
-    """The showcase contracts of a folder that can be read, by table name, and every fault of the others."""
+def sound_tables(*folders: Path) -> tuple[dict[str, Table], list[Fault]]:
+    """The showcase contracts of folders that can be read, by table name, and every fault of the others; a name belongs to who has it first."""
     faults: list[Fault] = []
     tables: dict[str, Table] = {}
-    for path in sorted(folder.glob("*.odcs.yaml")):
+    for path in (p for folder in folders for p in sorted(folder.glob("*.odcs.yaml"))):
         try:
             table = parse_table(read(path))
         except DocumentError as error:
             faults += error.faults
             continue
-        tables[table.name] = table
+        first = tables.setdefault(table.name, table)
+        if first is not table:
+            where, remedy = (
+                ("schema", 0, "name"),
+                "give this one another name: what a table of qala's own is, no home changes",
+            )
+            if first.document.path.parent == path.parent:
+                remedy = f"it stands in {first.document.path.name} too: take one of them out"
+            faults.append(table.document.fault(where, f"there is a table {table.name} already", remedy))
     referred = {(one.table, one.target) for table in tables.values() for one in table.references}
     return {name: _with_form(table, referred) for name, table in tables.items()}, faults
 
