@@ -63,7 +63,7 @@ class Sample:
     broken: int = 0  # records that cannot be split
     doubts: tuple[str, ...] = ()
     kind: Kind = Kind.CSV
-    layout: Layout = Layout()
+    layout: Layout = field(default_factory=Layout)
 
     @property
     def records(self) -> int:
@@ -185,7 +185,7 @@ def _in_text(path: Path, contract: SourceContract) -> tuple[Layout, list[str]]:
         lines = csv.reader(source, delimiter=contract.delimiter, quotechar=contract.quote)
         try:
             head = list(islice(lines, LINES))
-            return layout_of(head, deque(lines, LAST))
+            return layout_of(head, deque(lines, LAST), sheet=False)
         except csv.Error:  # told by who reads it as a whole
             return Layout(), []
 
@@ -205,7 +205,7 @@ def _in_sheets(one: Part) -> tuple[Layout, list[str]]:
         cells = sum(bool(cell.strip()) for line in (*head, *tail) for cell in line)
         many += bool(cells)
         if cells > best[0]:
-            best = (cells, sheet, *layout_of(head, tail))
+            best = (cells, sheet, *layout_of(head, tail, sheet=True))
     _, sheet, layout, doubts = best
     if many < 2:
         return layout, doubts

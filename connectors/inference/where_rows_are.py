@@ -26,10 +26,10 @@ _ENDS = re.compile(
 )
 
 
-def layout_of(head: Sequence[Line], tail: Sequence[Line]) -> tuple[Layout, list[str]]:
+def layout_of(head: Sequence[Line], tail: Sequence[Line], *, sheet: bool) -> tuple[Layout, list[str]]:
     """The layout of a table and what is to be asked of it. `head`: the first lines from the very first, empty ones too; `tail`: the last ones.
 
-    The defaults where its first line is its header and nothing follows the records.
+    The defaults where its first line is its header (in a sheet the first that has anything) and nothing follows the records.
     """
     usual = _usual(head)
     last = next((n for n in range(min(len(head), _HIGHEST)) if _names_columns(head, n, usual)), None)
@@ -37,12 +37,12 @@ def layout_of(head: Sequence[Line], tail: Sequence[Line]) -> tuple[Layout, list[
         return Layout(), []
     lines = 2 if _goes_on(head, last, usual) else 1
     last += lines - 1 if _filled(head[last]) < usual and lines == 2 and not _repeats(head[last]) else 0
-    skipped = _skipped(head, last + 1, usual)
+    skipped = _skipped(head, last + 1)
     footer = _footer([*head[last + 1 + skipped :], *tail] if len(head) < LINES else tail, usual)
     layout = Layout(header_row=last + 1, header_lines=lines, skip_after_header=skipped, footer=footer)
-    if layout == replace(Layout(), header_row=layout.header_row) and not any(map(_filled, head[:last])):
+    if sheet and layout == replace(Layout(), header_row=layout.header_row) and not any(map(_filled, head[:last])):
         return Layout(), []  # what stands first is the header, as readers take it by themselves
-    return layout, [*_asked(layout)]
+    return layout, [*_asked(layout)] if layout != Layout() else []
 
 
 def _asked(layout: Layout) -> Iterator[str]:
@@ -107,20 +107,23 @@ def _goes_on(lines: Sequence[Line], place: int, usual: float) -> bool:
     return bool(set(empty) & set(below)) and len(below) < len(after)
 
 
-def _skipped(lines: Sequence[Line], begin: int, usual: float) -> int:
+def _skipped(lines: Sequence[Line], begin: int) -> int:
     """How many lines below the header are no records: numbers of columns, units."""
     count = 0
     while count < 3 and begin + count + 1 < len(lines):
         line, after = lines[begin + count], lines[begin + count + 1 : begin + count + 1 + _NEXT]
-        if not (_numbers_columns(line) or _units(line, after)):
+        if not (_numbers_columns(line, after) or _units(line, after)):
             break
         count += 1
     return count
 
 
-def _numbers_columns(line: Line) -> bool:
+def _numbers_columns(line: Line, after: Sequence[Line]) -> bool:
+    """Whether a line counts the columns, where records do not hold numbers alone."""
     cells = [cell.strip().removesuffix(".0") for cell in line if cell.strip()]
-    return len(cells) > 1 and cells in ([str(n) for n in range(1, len(cells) + 1)], [str(n) for n in range(len(cells))])
+    if len(cells) < 2 or cells not in ([str(n) for n in range(1, len(cells) + 1)], [str(n) for n in range(len(cells))]):
+        return False
+    return any(cell.strip() and not _NUMBER.fullmatch(cell.strip()) for one in after for cell in one)
 
 
 def _units(line: Line, after: Sequence[Line]) -> bool:
