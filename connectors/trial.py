@@ -112,7 +112,10 @@ def try_file(
     period: str = "",
     rows: int | None = None,
 ) -> Trial:
-    """Try a file. `tables`: all there are, for references; `scope` and `period`: as a delivery would declare them, else what depends on them is not judged; `rows`: no more of its records."""
+    """Try a file. `tables`: all there are, for references.
+
+    `scope` and `period`: as a delivery would declare them, else what depends on them is not judged; `rows`: no more of its records.
+    """
     trial = Trial(file.name, contract)
     if contract.document:
         trial.undecided = [(fault.line, fault.message) for fault in contract.document.undecided()]
