@@ -122,7 +122,15 @@ def _verdict(trial: Trial, language: str) -> Iterator[str]:
 def next_step(trial: Trial, asked: Asked, place: str) -> str:
     """The command that delivers the file."""
     system = "" if trial.contract.system == STANDARD else f" --system {shlex.quote(trial.contract.system)}"
-    declared = f"--settlement {asked.scope or 'KATO'} --period {asked.period or '2026-01'}"
+    first, last = trial.days or (None, None)
+    months = (
+        ""
+        if not first or not last
+        else f"{first:%Y-%m}"
+        if f"{first:%Y-%m}" == f"{last:%Y-%m}"
+        else f"{first:%Y-%m}/{last:%Y-%m}"
+    )
+    declared = f"--settlement {asked.scope or 'KATO'} --period {asked.period or months or '2026-01'}"
     return f"qala deliver {shlex.quote(str(asked.file))} --table {trial.contract.table}{system} {declared}{place}"
 
 
