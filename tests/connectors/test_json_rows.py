@@ -35,7 +35,9 @@ def refused(folder: Path, text: str | bytes, *headers: str, **settings: Any) -> 
     return str(caught.value)
 
 
-TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1).filter(lambda t: t.strip(BLANKS) != "")
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1).filter(
+    lambda t: t.strip(BLANKS) != ""
+)
 VALUES = st.one_of(st.none(), TEXTS, st.integers(), st.booleans(), st.decimals(-(10**12), 10**12, places=4))
 
 

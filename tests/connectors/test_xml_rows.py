@@ -40,7 +40,9 @@ def refused(folder: Path, text: str | bytes, *headers: str, **settings: Any) -> 
     return str(caught.value)
 
 
-LETTERS = st.characters(codec="utf-8", exclude_categories=["Cc", "Cf", "Cs", "Cn", "Co"], exclude_characters="\ufffe\uffff")
+LETTERS = st.characters(
+    codec="utf-8", exclude_categories=["Cc", "Cf", "Cs", "Cn", "Co"], exclude_characters="\ufffe\uffff"
+)
 VALUES = st.one_of(st.none(), st.text(LETTERS, min_size=1).filter(lambda t: t.strip(BLANKS) != ""))
 
 
