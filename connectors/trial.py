@@ -11,7 +11,7 @@ import difflib
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -44,7 +44,7 @@ from warehouse.messages.messages import Message, recorded
 from warehouse.periods import parse_period
 from warehouse.sql import quoted, statement
 from warehouse.tables.assertions import Asserts, Cut
-from warehouse.tables.contracts import Table, load_tables
+from warehouse.tables.contracts import Table
 from warehouse.tables.ddl import ddl, metadata
 from warehouse.tables.settlements import settlements
 
@@ -103,9 +103,19 @@ class Trial:
 
 
 def try_file(
-    file: Path, table: Table, contract: SourceContract, *, scope: str = "", period: str = "", rows: int | None = None
+    file: Path,
+    table: Table,
+    contract: SourceContract,
+    tables: Mapping[str, Table],
+    *,
+    scope: str = "",
+    period: str = "",
+    rows: int | None = None,
 ) -> Trial:
-    """Try a file. `scope` and `period`: as a delivery would declare them, else what depends on them is not judged; `rows`: no more of its records."""
+    """Try a file. `tables`: all there are, for references.
+
+    `scope` and `period`: as a delivery would declare them, else what depends on them is not judged; `rows`: no more of its records.
+    """
     trial = Trial(file.name, contract)
     if contract.document:
         trial.undecided = [(fault.line, fault.message) for fault in contract.document.undecided()]
@@ -118,7 +128,7 @@ def try_file(
             return trial
         if rows is not None:
             trial.first_only = _cut(readable, rows)
-        with _empty_warehouse(table, scratch) as con:
+        with _empty_warehouse(table, tables, scratch) as con:
             _stage(con, table, readable, trial, scope, period)
     return trial
 
@@ -231,7 +241,7 @@ def _cut_parquet(path: Path, rows: int) -> tuple[int, bool]:
 
 
 @contextmanager
-def _empty_warehouse(table: Table, scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def _empty_warehouse(table: Table, tables: Mapping[str, Table], scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """The tables that the gates ask, without a row."""
     config: dict[str, Any] = {
         "temp_directory": str(scratch / "spill"),
@@ -239,7 +249,6 @@ def _empty_warehouse(table: Table, scratch: Path) -> Iterator[duckdb.DuckDBPyCon
         "python_enable_replacements": "false",
         "error_on_division_by_zero": "false",  # as in the warehouse (warehouse/store/sessions.py)
     }
-    tables = load_tables()
     others = [tables[name] for name in sorted({r.table for r in table.references} - {table.name}) if name in tables]
     with duckdb.connect(config=config) as con:
         con.execute("SET TimeZone = 'UTC'")

@@ -49,10 +49,10 @@ def _try(home: Home, system: str, table: str, sample: Path) -> None:
     from pipelines.cli.screens.common import Words
     from pipelines.cli.screens.trial import show_trial
     from pipelines.methods.trying import Asked, tried
-    from warehouse.tables.contracts import load_tables
+    from warehouse.tables.home_tables import tables_of
 
     try:
-        found = tried(home, Asked(sample, table, system), load_tables())
+        found = tried(home, Asked(sample, table, system), tables_of(home))
     except (DeliveryError, DocumentError) as error:  # the contract is there: it can be mended, and tried again
         out.print(f"it cannot be tried yet: {error}", highlight=False, markup=False, soft_wrap=True)
         return

@@ -47,14 +47,14 @@ def try_(
     from pipelines.cli.screens.common import Words
     from pipelines.cli.screens.trial import as_data, next_step, show_trial
     from pipelines.methods.trying import Asked, tried
-    from warehouse.tables.contracts import load_tables
+    from warehouse.tables.home_tables import tables_of
 
     if not table and contract is None:
         raise fail("name the table with --table, or a contract with --contract")
     place = home_of(home)
     asked = Asked(file, table, system, contract, settlement, period, rows)
     try:
-        found = tried(place, asked, load_tables())
+        found = tried(place, asked, tables_of(place))
     except (DeliveryError, DocumentError, OSError) as error:
         raise fail(error) from None
     if as_json:

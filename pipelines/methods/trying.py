@@ -57,7 +57,7 @@ def tried(home: Home, asked: Asked, tables: Mapping[str, Table]) -> Tried:
     table = tables[name]
     contract = contract or standard(table)
     scope = territory(asked.scope) if asked.scope else ""
-    trial = try_file(asked.file, table, contract, scope=scope, period=asked.period, rows=asked.rows)
+    trial = try_file(asked.file, table, contract, tables, scope=scope, period=asked.period, rows=asked.rows)
     try:
         lacking = lacking_by_kpi(contract, table, load_catalogues(home.catalogues))
     except DocumentError:

@@ -138,7 +138,11 @@ def test_parquet_needs_no_separators(tmp_path: Path) -> None:
 
 
 def test_a_workbook_is_a_sample_as_its_csv_is(tmp_path: Path) -> None:
-    rows = [["Номер", "Дата", "Сумма"], ["А-1", "05.03.2026", "12,5"], ["А-2", "06.03.2026", None]]
+    rows: list[list[str | None]] = [
+        ["Номер", "Дата", "Сумма"],
+        ["А-1", "05.03.2026", "12,5"],
+        ["А-2", "06.03.2026", None],
+    ]
     book = openpyxl.Workbook()
     for row in rows:
         book.active.append(row)

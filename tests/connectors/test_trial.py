@@ -121,7 +121,7 @@ def test_a_trial_says_what_a_delivery_comes_to(desk: Desk, tmp_path: Path, seed:
             file = tmp_path / f"tried{number}"
             file.write_bytes(data)
             contract = police if system == "police" else standard(TABLES[table])
-            trial = try_file(file, TABLES[table], contract, scope=scope, period="2026-01")
+            trial = try_file(file, TABLES[table], contract, TABLES, scope=scope, period="2026-01")
             state, counts, rows, cells, reason = told_of(store, number)
             seen[state, reason] += 1  # type: ignore[index]
             assert trial.would_load == (state == "loaded"), (number, state, reason, trial)
@@ -139,7 +139,7 @@ def crash_trial(
 ) -> Trial:
     file = tmp_path / "crashes.csv"
     file.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return try_file(file, TABLES["fct_crash"], contract or standard(TABLES["fct_crash"]), **declared)  # type: ignore[arg-type]
+    return try_file(file, TABLES["fct_crash"], contract or standard(TABLES["fct_crash"]), TABLES, **declared)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -210,6 +210,6 @@ def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     file = tmp_path / "crashes.csv"
     file.write_text(crashes(5))
     before = {p: p.stat() for p in tmp_path.rglob("*")}
-    assert try_file(file, TABLES["fct_crash"], standard(TABLES["fct_crash"])).accepted == 5
+    assert try_file(file, TABLES["fct_crash"], standard(TABLES["fct_crash"]), TABLES).accepted == 5
     assert set(tmp_path.rglob("*")) == set(before)
     assert file.read_text() == crashes(5)

@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from pipelines.cli import app
 from tests.support.files import contract_text, crashes
@@ -83,7 +82,10 @@ def test_a_contract_of_the_home_is_found_beside_one_that_is_at_fault(work: Path)
     [
         (("nothing.csv", "--table", "fct_crash"), "there is no file nothing.csv"),
         (("crashes.csv", "--table", "fct_crush"), "did you mean fct_crash"),
-        (("crashes.csv", "--table", "fct_crash", "--system", "nobody"), "no contract of system 'nobody' feeds fct_crash"),
+        (
+            ("crashes.csv", "--table", "fct_crash", "--system", "nobody"),
+            "no contract of system 'nobody' feeds fct_crash",
+        ),
         (("crashes.csv", "--table", "fct_crash", "--settlement", "Астана"), "710000000"),
         (("crashes.csv", "--table", "fct_crash", "--period", "2026-13"), "2026-13"),
         (("crashes.csv",), "name the table with --table"),
