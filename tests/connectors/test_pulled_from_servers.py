@@ -104,7 +104,7 @@ class Monthly(http_api.Api):
         _, scope, month = path.strip("/").split("/")
         rows = list(csv.DictReader(io.StringIO(FILES[scope, month].decode())))
         # without an address: links are relative
-        month_alone = http_api.Api(rows=[row | {"changed": ""} for row in rows])
+        month_alone = http_api.Api(rows=rows)
         return http_api.STYLES["link"](http_api.Asked(month_alone, path, query, 1))
 
 
@@ -200,6 +200,7 @@ def test_what_was_fetched_is_loaded(tmp_path: Path, by_http: Fetching) -> None:
                 "page-00003.json",
             ]
         one.load()
+    assert {state for _, _, state in one.states()} == {"loaded"}, one.reasons()
     assert len(one.rows()) == 90 * len(FILES)
 
 
