@@ -200,7 +200,7 @@ def test_what_was_fetched_is_loaded(tmp_path: Path, by_http: Fetching) -> None:
                 "page-00003.json",
             ]
         one.load()
-    assert {state for _, _, state in one.states()} == {"loaded"}, one.reasons()
+    assert {state for _, _, state in one.states()} == {"loaded"}
     assert len(one.rows()) == 90 * len(FILES)
 
 
