@@ -103,7 +103,7 @@ ANALYZE crashes""")
             postgresql.DATABASE,
         )
         alone = ["psql", *own, "-c", f"\\copy ({query}) TO '{copy}' WITH (FORMAT csv, HEADER)"]
-        subprocess.run(alone, check=True)  # noqa: S603  and the server's pages are warm
+        subprocess.run(alone, check=True)  # and the server's pages are warm
         yield Case(
             alone,
             copy,
