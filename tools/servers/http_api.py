@@ -74,7 +74,7 @@ class Asked:
 
     @property
     def rows(self) -> Sequence[Row]:
-        return [row for row in self.api.rows if row["changed"] >= self.query.get("changed_from", "")]
+        return [row for row in self.api.rows if row.get("changed", "") >= self.query.get("changed_from", "")]
 
     @property
     def size(self) -> int:
