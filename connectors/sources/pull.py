@@ -209,9 +209,7 @@ class _Pulling:
             }
             receipt = deliver(
                 Archive(self.setting.home.archive),
-                DeclaredDelivery(
-                    file, extract.table, scope, period.id, extract.system, fetched.rows, fetched.sha256, pulled
-                ),
+                DeclaredDelivery(file, extract.table, scope, period.id, extract.system, fetched.rows, pulled=pulled),
                 self.setting.tables,
                 self.setting.contracts,
             )

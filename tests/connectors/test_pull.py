@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import signal
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,6 +23,7 @@ from connectors.sources.pull import Known, Outcome, Told, check_source, pulled_b
 from connectors.sources.regulation import in_a_row
 from connectors.sources.source import SourceError
 from tests.support import fake_source
+from tests.support.crashes import spawn
 from tests.support.examples import examples
 from tests.support.fake_source import WORD, World, failures
 from tests.support.files import crashes
@@ -309,7 +311,7 @@ def _killed_at(number: int) -> Callable[[str], None]:
 
 
 @given(st.data())
-@examples(4, 60)
+@examples(1, 40)
 def test_whatever_order_the_warehouse_is_that_of_a_clean_run(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
@@ -374,3 +376,49 @@ def _pull_so(data: st.DataObject, place: Place, step: str, one: tuple[str, str])
         patch.setattr(moments, "look", _killed_at(data.draw(st.integers(0, 40), "moment")))
         with suppress(_Killed):
             place.pull()
+
+
+# moments of a pull of a folder, in the order in which it comes to them
+KILLED_AT = (
+    "pull.fetched", "archive.begun", "archive.written", "archive.synced", "archive.kept", "receipt.numbered",
+    "file.written", "file.synced", "file.renamed", "pull.entered", "pull.noted",
+)  # fmt: skip
+PULL = "from pipelines.cli import app; app()"
+
+
+def _folder_home(root: Path) -> Path:
+    """A home with a folder as source, in which one month lies."""
+    (root / "home" / "sources").mkdir(parents=True)
+    (root / "exchange").mkdir()
+    (root / "exchange" / "2026-01.csv").write_bytes(file_of(1, 5))
+    (root / "home" / "sources" / "office.yaml").write_text(
+        f"type: folder\nconnection: {{folder: {root / 'exchange'}, settled_seconds: 0}}\nregulation: {{delay_days: 300}}\n"
+        f'extracts: [{{table: fct_crash, settlements: ["{ASTANA}"], first: 2026-01, path: "{{period}}.csv"}}]\n'
+    )
+    return root / "home"
+
+
+def _killed_and_pulled_again(root: Path, moment: str) -> None:
+    home = _folder_home(root)
+    child = spawn("-c", PULL, "pull", "--home", str(home), QALA_TEST_KILL=moment)
+    _, wrong = child.communicate()
+    assert child.returncode == -signal.SIGKILL, f"{moment} was not come to: {wrong}"
+    waiting = [receipt.receipt_id for receipt in Archive(home / "archive").pending()]
+    assert len(waiting) == (KILLED_AT.index(moment) >= KILLED_AT.index("file.renamed"))
+    said, wrong = spawn("-c", PULL, "pull", "--home", str(home)).communicate()
+    (receipt,) = Archive(home / "archive").pending()
+    assert receipt.receipt_id in (waiting or [receipt.receipt_id])
+    assert ("unchanged" if waiting else "delivered") in said, wrong
+    with Archive(home / "archive").open(receipt.sha256) as stream:
+        assert stream.read() == file_of(1, 5)
+
+
+@pytest.mark.parametrize("moment", ["receipt.numbered"])
+def test_a_process_killed_while_it_pulls_is_gone_on_with(tmp_path: Path, moment: str) -> None:
+    _killed_and_pulled_again(tmp_path, moment)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", KILLED_AT)
+def test_a_process_killed_at_every_moment_of_a_pull_is_gone_on_with(tmp_path: Path, moment: str) -> None:
+    _killed_and_pulled_again(tmp_path, moment)
