@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export GX_ANALYTICS_ENABLED := false
 
-.PHONY: install demo ui browser engines servers picture test test-all check format lock schemas bench bench-month bench-fused bench-engines clean
+.PHONY: install demo ui browser engines servers contracts picture test test-all check format lock schemas bench bench-month bench-fused bench-engines clean
 
 install: .venv/.installed
 
@@ -73,6 +73,17 @@ lock:  ## renew the hashed lock; needs uv
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-header --no-annotate pyproject.toml --output-file requirements/base.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-header --no-annotate --extra dev --constraint requirements/base.txt pyproject.toml --output-file requirements/dev.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-header --no-annotate --extra bench --constraint requirements/base.txt pyproject.toml --output-file requirements/bench.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-header --no-annotate requirements/datacontract.in --output-file requirements/datacontract.txt
+
+.venv-datacontract/.installed: requirements/datacontract.txt  # apart: datacontract-cli wants DuckDB 1
+	@$(PYTHON) -m venv .venv-datacontract
+	.venv-datacontract/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/datacontract.txt
+	@touch $@
+
+contracts: install .venv-datacontract/.installed  ## datacontract test of every table of a release: QALA_HOME=…
+	$(BIN)/qala contracts
+	@cd $${QALA_HOME:-qala-home} && for contract in released-contracts/*.odcs.yaml; do \
+	  $(CURDIR)/.venv-datacontract/bin/datacontract test $$contract || exit 1; done
 
 schemas: install  ## JSON Schemas for editors, from the models
 	$(BIN)/qala schemas
@@ -99,4 +110,4 @@ bench-engines: install  ## the same cells on DuckDB, chdb, ClickHouse and Spark:
 	@touch $@
 
 clean:
-	rm -rf .bench .venv .venv-bench qala-demo .pytest_cache .ruff_cache .mypy_cache
+	rm -rf .bench .venv .venv-bench .venv-datacontract qala-demo .pytest_cache .ruff_cache .mypy_cache

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from connectors.archive.archive import Archive
 from connectors.batches import OpenedBatch, batch_bytes, batches_of, one_ahead, open_batch, unpacking_threads
 from connectors.corrections import DeclaredCorrection, read_corrections, requeue_for_corrections
-from connectors.ingest_batch import MEMBERS, ingest_batch
+from connectors.ingest_batch import FOOTER, MEMBERS, ingest_batch
 from connectors.mapping.read_contracts import SHIPPED, load_sources
 from connectors.mapping.source_contract import SourceContract
 from connectors.personal_data.pseudonyms import pseudonym_key_for
@@ -138,7 +138,7 @@ def _waiting(store: Store, table: Table, contracts: Contracts, months: Iterable[
 def _report_left_out(batch: Sequence[Delivery], findings: Sequence[Finding], progress: Progress) -> None:
     names = {d.delivery_id: d.file_name for d in batch}
     for finding in findings:
-        if finding.rule == MEMBERS:
+        if finding.rule in (MEMBERS, FOOTER):
             progress(f"delivery {finding.delivery_id} ({names[finding.delivery_id]}): {said(finding.observed)}")
 
 

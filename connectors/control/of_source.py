@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Protocol, runtime_checkable
 
 from connectors.control.control_file import ControlError, Line
+from connectors.mapping.shape import Shape
 from connectors.mapping.source_contract import SourceContract, standard
 from connectors.sources.connections import Connected
 from connectors.sources.counting import Counting
@@ -82,6 +83,11 @@ def _territory(scope: str) -> set[str]:
 
 def _counting(table: Table, contract: SourceContract, extract: Extract) -> tuple[Counting, tuple[str, ...]]:
     """What is counted by the headers there, and the columns of the table that are summed: numbers that are taken as they are."""
+    if contract.shape != Shape():
+        raise ControlError(
+            f"{extract.table}: contract {contract.id} makes rows of records otherwise than one of one (where, unpivot, duplicates, repeatedKeys), "
+            "so the source's rows are not ours; have its owner give a control file: qala reconcile --control FILE"
+        )
     direct = {c.name: c.header or c.name for c in contract.columns if c.logic is None}
     cut, wide = contract.cut, any(len(_territory(scope)) != 1 for scope in extract.places)
     by = None if table.snapshot else cut.by

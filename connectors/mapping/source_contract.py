@@ -63,7 +63,7 @@ class SourceContract:
     table: str
     columns: tuple[SourceColumn, ...]
     headers: tuple[str, ...]  # the file must have these
-    format: str = "csv"
+    format: str = ""  # as kinds.py has it; nothing: of whichever kind its first bytes show it to be
     encoding: str = "utf-8"
     delimiter: str = ","
     quote: str = '"'

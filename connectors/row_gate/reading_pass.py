@@ -75,7 +75,9 @@ class _Scan:
         return f"list_extract([{values}], CAST(file_index AS BIGINT) + 1)"
 
 
-def reading_pass(name: str, table: Table, deliveries: Sequence[Incoming], pseudonyms: Pseudonyms | None) -> str:
+def reading_pass(
+    name: str, table: Table, deliveries: Sequence[Incoming], pseudonyms: Pseudonyms | None, to_holder: bool
+) -> str:
     """CREATE TABLE `name`: delivery_no, kato, the table's columns, broken (rule or NULL), emptied, raw; row numbers where files have them."""
     scan = _scan(table, deliveries)
     contract, header = scan.contract, scan.readable.header
@@ -86,7 +88,9 @@ def reading_pass(name: str, table: Table, deliveries: Sequence[Incoming], pseudo
     rows, personal = deidentified(table, contract, pseudonyms, rows)
     rows = _identifiers_in_normal_form(table, rows)
     cell_conditions, row_conditions = split_by_consequence(table, _conditions(scan, personal))
-    shown = RejectedValues(table, contract, shaping.headers_shown(contract, header, header), scan.headers_shown)
+    shown = RejectedValues(
+        table, contract, shaping.headers_shown(contract, header, header), scan.headers_shown, to_holder=to_holder
+    )
     rows = (
         f"(SELECT *, {emptied_cells(cell_conditions, _delivered(scan, shown), scan.spoilt)} AS {_EMPTIED} FROM {rows})"
     )

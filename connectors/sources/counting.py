@@ -5,6 +5,7 @@ Does not belong here: running it (the kinds' modules), what it is compared with 
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
@@ -36,7 +37,7 @@ def counted(
     dated: Collection[str],
     exact: Collection[str],
     name: Callable[[str], str],
-    literal: Callable[[str], str],
+    literal: Callable[[dt.date], str],
 ) -> str:
     """SQL: place (or NULL), rows, then of each column its sum and how many have a value; both NULL where a sum would not be exact.
 
@@ -54,9 +55,9 @@ def counted(
     for column in counting.columns:
         one = f"asked.{name(column)}"
         parts += [f"sum({one})", f"count({one})"] if column in exact else ["NULL", "NULL"]
-    sql = f"SELECT {', '.join(parts)} FROM (\n{query}\n) AS asked"
+    sql = f"SELECT {', '.join(parts)} FROM (\n{query}\n) asked"
     if counting.by is not None:
-        by, first, after = f"asked.{name(counting.by)}", literal(f"{period.start}"), literal(f"{period.end}")
+        by, first, after = f"asked.{name(counting.by)}", literal(period.start), literal(period.end)
         sql += (
             f" WHERE {by} > {first} AND {by} <= {after}"
             if counting.as_of

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from connectors.sources.postgresql_settings import Settings
+from connectors.sources.queries import Value
 from connectors.sources.secrets import Secrets
 from connectors.sources.source import SourceError
 
@@ -165,12 +166,12 @@ class Session:
         for name, value in said.items():
             self.ask(f"SET LOCAL {name} = {self.literal(value)}", f"connection ({name})")
 
-    def literal(self, value: str | int) -> str:
+    def literal(self, value: Value) -> str:
         if isinstance(value, int):
             return str(value)
         from psycopg.pq import Escaping
 
-        return bytes(Escaping(self._server).escape_literal(value.encode())).decode()
+        return bytes(Escaping(self._server).escape_literal(str(value).encode())).decode()
 
     def name(self, value: str) -> str:
         from psycopg.pq import Escaping

@@ -19,7 +19,7 @@ from sqlglot.errors import SqlglotError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from connectors.sources import settings
-from connectors.sources.settings import NUMBERS, PLACEHOLDERS, Placeholder, parts, refused
+from connectors.sources.settings import DATES, NUMBERS, PLACEHOLDERS, Placeholder, parts, refused
 from connectors.sources.source import Asked
 
 _WRITES = (
@@ -37,6 +37,9 @@ _WRITES = (
 _TEXTS = frozenset(kind for kind in TokenType if "STRING" in kind.name)
 _OVERLAP = re.compile(r"(\d{1,9})(?: (second|minute|hour|day)s?)?")
 _INSIDE = re.compile(rf"\{{({'|'.join(PLACEHOLDERS)})\b[^{{}}]*\}}")
+
+
+Value = str | int | Decimal | dt.date
 
 
 class Extract(settings.Extract):
@@ -139,13 +142,15 @@ def checked(text: str, dialect: str) -> None:
         )
 
 
-def bound(text: str, asked: Asked, since: str, written: Callable[[str | int], str]) -> str:
-    """The query with a literal for each placeholder; `written`: a text or whole number as a literal of the source."""
+def bound(text: str, asked: Asked, since: Value, written: Callable[[Value], str]) -> str:
+    """The query with what each placeholder stands for; `written`: a value as a literal, or the name of a parameter."""
 
     def value(part: Placeholder) -> str:
         if part.name == "since":
             return written(since)
         known = asked.value(part)
+        if part.name in DATES and not part.written:
+            return written(dt.date.fromisoformat(known))
         return written(int(known) if part.name in NUMBERS and not part.written else known)
 
     return _spliced(text, value)

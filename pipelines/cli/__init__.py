@@ -13,6 +13,8 @@ for _name in (
     "running",
     "sources",
     "status",
+    "refusals",
+    "trying",
     "ui",
     "auditing",
     "reconciling",

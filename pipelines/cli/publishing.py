@@ -54,3 +54,25 @@ def publish(
             soft_wrap=True,
             markup=False,
         )
+
+
+@app.command()
+def contracts(
+    to: Annotated[Path | None, typer.Option("--to", help="Folder; left out: released-contracts in the home")] = None,
+    home_folder: HomeOption = None,
+) -> None:
+    """Write a data contract for each table of the release, home tables too, that datacontract-cli and others can test it by."""
+    from warehouse.publications.released_contracts import FOLDER, RELEASE, write_contracts
+
+    home = home_of(home_folder)
+    folder = to.resolve() if to else home.root / FOLDER
+    try:
+        names = write_contracts(home, folder)
+    except (StoreError, OSError) as error:
+        raise fail(error) from None
+    out.print(f"{len(names)} contracts of the release's tables in {folder}", highlight=False, soft_wrap=True)
+    out.print(
+        f"{RELEASE}={home.released_file} datacontract test {folder / names[0]}.odcs.yaml",
+        highlight=False,
+        soft_wrap=True,
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -47,16 +47,10 @@ def reconcile(
 
     What differs opens incidents, what agrees again closes them, and the ledger keeps what was compared.
     """
-    from connectors.archive.archive import ArchiveError
-    from connectors.control.control_file import ControlError
     from connectors.control.reconcile import last_quarter
-    from connectors.sources.source import SourceError
-    from pipelines.cli.screens.reconciled import as_data, show_reconciled
     from pipelines.source_pulls import national_day
     from warehouse.home.account import named
-    from warehouse.loading.control_totals import reconcile_with
     from warehouse.periods import parse_period
-    from warehouse.store.sessions import writing
 
     home = home_of(home_folder)
     if not home.warehouse.exists():
@@ -66,24 +60,32 @@ def reconcile(
         asked = list(_asked(home, source, control, system, period))
     except (ValueError, DocumentError, StoreError) as error:
         raise fail(error) from None
-    equal, told = True, []
-    for name, make in asked:
-        try:
-            found = make()
-            with writing(home) as store:
-                result = reconcile_with(store, found, who=named(by))
-        except (ControlError, SourceError, ArchiveError, StoreError) as error:
-            equal = False
-            err.print(f"[red]{escape(name)}: not compared:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
-            continue
-        equal = equal and not result.differences
-        told.append(as_data(found, result))
-        if not as_json:
-            show_reconciled(out, found, result)
+    told = [_reconciled(home, name, make, named(by), show=not as_json) for name, make in asked]
     if as_json:
-        print_json(told)
-    if not equal:
+        print_json([one for one in told if one is not None])
+    if not all(one is not None and not one["differences"] for one in told):
         raise typer.Exit(1)
+
+
+def _reconciled(home: Home, name: str, make: Callable[[], Control], who: str, *, show: bool) -> dict[str, Any] | None:
+    """What came of one control, as data; None: it could not be compared, which is told."""
+    from connectors.archive.archive import ArchiveError
+    from connectors.control.control_file import ControlError
+    from connectors.sources.source import SourceError
+    from pipelines.cli.screens.reconciled import as_data, show_reconciled
+    from warehouse.loading.control_totals import reconcile_with
+    from warehouse.store.sessions import writing
+
+    try:
+        control = make()
+        with writing(home) as store:
+            found = reconcile_with(store, control, who=who)
+    except (ControlError, SourceError, ArchiveError, StoreError) as error:
+        err.print(f"[red]{escape(name)}: not compared:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
+        return None
+    if show:
+        show_reconciled(out, control, found)
+    return as_data(control, found)
 
 
 def _asked(home: Home, source: str | None, control: Path | None, system: str | None, period: Period) -> Asking:

@@ -36,6 +36,7 @@ def status(language: LanguageOption = "", as_json: JsonOption = False, home_fold
                 {
                     "latest_period": None,
                     "deliveries": {},
+                    "refusals_standing": 0,
                     "values": {},
                     "waiting": waiting,
                     **still,

@@ -9,9 +9,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
+from tests.support.examples import examples
 from tests.support.files import query
 from tests.support.rows import Extract, deliver, empty
 from tests.support.settlements import ALMATY, ASTANA
@@ -147,7 +148,7 @@ ROWS = st.lists(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(6, 60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ROWS, ROWS)
 def test_differences_are_those_of_counting_by_hand(store: Store, here: list[Any], there: list[Any]) -> None:
     empty(store, catalogue=False)

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from kpi_definitions.catalogue import Catalogues, load_catalogues
-from kpi_definitions.documents import DocumentError
+from kpi_definitions.documents import DocumentError, read
 from pipelines.cli import app
 from pipelines.definitions import build_defs
 from pipelines.methods.check import all_faults
@@ -27,6 +27,7 @@ from warehouse.errors import StoreError
 from warehouse.home.home import Home
 from warehouse.kpi_values.compute import compute
 from warehouse.kpi_values.sound import refuse_faulty
+from warehouse.publications.released_contracts import write_contracts
 from warehouse.release.release import publish
 from warehouse.store.differences import Kind
 from warehouse.store.sessions import reading, writing
@@ -34,6 +35,7 @@ from warehouse.store.upgrade import upgrade
 from warehouse.tables.contracts import load_tables
 from warehouse.tables.fingerprint import shipped_fingerprint
 from warehouse.tables.home_tables import tables_of
+from warehouse.tables.odcs import schema_faults
 from warehouse.tables.rules import CRITERIA
 
 MONTH = "2026-03"
@@ -110,6 +112,19 @@ def test_it_is_described_as_every_table_is(released: Desk) -> None:
         rules = "SELECT dimension FROM registry.rule WHERE table_name = ? AND rule = 'repaired-later'"
         assert query(store, rules, [TABLE]) == [("consistency",)]
     assert f"roads, {TABLE}: feeds {CODE}" in said(released.home, "check")
+
+
+def test_other_tools_get_a_contract_of_it(released: Desk, tmp_path: Path) -> None:
+    assert TABLE in write_contracts(released.home, tmp_path / "contracts")
+    document = read(tmp_path / "contracts" / f"{TABLE}.odcs.yaml")
+    assert schema_faults(document) == []
+    body = document.data["schema"][0]
+    assert [p["name"] for p in body["properties"]][: len(COLUMNS) + 1] == ["kato", *COLUMNS]
+    queries = {q["id"]: q["query"] for q in body["quality"] if q["type"] == "sql"}
+    assert set(queries) == {"identity", "repaired-later"}
+    with reading(released.home) as store:
+        store.con.execute("USE showcase")
+        assert {rule: query(store, sql) for rule, sql in queries.items()} == {rule: [(0,)] for rule in queries}
 
 
 def test_dagster_has_its_assets_and_checks(released: Desk) -> None:
@@ -195,7 +210,7 @@ def test_a_table_that_nothing_was_delivered_for_goes_with_its_contract(tmp_path:
 def test_extracts_that_wait_for_it_are_told(tmp_path: Path) -> None:
     desk = Desk(tmp_path / "home")
     add_table(desk.home)
-    desk.deliver("x", TABLE, period="2049-12")
+    desk.deliver("x", TABLE, period="2039-12")
     (desk.home.showcase / f"{TABLE}.odcs.yaml").unlink()
     told = said(desk.home, "run")
     assert f"extracts of {TABLE} wait, and no contract describes that table any more" in told

@@ -1,13 +1,13 @@
--- one row per settlement and month with a delivery of a system that was decided on: the last one that was loaded, the state
--- of the last one, and how many rows of the loaded one were rejected
+-- one row per settlement and month with a delivery of a system that was decided on: the last one that was loaded, the
+-- state of the last one, and how many rows of the loaded one were rejected
 SELECT
     settlement.kato,
     period_month.period_id AS month,
-    coalesce(arg_max(delivery.delivery_id, delivery.loaded_seq) FILTER (WHERE delivery.state = 'loaded'), 0) AS delivery_id,
-    coalesce(arg_max(delivery.scope, delivery.loaded_seq) FILTER (WHERE delivery.state = 'loaded'), '') AS scope,
-    coalesce(arg_max(delivery.period_id, delivery.loaded_seq) FILTER (WHERE delivery.state = 'loaded'), '') AS period_id,
-    arg_max(delivery.state, delivery.loaded_seq) AS state,
-    coalesce(arg_max(delivery.rejected_rows, delivery.loaded_seq) FILTER (WHERE delivery.state = 'loaded'), 0) AS rejected
+    coalesce(max_by(delivery.delivery_id, delivery.loaded_seq) FILTER (WHERE delivery.state = 'loaded'), 0) AS loaded,
+    coalesce(max_by(delivery.scope, delivery.loaded_seq) FILTER (WHERE delivery.state = 'loaded'), '') AS scope,
+    coalesce(max_by(delivery.period_id, delivery.loaded_seq) FILTER (WHERE delivery.state = 'loaded'), '') AS period_id,
+    max_by(delivery.state, delivery.loaded_seq) AS state,
+    coalesce(max_by(delivery.rejected_rows, delivery.loaded_seq) FILTER (WHERE delivery.state = 'loaded'), 0) AS lost
 FROM audit.delivery AS delivery
 JOIN registry.period AS period_month
     ON
