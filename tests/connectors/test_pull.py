@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.archive.archive import Archive
+from connectors.receiving import deliver as receiving
 from connectors.sources.connections import load_connections
 from connectors.sources.notes import PullBusyError, one_at_a_time, read_notes
 from connectors.sources.pull import Known, Outcome, Told, check_source, pulled_before
@@ -40,6 +41,18 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World(HEADER)
     fake_source.register(monkeypatch, world)
     return world
+
+
+@pytest.fixture(autouse=True)
+def _not_looked_at(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the fault of bytes showed only when all of them are read: `nonsense` is received, and refused by the run."""
+    if "looked" not in request.fixturenames:
+        monkeypatch.setattr(receiving, "look", lambda *_: None)
+
+
+@pytest.fixture
+def looked() -> None:
+    """Files are looked at when they are received, as ever."""
 
 
 @pytest.fixture
@@ -138,6 +151,8 @@ def test_several_files_are_one_delivery_with_their_bytes(place: Place, world: Wo
     ):
         assert tuple(bundle.read(name) for name in bundle.namelist()[1:]) == parts
     assert place.pull()[0].outcome is Outcome.UNCHANGED
+    place.load()
+    assert len(place.rows()) == 4
 
 
 # --- refusals ---
@@ -159,6 +174,19 @@ def test_refused_bytes_are_not_pulled_again_until_they_or_their_contract_change(
     assert place.pull()[0].outcome is Outcome.DELIVERED
     place.load()
     assert len(place.rows()) == 5
+
+
+@pytest.mark.usefixtures("looked")
+def test_what_cannot_be_read_is_refused_at_the_door_each_time(place: Place, world: World) -> None:
+    full(world)
+    world.files[ASTANA, "2026-02"] = (b"nonsense\n",)
+    for times in range(2):
+        told = [one for one in place.pull() if not one.well]
+        assert [(one.period, one.outcome, one.lost) for one in told] == [("2026-02", Outcome.FAILED, False)]
+        assert "crash_id" in told[0].said
+        assert len(Archive(place.home.archive).pending()) == 5, times
+    place.load()
+    assert len(place.rows()) == 25
 
 
 def test_what_was_taken_back_is_not_pulled_again(place: Place, world: World) -> None:
