@@ -249,6 +249,7 @@ class _Pulling:
             "table": asked.extract.table,
             "settlement": asked.scope,
             "period": asked.period.id,
+            **fetched.about,
         }
         members = [(str(path.relative_to(files)), path) for path in fetched.files]
         return bundle(

@@ -6,6 +6,7 @@ import csv
 import io
 import os
 import random
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ import yaml
 
 from connectors.archive.archive import Archive
 from connectors.archive.bundle import opened as opened_bundle
+from connectors.sources.connections import read_connection
 from connectors.sources.pull import Outcome
 from tests.support.cutting_proxy import Line, line_to
 from tests.support.fake_source import World
@@ -23,6 +25,7 @@ from tests.support.pulling import PLACES, Place, file_of
 from tests.support.sources import everything_said, long_ago
 from tools.servers import http_api, s3, sftp
 
+ROOT = Path(__file__).parents[2]
 MONTHS = ("2026-01", "2026-02", "2026-03")
 # what there is to fetch: by settlement and month
 FILES = {
@@ -100,7 +103,8 @@ class Monthly(http_api.Api):
     def answer(self, path: str, query: dict[str, str]) -> http_api.Answer:
         _, scope, month = path.strip("/").split("/")
         rows = list(csv.DictReader(io.StringIO(FILES[scope, month].decode())))
-        month_alone = http_api.Api(rows=[row | {"changed": ""} for row in rows], address=self.address)
+        # without an address: links are relative
+        month_alone = http_api.Api(rows=rows)
         return http_api.STYLES["link"](http_api.Asked(month_alone, path, query, 1))
 
 
@@ -185,13 +189,26 @@ def test_every_extract_is_delivered_whole_and_once(tmp_path: Path, fetching: Fet
 def test_what_was_fetched_is_loaded(tmp_path: Path, by_http: Fetching) -> None:
     with line_to(by_http.port) as line:
         one = place(tmp_path / "home", by_http, line)
-        one.pull()
+        assert {told.outcome for told in one.pull()} == {Outcome.DELIVERED}
         archive = Archive(one.home.archive)
-        with opened_bundle(archive.path(archive.pending()[0].sha256)) as (members, _):
+        with archive.open(archive.pending()[0].sha256) as content:
+            (tmp_path / "content").write_bytes(content.read())
+        with opened_bundle(tmp_path / "content") as (members, _):
             assert [Path(member.name).name for member in members] == [
                 "page-00001.json",
                 "page-00002.json",
                 "page-00003.json",
             ]
         one.load()
+    assert {state for _, _, state in one.states()} == {"loaded"}
     assert len(one.rows()) == 90 * len(FILES)
+
+
+def test_every_example_of_the_page_is_a_source(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "connect-a-server.md").read_text(encoding="utf-8")
+    kinds = []
+    for number, example in enumerate(re.findall(r"^```yaml\n(type: .*?)^```", page, re.MULTILINE | re.DOTALL)):
+        path = tmp_path / f"example{number}.yaml"
+        path.write_text(example, encoding="utf-8")
+        kinds.append(read_connection(path).kind)
+    assert {"sftp", "s3", "http"} <= set(kinds)
