@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export GX_ANALYTICS_ENABLED := false
 
-.PHONY: contracts install demo ui browser engines picture test test-all check format lock schemas bench bench-month bench-fused bench-engines clean
+.PHONY: install demo ui browser engines servers contracts picture test test-all check format lock schemas bench bench-month bench-fused bench-engines clean
 
 install: .venv/.installed
 
@@ -39,13 +39,23 @@ engines:  ## Java for Spark and ClickHouse's server, with which tests measure: t
 	command -v java >/dev/null || echo "no Java: tests that measure with Spark will be skipped"; \
 	command -v clickhouse-server >/dev/null || echo "no ClickHouse server: tests with a cluster of two will be skipped"
 
+servers:  ## OpenSSH's sshd, from which tests fetch: the one found, or Debian's package where root can install it
+	@PATH="$$PATH:/usr/sbin"; wanted=; \
+	command -v sshd >/dev/null || wanted="$$wanted openssh-server"; \
+	[ -z "$$wanted" ] && exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && grep -qs '^ID=debian' /etc/os-release; then \
+		get="apt-get -qq -o Acquire::http::Timeout=10 -o Acquire::Retries=0"; export DEBIAN_FRONTEND=noninteractive; \
+		$$get update >/dev/null 2>&1; \
+		for one in $$wanted; do $$get install --yes --no-install-recommends $$one >/dev/null 2>&1; done; fi; \
+	command -v sshd >/dev/null || echo "no sshd: tests that fetch by SFTP will be skipped"
+
 picture: install  ## docs/images/scorecard.png from the demo's report
 	$(BIN)/python -m tools.picture
 
-test: install browser  ## the fast tests
+test: install browser servers  ## the fast tests
 	$(BIN)/python -m pytest
 
-test-all: install browser engines  ## all tests, slow ones included, properties with all their examples
+test-all: install browser engines servers  ## all tests, slow ones included, properties with all their examples
 	QALA_TEST_EXAMPLES=full $(BIN)/python -m pytest -m "slow or not slow"
 
 check: install  ## lint, format, types, contracts and definitions

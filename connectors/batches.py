@@ -18,8 +18,8 @@ from connectors.mapping.contract_checks import STANDARD
 from connectors.mapping.source_contract import SourceContract, standard
 from connectors.personal_data.detection import harmless
 from connectors.readers.headers import StructureError
+from connectors.readers.limits import is_machine_fault
 from connectors.readers.readers import Readable, unpack
-from connectors.readers.zip_members import is_machine_fault
 from connectors.row_gate.emptied_cells import optional_headers
 from warehouse.home.keys import MissingKeyError
 from warehouse.loading.deliveries import Delivery

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from connectors.archive.archive import Archive
 from connectors.batches import OpenedBatch, batch_bytes, batches_of, one_ahead, open_batch, unpacking_threads
 from connectors.corrections import DeclaredCorrection, read_corrections, requeue_for_corrections
-from connectors.ingest_batch import MEMBERS, ingest_batch
+from connectors.ingest_batch import FOOTER, MEMBERS, ingest_batch
 from connectors.mapping.read_contracts import SHIPPED, load_sources
 from connectors.mapping.source_contract import SourceContract
 from connectors.personal_data.pseudonyms import pseudonym_key_for
@@ -26,9 +26,11 @@ from warehouse.loading.withdrawals import enter_withdrawal
 from warehouse.messages.messages import said
 from warehouse.store.key_entries import enter_keys
 from warehouse.store.store import Store
+from warehouse.tables.assertions import Asserts
 from warehouse.tables.contracts import Table
 
 Progress = Callable[[str], None]
+Contracts = Mapping[tuple[str, str], SourceContract]  # by system and table
 
 
 @dataclass
@@ -96,7 +98,7 @@ def ingest_table(
     report, corrections = IngestReport(), read_corrections(store.home.corrections, {table.name: table, **store.tables})
     enter_withdrawals(store, archive, progress)  # taken back since the receipts were registered
     requeue_for_corrections(store, archive, table, corrections)
-    waiting = _waiting(store, table, months)
+    waiting = _waiting(store, table, sources, months)
     pace = _Pace(table.name, len(waiting), sum(d.bytes for d in waiting))
     key = pseudonym_key_for(store, table, waiting, sources)
     # the folder goes when nobody writes into it any more
@@ -120,16 +122,23 @@ def ingest_table(
     return report
 
 
-def _waiting(store: Store, table: Table, months: Iterable[str] | None) -> list[Delivery]:
-    """Waiting deliveries that close in the months, and those to be read again, whatever their months; in order of arrival."""
-    again = [d for d in received(store, table.name) if d.reread_of is not None]
-    return sorted({*again, *received(store, table.name, months)}, key=lambda d: d.delivery_id)
+def brings_changes(contracts: Contracts, system: str, table: str) -> bool:
+    """Whether a system's deliveries for a table say only what changed."""
+    contract = contracts.get((system, table))
+    return contract is not None and contract.cut.kind is Asserts.CHANGES
+
+
+def _waiting(store: Store, table: Table, contracts: Contracts, months: Iterable[str] | None) -> list[Delivery]:
+    """Waiting deliveries that close in the months; those to be read again and those of changes whatever their months. In order of arrival."""
+    every = received(store, table.name)
+    now = [d for d in every if d.reread_of is not None or brings_changes(contracts, d.system, d.table)]
+    return sorted({*now, *received(store, table.name, months)}, key=lambda d: d.delivery_id)
 
 
 def _report_left_out(batch: Sequence[Delivery], findings: Sequence[Finding], progress: Progress) -> None:
     names = {d.delivery_id: d.file_name for d in batch}
     for finding in findings:
-        if finding.rule == MEMBERS:
+        if finding.rule in (MEMBERS, FOOTER):
             progress(f"delivery {finding.delivery_id} ({names[finding.delivery_id]}): {said(finding.observed)}")
 
 

@@ -17,6 +17,7 @@ from connectors.delivery_gate.delivery_gate import judge_deliveries
 from connectors.delivery_gate.earlier_deliveries import compare_with_earlier
 from connectors.delivery_gate.near_duplicates import near_duplicate_findings
 from connectors.delivery_gate.profile import profile_deliveries
+from connectors.delivery_gate.shape_findings import shape_findings
 from connectors.mapping.classification import personal_columns
 from connectors.mapping.source_contract import SourceContract
 from connectors.personal_data.deidentification import personal_data_findings
@@ -28,15 +29,17 @@ from connectors.row_gate.row_gate import stage
 from connectors.row_gate.staging import drop_staging
 from warehouse.loading.deliveries import Corrected, Delivery, DeliveryState, Finding, Gaps, Outcome, same_bytes
 from warehouse.loading.load import load
-from warehouse.messages.messages import embedded, recorded, told
+from warehouse.messages.messages import Message, embedded, recorded, told
 from warehouse.store.store import Store
 from warehouse.tables.contracts import Table
 from warehouse.tables.rules import FOUND_PERSONAL, STRUCTURE, STRUCTURE_WORDS
 from warehouse.tables.usual import counted_columns
 
 TIME_ZONE = "Asia/Almaty"  # national civil time: timestamps with an offset are brought to it
-MEMBERS = "members"  # rule of the finding that says what was left out of an archive
-Counts = tuple[int, int, int]  # rows received, accepted, rejected
+# rules of the findings that say what was left out of an archive, and which lines below the records of a file
+MEMBERS, FOOTER = "members", "footer"
+_FILES = 10  # whose lines below the records are told
+Counts = tuple[int, int, int]  # rows received, accepted, rejected; the rest its contract leaves out
 
 
 @dataclass
@@ -92,9 +95,9 @@ def _incoming(opened: OpenedBatch, repeats: Mapping[int, int]) -> tuple[list[Inc
         if not isinstance(found, Readable):
             refusals[one.delivery_id] = told(found)
             continue
-        contract, period_end = opened.contracts[one.delivery_id], one.period_end.isoformat()
+        start, end = one.period_start.isoformat(), one.period_end.isoformat()
         incoming.append(
-            Incoming(one.delivery_id, one.scope, period_end, one.file_name, contract, one.declared_rows, found)
+            Incoming(one.delivery_id, one.scope, end, one.file_name, found.contract, one.declared_rows, found, start)
         )
     return incoming, refusals
 
@@ -117,12 +120,13 @@ def _judge(
         Finding(d, STRUCTURE, "error", "conformity", False, reason, recorded(STRUCTURE_WORDS))
         for d, reason in refusals.items()
     ]
-    findings += _left_out_of_archives(staged)
+    findings += _left_out(staged)
     judged = _Judgement(findings)
     if not staged:
         return judged
     profile, broken = profile_deliveries(con, table, staged)
     findings += judge_deliveries(table, profile, broken)
+    findings += shape_findings(con, staged, profile, broken)
     unfit = {f.delivery_id for f in findings if f.severity == "error" and not f.passed}
     counted = counted_columns(table.name, store.home.catalogues)
     compared, judged.gaps = compare_with_earlier(con, table, staged, counted, unfit)
@@ -141,19 +145,18 @@ def _judge(
     return judged
 
 
-def _left_out_of_archives(staged: Iterable[Incoming]) -> list[Finding]:
+def _left_out(staged: Iterable[Incoming]) -> list[Finding]:
+    """What of a delivery was not read: members of its archive, lines below its records."""
+    found = list[tuple[int, str, Sequence[Message]]]()
+    for one in staged:
+        if one.readable.left_out:
+            names = listed(one.readable.left_out)
+            found.append((one.delivery_id, MEMBERS, [{"code": "finding.left_out", "names": names}]))
+        if one.readable.below:
+            found.append((one.delivery_id, FOOTER, one.readable.below[:_FILES]))
     return [
-        Finding(
-            one.delivery_id,
-            MEMBERS,
-            "warning",
-            "conformity",
-            True,
-            recorded({"code": "finding.left_out", "names": listed(one.readable.left_out)}),
-            recorded({"code": "rule.members"}),
-        )
-        for one in staged
-        if one.readable.left_out
+        Finding(number, rule, "warning", "conformity", True, recorded(said), recorded({"code": f"rule.{rule}"}))
+        for number, rule, said in found
     ]
 
 

@@ -28,7 +28,10 @@ _DELIVERIES = (
     "SELECT receipt_id, table_name, system, scope, period_id, file_name, sha256, bytes, received_at, declared_rows, state "
     "FROM audit.delivery WHERE reread_of IS NULL"
 )
-_CONTENTS = "SELECT sha256 FROM audit.delivery UNION SELECT sha256 FROM audit.correction"
+_CONTENTS = (
+    "SELECT sha256 FROM audit.delivery UNION SELECT sha256 FROM audit.correction "
+    "UNION SELECT detail->>'$.control_sha256' FROM audit.ledger WHERE kind = 'reconciled'"
+)
 _WITHDRAWN = "SELECT subject, TRY(detail->>'$.sha256') FROM audit.ledger WHERE kind = 'withdrawn'"
 _SAID = ("table", "system", "scope", "period", "file_name", "sha256", "bytes", "received_at", "declared_rows")
 _CONTENT = re.compile("[0-9a-f]{64}")

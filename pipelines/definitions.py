@@ -3,6 +3,8 @@
 Great Expectations is not imported here: that takes seconds, and happens in the process that judges (connectors/delivery_gate/delivery_gate.py).
 """
 
+import logging
+
 import dagster as dg
 
 from connectors.ingest import load_source_contracts
@@ -13,9 +15,11 @@ from pipelines.assets.publications import publications
 from pipelines.assets.release import release
 from pipelines.assets.report import report
 from pipelines.assets.showcase import showcase_asset
+from pipelines.assets.source import source_assets, source_job, source_keys
 from pipelines.assets.zero import zero_assets
 from pipelines.automation import after_release, inbox_sensor, job, monthly_schedule, publications_job
 from pipelines.resources import NO_SPHERE, Qala, groups
+from pipelines.source_pulls import sound_connections
 from warehouse.home.file_modes import private
 from warehouse.home.home import Home
 from warehouse.tables.home_tables import tables_of
@@ -24,10 +28,15 @@ from warehouse.tables.home_tables import tables_of
 def build_defs(home: Home) -> dg.Definitions:
     """Assets, checks, jobs, schedule and sensors of one installation, by its contracts and catalogues."""
     tables, catalogue = tables_of(home), load_catalogues(home.catalogues)
-    group_of = groups(catalogue)
+    group_of, contracts = groups(catalogue), load_source_contracts(home, tables)
+    connections, faults = sound_connections(home, tables, contracts)
+    for fault in faults:  # one source's file is no reason to stop all else; qala check tells it too
+        logging.getLogger(__name__).error("%s", fault)
+    pulls = [source_job(connected) for connected in connections.values()]
     return dg.Definitions(
         assets=[
-            zero_assets(tables.values(), load_source_contracts(home, tables), group_of),
+            *(source_assets(connected, tables) for connected in connections.values()),
+            zero_assets(tables.values(), contracts, group_of, source_keys(connections)),
             *(showcase_asset(table, group_of.get(table.domain, NO_SPHERE)) for table in tables.values()),
             kpi_assets(catalogue, tables),
             assessment_asset(catalogue),
@@ -35,8 +44,8 @@ def build_defs(home: Home) -> dg.Definitions:
             report,
             publications,
         ],
-        jobs=[job, publications_job],
-        schedules=[monthly_schedule],
+        jobs=[job, publications_job, *(one for one, _ in pulls)],
+        schedules=[monthly_schedule, *(one for _, one in pulls)],
         sensors=[inbox_sensor, after_release],
         resources={"qala": Qala(home_folder=str(home.root))},
         # one process writes the DuckDB file: 13 s in process, 132 s with a process per step and a pool of one

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from connectors.corrections import DeclaredCorrection
+from connectors.ingest import Contracts, brings_changes
 from kpi_definitions.catalogue import Catalogues
 from warehouse.errors import BusyError
 from warehouse.home.home import Home
@@ -52,7 +53,11 @@ class PendingWork:
 
 
 def find_pending_work(
-    home: Home, waiting: Sequence[Receipt], declared: Sequence[DeclaredCorrection], catalogue: Catalogues | None
+    home: Home,
+    waiting: Sequence[Receipt],
+    declared: Sequence[DeclaredCorrection],
+    catalogue: Catalogues | None,
+    contracts: Contracts,
 ) -> PendingWork:
     """The work that waiting receipts, declared corrections and the warehouse give.
 
@@ -60,7 +65,9 @@ def find_pending_work(
     """
     running = running_month()
     periods = [(parse_period(r.period), r) for r in waiting]
-    ended = [(period, r) for period, r in periods if period.closing_month < running]
+    # what changed since does not say that anything is complete: it need not wait for the end of its months
+    ended = [(p, r) for p, r in periods if p.closing_month < running or brings_changes(contracts, r.system, r.table)]
+    before = month_id(add_months(parse_period(running).start, -1))
     tables = {r.table for _, r in ended}
     found, said, untried = None, "", dict[str, DeclaredCorrection]()
     try:
@@ -73,11 +80,11 @@ def find_pending_work(
             untried = {digest: one for one in declared if (digest := _sha256(one.document.path)) not in found.tried}
             tables |= {one.correction.table for one in untried.values()}
     return PendingWork(
-        waiting=tuple(sorted({month for period, _ in ended for month in period.months})),
+        waiting=tuple(sorted({min(month, before) for period, _ in ended for month in period.months})),
         newest=max((r.receipt_id for _, r in ended), default=""),
         tables=frozenset(tables),
         untried=tuple(sorted(untried)),
-        early=tuple(sorted({period.id for period, _ in periods if period.closing_month >= running})),
+        early=tuple(sorted({one[0].id for one in periods if one not in ended})),
         due=found,
         said=said,
     )

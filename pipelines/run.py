@@ -31,6 +31,7 @@ class RunResult:
     run_id: str
     success: bool
     failures: tuple[str, ...]
+    refused: int = 0  # deliveries
 
 
 def prepare(home: Home) -> Path:
@@ -63,6 +64,7 @@ def run_months(
     import dagster as dg
 
     from pipelines import resources
+    from pipelines.assets.showcase import refused_in_run
     from pipelines.definitions import build_defs
 
     defs = build_defs(home)
@@ -88,7 +90,8 @@ def run_months(
                 if any(data.error and data.error.cls_name == _INTERRUPTED for _, data in failed):
                     raise KeyboardInterrupt  # Dagster has written down that the run ended
                 failures = [f"{key}: {_said(data)}" for key, data in failed]
-                results.append(RunResult(first, last, result.run_id, result.success, tuple(failures)))
+                refused = refused_in_run(instance, result.run_id)
+                results.append(RunResult(first, last, result.run_id, result.success, tuple(failures), refused))
                 at("run.done")
     finally:
         resources.progress_listeners.remove(say)

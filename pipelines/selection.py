@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 # made of a release by a job of its own: a correction does not wait for it
 AFTER_RELEASE = ("report", "publications")
+SOURCE = "source"  # what is fetched, by a job of each source
 
 
 def selection(
@@ -21,7 +22,7 @@ def selection(
         level, name = key.path[0], key.path[-1]
         if level in ("zero", "showcase"):
             return name in tables
-        if level in AFTER_RELEASE:
+        if level in (*AFTER_RELEASE, SOURCE):
             return False
         return level != "kpi" or codes is None or name.replace("_", "-") in codes
 

@@ -18,6 +18,7 @@ NAMES = (
     "receipt.numbered", "file.written", "file.synced", "file.renamed",
     "inbox.manifest-moved", "inbox.files-moved", "inbox.numbered", "inbox.entered-one", "inbox.entered", "inbox.done",
     "inbox.refusing", "inbox.refused", "withdrawal.noted", "withdrawal.committing", "withdrawal.committed",
+    "pull.fetched", "pull.entered", "pull.noted",
     "schema.committing", "schema.committed", "register.committing", "register.committed",
     "load.committing", "load.committed", "receipt.settling", "receipt.settled",
     "catalogue.committing", "catalogue.committed", "compute.values", "compute.roll-ups", "compute.committing", "compute.committed",

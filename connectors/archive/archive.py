@@ -16,9 +16,9 @@ import os
 import tempfile
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import zstandard
 
@@ -68,11 +68,13 @@ class Archive:
         period: str,
         declared_rows: int | None = None,
         key: Key | None = None,
+        pulled: dict[str, Any] | None = None,
     ) -> Receipt:
         """Keep a file's bytes, encrypted with `key` if there is one, and write its receipt. The same bytes are stored once, however often they come."""
         receipt = self.reserve(
             file, table=table, system=system, scope=scope, period=period, declared_rows=declared_rows, key=key
         )
+        receipt = replace(receipt, pulled=pulled)
         self.enter(receipt)
         return receipt
 

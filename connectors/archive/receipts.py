@@ -10,7 +10,8 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -89,6 +90,16 @@ def waiting(folder: Path) -> Iterator[tuple[Path, Receipt | str]]:
             continue  # settled just now
         except ValueError as error:
             yield path, str(error)
+
+
+def beyond(folder: Path, known: Collection[str]) -> list[tuple[Receipt, bool]]:
+    """Receipts that are not among the known, each with whether it was taken back; in order of arrival. Damaged ones are left out."""
+    found = []
+    for path in folder.glob("*/*.json"):
+        if _NUMBER.fullmatch(path.stem) and path.stem not in known:
+            with suppress(ValueError, FileNotFoundError):
+                found.append((read(path), taken_back(path)))
+    return sorted(found, key=lambda one: one[0].receipt_id)
 
 
 def read(path: Path) -> Receipt:

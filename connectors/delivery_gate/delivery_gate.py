@@ -171,7 +171,7 @@ def _delivery_findings(rules: Iterable[Rule], profile: pd.DataFrame, name: str) 
         return
     failing = call("connectors.delivery_gate.delivery_gate:verdicts", name, wanted, profile, seconds=DEFAULT_SECONDS)
     for rule in wanted:
-        measure = _measure(rule.kwargs["column"])
+        measure = measure_of(rule.kwargs["column"])
         for delivery_id, observed in zip(profile["delivery_id"], profile[rule.kwargs["column"]], strict=True):
             yield Finding(
                 int(delivery_id),
@@ -184,7 +184,7 @@ def _delivery_findings(rules: Iterable[Rule], profile: pd.DataFrame, name: str) 
             )
 
 
-def _measure(profiled: str) -> Message:
+def measure_of(profiled: str) -> Message:
     """What a column of the profile is called: some are named after a column of the table."""
     name, _, column = profiled.partition("__")
     return {"code": f"measure.{name}"} | ({"column": column} if column else {})

@@ -22,7 +22,8 @@ def profile_deliveries(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """What is to be judged: a row per delivery; and by delivery and rule how many rows are rejected, and how many cells left empty.
 
-    Full duplicates of another row harm nothing: they count as received and rejected, and in neither percentage.
+    Full duplicates of another row harm nothing: they count as received and rejected, and in neither percentage. What a contract leaves out
+    (adr/0043) counts as received alone; all else is told of what is taken.
 
     Columns of the first: delivery_id, received, accepted, rejected, rejected_percent, duplicate_percent (repeated keys), null_percent__<column>,
     age_days__<column> (from its newest value to the period's end), unmatched_percent__<column> (values missing from the table
@@ -30,9 +31,10 @@ def profile_deliveries(
     (rows over the median of the last 12 loads). What cannot be told is empty.
     """
     create(con, "work_declared_count")
-    declared = [(one.delivery_id, one.declared_rows) for one in incoming]
+    declared = [(one.delivery_id, one.declared_rows, one.rows_of_record, len(one.readable.bad)) for one in incoming]
     con.execute(
-        "INSERT INTO work_declared_count SELECT unnest(?), unnest(?)", [list(c) for c in zip(*declared, strict=True)]
+        "INSERT INTO work_declared_count SELECT unnest(?), unnest(?), unnest(?), unnest(?)",
+        [list(c) for c in zip(*declared, strict=True)],
     )
     aged = [column for what, column in _demanded(table) if what == "age_days"]
     ages = ", ".join(f"date_diff('day', age_days__{c}, delivery.period_end) AS age_days__{c}" for c in aged)
@@ -46,7 +48,7 @@ def profile_deliveries(
             measures="".join(f",\n        {measure}" for measure in _measures(table)),
             table_name=literal(table.name),
             days_late=_late_days(table),
-            measures_of_table=f"counted.* EXCLUDE (delivery_id, received, rejected, duplicates, repeated){replaced}",
+            measures_of_table=f"counted.* EXCLUDE (delivery_id, taken, rejected, duplicates, repeated){replaced}",
         )
     ).df()
     for reference in table.references:

@@ -29,7 +29,7 @@ class DeliverySummary:
     series: Series
     start: dt.date
     end: dt.date
-    received: int
+    received: int  # but for records that its contract leaves out
     taken: int
     shares: dict[str, float] = field(default_factory=dict)  # column → share of gaps
     told: dict[str, str] = field(default_factory=dict)  # rules whose incident no person has closed, and what they found
@@ -98,7 +98,7 @@ def summarise_loaded(con: duckdb.DuckDBPyConnection, table: Table, wanted: Colle
     """The last deliveries of these series that were loaded, in order of arrival, with what was found in them."""
     many = 4 * LAST  # of several lengths, and slices that came again
     name = literal(table.name)
-    rows = con.execute(f"""SELECT delivery_id, system, scope, period_start, period_end, received_rows, accepted_rows FROM audit.delivery
+    rows = con.execute(f"""SELECT delivery_id, system, scope, period_start, period_end, accepted_rows + rejected_rows, accepted_rows FROM audit.delivery
 WHERE table_name = {name} AND state = 'loaded' AND (system, scope) IN (SELECT (system, scope) FROM work_compared_delivery)
 QUALIFY row_number() OVER (PARTITION BY system, scope, period_end - period_start > 45 ORDER BY delivery_id DESC) <= {many}
 ORDER BY delivery_id""").fetchall()

@@ -20,10 +20,12 @@ import pyarrow.parquet as pq
 
 from connectors.mapping.source_contract import SourceContract
 from connectors.personal_data.detection import harmless, scrubbed
-from connectors.readers import zip_members
 from connectors.readers.decoding import decoded
 from connectors.readers.headers import StructureError, header_of
+from connectors.readers.kinds import Kind, Part
 from connectors.readers.readers import records
+from connectors.readers.rows import rows_of
+from connectors.readers.unpacking import unpacked
 from warehouse.sql import literal, quoted
 
 LARGEST = 64 << 20  # bytes of a sample; our proposal, as the next
@@ -73,23 +75,20 @@ def read_sample(file: Path, scratch: Path) -> Sample:
         raise SampleError(f"there is no file {file}")
     if file.stat().st_size > LARGEST:
         raise SampleError(f"{file.name}: a sample has at most {LARGEST >> 20} MB; take the header and the first lines")
-    if file.suffix.lower() in (".xlsx", ".xls", ".xlsm", ".ods"):
-        raise SampleError(f"{file.name} is a workbook: save its sheet as CSV, as the system will deliver it")
     whole = Path(shutil.copyfile(file, scratch / "content"))
-    start = whole.read_bytes()[:4]
-    if start == b"PAR1":
-        return _parquet(whole, file.name)
-    name = file.name
-    if start in zip_members.MAGIC:
-        draft = _draft(",", "utf-8")
-        try:
-            found = zip_members.unpacked(whole, scratch, file.name, draft)
-        except StructureError as error:
-            raise SampleError(f"{error}; or unpack the archive and name one of its files as the sample") from None
-        name, whole = found.files[0]
-    encoding, doubts = _encoding(whole, name)
-    text = decoded(whole, encoding, name)
-    return _text(text, name, encoding, doubts)
+    draft = _draft(",", "utf-8")
+    try:
+        found = unpacked(whole, scratch, file.name, draft)
+    except StructureError as error:
+        raise SampleError(f"{error}; of an archive, unpack it and name one of its files as the sample") from None
+    one = found.parts[0]
+    if one.kind == Kind.PARQUET:
+        return _parquet(one.path, one.name)
+    if one.kind != Kind.CSV:
+        return _rows(one, draft)
+    encoding, doubts = _encoding(one.path, one.name)
+    text = decoded(one.path, encoding, one.name)
+    return _text(text, one.name, encoding, doubts)
 
 
 def _draft(delimiter: str, encoding: str) -> SourceContract:
@@ -172,6 +171,16 @@ def _split(path: Path, name: str, encoding: str, delimiter: str) -> Sample:
 
 def _records(path: Path, contract: SourceContract) -> Iterator[list[str]]:
     return (cells for cells, _ in islice(records(path, contract), 1, RECORDS + 1))
+
+
+def _rows(one: Part, contract: SourceContract) -> Sample:
+    """A workbook, JSON or XML as it is read."""
+    rows = rows_of(one, contract)
+    _refuse_data(rows.header, one.name)
+    found = [record.cells for record in islice(rows.records, RECORDS)]
+    whole = [cells for cells in found if len(cells) == len(rows.header)]
+    cells = {h: [row[n] or None for row in whole] for n, h in enumerate(rows.header)}
+    return Sample(one.name, rows.header, cells, broken=len(found) - len(whole))
 
 
 def _refuse_data(header: tuple[str, ...], name: str) -> None:

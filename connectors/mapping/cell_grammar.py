@@ -60,6 +60,8 @@ NINES = "-9{3,}(?:[.,][0-9]+)?"
 LOWEST_PLACEHOLDER = -999
 EARLIEST, LATEST = "1900-01-01", "2100-12-31"  # outside is no date unless the column's contract allows for it
 
+# the date pattern of a column in which plain numbers are days of a spreadsheet: 45413.5 is noon of 1 May 2024
+SERIAL = "excel"
 # plain ISO dates that comparing text recognises; dates outside may be placeholders
 _PLAIN = ("1970-01-02", "2099-12-31")
 _DAY = "[0-9]{4}(?:-[0-9]{1,2}-|/[0-9]{1,2}/)[0-9]{1,2}"
@@ -291,6 +293,10 @@ class Cell:
 
     def _written(self, t: str) -> str:
         """The time as written, without its offset."""
+        if self.pattern == SERIAL:
+            number = f"TRY_CAST(replace({t}, {literal(self.numerals.decimal)}, '.') AS DOUBLE)"
+            plain = literal(f"[0-9]{{1,7}}(?:{re.escape(self.numerals.decimal)}[0-9]+)?")
+            return f"CASE WHEN regexp_full_match({t}, {plain}) THEN {_of_serial(number)} ELSE {replace(self, pattern=None)._written(t)} END"
         if self.pattern:
             return f"try_strptime({t}, {literal(self.pattern)})"
         pattern = literal(f"{_DAY}(?:{_CLOCK}(?::[0-9]{{1,2}}(?:[.][0-9]+)?)?{_OFFSET}?)?")
@@ -335,6 +341,12 @@ class Cell:
     def of(self, sql_type: str) -> Cell:
         """The same grammar for another type: what an expression casts to."""
         return replace(self, sql_type=sql_type, pattern=None, digits=None, true_values=(), false_values=(), lowest=None)
+
+
+def _of_serial(number: str) -> str:
+    """The moment of a spreadsheet's number, counted from 1900 with the 29 February that year has there; to the millisecond."""
+    moment = f"TIMESTAMP '1899-12-30' + to_milliseconds(CAST(round({number} * 86400000) AS BIGINT))"
+    return f"CASE WHEN {number} >= 61 THEN {moment} WHEN {number} >= 1 AND {number} < 60 THEN {moment} + INTERVAL 1 DAY END"
 
 
 def stripped(x: str) -> str:

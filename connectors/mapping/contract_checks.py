@@ -11,8 +11,10 @@ from typing import Any
 
 import duckdb
 
-from connectors.mapping.cell_grammar import Cell
+from connectors.mapping.cell_grammar import SERIAL, Cell
 from connectors.mapping.column_cells import is_word
+from connectors.mapping.layout import FORMATS, SETTINGS
+from connectors.mapping.shape import PROPERTIES
 from kpi_definitions.documents import Document, Fault, Where
 from warehouse.sql import literal, quoted
 from warehouse.tables.contract_checks import IDENTIFIERS
@@ -38,11 +40,13 @@ KNOWN = {
     "archive",
     "personalHeaders",
     "fileNames",
+    *SETTINGS,
+    *PROPERTIES,
 }
 KNOWN_OF_COLUMNS = {"codes", "trueValues", "falseValues", "placeholders", "realValues", "identifier", "freeText"}
 _SYSTEM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _CHOICES = {
-    "format": ("csv",),
+    "format": FORMATS,
     "otherHeaders": ("refuse", "ignore"),
     "rounding": ("half-up",),
     "archive": ("plain", "encrypted", "refused"),
@@ -191,6 +195,8 @@ def strptime(pattern: object) -> tuple[str, str | None]:
     """
     if not isinstance(pattern, str) or not pattern:
         raise ValueError(f"date pattern {pattern!r} is no text")
+    if pattern == SERIAL:
+        return pattern, None
     result, digits, adjacent, told, before = "", "", False, list[str](), False
     for part in re.findall(r"'[^']*'|'|[A-Za-z]+|[^A-Za-z']+", pattern):
         if part == "'":

@@ -14,8 +14,10 @@ from connectors.mapping.cell_grammar import MOMENTS, Cell, Numerals
 from connectors.mapping.classification import carries_personal
 from connectors.mapping.column_cells import cells_of_table, texts
 from connectors.mapping.contract_checks import code_faults, column_faults, settings_faults, strptime
+from connectors.mapping.layout import layout_of
+from connectors.mapping.read_shape import read_shape
 from connectors.mapping.source_contract import RESERVED_NAMES, SourceColumn, SourceContract
-from connectors.mapping.transform import TransformError, transform
+from connectors.mapping.transform import CONSTANTS, TransformError, transform
 from kpi_definitions.documents import Document, DocumentError, Fault, Where, read
 from kpi_definitions.expressions import TRANSFORM, TRANSFORM_FUNCTIONS, ExpressionError, check, parse
 from warehouse.tables.assertions import Cut, cut_of
@@ -40,11 +42,15 @@ def parse_source(document: Document, tables: Mapping[str, Table]) -> SourceContr
     faults += [fault for one in properties for fault in one.faults]
     columns = tuple(one.column for one in properties if one.column)
     cut, cut_faults = _cut(document, settings, table)
-    faults += [*cut_faults, *_unmapped_faults(document, table, {c.name for c in columns})]
+    layout, layout_faults = layout_of(document, settings)
+    shape, shape_faults = read_shape(document, settings, table, {c.name: c.header for c in columns})
+    faults += [*cut_faults, *layout_faults, *shape_faults]
+    faults += _unmapped_faults(document, table, {c.name for c in columns})
     if faults:
         raise DocumentError(faults)
-    headers = dict.fromkeys(header for one in properties for header in one.headers)
-    contract = _contract(document, head, columns, tuple(headers), cut)
+    headers = dict.fromkeys([*(header for one in properties for header in one.headers), *shape.headers])
+    needed = tuple(h for h in headers if h not in shape.made)
+    contract = replace(_contract(document, head, columns, needed, cut), layout=layout, shape=shape)
     try:
         hash((contract.id, contract.version))
     except TypeError:
@@ -143,7 +149,7 @@ def _understood(
     """A `transformLogic` as it was understood, not as it was written; and what is wrong with it."""
     try:
         tree = parse(logic, ("transformLogic",))
-        check(tree, headers, ("transformLogic",), TRANSFORM, TRANSFORM_FUNCTIONS)
+        check(tree, [*headers, *CONSTANTS], ("transformLogic",), TRANSFORM, TRANSFORM_FUNCTIONS)
         logic = tree.sql("duckdb")
         transform(logic, headers)
     except ExpressionError as error:
@@ -219,7 +225,7 @@ def _contract(
         table=head.table.name,
         columns=columns,
         headers=headers,
-        format=settings.get("format", "csv"),
+        format=settings.get("format", ""),
         encoding=settings.get("encoding", "utf-8"),
         delimiter=settings.get("delimiter", ","),
         quote=settings.get("quote", '"'),

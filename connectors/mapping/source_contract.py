@@ -17,6 +17,7 @@ from connectors.mapping.cell_grammar import Cell, Civil, Numerals, stripped
 from connectors.mapping.column_cells import cells_of_table
 from connectors.mapping.contract_checks import STANDARD
 from connectors.mapping.layout import Layout
+from connectors.mapping.shape import Logic, Shape
 from connectors.mapping.transform import Transform, converted, transform
 from kpi_definitions.documents import Document
 from warehouse.sql import literal, quoted
@@ -62,7 +63,7 @@ class SourceContract:
     table: str
     columns: tuple[SourceColumn, ...]
     headers: tuple[str, ...]  # the file must have these
-    format: str = "csv"
+    format: str = ""  # as kinds.py has it; nothing: of whichever kind its first bytes show it to be
     encoding: str = "utf-8"
     delimiter: str = ","
     quote: str = '"'
@@ -72,6 +73,7 @@ class SourceContract:
     other_headers: str = "refuse"
     cut: Cut = field(default_factory=Cut)
     layout: Layout = field(default_factory=Layout)
+    shape: Shape = field(default_factory=Shape)
     document: Document | None = field(default=None, compare=False, repr=False)
 
     numerals: Numerals = _PLAIN
@@ -99,7 +101,24 @@ class SourceContract:
     def over(self, header: Sequence[str], types: Sequence[str], civil: Civil) -> SourceContract:
         """The contract for certain files: their header, the types of their columns (Parquet), and whose civil time it is."""
         native = frozenset(h for h, kind in zip(header, types, strict=False) if _NUMERIC.match(kind))
+        if self.shape.unpivot and native.issuperset(self.shape.unpivot.labels(header)):
+            native |= {self.shape.unpivot.value}
         return replace(self, native=native, civil=civil)
+
+    def read_from(self, header: Sequence[str]) -> frozenset[str]:
+        """Headers of a file of which something is read: a column is made of them, or the shape goes by them."""
+        return frozenset({*self.headers, *(c.header for c in self.columns if c.header), *self.shape.read_from(header)})
+
+    @cached_property
+    def constants(self) -> tuple[str, ...]:
+        """Constants of the delivery that its expressions name."""
+        every = [self._transform(c) for c in self.columns if c.logic]
+        every += [transform(one.sql, one.headers) for one in self.shape.logics]
+        return tuple(dict.fromkeys(name for one in every for name in one.constants))
+
+    def worked_out(self, logic: Logic) -> str:
+        """SQL of an expression of the shape over the file's text columns; NULL where it cannot be told."""
+        return f"TRY({self._read(transform(logic.sql, logic.headers))})"
 
     def made(self) -> list[str]:
         """SQL of the columns that are worked out, over the file's text columns: to be there before `typed` is asked for."""
@@ -163,8 +182,21 @@ class SourceContract:
         return transform(column.logic or "", column.sources)
 
     def _logic(self, column: SourceColumn) -> str:
+        return self._read(self._transform(column))
+
+    def _read(self, expression: Transform) -> str:
         inside = Cell("VARCHAR", self.numerals, missing=self.missing, placeholders=self.placeholders)
-        return self._transform(column).sql(inside, self.civil)
+        return expression.sql(inside, self.civil)
+
+    def is_nothing(self, header: str) -> str:
+        """Condition over the file's text columns: the cell holds nothing, by the column that is made of it alone, or as a text."""
+        column = next((c for c in self.columns if c.header == header and not c.logic), None)
+        cell = (
+            self._cell(column, column.cell.sql_type)[1]
+            if column
+            else Cell("VARCHAR", missing=self.missing, placeholders=self.placeholders)
+        )
+        return f"({quoted(header)} IS NULL OR {cell.nothing(quoted(header))})"
 
 
 def standard(table: Table) -> SourceContract:

@@ -3,8 +3,8 @@
 The headers it names are texts with the blanks around them cut off; placeholders and missing values are NULL. A cast of a text
 reads it as the contract says (`cell_grammar.py`), and does not round. What cannot be read makes the whole cell unreadable, also under
 TRY_CAST: write try(...) around what may be passed over. Nothing is cast without being told to: DuckDB would round 2.5 where a text
-is compared with a number, and compare 10 with 9 as texts. Does not belong here: which functions an expression may use
-(kpi_definitions/expressions.py).
+is compared with a number, and compare 10 with 9 as texts. Beside headers an expression may name constants of its delivery. Does not belong
+here: which functions an expression may use (kpi_definitions/expressions.py).
 """
 
 from __future__ import annotations
@@ -25,6 +25,14 @@ _COUNTED = re.compile("BOOLEAN|U?(TINY|SMALL|BIG|HUGE)?INT|DECIMAL|DOUBLE|FLOAT"
 _ORDERED = (exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between, exp.Greatest, exp.Least)
 _EQUAL = (exp.EQ, exp.NEQ, exp.Nullif, exp.In)
 _TRUTHS = (exp.And, exp.Or, exp.Not)
+# what an expression may name of its delivery, where no header of that name is given: first day, last day (inclusive), the day after it (which
+# KPI definitions call period_end), and the settlement it is declared for; NULL if that is a region or the country
+CONSTANTS: Mapping[str, str] = {
+    "period_start": "DATE",
+    "period_end": "DATE",
+    "period_after": "DATE",
+    "settlement": "VARCHAR",
+}
 Read = Callable[[str, str, Civil], str]  # text SQL, type, zone → SQL of the value, an error if it is none
 
 
@@ -46,8 +54,13 @@ class Transform:
         tree = parse(logic, ("transformLogic",)).copy()
         if any('"==' in node.name for node in tree.find_all(exp.Literal)):
             raise TransformError('a text holds "==', "these signs are ours: write it without them")
+        named = dict.fromkeys(column.name for column in tree.find_all(exp.Column))
+        self.constants = tuple(name for name in named if name in CONSTANTS and quoted(name) not in self._names)
+        given = [*self._names, *map(constant, self.constants)]
         for column in tree.find_all(exp.Column):
-            column.set("this", exp.to_identifier(f"=={self._names.index(quoted(column.name))}", quoted=True))
+            is_constant = column.name in self.constants
+            place = given.index(constant(column.name) if is_constant else quoted(column.name))
+            column.set("this", exp.to_identifier(f"=={place}", quoted=True))
         tree = _root(tree, self._strict)
         self._unmixed(tree)
         self._sql = tree.sql("duckdb")
@@ -55,8 +68,7 @@ class Transform:
 
     def sql(self, cell: Cell, civil: Civil) -> str:
         """SQL over the file's text columns; fails on what cannot be read: put it into TRY."""
-        texts = [cell.of("VARCHAR").text(name) for name in self._names]
-        parts = list(texts)
+        parts = [*(cell.of("VARCHAR").text(name) for name in self._names), *map(constant, self.constants)]
         for text, target in self._casts:
             # a header itself is read as delivered: the grammar cuts its blanks
             bare = _PART.fullmatch(text)
@@ -73,10 +85,12 @@ class Transform:
         if target == "VARCHAR" or self._types([text]) != ["VARCHAR"]:
             return node
         self._casts.append((text, target))
-        return exp.column(exp.to_identifier(f"=={len(self._names) + len(self._casts) - 1}", quoted=True))
+        place = len(self._names) + len(self.constants) + len(self._casts) - 1
+        return exp.column(exp.to_identifier(f"=={place}", quoted=True))
 
     def _types(self, expressions: Sequence[str]) -> list[str]:
-        types = ["VARCHAR"] * len(self._names) + [target for _, target in self._casts]
+        types = ["VARCHAR"] * len(self._names) + [CONSTANTS[name] for name in self.constants]
+        types += [target for _, target in self._casts]
         source = ", ".join(f'CAST(NULL AS {kind}) AS "=={n}"' for n, kind in enumerate(types)) or "1"
         try:
             row = (
@@ -86,8 +100,9 @@ class Transform:
                 .fetchone()
             )
         except duckdb.Error as error:
+            names = [*self._names, *self.constants]
             said = _PART.sub(
-                lambda m: self._names[int(m[1])] if int(m[1]) < len(self._names) else "a cast",
+                lambda m: names[int(m[1])] if int(m[1]) < len(names) else "a cast",
                 str(error).splitlines()[0],
             )
             raise TransformError(
@@ -131,8 +146,13 @@ class Transform:
                 raise TransformError(f"{self._shown(node)} is no condition but {kind}", "compare it with something")
 
     def _shown(self, node: exp.Expr) -> str:
-        names = [*self._names, *(text for text, _ in self._casts)]
+        names = [*self._names, *self.constants, *(text for text, _ in self._casts)]
         return _expanded(node.sql("duckdb"), names)[:120]
+
+
+def constant(name: str) -> str:
+    """Column of the reading pass in which a constant of the delivery stands."""
+    return quoted(f"==delivery {name}")
 
 
 @lru_cache(maxsize=1024)

@@ -21,10 +21,16 @@ from warehouse.tables.contracts import Table
 
 
 class RejectedValues:
-    """What is kept of the records of certain files: `header` is theirs, `taken` the headers of it that are read."""
+    """What is kept of the records of certain files: `header` is theirs, `taken` the headers of it that are read.
 
-    def __init__(self, table: Table, contract: SourceContract, header: Sequence[str], taken: Sequence[str]):
-        self._table, self._contract, self._taken = table, contract, taken
+    `to_holder`: nothing is kept of it, it is shown once to who holds the file and has to mend its contract (`qala try`). Then cells that make a code, a
+    number or a time are shown with their letters, whatever else the extract holds; of persons' columns there is nothing to be seen as ever.
+    """
+
+    def __init__(
+        self, table: Table, contract: SourceContract, header: Sequence[str], taken: Sequence[str], *, to_holder: bool
+    ):
+        self._table, self._contract, self._taken, self._to_holder = table, contract, taken, to_holder
         self._hidden = personal_headers(table, contract)
         self._doubtful = carries_personal(table, contract) or bool(set(header) - set(taken))
 
@@ -38,6 +44,8 @@ class RejectedValues:
         source = self._contract.by_name.get(name)
         if column.personal or (source and self._hidden & {*source.fed_by}):
             return literal(WITHHELD)
+        if self._to_holder and self._is_no_text(name):
+            return scrub_few(text)
         return self._text(text) if column.sql_type.upper() == "VARCHAR" else masked(text)
 
     def _header(self, header: str) -> str:
@@ -45,6 +53,8 @@ class RejectedValues:
         if header in self._hidden:
             return f"CASE WHEN {x} IS NOT NULL THEN {literal(WITHHELD)} END"
         fed = [c for c in self._contract.columns if header in c.fed_by]
+        if not fed and any(header in one.headers for one in self._contract.shape.logics):
+            return self._text(x)  # by it the row was judged
         shown = {self._direct(c, x) if c.header == header else self._text(x) for c in fed}
         return shown.pop() if len(shown) == 1 else masked(x)
 
@@ -53,6 +63,8 @@ class RejectedValues:
         column = next((c for c in self._table.columns if c.name == source.name), None)
         if column is None:  # the settlement
             return masked(x)
+        if self._to_holder and self._is_no_text(source.name):
+            return scrub_few(x)
         value, kind = quoted("=" + source.name), column.sql_type.upper()
         if source.name in self._table.codes:
             codes = ", ".join(map(literal, self._table.codes[source.name]))
@@ -60,6 +72,10 @@ class RejectedValues:
         if kind == "VARCHAR":
             return self._text(x)
         return f"CASE WHEN {value} IS NULL THEN {masked(x)} ELSE {x if kind in MOMENTS else scrub_few(x)} END"
+
+    def _is_no_text(self, name: str) -> bool:
+        column = next(c for c in self._table.columns if c.name == name)
+        return column.sql_type.upper() != "VARCHAR" or name in self._table.codes
 
     def _text(self, x: str) -> str:
         return masked(x) if self._doubtful else scrub_few(x)

@@ -27,8 +27,11 @@ _LEAST = 3  # letters that tell nothing if they are fewer; our proposals, as the
 _FOREIGN_SHARE, _SIGNS_SHARE = 0.001, 0.1
 
 
-def decoded(path: Path, encoding: str, name: str) -> Path:
-    """The file in UTF-8 without a byte order mark: itself, or a new one beside it. Raises StructureError."""
+def decoded(path: Path, encoding: str, name: str, *, beginning: bool = False) -> Path:
+    """The file in UTF-8 without a byte order mark: itself, or a new one beside it. Raises StructureError.
+
+    `beginning`: it is the beginning of a longer one: it may end within a letter, and too few letters are there to tell another page.
+    """
     with path.open("rb") as handle:
         start = handle.read(4)
     marked = _marked(start)
@@ -39,7 +42,7 @@ def decoded(path: Path, encoding: str, name: str) -> Path:
         return path
     target = path.with_suffix(".utf8")
     done = 0  # bytes
-    page = _Letters(encoding) if _of_eight_bits(encoding) else None
+    page = _Letters(encoding) if _of_eight_bits(encoding) and not beginning else None
     try:
         with path.open("rb") as source, target.open("wb") as sink:
             if plain_utf8:
@@ -53,7 +56,7 @@ def decoded(path: Path, encoding: str, name: str) -> Path:
                 text, held_back = decoder.decode(block), len(decoder.getstate()[0])
                 sink.write((text if done else text.removeprefix("\ufeff")).encode("utf-8"))
                 done = source.tell() - held_back
-            sink.write(decoder.decode(b"", final=True).encode("utf-8"))
+            sink.write(decoder.decode(b"", final=not beginning).encode("utf-8"))
     except UnicodeDecodeError as error:
         byte = done + error.start + 1
         raise StructureError("refusal.byte_of_other_encoding", file=name, byte=byte, encoding=encoding) from error

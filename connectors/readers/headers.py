@@ -71,12 +71,13 @@ def check_header(header: tuple[str, ...], contract: SourceContract, name: str, p
     if len(header) > HEADER_CELLS:
         raise StructureError("refusal.too_many_columns", file=name, columns=len(header), most=HEADER_CELLS)
     wanted = {*contract.headers}
-    known = wanted | {c.header for c in contract.columns if c.header} | {*contract.personal_headers}
+    known = {*contract.read_from(header), *contract.personal_headers}
     missing = [h for h in contract.headers if h not in found]
     other = [h for h in header if h not in known] if contract.other_headers == "refuse" else []
     twice = sorted(h for h, times in found.items() if times > 1 and h in known)
     found_out = (("lacks", listed(missing)), ("unknown", _unknown(header, other, known)), ("repeats", listed(twice)))
-    problems = [{"code": f"header.{what}", "names": names} for what, names in found_out if names]
+    problems: list[Message] = [{"code": f"header.{what}", "names": names} for what, names in found_out if names]
+    problems += _problems_of_shape(found, contract)
     if not problems:
         return
     one_line = _letters_of_one_line(path) if path else 0
@@ -87,6 +88,20 @@ def check_header(header: tuple[str, ...], contract: SourceContract, name: str, p
     else:
         hint = {"code": "header.delimiter", "delimiter": repr(contract.delimiter)[1:-1]}
     raise StructureError("refusal.header", file=name, problems=problems, hint=hint, contract=contract.id)
+
+
+def _problems_of_shape(found: Collection[str], contract: SourceContract) -> list[Message]:
+    """Headers that the contract gives a meaning of its own, and a pattern that finds no columns or two of one label."""
+    taken = sorted({*contract.shape.made, *contract.constants} & {*found})
+    problems: list[Message] = [{"code": "header.taken", "names": listed(taken)}] if taken else []
+    unpivot = contract.shape.unpivot
+    if unpivot and unpivot.pattern:
+        labels = Counter(unpivot.labels(tuple(found)).values())
+        if not labels:
+            problems.append({"code": "header.no_column", "pattern": unpivot.pattern})
+        if twice := sorted(label for label, times in labels.items() if times > 1):
+            problems.append({"code": "header.one_label", "names": listed(twice)})
+    return problems
 
 
 def _unknown(header: tuple[str, ...], other: list[str], known: Collection[str]) -> Any:

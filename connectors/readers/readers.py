@@ -1,8 +1,8 @@
 """From archived bytes to files DuckDB can read: unpack, decode to UTF-8, check the header, repair what cannot be split.
 
 DuckDB's CSV reader matches columns by position and would load swapped or renamed columns without a word, so the header is
-read and compared with the contract first; columns are then addressed by name. Does not belong here: encodings (decoding.py), headers
-(headers.py), archives of several files (zip_members.py), what a cell means (mapping/).
+read and compared with the contract first; columns are then addressed by name. Does not belong here: what a file is (kinds.py), packings
+(unpacking.py), encodings (decoding.py), headers (headers.py), what becomes of workbooks and the like (rows.py), what a cell means (mapping/).
 """
 
 from __future__ import annotations
@@ -12,40 +12,32 @@ import hashlib
 import json
 import re
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from connectors.archive.archive import Archive, ContentError
 from connectors.mapping.source_contract import SourceContract
-from connectors.personal_data.detection import harmless
 from connectors.personal_data.rejected_values import shown_bytes, shown_record
-from connectors.readers import zip_members
 from connectors.readers.decoding import decoded, holds_nul
 from connectors.readers.headers import StructureError as StructureError
 from connectors.readers.headers import check_header, header_of
+from connectors.readers.kinds import Kind, Part
+from connectors.readers.record import BadRecord
+from connectors.readers.rows import contract_of_rows, schema_of, written
+from connectors.readers.trimming import trimmed
+from connectors.readers.unpacking import Unpacked, unpacked
+from warehouse.messages.messages import Message
 from warehouse.tables.identifiers import BLANKS
 
 _BLOCK = 1 << 20
 _REPAIRED_AT_ONCE = 8 << 20  # bytes of a file up to which it is repaired without a scan
 RAW = 10_000  # letters kept of a record or a cell that cannot be read
-_PARQUET = b"PAR1"
 ROW_NUMBER, SPOILT = "__row_no", "__spoilt"
 NO_HEADERS: Mapping[str, tuple[str, ...]] = {}
-
-
-@dataclass(frozen=True)
-class BadRecord:
-    """A record that could not be split into the contract's columns. `raw`: what is kept of it (rejected_values.py)."""
-
-    row_no: int
-    rule: str
-    raw: str
 
 
 @dataclass
@@ -54,6 +46,7 @@ class Readable:
 
     files: list[Path]
     header: tuple[str, ...]
+    contract: SourceContract  # to read them by: the delivery's, or one for records that were written as CSV
     parquet: bool = False
     types: tuple[str, ...] = ()  # of Parquet columns: a scan over several files would cast them all to the first one's
     # carries __row_no and __spoilt (cells that were emptied) as its last columns, because broken records were taken out
@@ -61,6 +54,7 @@ class Readable:
     alone: bool = False  # must not be scanned together with other files
     bad: list[BadRecord] = field(default_factory=list)
     left_out: tuple[str, ...] = ()  # members of the archive that are no extract
+    below: tuple[Message, ...] = ()  # what lines below the records were left out, by the contract's footer
 
 
 def unpack(
@@ -72,8 +66,19 @@ def unpack(
     emptiable: Mapping[str, tuple[str, ...]] = NO_HEADERS,
 ) -> Readable:
     """Bring a delivery's bytes into `scratch`, ready for DuckDB; `emptiable` as in `repair`. Raises StructureError, ArchiveError."""
-    readable = as_received(archive, sha256, contract, scratch, file_name)
-    if readable.parquet:
+    return ready(received(archive, sha256, contract, scratch, file_name), contract, scratch, file_name, emptiable)
+
+
+def ready(
+    found: Unpacked,
+    contract: SourceContract,
+    scratch: Path,
+    file_name: str,
+    emptiable: Mapping[str, tuple[str, ...]] = NO_HEADERS,
+) -> Readable:
+    """Unpacked files, ready for DuckDB: what it would refuse or misread is taken out (`repair`). Raises StructureError."""
+    readable = as_received(found, contract, scratch, file_name)
+    if readable.parquet or readable.numbered:
         return readable
     if any(holds_nul(path) for path in readable.files):
         repair(readable, contract, emptiable)  # such letters would be loaded
@@ -85,11 +90,8 @@ def unpack(
     return readable
 
 
-def as_received(archive: Archive, sha256: str, contract: SourceContract, scratch: Path, file_name: str) -> Readable:
-    """Bring a delivery's bytes into `scratch`, verified against their hash and decoded, every record as it came.
-
-    Raises StructureError, ArchiveError.
-    """
+def received(archive: Archive, sha256: str, contract: SourceContract, scratch: Path, file_name: str) -> Unpacked:
+    """Bring a delivery's bytes into `scratch`, verified against their hash and unpacked. Raises StructureError, ArchiveError."""
     whole = scratch / "content"
     digest = hashlib.sha256()
     with archive.open(sha256) as stream, whole.open("wb") as target:
@@ -99,35 +101,73 @@ def as_received(archive: Archive, sha256: str, contract: SourceContract, scratch
     if digest.hexdigest() != sha256:
         damaged = str(archive.path(sha256))
         raise ContentError("refusal.archived_bytes_changed", sha256=sha256, file=file_name, path=damaged)
-    with whole.open("rb") as handle:
-        magic = handle.read(4)
-    if magic == _PARQUET:
-        try:
-            schema = pq.read_schema(whole)
-        except (pa.ArrowException, OSError) as error:
-            if zip_members.is_machine_fault(error):
-                raise
-            raise StructureError("refusal.parquet_unreadable", file=file_name, error=harmless(error)) from None
-        check_header(tuple(schema.names), contract, file_name)
-        return Readable([whole], tuple(schema.names), parquet=True, types=tuple(map(str, schema.types)))
-    if magic in zip_members.MAGIC:
-        unpacked = zip_members.unpacked(whole, scratch, file_name, contract)
-        files, left_out = unpacked.files, unpacked.left_out
+    return unpacked(whole, scratch, file_name, contract)
+
+
+def as_received(found: Unpacked, contract: SourceContract, scratch: Path, file_name: str) -> Readable:
+    """Files with every record as it came: texts decoded, what is neither text nor Parquet written as CSV. Raises StructureError."""
+    parts, first = found.parts, found.parts[0]
+    for one in parts:
+        if _way(one) != _way(first):
+            raise StructureError("refusal.members_differ", file=file_name, member=one.name, first=first.name)
+    if _way(first) is None:
+        target = scratch / "rows"
+        rows = written(parts, contract, target, file_name)
+        read_by = contract_of_rows(contract)
+        readable = Readable([target], rows.header, read_by, numbered=True, bad=rows.bad, below=rows.below)
+    elif first.kind == Kind.PARQUET:
+        readable = _tables(parts, contract, file_name)
     else:
-        files, left_out = [(file_name, whole)], ()
+        readable = _texts(parts, contract, file_name)
+    readable.left_out = found.left_out
+    return readable
+
+
+def _way(one: Part) -> Kind | None:
+    """How a file gets to DuckDB: as it is, or, None, written anew."""
+    return one.kind if one.kind in (Kind.CSV, Kind.PARQUET) else None
+
+
+def _tables(parts: Sequence[Part], contract: SourceContract, file_name: str) -> Readable:
+    schemas = [schema_of(one) for one in parts]
+    for one, schema in zip(parts, schemas, strict=True):
+        check_header(tuple(schema.names), contract, one.name)
+        if (schema.names, schema.types) != (schemas[0].names, schemas[0].types):
+            raise StructureError("refusal.members_differ", file=file_name, member=one.name, first=parts[0].name)
+    header, types = tuple(schemas[0].names), tuple(map(str, schemas[0].types))
+    return Readable([one.path for one in parts], header, contract, parquet=True, types=types)
+
+
+def _texts(parts: Sequence[Part], contract: SourceContract, file_name: str) -> Readable:
     readable: Readable | None = None
-    for name, path in files:
-        utf8 = decoded(path, contract.encoding, name)
-        header = header_of(utf8, contract, name)
-        check_header(header, contract, name, utf8)
+    for one in parts:
+        text = text_of(one, contract)
         if readable is None:
-            readable = Readable([utf8], header, left_out=left_out)
-        elif header != readable.header:
-            raise StructureError("refusal.members_differ", file=file_name, member=name, first=files[0][0])
-        else:
-            readable.files.append(utf8)
+            readable = Readable([], text.header, contract)
+        elif text.header != readable.header:
+            raise StructureError("refusal.members_differ", file=file_name, member=one.name, first=parts[0].name)
+        readable.files.append(text.path)
+        readable.below += text.below
     assert readable is not None
     return readable
+
+
+@dataclass(frozen=True)
+class Text:
+    """A CSV file in UTF-8 of header and records, its header checked, and what is to be told of lines that were left out."""
+
+    path: Path
+    header: tuple[str, ...]
+    below: tuple[Message, ...]
+
+
+def text_of(one: Part, contract: SourceContract, *, beginning: bool = False) -> Text:
+    """A file of CSV, decoded, and trimmed to its records. `beginning`: no more of it is there. Raises StructureError."""
+    utf8 = decoded(one.path, contract.encoding, one.name, beginning=beginning)
+    found = trimmed(utf8, contract, one.name, beginning=beginning)
+    header = header_of(found.path, contract, one.name)
+    check_header(header, contract, one.name, found.path)
+    return Text(found.path, header, found.below)
 
 
 def _quotes_pair(path: Path, contract: SourceContract) -> bool:
@@ -161,7 +201,7 @@ def repair(readable: Readable, contract: SourceContract, emptiable: Mapping[str,
     `emptiable`: headers whose cells are emptied where bytes are not of the encoding, with the columns made of each. Headers that the
     contract does not take may be emptied too, without a finding; a bad byte anywhere else costs the record.
     """
-    taken = {*contract.headers, *(c.header for c in contract.columns)}
+    taken = contract.read_from(readable.header)
     columns_of = {h: emptiable.get(h, ()) for h in readable.header if h in emptiable or h not in taken}
     row_no = 0
     for path in readable.files:

@@ -1,4 +1,4 @@
-"""One extract received: what is declared about a file is checked before its bytes are archived.
+"""One extract received: what is declared about a file, and what it is, is checked before its bytes are archived.
 
 Used by `qala deliver` and by the inbox, so that both refuse the same things in the same words. Does not belong here: whether a delivery
 holds what it declares (delivery_gate/declaration_checks.py).
@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from connectors.archive.archive import Archive
+from connectors.archive.bundle import BundleError, bundle
 from connectors.mapping.classification import carries_personal
 from connectors.mapping.contract_checks import STANDARD
 from connectors.mapping.source_contract import SourceContract, standard
-from connectors.readers.headers import listed
+from connectors.readers.headers import StructureError, listed
+from connectors.readers.look import look
 from warehouse.home.keys import Key, MissingKeyError, needed
+from warehouse.home.scratch import scratch
 from warehouse.loading.deliveries import Receipt
 from warehouse.messages.messages import phrase
 from warehouse.periods import FIRST_YEAR, LAST_YEAR, parse_period
@@ -42,6 +46,7 @@ class DeclaredDelivery:
     system: str = STANDARD
     rows: int | None = None
     sha256: str | None = None
+    pulled: dict[str, Any] | None = None  # where it was fetched, if nobody brought it
 
 
 def deliver(
@@ -50,8 +55,9 @@ def deliver(
     tables: Mapping[str, Table],
     sources: Mapping[tuple[str, str], SourceContract],
 ) -> Receipt:
-    """Check what is declared, archive the bytes, write the receipt. Raises DeliveryError; then nothing was taken in."""
+    """Check what is declared and the file, archive the bytes, write the receipt. Raises DeliveryError; then nothing was taken in."""
     check_declaration(declared, tables, sources)
+    check_file(archive, declared, tables, sources)
     try:
         key = archive_key(archive, declared, tables, sources)
     except MissingKeyError as error:
@@ -64,7 +70,37 @@ def deliver(
         period=parse_period(declared.period).id,
         declared_rows=declared.rows,
         key=key,
+        pulled=declared.pulled,
     )
+
+
+def together(files: Sequence[Path], folder: Path) -> Path:
+    """The files of one delivery, in the order in which they are read: the only one, or a bundle of them in `folder`. Raises DeliveryError."""
+    for file in files:
+        _refuse_no_file(file)
+    if len(files) == 1:
+        return files[0]
+    if len({file.resolve() for file in files}) < len(files):
+        raise DeliveryError("one file is named twice: its records would be there twice; name each once")
+    try:
+        return bundle([(f.name, f) for f in files], folder / f"{files[0].stem} {len(files)} files.zip", {})
+    except BundleError as error:
+        raise DeliveryError(str(error)) from None
+
+
+def check_file(
+    archive: Archive,
+    declared: DeclaredDelivery,
+    tables: Mapping[str, Table],
+    sources: Mapping[tuple[str, str], SourceContract],
+) -> None:
+    """Whether a file whose declaration is right can be read by its contract, as far as that shows in seconds. Raises DeliveryError."""
+    contract = sources.get((declared.system, declared.table)) or standard(tables[declared.table])
+    with scratch(archive.home.scratch) as place:
+        try:
+            look(declared.file, contract, declared.file.name, place)
+        except StructureError as error:
+            raise DeliveryError(f"{error}; nothing was taken in") from error
 
 
 def encrypts(system: str, table: Table, sources: Mapping[tuple[str, str], SourceContract]) -> bool:
@@ -101,8 +137,7 @@ def check_declaration(
 ) -> None:
     """Whether what is declared can be right. Raises DeliveryError."""
     file, table, system = declared.file, declared.table, declared.system
-    if not file.is_file():
-        raise DeliveryError(f"there is no file {file}")
+    _refuse_no_file(file)
     if any("\ud800" <= letter <= "\udfff" for letter in file.name):
         raise DeliveryError(f"the name {file.name!r} holds bytes that are no letters; give the file another")
     if table not in tables:
@@ -136,13 +171,28 @@ def check_declaration(
         raise DeliveryError(said) from error
     if period.start.year < FIRST_YEAR or period.end.year > LAST_YEAR:
         raise DeliveryError(f"period {declared.period} lies outside {FIRST_YEAR} to {LAST_YEAR}")
-    if declared.sha256 is not None:
-        with file.open("rb") as handle:
-            found = hashlib.file_digest(handle, "sha256").hexdigest()
-        if found != declared.sha256.lower():
-            raise DeliveryError(
-                f"{file.name} has SHA-256 {found}, its manifest says {declared.sha256}: it was cut or changed on the way; send it again"
-            )
+    check_sha256(file, declared.sha256)
+
+
+def check_sha256(file: Path, sha256: str | None) -> None:
+    """Whether a file is the one whose SHA-256 was declared, if one was. Raises DeliveryError."""
+    if sha256 is None:
+        return
+    with file.open("rb") as handle:
+        found = hashlib.file_digest(handle, "sha256").hexdigest()
+    if found != sha256.lower():
+        raise DeliveryError(
+            f"{file.name} has SHA-256 {found}, its manifest says {sha256}: it was cut or changed on the way; send it again"
+        )
+
+
+def _refuse_no_file(file: Path) -> None:
+    if file.is_dir():
+        raise DeliveryError(
+            f"{file} is a folder; name the files in it that are the extract: they are taken as one delivery"
+        )
+    if not file.is_file():
+        raise DeliveryError(f"there is no file {file}")
 
 
 def _quoted_short(text: str) -> str:

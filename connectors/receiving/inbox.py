@@ -27,11 +27,20 @@ from connectors.mapping.source_contract import SourceContract
 from connectors.personal_data.detection import scrubbed
 from connectors.personal_data.safe_names import safe_name
 from connectors.readers.headers import listed
-from connectors.readers.zip_members import is_machine_fault
+from connectors.readers.limits import is_machine_fault
 from connectors.receiving import manifest
-from connectors.receiving.deliver import DeclaredDelivery, DeliveryError, archive_key, check_declaration
+from connectors.receiving.deliver import (
+    DeclaredDelivery,
+    DeliveryError,
+    archive_key,
+    check_declaration,
+    check_file,
+    check_sha256,
+    together,
+)
 from connectors.receiving.manifest import MANIFEST, ManifestError, UnfinishedError
 from warehouse.home.keys import Key, MissingKeyError
+from warehouse.home.scratch import scratch
 from warehouse.loading.deliveries import Receipt
 from warehouse.messages.messages import phrase
 from warehouse.moments import at
@@ -75,8 +84,8 @@ def collect(
 ) -> list[Drop]:
     """Take in every complete drop of the inbox. Raises BusyError if another process does so.
 
-    A drop is a `NAME.manifest.json` (written last) beside its files: {"deliveries": [{"file": …, "table": …, "settlement": …,
-    "period": …, "system"?, "sha256"?, "rows"?}]}. It is taken whole into `done/`, or goes whole into `refused/` with the reason.
+    A drop is a `NAME.manifest.json` (written last) beside its files: {"deliveries": [{"file": … or "files": […], "table": …,
+    "settlement": …, "period": …, "system"?, "sha256"?, "rows"?}]}. It is taken whole into `done/`, or goes whole into `refused/` with the reason.
     """
     archive.root.mkdir(parents=True, exist_ok=True)
     try:
@@ -144,7 +153,7 @@ class _Inbox:
             raise ManifestError(
                 f"not a manifest: {problem}, and has not changed for {PATIENCE // 60} minutes"
             ) from None
-        files = {self._find(entry.file) for entry in entries}
+        files = {self._find(name) for entry in entries for name in entry.names}
         folder = free(self.root / "taking" / _digest(path.name.encode("utf-8", "surrogateescape") + content))
         folder.mkdir(parents=True)
         # the manifest first: who goes on after a crash reads there what else belongs to the drop
@@ -159,15 +168,7 @@ class _Inbox:
         """A drop in `taking/`, as far as it came."""
         folder, plan = path.parent, path.parent / _RECEIPTS
         if not plan.exists():
-            declared = [self._declared(entry, folder) for entry in manifest.parse(_beginning(path))]
-            keys: list[Key | None] = []
-            for number, one in enumerate(declared, 1):  # all, before the first is taken in
-                try:
-                    check_declaration(one, self.tables, self.sources)
-                    keys.append(archive_key(self.archive, one, self.tables, self.sources))
-                except DeliveryError as problem:
-                    raise DeliveryError(f"delivery {number}: {problem}") from None
-            reserved = [self._reserve(one, key) for one, key in zip(declared, keys, strict=True)]
+            reserved = self._numbered(path)
             write_whole(plan, json.dumps([asdict(r) for r in reserved], ensure_ascii=False, indent=1).encode())
             at("inbox.numbered")
         try:
@@ -185,6 +186,21 @@ class _Inbox:
             return Drop(path, (), f"{path.name}: cannot be finished ({problem}); it stays in {folder}", waits=True)
         return Drop(path, receipts, None)
 
+    def _numbered(self, path: Path) -> list[Receipt]:
+        """The receipts of a drop, none of them entered: every file is there, declared rightly, and can be read."""
+        entries = manifest.parse(_beginning(path))
+        with scratch(self.archive.home.scratch) as place:
+            declared = [self._declared(entry, path.parent, place / str(n)) for n, entry in enumerate(entries)]
+            keys: list[Key | None] = []
+            for number, one in enumerate(declared, 1):  # all, before the first is taken in
+                try:
+                    check_declaration(one, self.tables, self.sources)
+                    check_file(self.archive, one, self.tables, self.sources)
+                    keys.append(archive_key(self.archive, one, self.tables, self.sources))
+                except DeliveryError as problem:
+                    raise DeliveryError(f"delivery {number}: {problem}") from None
+            return [self._reserve(one, key) for one, key in zip(declared, keys, strict=True)]
+
     def _reserve(self, one: DeclaredDelivery, key: Key | None) -> Receipt:
         return self.archive.reserve(
             one.file,
@@ -199,21 +215,30 @@ class _Inbox:
     def _clear(self, path: Path, receipts: tuple[Receipt, ...]) -> None:
         """Remove files from the drop that the archive keeps encrypted."""
         for entry, receipt in zip(manifest.parse(_beginning(path)), receipts, strict=True):
-            if self.archive.encrypted(receipt.sha256) and (file := _like(path.parent, entry.file)):
-                file.unlink()
+            for name in entry.names if self.archive.encrypted(receipt.sha256) else ():
+                if file := _like(path.parent, name):
+                    file.unlink()
 
-    def _declared(self, entry: manifest.Entry, folder: Path) -> DeclaredDelivery:
-        """What is declared of a file that has been moved to `folder`; if that was interrupted, it is moved now."""
-        file = _like(folder, entry.file)
+    def _declared(self, entry: manifest.Entry, folder: Path, place: Path) -> DeclaredDelivery:
+        """What is declared of files that have been moved to `folder`; several are bundled in `place`."""
+        files = [self._moved(name, folder) for name in entry.names]
+        for file, sha256 in zip(files, entry.checksums if len(files) > 1 else (), strict=False):
+            check_sha256(file, sha256)
+        place.mkdir()
+        scope, system = entry.settlement or entry.scope or "", entry.system or STANDARD
+        return DeclaredDelivery(
+            together(files, place), entry.table, scope, entry.period, system, entry.rows, entry.sha256
+        )
+
+    def _moved(self, name: str, folder: Path) -> Path:
+        """A file of a drop that has been moved to `folder`; if that was interrupted, it is moved now."""
+        file = _like(folder, name)
         if file is None:
-            left = self._find(entry.file)
+            left = self._find(name)
             file = left.replace(folder / left.name)
         if wrong := _not_a_file(file):
-            raise DeliveryError(f"{entry.file} {wrong}")
-        scope = entry.settlement or entry.scope or ""
-        return DeclaredDelivery(
-            file, entry.table, scope, entry.period, entry.system or STANDARD, entry.rows, entry.sha256
-        )
+            raise DeliveryError(f"{name} {wrong}")
+        return file
 
     def _find(self, name: str) -> Path:
         """A data file of the inbox by its name, in whatever normal form of Unicode it is written."""

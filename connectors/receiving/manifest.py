@@ -41,14 +41,28 @@ class Entry(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
-    file: Annotated[str, Field(min_length=1)]
+    file: Annotated[str, Field(min_length=1)] | None = None
+    files: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)] | None = (
+        None  # of one delivery, in their order
+    )
     table: str
     settlement: str | None = None
     scope: str | None = None  # an older word for it
     period: str
     system: str | None = STANDARD
     rows: Annotated[int, Field(ge=0, le=_MOST_ROWS)] | None = None
-    sha256: Annotated[str, Field(pattern="^[0-9A-Fa-f]{64}$")] | None = None
+    sha256: Annotated[str, Field(pattern="^[0-9A-Fa-f]{64}$")] | None = None  # of `file`
+    sha256s: list[Annotated[str, Field(pattern="^[0-9A-Fa-f]{64}$")]] | None = None  # of `files`, in the same order
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The files of the delivery."""
+        return tuple(self.files or (str(self.file),))
+
+    @property
+    def checksums(self) -> tuple[str | None, ...]:
+        """SHA-256 of each of them, as declared."""
+        return tuple(self.sha256s or [self.sha256] * len(self.names))
 
     @model_validator(mode="after")
     def _whole(self) -> Entry:
@@ -56,13 +70,27 @@ class Entry(BaseModel):
             raise PydanticCustomError("own", "lacks settlement")
         if None not in (self.settlement, self.scope) and self.settlement != self.scope:
             raise PydanticCustomError("own", "has a settlement and another scope: give one of them")
-        for name in ("file", "table", "settlement", "scope", "period", "system"):
-            value = getattr(self, name)
+        self._of_files()
+        said = {name: getattr(self, name) for name in ("table", "settlement", "scope", "period", "system")}
+        for name, value in (*(("file", n) for n in self.names), *said.items()):
             if value is not None and (not value.strip() or any(unicodedata.category(c) in _NO_LETTERS for c in value)):
                 raise PydanticCustomError("own", f"{name} must be letters that can be printed, not {_shown(value)}")
-        if wrong := _no_file_beside(self.file):
-            raise PydanticCustomError("own", wrong)
+        for file in self.names:
+            if wrong := _no_file_beside(file):
+                raise PydanticCustomError("own", wrong)
         return self
+
+    def _of_files(self) -> None:
+        if self.file is None and self.files is None:
+            raise PydanticCustomError("own", "lacks file")
+        if None not in (self.file, self.files):
+            raise PydanticCustomError("own", "has file and files: give one of them")
+        if len(set(self.names)) < len(self.names):
+            raise PydanticCustomError("own", "names a file twice: its records would be there twice")
+        if self.sha256 is not None and self.files is not None:
+            raise PydanticCustomError("own", "has one sha256 for several files; write them as a list: sha256s")
+        if self.sha256s is not None and len(self.sha256s) != len(self.files or ()):
+            raise PydanticCustomError("own", "must have a sha256 for each of its files in sha256s")
 
 
 class Manifest(BaseModel):
@@ -86,7 +114,8 @@ def parse(content: bytes) -> list[Entry]:
         raise ManifestError("; ".join(told[:_TOLD]) + more) from None
     for entry, times in Counter(e.model_dump_json() for e in entries).items():
         if times > 1:
-            raise ManifestError(f"it declares {json.loads(entry)['file']} {times} times and alike: declare it once")
+            again = Entry.model_validate_json(entry).names[0]
+            raise ManifestError(f"it declares {again} {times} times and alike: declare it once")
     return entries
 
 

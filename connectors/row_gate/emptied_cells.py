@@ -30,7 +30,9 @@ def optional_headers(table: Table, contract: SourceContract) -> dict[str, tuple[
         logic = None if column.logic is None else sqlglot.parse_one(column.logic, dialect="duckdb")
         for header in [column.header] if logic is None else {c.name for c in logic.find_all(exp.Column)}:
             fed.setdefault(str(header), []).append(column.name)
-    return {header: tuple(columns) for header, columns in fed.items() if set(columns) <= table.optional}
+    # what an expression of the shape names decides on the row
+    deciding = {header for one in contract.shape.logics for header in one.headers}
+    return {h: tuple(columns) for h, columns in fed.items() if set(columns) <= table.optional and h not in deciding}
 
 
 def split_by_consequence(

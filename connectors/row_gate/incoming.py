@@ -13,7 +13,7 @@ from connectors.readers.readers import Readable
 
 @dataclass
 class Incoming:
-    """A delivery on its way through the gates. `period_end`: ISO date; `scope`: settlement, region or KZ, as declared."""
+    """A delivery on its way through the gates. Its period as ISO dates, first day and the day after; `scope`: settlement, region or KZ, as declared."""
 
     delivery_id: int
     scope: str
@@ -22,3 +22,9 @@ class Incoming:
     contract: SourceContract
     declared_rows: int | None
     readable: Readable
+    period_start: str = ""
+
+    @property
+    def rows_of_record(self) -> int:
+        """How many rows each of its records makes."""
+        return self.contract.shape.rows_of_record(self.readable.header)

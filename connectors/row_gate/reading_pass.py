@@ -2,24 +2,28 @@
 
 One SELECT around the other, in this order: records → columns worked out → typed values (under '=name') → persons replaced →
 identifiers in normal form → cells left empty → the first rule that the row breaks. Composed from contract and table, because no two have
-the same columns. Does not belong here: running it (row_gate.py), what a cell's text means (mapping/), what of a rejected row may be
-shown (personal_data/rejected_values.py).
+the same columns; a contract that shapes its records (adr/0043) adds to the first steps, others pay nothing for it. Does not belong here:
+running it (row_gate.py), what a cell's text means (mapping/), one row of several (one_per_key.py), what of a rejected row may be shown
+(personal_data/rejected_values.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import sqlglot
 from sqlglot import exp
 
 from connectors.mapping.civil_time import civil_time
 from connectors.mapping.source_contract import SourceContract
+from connectors.mapping.transform import constant
 from connectors.personal_data.deidentification import deidentified
 from connectors.personal_data.pseudonyms import Pseudonyms
 from connectors.personal_data.rejected_values import RejectedValues
 from connectors.readers.readers import ROW_NUMBER, Readable
+from connectors.row_gate import shaping
 from connectors.row_gate.emptied_cells import (
     Condition,
     blamed,
@@ -61,34 +65,47 @@ class _Scan:
         """Column of the cells that the reader has emptied; None where no file was repaired."""
         return _SPOILT if self.readable.numbered else None
 
+    @property
+    def headers_shown(self) -> list[str]:
+        return shaping.headers_shown(self.contract, self.headers_read, self.readable.header)
+
     def by_file(self, value: Callable[[Incoming], str]) -> str:
         """SQL value that differs from delivery to delivery, by the file's place in the scan."""
         values = ", ".join(value(one) for one in self.deliveries for _ in one.readable.files)
         return f"list_extract([{values}], CAST(file_index AS BIGINT) + 1)"
 
 
-def reading_pass(name: str, table: Table, deliveries: Sequence[Incoming], pseudonyms: Pseudonyms | None) -> str:
+def reading_pass(
+    name: str, table: Table, deliveries: Sequence[Incoming], pseudonyms: Pseudonyms | None, to_holder: bool
+) -> str:
     """CREATE TABLE `name`: delivery_no, kato, the table's columns, broken (rule or NULL), emptied, raw; row numbers where files have them."""
     scan = _scan(table, deliveries)
-    worked_out = "".join(f", {sql}" for sql in scan.contract.made())
-    rows = f"(SELECT *{worked_out} FROM ({_records(scan)}))"
+    contract, header = scan.contract, scan.readable.header
+    worked_out = "".join(f", {sql}" for sql in (*contract.made(), *shaping.worked_out(contract)))
+    records = shaping.rows_of_columns(contract, header, scan.readable.types, _records(scan))
+    rows = f"(SELECT *{worked_out} FROM ({records}))"
     rows = f"(SELECT *, {_settlement(scan)} AS {_KATO}, {', '.join(_typed(scan))} FROM {rows})"
-    rows, personal = deidentified(table, scan.contract, pseudonyms, rows)
+    rows, personal = deidentified(table, contract, pseudonyms, rows)
     rows = _identifiers_in_normal_form(table, rows)
     cell_conditions, row_conditions = split_by_consequence(table, _conditions(scan, personal))
-    shown = RejectedValues(table, scan.contract, scan.readable.header, scan.headers_read)
+    shown = RejectedValues(
+        table, contract, shaping.headers_shown(contract, header, header), scan.headers_shown, to_holder=to_holder
+    )
     rows = (
         f"(SELECT *, {emptied_cells(cell_conditions, _delivered(scan, shown), scan.spoilt)} AS {_EMPTIED} FROM {rows})"
     )
     emptied = ", ".join(f"{without(_EMPTIED, n, quoted('=' + n))} AS {quoted('=' + n)}" for n in cell_conditions)
     rows = f"(SELECT *{f' REPLACE ({emptied})' if emptied else ''} FROM {rows})"
+    row_conditions = [*shaping.conditions(contract), *row_conditions]
     rows = f"(SELECT *, {_first_broken(table, row_conditions)} AS {_BROKEN} FROM {rows})"
     columns = [f"{quoted('=' + c.name)} AS {quoted(c.name)}" for c in table.columns]
     columns += [f"{_PERIOD_END} AS {SNAPSHOT_COLUMN[0]}"] if table.snapshot else []
-    numbered = f", {ROW_NUMBER}" if scan.readable.numbered else ""
+    kept = "".join(f", {column}" for column in shaping.kept_columns(contract))
+    numbered = f", {shaping.row_number(contract, header)} AS {ROW_NUMBER}" if scan.readable.numbered else ""
+    lost = f"{_BROKEN} IS NOT NULL" + (f" AND NOT {shaping.is_left_out(_BROKEN)}" if contract.shape.leaves_out else "")
     return f"""CREATE TEMP TABLE {name} AS
 SELECT {_DELIVERY_NO} AS delivery_no, CASE WHEN {_BROKEN} IS NULL OR {_registered(_KATO)} THEN {_KATO} END AS kato, {", ".join(columns)},
-       {_BROKEN} AS broken, {_EMPTIED} AS emptied, CASE WHEN {_BROKEN} IS NOT NULL THEN CAST(to_json({shown.record()}) AS VARCHAR) END AS raw{numbered}
+       {_BROKEN} AS broken, {_EMPTIED} AS emptied, CASE WHEN {lost} THEN CAST(to_json({shown.record()}) AS VARCHAR) END AS raw{numbered}{kept}
 FROM {rows}"""
 
 
@@ -98,7 +115,7 @@ def _scan(table: Table, deliveries: Sequence[Incoming]) -> _Scan:
     has_settlements = own is not None and (not own.header or own.header in readable.header)
     settlement = f"coalesce({contract.settlement()}, {_DECLARED_SCOPE})" if has_settlements else _DECLARED_SCOPE
     contract = contract.over(readable.header, readable.types, civil_time([one.scope for one in deliveries], settlement))
-    mapped = {*contract.headers, *(c.header for c in contract.columns)}
+    mapped = contract.read_from(readable.header)
     headers_read = [h for h in dict.fromkeys(readable.header) if h in mapped]
     return _Scan(table, deliveries, contract, headers_read, has_settlements)
 
@@ -115,13 +132,16 @@ def _records(scan: _Scan) -> str:
     ]
     if scan.table.snapshot:
         columns.append(f"{scan.by_file(lambda one: f'DATE {literal(one.period_end)}')} AS {_PERIOD_END}")
+    columns += [f"{scan.by_file(partial(_constant, name))} AS {constant(name)}" for name in scan.contract.constants]
     paths = ", ".join(literal(str(path)) for one in scan.deliveries for path in one.readable.files)
     if scan.readable.parquet:
         columns += [f"CAST({quoted(h)} AS VARCHAR) AS {quoted(h)}" for h in scan.headers_read]
+        columns += shaping.record_digest(scan.contract, (f"CAST({quoted(h)} AS VARCHAR)" for h in scan.readable.header))
         return f"SELECT {', '.join(columns)} FROM read_parquet([{paths}])"
     header, contract = scan.readable.header, scan.contract
     position = {h: n for n, h in reversed(list(enumerate(header)))}
     columns += [f"c{position[h]} AS {quoted(h)}" for h in scan.headers_read]
+    columns += shaping.record_digest(contract, (f"c{n}" for n in range(len(header))))
     where = f" WHERE {_some_cell(contract, scan.table, header)}"
     if scan.readable.numbered:  # its records have been looked at one by one
         columns.append(f"CAST(c{len(header)} AS BIGINT) AS {ROW_NUMBER}")
@@ -133,6 +153,14 @@ def _records(scan: _Scan) -> str:
 FROM read_csv([{paths}], columns = {{{types}}}, header = true, auto_detect = false, delim = {literal(contract.delimiter)}, quote = {quote},
     escape = {quote}, nullstr = [{missing}], strict_mode = true, null_padding = false,
     max_line_size = {_LONGEST_RECORD}, buffer_size = {_LONGEST_RECORD}){where}"""
+
+
+def _constant(name: str, one: Incoming) -> str:
+    """A constant of the delivery (mapping/transform.py) as an SQL value."""
+    if name == "settlement":
+        return literal(one.scope if len(one.scope) == len("710000000") else None) + "::VARCHAR"
+    day = one.period_start if name == "period_start" else one.period_end
+    return f"DATE {literal(day)}" + (" - 1" if name == "period_end" else "")
 
 
 def _some_cell(contract: SourceContract, table: Table, header: Sequence[str]) -> str:

@@ -31,11 +31,18 @@ _BEFORE_READING = (duckdb.BinderException, duckdb.CatalogException, duckdb.Parse
 
 
 def stage(
-    con: duckdb.DuckDBPyConnection, table: Table, incoming: list[Incoming], time_zone: str, key: Key | None
+    con: duckdb.DuckDBPyConnection,
+    table: Table,
+    incoming: list[Incoming],
+    time_zone: str,
+    key: Key | None,
+    *,
+    to_holder: bool = False,
 ) -> dict[int, StructureError]:
     """Read, cast and try all deliveries; leaves the view `work_staged_row`. Returns those that cannot be read at all.
 
-    `key`: of pseudonyms; None will do where no contract fills a personal column. Raises MissingKeyError.
+    `key`: of pseudonyms; None will do where no contract fills a personal column. `to_holder`: nothing is kept, and who is shown what was rejected
+    holds the file (RejectedValues). Raises MissingKeyError.
     """
     if key is None and any(personal_columns(table, one.contract) for one in incoming):
         raise MissingKeyError(f"{table.name} has personal columns, and there is no pseudonym key")
@@ -47,12 +54,12 @@ def stage(
         # the whole file for one cell (duckdb#23818)
         con.execute("SET disabled_optimizers = 'in_clause,type_pushdown'")
         try:
-            parts = _read_groups(con, table, incoming, pseudonyms, refused)
+            parts = _read_groups(con, table, incoming, pseudonyms, refused, to_holder)
         finally:
             con.execute("SET TimeZone = 'UTC'")
             con.execute("RESET disabled_optimizers")
     unreadable = [
-        (one.delivery_id, record.row_no, record.rule, record.raw)
+        (one.delivery_id, (record.row_no - 1) * one.rows_of_record + 1, record.rule, record.raw)
         for one in incoming
         for record in one.readable.bad
         if one.delivery_id not in refused
@@ -67,6 +74,7 @@ def _read_groups(
     incoming: Iterable[Incoming],
     pseudonyms: Pseudonyms | None,
     refused: dict[int, StructureError],
+    to_holder: bool,
 ) -> list[Part]:
     """Read group after group, each into a table of its own; what cannot be read goes into `refused`."""
     parts: list[Part] = []
@@ -75,7 +83,7 @@ def _read_groups(
         group = queue.pop(0)
         name = stage_table(len(parts))
         try:
-            con.execute(_unjoined(con, reading_pass(name, table, group, pseudonyms)))
+            con.execute(_unjoined(con, reading_pass(name, table, group, pseudonyms, to_holder)))
             parts.append((name, group))
         except duckdb.Error as error:
             # what DuckDB throws while it decodes Parquet is of no subclass
@@ -89,12 +97,13 @@ def _read_groups(
 
 
 def _groups(incoming: Iterable[Incoming]) -> list[list[Incoming]]:
-    """Deliveries that one scan can read: same contract, same header, and in Parquet the same types."""
+    """Deliveries that one scan can read: same contract, same header, split alike, and in Parquet the same types."""
     groups: dict[object, list[Incoming]] = {}
     for one in incoming:
         file = one.readable
         alone = file.alone and one.delivery_id
-        alike = (one.contract.id, file.header, file.types, file.parquet, file.numbered, alone)
+        split = (one.contract.delimiter, one.contract.quote, one.contract.missing)
+        alike = (one.contract.id, split, file.header, file.types, file.parquet, file.numbered, alone)
         groups.setdefault(alike, []).append(one)
     return list(groups.values())
 

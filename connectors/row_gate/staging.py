@@ -17,6 +17,8 @@ import duckdb
 from connectors.readers.readers import ROW_NUMBER
 from connectors.row_gate.emptied_cells import CELLS
 from connectors.row_gate.incoming import Incoming
+from connectors.row_gate.one_per_key import shape_part
+from connectors.row_gate.shaping import is_left_out
 from warehouse.sql import literal, quoted, statement
 from warehouse.tables.contracts import Table
 from warehouse.tables.rules import DUPLICATE, REPEATED
@@ -45,6 +47,10 @@ def unite(
             "INSERT INTO work_unreadable_record SELECT unnest(?), unnest(?), unnest(?), unnest(?)",
             [list(column) for column in zip(*unreadable, strict=True)],
         )
+    create(con, "work_left_out_count")
+    for name, group in parts:
+        if group[0].contract.shape.leaves_out:
+            shape_part(con, table, name, group, row_number(con, name, group))
     selects = [_unreadable_rows(table), *(_rows_of(con, table, part) for part in parts)]
     con.execute("CREATE OR REPLACE TEMP VIEW work_read_row AS " + "\nUNION ALL ".join(selects))
     _mark_repeated_keys(con, table)
@@ -68,18 +74,24 @@ def _unreadable_rows(table: Table) -> str:
 def _rows_of(con: duckdb.DuckDBPyConnection, table: Table, part: Part) -> str:
     """SELECT of a stage table's rows, each with its delivery and its number in it."""
     name, group = part
-    row_no = ROW_NUMBER
-    if not group[0].readable.numbered:
-        # files are read in order and each delivery's are together, so a row's number is its distance from the first
-        first = dict(con.execute(f"SELECT delivery_no, min(rowid) FROM {name} GROUP BY delivery_no").fetchall())
-        row_no = f"rowid - [{', '.join(str(first.get(n, 0)) for n in range(len(group)))}][delivery_no + 1] + 1"
+    shape = group[0].contract.shape
+    row_no = ROW_NUMBER if shape.aggregates else row_number(con, name, group)
     deliveries = f"CAST([{', '.join(str(one.delivery_id) for one in group)}][delivery_no + 1] AS BIGINT)"
     columns = ", ".join(quoted(n) for n in ("kato", *table.business_columns))
     raw = (
         f"CASE WHEN broken IN ('{REPEATED}', '{DUPLICATE}') THEN CAST(to_json({record(table)}) AS VARCHAR) ELSE raw END"
     )
     return f"""SELECT {deliveries} AS delivery_id, {row_no} AS row_no, {columns}, broken, emptied, {raw} AS raw,
-    '{name}' AS stage_table, rowid AS stage_rowid FROM {name}"""
+    '{name}' AS stage_table, rowid AS stage_rowid FROM {name}{f" WHERE NOT {is_left_out('broken')}" if shape.leaves_out else ""}"""
+
+
+def row_number(con: duckdb.DuckDBPyConnection, name: str, group: Sequence[Incoming]) -> str:
+    """SQL of a row's number in its delivery, over the table that a reading pass filled."""
+    if group[0].readable.numbered:
+        return ROW_NUMBER
+    # files are read in order and each delivery's are together, so a row's number is its distance from the first
+    first = dict(con.execute(f"SELECT delivery_no, min(rowid) FROM {name} GROUP BY delivery_no").fetchall())
+    return f"rowid - [{', '.join(str(first.get(n, 0)) for n in range(len(group)))}][delivery_no + 1] + 1"
 
 
 def _mark_repeated_keys(con: duckdb.DuckDBPyConnection, table: Table) -> None:
@@ -114,7 +126,8 @@ def drop_staging(con: duckdb.DuckDBPyConnection) -> None:
     """Drop everything staged."""
     con.execute(
         "DROP VIEW IF EXISTS work_staged_row; DROP VIEW IF EXISTS work_read_row; "
-        "DROP TABLE IF EXISTS work_repeated_key; DROP TABLE IF EXISTS work_unreadable_record"
+        "DROP TABLE IF EXISTS work_repeated_key; DROP TABLE IF EXISTS work_unreadable_record; "
+        "DROP TABLE IF EXISTS work_left_out_count"
     )
     with suppress(duckdb.CatalogException):
         for number in count():  # to look their names up among all tables takes longer than to drop them

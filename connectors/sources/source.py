@@ -6,11 +6,14 @@ makes one delivery of what was fetched, or of nothing. Does not belong here: how
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import datetime as dt
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from connectors.sources.settings import NUMBERS, Extract, Placeholder, Regulation, parts
 from warehouse.periods import Period
 
 
@@ -21,18 +24,46 @@ class SourceError(RuntimeError):
     """
 
     def __init__(self, source: str, setting: str, said: str, remedy: str, *, passing: bool = False):
-        self.source, self.setting, self.remedy, self.passing = source, setting, remedy, passing
+        self.source, self.setting, self.said, self.remedy, self.passing = source, setting, said, remedy, passing
         super().__init__(f"source {source}: {said} ({setting}); {remedy}")
+
+    def __reduce__(self) -> tuple[Callable[..., SourceError], tuple[str, ...]]:
+        return partial(SourceError, passing=self.passing), (self.source, self.setting, self.said, self.remedy)
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One extract that a source is asked for. `since`: the newest value of the change attribute that was taken in, as text."""
+    """One extract that a source is asked for, and what the placeholders of its settings stand for.
 
-    table: str
+    `place`: what the source calls the settlement. `since`: the newest value of the change attribute that was taken in, as text; None before
+    the first pull and where the extract names no change attribute.
+    """
+
+    extract: Extract
+    regulation: Regulation
     scope: str
     period: Period
     since: str | None = None
+
+    @property
+    def place(self) -> str:
+        return self.extract.places[self.scope]
+
+    def value(self, one: Placeholder) -> str:
+        """What a placeholder stands for, as text: dates as 2026-03-01, a month as 03; {since} is empty before the first pull."""
+        start, after = self.period.start, self.period.end
+        dates = {"period_start": start, "period_end": after - dt.timedelta(days=1), "period_after": after}
+        if one.name in dates:
+            return dates[one.name].strftime(one.written or "%Y-%m-%d")
+        if one.name in NUMBERS:
+            number = {"year": start.year, "month": start.month, "quarter": (start.month + 2) // 3}[one.name]
+            return f"{number:0{one.written or NUMBERS[one.name]}d}"
+        texts = {"period": self.period.id, "settlement": self.scope, "place": self.place, "since": self.since or ""}
+        return texts[one.name]
+
+    def fill(self, text: str) -> str:
+        """A text with its placeholders filled in. Not for SQL, which is given values apart (`parts`, `value`)."""
+        return "".join(part if isinstance(part, str) else self.value(part) for part in parts(text))
 
 
 @dataclass(frozen=True)

@@ -5,20 +5,25 @@ Does not belong here: the gates themselves (connectors/), the rules of a criteri
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import dagster as dg
 
 from connectors.ingest import IngestReport, ingest_table
 from pipelines.error_messages import known_errors_as_failure
+from pipelines.refusals import Sources, headers_of
 from pipelines.resources import POOL, Qala, months, report_progress, single_run
+from warehouse.audit.refusals import Refused, refused_deliveries, with_broken_rules
 from warehouse.isolation import worker
 from warehouse.loading.deliveries import Delivery, Finding, current_findings
 from warehouse.messages.messages import language_of, said, sentence
+from warehouse.store.store import Store
 from warehouse.tables.contracts import SNAPSHOT_COLUMN, SYSTEM_COLUMNS, Table
 from warehouse.tables.rules import CRITERIA
 
 SHOWN = 50  # entries of a table in the metadata of an event
+REFUSED = "qala/refused"  # tag of a run: how many deliveries it has refused
 
 
 def showcase_asset(table: Table, group: str) -> dg.AssetsDefinition:
@@ -59,10 +64,14 @@ def showcase_asset(table: Table, group: str) -> dg.AssetsDefinition:
             worker.warm("warehouse.kpi_values.compute:get_ready", qala.home)
             findings = current_findings(store, table.name, keys)
             total = store.con.execute(f"SELECT count(*) FROM showcase.{table.name}").fetchone()
-        for outcome in report.outcomes:
-            if outcome.state == "refused":
-                context.log.warning(f"refused: {said(str(outcome.reason))}")
-        yield dg.MaterializeResult(metadata={"dagster/row_count": total[0] if total else 0, **_described(report)})
+            refused = _refused(store, report, qala.sources)
+        for one in refused:
+            context.log.warning(f"refused: {said(one.reason)}")
+        if refused:
+            number = refused_in_run(context.instance, context.run_id) + len(refused)
+            context.instance.add_run_tags(context.run_id, {REFUSED: str(number)})
+        described = _described(report, refused)
+        yield dg.MaterializeResult(metadata={"dagster/row_count": total[0] if total else 0, **described})
         for criterion in CRITERIA:
             yield _check_result(key, table, criterion, findings, keys)
 
@@ -80,9 +89,21 @@ def _check_specs(key: dg.AssetKey, table: Table) -> list[dg.AssetCheckSpec]:
     return specs
 
 
-def _described(report: IngestReport) -> dict[str, Any]:
+def refused_in_run(instance: dg.DagsterInstance, run_id: str) -> int:
+    """How many deliveries a run has refused, as its tag says."""
+    run = instance.get_run_by_id(run_id)
+    return int(run.tags.get(REFUSED, 0)) if run else 0
+
+
+def _refused(store: Store, report: IngestReport, sources: Sources) -> list[Refused]:
+    """The deliveries that a load refused; the first 50 with the rules that their rows broke."""
+    numbers = [o.delivery_id for o in report.outcomes if o.state == "refused"]
+    found = refused_deliveries(store, deliveries=numbers) if numbers else []
+    return [*with_broken_rules(store, found[:SHOWN], headers_of(sources)), *found[SHOWN:]]
+
+
+def _described(report: IngestReport, refused: Sequence[Refused]) -> dict[str, Any]:
     """What a load did, as metadata of its event: counts, corrections, refusals (the first 50 of each)."""
-    refused = [o for o in report.outcomes if o.state == "refused"]
     metadata: dict[str, Any] = {
         "deliveries loaded": report.count("loaded"),
         "deliveries refused": len(refused),
@@ -104,8 +125,30 @@ def _described(report: IngestReport) -> dict[str, Any]:
             for c in report.corrected[:SHOWN]
         )
     if refused:
-        lines = (f"- delivery {o.delivery_id}: {said(str(o.reason))}" for o in refused[:SHOWN])
-        metadata["refusals"] = dg.MetadataValue.md("\n".join(lines))
+        metadata["refusals"] = _table(
+            {
+                "delivery": one.delivery_id,
+                "file": one.file_name,
+                "scope": one.scope,
+                "period": one.period_id,
+                "system": one.system,
+                "why": said(one.reason),
+            }
+            for one in refused[:SHOWN]
+        )
+        broken = (
+            {
+                "delivery": one.delivery_id,
+                "rule": rule.rule,
+                "value": value or "",
+                "times": times,
+                "first in row": first,
+            }
+            for one in refused
+            for rule in one.broken
+            for value, times, first in rule.values
+        )
+        metadata["what was refused"] = _table(islice(broken, SHOWN))
     return metadata
 
 

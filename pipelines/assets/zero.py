@@ -14,13 +14,17 @@ from warehouse.tables.contracts import Table
 
 
 def zero_assets(
-    tables: Iterable[Table], sources: Mapping[tuple[str, str], SourceContract], groups: Mapping[str, str]
+    tables: Iterable[Table],
+    sources: Mapping[tuple[str, str], SourceContract],
+    groups: Mapping[str, str],
+    pulled: Mapping[str, list[dg.AssetKey]],
 ) -> dg.AssetsDefinition:
-    """One asset for each table, all made by one step: registering receipts takes milliseconds."""
+    """One asset for each table, all made by one step: registering receipts takes milliseconds. `pulled`: by table, the assets of its sources."""
     by_name = {table.name: table for table in tables}
     specs = [
         dg.AssetSpec(
             dg.AssetKey(["zero", t.name]),
+            deps=pulled.get(t.name, []),
             description=f"Extracts for {t.name} as received: {t.description} "
             f"Systems with a contract: {', '.join(sorted(s for s, name in sources if name == t.name)) or 'none; standard exchange format'}.",
             group_name=groups.get(t.domain, NO_SPHERE),

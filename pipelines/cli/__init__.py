@@ -11,9 +11,13 @@ from pipelines.cli.common import app
 # each adds its commands, in the order of --help
 for _name in (
     "running",
+    "sources",
     "status",
+    "refusals",
+    "trying",
     "ui",
     "auditing",
+    "reconciling",
     "evidence",
     "keys",
     "lineage",

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipelines.cli.common import HomeOption, app, fail, home_of, out
+from warehouse.messages.messages import language_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pipelines.first_versions.writing import FirstVersion
+    from warehouse.home.home import Home
 
 new = typer.Typer(
     no_args_is_help=True,
@@ -37,7 +39,24 @@ def source(
     from pipelines.first_versions.new_source import new_source
 
     place = home_of(home)
-    write_first(lambda: new_source(place, system, table, sample))
+    write_first(lambda: new_source(place, system, table, sample), lambda: _try(place, system, table, sample))
+
+
+def _try(home: Home, system: str, table: str, sample: Path) -> None:
+    """Show what the contract, as it is now, makes of the sample."""
+    from connectors.receiving.deliver import DeliveryError
+    from kpi_definitions.documents import DocumentError
+    from pipelines.cli.screens.common import Words
+    from pipelines.cli.screens.trial import show_trial
+    from pipelines.methods.trying import Asked, tried
+    from warehouse.tables.home_tables import tables_of
+
+    try:
+        found = tried(home, Asked(sample, table, system), tables_of(home))
+    except (DeliveryError, DocumentError) as error:  # the contract is there: it can be mended, and tried again
+        out.print(f"it cannot be tried yet: {error}", highlight=False, markup=False, soft_wrap=True)
+        return
+    show_trial(out, found, Words(language_of()))
 
 
 @new.command()
@@ -86,8 +105,8 @@ def first_day(since: dt.datetime | None) -> dt.date:
     return since.date() if since else dt.date(dt.datetime.now(dt.UTC).year + 1, 1, 1)
 
 
-def write_first(make: Callable[[], FirstVersion]) -> None:
-    """Write a first version, and say what is in it and what comes next."""
+def write_first(make: Callable[[], FirstVersion], tried: Callable[[], None] = lambda: None) -> None:
+    """Write a first version, and say what is in it, what it makes of a sample (`tried`), and what comes next."""
     from kpi_definitions.documents import DocumentError
     from pipelines.first_versions.writing import FirstVersionError
 
@@ -104,6 +123,7 @@ def write_first(make: Callable[[], FirstVersion]) -> None:
             markup=False,
             soft_wrap=True,
         )
+    tried()
     out.print("next:", highlight=False)
     for what, why in first.steps:
         out.print(

@@ -6,7 +6,7 @@ Does not belong here: what there is to run (pipelines/pending_work.py), running 
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,12 +23,20 @@ from warehouse.messages.messages import language_of
 if TYPE_CHECKING:
     from connectors.archive.archive import Archive
     from pipelines.pending_work import PendingWork
+    from pipelines.run import RunResult
     from warehouse.loading.deliveries import Receipt
+
+REFUSED = 3  # exit code: nothing failed, and not everything was taken in
 
 
 @app.command()
 def deliver(
-    file: Annotated[Path | None, typer.Argument(help="The extract as it is: CSV, zip of CSV, Parquet")] = None,
+    file: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="The extract as it is: CSV, XLSX, XLS, ODS, JSON, XML or Parquet, plain or in gzip, zip or zstd; several files are one delivery"
+        ),
+    ] = None,
     table: Annotated[str, typer.Option("--table", "-t", help="Showcase table it feeds, e.g. fct_appeal")] = "",
     period: Annotated[
         str, typer.Option("--period", "-p", help="2026-01, 2026-Q1, 2026-S1, 2026 or 2026-01/2026-06")
@@ -53,8 +61,9 @@ def deliver(
     """Archive an extract; the next run takes it in. Works while a run goes on. Or take a receipt back (--withdraw)."""
     from connectors.archive.archive import Archive, ArchiveError
     from connectors.ingest import load_source_contracts
-    from connectors.receiving.deliver import DeclaredDelivery, DeliveryError
+    from connectors.receiving.deliver import DeclaredDelivery, DeliveryError, together
     from connectors.receiving.deliver import deliver as take
+    from warehouse.home.scratch import scratch
     from warehouse.tables.home_tables import tables_of
 
     home = home_of(home_folder)
@@ -62,20 +71,22 @@ def deliver(
         _take_back(home, withdraw, by, reason)
         return
     given = {"FILE": file, "--table": table, "--period": period, "--settlement": settlement}
-    if file is None or not all(given.values()):
+    if not file or not all(given.values()):
         raise fail(f"a delivery lacks {', '.join(name for name, value in given.items() if not value)}")
     try:
         tables = tables_of(home)
-        receipt = take(
-            Archive(home.archive),
-            DeclaredDelivery(file, table, settlement, period, system, rows),
-            tables,
-            load_source_contracts(home, tables),
-        )
+        with scratch(home.scratch if len(file) > 1 else None) as place:
+            receipt = take(
+                Archive(home.archive),
+                DeclaredDelivery(together(file, place), table, settlement, period, system, rows),
+                tables,
+                load_source_contracts(home, tables),
+            )
     except (DeliveryError, DocumentError, ArchiveError) as error:
         raise fail(error) from None
     except OSError as error:
-        raise fail(f"{file} cannot be archived in {home.archive} ({error}); nothing was taken in") from None
+        named = ", ".join(map(str, file))
+        raise fail(f"{named} cannot be archived in {home.archive} ({error}); nothing was taken in") from None
     _print_receipt(receipt, period)
 
 
@@ -144,13 +155,16 @@ def run(
     ] = False,
     home_folder: HomeOption = None,
 ) -> None:
-    """Take in what waits, check, load, compute, publish: the Dagster job, in this process."""
+    """Take in what waits, check, load, compute, publish: the Dagster job, in this process.
+
+    Ends with 0 if every delivery was taken in (rows may have been rejected), 1 if something failed, 2 for wrong arguments, 3 if a delivery was refused.
+    """
     from warehouse.kpi_values.outstanding import running_month
     from warehouse.periods import parse_period
 
     home = home_of(home_folder)
     try:
-        work = _prepare_run(home, start_anew=start_anew)
+        work, turned_away = _prepare_run(home, start_anew=start_anew)
         months = parse_period(period).months if period else work.months
     except (DocumentError, StoreError, ValueError) as error:
         raise fail(error) from None
@@ -166,18 +180,36 @@ def run(
         )
     if not months:
         out.print("nothing to run; deliver an extract (qala deliver --help) or name a period: qala run 2026-01")
+        if turned_away:
+            raise typer.Exit(REFUSED)
         return
-    if not _run(home, months, None if period else work.tables, None if period else work.codes):
-        raise typer.Exit(1)
-    if with_report:
+    results = _run(home, months, None if period else work.tables, None if period else work.codes)
+    if with_report and all(r.success for r in results):
         from pipelines.cli.reporting import report  # here, or its command would stand first in --help
 
         report(home_folder=home.root)
-    _show_status(home)
+    _end(home, results, turned_away)
 
 
-def _prepare_run(home: Home, *, start_anew: bool) -> PendingWork:
-    """Collect the inbox, say what was set aside, and find what there is to do. Raises DocumentError, StoreError."""
+def _end(home: Home, results: Sequence[RunResult], turned_away: int = 0) -> None:
+    """Say how things stand and what was refused. Raises typer.Exit unless all succeeded and everything was taken in."""
+    from pipelines.cli.refusals import show_what_a_run_left  # here for the same reason
+
+    succeeded = all(r.success for r in results)
+    if succeeded:
+        _show_status(home)
+    show_what_a_run_left(home, [r.run_id for r in results])
+    if not succeeded:
+        raise typer.Exit(1)
+    if turned_away or any(r.refused for r in results):
+        raise typer.Exit(REFUSED)
+
+
+def _prepare_run(home: Home, *, start_anew: bool) -> tuple[PendingWork, int]:
+    """Collect the inbox, say what was set aside, and find what there is to do. Raises DocumentError, StoreError.
+
+    Returns also how many drops and receipts were turned away before they became deliveries.
+    """
     from connectors.archive.archive import Archive
     from connectors.corrections import read_corrections
     from connectors.ingest import load_source_contracts
@@ -196,10 +228,12 @@ def _prepare_run(home: Home, *, start_anew: bool) -> PendingWork:
     if start_anew:
         _start_anew(home, archive)
     messages = archive.set_aside()
+    turned_away = len(messages)
     try:
         if home.inbox.exists():
             drops = collect(home.inbox, archive, tables, load_source_contracts(home, tables))
             messages += [f"inbox: {drop.told}" for drop in drops]
+            turned_away += sum(bool(drop.error) and not drop.waits for drop in drops)
     except InboxBusyError as error:
         messages.append(str(error))
     waiting = archive.pending()
@@ -209,7 +243,9 @@ def _prepare_run(home: Home, *, start_anew: bool) -> PendingWork:
         )
     for text in messages:
         out.print(text, highlight=False, soft_wrap=True, markup=False)
-    return find_pending_work(home, waiting, read_corrections(home.corrections, tables), catalogue)
+    contracts = load_source_contracts(home, tables)
+    declared = read_corrections(home.corrections, tables)
+    return find_pending_work(home, waiting, declared, catalogue, contracts), turned_away
 
 
 def _start_anew(home: Home, archive: Archive) -> None:
@@ -230,7 +266,10 @@ def reread(
     period: Annotated[str | None, typer.Option("--period", "-p", help="Deliveries whose days meet these")] = None,
     home_folder: HomeOption = None,
 ) -> None:
-    """Read deliveries in force again from the archive, by the contracts as they are now, and compute what changes."""
+    """Read deliveries in force again from the archive, by the contracts as they are now, and compute what changes.
+
+    Ends as qala run does: 3 if a delivery was refused.
+    """
     from connectors.reread import request_reread
     from warehouse.kpi_values.outstanding import running_month
     from warehouse.periods import add_months, month_id, parse_period
@@ -249,9 +288,7 @@ def reread(
     months = {m for r in receipts for m in parse_period(r.period).months if m < running}
     # what is read again is loaded whatever the month
     months = months or {month_id(add_months(parse_period(running).start, -1))}
-    if not _run(home, tuple(sorted(months)), {r.table for r in receipts}):
-        raise typer.Exit(1)
-    _show_status(home)
+    _end(home, _run(home, tuple(sorted(months)), {r.table for r in receipts}))
 
 
 def _run(
@@ -259,7 +296,7 @@ def _run(
     months: tuple[str, ...],
     tables: Collection[str] | None = None,
     codes: Collection[str] | None = None,
-) -> bool:
+) -> list[RunResult]:
     from pipelines.run import run_months
 
     with out.status("starting Dagster") as spinner:
@@ -279,7 +316,7 @@ def _run(
                 highlight=False,
                 soft_wrap=True,
             )
-    return all(r.success for r in results)
+    return results
 
 
 @app.command()
@@ -299,5 +336,9 @@ def demo(
             raise fail(f"{error}; delete it with --yes, or name another folder with --home") from None
     except DemoError as error:
         raise fail(error) from None
-    if not play(home.resolve(), seed=seed, year=year, console=out, run=_run):
+
+    def run(home: Home, months: tuple[str, ...]) -> bool:  # what the demo has refused, it shows itself
+        return all(r.success for r in _run(home, months))
+
+    if not play(home.resolve(), seed=seed, year=year, console=out, run=run):
         raise typer.Exit(1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kpi_definitions.documents import DocumentError
 from pipelines.cli.common import HomeOption, JsonOption, LanguageOption, app, fail, home_of, out, print_json, words_of
@@ -25,9 +25,10 @@ def status(language: LanguageOption = "", as_json: JsonOption = False, home_fold
     home = home_of(home_folder)
     waiting = len(Archive(home.archive).pending())
     still, told = _still_due(home)
+    overdue = _overdue(home)
     try:
         with reading(home) as store:
-            answer = {**release_status(store), "waiting": waiting, **still, "home": str(home.root)}
+            answer = {**release_status(store), "waiting": waiting, **still, "overdue": overdue, "home": str(home.root)}
             words = words_of(store, language)
     except StoreError as error:
         if as_json:
@@ -35,9 +36,11 @@ def status(language: LanguageOption = "", as_json: JsonOption = False, home_fold
                 {
                     "latest_period": None,
                     "deliveries": {},
+                    "refusals_standing": 0,
                     "values": {},
                     "waiting": waiting,
                     **still,
+                    "overdue": overdue,
                     "release": None,
                     "home": str(home.root),
                 }
@@ -45,12 +48,36 @@ def status(language: LanguageOption = "", as_json: JsonOption = False, home_fold
             return
         out.print(f"{waiting} extracts wait", highlight=False)
         _say_due(still, told, Words(language))
+        _say_overdue(overdue, Words(language))
         raise fail(error) from None
     if as_json:
         print_json(answer)
     else:
         show_status(out, answer, words)
         _say_due(still, told, words)
+        _say_overdue(overdue, words)
+
+
+def _overdue(home: Home) -> list[dict[str, Any]]:
+    """Of each source with overdue extracts, how many, and the most days. Files at fault are told by `qala check`."""
+    from pipelines.source_pulls import sources_of
+
+    if not home.sources.is_dir():
+        return []
+    try:
+        found = sources_of(home)
+    except (DocumentError, StoreError):  # told with what is due
+        return []
+    days: dict[str, list[int]] = {}
+    for one in found.standings():
+        if late := one.standing.days_late(found.setting.today):
+            days.setdefault(one.source, []).append(late)
+    return [{"source": name, "extracts": len(late), "days": max(late)} for name, late in days.items()]
+
+
+def _say_overdue(overdue: list[dict[str, Any]], words: Words) -> None:
+    for one in overdue:
+        out.print(words("overdue_extracts", **one), highlight=False, soft_wrap=True)
 
 
 def _still_due(home: Home) -> tuple[dict[str, list[str] | None], str]:

@@ -67,7 +67,11 @@ def _steps(home: Home, system: str, table: str, file: Path, path: Path) -> tuple
     place = "" if home == Home.default() else f" --home {shlex.quote(str(home.root))}"
     return (
         (str(path), "decide every TODO, and take the word out; what can be written: docs/connect-a-system.md"),
-        (f"qala check{place}", "lists what is left, and says which KPIs the contract feeds"),
+        (
+            f"qala try {shlex.quote(str(file))} --table {table} --system {system}{place}",
+            "again after each change: the first rows as they would load, what would be rejected and by which values, the KPIs it feeds",
+        ),
+        (f"qala check{place}", "lists what is left to be decided, here and everywhere"),
         (
             f"qala deliver {shlex.quote(str(file))} --table {table} --system {system} --settlement KATO --period 2026-01{place}",
             "the nine digits of the settlement and the days the file is for",

@@ -18,6 +18,9 @@ from connectors.corrections import Correction, read_corrections
 from connectors.mapping.read_contracts import SHIPPED, load_sources
 from connectors.simulator.recipe import RECIPES
 from connectors.simulator.recipe_checks import recipe_faults
+from connectors.sources import connections
+from connectors.sources.connection_checks import connection_faults
+from connectors.sources.connections import load_connections
 from kpi_definitions import catalogue as catalogues
 from kpi_definitions.catalogue import Catalogue, Catalogues
 from kpi_definitions.compiler import compile_kpi
@@ -65,6 +68,7 @@ def all_faults(
             load()
         except DocumentError as error:
             faults += (f for f in error.faults if not _of_a_broken_table(f, broken))
+    faults += _source_faults(home, tables)
     lists, faulty = _lists(home, shipped)
     faults += faulty
     faults += _catalogue_faults(lists, tables, broken)
@@ -270,6 +274,16 @@ def _not_bound(catalogue: Catalogues, tables: Mapping[str, Table]) -> Iterator[F
     con.close()
 
 
+def _source_faults(home: Home, tables: Mapping[str, Table]) -> list[Fault]:
+    """What is wrong with the files of sources; nothing is connected."""
+    try:
+        contracts = load_sources(tables, [SHIPPED, home.contracts])
+    except DocumentError:  # told already, and what is left would only say that contracts are missing
+        return load_connections(home)[1]
+    found, faults = load_connections(home)
+    return faults + [fault for one in found.values() for fault in connection_faults(one, tables, contracts)]
+
+
 def write_schemas() -> list[Path]:
     """JSON Schemas generated from the models, and the bundled one of ODCS, where the files' modelines expect them."""
     folder = catalogues.SCHEMA
@@ -280,6 +294,7 @@ def write_schemas() -> list[Path]:
         folder / "assessment.schema.json": AssessmentRules.model_json_schema(),
         Path(corrections.__file__).with_name("correction.schema.json"): Correction.model_json_schema(),
         SCHEMA: EngineFile.model_json_schema(),
+        connections.SCHEMA: connections.schema(),
         SHOWCASE / "odcs.schema.json": odcs_schema(),
     }
     for path, content in wanted.items():

@@ -37,7 +37,7 @@ from warehouse.store.succession import MANIFEST
 
 FORMAT = 1
 OBJECTS = "objects"
-CONFIGURED = ("contracts", "showcase", "catalogues", "corrections")  # folders of the home that people write
+CONFIGURED = ("contracts", "showcase", "catalogues", "corrections", "sources")  # folders of the home that people write
 KEYS = "keys"
 WAIT_SECONDS = 3600.0  # for the writer's lock: a run that loads holds it for as long as it loads
 _HALF = ".half-"  # files that are not whole yet

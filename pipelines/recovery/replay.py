@@ -17,6 +17,7 @@ from typing import Any
 
 from connectors.archive import receipts
 from connectors.archive.archive import Archive, ArchiveError
+from connectors.control.control_file import control_of
 from connectors.corrections import DeclaredCorrection, read_corrections
 from connectors.ingest import ingest_again, load_source_contracts
 from connectors.mapping.source_contract import SourceContract, standard
@@ -28,10 +29,12 @@ from warehouse.home.home import Home
 from warehouse.kpi_values.assessment import assess
 from warehouse.kpi_values.compute import compute
 from warehouse.kpi_values.sound import refuse_faulty
+from warehouse.loading.control_totals import NO_DELIVERY, reconcile_with
 from warehouse.loading.deliveries import Receipt, received, register
 from warehouse.loading.incidents import close_incident
 from warehouse.loading.withdrawals import enter_withdrawal
 from warehouse.messages.messages import messages_of, said
+from warehouse.periods import parse_period
 from warehouse.store.content import Content, content
 from warehouse.store.former_ledger import DECISIONS, REBUILT, Entry, Former
 from warehouse.store.ledger import EntryKind
@@ -85,7 +88,7 @@ class Replay:
                 self.say(f"{decided:,} of {whole:,} deliveries, to ledger sequence {group[-1].seq}")
             elif kind == "received":
                 with self.store() as store, done_before(group[0].detail.get(ACCOUNT)):
-                    register(store, [self._receipt(e.subject) for e in group])
+                    register(store, [self._receipt(e) for e in group])
                     self._numbers = dict(
                         store.con.execute("SELECT receipt_id, delivery_id FROM audit.delivery").fetchall()
                     )
@@ -125,14 +128,15 @@ class Replay:
             return standard(self.tables[table])
         return found
 
-    def _receipt(self, receipt_id: str) -> Receipt:
+    def _receipt(self, entry: Entry) -> Receipt:
         """As the old warehouse has it; what that does not know, from the receipt itself."""
+        receipt_id = entry.subject
         row = self.by_receipt.get(receipt_id)
         if row is None:
             raise StoreError(
                 f"the old ledger received {receipt_id}, of which the old warehouse has no delivery: see qala verify; take it from a backup"
             )
-        has = {**row, "table": row["table_name"], "period": row["period_id"]}
+        has = {**row, "table": row["table_name"], "period": row["period_id"], "pulled": entry.detail.get("pulled")}
         has["received_at"] = row["received_at"].astimezone(dt.UTC).isoformat()
         if (again := row.get("reread_of")) is not None:
             has["reread_of"] = self._numbers[str(self.former.deliveries[again]["receipt_id"])]
@@ -224,7 +228,7 @@ class Replay:
         by = str(entry.detail["by"])
         detail = entry.detail
         if entry.subject in self.by_receipt:
-            receipt = self._receipt(entry.subject)
+            receipt = self._receipt(entry)
         else:  # taken back before a run had registered it
             receipt = Receipt(
                 entry.subject,
@@ -236,14 +240,30 @@ class Replay:
                 detail["sha256"],
                 detail["bytes"],
                 "",
+                pulled=detail.get("pulled"),
             )
         with self.store() as store:
             enter_withdrawal(
                 store, receipt, by, _why(str(detail["reason"]), by), account() if detail.get(ACCOUNT) else None
             )
 
+    def _reconcile(self, entry: Entry) -> None:
+        sha256, (system, _, period) = str(entry.detail["control_sha256"]), entry.subject.rpartition(" ")
+        try:
+            with self.archive.open(sha256) as stream:
+                content = stream.read()
+        except ArchiveError as error:
+            self.told.append(f"the reconciliation of {entry.subject} is not done again: {error}")
+            return
+        control = control_of(content, sha256, system, parse_period(period), sha256, str(entry.detail["origin"]))
+        with self.store() as store:
+            reconcile_with(store, control, who=str(entry.detail["by"]))
+
     def _close_incident(self, entry: Entry) -> None:
         delivery, rule, _ = self.former.incidents[int(entry.subject)]
+        if delivery == NO_DELIVERY:
+            self._close_without_delivery(entry)
+            return
         number = self._numbers[str(self.former.deliveries[delivery]["receipt_id"])]
         with self.store() as store:
             row = store.con.execute(
@@ -253,6 +273,21 @@ class Replay:
             if row is None or row[0] is None:
                 self.told.append(
                     f"the incident {rule} of {_named(self.former.deliveries[delivery])}, closed by {entry.detail['by']}, was not opened"
+                )
+                return
+            close_incident(store, row[0], str(entry.detail["by"]), str(entry.detail["reason"]))
+
+    def _close_without_delivery(self, entry: Entry) -> None:
+        """Of a reconciliation that found nothing delivered: known by what it observed."""
+        observed = self.former.observed[int(entry.subject)]
+        with self.store() as store:
+            row = store.con.execute(
+                "SELECT min(incident_id) FROM audit.incident WHERE delivery_id = ? AND observed = ? AND closed_seq IS NULL",
+                [NO_DELIVERY, observed],
+            ).fetchone()
+            if row is None or row[0] is None:
+                self.told.append(
+                    f"incident {entry.subject} of a reconciliation, closed by {entry.detail['by']}, was not opened"
                 )
                 return
             close_incident(store, row[0], str(entry.detail["by"]), str(entry.detail["reason"]))
@@ -274,6 +309,7 @@ _ONE_BY_ONE: Mapping[str, Callable[[Replay, Entry], None]] = {
     "assessed": Replay._assess,
     "withdrawn": Replay._withdraw,
     "incident-closed": Replay._close_incident,
+    "reconciled": Replay._reconcile,
 }
 
 

@@ -16,12 +16,13 @@ from filelock import FileLock
 from connectors.archive.archive import Archive
 from connectors.receiving import inbox as inbox_module
 from connectors.receiving.inbox import Drop, InboxBusyError, collect
+from tests.support.files import appeals
 from tests.support.homes import new_home
 from warehouse.loading.deliveries import Receipt
 from warehouse.tables.contracts import load_tables
 
 GOOD = {"file": "a.csv", "table": "fct_appeal", "settlement": "710000000", "period": "2026-01"}
-ROW = "appeal_id\nA1\n"
+ROW = appeals(1)
 
 
 class Box:

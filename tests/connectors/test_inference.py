@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -136,11 +137,20 @@ def test_parquet_needs_no_separators(tmp_path: Path) -> None:
     assert not found.numerals.declared
 
 
-def test_a_workbook_is_no_sample(tmp_path: Path) -> None:
-    path = tmp_path / "report.xlsx"
-    path.write_bytes(b"PK\x03\x04")
-    with pytest.raises(StructureError, match="save its sheet as CSV"):
-        read_sample(path, tmp_path)
+def test_a_workbook_is_a_sample_as_its_csv_is(tmp_path: Path) -> None:
+    rows: list[list[str | None]] = [
+        ["Номер", "Дата", "Сумма"],
+        ["А-1", "05.03.2026", "12,5"],
+        ["А-2", "06.03.2026", None],
+    ]
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append(row)
+    book.save(tmp_path / "report.xls")
+    (tmp_path / "report.csv").write_text("\n".join(";".join(c or "" for c in row) for row in rows), encoding="utf-8")
+    samples = [read_sample(tmp_path / name, tmp_path) for name in ("report.xls", "report.csv")]
+    assert samples[0].header == samples[1].header
+    assert samples[0].cells == samples[1].cells
 
 
 # --- persons ---

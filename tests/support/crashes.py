@@ -24,11 +24,12 @@ from warehouse.store.sessions import writing
 
 ROOT = Path(__file__).parents[2]
 Said = dict[str, Counter[tuple[Any, ...]]]
-# moments of a first run, of a withdrawal, and of Dagster's: a run over a home that is released does not come to them
+# moments of a first run, of a withdrawal, of a pull, and of Dagster's: a run over a home that is released does not come to them
 FIRST = {"schema.committing", "schema.committed", "catalogue.committing", "catalogue.committed"}
 OF_DAGSTER = {"run.begun", "run.done"}
 WITHDRAWAL = {"withdrawal.noted"}
-PLAYED = [name for name in moments.NAMES if name not in FIRST | OF_DAGSTER | WITHDRAWAL]
+PULL = {"pull.fetched", "pull.entered", "pull.noted"}
+PLAYED = [name for name in moments.NAMES if name not in FIRST | OF_DAGSTER | WITHDRAWAL | PULL]
 PLAY = "import sys; from tests.support.runs import main; main(sys.argv[1])"
 READ = """
 import json, sys, threading, time

@@ -52,7 +52,7 @@ FLOORS: Mapping[str, tuple[set[str], ...]] = {
         {"delivery_gate"},
         {"receiving"},
         {"sources"},
-        {"reread", "rotation"},
+        {"reread", "rotation", "control", "trial"},
         {"corrections"},
         {"reconciliation", "batches"},
         {"ingest_batch"},
@@ -73,7 +73,7 @@ FLOORS: Mapping[str, tuple[set[str], ...]] = {
         {"golden", "strict"},
     ),
     "pipelines": (
-        {"event_log", "error_messages", "pending_work", "selection"},
+        {"event_log", "error_messages", "pending_work", "refusals", "selection", "source_pulls"},
         {"resources"},
         {"assets"},
         {"automation"},

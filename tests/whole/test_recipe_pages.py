@@ -13,7 +13,7 @@ import pytest
 from tests.support.recipe_pages import apply, blocks
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("add-a-kpi", "add-a-table", "connect-a-system", "methodologist")
+PAGES = ("add-a-kpi", "add-a-table", "connect-a-system", "connect-a-server", "methodologist")
 COMPUTING = ("when-one-machine-is-not-enough",)  # pages of which nothing is left without their runs
 COPIED = ("pipelines", "connectors", "kpi_definitions", "warehouse", "tests", "docs", "examples", "pyproject.toml")
 ONE_PAGE = 120  # lines of a page

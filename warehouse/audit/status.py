@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from warehouse.audit.refusals import refused_deliveries
 from warehouse.store.store import Store
 
 
 def release_status(store: Store) -> dict[str, Any]:
-    """Newest month with values, deliveries and values by state, rows received, accepted and rejected, the release."""
+    """Newest month with values, deliveries and values by state, refusals that stand, rows received, accepted and rejected, the release."""
 
     def row(sql: str) -> tuple[Any, ...]:
         return store.con.execute(sql).fetchone() or ()
@@ -30,6 +31,7 @@ def release_status(store: Store) -> dict[str, Any]:
     return {
         "latest_period": latest,
         "deliveries": counts("SELECT state, count(*) FROM audit.delivery"),
+        "refusals_standing": sum(one.stands for one in refused_deliveries(store)),
         "values": counts(f"SELECT state, count(*) {current}"),
         "rows": {name: n or 0 for name, n in zip(("received", "accepted", "rejected"), rows, strict=True)},
         "settlements_with_values": settlements,

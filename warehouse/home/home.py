@@ -50,6 +50,16 @@ class Home:
         return self.root / "catalogues"
 
     @property
+    def sources(self) -> Path:
+        """Systems that extracts are fetched from, a file each (connectors/sources/connections.py)."""
+        return self.root / "sources"
+
+    @property
+    def pulls(self) -> Path:
+        """When each source was looked at last, and what came of it; may be lost (connectors/sources/notes.py)."""
+        return self.root / "pulls"
+
+    @property
     def corrections(self) -> Path:
         """Declared corrections of what sources have wrong (connectors/corrections.py)."""
         return self.root / "corrections"

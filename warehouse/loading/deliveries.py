@@ -49,6 +49,7 @@ class Receipt:
     received_at: str  # ISO 8601, UTC
     declared_rows: int | None = None
     reread_of: int | None = None  # the delivery whose bytes are read again; this one takes its position in the order
+    pulled: dict[str, Any] | None = None  # where it was fetched, if it was: see warehouse/loading/pulls.py
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ DELIVERY_COLUMNS = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was decided on a delivery. accepted + rejected = received, always."""
+    """What was decided on a delivery. accepted + rejected + left out by its contract (adr/0043) = received, always."""
 
     delivery_id: int
     state: DeliveryState  # loaded, refused or duplicate
@@ -164,6 +165,10 @@ class Outcome:
     cut: Cut | None = None  # as its contract declares it; None: as the table's does
     unmapped: str | None = None  # columns of the table that the contract does not map, separated by commas
     pseudonym_key: str | None = None  # id of the key its pseudonyms were made by
+
+    @property
+    def left_out(self) -> int:
+        return self.received - self.accepted - self.rejected
 
 
 def register(store: Store, receipts: Sequence[Receipt]) -> int:
@@ -195,6 +200,8 @@ def received_detail(receipt: Receipt) -> dict[str, Any]:
         "file": receipt.file_name,
         "bytes": receipt.bytes,
     }
+    if receipt.pulled:
+        detail["pulled"] = receipt.pulled
     if receipt.reread_of:
         detail |= {"reread_of": receipt.reread_of, ACCOUNT: account()}
     return detail

@@ -87,6 +87,8 @@ def _enter(store: Store, by_id: Mapping[int, Delivery], outcomes: Sequence[Outco
             "reason": one.reason,
             "contract": one.contract_id,
         }
+        if one.left_out:
+            detail["left_out"] = one.left_out
         if one.pseudonym_key:
             detail["pseudonym_key"] = one.pseudonym_key
         entries.append((EntryKind(one.state), by_id[one.delivery_id].receipt_id, detail))

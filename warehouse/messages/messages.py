@@ -20,7 +20,7 @@ from kpi_definitions.documents import loaded
 LANGUAGES = ("kk", "ru", "en")
 DEFAULT = "en"
 # files of the catalogue whose messages tables record, with their sentences in registry.message
-RECORDED = ("checks", "reasons")
+RECORDED = ("checks", "formats", "reasons")
 SETTING = "QALA_LANG"
 CATALOGUE = Path(__file__).parent / "catalogue"
 Message: TypeAlias = Mapping[str, Any]

@@ -51,12 +51,14 @@ class Former:
     ]  # by delivery, SHA-256 of the file of each correction that met its rows
     rules: Mapping[int, str]  # by assessment, the rules as JSON
     definitions: Mapping[tuple[str, int], str]  # KPI versions ever used, and their fingerprints
+    observed: Mapping[int, str]  # by incident, what was found
     releases: list[tuple[int, str]] = field(default_factory=list)  # (sequence, hash), those of its own predecessors too
 
     @classmethod
     def of(cls, con: duckdb.DuckDBPyConnection) -> Former:
         """Raises StoreError if the ledger's chain is broken: what was done is read off it."""
         incidents = con.execute("SELECT incident_id, delivery_id, rule, opened_seq FROM audit.incident").fetchall()
+        observed = con.execute("SELECT incident_id, observed FROM audit.incident").fetchall()
         # of a file of an older version by its names of then
         named = "COLUMNS('^(kpi_)?code$'), COLUMNS('^(definition_)?version$')"
         kpis = con.execute(f"SELECT {named}, definition_hash FROM registry.kpi").fetchall()
@@ -70,6 +72,7 @@ class Former:
             incidents={incident_id: (delivery_id, rule, seq) for incident_id, delivery_id, rule, seq in incidents},
             corrections=corrections,
             rules=dict(con.execute("SELECT assessment_id, rules FROM kpi.assessment").fetchall()),
+            observed=dict(observed),
             definitions={(code, version): digest for code, version, digest in kpis},
         )
         previous = GENESIS_HASH

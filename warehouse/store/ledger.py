@@ -30,6 +30,7 @@ class EntryKind(StrEnum):
     # of incidents
     INCIDENTS = "incidents"  # opened and closed by a load
     INCIDENT_CLOSED = "incident-closed"  # by a person
+    RECONCILED = "reconciled"  # with what a source says it has
     # of definitions and values
     CATALOGUE = "catalogue"
     DEFINITION = "definition"

@@ -42,6 +42,11 @@ DAYS, DAYS_SHARE, KEY_REUSED, OTHER_SYSTEM, BYTES_ELSEWHERE = (
     "key.other-system",
     "bytes.elsewhere",
 )
+# rules on what a source contract makes of records (adr/0043): by the first three rows are rejected, by the others left out, told and counted
+WHERE, KEY_ORDER, KEY_INCOMPLETE = "where", "key.order", "key.incomplete"
+LEFT_OUT = "left-out."  # how the others begin
+LEFT_OUT_WHERE, LEFT_OUT_EMPTY = f"{LEFT_OUT}where", f"{LEFT_OUT}empty"
+LEFT_OUT_DUPLICATE, LEFT_OUT_COMBINED = f"{LEFT_OUT}duplicate", f"{LEFT_OUT}combined"
 STRUCTURE = "structure"  # headers, encoding and format of a file
 STRUCTURE_WORDS: Message = {"code": "rule.structure"}
 # rules on personal data (docs/personal-data.md)

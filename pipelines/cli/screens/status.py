@@ -10,7 +10,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from pipelines.cli.screens.common import ENGLISH, Words
-from warehouse.messages.messages import rendered
+from warehouse.messages.messages import rendered, sentence
 from warehouse.sql import literal, statement
 from warehouse.store.store import Store
 from warehouse.tables.obs_status import ObsStatus
@@ -28,6 +28,9 @@ def show_status(console: Console, answer: Mapping[str, Any], words: Words = ENGL
         said = words("release_of", seq=release["seq"], at=f"{release['at']:%Y-%m-%d %H:%M}")
         grid.add_row(words("release"), said)
     console.print(Panel(grid, title=words("status"), title_align="left", expand=False))
+    if standing := answer.get("refusals_standing"):
+        told = sentence("refusals.standing", words.language, deliveries=words.count(standing))
+        console.print(told, highlight=False, soft_wrap=True)
 
 
 def show_values(console: Console, store: Store, words: Words = ENGLISH) -> None:

@@ -23,6 +23,8 @@ JOIN audit.delivery AS newer
         AND newer.delivery_id IN (SELECT delivery_id FROM work_decided_delivery)
 WHERE
     incident.closed_seq IS NULL
+    -- whether it is mended says the source: the next reconciliation
+    AND NOT starts_with(incident.rule, 'control.')
     AND CASE
         WHEN (newer.scope, newer.period_id) = (own.scope, own.period_id)
             THEN newer.state = 'loaded' OR (newer.state IN ('refused', 'duplicate') AND own.state = 'refused')

@@ -44,6 +44,12 @@ SELECT
             THEN 'the decision on it is recorded otherwise'
         WHEN delivery.state = 'loaded' AND coalesce(kept.rows, 0) <> delivery.rejected_rows
             THEN 'of ' || delivery.rejected_rows || ' rejected rows ' || coalesce(kept.rows, 0) || ' are there'
+        WHEN
+            delivery.state = 'loaded'
+            AND delivery.accepted_rows + delivery.rejected_rows + coalesce(left_out.rows, 0) <> delivery.received_rows
+            THEN
+                'of ' || delivery.received_rows || ' rows ' || delivery.accepted_rows || ' are accepted, '
+                || delivery.rejected_rows || ' rejected and ' || coalesce(left_out.rows, 0) || ' left out'
     END AS why
 FROM audit.delivery AS delivery
 LEFT JOIN audit.ledger AS registration
@@ -64,5 +70,13 @@ LEFT JOIN (
     WHERE column_name IS NULL
     GROUP BY delivery_id
 ) AS kept USING (delivery_id)
+LEFT JOIN (
+    SELECT
+        delivery_id,
+        cast(sum(failing_rows) AS BIGINT) AS rows
+    FROM audit.check_result
+    WHERE starts_with(rule, 'left-out.')
+    GROUP BY delivery_id
+) AS left_out USING (delivery_id)
 WHERE why IS NOT NULL
 ORDER BY delivery.delivery_id

@@ -1,0 +1,24 @@
+-- rows that broke a rule and cells that were left empty, of what is staged, as audit.rejected_row has them
+SELECT
+    delivery_id,
+    row_no,
+    CAST(NULL AS VARCHAR) AS column_name,
+    broken AS rule,
+    raw
+FROM work_staged_row
+WHERE broken IS NOT NULL
+UNION ALL
+SELECT
+    delivery_id,
+    row_no,
+    cell.column_name,
+    cell.rule,
+    cell.raw
+FROM (
+    SELECT
+        delivery_id,
+        row_no,
+        unnest(emptied) AS cell
+    FROM work_staged_row
+    WHERE broken IS NULL AND emptied IS NOT NULL
+) AS emptied_cell
