@@ -55,13 +55,20 @@ def pages(catalogue: Catalogues, tables: Mapping[str, Table]) -> dict[str, str]:
     }
 
 
-def write(catalogue: Catalogues, tables: Mapping[str, Table]) -> list[Path]:
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    written = []
-    for name, text in pages(catalogue, tables).items():
-        (FOLDER / name).write_text(text, encoding="utf-8")
-        written.append(FOLDER / name)
-    return written
+def pages_of_a_home(catalogue: Catalogues, tables: Mapping[str, Table]) -> dict[str, str]:
+    """Those of them that a home's own tables and lists change. File name → text."""
+    return {
+        "data-dictionary.md": _dictionary(tables),
+        "kpis.md": _kpis(catalogue, tables),
+        "standards.md": _standards(catalogue),
+    }
+
+
+def write(texts: Mapping[str, str], folder: Path = FOLDER) -> list[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return [folder / name for name in texts]
 
 
 def _dictionary(tables: Mapping[str, Table]) -> str:

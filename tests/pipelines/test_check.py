@@ -93,7 +93,7 @@ def test_a_misspelt_key_of_the_standard_is_named(tmp_path: Path) -> None:
         ),
         ("  - {property: system, value: boston-311}\n", "", "no `system`"),
         (
-            "      - name: appeal_id\n        physicalName: case_enquiry_id\n",
+            "      - name: appeal_id\n        physicalName: case_enquiry_id\n        logicalType: string\n",
             "",
             "appeal_id must be filled and is not mapped",
         ),
