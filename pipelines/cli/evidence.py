@@ -206,7 +206,7 @@ def _personal(home: Home, store: Store, archive: Archive, deliveries: list[dict[
 
 
 def _add_sources(home: Home, store: Store, answer: list[dict[str, Any]]) -> None:
-    """Put `source`, the record as received, and `source_header` into every row."""
+    """Put `source`, the record as received, `source_header`, and `source_where` (file, sheet and row, or element) into every row."""
     from connectors.archive.archive import Archive
     from connectors.ingest import load_source_contracts
     from connectors.mapping.source_contract import standard
@@ -231,4 +231,6 @@ def _add_sources(home: Home, store: Store, answer: list[dict[str, Any]]) -> None
                 )
             found = originals(Archive(home.archive), sha256, contract, {row["row_no"] for row in mine}, file_name)
             for row in mine:
-                row["source"], row["source_header"] = found[row["row_no"]].text, found[row["row_no"]].header
+                one_record = found[row["row_no"]]
+                row["source"], row["source_header"] = one_record.text, one_record.header
+                row["source_where"] = one_record.where
