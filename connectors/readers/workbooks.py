@@ -46,7 +46,7 @@ def rows(path: Path, contract: SourceContract, name: str) -> Rows:
     book = _opened(path, name)
     sheet = _chosen(book, parts, contract, name)
     table = _Table(sheet, contract, parts.from_1904, name)
-    return Rows(tuple(table.header), table.records(), table.below)
+    return Rows(tuple(table.header), table.records(), below=table.below)
 
 
 def _parts(path: Path, name: str) -> Parts:
