@@ -28,7 +28,7 @@ from connectors.sources.connections import read_connection
 from connectors.sources.pull import Known, Outcome, Setting, pull
 from connectors.sources.secrets import Secrets
 from connectors.sources.source import Asked
-from tools.servers import sftp
+from tools.servers import postgresql, sftp
 from warehouse.home.home import Home
 from warehouse.periods import parse_period
 from warehouse.tables.contracts import load_tables
@@ -77,7 +77,52 @@ def _sftp(folder: Path, megabytes: int) -> Iterator[Case]:
         sftp.down(folder)
 
 
-CASES: Mapping[str, Callable[[Path, int], AbstractContextManager[Case]]] = {"sftp": _sftp}
+@contextmanager
+def _postgresql(folder: Path, megabytes: int) -> Iterator[Case]:
+    server = postgresql.up(folder)
+    try:
+        rows = megabytes * 1_000_000 // 46
+        server.psql(f"""
+CREATE TABLE crashes AS SELECT 'C' || to_char(n, 'FM00000000') AS crash_id,
+    timestamp '2026-01-01' + (n % 28) * interval '1 day' + (n % 86400) * interval '1 second' AS occurred_at,
+    'Есиль' AS district_id, CAST(n % 50 = 0 AS int) AS deaths_30d, CAST(n % 3 AS numeric) AS injured
+FROM generate_series(1, {rows}) AS n;
+ANALYZE crashes""")
+        copy, query = folder / "copy", "SELECT * FROM crashes"
+        os.environ["PGPASSWORD"] = server.reader_password
+        own = (
+            "-X",
+            "-q",
+            "-h",
+            "127.0.0.1",
+            "-p",
+            str(server.port),
+            "-U",
+            postgresql.READER,
+            "-d",
+            postgresql.DATABASE,
+        )
+        alone = ["psql", *own, "-c", f"\\copy ({query}) TO '{copy}' WITH (FORMAT csv, HEADER)"]
+        subprocess.run(alone, check=True)  # and the server's pages are warm
+        yield Case(
+            alone,
+            copy,
+            {
+                "host": "127.0.0.1",
+                "port": server.port,
+                "database": postgresql.DATABASE,
+                "user": postgresql.READER,
+                "password": {"env": "PGPASSWORD"},
+                "tls": "off",
+            },
+            {"query": query},
+            copy.stat().st_size,
+        )
+    finally:
+        postgresql.remove(folder)
+
+
+CASES: Mapping[str, Callable[[Path, int], AbstractContextManager[Case]]] = {"sftp": _sftp, "postgresql": _postgresql}
 
 
 def main() -> None:

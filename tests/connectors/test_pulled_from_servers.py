@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import io
 import os
 import random
@@ -23,7 +24,8 @@ from tests.support.cutting_proxy import Line, line_to
 from tests.support.fake_source import World
 from tests.support.pulling import PLACES, Place, file_of
 from tests.support.sources import everything_said, long_ago
-from tools.servers import http_api, s3, sftp
+from tools.servers import http_api, postgresql, s3, sftp
+from warehouse.sql import literal
 
 ROOT = Path(__file__).parents[2]
 MONTHS = ("2026-01", "2026-02", "2026-03")
@@ -126,11 +128,60 @@ def by_http() -> Iterator[Fetching]:
         yield Fetching(int(api.address.rpartition(":")[2]), write, http_api.TOKEN)
 
 
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgresql.Server]:
+    if said := postgresql.unavailable():
+        pytest.skip(said)
+    folder = tmp_path_factory.mktemp("postgresql")
+    server = postgresql.up(folder)
+    rows = [
+        (*row.values(), scope)
+        for (scope, _), content in FILES.items()
+        for row in csv.DictReader(io.StringIO(content.decode()))
+    ]
+    values = ", ".join(f"({', '.join(map(literal, row))})" for row in rows)
+    server.psql(f"""
+CREATE TABLE crashes (crash_id text, occurred_at timestamp, district_id text, deaths_30d int, injured numeric, kato text);
+INSERT INTO crashes VALUES {values}""")
+    os.environ["TEST_DATABASE_PASSWORD"] = server.reader_password
+    yield server
+    postgresql.remove(folder)
+
+
+def _of_database(server: postgresql.Server, kind: str, **own: Any) -> Fetching:
+    def write(line: Line, home: Path) -> Mapping[str, Any]:
+        connection = {
+            "host": "127.0.0.1",
+            "port": line.port,
+            "database": postgresql.DATABASE,
+            "user": postgresql.READER,
+            "password": {"env": "TEST_DATABASE_PASSWORD"},
+            **own,
+        }
+        query = (
+            "SELECT crash_id, occurred_at, district_id, deaths_30d, injured FROM crashes "
+            "WHERE kato = {settlement} AND occurred_at >= {period_start} AND occurred_at < {period_after} ORDER BY crash_id"
+        )
+        return {"type": kind, "connection": connection, "extracts": [_extract(query=query)]}
+
+    return Fetching(server.port, write, server.reader_password)
+
+
+@pytest.fixture
+def by_postgresql(database: postgresql.Server) -> Fetching:
+    return _of_database(database, "postgresql", tls="off", statement_seconds=10)
+
+
+@pytest.fixture
+def by_sql(database: postgresql.Server) -> Fetching:
+    return _of_database(database, "sql", driver="postgresql+psycopg")
+
+
 def _extract(**own: Any) -> Mapping[str, Any]:
     return {"table": "fct_crash", "settlements": list(PLACES), "first": "2026-01", **own}
 
 
-@pytest.fixture(params=["by_http", "by_sftp", "by_s3"])
+@pytest.fixture(params=["by_http", "by_sftp", "by_s3", "by_postgresql", "by_sql"])
 def fetching(request: pytest.FixtureRequest) -> Fetching:
     found: Fetching = request.getfixturevalue(request.param)
     return found
@@ -203,6 +254,21 @@ def test_what_was_fetched_is_loaded(tmp_path: Path, by_http: Fetching) -> None:
         one.load()
     assert {state for _, _, state in one.states()} == {"loaded"}
     assert len(one.rows()) == 90 * len(FILES)
+
+
+@pytest.mark.parametrize("kind", ["by_postgresql", "by_sql"])
+def test_rows_of_a_database_are_those_of_the_files(tmp_path: Path, kind: str, request: pytest.FixtureRequest) -> None:
+    fetching: Fetching = request.getfixturevalue(kind)
+    with line_to(fetching.port) as line:
+        one = place(tmp_path / "home", fetching, line)
+        told = one.pull()
+        assert {answer.outcome for answer in told} == {Outcome.DELIVERED}, told
+        one.load()
+    assert one.rows() == {
+        (scope, "standard", row["crash_id"], dt.datetime.fromisoformat(row["occurred_at"]), 0, int(row["injured"])): 1
+        for (scope, _), content in FILES.items()
+        for row in csv.DictReader(io.StringIO(content.decode()))
+    }
 
 
 def test_every_example_of_the_page_is_a_source(tmp_path: Path) -> None:
