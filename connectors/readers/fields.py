@@ -6,6 +6,8 @@ the record it was met in, one that no record has is lacking. Does not belong her
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from connectors.mapping.source_contract import SourceContract
 from connectors.personal_data.safe_names import safe_header
 from connectors.readers.headers import StructureError, listed
@@ -17,22 +19,34 @@ NOT_TAKEN = -1
 class Fields:
     """What the contract knows of the fields of a file, and which that it needs were not met yet."""
 
-    def __init__(self, contract: SourceContract, name: str):
+    def __init__(self, contract: SourceContract, name: str, unpivoted: Iterable[str] = ()):
         self._contract, self._name = contract, name
-        columns = [c.header for c in contract.columns if c.header]
-        self.header = tuple(dict.fromkeys((*contract.headers, *columns)))
+        made = {*contract.shape.made, *contract.constants}
+        columns = [c.header for c in contract.columns if c.header and c.header not in made]
+        self.header = tuple(dict.fromkeys((*contract.headers, *columns, *unpivoted)))
+        self.unpivoted: dict[str, None] = {}  # fields met that a pattern makes rows of
         self.places = dict.fromkeys(contract.personal_headers, NOT_TAKEN) | {h: n for n, h in enumerate(self.header)}
         self.writers = [WrittenCells(contract, h) for h in self.header]
         self.unmet = {*contract.headers}
 
     def unknown(self, field: str, where: str) -> None:
         """A field that is not in `places` was met. Raises StructureError unless the contract ignores such."""
+        unpivot = self._contract.shape.unpivot
+        if unpivot and field in unpivot.labels([field]):
+            self.unpivoted[field] = None
+            return
         if self._contract.other_headers == "ignore":
             return
         names = [safe_header(1, field, self.places)]
         raise StructureError(
             "refusal.unknown_field", file=self._name, names=names, where=where, contract=self._contract.id
         )
+
+    @property
+    def finds(self) -> bool:
+        """Whether the file's records must be gone through to know its header: a pattern says which fields become rows."""
+        unpivot = self._contract.shape.unpivot
+        return unpivot is not None and not unpivot.columns
 
     def check_met(self) -> None:
         """Raises StructureError if a field that the contract needs was met in no record."""

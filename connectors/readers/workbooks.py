@@ -70,6 +70,14 @@ def _opened(path: Path, name: str) -> CalamineWorkbook:
         raise StructureError("refusal.workbook_damaged", file=name, error=harmless(error)) from None
 
 
+def sheets(path: Path, name: str) -> Iterator[tuple[str, Iterator[Sequence[str]]]]:
+    """Each sheet with its lines from the first on, as plain texts: for who has to find out where its table stands. Raises StructureError."""
+    parts, book = _parts(path, name), _opened(path, name)
+    for one in _worksheets(book):
+        sheet = _sheet(book, parts, one, name)
+        yield one, ([str(cell) for cell in line] for _, line in sheet.lines())
+
+
 # --- which sheet ---
 
 
@@ -123,7 +131,7 @@ def _sheet(book: CalamineWorkbook, parts: Parts, sheet: str, name: str) -> _Shee
 
     try:
         found = book.get_sheet_by_name(sheet)
-        merged = found.merged_cell_ranges or ()
+        merged = found.merged_cell_ranges or parts.merged.get(sheet, ())
     except (CalamineError, OSError, ValueError) as error:
         shown = safe_name(sheet)
         raise StructureError("refusal.sheet_damaged", file=name, sheet=shown, error=harmless(error)) from None

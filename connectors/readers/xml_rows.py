@@ -30,6 +30,10 @@ _BETWEEN = " | "  # of the values of an element that stands several times where 
 def rows(path: Path, contract: SourceContract, name: str) -> Rows:
     """The rows that the contract means. Raises StructureError, also while they are read."""
     fields = Fields(contract, name)
+    if fields.finds:
+        for _ in _Elements(path, contract, name, fields).records():
+            pass
+        fields = Fields(contract, name, fields.unpivoted)
     return Rows(fields.header, _Elements(path, contract, name, fields).records())
 
 
@@ -119,7 +123,9 @@ class _Elements:
                 if not self._is_record(element):
                     continue
                 if found not in ("", _local(element)):  # without a path
-                    several = [f"/{_local(element.getparent())}/{n}" for n in (found, _local(element))]
+                    several = [
+                        f"/{safe_name(_local(element.getparent()))}/{safe_name(n)}" for n in (found, _local(element))
+                    ]
                     raise StructureError(
                         "refusal.which_path", file=self._name, names=several, contract=self._contract.id
                     )

@@ -10,8 +10,10 @@ from pathlib import Path
 from connectors.inference.inference import Inferred, Mapped, infer
 from connectors.inference.sample import Sample, read_sample
 from connectors.mapping.contract_checks import settings_faults
+from connectors.mapping.layout import Layout
 from connectors.mapping.read_contracts import SHIPPED, load_sources
 from connectors.readers.headers import StructureError
+from connectors.readers.kinds import Kind
 from kpi_definitions.documents import Document, DocumentError
 from pipelines.first_versions.writing import FirstVersion, FirstVersionError, comment, scalar, todo
 from warehouse.home.home import Home
@@ -25,6 +27,13 @@ _LOGICAL = {
     "VARCHAR": "string",
     "INTEGER": "integer",
     "BIGINT": "integer",
+}
+_SETTINGS = {
+    "sheet": "sheet",
+    "header_row": "headerRow",
+    "header_lines": "headerLines",
+    "skip_after_header": "skipAfterHeader",
+    "footer": "footer",
 }
 
 
@@ -106,7 +115,10 @@ def _settings(system: str, sample: Sample, found: Inferred) -> Iterator[str]:
 
     yield todo(found.doubts, 2)
     yield line("system", system, "the name to deliver under")
-    if not sample.types:
+    for name, default in vars(Layout()).items():
+        if (value := getattr(sample.layout, name)) != default:
+            yield line(_SETTINGS[name], list(value) if isinstance(value, tuple) else value)
+    if sample.kind == Kind.CSV:
         both = (
             "reads the Russian letters of windows-1251 as well, and has the Kazakh ones"
             if sample.encoding == "kz1048"

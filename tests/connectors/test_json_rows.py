@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from connectors.mapping.cell_grammar import Cell
 from connectors.mapping.layout import Layout
+from connectors.mapping.shape import Shape, Unpivot
 from connectors.mapping.source_contract import SourceContract
 from connectors.readers import json_text
 from connectors.readers.headers import StructureError
@@ -126,6 +128,11 @@ def test_members_of_an_object_are_records_with_a_key(tmp_path: Path) -> None:
         (["Сейфуллин", "2"], "$.streets.Сейфуллин"),
     ]
 
+    said = refused(
+        tmp_path, '{"streets": {"Серикова Айгуль": {"n": 1, "b": 2}}}', "n", layout=Layout(row_path="streets.*")
+    )
+    assert "$.streets.«…» has the field" in said  # names of members may be names of people
+
 
 def test_the_outermost_list_is_found(tmp_path: Path) -> None:
     features = (
@@ -224,3 +231,17 @@ def test_a_list_of_another_length_is_a_rejected_record(tmp_path: Path) -> None:
 def test_a_record_too_long_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json_text, "LONGEST", 1 << 20)
     assert "too long" in refused(tmp_path, '[{"a": "' + "x" * (4 << 20))
+
+
+def test_fields_that_become_rows_are_found_by_their_pattern(tmp_path: Path) -> None:
+    """The header is known when all records have been gone through; names that unpivoting makes are no fields."""
+    years = Unpivot({}, "[0-9]{4}", "year", "people", True)
+    of = replace(
+        contract("place", "year", "people", cells={"people": Cell("DECIMAL(9,3)")}),
+        headers=("place",),
+        shape=Shape(years),
+    )
+    text = '[{"place": "x", "2024": 1.125}, {"place": "y", "2025": 2, "2024": null}]'
+    assert read_by(rows, text, tmp_path, of) == (["place", "2024", "2025"], [["x", "1.1250", None], ["y", None, "2"]])
+    with pytest.raises(StructureError, match="has the field total"):
+        found(tmp_path, '[{"place": "x", "2024": 1, "total": 1}]', of)
