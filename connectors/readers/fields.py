@@ -1,7 +1,7 @@
 """Fields of records that carry their own names (JSON, XML), compared with the contract as a header is.
 
 The header is what the contract knows. Which fields there are shows record by record: one that the contract does not know is refused with
-the record it was met in, one that no record has is lacking. Does not belong here: how a field is called (json_rows.py, xml_rows.py).
+the record it was met in; one that no record of a delivery has is lacking (rows.py). Does not belong here: how a field is called (json_rows.py, xml_rows.py).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from connectors.mapping.source_contract import SourceContract
 from connectors.personal_data.safe_names import safe_header
-from connectors.readers.headers import StructureError, listed
+from connectors.readers.headers import StructureError
 from connectors.readers.written_cells import WrittenCells
 
 NOT_TAKEN = -1
@@ -47,12 +47,3 @@ class Fields:
         """Whether the file's records must be gone through to know its header: a pattern says which fields become rows."""
         unpivot = self._contract.shape.unpivot
         return unpivot is not None and not unpivot.columns
-
-    def check_met(self) -> None:
-        """Raises StructureError if a field that the contract needs was met in no record."""
-        missing = [h for h in self._contract.headers if h in self.unmet]
-        if missing:
-            problems = [{"code": "header.lacks", "names": listed(missing)}]
-            raise StructureError(
-                "refusal.header", file=self._name, problems=problems, hint="", contract=self._contract.id
-            )

@@ -40,7 +40,7 @@ def rows(path: Path, contract: SourceContract, name: str) -> Rows:
             pass
         fields = Fields(contract, name, fields.unpivoted)
         first, others = _begun(path, contract, name)
-    return Rows(fields.header, _Objects(contract, name, fields).records(first, others))
+    return Rows(fields.header, _Objects(contract, name, fields).records(first, others), unmet=fields.unmet)
 
 
 def _begun(path: Path, contract: SourceContract, name: str) -> tuple[_Found | None, Iterator[_Found]]:
@@ -208,8 +208,6 @@ class _Objects:
                     raise StructureError("refusal.json_too_deep", file=self._name, where=found.told) from None
             if found.broken or holds_something(cells, self._contract):
                 yield Record(cells, found.shown, found.broken)
-        if first:
-            self._fields.check_met()
 
     def _fill(self, cells: list[str | None], way: str, value: Any, where: str, depth: int) -> None:
         if depth > DEPTH:

@@ -46,7 +46,7 @@ def rows(path: Path, contract: SourceContract, name: str) -> Rows:
     book = _opened(path, name)
     sheet = _chosen(book, parts, contract, name)
     table = _Table(sheet, contract, parts.from_1904, name)
-    return Rows(tuple(table.header), table.records(), table.below)
+    return Rows(tuple(table.header), table.records(), below=table.below)
 
 
 def _parts(path: Path, name: str) -> Parts:
@@ -68,6 +68,14 @@ def _opened(path: Path, name: str) -> CalamineWorkbook:
         raise StructureError("refusal.encrypted_workbook", file=name, what="") from None
     except (CalamineError, OSError, ValueError) as error:
         raise StructureError("refusal.workbook_damaged", file=name, error=harmless(error)) from None
+
+
+def sheets(path: Path, name: str) -> Iterator[tuple[str, Iterator[Sequence[str]]]]:
+    """Each sheet with its lines from the first on, as plain texts: for who has to find out where its table stands. Raises StructureError."""
+    parts, book = _parts(path, name), _opened(path, name)
+    for one in _worksheets(book):
+        sheet = _sheet(book, parts, one, name)
+        yield one, ([str(cell) for cell in line] for _, line in sheet.lines())
 
 
 # --- which sheet ---

@@ -34,7 +34,7 @@ def rows(path: Path, contract: SourceContract, name: str) -> Rows:
         for _ in _Elements(path, contract, name, fields).records():
             pass
         fields = Fields(contract, name, fields.unpivoted)
-    return Rows(fields.header, _Elements(path, contract, name, fields).records())
+    return Rows(fields.header, _Elements(path, contract, name, fields).records(), unmet=fields.unmet)
 
 
 class _Bytes:
@@ -101,8 +101,6 @@ class _Elements:
             self._fill(cells, "", element, where)
             if holds_something(cells, self._contract):
                 yield Record(cells, partial(_shown, element, where))
-        if count:
-            self._fields.check_met()
 
     def _where(self, element: Any, count: int, several: bool) -> str:
         way = "/".join(_local(e) for e in (*reversed([*element.iterancestors()]), element))

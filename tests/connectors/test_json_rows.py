@@ -19,9 +19,10 @@ from connectors.mapping.source_contract import SourceContract
 from connectors.readers import json_text
 from connectors.readers.headers import StructureError
 from connectors.readers.json_rows import rows
+from connectors.readers.kinds import Kind
 from connectors.readers.record import Record
 from tests.support.examples import examples
-from tests.support.workbooks import contract, read_by
+from tests.support.workbooks import contract, read_by, taken
 from warehouse.tables.identifiers import BLANKS
 
 
@@ -149,8 +150,16 @@ def test_a_field_that_is_not_known_is_refused_with_its_record(tmp_path: Path) ->
     assert "$[1] has the field b.status, which contract made.up does not know" in refused(tmp_path, text)
     assert [one.cells for one in found(tmp_path, text, contract("a", other_headers="ignore"))] == [["1"], ["2"]]
     assert [one.cells for one in found(tmp_path, text, contract("a", personal_headers=("b",)))] == [["1"], ["2"]]
-    assert "the header lacks c" in refused(tmp_path, text, "a", "b.status", "c")
     assert "has the field a.b twice" in refused(tmp_path, '[{"a.b": 1, "a": {"b": 2}}]', "a.b")
+
+
+def test_a_field_that_no_record_has_is_lacking(tmp_path: Path) -> None:
+    """Of all files of a delivery: a page without it may come, and a page without any record."""
+    of, pages = contract("a", "b"), ('[{"a": 1}]', "[]", '[{"a": 2}, {"b": 3}]')
+    assert taken(Kind.JSON, tmp_path, of, *pages) == [["1", ""], ["2", ""], ["", "3"]]
+    assert taken(Kind.JSON, tmp_path, of, "[]") == []
+    with pytest.raises(StructureError, match="extract: the header lacks b;"):
+        taken(Kind.JSON, tmp_path, of, *pages[:2])
 
 
 @pytest.mark.parametrize(
