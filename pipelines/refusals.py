@@ -22,7 +22,7 @@ Sources = Mapping[tuple[str, str], SourceContract]
 
 def headers_of(sources: Sources) -> Headers:
     """(system, table) → column → headers that it is made of."""
-    return {pair: {c.name: c.fed_by for c in contract.columns} for pair, contract in sources.items()}
+    return {pair: contract.fed_by for pair, contract in sources.items()}
 
 
 def remedies(one: Refused, sources: Sources, tables: Mapping[str, Table], home: Home) -> Iterator[Message]:
@@ -41,6 +41,8 @@ def remedies(one: Refused, sources: Sources, tables: Mapping[str, Table], home: 
         if columns := _with_unknown_codes(one.broken, tables.get(one.table_name)):
             yield {"code": "remedy.codes", "columns": columns, "path": path}
     declared = f"--table {one.table_name}{system} --settlement {one.scope} --period {one.period_id}"
+    if contract or not system:
+        yield {"code": "remedy.try", "command": f"qala try {file} {declared}{place}"}
     yield {"code": "remedy.deliver", "command": f"qala deliver {file} {declared}{place}"}
 
 

@@ -7,10 +7,12 @@ here: what the cells mean (inference.py).
 from __future__ import annotations
 
 import codecs
+import csv
 import re
 import shutil
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -18,6 +20,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from connectors.inference.where_rows_are import LAST, LINES, YEAR, layout_of
+from connectors.mapping.layout import Layout
 from connectors.mapping.source_contract import SourceContract
 from connectors.personal_data.detection import harmless, scrubbed
 from connectors.readers.decoding import decoded
@@ -25,6 +29,7 @@ from connectors.readers.headers import StructureError, header_of
 from connectors.readers.kinds import Kind, Part
 from connectors.readers.readers import records
 from connectors.readers.rows import rows_of
+from connectors.readers.trimming import trimmed
 from connectors.readers.unpacking import unpacked
 from warehouse.sql import literal, quoted
 
@@ -34,6 +39,7 @@ _ENCODINGS = ("kz1048", "cp1251", "cp866")  # of 8 bits, in the order they are t
 _DELIMITERS = (";", ",", "\t", "|")
 _WHOLE = 0.98  # share of records with as many cells as the header, for a delimiter to be the file's
 _BLOCK = 1 << 20
+_WORKBOOKS = (Kind.XLSX, Kind.XLS, Kind.ODS)
 _DATA = re.compile(r"[\d\s.,:;+/-]+")  # what a header's name is not
 
 
@@ -56,6 +62,8 @@ class Sample:
     types: Mapping[str, str] = field(default_factory=dict)  # of Parquet: by header, DuckDB's type
     broken: int = 0  # records that cannot be split
     doubts: tuple[str, ...] = ()
+    kind: Kind = Kind.CSV
+    layout: Layout = field(default_factory=Layout)
 
     @property
     def records(self) -> int:
@@ -85,7 +93,7 @@ def read_sample(file: Path, scratch: Path) -> Sample:
     if one.kind == Kind.PARQUET:
         return _parquet(one.path, one.name)
     if one.kind != Kind.CSV:
-        return _rows(one, draft)
+        return _rows(one, draft, *(_in_sheets(one) if one.kind in _WORKBOOKS else (Layout(), [])))
     encoding, doubts = _encoding(one.path, one.name)
     text = decoded(one.path, encoding, one.name)
     return _text(text, one.name, encoding, doubts)
@@ -130,7 +138,7 @@ def _text(path: Path, name: str, encoding: str, doubts: tuple[str, ...]) -> Samp
     problem: StructureError | None = None
     for delimiter in _DELIMITERS:
         try:
-            one = _split(path, name, encoding, delimiter)
+            one = _split(path, name, _draft(delimiter, encoding))
         except StructureError as error:
             problem = error
             continue
@@ -147,12 +155,14 @@ def _text(path: Path, name: str, encoding: str, doubts: tuple[str, ...]) -> Samp
             f"{found.broken:,} of {found.broken + found.records:,} records cannot be split: is the delimiter or the quote another?",
         )
     _refuse_data(found.header, name)
-    return Sample(name, found.header, found.cells, encoding, found.delimiter, {}, found.broken, doubts)
+    return replace(found, doubts=(*found.doubts, *doubts))
 
 
-def _split(path: Path, name: str, encoding: str, delimiter: str) -> Sample:
-    """The file as it is split by a delimiter."""
-    contract = _draft(delimiter, encoding)
+def _split(path: Path, name: str, contract: SourceContract) -> Sample:
+    """The file as it is split by the draft's delimiter, where its rows are."""
+    layout, asked = _in_text(path, contract)
+    contract = replace(contract, layout=layout)
+    path = trimmed(path, contract, name).path
     header = header_of(path, contract, name)
     rows: list[list[str]] = []
     broken = 0
@@ -166,26 +176,64 @@ def _split(path: Path, name: str, encoding: str, delimiter: str) -> Sample:
     cells: dict[str, list[str | None]] = {
         h: [row[n] or None for row in rows] for n, h in enumerate(header) if h and header.index(h) == n
     }
-    return Sample(name, header, cells, encoding, delimiter, {}, broken)
+    return Sample(name, header, cells, contract.encoding, contract.delimiter, {}, broken, tuple(asked), layout=layout)
+
+
+def _in_text(path: Path, contract: SourceContract) -> tuple[Layout, list[str]]:
+    """Where in a text the rows are."""
+    with path.open(encoding="utf-8", errors="replace", newline="") as source:
+        lines = csv.reader(source, delimiter=contract.delimiter, quotechar=contract.quote)
+        try:
+            head = list(islice(lines, LINES))
+            return layout_of(head, deque(lines, LAST), sheet=False)
+        except csv.Error:  # told by who reads it as a whole
+            return Layout(), []
 
 
 def _records(path: Path, contract: SourceContract) -> Iterator[list[str]]:
     return (cells for cells, _ in islice(records(path, contract), 1, RECORDS + 1))
 
 
-def _rows(one: Part, contract: SourceContract) -> Sample:
+def _in_sheets(one: Part) -> tuple[Layout, list[str]]:
+    """Where in a workbook the rows are: in the sheet with most cells."""
+    from connectors.readers.workbooks import sheets
+
+    best, many = (0, "", Layout(), list[str]()), 0
+    for sheet, lines in sheets(one.path, one.name):
+        head = list(islice(lines, LINES))
+        tail = deque(lines, LAST)
+        cells = sum(bool(cell.strip()) for line in (*head, *tail) for cell in line)
+        many += bool(cells)
+        if cells > best[0]:
+            best = (cells, sheet, *layout_of(head, tail, sheet=True))
+    _, sheet, layout, doubts = best
+    if many < 2:
+        return layout, doubts
+    return replace(layout, sheet=sheet), [
+        f"is {sheet} the sheet that is meant, of {many} with something in them?",
+        *doubts,
+    ]
+
+
+def _rows(one: Part, contract: SourceContract, layout: Layout, doubts: Sequence[str]) -> Sample:
     """A workbook, JSON or XML as it is read."""
-    rows = rows_of(one, contract)
+    rows = rows_of(one, replace(contract, layout=layout))
     _refuse_data(rows.header, one.name)
     found = [record.cells for record in islice(rows.records, RECORDS)]
     whole = [cells for cells in found if len(cells) == len(rows.header)]
     cells = {h: [row[n] or None for row in whole] for n, h in enumerate(rows.header)}
-    return Sample(one.name, rows.header, cells, broken=len(found) - len(whole))
+    broken = len(found) - len(whole)
+    return Sample(one.name, rows.header, cells, broken=broken, doubts=tuple(doubts), kind=one.kind, layout=layout)
 
 
 def _refuse_data(header: tuple[str, ...], name: str) -> None:
     """Raises SampleError where the first line holds data: they must not get into a contract as names of columns."""
-    wrong = [n for n, h in enumerate(header, 1) if h and (_DATA.fullmatch(h) or scrubbed(h) != h)]
+    years = not all(YEAR.fullmatch(h) for h in header)  # a column may be called 2025, where others have words
+    wrong = [
+        n
+        for n, h in enumerate(header, 1)
+        if h and (scrubbed(h) != h or (_DATA.fullmatch(h) and not (years and YEAR.fullmatch(h))))
+    ]
     if wrong:
         places = ", ".join(map(str, wrong[:10]))
         raise SampleError(
@@ -209,4 +257,4 @@ def _parquet(path: Path, name: str) -> Sample:
         listed = ", ".join(f"CAST({quoted(h)} AS VARCHAR)" for h in header)
         rows = con.execute(f"SELECT {listed} {source}").fetchall()
     cells: dict[str, list[str | None]] = {h: [row[n] for row in rows] for n, h in enumerate(header)}
-    return Sample(name, header, cells, types=types)
+    return Sample(name, header, cells, types=types, kind=Kind.PARQUET)

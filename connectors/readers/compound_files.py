@@ -1,6 +1,6 @@
 """Files of OLE2, the form of Excel, Word and PowerPoint up to 2003 and of everything that was encrypted since: what lies in them.
 
-Read is the list of names alone, to tell an old workbook from what else has this form, and whether every chain of sectors ends: a library
+Read is the list of names, to tell an old workbook from what else has this form, what lies under one of them, and whether every chain of sectors ends: a library
 that follows one which does not takes all memory there is. Does not belong here: the rows of a workbook (workbooks.py).
 """
 
@@ -17,6 +17,7 @@ COMPOUND = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _HEAD, _ENTRY = 512, 128  # bytes
 _NONE = 0xFFFFFFF0  # numbers from here on are no sectors and no entries
 _IN_HEAD = 109  # sectors of the table of sectors that the head names itself
+_FEW = 4096  # bytes of a stream, below which it lies among others in sectors of the root
 _ROOT, _STREAM = 5, 2  # kinds of entries
 
 
@@ -51,6 +52,20 @@ def streams_of(path: Path) -> set[str]:
     return found
 
 
+def stream_of(path: Path, names: Sequence[str]) -> bytes:
+    """The bytes that lie under the first of the names there is; none if they are few, which lie elsewhere. Raises DamagedError."""
+    try:
+        with path.open("rb") as handle:
+            sectors = _Sectors(handle)
+            entries = {one.name: one for one in sectors.entries()}
+            found = next((entries[name] for name in names if name in entries), None)
+            if found is None:
+                raise DamagedError("the stream is not there")
+            return sectors.content(found) if found.size >= _FEW else b""
+    except (struct.error, UnicodeDecodeError, OSError) as error:
+        raise DamagedError(str(error)) from None
+
+
 class _Sectors:
     """The sectors of a file, and the tables by which one leads to the next."""
 
@@ -58,9 +73,7 @@ class _Sectors:
         self._handle = handle
         head = handle.read(_HEAD)
         self._size = 1 << min(struct.unpack_from("<H", head, 30)[0], 16)
-        self._count = max(
-            (handle.seek(0, 2) - 1) // self._size, 0
-        )  # of sectors behind the head, which is as long as one
+        self._count = max((handle.seek(0, 2) - 1) // self._size, 0)  # the head is as long as a sector
         self._directory, self._small, self._more = (struct.unpack_from("<L", head, at)[0] for at in (48, 60, 68))
         self._next = array("I", b"".join(map(self._read, self._table(struct.unpack_from(f"<{_IN_HEAD}L", head, 76)))))
 
@@ -70,11 +83,15 @@ class _Sectors:
         small = array("I", b"".join(map(self._read, self._chain(self._small, self._next))))
         found = [_entry(content, at) for at in range(0, len(content), _ENTRY)]
         for one in found:
-            if one.kind == _ROOT or (one.kind == _STREAM and one.size >= 4096):
+            if one.kind == _ROOT or (one.kind == _STREAM and one.size >= _FEW):
                 self._chain(one.start, self._next)
             elif one.kind == _STREAM and one.size:
                 self._chain(one.start, small)
         return found
+
+    def content(self, one: _Entry) -> bytes:
+        """The bytes of a stream that has sectors of its own."""
+        return b"".join(map(self._read, self._chain(one.start, self._next)))[: one.size]
 
     def _table(self, first: Sequence[int]) -> list[int]:
         """The sectors that the table of sectors itself lies in."""

@@ -70,6 +70,14 @@ def _opened(path: Path, name: str) -> CalamineWorkbook:
         raise StructureError("refusal.workbook_damaged", file=name, error=harmless(error)) from None
 
 
+def sheets(path: Path, name: str) -> Iterator[tuple[str, Iterator[Sequence[str]]]]:
+    """Each sheet with its lines from the first on, as plain texts: for who has to find out where its table stands. Raises StructureError."""
+    parts, book = _parts(path, name), _opened(path, name)
+    for one in _worksheets(book):
+        sheet = _sheet(book, parts, one, name)
+        yield one, ([str(cell) for cell in line] for _, line in sheet.lines())
+
+
 # --- which sheet ---
 
 

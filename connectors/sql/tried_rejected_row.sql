@@ -18,7 +18,7 @@ FROM (
     SELECT
         delivery_id,
         row_no,
-        unnest(emptied) AS cell
+        UNNEST(emptied) AS cell
     FROM work_staged_row
     WHERE broken IS NULL AND emptied IS NOT NULL
 ) AS emptied_cell

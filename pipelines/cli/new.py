@@ -31,7 +31,10 @@ def source(
     ],
     table: Annotated[str, typer.Option("--table", "-t", help="Showcase table that the file feeds")],
     sample: Annotated[
-        Path, typer.Option("--sample", help="A file of the system, or its header and first lines: CSV, zip or Parquet")
+        Path,
+        typer.Option(
+            "--sample", help="A file of the system, or its header and first lines, of any kind that qala deliver takes"
+        ),
     ],
     home: HomeOption = None,
 ) -> None:
@@ -63,7 +66,8 @@ def _try(home: Home, system: str, table: str, sample: Path) -> None:
 def table(
     name: Annotated[str, typer.Argument(help="Its name: fct_ for what happens, dim_ for a register")],
     sample: Annotated[
-        Path | None, typer.Option("--sample", help="A file whose columns it is to hold: CSV, zip or Parquet")
+        Path | None,
+        typer.Option("--sample", help="A file whose columns it is to hold, of any kind that qala deliver takes"),
     ] = None,
     sphere: Annotated[str, typer.Option("--sphere", help="Code of the sphere it belongs to: MGT")] = "",
     home: Annotated[

@@ -10,15 +10,31 @@ from pathlib import Path
 from connectors.inference.inference import Inferred, Mapped, infer
 from connectors.inference.sample import Sample, read_sample
 from connectors.mapping.contract_checks import settings_faults
+from connectors.mapping.layout import Layout
 from connectors.mapping.read_contracts import SHIPPED, load_sources
 from connectors.readers.headers import StructureError
+from connectors.readers.kinds import Kind
 from kpi_definitions.documents import Document, DocumentError
 from pipelines.first_versions.writing import FirstVersion, FirstVersionError, comment, scalar, todo
 from warehouse.home.home import Home
 from warehouse.tables.contracts import Table
 from warehouse.tables.home_tables import tables_of
 
-_LOGICAL = {"TIMESTAMP": "timestamp", "DATE": "date", "BOOLEAN": "boolean"}
+_SETTINGS = {
+    "sheet": "sheet",
+    "header_row": "headerRow",
+    "header_lines": "headerLines",
+    "skip_after_header": "skipAfterHeader",
+    "footer": "footer",
+}
+_LOGICAL = {
+    "TIMESTAMP": "timestamp",
+    "DATE": "date",
+    "BOOLEAN": "boolean",
+    "VARCHAR": "string",
+    "INTEGER": "integer",
+    "BIGINT": "integer",
+}
 
 
 def new_source(home: Home, system: str, table_name: str, file: Path) -> FirstVersion:
@@ -99,7 +115,10 @@ def _settings(system: str, sample: Sample, found: Inferred) -> Iterator[str]:
 
     yield todo(found.doubts, 2)
     yield line("system", system, "the name to deliver under")
-    if not sample.types:
+    for name, default in vars(Layout()).items():
+        if (value := getattr(sample.layout, name)) != default:
+            yield line(_SETTINGS[name], list(value) if isinstance(value, tuple) else value)
+    if sample.kind == Kind.CSV:
         both = (
             "reads the Russian letters of windows-1251 as well, and has the Kazakh ones"
             if sample.encoding == "kz1048"
@@ -131,9 +150,9 @@ def _column(table: Table, one: Mapped) -> Iterator[str]:
     yield f"      - name: {one.column}\n"
     if one.header != one.column:
         yield f"        physicalName: {scalar(one.header)}\n"
-    sql_type = {c.name: c.sql_type.upper() for c in table.columns}.get(one.column, "VARCHAR")
+    yield _logical_type(table, one.column)
     if one.pattern:
-        yield f"        logicalType: {_LOGICAL[sql_type]}\n        logicalTypeOptions: {{format: {scalar(one.pattern)}}}\n"
+        yield f"        logicalTypeOptions: {{format: {scalar(one.pattern)}}}\n"
     own = [
         (n, list(words)) for n, words in (("trueValues", one.true_values), ("falseValues", one.false_values)) if words
     ]
@@ -148,6 +167,12 @@ def _column(table: Table, one: Mapped) -> Iterator[str]:
             yield f"              {scalar(word)}: {scalar(code or f'TODO which of {listed}?')}\n"
 
 
+def _logical_type(table: Table, name: str) -> str:
+    """Always written: without it a column is none of ODCS 3.2, whose schema then wants a map (adr/0044)."""
+    sql_type = {c.name: c.sql_type.upper() for c in table.columns}.get(name, "VARCHAR")
+    return f"        logicalType: {_LOGICAL.get(sql_type, 'number')}\n"
+
+
 def _missing(table: Table, name: str, left: Sequence[str]) -> Iterator[str]:
     """A column that must be filled and for which there is no header."""
     column = next(c for c in table.columns if c.name == name)
@@ -158,4 +183,4 @@ def _missing(table: Table, name: str, left: Sequence[str]) -> Iterator[str]:
         ],
         6,
     )
-    yield f"      - name: {name}\n        physicalName: TODO\n"
+    yield f"      - name: {name}\n        physicalName: TODO\n{_logical_type(table, name)}"

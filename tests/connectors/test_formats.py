@@ -350,7 +350,7 @@ BAD = {
     "bytes": (bytes(range(1, 256)) * 20, "it is neither text in utf-8"),
     "utf-16 without a mark": ("id,when,dead,district\n".encode("utf-16-be"), "seem to be utf-16-be"),
     "another header": (b"id,when\n1,2\n", "the header lacks dead, district"),
-    "no json to its end": (b'[{"id": "C1"', "ends"),
+    "no json to its end": (b'[{"id": "C1"', "breaks off"),
     "a cut gzip": (gzip.compress(as_csv(ONE * 50))[:-9], "its end is missing (gzip)"),
     "a cut zstd": (zstandard.compress(as_csv(ONE * 50))[:-1], "its end is missing (zstd)"),
     "a changed gzip": (gzip.compress(as_csv(ONE * 50))[:-8] + b"12345678", "it cannot be unpacked (gzip"),

@@ -168,10 +168,10 @@ def test_what_to_do_names_commands_and_the_contract(desk: Desk) -> None:
         unknown, known = refused_deliveries(store)
         place = f" --home {desk.home.root}"
         of_known = list(remedies(known, {("police", "fct_crash"): contract}, store.tables, desk.home))
-        assert [one["code"] for one in of_known] == ["remedy.contract", "remedy.deliver"]
+        assert [one["code"] for one in of_known] == ["remedy.contract", "remedy.try", "remedy.deliver"]
         assert of_known[0]["path"] == str(desk.home.contracts / "source.odcs.yaml")
         declared = f"--settlement {ASTANA} --period 2026-01{place}"
-        assert of_known[1]["command"].endswith(f"--table fct_crash --system police {declared}")
+        assert of_known[2]["command"].endswith(f"--table fct_crash --system police {declared}")
         first = next(iter(remedies(unknown, {}, store.tables, desk.home)))
         assert first["command"].startswith("qala new source nobody --table fct_crash --sample ")
 

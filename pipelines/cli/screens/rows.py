@@ -40,8 +40,9 @@ def show_rows(console: Console, tables: Sequence[Mapping[str, Any]], words: Word
             console.print(table)
         for row in found:
             if "source" in row:
-                title = words("record_of", row=row["row_no"], delivery=row["delivery_id"])
-                place = f" ({row['source_where']})" if row.get("source_where") else ""
+                numbers = ", ".join(map(str, row["source_records"]))
+                title = words("record_of", row=numbers, delivery=row["delivery_id"])
+                place = f" ({row['source_where']})" if row["source_where"] else ""
                 console.print(f"{title}{place}", style="dim", highlight=False, markup=False)
                 console.print(row["source"].rstrip("\r\n"), markup=False, highlight=False, soft_wrap=True)
         if len(found) < counted["rows"]:

@@ -79,7 +79,7 @@ def _show_counts(said: Said, tried: Tried) -> None:
     cells = sum(one.cells for one in trial.broken)
     said.line(
         f"rows{first}: {trial.received:,} received, {trial.accepted:,} would be accepted, {trial.rejected:,} rejected; "
-        f"{cells:,} cells left empty"
+        f"{cells:,} cells left empty" + (f"; {trial.aside:,} left out" if trial.aside else "")
     )
     for one in trial.broken[:SHOWN]:
         said.line(f"  {escape(said.broken(one, tried.table, rows_of_one=True))}")
@@ -122,7 +122,15 @@ def _verdict(trial: Trial, language: str) -> Iterator[str]:
 def next_step(trial: Trial, asked: Asked, place: str) -> str:
     """The command that delivers the file."""
     system = "" if trial.contract.system == STANDARD else f" --system {shlex.quote(trial.contract.system)}"
-    declared = f"--settlement {asked.scope or 'KATO'} --period {asked.period or '2026-01'}"
+    first, last = trial.days or (None, None)
+    months = (
+        ""
+        if not first or not last
+        else f"{first:%Y-%m}"
+        if f"{first:%Y-%m}" == f"{last:%Y-%m}"
+        else f"{first:%Y-%m}/{last:%Y-%m}"
+    )
+    declared = f"--settlement {asked.scope or 'KATO'} --period {asked.period or months or '2026-01'}"
     return f"qala deliver {shlex.quote(str(asked.file))} --table {trial.contract.table}{system} {declared}{place}"
 
 
@@ -138,6 +146,7 @@ def as_data(tried: Tried, language: str) -> dict[str, Any]:
         "received": trial.received,
         "accepted": trial.accepted,
         "rejected": trial.rejected,
+        "left_out": trial.aside,
         "first_only": trial.first_only,
         "columns": [vars(one) for one in trial.columns],
         "broken": [vars(one) for one in trial.broken],
