@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export GX_ANALYTICS_ENABLED := false
 
-.PHONY: install demo ui browser engines servers contracts picture test test-all check format lock schemas bench bench-month bench-fused bench-engines clean
+.PHONY: install demo ui browser engines servers contracts picture test test-all check format lock schemas bench bench-month bench-fused bench-engines bench-pulls clean
 
 install: .venv/.installed
 
@@ -103,6 +103,9 @@ bench-fused: .venv-bench/.installed  ## after make bench: twelve KPIs of one tab
 
 bench-engines: install  ## the same cells on DuckDB, chdb, ClickHouse and Spark: SIZE=1m, 10m or 50m
 	$(BIN)/python -m benchmarks.engines $(SIZE)
+
+bench-pulls: install servers  ## 1 GB pulled from a server on this machine, beside the server's own tool
+	$(BIN)/python -m benchmarks.pulls --rounds $(ROUNDS)
 
 .venv-bench/.installed: requirements/bench.txt  # apart: dbt and mypy exclude each other
 	@$(PYTHON) -m venv .venv-bench

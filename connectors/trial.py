@@ -23,6 +23,7 @@ import duckdb
 from connectors.delivery_gate.declaration_checks import check_declared_content
 from connectors.delivery_gate.judged_alone import Unmet, judge_alone
 from connectors.delivery_gate.profile import profile_deliveries
+from connectors.delivery_gate.shape_findings import shape_findings
 from connectors.mapping.classification import personal_columns
 from connectors.mapping.contract_checks import STANDARD
 from connectors.mapping.source_contract import CIVIL_TIME, SourceColumn, SourceContract
@@ -85,6 +86,7 @@ class Trial:
     undecided: list[tuple[int, str]] = field(default_factory=list)  # lines of the contract, and what they say
     received: int = 0
     accepted: int = 0
+    aside: int = 0  # left out by what the contract makes of the records (adr/0043)
     first_only: int | None = None  # records that were looked at, where not all were
     columns: list[Filled] = field(default_factory=list)
     broken: tuple[Broken, ...] = ()
@@ -94,7 +96,7 @@ class Trial:
 
     @property
     def rejected(self) -> int:
-        return self.received - self.accepted
+        return self.received - self.accepted - self.aside
 
     @property
     def would_load(self) -> bool:
@@ -263,22 +265,28 @@ def _stage(
     contract = readable.contract
     delivery = _declared(table, contract, readable, trial.file_name, scope, period)
     _register(con, delivery)
-    end = delivery.period_end.isoformat()
-    incoming = [Incoming(_NUMBER, delivery.scope, end, delivery.file_name, contract, None, readable)]
+    start, end = delivery.period_start.isoformat(), delivery.period_end.isoformat()
+    incoming = [Incoming(_NUMBER, delivery.scope, end, delivery.file_name, contract, None, readable, start)]
     key = Key.of("pseudonym", secrets.token_bytes(32))
     if failed := stage(con, table, incoming, CIVIL_TIME, key, to_holder=True):
         trial.problem = trial.problem or recorded(failed[_NUMBER].message)
         return
     check_declared_content(con, table, [delivery], {_NUMBER: contract.cut if period else Cut(Asserts.CHANGES)})
-    profile, _ = profile_deliveries(con, table, incoming)
+    profile, broken = profile_deliveries(con, table, incoming)
     row = {str(name): value for name, value in profile.to_dict("records")[0].items()}
     trial.received, trial.accepted = int(row["received"]), int(row["accepted"])
+    trial.aside = trial.received - trial.accepted - int(row["rejected"])
     trial.unmet, trial.unjudged = judge_alone(table, row, period=bool(period))
     trial.broken = _broken(con, table, contract)
     trial.columns = _columns(con, table, contract)
     trial.days = _days(con, contract)
     trial.notes = [f.observed for f in personal_data_findings(con, table, [_NUMBER]) if not f.passed]
     trial.notes += [recorded(said) for said in readable.below]
+    for one in shape_findings(con, incoming, profile, broken):
+        if one.severity == "error":
+            trial.problem = trial.problem or one.observed
+        elif one.passed:
+            trial.notes.append(one.observed)
 
 
 def _declared(
@@ -316,9 +324,8 @@ def _register(con: duckdb.DuckDBPyConnection, delivery: Delivery) -> None:
 
 
 def _broken(con: duckdb.DuckDBPyConnection, table: Table, contract: SourceContract) -> tuple[Broken, ...]:
-    headers = {c.name: c.fed_by for c in contract.columns}
     rows = f"({statement(__file__, 'tried_rejected_row')})"
-    return broken_rules(con, table, headers, chosen="true", rejected_rows=rows, most=_VALUES).get("", ())
+    return broken_rules(con, table, contract.fed_by, chosen="true", rejected_rows=rows, most=_VALUES).get("", ())
 
 
 def _columns(con: duckdb.DuckDBPyConnection, table: Table, contract: SourceContract) -> list[Filled]:

@@ -18,6 +18,7 @@ from pipelines.assets.showcase import showcase_asset
 from pipelines.assets.source import source_assets, source_job, source_keys
 from pipelines.assets.zero import zero_assets
 from pipelines.automation import after_release, inbox_sensor, job, monthly_schedule, publications_job
+from pipelines.quarterly import countable, quarterly_schedule, reconciliation
 from pipelines.resources import NO_SPHERE, Qala, groups
 from pipelines.source_pulls import sound_connections
 from warehouse.home.file_modes import private
@@ -32,6 +33,7 @@ def build_defs(home: Home) -> dg.Definitions:
     connections, faults = sound_connections(home, tables, contracts)
     for fault in faults:  # one source's file is no reason to stop all else; qala check tells it too
         logging.getLogger(__name__).error("%s", fault)
+    quarterly = bool(countable(connections))
     pulls = [source_job(connected) for connected in connections.values()]
     return dg.Definitions(
         assets=[
@@ -44,8 +46,8 @@ def build_defs(home: Home) -> dg.Definitions:
             report,
             publications,
         ],
-        jobs=[job, publications_job, *(one for one, _ in pulls)],
-        schedules=[monthly_schedule, *(one for _, one in pulls)],
+        jobs=[job, publications_job, *([reconciliation] if quarterly else []), *(one for one, _ in pulls)],
+        schedules=[monthly_schedule, *([quarterly_schedule] if quarterly else []), *(one for _, one in pulls)],
         sensors=[inbox_sensor, after_release],
         resources={"qala": Qala(home_folder=str(home.root))},
         # one process writes the DuckDB file: 13 s in process, 132 s with a process per step and a pool of one

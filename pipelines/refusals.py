@@ -22,7 +22,7 @@ Sources = Mapping[tuple[str, str], SourceContract]
 
 def headers_of(sources: Sources) -> Headers:
     """(system, table) → column → headers that it is made of."""
-    return {pair: {c.name: c.fed_by for c in contract.columns} for pair, contract in sources.items()}
+    return {pair: contract.fed_by for pair, contract in sources.items()}
 
 
 def remedies(one: Refused, sources: Sources, tables: Mapping[str, Table], home: Home) -> Iterator[Message]:

@@ -17,7 +17,7 @@ from connectors.sources.connections import Connected, load_connections
 from connectors.sources.notes import Note, key_of, read_notes
 from connectors.sources.pull import Known, Setting, pulled_before
 from connectors.sources.regulation import Standing, standing
-from connectors.sources.settings import Extract
+from connectors.sources.settings import Extract, Rows
 from kpi_definitions.documents import Fault
 from warehouse.home.home import Home
 from warehouse.loading.pulls import PulledDelivery, known_receipts, pulled_deliveries
@@ -38,6 +38,15 @@ class ExtractStanding:
     standing: Standing
     last: PulledDelivery | None
     note: Note | None
+    rows: Rows  # that were to be expected
+
+    @property
+    def unexpected(self) -> str:
+        """How many rows the last delivery had, if that is not what the regulation says: what a file holds shows when it is read."""
+        found = self.last.rows if self.last else None
+        if found is None or self.rows.expect(found):
+            return ""
+        return f"{found:,} rows, expected {self.rows}"
 
 
 @dataclass(frozen=True)
@@ -65,7 +74,8 @@ class Sources:
                     note = notes.get(key_of(extract.table, extract.system, scope))
                     looked = note.looked if note else None
                     stands = standing(extract, connected.regulation(extract), own, looked, self.setting.today)
-                    yield ExtractStanding(name, extract, scope, stands, own[-1] if own else None, note)
+                    rows = connected.regulation(extract).rows
+                    yield ExtractStanding(name, extract, scope, stands, own[-1] if own else None, note, rows)
 
 
 def national_day() -> dt.date:

@@ -6,7 +6,8 @@ Used by the command and by Dagster. Does not belong here: comparing (warehouse/l
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 from connectors.archive.archive import Archive
@@ -33,6 +34,21 @@ def last_quarter(today: dt.date) -> Period:
 def control_of_file(home: Home, file: Path, system: str, period: Period) -> Control:
     """A control file that the owner of a source gave, archived. Raises ControlError, ArchiveError."""
     return keep(Archive(home.archive), file, system, period, f"file {file.name}")
+
+
+def controls_of_sources(
+    home: Home,
+    connections: Mapping[str, Connected],
+    period: Period,
+    tables: Mapping[str, Table],
+    contracts: Mapping[tuple[str, str], SourceContract],
+    system: str | None = None,
+) -> Iterator[tuple[str, Callable[[], Control]]]:
+    """(name, what asks the source) for each system of each source; `system`: that one alone."""
+    for name, connected in connections.items():
+        for one in dict.fromkeys(extract.system for extract in connected.extracts):
+            if system in (None, one):
+                yield f"{name}, {one}", partial(control_of_source, home, connected, one, period, tables, contracts)
 
 
 def control_of_source(

@@ -43,6 +43,8 @@ WORDS = (
 )
 # where the column is no text, so that they cannot be its words; `none` may mean zero
 TYPED_WORDS = ("na", "nat", "<na>", "no data", "not available", "не указано", "не определено", "деректер жоқ")
+# errors of spreadsheets: nothing in texts, unreadable where something else is wanted
+ERRORS = ("#null!", "#div/0!", "#value!", "#ref!", "#name?", "#num!", "#calc!", "#error!")
 # empty dates of MySQL and of 1C
 NO_DATES = ("0000-00-00", "0000-00-00 00:00:00", "00.00.0000", "00.00.0000 00:00:00", ". .", "  .  .    ")
 # days that stand for no date or for ever: at any time of theirs
@@ -109,7 +111,7 @@ class Cell:
     @property
     def words(self) -> tuple[str, ...]:
         """Texts that stand for nothing, letter case aside."""
-        common = WORDS if self.sql_type == "VARCHAR" else (*WORDS, *TYPED_WORDS)
+        common: tuple[str, ...] = (*WORDS, *(ERRORS if self.sql_type == "VARCHAR" else TYPED_WORDS))
         if self.sql_type in MOMENTS:
             common = (*common, *NO_DATES)
         own = {w.casefold() for w in (*self.true_values, *self.false_values)}

@@ -149,9 +149,15 @@ def column_faults(document: Document, where: Where, name: str, own: Mapping[str,
 
 
 def code_faults(
-    document: Document, where: Where, table: Table, name: str, cell: Cell, codes: Mapping[str, str]
+    document: Document,
+    where: Where,
+    table: Table,
+    name: str,
+    cell: Cell,
+    codes: Mapping[str, str],
+    what: str = "code",
 ) -> Iterator[Fault]:
-    """Codes that stand for what the column cannot hold: by its type, its range and its list of values."""
+    """Codes that stand for what the column cannot hold: by its type, its range, its list of values, or nothing where it must be filled."""
     column = next(c for c in table.columns if c.name == name)
     rules = [
         r
@@ -173,6 +179,9 @@ def code_faults(
             if text.startswith("TODO"):  # told as what is not decided (kpi_definitions/documents.py)
                 continue
             if not text.strip() or (row and row[0] is None and cell.sql_type == "VARCHAR"):
+                if column.required or name in table.key:
+                    message = f"{name}: {what} {code!r} leads to nothing, and the column must be filled"
+                    yield document.fault((*where, "customProperties"), message, "write a value of the column")
                 continue
             typed = "" if row and row[0] is not None else f"{name}.type"
             broken = typed or next((r.id for r in rules if breaks(r, value)), "")
@@ -183,7 +192,7 @@ def code_faults(
                 )
                 yield document.fault(
                     (*where, "customProperties"),
-                    f"{name}: code {code!r} leads to {text!r}, which breaks {broken}",
+                    f"{name}: {what} {code!r} leads to {text!r}, which breaks {broken}",
                     said,
                 )
 
@@ -197,7 +206,7 @@ def strptime(pattern: object) -> tuple[str, str | None]:
         raise ValueError(f"date pattern {pattern!r} is no text")
     if pattern == SERIAL:
         return pattern, None
-    result, digits, adjacent, told, before = "", "", False, list[str](), False
+    result, digits, adjacent, told, before, open_ended = "", "", False, list[str](), False, 0
     for part in re.findall(r"'[^']*'|'|[A-Za-z]+|[^A-Za-z']+", pattern):
         if part == "'":
             raise ValueError(f"date pattern {pattern!r}: a quote is not closed")
@@ -209,6 +218,11 @@ def strptime(pattern: object) -> tuple[str, str | None]:
             if run not in _FIELDS:
                 raise ValueError(f"date pattern {pattern!r}: {run!r} is not understood")
             letters, width, tells = _FIELDS[run]
+            open_ended = (open_ended if before else 0) + (not width and tells != "half")
+            if open_ended > 1 and before:
+                raise ValueError(
+                    f"date pattern {pattern!r}: nothing stands before {run!r}, so that 1112026 is two days"
+                )
             adjacent = adjacent or (before and tells != "half")
             result, told, before = result + letters, [*told, tells], tells != "half"
             digits += f"[0-9]{{{width}}}" if width else "[AaPp][Mm]" if tells == "half" else "[0-9]{1,2}"

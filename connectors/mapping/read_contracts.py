@@ -18,6 +18,7 @@ from connectors.mapping.layout import layout_of
 from connectors.mapping.read_shape import read_shape
 from connectors.mapping.source_contract import RESERVED_NAMES, SourceColumn, SourceContract
 from connectors.mapping.transform import CONSTANTS, TransformError, transform
+from connectors.mapping.word_checks import constants_of, word_faults
 from kpi_definitions.documents import Document, DocumentError, Fault, Where, read
 from kpi_definitions.expressions import TRANSFORM, TRANSFORM_FUNCTIONS, ExpressionError, check, parse
 from warehouse.tables.assertions import Cut, cut_of
@@ -45,7 +46,7 @@ def parse_source(document: Document, tables: Mapping[str, Table]) -> SourceContr
     layout, layout_faults = layout_of(document, settings)
     shape, shape_faults = read_shape(document, settings, table, {c.name: c.header for c in columns})
     faults += [*cut_faults, *layout_faults, *shape_faults]
-    faults += _unmapped_faults(document, table, {c.name for c in columns})
+    faults += _unmapped_faults(document, table, {prop["name"] for prop in head.properties})
     if faults:
         raise DocumentError(faults)
     headers = dict.fromkeys([*(header for one in properties for header in one.headers), *shape.headers])
@@ -113,12 +114,16 @@ def _read_property(
     if logic is not None:
         logic, wrong = _understood(document, where, name, logic, named)
         faults += wrong
+    sound = logic if logic is not None and not faults else None
     cell, wrong = _cell(document, where, prop, cells)
+    wrong += word_faults(document, where, prop, cell, sound, named)
     if wrong:
         return _Property(headers, None, [*faults, *wrong])
     codes = {str(k).strip(): str(v) for k, v in own.get("codes", {}).items()}
     if codes and name in cells:
         faults += code_faults(document, where, table, name, cell, codes)
+    if sound and name in cells and not codes:
+        faults += code_faults(document, where, table, name, cell, constants_of(sound), "text")
     column = SourceColumn(name, header, logic, codes, cell, named, own.get("identifier", ""), own.get("freeText", ""))
     return _Property(headers, column, faults)
 

@@ -88,6 +88,12 @@ class SourceContract:
     def by_name(self) -> dict[str, SourceColumn]:
         return {c.name: c for c in self.columns}
 
+    @property
+    def fed_by(self) -> dict[str, tuple[str, ...]]:
+        """By column the headers it is made of, and under `where` those of the condition on records."""
+        where = self.shape.where
+        return {c.name: c.fed_by for c in self.columns} | ({"where": where.headers} if where else {})
+
     def unmapped(self, table: Table) -> tuple[str, ...]:
         """Columns of the table that the contract does not fill: not mapped, or by a logic that is no more than NULL, or free text not taken."""
         texts = {c.name for c in table.columns if c.free_text} | {c.name for c in self.columns if c.free_text}

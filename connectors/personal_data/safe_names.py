@@ -30,7 +30,7 @@ _CAMEL = re.compile(r"(?<=[^\W\d_A-ZА-ЯЁӘҒҚҢӨҰҮҺІ])(?=[A-ZА-ЯЁӘ�
 _STAMP = re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])([01]\d|2[0-3])[0-5]\d([0-5]\d)?")
 # what files are called by; in English, Russian and Kazakh
 _WORDS = """
-csv tsv txt dat pdf doc docx jpg png zip parquet json xlsx xls gz manifest readme description schema photo former folder letter письмо хат
+csv tsv txt dat pdf doc docx jpg png zip parquet json jsonl xml xlsx xls ods gz zst manifest readme description schema photo former folder letter письмо хат
 town towns village villages settlement settlements place places another blank inner outer missing none note notes nowhere odd row rows link pipe
 reason release ledger delivery deliveries definition assessment catalogue scorecard flights secret setting settings said plan fact source target
 жалобы жалоба жалоб звонки звонок вызов маршруты остановки поездки датчики камеры здания дома объекты счетчики услуги дела заявка

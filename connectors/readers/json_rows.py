@@ -30,19 +30,35 @@ _FAR = 40  # digits that a number written with an exponent may come to without i
 
 def rows(path: Path, contract: SourceContract, name: str) -> Rows:
     """The rows that the contract means. Raises StructureError, also while they are read."""
+    first, others = _begun(path, contract, name)
+    if first is not None and isinstance(first.value, list):
+        table = _Table(contract, name)
+        return Rows(table.begin(first), table.records(first, others))
+    fields = Fields(contract, name)
+    if fields.finds:
+        for _ in _Objects(contract, name, fields).records(first, others):
+            pass
+        fields = Fields(contract, name, fields.unpivoted)
+        first, others = _begun(path, contract, name)
+    return Rows(fields.header, _Objects(contract, name, fields).records(first, others), unmet=fields.unmet)
+
+
+def _begun(path: Path, contract: SourceContract, name: str) -> tuple[_Found | None, Iterator[_Found]]:
+    """The first record, if there is one, and those behind it."""
     found = _lines(path, name) if contract.format == LINES else _Document(path, contract, name).records()
-    first = next(found, None)
-    reader = _Table(contract, name) if first is not None and isinstance(first.value, list) else _Objects(contract, name)
-    return Rows(reader.begin(first), reader.records(first, found))
+    return next(found, None), found
 
 
 class _Found:
-    """A record as it was found: its value, its text, its place; `broken`: why it has no value."""
+    """A record as it was found: its value, its text, its place; `broken`: why it has no value; `told`: the place as it may be told."""
 
-    __slots__ = ("broken", "header", "key", "text", "value", "where")
+    __slots__ = ("broken", "header", "key", "text", "told", "value", "where")
 
-    def __init__(self, value: Any, text: str, where: str, broken: str = "", key: str | None = None):
+    def __init__(
+        self, value: Any, text: str, where: str, broken: str = "", key: str | None = None, told: str | None = None
+    ):
         self.value, self.text, self.where, self.broken, self.key = value, text, where, broken, key
+        self.told = where if told is None else told
         self.header: Sequence[str] | None = None  # names that stand beside a list of lists
 
     def shown(self) -> tuple[str, str]:
@@ -94,7 +110,7 @@ class _Document:
         text, letter = self._text, self._text.next()
         if steps == ["*"] and letter == "{":
             for key in text.members():
-                yield self._record(f"{where}.{key}", key)
+                yield self._record(where, key)
         elif steps and letter == "{":
             yield from self._inside(steps, where)
         elif not steps and letter == "[":
@@ -125,9 +141,10 @@ class _Document:
             )
 
     def _record(self, where: str, key: str | None = None) -> _Found:
-        self._text.where = where
+        told = where if key is None else f"{where}.{safe_name(key)}"
+        self._text.where = told
         value, text = self._text.value()
-        found = _Found(value, text, where, key=key)
+        found = _Found(value, text, where if key is None else f"{where}.{key}", key=key, told=told)
         found.header = self._columns
         return found
 
@@ -171,14 +188,9 @@ def _lists(text: JsonText, way: tuple[str, ...], depth: int) -> Iterator[tuple[t
 class _Objects:
     """Records that are objects."""
 
-    def __init__(self, contract: SourceContract, name: str):
-        self._contract, self._name = contract, name
-        self._fields = Fields(contract, name)
-        self._above = {p for field in self._fields.places for p in _prefixes(field)}  # objects that have fields of ours
-
-    def begin(self, _: _Found | None) -> tuple[str, ...]:
-        """The header."""
-        return self._fields.header
+    def __init__(self, contract: SourceContract, name: str, fields: Fields):
+        self._contract, self._name, self._fields = contract, name, fields
+        self._above = {p for field in fields.places for p in _prefixes(field)}  # objects that have fields of ours
 
     def records(self, first: _Found | None, others: Iterator[_Found]) -> Iterator[Record]:
         """All records."""
@@ -189,15 +201,13 @@ class _Objects:
             if not found.broken:
                 cells = [None] * len(self._fields.header)
                 if found.key is not None:
-                    self._fill(cells, "", {KEY: found.key}, found.where, 0)
+                    self._fill(cells, "", {KEY: found.key}, found.told, 0)
                 try:
-                    self._fill(cells, "", found.value, found.where, 0)
+                    self._fill(cells, "", found.value, found.told, 0)
                 except RecursionError:
-                    raise StructureError("refusal.json_too_deep", file=self._name, where=found.where) from None
+                    raise StructureError("refusal.json_too_deep", file=self._name, where=found.told) from None
             if found.broken or holds_something(cells, self._contract):
                 yield Record(cells, found.shown, found.broken)
-        if first:
-            self._fields.check_met()
 
     def _fill(self, cells: list[str | None], way: str, value: Any, where: str, depth: int) -> None:
         if depth > DEPTH:
@@ -246,7 +256,7 @@ class _Table:
         names = first.value if first.header is None else first.header
         if not all(type(n) is str for n in names):
             raise StructureError(
-                "refusal.list_without_header", file=self._name, where=first.where, contract=self._contract.id
+                "refusal.list_without_header", file=self._name, where=first.told, contract=self._contract.id
             )
         self._header = tuple(n.strip() for n in names)
         return self._header

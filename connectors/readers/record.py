@@ -52,6 +52,7 @@ class Rows:
 
     header: tuple[str, ...]
     records: Iterator[Record]
+    unmet: set[str] = field(default_factory=set)  # headers that no record has had so far, where each names its own
     below: list[Message] = field(default_factory=list)  # what was left out below the records, when all are read
 
 

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from connectors.mapping.source_contract import SourceContract
 from connectors.personal_data.detection import harmless
 from connectors.personal_data.rejected_values import shown_record
-from connectors.readers.headers import StructureError, check_header
+from connectors.readers.headers import StructureError, check_header, listed
 from connectors.readers.kinds import Kind, Part
 from connectors.readers.limits import is_machine_fault
 from connectors.readers.record import BadRecord, Record, Rows
@@ -75,6 +75,7 @@ def written(parts: Sequence[Part], contract: SourceContract, target: Path, file_
     Raises StructureError if one of the files is not what the contract describes.
     """
     header, bad, row_no, below = tuple[str, ...](), list[BadRecord](), 0, list[Message]()
+    unmet = list[set[str]]()  # of each file that has records
     with target.open("w", encoding="utf-8", newline="") as sink:
         # line ends as in readers.repair
         writer = csv.writer(sink, lineterminator="\r\n")
@@ -86,7 +87,7 @@ def written(parts: Sequence[Part], contract: SourceContract, target: Path, file_
                 writer.writerow([*header, "", ""])
             elif _taken(header, contract) != _taken(rows.header, contract):
                 raise StructureError("refusal.members_differ", file=file_name, member=one.name, first=parts[0].name)
-            places, width = _places(rows.header, header), len(rows.header)
+            places, width, before = _places(rows.header, header), len(rows.header), row_no
             for record in rows.records:
                 row_no += 1
                 if fault := _fault(record, width):
@@ -94,6 +95,11 @@ def written(parts: Sequence[Part], contract: SourceContract, target: Path, file_
                 else:
                     writer.writerow([*_in_order(record.cells, width, places), row_no, ""])
             below += rows.below
+            unmet += [rows.unmet] if row_no > before else []
+    if lacking := sorted(set.intersection(*unmet) if unmet else ()):
+        # a record may do without a field, and so may one of several files; a field that none has is another's, or gone
+        problems = [{"code": "header.lacks", "names": listed(lacking)}]
+        raise StructureError("refusal.header", file=file_name, problems=problems, hint="", contract=contract.id)
     return Written(header, bad, tuple(below))
 
 

@@ -23,11 +23,12 @@ import numpy as np
 from connectors.personal_data.detection import harmless
 from connectors.readers.headers import StructureError
 from connectors.readers.limits import ANYHOW, MEMBERS, RATIO, is_machine_fault
+from connectors.readers.open_document import MARKS, UNCALCULATED, Area, sheets_of
 from connectors.readers.safe_xml import parsed
 
 UNPACKED = 2 << 30  # bytes of all parts; our proposals, as the next
 CELLS = 1 << 26  # of a sheet's used range, empty ones too
-UNCALCULATED = "#CALC!"  # what is put where a formula has no value
+_CONTENT = "content.xml"  # of ODS
 Unread = Mapping[int, Mapping[int, str]]  # row → column → text, both from 0
 _BLOCK = 1 << 20
 _ERROR = re.compile(rb"""\bt=["']e["']""")
@@ -40,6 +41,7 @@ _VALUE = re.compile(rb"<(?:\w+:)?v\b[^>]*>([^<]+)<")
 _ADDRESS = re.compile(rb"""\br=["']([A-Z]{1,3})([0-9]{1,7})["']""")
 _FILLED = re.compile(rb"""<(?:\w+:)?c\b[^>]*?\br=["']([A-Z]{1,3})([0-9]{1,7})["'][^>]*?(?<!/)>""")
 _TEXT = re.compile(rb"""\bt=["'](?:str|s|inlineStr)["']""")  # a formula's result may be an empty text
+_ROW_ENDS = (b"/row>", b":row>")
 _ADDRESS_LENGTH = 14  # bytes, of r="XFD1048576"
 _LONGEST_ROW = 64 << 20  # bytes
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, struct.error, ValueError, KeyError)
@@ -51,6 +53,7 @@ class Parts:
 
     from_1904: bool = False  # serial numbers are days since 1904-01-01
     unread: Mapping[str, Unread] = field(default_factory=dict)  # by sheet
+    merged: Mapping[str, Sequence[Area]] = field(default_factory=dict)  # where the library does not tell it
     in_order: Sequence[Unread] = ()  # the same by the place of the sheet in the workbook, where that is what is known
 
     def of(self, sheet: str, place: int) -> Unread:
@@ -72,14 +75,21 @@ def looked_into(path: Path, name: str) -> Parts:
             by_part = {part: sheet for sheet, part in sheets.parts.items()}
             unread: dict[str, Unread] = {}
             with path.open("rb") as handle:
+                special = False
                 for info in infos.values():
                     part = _Part(handle, info, limit, name)
-                    if info.filename in by_part:
+                    if info.filename == _CONTENT:
+                        special = sum(1 for block in part.ending_with(b">") if MARKS.search(block)) > 0
+                    elif info.filename in by_part:
                         unread[by_part[info.filename]] = _unread_cells(part, by_part[info.filename], name)
                     else:
                         for _ in part:
                             pass
                     limit -= part.size
+            if special:
+                with package.open(_CONTENT) as content:
+                    tables = sheets_of(content, name)
+                return Parts(unread=tables.unread, merged=tables.merged)
             return Parts(sheets.from_1904, unread)
     except _DAMAGE as error:
         if is_machine_fault(error) or isinstance(error, StructureError):
@@ -149,15 +159,15 @@ class _Part:
                 yield unpacker.decompress(packed, _BLOCK) if unpacker else packed
                 packed = unpacker.unconsumed_tail if unpacker else b""
 
-    def rows(self) -> Iterator[bytes]:
-        """The same in pieces that end with a row of a sheet."""
-        rest = b""
+    def ending_with(self, *ends: bytes) -> Iterator[bytes]:
+        """The same in pieces that end with one of these, all of them of one length: rows of a sheet."""
+        rest, letters = b"", len(ends[0])
         for block in self:
             rest += block
-            end = max(rest.rfind(b"</row>"), rest.rfind(b":row>"))
+            end = max(map(rest.rfind, ends))
             if end >= 0:
-                yield rest[: end + 6]
-                rest = rest[end + 6 :]
+                yield rest[: end + letters]
+                rest = rest[end + letters :]
             elif len(rest) > _LONGEST_ROW:
                 raise ValueError("a row is too long")
         yield rest
@@ -167,7 +177,7 @@ def _unread_cells(part: _Part, sheet: str, name: str) -> Unread:
     """The cells of a sheet that the library tells as empty and are not. Raises StructureError for a used range that is too large."""
     found: dict[int, dict[int, str]] = {}
     rows = columns = 0
-    for piece in part.rows():
+    for piece in part.ending_with(*_ROW_ENDS):
         last = _extent(piece)
         rows, columns = max(rows, last[0]), max(columns, last[1])
         formulas = b"<f" in piece or b":f" in piece
@@ -230,7 +240,7 @@ def _extent(piece: bytes) -> tuple[int, int]:
 def _filled(part: _Part) -> int:
     """How many cells the used range has: from the first that holds anything to the last."""
     rows, columns = set[int](), set[int]()
-    for piece in part.rows():
+    for piece in part.ending_with(*_ROW_ENDS):
         for found in _FILLED.finditer(piece):
             rows.add(int(found[2]))
             columns.add(_column(found[1]))

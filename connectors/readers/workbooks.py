@@ -46,7 +46,7 @@ def rows(path: Path, contract: SourceContract, name: str) -> Rows:
     book = _opened(path, name)
     sheet = _chosen(book, parts, contract, name)
     table = _Table(sheet, contract, parts.from_1904, name)
-    return Rows(tuple(table.header), table.records(), table.below)
+    return Rows(tuple(table.header), table.records(), below=table.below)
 
 
 def _parts(path: Path, name: str) -> Parts:
@@ -131,7 +131,7 @@ def _sheet(book: CalamineWorkbook, parts: Parts, sheet: str, name: str) -> _Shee
 
     try:
         found = book.get_sheet_by_name(sheet)
-        merged = found.merged_cell_ranges or ()
+        merged = found.merged_cell_ranges or parts.merged.get(sheet, ())
     except (CalamineError, OSError, ValueError) as error:
         shown = safe_name(sheet)
         raise StructureError("refusal.sheet_damaged", file=name, sheet=shown, error=harmless(error)) from None

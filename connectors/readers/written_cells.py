@@ -44,7 +44,9 @@ class WrittenCells:
     """Writes values of the columns that one header feeds."""
 
     def __init__(self, contract: SourceContract, header: str):
-        fed = [c for c in contract.columns if header in c.fed_by]
+        unpivot = contract.shape.unpivot
+        named = unpivot.value if unpivot and header in unpivot.labels([header]) else header
+        fed = [c for c in contract.columns if named in c.fed_by]
         direct = [c for c in fed if c.logic is None]
         self._point = contract.decimal
         text = bool(fed) and all(c.logic is None and c.cell.sql_type == "VARCHAR" for c in fed)

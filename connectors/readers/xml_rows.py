@@ -30,7 +30,11 @@ _BETWEEN = " | "  # of the values of an element that stands several times where 
 def rows(path: Path, contract: SourceContract, name: str) -> Rows:
     """The rows that the contract means. Raises StructureError, also while they are read."""
     fields = Fields(contract, name)
-    return Rows(fields.header, _Elements(path, contract, name, fields).records())
+    if fields.finds:
+        for _ in _Elements(path, contract, name, fields).records():
+            pass
+        fields = Fields(contract, name, fields.unpivoted)
+    return Rows(fields.header, _Elements(path, contract, name, fields).records(), unmet=fields.unmet)
 
 
 class _Bytes:
@@ -97,8 +101,6 @@ class _Elements:
             self._fill(cells, "", element, where)
             if holds_something(cells, self._contract):
                 yield Record(cells, partial(_shown, element, where))
-        if count:
-            self._fields.check_met()
 
     def _where(self, element: Any, count: int, several: bool) -> str:
         way = "/".join(_local(e) for e in (*reversed([*element.iterancestors()]), element))
@@ -119,7 +121,9 @@ class _Elements:
                 if not self._is_record(element):
                     continue
                 if found not in ("", _local(element)):  # without a path
-                    several = [f"/{_local(element.getparent())}/{n}" for n in (found, _local(element))]
+                    several = [
+                        f"/{safe_name(_local(element.getparent()))}/{safe_name(n)}" for n in (found, _local(element))
+                    ]
                     raise StructureError(
                         "refusal.which_path", file=self._name, names=several, contract=self._contract.id
                     )

@@ -46,6 +46,35 @@ def stage(
     """
     if key is None and any(personal_columns(table, one.contract) for one in incoming):
         raise MissingKeyError(f"{table.name} has personal columns, and there is no pseudonym key")
+    parts, refused = _read(con, table, incoming, time_zone, key, to_holder=to_holder)
+    unreadable = [
+        (one.delivery_id, (record.row_no - 1) * one.rows_of_record + 1, record.rule, record.raw)
+        for one in incoming
+        for record in one.readable.bad
+        if one.delivery_id not in refused
+    ]
+    unite(con, table, parts, unreadable)
+    return refused
+
+
+def read_alone(con: duckdb.DuckDBPyConnection, table: Table, one: Incoming, time_zone: str, key: Key) -> str:
+    """Read, cast and try one delivery that was taken in before. Returns the stage table's name. Raises StructureError."""
+    parts, refused = _read(con, table, [one], time_zone, key)
+    if one.delivery_id in refused:
+        raise refused[one.delivery_id]
+    return parts[0][0]
+
+
+def _read(
+    con: duckdb.DuckDBPyConnection,
+    table: Table,
+    incoming: Iterable[Incoming],
+    time_zone: str,
+    key: Key | None,
+    *,
+    to_holder: bool = False,
+) -> tuple[list[Part], dict[int, StructureError]]:
+    """(stage tables, those that cannot be read at all)"""
     register(con)
     refused: dict[int, StructureError] = {}
     with pseudonyms_on(con, key, table) as pseudonyms:
@@ -58,14 +87,7 @@ def stage(
         finally:
             con.execute("SET TimeZone = 'UTC'")
             con.execute("RESET disabled_optimizers")
-    unreadable = [
-        (one.delivery_id, (record.row_no - 1) * one.rows_of_record + 1, record.rule, record.raw)
-        for one in incoming
-        for record in one.readable.bad
-        if one.delivery_id not in refused
-    ]
-    unite(con, table, parts, unreadable)
-    return refused
+    return parts, refused
 
 
 def _read_groups(

@@ -109,7 +109,6 @@ class Settings(Strict):
         strict=True,
         description="How long a server that is busy is waited for, in all, for one page",
     )
-    largest_mb: int = Field(default=4_096, ge=1, strict=True, description="Megabytes that one pull may bring, unpacked")
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -144,6 +143,9 @@ class Extract(settings.Extract):
         default=None,
         pattern=_HEADER,
         description="With content: file, the header that says the newest value of the change attribute",
+    )
+    largest_mb: int = Field(
+        default=4_096, ge=1, strict=True, description="Megabytes that one pull of it may bring, unpacked"
     )
     not_yet: int | None = Field(
         default=None,
@@ -196,7 +198,7 @@ class HttpSource:
     def fetch(self, asked: Asked, folder: Path) -> Fetched | None:
         extract = asked.extract
         assert isinstance(extract, Extract)
-        with self._line() as line:
+        with self._line(extract.largest_mb << 20) as line:
             if extract.content == "file":
                 return self._file(line, extract, asked, folder)
             return self._pages(line, extract, asked, folder)
@@ -225,19 +227,22 @@ class HttpSource:
         walk = Walk(self.name, extract.paging) if extract.paging is not None else None
         changed, files = Range(), list[Path]()
         address, sent = self._address(asked, extract), self._sent(asked, extract, walk.first() if walk else {})
-        rows = 0
+        rows, first = 0, ""
         while True:
             file = folder / f"page-{len(files) + 1:05}.json"
             answer = line.ask(address, sent, file, extract.not_yet if not files else None)
             if answer is None:
                 return None
+            first = (
+                first or answer.address
+            )  # those of later pages may differ from one pull to the next, with the same rows
             files.append(file)
             page = read_page(self.name, file, extract.rows, extract.changed_by, extract.paging, answer.headers)
             rows += page.rows
             self._changed(asked, changed, page.oldest, page.newest)
             following = walk.following(page, address, answer.links) if walk else None
             if following is None:
-                return Fetched(tuple(files), rows=rows, until=changed.newest or asked.since)
+                return Fetched(tuple(files), rows=rows, until=changed.newest or asked.since, about={"address": first})
             if following[0] is not None:
                 address, sent = following[0], {"method": "GET"}
             else:
@@ -280,7 +285,7 @@ class HttpSource:
         return {"method": extract.method, "params" if extract.method == "GET" else "json": parameters | dict(more)}
 
     @contextmanager
-    def _line(self) -> Iterator[Line]:
+    def _line(self, left: int = 0) -> Iterator[Line]:
         import requests
 
         said = self.settings
@@ -307,5 +312,5 @@ class HttpSource:
                 parameter,
                 said.timeout_seconds,
                 said.patience_seconds,
-                said.largest_mb << 20,
+                left,
             )

@@ -200,7 +200,7 @@ class Line:
                         self.left -= len(part)
                         if self.left < 0:
                             self._fail(
-                                "connection.largest_mb",
+                                "extracts.largest_mb",
                                 "the answer is larger than is allowed",
                                 "raise the limit, or ask for less at once",
                             )

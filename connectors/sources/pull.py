@@ -209,9 +209,7 @@ class _Pulling:
             }
             receipt = deliver(
                 Archive(self.setting.home.archive),
-                DeclaredDelivery(
-                    file, extract.table, scope, period.id, extract.system, fetched.rows, fetched.sha256, pulled
-                ),
+                DeclaredDelivery(file, extract.table, scope, period.id, extract.system, fetched.rows, pulled=pulled),
                 self.setting.tables,
                 self.setting.contracts,
             )
@@ -235,13 +233,11 @@ class _Pulling:
                 f"the rows have no {asked.extract.changed_by}, by which the next pull would begin",
                 "name an attribute that every row has",
             )
-        found = fetched.rows
-        if found is not None and (found < rows.least or (rows.most is not None and found > rows.most)):
-            most = "" if rows.most is None else f" and at most {rows.most:,}"
+        if fetched.rows is not None and not rows.expect(fetched.rows):
             raise SourceError(
                 self.connected.name,
                 "regulation.rows",
-                f"{asked.period.id} of {asked.scope} has {found:,} rows, expected were at least {rows.least:,}{most}; nothing was taken in",
+                f"{asked.period.id} of {asked.scope} has {fetched.rows:,} rows, expected were {rows}; nothing was taken in",
                 "ask the source; if it is right, mend what is expected",
             )
 
@@ -253,6 +249,7 @@ class _Pulling:
             "table": asked.extract.table,
             "settlement": asked.scope,
             "period": asked.period.id,
+            **fetched.about,
         }
         members = [(str(path.relative_to(files)), path) for path in fetched.files]
         return bundle(

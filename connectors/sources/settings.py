@@ -111,6 +111,13 @@ class Rows(Strict):
             raise refused("rows: most is fewer than least", "write how many rows there are at least and at most")
         return self
 
+    def expect(self, found: int) -> bool:
+        """Whether as many rows are to be expected."""
+        return self.least <= found and (self.most is None or found <= self.most)
+
+    def __str__(self) -> str:
+        return f"at least {self.least:,}" + ("" if self.most is None else f" and at most {self.most:,}")
+
 
 class Regulation(Strict):
     """The regulation of interaction with a source: how often it gives, and how late that may be."""

@@ -7,8 +7,8 @@ makes one delivery of what was fetched, or of nothing. Does not belong here: how
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -68,12 +68,16 @@ class Asked:
 
 @dataclass(frozen=True)
 class Fetched:
-    """Bytes as received, complete: their files in order. `until`: the newest value of the change attribute among them."""
+    """Bytes as received, complete: their files in order. `until`: the newest value of the change attribute among them.
+
+    `about`: what there is to say of several files together, without secrets, and the same whenever they are the same.
+    """
 
     files: tuple[Path, ...]
     rows: int | None = None  # as the source itself says
     until: str | None = None
     sha256: str | None = None  # as a checksum file beside it says; already compared
+    about: Mapping[str, str] = field(default_factory=dict)
 
 
 class Source(Protocol):

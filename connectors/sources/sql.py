@@ -299,9 +299,11 @@ class SqlSource:
                 names,
                 said,
                 f"are they those of this database, and is it reached? {_AGAIN}",
-                passing=kind == "OperationalError",
+                passing=kind == "OperationalError" and self.dialect != "sqlite",
             )
-        if error.connection_invalidated or kind in ("OperationalError", "InterfaceError", "InternalError"):
+        if self.dialect != "sqlite" and (
+            error.connection_invalidated or kind in ("OperationalError", "InterfaceError", "InternalError")
+        ):
             remedy = f"{_AGAIN}; if it is the query, try it in the database's own client"
             return SourceError(self.name, f"connection.host, {setting}", said, remedy, passing=True)
         return SourceError(

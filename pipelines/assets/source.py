@@ -20,7 +20,7 @@ from pipelines.selection import SOURCE
 from pipelines.source_pulls import ExtractStanding, sources_of
 from warehouse.tables.contracts import Table
 
-OVERDUE = "overdue"
+OVERDUE, ROWS = "overdue", "rows_expected"
 RETRIES, WAIT = 3, 300  # seconds before the first; our proposal
 _SHOWN = 50  # entries of a table in the metadata of an event
 _MONTHS = {"monthly": "*", "quarterly": "1,4,7,10", "yearly": "1"}
@@ -47,6 +47,14 @@ def source_assets(connected: Connected, tables: Mapping[str, Table]) -> dg.Asset
         )
         for key in keys.values()
     ]
+    checks += [
+        dg.AssetCheckSpec(
+            ROWS,
+            asset=key,
+            description="Whether the last delivery of every extract had as many rows as the regulation expects",
+        )
+        for key in keys.values()
+    ]
 
     @dg.multi_asset(specs=specs, check_specs=checks, name=f"{SOURCE}_{name.replace('-', '__')}")
     @known_errors_as_failure
@@ -63,7 +71,7 @@ def source_assets(connected: Connected, tables: Mapping[str, Table]) -> dg.Asset
             own = [one for one in told if one.table == table]
             if own and all(one.outcome in (Outcome.DELIVERED, Outcome.UNCHANGED) for one in own):
                 yield dg.MaterializeResult(asset_key=key, metadata=_described(own))
-            yield _check(key, [one for one in standings if one.extract.table == table])
+            yield from _checked(key, [one for one in standings if one.extract.table == table])
         if failed:
             raise dg.Failure("; ".join(one.said for one in failed), allow_retries=False)
 
@@ -151,16 +159,18 @@ def _described(told: Sequence[Told]) -> dict[str, Any]:
     return metadata | ({"first deliveries": dg.MetadataValue.table(records[:_SHOWN])} if records else {})
 
 
-def _check(key: dg.AssetKey, standings: Sequence[ExtractStanding]) -> dg.AssetCheckResult:
-    late = [one for one in standings if one.standing.late_since is not None]
-    records = [
-        dg.TableRecord({"settlement": one.scope, "newest": one.standing.newest or "", "due": str(one.standing.due)})
-        for one in late[:_SHOWN]
+def _checked(key: dg.AssetKey, standings: Sequence[ExtractStanding]) -> Iterator[dg.AssetCheckResult]:
+    """Warnings: that something is late or has other rows than expected is for people to look at, and fails no run."""
+    late = [
+        {"settlement": one.scope, "newest": one.standing.newest or "", "due": str(one.standing.due)}
+        for one in standings
+        if one.standing.late_since is not None
     ]
-    return dg.AssetCheckResult(
-        passed=not late,
-        asset_key=key,
-        check_name=OVERDUE,
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata={"overdue": len(late)} | ({"first": dg.MetadataValue.table(records)} if records else {}),
-    )
+    others = [{"settlement": one.scope, "last": one.unexpected} for one in standings if one.unexpected]
+    for name, found in ((OVERDUE, late), (ROWS, others)):
+        metadata: dict[str, Any] = {"extracts": len(found)}
+        if found:
+            metadata["first"] = dg.MetadataValue.table([dg.TableRecord(one) for one in found[:_SHOWN]])
+        yield dg.AssetCheckResult(
+            passed=not found, asset_key=key, check_name=name, severity=dg.AssetCheckSeverity.WARN, metadata=metadata
+        )

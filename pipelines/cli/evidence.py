@@ -206,29 +206,43 @@ def _personal(home: Home, store: Store, archive: Archive, deliveries: list[dict[
 
 
 def _add_sources(home: Home, store: Store, answer: list[dict[str, Any]]) -> None:
-    """Put `source`, the record as received, and `source_header` into every row."""
+    """Put into every row its records as received (`source`), their numbers (`source_records`), header and places (`source_where`)."""
     from connectors.archive.archive import Archive
     from connectors.ingest import load_source_contracts
+    from connectors.ingest_batch import TIME_ZONE
     from connectors.mapping.source_contract import standard
     from connectors.readers.source_records import originals
+    from connectors.row_gate.records_behind import Delivered, records_behind
 
-    contracts = load_source_contracts(home, store.tables)
+    contracts, archive = load_source_contracts(home, store.tables), Archive(home.archive)
     for one in answer:
+        table = store.tables[one["table"]]
         for delivery_id in sorted({row["delivery_id"] for row in one["rows"]}):
             mine = [row for row in one["rows"] if row["delivery_id"] == delivery_id]
             delivery = store.con.execute(
-                "SELECT sha256, system, file_name, contract_version FROM audit.delivery WHERE delivery_id = ?",
+                "SELECT system, contract_version, sha256, file_name, scope, period_start, period_end FROM audit.delivery "
+                "WHERE delivery_id = ?",
                 [delivery_id],
             ).fetchone()
             assert delivery is not None
-            sha256, system, file_name, version = delivery
-            contract = contracts.get((system, one["table"])) or standard(store.tables[one["table"]])
+            system, version, delivered = delivery[0], delivery[1], Delivered(*delivery[2:])
+            contract = contracts.get((system, table.name)) or standard(table)
             if contract.version != version:
                 err.print(
-                    f"{file_name} was read by version {version} of contract {contract.id}; shown by version {contract.version}",
+                    f"{delivered.file_name} was read by version {version} of contract {contract.id}; shown by version {contract.version}",
                     highlight=False,
                     soft_wrap=True,
                 )
-            found = originals(Archive(home.archive), sha256, contract, {row["row_no"] for row in mine}, file_name)
+            numbers = records_behind(archive, table, contract, delivered, {row["row_no"] for row in mine}, TIME_ZONE)
+            wanted = {number for behind in numbers.values() for number in behind}
+            found = originals(archive, delivered.sha256, contract, wanted, delivered.file_name)
             for row in mine:
-                row["source"], row["source_header"] = found[row["row_no"]].text, found[row["row_no"]].header
+                its = [found[number] for number in numbers[row["row_no"]]]
+                row["source"] = "".join(_whole_line(record.text) for record in its) if len(its) > 1 else its[0].text
+                row["source_header"], row["source_records"] = its[0].header, numbers[row["row_no"]]
+                row["source_where"] = "; ".join(record.where for record in its if record.where)
+
+
+def _whole_line(text: str) -> str:
+    """A record that another can follow."""
+    return text if text.endswith(("\n", "\r")) else f"{text}\n"

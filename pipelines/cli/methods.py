@@ -163,14 +163,27 @@ def schemas() -> None:
 
 
 @app.command()
-def docs() -> None:
-    """Write the pages under docs/reference: data dictionary, KPIs with their case passports, standards."""
+def docs(
+    home: Annotated[
+        Path | None,
+        typer.Option("--home", help="Write those of a home's own tables and lists too, into its reference/"),
+    ] = None,
+) -> None:
+    """Write the pages under docs/reference: data dictionary, KPIs with their case passports, standards; or those of a home."""
     from kpi_definitions.catalogue import load_catalogues
-    from pipelines.methods.reference_docs import write
+    from pipelines.methods.reference_docs import pages, pages_of_a_home, write
     from warehouse.tables.contracts import load_tables
+    from warehouse.tables.home_tables import tables_of
 
     try:
-        for path in write(load_catalogues(), load_tables()):
-            out.print(f"wrote {path}", highlight=False)
+        if home is None:
+            written = write(pages(load_catalogues(), load_tables()))
+        else:
+            place = home_of(home)
+            written = write(
+                pages_of_a_home(load_catalogues(place.catalogues), tables_of(place)), place.root / "reference"
+            )
+        for path in written:
+            out.print(f"wrote {path}", highlight=False, soft_wrap=True)
     except DocumentError as error:
         raise fail(error) from None

@@ -92,7 +92,7 @@ def _asked(home: Home, source: str | None, control: Path | None, system: str | N
     """(name, what makes the control totals) of each control that is meant. Raises ValueError, DocumentError, StoreError."""
     from functools import partial
 
-    from connectors.control.reconcile import control_of_file, control_of_source
+    from connectors.control.reconcile import control_of_file, controls_of_sources
     from pipelines.source_pulls import sources_of
 
     if control is not None:
@@ -105,14 +105,10 @@ def _asked(home: Home, source: str | None, control: Path | None, system: str | N
     found = sources_of(home)
     if source is not None and source not in found.connections:
         raise ValueError(f"there is no source {source}; there are: {', '.join(found.connections) or 'none'}")
-    for name, connected in found.connections.items():
-        systems = dict.fromkeys(extract.system for extract in connected.extracts if system in (None, extract.system))
-        if source in (None, name):
-            for one in systems:
-                setting = found.setting
-                yield (
-                    f"{name}, {one}",
-                    partial(control_of_source, home, connected, one, period, setting.tables, setting.contracts),
-                )
     if not found.connections:
         raise ValueError("no sources; give what a source's owner states: qala reconcile --control FILE --system SYSTEM")
+    chosen = {name: one for name, one in found.connections.items() if source in (None, name)}
+    asked = list(controls_of_sources(home, chosen, period, found.setting.tables, found.setting.contracts, system))
+    if not asked:
+        raise ValueError(f"no source has a system {system}")
+    yield from asked

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from connectors.sources.pull import Told
     from pipelines.source_pulls import Sources
 
+_NONE = "no sources; write a file in {}: docs/connect-a-server.md"
 NamesArgument = Annotated[
     list[str] | None,
     typer.Argument(
@@ -37,6 +38,9 @@ def pull(
     from connectors.sources.pull import pull as ask
 
     found = _sources(home_folder, names, again=again)
+    if not found.connections and not found.faults:
+        out.print(_NONE.format(found.setting.home.sources), highlight=False, soft_wrap=True)
+        return
     well, delivered = not found.faults, 0
     for connected in found.connections.values():
         try:
@@ -81,9 +85,7 @@ def sources(
     elif standings:
         show_sources(out, standings, found.setting.today)
     else:
-        out.print(
-            f"no sources; write a file in {found.setting.home.sources}: docs/connect-a-server.md", highlight=False
-        )
+        out.print(_NONE.format(found.setting.home.sources), highlight=False, soft_wrap=True)
 
 
 def _check(found: Sources) -> None:

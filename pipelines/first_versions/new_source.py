@@ -27,7 +27,14 @@ _SETTINGS = {
     "skip_after_header": "skipAfterHeader",
     "footer": "footer",
 }
-_LOGICAL = {"TIMESTAMP": "timestamp", "DATE": "date", "BOOLEAN": "boolean"}
+_LOGICAL = {
+    "TIMESTAMP": "timestamp",
+    "DATE": "date",
+    "BOOLEAN": "boolean",
+    "VARCHAR": "string",
+    "INTEGER": "integer",
+    "BIGINT": "integer",
+}
 
 
 def new_source(home: Home, system: str, table_name: str, file: Path) -> FirstVersion:
@@ -143,9 +150,9 @@ def _column(table: Table, one: Mapped) -> Iterator[str]:
     yield f"      - name: {one.column}\n"
     if one.header != one.column:
         yield f"        physicalName: {scalar(one.header)}\n"
-    sql_type = {c.name: c.sql_type.upper() for c in table.columns}.get(one.column, "VARCHAR")
+    yield _logical_type(table, one.column)
     if one.pattern:
-        yield f"        logicalType: {_LOGICAL[sql_type]}\n        logicalTypeOptions: {{format: {scalar(one.pattern)}}}\n"
+        yield f"        logicalTypeOptions: {{format: {scalar(one.pattern)}}}\n"
     own = [
         (n, list(words)) for n, words in (("trueValues", one.true_values), ("falseValues", one.false_values)) if words
     ]
@@ -160,6 +167,12 @@ def _column(table: Table, one: Mapped) -> Iterator[str]:
             yield f"              {scalar(word)}: {scalar(code or f'TODO which of {listed}?')}\n"
 
 
+def _logical_type(table: Table, name: str) -> str:
+    """Always written: without it a column is none of ODCS 3.2, whose schema then wants a map (adr/0044)."""
+    sql_type = {c.name: c.sql_type.upper() for c in table.columns}.get(name, "VARCHAR")
+    return f"        logicalType: {_LOGICAL.get(sql_type, 'number')}\n"
+
+
 def _missing(table: Table, name: str, left: Sequence[str]) -> Iterator[str]:
     """A column that must be filled and for which there is no header."""
     column = next(c for c in table.columns if c.name == name)
@@ -170,4 +183,4 @@ def _missing(table: Table, name: str, left: Sequence[str]) -> Iterator[str]:
         ],
         6,
     )
-    yield f"      - name: {name}\n        physicalName: TODO\n"
+    yield f"      - name: {name}\n        physicalName: TODO\n{_logical_type(table, name)}"

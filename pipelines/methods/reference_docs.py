@@ -8,6 +8,7 @@ from pathlib import Path
 
 from kpi_definitions.catalogue import Catalogues, units
 from kpi_definitions.functions import DIALECTS, functions
+from pipelines.methods.expression_docs import expressions_page
 from warehouse.kpi_values.state_rules import CELL_RULES, ROLLUP_RULES, StateRule
 from warehouse.messages import messages
 from warehouse.messages.messages import sentence
@@ -50,16 +51,24 @@ def pages(catalogue: Catalogues, tables: Mapping[str, Table]) -> dict[str, str]:
         "standards.md": _standards(catalogue),
         "calculation-states.md": _states(),
         "functions.md": _functions(),
+        "expressions.md": _MADE + expressions_page(),
     }
 
 
-def write(catalogue: Catalogues, tables: Mapping[str, Table]) -> list[Path]:
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    written = []
-    for name, text in pages(catalogue, tables).items():
-        (FOLDER / name).write_text(text, encoding="utf-8")
-        written.append(FOLDER / name)
-    return written
+def pages_of_a_home(catalogue: Catalogues, tables: Mapping[str, Table]) -> dict[str, str]:
+    """Those of them that a home's own tables and lists change. File name → text."""
+    return {
+        "data-dictionary.md": _dictionary(tables),
+        "kpis.md": _kpis(catalogue, tables),
+        "standards.md": _standards(catalogue),
+    }
+
+
+def write(texts: Mapping[str, str], folder: Path = FOLDER) -> list[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return [folder / name for name in texts]
 
 
 def _dictionary(tables: Mapping[str, Table]) -> str:

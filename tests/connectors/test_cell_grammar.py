@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from connectors.mapping.cell_grammar import Cell, Numerals
+from connectors.mapping.cell_grammar import SERIAL, Cell, Numerals
 from connectors.mapping.civil_time import civil_time
 from connectors.mapping.column_cells import cells_of_table
 from connectors.mapping.read_contracts import parse_source
@@ -46,6 +46,42 @@ def outcome(con: duckdb.DuckDBPyConnection, cell: Cell, text: str) -> Any:
 
 COUNT, SIGNED, AMOUNT = Cell("INTEGER", lowest=0), Cell("INTEGER"), Cell("DECIMAL(8, 3)", lowest=0)
 COMMA, POINTS = Numerals(",", " "), Numerals(",", ".")
+
+
+SERIALS = Cell("TIMESTAMP", pattern=SERIAL)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("46086.5", "2026-03-05 12:00:00"),
+        (" 45413.5729166667 ", "2024-05-01 13:45:00"),
+        ("1", GAP),  # 1900-01-01, as systems write no date
+        ("2", "1900-01-02 00:00:00"),
+        ("59", "1900-02-28 00:00:00"),
+        ("60", BROKEN),  # 29 February 1900, which spreadsheets have and the calendar has not
+        ("61", "1900-03-01 00:00:00"),
+        ("99999", BROKEN),
+        ("-5", BROKEN),
+        ("46086,5", BROKEN),
+        ("2026-03-05 12:00:00", "2026-03-05 12:00:00"),
+        ("05.03.2026", BROKEN),
+        ("н/д", GAP),
+    ],
+)
+def test_days_of_a_spreadsheet(con: duckdb.DuckDBPyConnection, text: str, expected: str) -> None:
+    assert str(outcome(con, SERIALS, text)) == expected
+    day = expected.partition(" ")[0]
+    assert str(outcome(con, Cell("DATE", pattern=SERIAL), text)) == day
+
+
+@pytest.mark.parametrize("error", ["#REF!", " #div/0! ", "#NAME?", "#CALC!"])
+def test_errors_of_spreadsheets_are_nothing_in_texts_and_unreadable_elsewhere(
+    con: duckdb.DuckDBPyConnection, error: str
+) -> None:
+    assert outcome(con, Cell("VARCHAR"), error) == GAP
+    assert [outcome(con, Cell(t), error) for t in ("INTEGER", "DECIMAL(8, 3)", "DATE", "BOOLEAN")] == [BROKEN] * 4
+    assert outcome(con, Cell("VARCHAR"), "#7") == "#7"
 
 
 @pytest.mark.parametrize(
@@ -275,7 +311,7 @@ def test_an_expression_that_would_cast_in_silence_is_a_fault(tmp_path: Path, exp
     ("key", "value", "said"),
     [
         ("otherHeaders", "refuze", "otherHeaders 'refuze' is not known"),
-        ("format", "xlsx", "format 'xlsx' is not known"),
+        ("format", "docx", "format 'docx' is not known"),
         ("format", "[csv]", "is not known"),
         ("rounding", "up", "rounding 'up' is not known"),
         ("missingValues", "NA", "no list of words"),

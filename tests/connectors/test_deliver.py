@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from connectors.archive.archive import Archive
+from connectors.archive.bundle import opened
 from connectors.ingest import load_source_contracts
 from connectors.receiving.inbox import collect
+from connectors.receiving.manifest import ManifestError, parse
 from pipelines.cli import app
 from warehouse.home.home import Home
 from warehouse.tables.contracts import load_tables
@@ -135,3 +138,79 @@ def test_a_manifest_that_is_no_json(place: Home) -> None:
     (done,) = collect(place.inbox, Archive(place.archive), load_tables(), {})
     assert done.error is not None
     assert "not a manifest" in done.error
+
+
+def invoked(place: Home, *files: Path) -> str:
+    words = [*map(str, files), "-t", "fct_appeal", "-s", "710000000", "-p", "2026-01", "--home", str(place.root)]
+    return cli.invoke(app, ["deliver", *words], env={"COLUMNS": "400"}).output
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"<html><body>login</body></html>", "it is a page of HTML"),
+        (b"%PDF-1.4", "it is PDF"),
+        (b"appeal_id\nA1\n", "the header lacks registered_at"),
+        (b"", "the file is empty"),
+    ],
+)
+def test_a_file_that_no_run_could_read_leaves_nothing_behind(
+    place: Home, tmp_path: Path, content: bytes, said: str
+) -> None:
+    (file := tmp_path / "report.xls").write_bytes(content)
+    output = invoked(place, file)
+    assert said in output
+    assert "nothing was taken in" in output
+    assert [p for p in place.archive.rglob("*") if p.is_file()] == []
+    assert list(place.scratch.glob("qala-*")) == []
+
+
+def test_a_folder_is_no_file(place: Home, tmp_path: Path) -> None:
+    assert "is a folder; name the files in it" in invoked(place, tmp_path)
+
+
+def test_several_files_are_one_delivery_of_bytes_as_they_were(place: Home, extract: Path, tmp_path: Path) -> None:
+    (other := tmp_path / "more" / "appeals.csv").parent.mkdir()
+    other.write_text(extract.read_text().replace("A1", "A2"))
+    for _ in range(2):
+        assert "receipt" in invoked(place, extract, other)
+    first, second = Archive(place.archive).pending()
+    assert first.sha256 == second.sha256, "the same files are the same content"
+    with Archive(place.archive).open(first.sha256) as stream:
+        (packed := tmp_path / "bundle").write_bytes(stream.read())
+    with opened(packed) as (members, content):
+        assert [content.read(one.member) for one in members] == [extract.read_bytes(), other.read_bytes()]
+    assert "one file is named twice" in invoked(place, extract, extract)
+
+
+def test_several_files_come_through_the_inbox(place: Home, extract: Path) -> None:
+    contents = [extract.read_text(), extract.read_text().replace("A1", "A2")]
+    sums = [hashlib.sha256(content.encode()).hexdigest() for content in contents]
+    for name, content in zip(("a.csv", "b.csv"), contents, strict=True):
+        (place.inbox / name).write_text(content)
+    entry = {"files": ["a.csv", "b.csv"], "table": "fct_appeal", "settlement": "710000000", "period": "2026-01"}
+    manifest = place.inbox / "x.manifest.json"
+    manifest.write_text(json.dumps({"deliveries": [entry | {"sha256s": sums}]}))
+    (drop,) = collect(place.inbox, Archive(place.archive), load_tables(), {})
+    assert drop.error is None
+    (receipt,) = drop.receipts
+    assert receipt.file_name == "a 2 files.zip"
+    assert sorted(p.name for p in place.inbox.glob("done/*/*.csv")) == ["a.csv", "b.csv"]
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"files": ["a.csv"], "file": "a.csv"}, "has file and files"),
+        ({"files": []}, "files must be"),
+        ({"files": ["a.csv", "a.csv"]}, "names a file twice"),
+        ({"files": ["a.csv", "../b.csv"]}, "must lie beside its manifest"),
+        ({"files": ["a.csv", "b.csv"], "sha256": "0" * 64}, "write them as a list: sha256s"),
+        ({"files": ["a.csv", "b.csv"], "sha256s": ["0" * 64]}, "a sha256 for each of its files"),
+        ({}, "lacks file"),
+    ],
+)
+def test_a_manifest_says_clearly_which_files_are_meant(more: dict[str, object], said: str) -> None:
+    entry = {"table": "fct_appeal", "settlement": "710000000", "period": "2026-01"} | more
+    with pytest.raises(ManifestError, match=re.escape(said)):
+        parse(json.dumps({"deliveries": [entry]}).encode())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
+import subprocess
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -29,6 +31,8 @@ PAGING: Mapping[str, Mapping[str, Any]] = {
     "link": {"paging": {"style": "link", **SIZE}},
     "next": {"rows": "rows", "paging": {"style": "next", "next": "next", **SIZE}},
 }
+# other signs of the end that numbered pages may have
+SIGNS: tuple[Mapping[str, Any], ...] = ({"pages": "pages"}, {"more": "more"}, {"total_header": "X-Total"}, {})
 
 
 @pytest.fixture
@@ -88,13 +92,29 @@ def test_every_style_gives_all_rows_once(tmp_path: Path, style: str, count: int)
     assert [path.name for path in fetched.files] == [f"page-{n:05}.json" for n in range(1, len(fetched.files) + 1)]
 
 
-def test_an_empty_page_is_an_end_where_no_total_is_said(api: Api, tmp_path: Path) -> None:
-    for number, style in enumerate(("page", "offset")):
-        extract = {"endpoint": style, "rows": "rows", "paging": {"style": style, **SIZE}}
-        fetched = fetch(api, tmp_path / str(number), extract)
-        assert rows_of(fetched, "rows") == api.rows
-        assert fetched is not None
-        assert len(fetched.files) == 4
+@pytest.mark.parametrize("sign", SIGNS)
+@pytest.mark.parametrize("style", ["page", "offset"])
+@pytest.mark.parametrize("count", [0, 100, 250])
+def test_numbered_pages_end_by_the_sign_that_is_declared(
+    tmp_path: Path, style: str, sign: Mapping[str, Any], count: int
+) -> None:
+    extract = {"endpoint": style, "rows": "rows", "paging": {"style": style, **SIZE, **sign}}
+    with serving(Api(made_up(count))) as api:
+        fetched = fetch(api, tmp_path, extract)
+    assert rows_of(fetched, "rows") == api.rows
+    assert fetched is not None
+    assert len(fetched.files) == -(-count // 100) + (
+        1 if not sign or not count else 0
+    )  # an empty page, where nothing else says it
+
+
+def fetched_about(api: Api, into: Path) -> Mapping[str, str]:
+    fetched = fetch(
+        api, into / "about", {**PAGING["page"], "endpoint": "page"}, auth={"parameter": "k", "value": {"env": "KEY"}}
+    )
+    assert fetched is not None
+    assert http_api.KEY not in json.dumps(dict(fetched.about))
+    return fetched.about
 
 
 def test_one_page_and_other_ways_to_ask(api: Api, tmp_path: Path) -> None:
@@ -107,6 +127,7 @@ def test_one_page_and_other_ways_to_ask(api: Api, tmp_path: Path) -> None:
         assert rows_of(fetch(api, tmp_path / str(number), {"endpoint": "none"}, auth=auth), "") == api.rows
     posted = {"endpoint": "page", "method": "POST", **PAGING["page"]}
     assert rows_of(fetch(api, tmp_path / "post", posted), "rows") == api.rows
+    assert fetched_about(api, tmp_path)["address"].startswith(f"{api.address}/page?page=1&size=100")
     packed = fetch(api, tmp_path / "gzip", {"endpoint": "page/gzip", **PAGING["page"]})
     assert rows_of(packed, "rows") == api.rows
     moved = fetch(api, tmp_path / "moved", {"endpoint": "none/moved"})
@@ -219,7 +240,7 @@ def test_a_server_that_stays_busy_is_given_up(api: Api, tmp_path: Path, pauses: 
         ("page/redirect", "connection.address", "another server", False),
         ("next/astray", "connection.address", "another server", False),
         ("link/astray", "connection.address", "another server", False),
-        ("page/endless", "connection.largest_mb", "larger than is allowed", False),
+        ("page/endless", "extracts.largest_mb", "larger than is allowed", False),
         ("nothing", "extracts.endpoint", "status 404", False),
     ],
 )
@@ -229,7 +250,7 @@ def test_nothing_is_taken_of_what_is_not_whole(
     style = endpoint.partition("/")[0]
     with serving(Api()) as elsewhere:
         api.elsewhere = elsewhere.address
-        error = fails(api, tmp_path, {**PAGING.get(style, {}), "endpoint": endpoint}, largest_mb=1)
+        error = fails(api, tmp_path, {**PAGING.get(style, {}), "endpoint": endpoint, "largest_mb": 1})
         assert elsewhere.seen == []
     assert error.setting == setting
     assert says in str(error)
@@ -269,6 +290,33 @@ def test_a_wrong_secret_is_named_and_never_shown(
         with everything_said() as said, pytest.raises(SourceError) as caught:
             source.check()
         assert not any(secret in told(caught.value) + said.getvalue() for secret in SECRETS)
+
+
+def certificate(folder: Path) -> Path:
+    """A certificate of 127.0.0.1 that nobody but itself signed, with its key."""
+    path = folder / "server.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
+    more = [
+        "-addext",
+        "subjectAltName=IP:127.0.0.1",
+        "-keyout",
+        str(folder / "key.pem"),
+        "-out",
+        str(folder / "ca.pem"),
+    ]
+    subprocess.run([*command, *more], check=True, capture_output=True)  # noqa: S603
+    path.write_bytes((folder / "key.pem").read_bytes() + (folder / "ca.pem").read_bytes())
+    return path
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="there is no openssl")
+def test_a_server_whose_certificate_nobody_signed_is_refused(tmp_path: Path) -> None:
+    with serving(Api(), certificate=certificate(tmp_path)) as api:
+        error = fails(api, tmp_path, {"endpoint": "none"}, unencrypted=False)
+        assert error.setting == "connection.ca_file"
+        assert api.seen == []
+        fetched = fetch(api, tmp_path, {"endpoint": "none"}, unencrypted=False, ca_file="ca.pem")
+        assert rows_of(fetched, "") == api.rows
 
 
 def test_there_is_none_yet(api: Api, tmp_path: Path) -> None:

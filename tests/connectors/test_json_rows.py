@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,15 @@ from hypothesis import strategies as st
 
 from connectors.mapping.cell_grammar import Cell
 from connectors.mapping.layout import Layout
+from connectors.mapping.shape import Shape, Unpivot
 from connectors.mapping.source_contract import SourceContract
 from connectors.readers import json_text
 from connectors.readers.headers import StructureError
 from connectors.readers.json_rows import rows
+from connectors.readers.kinds import Kind
 from connectors.readers.record import Record
 from tests.support.examples import examples
-from tests.support.workbooks import contract, read_by
+from tests.support.workbooks import contract, read_by, taken
 from warehouse.tables.identifiers import BLANKS
 
 
@@ -126,6 +129,11 @@ def test_members_of_an_object_are_records_with_a_key(tmp_path: Path) -> None:
         (["Сейфуллин", "2"], "$.streets.Сейфуллин"),
     ]
 
+    said = refused(
+        tmp_path, '{"streets": {"Серикова Айгуль": {"n": 1, "b": 2}}}', "n", layout=Layout(row_path="streets.*")
+    )
+    assert "$.streets.«…» has the field" in said  # names of members may be names of people
+
 
 def test_the_outermost_list_is_found(tmp_path: Path) -> None:
     features = (
@@ -142,8 +150,16 @@ def test_a_field_that_is_not_known_is_refused_with_its_record(tmp_path: Path) ->
     assert "$[1] has the field b.status, which contract made.up does not know" in refused(tmp_path, text)
     assert [one.cells for one in found(tmp_path, text, contract("a", other_headers="ignore"))] == [["1"], ["2"]]
     assert [one.cells for one in found(tmp_path, text, contract("a", personal_headers=("b",)))] == [["1"], ["2"]]
-    assert "the header lacks c" in refused(tmp_path, text, "a", "b.status", "c")
     assert "has the field a.b twice" in refused(tmp_path, '[{"a.b": 1, "a": {"b": 2}}]', "a.b")
+
+
+def test_a_field_that_no_record_has_is_lacking(tmp_path: Path) -> None:
+    """Of all files of a delivery: a page without it may come, and a page without any record."""
+    of, pages = contract("a", "b"), ('[{"a": 1}]', "[]", '[{"a": 2}, {"b": 3}]')
+    assert taken(Kind.JSON, tmp_path, of, *pages) == [["1", ""], ["2", ""], ["", "3"]]
+    assert taken(Kind.JSON, tmp_path, of, "[]") == []
+    with pytest.raises(StructureError, match="extract: the header lacks b;"):
+        taken(Kind.JSON, tmp_path, of, *pages[:2])
 
 
 @pytest.mark.parametrize(
@@ -224,3 +240,17 @@ def test_a_list_of_another_length_is_a_rejected_record(tmp_path: Path) -> None:
 def test_a_record_too_long_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json_text, "LONGEST", 1 << 20)
     assert "too long" in refused(tmp_path, '[{"a": "' + "x" * (4 << 20))
+
+
+def test_fields_that_become_rows_are_found_by_their_pattern(tmp_path: Path) -> None:
+    """The header is known when all records have been gone through; names that unpivoting makes are no fields."""
+    years = Unpivot({}, "[0-9]{4}", "year", "people", True)
+    of = replace(
+        contract("place", "year", "people", cells={"people": Cell("DECIMAL(9,3)")}),
+        headers=("place",),
+        shape=Shape(years),
+    )
+    text = '[{"place": "x", "2024": 1.125}, {"place": "y", "2025": 2, "2024": null}]'
+    assert read_by(rows, text, tmp_path, of) == (["place", "2024", "2025"], [["x", "1.1250", None], ["y", None, "2"]])
+    with pytest.raises(StructureError, match="has the field total"):
+        found(tmp_path, '[{"place": "x", "2024": 1, "total": 1}]', of)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import signal
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,12 +17,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.archive.archive import Archive
+from connectors.receiving import deliver as receiving
 from connectors.sources.connections import load_connections
 from connectors.sources.notes import PullBusyError, one_at_a_time, read_notes
 from connectors.sources.pull import Known, Outcome, Told, check_source, pulled_before
 from connectors.sources.regulation import in_a_row
 from connectors.sources.source import SourceError
 from tests.support import fake_source
+from tests.support.crashes import spawn
 from tests.support.examples import examples
 from tests.support.fake_source import WORD, World, failures
 from tests.support.files import crashes
@@ -38,6 +41,18 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World(HEADER)
     fake_source.register(monkeypatch, world)
     return world
+
+
+@pytest.fixture(autouse=True)
+def _not_looked_at(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the fault of bytes showed only when all of them are read: `nonsense` is received, and refused by the run."""
+    if "looked" not in request.fixturenames:
+        monkeypatch.setattr(receiving, "look", lambda *_: None)
+
+
+@pytest.fixture
+def looked() -> None:
+    """Files are looked at when they are received, as ever."""
 
 
 @pytest.fixture
@@ -136,6 +151,8 @@ def test_several_files_are_one_delivery_with_their_bytes(place: Place, world: Wo
     ):
         assert tuple(bundle.read(name) for name in bundle.namelist()[1:]) == parts
     assert place.pull()[0].outcome is Outcome.UNCHANGED
+    place.load()
+    assert len(place.rows()) == 4
 
 
 # --- refusals ---
@@ -157,6 +174,19 @@ def test_refused_bytes_are_not_pulled_again_until_they_or_their_contract_change(
     assert place.pull()[0].outcome is Outcome.DELIVERED
     place.load()
     assert len(place.rows()) == 5
+
+
+@pytest.mark.usefixtures("looked")
+def test_what_cannot_be_read_is_refused_at_the_door_each_time(place: Place, world: World) -> None:
+    full(world)
+    world.files[ASTANA, "2026-02"] = (b"nonsense\n",)
+    for times in range(2):
+        told = [one for one in place.pull() if not one.well]
+        assert [(one.period, one.outcome, one.lost) for one in told] == [("2026-02", Outcome.FAILED, False)]
+        assert "crash_id" in told[0].said
+        assert len(Archive(place.home.archive).pending()) == 5, times
+    place.load()
+    assert len(place.rows()) == 25
 
 
 def test_what_was_taken_back_is_not_pulled_again(place: Place, world: World) -> None:
@@ -309,7 +339,7 @@ def _killed_at(number: int) -> Callable[[str], None]:
 
 
 @given(st.data())
-@examples(4, 60)
+@examples(1, 40)
 def test_whatever_order_the_warehouse_is_that_of_a_clean_run(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
@@ -374,3 +404,49 @@ def _pull_so(data: st.DataObject, place: Place, step: str, one: tuple[str, str])
         patch.setattr(moments, "look", _killed_at(data.draw(st.integers(0, 40), "moment")))
         with suppress(_Killed):
             place.pull()
+
+
+# moments of a pull of a folder, in the order in which it comes to them
+KILLED_AT = (
+    "pull.fetched", "archive.begun", "archive.written", "archive.synced", "archive.kept", "receipt.numbered",
+    "file.written", "file.synced", "file.renamed", "pull.entered", "pull.noted",
+)  # fmt: skip
+PULL = "from pipelines.cli import app; app()"
+
+
+def _folder_home(root: Path) -> Path:
+    """A home with a folder as source, in which one month lies."""
+    (root / "home" / "sources").mkdir(parents=True)
+    (root / "exchange").mkdir()
+    (root / "exchange" / "2026-01.csv").write_bytes(file_of(1, 5))
+    (root / "home" / "sources" / "office.yaml").write_text(
+        f"type: folder\nconnection: {{folder: {root / 'exchange'}, settled_seconds: 0}}\nregulation: {{delay_days: 300}}\n"
+        f'extracts: [{{table: fct_crash, settlements: ["{ASTANA}"], first: 2026-01, path: "{{period}}.csv"}}]\n'
+    )
+    return root / "home"
+
+
+def _killed_and_pulled_again(root: Path, moment: str) -> None:
+    home = _folder_home(root)
+    child = spawn("-c", PULL, "pull", "--home", str(home), QALA_TEST_KILL=moment)
+    _, wrong = child.communicate()
+    assert child.returncode == -signal.SIGKILL, f"{moment} was not come to: {wrong}"
+    waiting = [receipt.receipt_id for receipt in Archive(home / "archive").pending()]
+    assert len(waiting) == (KILLED_AT.index(moment) >= KILLED_AT.index("file.renamed"))
+    said, wrong = spawn("-c", PULL, "pull", "--home", str(home)).communicate()
+    (receipt,) = Archive(home / "archive").pending()
+    assert receipt.receipt_id in (waiting or [receipt.receipt_id])
+    assert ("unchanged" if waiting else "delivered") in said, wrong
+    with Archive(home / "archive").open(receipt.sha256) as stream:
+        assert stream.read() == file_of(1, 5)
+
+
+@pytest.mark.parametrize("moment", ["receipt.numbered"])
+def test_a_process_killed_while_it_pulls_is_gone_on_with(tmp_path: Path, moment: str) -> None:
+    _killed_and_pulled_again(tmp_path, moment)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", KILLED_AT)
+def test_a_process_killed_at_every_moment_of_a_pull_is_gone_on_with(tmp_path: Path, moment: str) -> None:
+    _killed_and_pulled_again(tmp_path, moment)

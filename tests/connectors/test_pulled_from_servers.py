@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import io
 import os
 import random
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +18,16 @@ import yaml
 
 from connectors.archive.archive import Archive
 from connectors.archive.bundle import opened as opened_bundle
+from connectors.sources.connections import read_connection
 from connectors.sources.pull import Outcome
 from tests.support.cutting_proxy import Line, line_to
 from tests.support.fake_source import World
 from tests.support.pulling import PLACES, Place, file_of
 from tests.support.sources import everything_said, long_ago
-from tools.servers import http_api, s3, sftp
+from tools.servers import http_api, postgresql, s3, sftp
+from warehouse.sql import literal
 
+ROOT = Path(__file__).parents[2]
 MONTHS = ("2026-01", "2026-02", "2026-03")
 # what there is to fetch: by settlement and month
 FILES = {
@@ -100,7 +105,8 @@ class Monthly(http_api.Api):
     def answer(self, path: str, query: dict[str, str]) -> http_api.Answer:
         _, scope, month = path.strip("/").split("/")
         rows = list(csv.DictReader(io.StringIO(FILES[scope, month].decode())))
-        month_alone = http_api.Api(rows=[row | {"changed": ""} for row in rows], address=self.address)
+        # without an address: links are relative
+        month_alone = http_api.Api(rows=rows)
         return http_api.STYLES["link"](http_api.Asked(month_alone, path, query, 1))
 
 
@@ -122,11 +128,60 @@ def by_http() -> Iterator[Fetching]:
         yield Fetching(int(api.address.rpartition(":")[2]), write, http_api.TOKEN)
 
 
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgresql.Server]:
+    if said := postgresql.unavailable():
+        pytest.skip(said)
+    folder = tmp_path_factory.mktemp("postgresql")
+    server = postgresql.up(folder)
+    rows = [
+        (*row.values(), scope)
+        for (scope, _), content in FILES.items()
+        for row in csv.DictReader(io.StringIO(content.decode()))
+    ]
+    values = ", ".join(f"({', '.join(map(literal, row))})" for row in rows)
+    server.psql(f"""
+CREATE TABLE crashes (crash_id text, occurred_at timestamp, district_id text, deaths_30d int, injured numeric, kato text);
+INSERT INTO crashes VALUES {values}""")
+    os.environ["TEST_DATABASE_PASSWORD"] = server.reader_password
+    yield server
+    postgresql.remove(folder)
+
+
+def _of_database(server: postgresql.Server, kind: str, **own: Any) -> Fetching:
+    def write(line: Line, home: Path) -> Mapping[str, Any]:
+        connection = {
+            "host": "127.0.0.1",
+            "port": line.port,
+            "database": postgresql.DATABASE,
+            "user": postgresql.READER,
+            "password": {"env": "TEST_DATABASE_PASSWORD"},
+            **own,
+        }
+        query = (
+            "SELECT crash_id, occurred_at, district_id, deaths_30d, injured FROM crashes "
+            "WHERE kato = {settlement} AND occurred_at >= {period_start} AND occurred_at < {period_after} ORDER BY crash_id"
+        )
+        return {"type": kind, "connection": connection, "extracts": [_extract(query=query)]}
+
+    return Fetching(server.port, write, server.reader_password)
+
+
+@pytest.fixture
+def by_postgresql(database: postgresql.Server) -> Fetching:
+    return _of_database(database, "postgresql", tls="off", statement_seconds=10)
+
+
+@pytest.fixture
+def by_sql(database: postgresql.Server) -> Fetching:
+    return _of_database(database, "sql", driver="postgresql+psycopg")
+
+
 def _extract(**own: Any) -> Mapping[str, Any]:
     return {"table": "fct_crash", "settlements": list(PLACES), "first": "2026-01", **own}
 
 
-@pytest.fixture(params=["by_http", "by_sftp", "by_s3"])
+@pytest.fixture(params=["by_http", "by_sftp", "by_s3", "by_postgresql", "by_sql"])
 def fetching(request: pytest.FixtureRequest) -> Fetching:
     found: Fetching = request.getfixturevalue(request.param)
     return found
@@ -185,13 +240,41 @@ def test_every_extract_is_delivered_whole_and_once(tmp_path: Path, fetching: Fet
 def test_what_was_fetched_is_loaded(tmp_path: Path, by_http: Fetching) -> None:
     with line_to(by_http.port) as line:
         one = place(tmp_path / "home", by_http, line)
-        one.pull()
+        assert {told.outcome for told in one.pull()} == {Outcome.DELIVERED}
         archive = Archive(one.home.archive)
-        with opened_bundle(archive.path(archive.pending()[0].sha256)) as (members, _):
+        with archive.open(archive.pending()[0].sha256) as content:
+            (tmp_path / "content").write_bytes(content.read())
+        with opened_bundle(tmp_path / "content") as (members, _):
             assert [Path(member.name).name for member in members] == [
                 "page-00001.json",
                 "page-00002.json",
                 "page-00003.json",
             ]
         one.load()
+    assert {state for _, _, state in one.states()} == {"loaded"}
     assert len(one.rows()) == 90 * len(FILES)
+
+
+@pytest.mark.parametrize("kind", ["by_postgresql", "by_sql"])
+def test_rows_of_a_database_are_those_of_the_files(tmp_path: Path, kind: str, request: pytest.FixtureRequest) -> None:
+    fetching: Fetching = request.getfixturevalue(kind)
+    with line_to(fetching.port) as line:
+        one = place(tmp_path / "home", fetching, line)
+        told = one.pull()
+        assert {answer.outcome for answer in told} == {Outcome.DELIVERED}, told
+        one.load()
+    assert one.rows() == {
+        (scope, "standard", row["crash_id"], dt.datetime.fromisoformat(row["occurred_at"]), 0, int(row["injured"])): 1
+        for (scope, _), content in FILES.items()
+        for row in csv.DictReader(io.StringIO(content.decode()))
+    }
+
+
+def test_every_example_of_the_page_is_a_source(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "connect-a-server.md").read_text(encoding="utf-8")
+    kinds = []
+    for number, example in enumerate(re.findall(r"^```yaml\n(type: .*?)^```", page, re.MULTILINE | re.DOTALL)):
+        path = tmp_path / f"example{number}.yaml"
+        path.write_text(example, encoding="utf-8")
+        kinds.append(read_connection(path).kind)
+    assert {"sftp", "s3", "http"} <= set(kinds)

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from connectors.delivery_gate.profile import profile_deliveries as profile_of
 from connectors.mapping.read_contracts import SHIPPED, parse_source
-from connectors.mapping.source_contract import SourceContract
+from connectors.mapping.source_contract import SourceContract, standard
 from connectors.personal_data.detection import shaped
+from connectors.readers.readers import Readable
 from connectors.row_gate import row_gate
 from connectors.row_gate.incoming import Incoming
 from connectors.row_gate.staging import drop_staging
@@ -37,7 +38,7 @@ from tests.support.files import (
     text,
 )
 from tests.support.settlements import AKTAU, ALMATY, ASTANA, ZHANAOZEN
-from warehouse.tables.contracts import parse_table
+from warehouse.tables.contracts import load_tables, parse_table
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -878,8 +879,10 @@ def test_messy_files_against_the_reference(bench: Bench, batch: list[tuple[list[
 
 def judged(count: int) -> list[Incoming]:
     """Deliveries as the profile wants to know them: by number alone."""
-    nothing: Any = None
-    return [Incoming(n, ASTANA, "2026-02-01", "", nothing, None, nothing) for n in range(1, count + 1)]
+    contract = standard(load_tables()["fct_crash"])
+    return [
+        Incoming(n, ASTANA, "2026-02-01", "", contract, None, Readable([], (), contract)) for n in range(1, count + 1)
+    ]
 
 
 def test_a_reading_pass_with_a_join_is_refused(bench: Bench) -> None:

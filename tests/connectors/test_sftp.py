@@ -71,6 +71,7 @@ def connection(server: Server, **other: Any) -> Mapping[str, Any]:
 
 def fails(server: Server, tmp_path: Path, extract: Mapping[str, Any] = PATH, **other: Any) -> SourceError:
     """The error of a pull; nothing of any secret is in it, nor in what was logged."""
+    tmp_path.mkdir(exist_ok=True)
     with everything_said() as said, pytest.raises(SourceError) as caught:
         opened("sftp", tmp_path, connection(server, **other)).fetch(asked("sftp", extract), tmp_path / "into")
     let_out = told(caught.value) + said.getvalue()
@@ -313,6 +314,19 @@ def test_checksums_beside_are_held_against_the_files(server: Server, files: Path
 def line(server: Server) -> Iterator[Line]:
     with line_to(server.port) as one:
         yield one
+
+
+@pytest.mark.slow
+def test_a_line_that_goes_dead_is_given_up(server: Server, files: Path, tmp_path: Path, line: Line) -> None:
+    put(files / "2026-01" / "a.csv", chance(1).randbytes(600_000))
+    known = written("[127.0.0.1]:" + str(line.port) + " {key}\n")(server, tmp_path)
+    for number, moment in enumerate((10, 1_000, 3_000, 300_000)):
+        line.cut_after(moment)
+        line.silent = True
+        error = fails(server, tmp_path / str(number), port=line.port, known_hosts=known, timeout_seconds=1)
+        assert error.passing, str(error)
+    line.mend()
+    line.silent = False
 
 
 @pytest.mark.slow

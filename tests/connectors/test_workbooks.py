@@ -212,6 +212,45 @@ def test_a_plain_number_is_a_date_only_where_the_contract_says_so(tmp_path: Path
     assert column(tmp_path, book) == ["44624.5", "2026-03-05 14:07:09"]
 
 
+# --- OpenDocument ---
+
+
+def ods_of(*lines: str) -> bytes:
+    """A workbook of rows written by hand."""
+    spaces = " ".join(f'xmlns:{n}="urn:oasis:names:tc:opendocument:xmlns:{n}:1.0"' for n in ("office", "table", "text"))
+    spaces += ' xmlns:calcext="urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0"'
+    body = "".join(f"<table:table-row{line}</table:table-row>" for line in lines)
+    text = f"<office:document-content {spaces}><office:body><office:spreadsheet>"
+    text += f'<table:table table:name="one">{body}</table:table></office:spreadsheet></office:body></office:document-content>'
+    empty = ods([])
+    return changed(empty, "content.xml", lambda _: text)
+
+
+def test_cells_of_opendocument_that_are_no_values(tmp_path: Path) -> None:
+    """Errors in the ways that programs write them, formulas without a value, merged headings, rows that stand for many."""
+    cell, text = "<table:table-cell", 'office:value-type="string"><text:p>'
+    book = ods_of(
+        f'>{cell} table:number-columns-spanned="2" {text}a</text:p></table:table-cell><table:covered-table-cell/>{cell} {text}b</text:p></table:table-cell>',
+        f'>{cell} table:number-columns-repeated="2" office:value-type="float" office:value="1.5"/>{cell} table:formula="of:=1/0" '
+        'office:value-type="string" office:string-value="" calcext:value-type="error"><text:p>#DIV/0!</text:p></table:table-cell>',
+        f' table:number-rows-repeated="2">{cell} table:formula="of:=X" office:value-type="float" office:value="0"><text:p>Err:508</text:p></table:table-cell>'
+        f'{cell} office:value-type="percentage" office:value="0.25"/>{cell} table:formula="of:=1+1"/>',
+        f'>{cell} {text}#7</text:p></table:table-cell>{cell}/>{cell} table:formula="of:=1+1" office:value-type="float" office:value="2"/>',
+        f' table:number-rows-repeated="1048570">{cell} table:number-columns-repeated="16384"/>',
+    )
+    found = read_by(rows, book, tmp_path, contract("a [A]", "a [B]", "b"))
+    twice = ["Err:508", "0.25", "#CALC!"]
+    assert found == (["a [A]", "a [B]", "b"], [["1.5", "1.5", "#DIV/0!"], twice, twice, ["#7", None, "2"]])
+
+
+def test_opendocument_with_a_document_type_is_refused(tmp_path: Path) -> None:
+    book = ods_of(">" + '<table:table-cell office:value-type="string"><text:p>h</text:p></table:table-cell>')
+    with_entities = changed(
+        book, "content.xml", lambda t: "<!DOCTYPE a [<!ENTITY x '#N/A'>]>" + t.replace(">h<", ">#h<")
+    )
+    assert "DOCTYPE" in refused(tmp_path, with_entities)
+
+
 # --- workbooks of Excel 97 to 2003 ---
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from connectors.simulator.recipe_checks import recipe_faults
+from connectors.sources import connections
 from kpi_definitions import catalogue as catalogues
 from kpi_definitions.catalogue import load_one, record_fingerprints
 from kpi_definitions.documents import DocumentError, read
@@ -37,6 +38,7 @@ def test_the_editors_schemas_are_those_of_the_models() -> None:
     assert json.loads((folder / "initiative.schema.json").read_text()) == Initiative.model_json_schema()
     assert json.loads((folder / "catalogue.schema.json").read_text()) == CatalogueHead.model_json_schema()
     assert json.loads((folder / "assessment.schema.json").read_text()) == AssessmentRules.model_json_schema()
+    assert json.loads(connections.SCHEMA.read_text()) == connections.schema()
     assert json.loads((SHOWCASE / "odcs.schema.json").read_text()) == odcs_schema()
 
 
@@ -91,7 +93,7 @@ def test_a_misspelt_key_of_the_standard_is_named(tmp_path: Path) -> None:
         ),
         ("  - {property: system, value: boston-311}\n", "", "no `system`"),
         (
-            "      - name: appeal_id\n        physicalName: case_enquiry_id\n",
+            "      - name: appeal_id\n        physicalName: case_enquiry_id\n        logicalType: string\n",
             "",
             "appeal_id must be filled and is not mapped",
         ),

@@ -19,12 +19,17 @@ import yaml
 from typer.testing import CliRunner
 
 from connectors import reread
+from connectors.archive.archive import Archive
 from connectors.ingest import ingest_table, register_pending
 from kpi_definitions.catalogue import load_catalogues
 from pipelines.cli import app
 from pipelines.recovery.rebuild import Rebuilt, rebuild
-from tests.support.files import Desk, appeal, contract_text, query, text
+from tests.support import fake_source, runs
+from tests.support.fake_source import World
+from tests.support.files import Desk, appeal, contract_text, crashes, query, text
+from tests.support.pulling import Place, file_of
 from tests.support.rows import LATER, only
+from tests.support.settlements import ASTANA
 from warehouse.audit.verify import verify
 from warehouse.errors import StoreError
 from warehouse.home.account import account, shown
@@ -32,6 +37,7 @@ from warehouse.kpi_values.assessment import assess
 from warehouse.kpi_values.compute import compute
 from warehouse.kpi_values.outstanding import due_home
 from warehouse.loading.incidents import close_incident
+from warehouse.loading.pulls import pulled_deliveries
 from warehouse.release.release import publish
 from warehouse.store.content import Content, content
 from warehouse.store.former_ledger import anchored_before, kept_heads, rebuilt_entry
@@ -358,3 +364,25 @@ def test_killed_in_the_middle_it_leaves_the_old_one_and_begins_anew(desk: Desk) 
     assert (desk.root / ".rebuild").exists()
     assert rebuild(desk.home).in_place
     assert not (desk.root / ".rebuild").exists()
+
+
+def test_where_a_delivery_was_pulled_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where its receipt is gone, or it was taken back before it was registered."""
+    world = World(crashes(1).splitlines(keepends=True)[0])
+    fake_source.register(monkeypatch, world)
+    place = Place.make(tmp_path / "home", world)
+    for month in ("2026-01", "2026-02", "2026-03"):
+        world.files[ASTANA, month] = (file_of(int(month[-1]) * 100, 3, month),)
+    told = place.pull()
+    archive = Archive(place.home.archive)
+    archive.withdraw(archive.pending()[-1].receipt_id, "A. Person", "wrong")
+    place.load()
+    before = place.released.deliveries
+    assert [one.state for one in before] == ["loaded", "loaded", "withdrawn"]
+    assert told[0].receipt is not None
+    for path in (place.home.archive / "receipts").glob(f"*/{told[0].receipt.receipt_id}.json"):
+        path.unlink()
+    with runs.unjudged():
+        assert rebuild(place.home).in_place
+    with writing(place.home) as store:
+        assert pulled_deliveries(store) == list(before)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +14,10 @@ from typer.testing import CliRunner, Result
 from connectors.archive.archive import Archive
 from connectors.reconciliation import reconcile as archive_against_ledger
 from pipelines.cli import app
+from pipelines.definitions import build_defs
+from pipelines.quarterly import reconciliation
 from pipelines.recovery.rebuild import rebuild
+from pipelines.resources import Qala
 from tests.support.files import Desk, query, text
 from tests.support.settlements import ALMATY, ASTANA
 from tools.servers import postgresql
@@ -232,3 +237,53 @@ def test_a_database_that_cannot_be_asked_is_told_without_its_secret(
     assert done.exit_code == 1
     assert "connection.password" in done.output
     assert "another-word-entirely" not in done.output
+
+
+# --- in Dagster, and without a server ---
+
+
+def registry_of(desk: Desk, *rows: tuple[str, str, str]) -> None:
+    """A database of SQLite, and the source that reads it."""
+    con = sqlite3.connect(desk.root / "registry.db")
+    con.execute("DROP TABLE IF EXISTS weighings")
+    con.execute("CREATE TABLE weighings (weighing_id TEXT, weighed_at TEXT, kato TEXT)")
+    con.executemany("INSERT INTO weighings VALUES (?, ?, ?)", rows)
+    con.commit()
+    con.close()
+    (desk.root / "sources").mkdir(exist_ok=True)
+    (desk.root / "sources" / "registry.yaml").write_text(
+        f"""type: sql
+connection: {{driver: sqlite, database: {desk.root}/registry.db}}
+extracts:
+  - table: fct_waste_weighing
+    settlements: ['{ASTANA}']
+    first: 2026-01
+    source_table: weighings
+    period_by: weighed_at
+""",
+        encoding="utf-8",
+    )
+
+
+def test_a_database_without_a_server(desk: Desk) -> None:
+    registry_of(desk, ("W1", "2026-01-05 10:00:00", ASTANA), ("W2", "2026-01-31 23:59:59", ASTANA))
+    done = reconcile(desk)
+    assert done.exit_code == 0, done.output
+    registry_of(desk, ("W1", "2026-01-05 10:00:00", ASTANA))
+    assert reconcile(desk).exit_code == 1
+
+
+def test_the_job_of_dagster_opens_incidents_and_does_not_fail_by_them(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.quarterly.national_day", lambda: dt.date(2026, 4, 15))
+    assert not [one.name for one in build_defs(desk.home).schedules or () if one.name == "quarterly"]
+    registry_of(desk, ("W1", "2026-01-05 10:00:00", ASTANA))
+    assert [one.name for one in build_defs(desk.home).schedules or () if one.name == "quarterly"]
+    qala = {"qala": Qala(home_folder=str(desk.root))}
+    assert reconciliation.execute_in_process(resources=qala).success
+    with desk.open() as store:
+        told = "SELECT scope, rule, kind FROM audit.incident WHERE rule LIKE 'control%' AND closed_seq IS NULL"
+        assert query(store, told) == [(ASTANA, "control.rows", "accuracy")]
+    (desk.root / "registry.db").unlink()
+    assert not reconciliation.execute_in_process(resources=qala, raise_on_error=False).success

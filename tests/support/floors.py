@@ -76,7 +76,7 @@ FLOORS: Mapping[str, tuple[set[str], ...]] = {
         {"event_log", "error_messages", "pending_work", "refusals", "selection", "source_pulls"},
         {"resources"},
         {"assets"},
-        {"automation"},
+        {"automation", "quarterly"},
         {"definitions"},
         {"run", "read_only_ui"},
         {"methods", "recovery"},

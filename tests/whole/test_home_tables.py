@@ -112,6 +112,9 @@ def test_it_is_described_as_every_table_is(released: Desk) -> None:
         rules = "SELECT dimension FROM registry.rule WHERE table_name = ? AND rule = 'repaired-later'"
         assert query(store, rules, [TABLE]) == [("consistency",)]
     assert f"roads, {TABLE}: feeds {CODE}" in said(released.home, "check")
+    said(released.home, "docs")
+    assert f"\n## {TABLE}\n" in (released.root / "reference" / "data-dictionary.md").read_text(encoding="utf-8")
+    assert CODE in (released.root / "reference" / "kpis.md").read_text(encoding="utf-8")
 
 
 def test_other_tools_get_a_contract_of_it(released: Desk, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
     /STYLE?size=100          style: none, csv, page, offset, cursor, link, next
     /STYLE/FAILURE?size=100  the same, with a fault from the second page on, where it has pages
 
-It asks for one of the three credentials below. `changed_from` gives rows that changed at that moment or later. Nothing here knows qala.
+It asks for one of the credentials below, or for KEY as parameter k. `changed_from` gives rows that changed at that moment or later. Nothing here knows qala.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import base64
 import email.utils
 import gzip
 import json
+import ssl
 import sys
 import threading
 import time
@@ -21,6 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -74,7 +76,7 @@ class Asked:
 
     @property
     def rows(self) -> Sequence[Row]:
-        return [row for row in self.api.rows if row["changed"] >= self.query.get("changed_from", "")]
+        return [row for row in self.api.rows if row.get("changed", "") >= self.query.get("changed_from", "")]
 
     @property
     def size(self) -> int:
@@ -117,7 +119,10 @@ def _csv(asked: Asked) -> Answer:
 
 
 def _counted(asked: Asked, first: int) -> Answer:
-    return _json({"total": len(asked.rows), "rows": asked.part(first)})
+    number, more = -(-len(asked.rows) // asked.size), first + asked.size < len(asked.rows)
+    answer = _json({"total": len(asked.rows), "pages": number, "more": more, "rows": asked.part(first)})
+    answer.headers["X-Total"] = str(len(asked.rows))
+    return answer
 
 
 def _cursor(asked: Asked) -> Answer:
@@ -218,6 +223,7 @@ def _handler(api: Api) -> type[BaseHTTPRequestHandler]:
             parts = urlsplit(self.path)
             api.seen.append((self.path, dict(self.headers)))
             known = any(self.headers.get(name) in values for name, values in CREDENTIALS.items())
+            known = known or dict(parse_qsl(parts.query)).get("k") == KEY
             if known:
                 query = dict(parse_qsl(parts.query, keep_blank_values=True))
                 self._send(api.answer(parts.path, query))
@@ -267,10 +273,14 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(api: Api, port: int = 0) -> Iterator[Api]:
-    """The API on loopback, until the end of the block."""
+def serving(api: Api, port: int = 0, certificate: Path | None = None) -> Iterator[Api]:
+    """The API on loopback, until the end of the block. `certificate`: a file with it and its key, with which it speaks TLS."""
     server = _Server((HOST, port), _handler(api))
-    api.address = f"http://{HOST}:{server.server_address[1]}"
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    api.address = f"{'http' if certificate is None else 'https'}://{HOST}:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

@@ -15,11 +15,20 @@ from sqlglot import exp
 
 from warehouse.sql import literal, statement
 from warehouse.tables.contracts import Table
-from warehouse.tables.rules import DAYS, DUPLICATE, IDENTIFIES, KEY_REUSED, REPEATED
+from warehouse.tables.rules import (
+    DAYS,
+    DUPLICATE,
+    IDENTIFIES,
+    KEY_INCOMPLETE,
+    KEY_ORDER,
+    KEY_REUSED,
+    REPEATED,
+    WHERE,
+)
 
 VALUES = 5  # of each rule, the commonest
 # rules of which a typed row is kept, by the names of the table's columns; of others a record, by its headers
-_OF_TYPED_ROWS = {REPEATED, DUPLICATE, KEY_REUSED, DAYS}
+_OF_TYPED_ROWS = {REPEATED, DUPLICATE, KEY_REUSED, KEY_ORDER, KEY_INCOMPLETE, DAYS}
 
 
 @dataclass(frozen=True)
@@ -45,8 +54,8 @@ def broken_rules(
 ) -> dict[str, tuple[Broken, ...]]:
     """Part → rules broken in chosen deliveries of one table and system, the most often broken first.
 
-    `headers`: by column, the headers it is made of; none of the exchange format. `chosen` and `part`: SQL over a row of audit.delivery AS delivery,
-    a condition and a text. `table` None: it is gone, and records are shown as they were kept.
+    `headers`: by column, the headers it is made of, under `where` those of the condition; none of the exchange format. `chosen`, `part`: SQL over a row of
+    audit.delivery AS delivery, a condition and a text. `table` None: it is gone, and records are shown as they were kept.
     """
     sql = statement(
         __file__,
@@ -87,9 +96,9 @@ def _cell(name: str) -> str:
 def concerned(table: Table) -> dict[str, tuple[str, ...]]:
     """Rule on rows → the columns whose cells break it; rules on whole records are not among them."""
     found = {rule.id: columns for rule in table.all_rules if (columns := _columns(rule.column, rule.predicate))}
-    key = dict.fromkeys((REPEATED, DUPLICATE, KEY_REUSED, IDENTIFIES), table.key)
+    key = dict.fromkeys((REPEATED, DUPLICATE, KEY_REUSED, KEY_ORDER, KEY_INCOMPLETE, IDENTIFIES), table.key)
     days = {DAYS: (table.cut.by,)} if table.cut.by else {}
-    return {**found, **key, **days, "scope": ("kato",)}
+    return {**found, **key, **days, "scope": ("kato",), WHERE: (WHERE,)}
 
 
 def _columns(column: str | None, predicate: str | None) -> tuple[str, ...]:

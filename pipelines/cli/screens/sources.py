@@ -24,7 +24,9 @@ def show_sources(console: Console, standings: Sequence[ExtractStanding], today: 
             table.add_row(
                 one.extract.table,
                 one.scope,
-                f"{last.when[:10]} {last.state}" if last else "",
+                f"{last.when[:10]} {last.state}" + (f" [red]{one.unexpected}[/red]" if one.unexpected else "")
+                if last
+                else "",
                 one.standing.newest or "",
                 str(one.standing.due),
                 f"[red]{late} days[/red]" if late else "",
@@ -43,6 +45,8 @@ def as_data(one: ExtractStanding, today: dt.date) -> dict[str, Any]:
         "settlement": one.scope,
         "last_delivery": last.when if last else None,
         "last_state": last.state if last else None,
+        "last_rows": last.rows if last else None,
+        "rows_as_expected": not one.unexpected,
         "newest_period": stands.newest,
         "next_due": str(stands.due),
         "overdue_days": stands.days_late(today),

@@ -79,7 +79,7 @@ def _show_counts(said: Said, tried: Tried) -> None:
     cells = sum(one.cells for one in trial.broken)
     said.line(
         f"rows{first}: {trial.received:,} received, {trial.accepted:,} would be accepted, {trial.rejected:,} rejected; "
-        f"{cells:,} cells left empty"
+        f"{cells:,} cells left empty" + (f"; {trial.aside:,} left out" if trial.aside else "")
     )
     for one in trial.broken[:SHOWN]:
         said.line(f"  {escape(said.broken(one, tried.table, rows_of_one=True))}")
@@ -146,6 +146,7 @@ def as_data(tried: Tried, language: str) -> dict[str, Any]:
         "received": trial.received,
         "accepted": trial.accepted,
         "rejected": trial.rejected,
+        "left_out": trial.aside,
         "first_only": trial.first_only,
         "columns": [vars(one) for one in trial.columns],
         "broken": [vars(one) for one in trial.broken],
