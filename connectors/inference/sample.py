@@ -218,6 +218,11 @@ def _in_sheets(one: Part) -> tuple[Layout, list[str]]:
 def _rows(one: Part, contract: SourceContract, layout: Layout, doubts: Sequence[str]) -> Sample:
     """A workbook, JSON or XML as it is read."""
     rows = rows_of(one, replace(contract, layout=layout))
+    if not rows.header:
+        raise SampleError(
+            f"{one.name}: the fields of {one.kind} are named by the contract, which has to be begun by hand: copy the first lines of another and "
+            "write each field's way as physicalName (docs/reference/file-formats.md), then: qala try FILE --contract PATH"
+        )
     _refuse_data(rows.header, one.name)
     found = [record.cells for record in islice(rows.records, RECORDS)]
     whole = [cells for cells in found if len(cells) == len(rows.header)]
