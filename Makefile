@@ -39,15 +39,17 @@ engines:  ## Java for Spark and ClickHouse's server, with which tests measure: t
 	command -v java >/dev/null || echo "no Java: tests that measure with Spark will be skipped"; \
 	command -v clickhouse-server >/dev/null || echo "no ClickHouse server: tests with a cluster of two will be skipped"
 
-servers:  ## OpenSSH's sshd, from which tests fetch: the one found, or Debian's package where root can install it
+servers:  ## OpenSSH's sshd and PostgreSQL, from which tests fetch: those found, or Debian's packages where root can install them
 	@PATH="$$PATH:/usr/sbin"; wanted=; \
 	command -v sshd >/dev/null || wanted="$$wanted openssh-server"; \
+	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || wanted="$$wanted postgresql"; \
 	[ -z "$$wanted" ] && exit 0; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && grep -qs '^ID=debian' /etc/os-release; then \
 		get="apt-get -qq -o Acquire::http::Timeout=10 -o Acquire::Retries=0"; export DEBIAN_FRONTEND=noninteractive; \
 		$$get update >/dev/null 2>&1; \
 		for one in $$wanted; do $$get install --yes --no-install-recommends $$one >/dev/null 2>&1; done; fi; \
-	command -v sshd >/dev/null || echo "no sshd: tests that fetch by SFTP will be skipped"
+	command -v sshd >/dev/null || echo "no sshd: tests that fetch by SFTP will be skipped"; \
+	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || echo "no PostgreSQL: tests that fetch from it will be skipped"
 
 picture: install  ## docs/images/scorecard.png from the demo's report
 	$(BIN)/python -m tools.picture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,6 +51,7 @@ def pull(
             well = False
             err.print(f"[red]{escape(str(error))}[/red]", highlight=False, soft_wrap=True)
             continue
+        _say_quiet(told)
         well = well and all(one.well for one in told)
         delivered += sum(one.receipt is not None for one in told)
     out.print(f"{delivered} deliveries; next: qala run" if delivered else "nothing new was delivered", highlight=False)
@@ -56,7 +59,21 @@ def pull(
         raise typer.Exit(1)
 
 
+_QUIET = (
+    "unchanged",
+    "not there yet",
+)  # what is counted and not told one by one: most of what a pull of every day finds
+
+
+def _say_quiet(told: Sequence[Told]) -> None:
+    counts = Counter((one.source, one.table, one.outcome) for one in told if one.outcome in _QUIET)
+    for (source, table, outcome), count in counts.items():
+        out.print(f"{source} {table}: {count} {outcome}", highlight=False)
+
+
 def _say(told: Told) -> None:
+    if told.outcome in _QUIET:
+        return
     place = " ".join(part for part in (told.source, told.table, told.scope, told.period) if part)
     text = f"{escape(place)}: {told.outcome}: {escape(told.said)}"
     if told.well:
