@@ -142,8 +142,10 @@ def main() -> None:
         with CASES[kind](work / kind, asked.megabytes) as case:
             found[kind] = _compared(kind, case, work / "homes", asked.rounds)
     shutil.rmtree(work)
-    said = {"cpu_count": os.cpu_count(), "python": platform.python_version(), "pulls": found}
-    (RESULTS / "pulls.json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+    kept = RESULTS / "pulls.json"
+    former = json.loads(kept.read_text(encoding="utf-8"))["pulls"] if kept.exists() else {}
+    said = {"cpu_count": os.cpu_count(), "python": platform.python_version(), "pulls": {**former, **found}}
+    kept.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
     sys.stdout.write(json.dumps(said, indent=1) + "\n")
 
 
