@@ -18,6 +18,7 @@ from warehouse.messages.messages import Message, MessageError, and_more
 
 HEADER_LETTERS = 1 << 20  # what is read of a file to find its header; our proposal, as the next
 HEADER_CELLS = 5_000
+HEADER = "refusal.header"  # code of the refusal of a header that is not the contract's
 _AT_FIRST = 1 << 13
 _NAMES, _LETTERS = 10, 60  # names of a header shown in a message, letters of each
 
@@ -87,7 +88,7 @@ def check_header(header: tuple[str, ...], contract: SourceContract, name: str, p
         hint = ""
     else:
         hint = {"code": "header.delimiter", "delimiter": repr(contract.delimiter)[1:-1]}
-    raise StructureError("refusal.header", file=name, problems=problems, hint=hint, contract=contract.id)
+    raise StructureError(HEADER, file=name, problems=problems, hint=hint, contract=contract.id)
 
 
 def _problems_of_shape(found: Collection[str], contract: SourceContract) -> list[Message]:

@@ -18,7 +18,7 @@ from typing import Final
 
 from connectors.archive.bundle import is_bundle
 from connectors.mapping.source_contract import SourceContract
-from connectors.readers.compound_files import COMPOUND, streams_of
+from connectors.readers.compound_files import COMPOUND, DamagedError, streams_of
 from connectors.readers.headers import StructureError, check_header, header_of
 
 
@@ -195,7 +195,10 @@ def _zipped(path: Path) -> Seen:
 
 def _compound(path: Path) -> Seen:
     """A workbook of Excel 97 to 2003, or one of the many other things that lie in such files."""
-    names = streams_of(path)
+    try:
+        names = streams_of(path)
+    except DamagedError:
+        return Other("refusal.damaged_compound", "OLE2")
     if names & {"EncryptedPackage", "EncryptionInfo"}:
         return Other("refusal.encrypted_workbook", "")
     if names & {"Workbook", "Book"}:

@@ -1,6 +1,6 @@
 """A file looked at before it is taken in: what it is, whether its packing opens, whether its header is the contract's.
 
-What would be refused whole by a run is refused now, in the same words, as far as seconds will show it; nothing is archived for it. Does not
+What would be refused whole by a run is told now, in the same words, as far as seconds will show it. Does not
 belong here: what is declared of a delivery (receiving/), records and cells, which are read by the run.
 """
 

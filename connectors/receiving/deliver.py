@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from connectors.archive.bundle import BundleError, bundle
 from connectors.mapping.classification import carries_personal
 from connectors.mapping.contract_checks import STANDARD
 from connectors.mapping.source_contract import SourceContract, standard
-from connectors.readers.headers import StructureError, listed
+from connectors.readers.headers import HEADER, StructureError, listed
 from connectors.readers.look import look
 from warehouse.home.keys import Key, MissingKeyError, needed
 from warehouse.home.scratch import scratch
@@ -54,10 +54,15 @@ def deliver(
     declared: DeclaredDelivery,
     tables: Mapping[str, Table],
     sources: Mapping[tuple[str, str], SourceContract],
+    warn: Callable[[str], None] = lambda _: None,
 ) -> Receipt:
-    """Check what is declared and the file, archive the bytes, write the receipt. Raises DeliveryError; then nothing was taken in."""
+    """Check what is declared and the file, archive the bytes, write the receipt. Raises DeliveryError; then nothing was taken in.
+
+    `warn` is told what the run will refuse it for, where that is known already.
+    """
     check_declaration(declared, tables, sources)
-    check_file(archive, declared, tables, sources)
+    if doubt := check_file(archive, declared, tables, sources):
+        warn(doubt)
     try:
         key = archive_key(archive, declared, tables, sources)
     except MissingKeyError as error:
@@ -93,14 +98,21 @@ def check_file(
     declared: DeclaredDelivery,
     tables: Mapping[str, Table],
     sources: Mapping[tuple[str, str], SourceContract],
-) -> None:
-    """Whether a file whose declaration is right can be read by its contract, as far as that shows in seconds. Raises DeliveryError."""
+) -> str:
+    """Whether a file whose declaration is right can be read, as far as that shows in seconds. Raises DeliveryError.
+
+    A header that is not the contract's is no reason to turn a file away: it is an extract, and a number that lacks it must be able to say so.
+    The run refuses it, and until then the contract may be mended; what it will say is returned.
+    """
     contract = sources.get((declared.system, declared.table)) or standard(tables[declared.table])
     with scratch(archive.home.scratch) as place:
         try:
             look(declared.file, contract, declared.file.name, place)
         except StructureError as error:
-            raise DeliveryError(f"{error}; nothing was taken in") from error
+            if error.message["code"] != HEADER:
+                raise DeliveryError(f"{error}; nothing was taken in") from error
+            return str(error)
+    return ""
 
 
 def encrypts(system: str, table: Table, sources: Mapping[tuple[str, str], SourceContract]) -> bool:

@@ -29,7 +29,7 @@ _BLOCK = 1 << 20
 _BUSY = (429, 503)
 _REDIRECTS, _MOST_REDIRECTS = (301, 302, 303, 307, 308), 5
 _LONGEST_PAUSE = 60.0  # seconds, where the server does not say how long
-_MARKUP = re.compile(rb"\s*(<!doctype html|<html)", re.IGNORECASE)
+_MARKUP = re.compile(rb"(\xef\xbb\xbf)?\s*(<!doctype html|<html)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -262,16 +262,19 @@ def sleep(seconds: float) -> None:
 
 
 def _pause(response: Response, tries: int) -> float:
-    """Seconds until a busy server is asked again: as it says, else longer from time to time, and not all at the same moment."""
+    """Seconds until a busy server is asked again: as it says, but longer from time to time, and not all at the same moment."""
+    longer = min(_LONGEST_PAUSE, 2.0**tries)
     said = response.headers.get("Retry-After", "").strip()
-    if re.fullmatch(r"\d{1,9}(\.\d+)?", said):
-        return float(said)
     try:
-        until = parsedate_to_datetime(said)
-        now = response.headers.get("Date")
-        return max(0.0, (until - (parsedate_to_datetime(now) if now else datetime.now(UTC))).total_seconds())
+        if re.fullmatch(r"\d{1,9}(\.\d+)?", said):
+            told = float(said)
+        else:
+            now = response.headers.get("Date")
+            begun = parsedate_to_datetime(now) if now else datetime.now(UTC)
+            told = (parsedate_to_datetime(said) - begun).total_seconds()
+        return max(told, longer / 4)  # one that says 0 and stays busy is not asked without end
     except (ValueError, TypeError):
-        return min(_LONGEST_PAUSE, 2.0**tries) * random.uniform(0.5, 1.5)  # noqa: S311
+        return longer * random.uniform(0.5, 1.5)  # noqa: S311
 
 
 def _reason(error: BaseException) -> str:

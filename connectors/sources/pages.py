@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -221,6 +222,8 @@ def read_page(
     reading = _Reading(source, rows, changed_by, paging)
     try:
         with file.open("rb") as handle:
+            if handle.read(len(BOM_UTF8)) != BOM_UTF8:
+                handle.seek(0)
             for place, event, value in ijson.parse(handle):
                 reading.take(place, event, value)
     except ijson.JSONError as error:

@@ -81,6 +81,7 @@ def deliver(
                 DeclaredDelivery(together(file, place), table, settlement, period, system, rows),
                 tables,
                 load_source_contracts(home, tables),
+                _warn,
             )
     except (DeliveryError, DocumentError, ArchiveError) as error:
         raise fail(error) from None
@@ -88,6 +89,15 @@ def deliver(
         named = ", ".join(map(str, file))
         raise fail(f"{named} cannot be archived in {home.archive} ({error}); nothing was taken in") from None
     _print_receipt(receipt, period)
+
+
+def _warn(said: str) -> None:
+    err.print(
+        f"[yellow]taken in, but the run will refuse it:[/yellow] {escape(said)}. Mend the contract before the run, or take it back: "
+        "qala deliver --withdraw RECEIPT",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def _show_status(home: Home) -> None:

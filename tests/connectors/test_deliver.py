@@ -150,7 +150,6 @@ def invoked(place: Home, *files: Path) -> str:
     [
         (b"<html><body>login</body></html>", "it is a page of HTML"),
         (b"%PDF-1.4", "it is PDF"),
-        (b"appeal_id\nA1\n", "the header lacks registered_at"),
         (b"", "the file is empty"),
     ],
 )
@@ -163,6 +162,14 @@ def test_a_file_that_no_run_could_read_leaves_nothing_behind(
     assert "nothing was taken in" in output
     assert [p for p in place.archive.rglob("*") if p.is_file()] == []
     assert list(place.scratch.glob("qala-*")) == []
+
+
+def test_a_header_that_is_not_the_contract_s_is_told_and_left_to_the_run(place: Home, tmp_path: Path) -> None:
+    (file := tmp_path / "report.csv").write_bytes(b"appeal_id\nA1\n")
+    output = invoked(place, file)
+    assert "taken in, but the run will refuse it" in output
+    assert "the header lacks registered_at" in output
+    assert len(Archive(place.archive).pending()) == 1
 
 
 def test_a_folder_is_no_file(place: Home, tmp_path: Path) -> None:

@@ -130,6 +130,8 @@ def test_one_page_and_other_ways_to_ask(api: Api, tmp_path: Path) -> None:
     assert fetched_about(api, tmp_path)["address"].startswith(f"{api.address}/page?page=1&size=100")
     packed = fetch(api, tmp_path / "gzip", {"endpoint": "page/gzip", **PAGING["page"]})
     assert rows_of(packed, "rows") == api.rows
+    marked = fetch(api, tmp_path / "mark", {"endpoint": "none/mark"})
+    assert contents(marked)[0].startswith(b"\xef\xbb\xbf[")
     moved = fetch(api, tmp_path / "moved", {"endpoint": "none/moved"})
     assert rows_of(moved, "") == api.rows
 
@@ -207,8 +209,9 @@ def test_a_busy_server_is_waited_for_as_it_says(api: Api, tmp_path: Path, pauses
         assert all(5 <= pause <= 8 for pause in pauses)
 
 
-def test_a_server_that_stays_busy_is_given_up(api: Api, tmp_path: Path, pauses: list[float]) -> None:
-    error = fails(api, tmp_path, {"endpoint": "none/down"}, patience_seconds=100)
+@pytest.mark.parametrize("endpoint", ["none/down", "page/busy-for-ever"])
+def test_a_server_that_stays_busy_is_given_up(api: Api, tmp_path: Path, pauses: list[float], endpoint: str) -> None:
+    error = fails(api, tmp_path, {**PAGING["page"], "endpoint": endpoint}, patience_seconds=100)
     assert error.passing
     assert error.setting == "connection.patience_seconds"
     assert 40 <= sum(pauses) <= 100

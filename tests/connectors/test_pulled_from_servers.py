@@ -237,6 +237,7 @@ def test_every_extract_is_delivered_whole_and_once(tmp_path: Path, fetching: Fet
         assert fetching.secret not in said.getvalue()
 
 
+@pytest.mark.slow
 def test_what_was_fetched_is_loaded(tmp_path: Path, by_http: Fetching) -> None:
     with line_to(by_http.port) as line:
         one = place(tmp_path / "home", by_http, line)
@@ -278,3 +279,43 @@ def test_every_example_of_the_page_is_a_source(tmp_path: Path) -> None:
         path.write_text(example, encoding="utf-8")
         kinds.append(read_connection(path).kind)
     assert {"sftp", "s3", "http"} <= set(kinds)
+
+
+def outcomes(one: Place) -> list[Outcome]:
+    told = one.pull()
+    assert not [one.said for one in told if one.outcome is Outcome.FAILED]
+    return [one.outcome for one in told]
+
+
+@pytest.mark.slow
+def test_what_changed_since_is_pulled_page_by_page(tmp_path: Path, by_http: Fetching) -> None:
+    assert by_http.secret == os.environ["TEST_HTTP_TOKEN"]
+    lines = list(csv.DictReader(io.StringIO(FILES[PLACES[0], MONTHS[0]].decode())))
+    rows = [line | {"changed": f"2026-01-05T{n // 60:02}:{n % 60:02}:00"} for n, line in enumerate(lines)]
+    with http_api.serving(http_api.Api(rows=rows[:60])) as api, line_to(int(api.address.rpartition(":")[2])) as line:
+        extract = _extract(
+            system="counter",
+            endpoint="link",
+            parameters={"changed_from": "{since}"},
+            changed_by="changed",
+            paging={"style": "link", "size": 25, "size_parameter": "size"},
+        )
+        said = {**by_http.write(line, tmp_path), "extracts": [{**extract, "settlements": [PLACES[0]]}]}
+        said["connection"] = {**said["connection"], "address": api.address}
+        one = place(tmp_path / "home", Fetching(by_http.port, lambda *_: said, by_http.secret), line)
+        contract = one.home.contracts / "counter" / "fct_crash.odcs.yaml"
+        others = "customProperties:\n  - {property: otherHeaders, value: ignore}\n"
+        contract.write_text(contract.read_text().replace("customProperties:\n", others))
+        assert outcomes(one) == [Outcome.DELIVERED]
+        one.load()
+        assert outcomes(one) == [Outcome.DELIVERED]  # the row of the newest moment comes again
+        assert outcomes(one) == [Outcome.UNCHANGED]
+        api.rows = rows
+        assert outcomes(one) == [Outcome.DELIVERED]
+        one.load()
+        assert outcomes(one) == [Outcome.DELIVERED]
+        one.load()
+    assert [path for path, _ in api.seen if "after" not in path][-1].endswith(
+        "changed_from=2026-01-05T01%3A29%3A00&size=25"
+    )
+    assert len(one.rows()) == len(rows)

@@ -220,6 +220,7 @@ def test_extracts_that_wait_for_it_are_told(tmp_path: Path) -> None:
     assert "nothing to run" in told
 
 
+@pytest.mark.slow
 def test_a_backup_brings_it_back_and_it_can_be_made_anew(desk: Desk, tmp_path: Path) -> None:
     taken = back_up(desk.home, tmp_path / "kept")
     assert f"showcase/{TABLE}.odcs.yaml" in taken.files
@@ -230,6 +231,7 @@ def test_a_backup_brings_it_back_and_it_can_be_made_anew(desk: Desk, tmp_path: P
     assert (made.in_place, made.told, made.differing) == (True, (), {})
 
 
+@pytest.mark.slow
 def test_a_dry_run_knows_it(desk: Desk) -> None:
     desk.deliver(EXTRACT.replace(";;", ";07.03.2026 10:00;"), TABLE, system=SYSTEM, period=MONTH)
     answer = dry_run_home(desk.home)

@@ -164,7 +164,7 @@ BENT: dict[str, tuple[str, str]] = {
     "an order that is broken": (
         f"UPDATE showcase.{TABLE} SET repaired_at = found_at - INTERVAL 1 DAY WHERE pothole_id = 'Я-1'", "model_quality_sql"),
     "a column that is gone": (f"ALTER TABLE showcase.{TABLE} DROP COLUMN area_m2", "field_is_present"),
-    "a type that is another": (f"ALTER TABLE showcase.{TABLE} ALTER area_m2 TYPE VARCHAR", "field_physical_type"),
+    "a type that is another": (f"ALTER TABLE showcase.{TABLE} ALTER area_m2 TYPE VARCHAR", "field_type"),
 }  # fmt: skip
 
 

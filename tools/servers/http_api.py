@@ -108,7 +108,11 @@ class Api:
         if style not in STYLES:
             return Answer(b'{"error": "there is no such page"}', 404)
         answer = STYLES[style](asked)
-        sound = self.times[path] == 1 and style not in ("none", "csv") and failure not in ("busy", "busy-date", "down")
+        sound = (
+            self.times[path] == 1
+            and style not in ("none", "csv")
+            and failure not in ("busy", "busy-date", "busy-for-ever", "down")
+        )
         return answer if sound or failure not in FAILURES else FAILURES[failure](answer, asked)
 
 
@@ -183,6 +187,8 @@ FAILURES: Mapping[str, Callable[[Answer, Asked], Answer]] = {
     "busy": lambda answer, asked: _busy(answer, asked, 503, f"{asked.api.retry_after:g}"),
     "busy-date": lambda answer, asked: _busy(answer, asked, 429, _in(asked.api.retry_after)),
     "down": lambda _, __: Answer(b"down", 503, {}),
+    "busy-for-ever": lambda _, __: Answer(b"busy", 503, {"Retry-After": "0"}),
+    "mark": lambda answer, _: replace(answer, body=b"\xef\xbb\xbf" + answer.body),
     "html": lambda _, __: Answer(_PAGE, headers={"Content-Type": "text/html"}),
     "html-as-json": lambda _, __: Answer(_PAGE),
     "broken": lambda answer, _: replace(answer, body=answer.body[: len(answer.body) // 2]),
