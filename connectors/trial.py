@@ -329,9 +329,10 @@ def _broken(con: duckdb.DuckDBPyConnection, table: Table, contract: SourceContra
 
 
 def _columns(con: duckdb.DuckDBPyConnection, table: Table, contract: SourceContract) -> list[Filled]:
-    """Every column of the table with the first values that would be loaded."""
+    """Every column of the table with the first values that would be loaded; where no row is accepted, with those that are read."""
     names = [c.name for c in table.columns]
-    taken = "FROM work_staged_row WHERE broken IS NULL"
+    accepted = con.execute("SELECT count(*) FROM work_staged_row WHERE broken IS NULL").fetchall()[0][0]
+    taken = f"FROM work_staged_row WHERE {'broken IS NULL' if accepted else 'true'}"
     shown = ", ".join(f"CAST({quoted(n)} AS VARCHAR)" for n in names)
     first = con.execute(f"SELECT {shown} {taken} ORDER BY row_no LIMIT {FIRST}").fetchall()
     gaps = con.execute(f"SELECT {', '.join(f'count_if({quoted(n)} IS NULL)' for n in names)} {taken}").fetchall()[0]

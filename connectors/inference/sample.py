@@ -22,10 +22,10 @@ import pyarrow.parquet as pq
 
 from connectors.inference.where_rows_are import LAST, LINES, YEAR, layout_of
 from connectors.mapping.layout import Layout
-from connectors.mapping.source_contract import SourceContract
+from connectors.mapping.source_contract import SourceColumn, SourceContract
 from connectors.personal_data.detection import harmless, scrubbed
 from connectors.readers.decoding import decoded
-from connectors.readers.headers import StructureError, header_of
+from connectors.readers.headers import HEADER_CELLS, StructureError, header_of
 from connectors.readers.kinds import Kind, Part
 from connectors.readers.readers import records
 from connectors.readers.rows import rows_of
@@ -35,6 +35,7 @@ from warehouse.sql import literal, quoted
 
 LARGEST = 64 << 20  # bytes of a sample; our proposal, as the next
 RECORDS = 5_000  # that are looked at
+FIELDS_OF = 200  # of them those whose fields are looked for
 _ENCODINGS = ("kz1048", "cp1251", "cp866")  # of 8 bits, in the order they are tried
 _DELIMITERS = (";", ",", "\t", "|")
 _WHOLE = 0.98  # share of records with as many cells as the header, for a delimiter to be the file's
@@ -217,6 +218,8 @@ def _in_sheets(one: Part) -> tuple[Layout, list[str]]:
 
 def _rows(one: Part, contract: SourceContract, layout: Layout, doubts: Sequence[str]) -> Sample:
     """A workbook, JSON or XML as it is read."""
+    if one.kind in (Kind.JSON, Kind.JSONL):
+        contract = _with_fields(one, contract)
     rows = rows_of(one, replace(contract, layout=layout))
     if not rows.header:
         raise SampleError(
@@ -229,6 +232,14 @@ def _rows(one: Part, contract: SourceContract, layout: Layout, doubts: Sequence[
     cells = {h: [row[n] or None for row in whole] for n, h in enumerate(rows.header)}
     broken = len(found) - len(whole)
     return Sample(one.name, rows.header, cells, broken=broken, doubts=tuple(doubts), kind=one.kind, layout=layout)
+
+
+def _with_fields(one: Part, contract: SourceContract) -> SourceContract:
+    """The draft with a column for each field of the first records: in JSON a header is what a contract names."""
+    from connectors.readers.json_rows import fields_of
+
+    fields = fields_of(one.path, replace(contract, format=one.kind), one.name, FIELDS_OF)[:HEADER_CELLS]
+    return replace(contract, columns=tuple(SourceColumn(f"c{n}", f, None, {}) for n, f in enumerate(fields)))
 
 
 def _refuse_data(header: tuple[str, ...], name: str) -> None:

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
-from itertools import chain, count
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,23 @@ def _begun(path: Path, contract: SourceContract, name: str) -> tuple[_Found | No
     """The first record, if there is one, and those behind it."""
     found = _lines(path, name) if contract.format == LINES else _Document(path, contract, name).records()
     return next(found, None), found
+
+
+def fields_of(path: Path, contract: SourceContract, name: str, most: int) -> list[str]:
+    """The ways to the values of the first records that are objects: for who has to find out what there is. Raises StructureError."""
+    found = _lines(path, name) if contract.format == LINES else _Document(path, contract, name).records()
+    return list(dict.fromkeys(way for one in islice(found, most) for way in _ways("", one.value) if way))
+
+
+def _ways(way: str, value: Any) -> Iterator[str]:
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _ways(f"{way}.{key}" if way else key, inner)
+    elif isinstance(value, list) and value and way:
+        for place, inner in enumerate(value):
+            yield from _ways(f"{way}[{place}]", inner)
+    elif not isinstance(value, list):
+        yield way
 
 
 class _Found:

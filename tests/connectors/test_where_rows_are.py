@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from connectors.inference.sample import read_sample
 from connectors.inference.where_rows_are import layout_of
 from connectors.mapping.layout import Layout
+from connectors.readers.headers import StructureError
 
 HEADER = ["№ п/п", "Номер ДТП", "Дата", "Район города", "Погибло", "Ранено", "Примечание"]
 UNITS = ["", "", "", "", "чел.", "чел.", ""]
@@ -102,3 +104,24 @@ def test_the_sample_holds_the_records_and_no_other_line(tmp_path: Path, kind: st
 )  # fmt: skip
 def test_single_tables(lines: list[list[str]], layout: Layout) -> None:
     assert layout_of(lines, [], sheet=True)[0] == layout
+
+
+@pytest.mark.parametrize("lines", [False, True])
+def test_fields_of_json_are_its_header(tmp_path: Path, lines: bool) -> None:
+    records = [{"id": f"C{n}", "when": {"at": "2026-03-05"}, "tags": ["a", "b"][: n % 3]} for n in range(5)]
+    file = tmp_path / "crashes.json"
+    file.write_text(
+        "\n".join(map(json.dumps, records)) if lines else json.dumps({"meta": 1, "data": {"items": records}})
+    )
+    (tmp_path / "scratch").mkdir()
+    sample = read_sample(file, tmp_path / "scratch")
+    assert sample.header == ("id", "when.at", "tags[0]", "tags[1]")
+    assert sample.cells["tags[0]"] == [None, "a", "a", None, "a"]
+
+
+def test_fields_of_xml_are_the_contracts(tmp_path: Path) -> None:
+    file = tmp_path / "crashes.xml"
+    file.write_text("<rows><row><id>C1</id></row></rows>")
+    (tmp_path / "scratch").mkdir()
+    with pytest.raises(StructureError, match=r"rowPath|by hand"):
+        read_sample(file, tmp_path / "scratch")

@@ -57,7 +57,8 @@ def _how(trial: Trial) -> str:
 
 
 def _show_columns(console: Console, trial: Trial) -> None:
-    table = Table(title="first rows as they would load", title_justify="left")
+    title = "first rows as they would load" if trial.accepted else "first rows as they are read, all of them rejected"
+    table = Table(title=title, title_justify="left")
     for name in ("column", "from", *(f"row {n}" for n in range(1, FIRST + 1)), "empty"):
         table.add_column(name, overflow="fold", justify="right" if name == "empty" else "left")
     for one in trial.columns:
