@@ -324,7 +324,7 @@ def _register(con: duckdb.DuckDBPyConnection, delivery: Delivery) -> None:
 
 
 def _broken(con: duckdb.DuckDBPyConnection, table: Table, contract: SourceContract) -> tuple[Broken, ...]:
-    rows = f"({statement(__file__, 'tried_rejected_row')})"
+    rows = f"({statement(__file__, 'work_staged_row__tried')})"
     return broken_rules(con, table, contract.fed_by, chosen="true", rejected_rows=rows, most=_VALUES).get("", ())
 
 

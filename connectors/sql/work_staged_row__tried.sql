@@ -1,4 +1,4 @@
--- rows that broke a rule and cells that were left empty, of what is staged, as audit.rejected_row has them
+-- One row per row that broke a rule, and per cell left empty, of what is staged; columns as in audit.rejected_row.
 SELECT
     delivery_id,
     row_no,
