@@ -47,6 +47,7 @@ _RESERVED = (
     "raw",
     "file_index",
     "valid_to_seq",
+    "seq",
 )  # names that the first gate, former rows and seals need for themselves
 _DATED = frozenset({"DATE", "TIMESTAMP"})  # SQL types of dates and times
 _TYPES = {"string": "VARCHAR", "integer": "INTEGER", "boolean": "BOOLEAN", "date": "DATE", "timestamp": "TIMESTAMP"}
