@@ -246,6 +246,7 @@ FAULTS = {
     "more/fct_within": ("", "", "is not read"),
     "fct_lost": ("name: area_m2,", "name: area_m2, relationships: [{to: dim_road.road_id}],", "refers to dim_road.road_id, which does not exist"),
     "fct_loader": ("name: area_m2,", "name: valid_to_seq,", "belongs to the loader"),
+    "fct_sealed": ("name: area_m2,", "name: seq,", "belongs to the loader"),
     "fct_type": ("DECIMAL(9,2)", "NUMERICAL", "is no SQL type"),
     "fct_crash": ("", "", "there is a table fct_crash already"),
     "fct_sphere": ("domain: INF", "domain: ROADS", "no sphere 'ROADS'"),

@@ -47,7 +47,8 @@ _RESERVED = (
     "raw",
     "file_index",
     "valid_to_seq",
-)  # names that the first gate and the table of former rows need for themselves
+    "seq",
+)  # names that the first gate, former rows and seals need for themselves
 _DATED = frozenset({"DATE", "TIMESTAMP"})  # SQL types of dates and times
 _TYPES = {"string": "VARCHAR", "integer": "INTEGER", "boolean": "BOOLEAN", "date": "DATE", "timestamp": "TIMESTAMP"}
 
