@@ -5,7 +5,6 @@ Does not belong here: the gates themselves (connectors/), the rules of a criteri
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 from typing import Any
 
 import dagster as dg
@@ -136,7 +135,7 @@ def _described(report: IngestReport, refused: Sequence[Refused]) -> dict[str, An
             }
             for one in refused[:SHOWN]
         )
-        broken = (
+        broken = [
             {
                 "delivery": one.delivery_id,
                 "rule": rule.rule,
@@ -147,8 +146,9 @@ def _described(report: IngestReport, refused: Sequence[Refused]) -> dict[str, An
             for one in refused
             for rule in one.broken
             for value, times, first in rule.values
-        )
-        metadata["what was refused"] = _table(islice(broken, SHOWN))
+        ]
+        if broken:  # a file refused for its header has none, and Dagster takes no table without rows
+            metadata["what was refused"] = _table(broken[:SHOWN])
     return metadata
 
 
