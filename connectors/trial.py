@@ -61,7 +61,7 @@ class Filled:
 
     name: str
     sql_type: str
-    headers: tuple[str, ...]
+    headers: tuple[str, ...]  # or its expression, where that names none
     values: tuple[str | None, ...]
     gaps: int
     hidden: bool  # a person's identifier: a pseudonym stands in its place
@@ -341,13 +341,18 @@ def _columns(con: duckdb.DuckDBPyConnection, table: Table, contract: SourceContr
         Filled(
             column.name,
             column.sql_type,
-            () if column.name in unmapped else contract.by_name[column.name].fed_by,
+            () if column.name in unmapped else _made_of(contract.by_name[column.name]),
             tuple(row[place] for row in first),
             gaps[place] or 0,
             column.name in personal,
         )
         for place, column in enumerate(table.columns)
     ]
+
+
+def _made_of(column: SourceColumn) -> tuple[str, ...]:
+    """Its headers, or what stands in the contract where it takes none of the file."""
+    return column.fed_by or (column.logic or "",)
 
 
 def _days(con: duckdb.DuckDBPyConnection, contract: SourceContract) -> tuple[dt.date, dt.date] | None:

@@ -38,6 +38,7 @@ RECORDS = 5_000  # that are looked at
 FIELDS_OF = 200  # of them those whose fields are looked for
 _ENCODINGS = ("kz1048", "cp1251", "cp866")  # of 8 bits, in the order they are tried
 _DELIMITERS = (";", ",", "\t", "|")
+_COLUMNS = 256  # of a sheet, among which names that repeat are looked for
 _WHOLE = 0.98  # share of records with as many cells as the header, for a delimiter to be the file's
 _BLOCK = 1 << 20
 _WORKBOOKS = (Kind.XLSX, Kind.XLS, Kind.ODS)
@@ -220,7 +221,10 @@ def _rows(one: Part, contract: SourceContract, layout: Layout, doubts: Sequence[
     """A workbook, JSON or XML as it is read."""
     if one.kind in (Kind.JSON, Kind.JSONL):
         contract = _with_fields(one, contract)
-    rows = rows_of(one, replace(contract, layout=layout))
+    contract = replace(contract, layout=layout)
+    rows = rows_of(one, contract)
+    if one.kind in _WORKBOOKS and len(set(rows.header)) < len(rows.header):
+        rows = rows_of(one, _told_apart(rows.header, contract))
     if not rows.header:
         raise SampleError(
             f"{one.name}: the fields of {one.kind} are named by the contract, which has to be begun by hand: copy the first lines of another and "
@@ -240,6 +244,15 @@ def _with_fields(one: Part, contract: SourceContract) -> SourceContract:
 
     fields = fields_of(one.path, replace(contract, format=one.kind), one.name, FIELDS_OF)[:HEADER_CELLS]
     return replace(contract, columns=tuple(SourceColumn(f"c{n}", f, None, {}) for n, f in enumerate(fields)))
+
+
+def _told_apart(header: tuple[str, ...], contract: SourceContract) -> SourceContract:
+    """The draft with a column for each name that repeats, by the letter of its column in the sheet."""
+    from connectors.readers.workbooks import letters
+
+    twice = {h for h in header if header.count(h) > 1}
+    named = [f"{name} [{letters(n)}]" for name in sorted(twice) for n in range(_COLUMNS)]
+    return replace(contract, columns=tuple(SourceColumn(f"c{n}", h, None, {}) for n, h in enumerate(named)))
 
 
 def _refuse_data(header: tuple[str, ...], name: str) -> None:

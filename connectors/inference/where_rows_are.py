@@ -17,6 +17,7 @@ Line = Sequence[str]
 LINES, LAST = 200, 40  # that are looked at, from the beginning and from the end
 _HIGHEST = 40  # lines above a header; our proposal, as the next
 _FILLED = 0.6  # share of the usual number of cells that a header fills at least
+_HEADER_LINES = 4
 _NEXT = 20  # lines below the header that tell what a record looks like
 _NUMBER = re.compile(r"[-+]?[\d\s.,]*\d[\d\s.,]*%?")
 _MOMENT = re.compile(r"\d{1,4}[-./]\d{1,2}[-./]\d{1,4}([ T]\d{1,2}:\d{2}(:\d{2})?.*)?|\d{1,2}:\d{2}(:\d{2})?")
@@ -37,6 +38,8 @@ def layout_of(head: Sequence[Line], tail: Sequence[Line], *, sheet: bool) -> tup
         return Layout(), []
     lines = 2 if _goes_on(head, last, usual) else 1
     last += lines - 1 if _filled(head[last]) < usual and lines == 2 and not _repeats(head[last]) else 0
+    while lines < _HEADER_LINES and _told_apart_below(head, last, lines):
+        last, lines = last + 1, lines + 1
     skipped = _skipped(head, last + 1)
     footer = _footer([*head[last + 1 + skipped :], *tail] if len(head) < LINES else tail, usual)
     layout = Layout(header_row=last + 1, header_lines=lines, skip_after_header=skipped, footer=footer)
@@ -105,6 +108,29 @@ def _goes_on(lines: Sequence[Line], place: int, usual: float) -> bool:
     empty = [n for n, cell in enumerate(lines[place]) if not cell.strip()]
     below = [n for n, cell in enumerate(after) if cell.strip()]
     return bool(set(empty) & set(below)) and len(below) < len(after)
+
+
+def _carried_on(line: Line) -> list[str]:
+    """A line whose empty cells hold what stands to the left of them, as a group's name does."""
+    found = [""]
+    for cell in line:
+        found.append(cell.strip() or found[-1])
+    return found[1:]
+
+
+def _told_apart_below(lines: Sequence[Line], last: int, count: int) -> bool:
+    """Whether a header of `count` lines names two columns alike as far as `last`, and the line below has words to tell them apart."""
+    after = lines[last + 1] if last + 1 < len(lines) else ()
+    if not _all_words(after) or _filled(after) < 2:
+        return False
+    groups = [_carried_on(line) for line in lines[last - count + 1 : last]]
+    width = max(map(len, lines[last - count + 1 : last + 1]))
+    names = [
+        " ".join(line[n].strip() for line in (*groups, lines[last]) if n < len(line))
+        for n in range(width)
+        if n < len(lines[last]) and lines[last][n].strip()
+    ]
+    return len(set(names)) < len(names)
 
 
 def _skipped(lines: Sequence[Line], begin: int) -> int:

@@ -84,6 +84,8 @@ def check_header(header: tuple[str, ...], contract: SourceContract, name: str, p
     one_line = _letters_of_one_line(path) if path else 0
     if one_line and len(header) >= 2 * len(wanted) > 2:
         hint: Message | str = {"code": "header.one_line", "letters": one_line}
+    elif len(header) > 1 and len(set(header)) == 1:
+        hint = {"code": "header.title"}
     elif len(header) > 1 or len(wanted) == 1:
         hint = ""
     else:
@@ -108,8 +110,9 @@ def _problems_of_shape(found: Collection[str], contract: SourceContract) -> list
 def _unknown(header: tuple[str, ...], other: list[str], known: Collection[str]) -> Any:
     """Names that nobody declared; of a file without a header they are data."""
     places = {h: n for n, h in reversed(list(enumerate(header, 1)))}
-    shown = [safe_header(places[h], h, known) for h in other[:_NAMES]]
-    return and_more([_cut(name) for name in shown], len(other) - _NAMES)
+    names = list(dict.fromkeys(other))
+    shown = [safe_header(places[h], h, known) for h in names[:_NAMES]]
+    return and_more([_cut(name) for name in shown], len(names) - _NAMES)
 
 
 def _letters_of_one_line(path: Path) -> int:

@@ -198,7 +198,7 @@ class _Table:
         bare = [n for n in range(len(self._names)) if not any(_holds(line[n]) for _, line in self._header_lines)]
         filled = self._filled(bare) if bare else set()
         self._places = [n for n in range(len(self._names)) if n not in bare or n in filled]
-        self.header = [self._names[n] or f"[{_letters(sheet.first + n)}]" for n in self._places]
+        self.header = [self._names[n] or f"[{letters(sheet.first + n)}]" for n in self._places]
 
     def named(self) -> list[str]:
         """The names of the columns from the used range's first on, in the contract's spelling; nothing where no name stands."""
@@ -216,7 +216,7 @@ class _Table:
         }
         found = []
         for n, name in enumerate(names):
-            by_letter = f"{name} [{_letters(self._sheet.first + n)}]".strip()
+            by_letter = f"{name} [{letters(self._sheet.first + n)}]".strip()
             found.append(spelt.get(by_letter) or spelt.get(name, name))
         return found
 
@@ -317,7 +317,7 @@ class _Table:
         return _clock(cell)
 
     def _shown(self, number: int, line: Sequence[Any]) -> tuple[str, str]:
-        cells = ((_letters(self._sheet.first + n), self._text(c, self._plainly)) for n, c in enumerate(line))
+        cells = ((letters(self._sheet.first + n), self._text(c, self._plainly)) for n, c in enumerate(line))
         raw = "; ".join(f"{letters}{number}: {text}" for letters, text in cells if text)
         return f"sheet «{self._sheet.name}», row {number}", raw
 
@@ -337,7 +337,7 @@ def _clock(time: dt.time | dt.timedelta) -> str:
     return f"{sign}{minutes // 60:02}:{minutes % 60:02}:{rest // 1000:02}{fraction}"
 
 
-def _letters(column: int) -> str:
+def letters(column: int) -> str:
     """A column as a workbook calls it; `column` from 0."""
     name = ""
     column += 1

@@ -58,9 +58,11 @@ def main(folder: Path) -> int:
     try:
         home = folder / "home"
         city.open(extracts, home)
-        told("morning: trips' server is down, permits' token is wrong, one lighting file is late, applications are not what they will be")
+        told(
+            "morning: trips' server is down, permits' token is wrong, one lighting file is late, applications are not what they will be"
+        )
         city.sftp_down()
-        os.environ["A_DAY_TOKEN"] = "expired"
+        os.environ |= {"A_DAY_TOKEN": "expired"}
         morning = (qala(home, "pull"), qala(home, "run"), qala(home, "sources"))
         told("put right: the server is up, the token is new, the late file has come, the database was corrected")
         city.mend(extracts, home)
@@ -72,7 +74,9 @@ def main(folder: Path) -> int:
     qala(clean, "run")
     here, there = values(home), values(clean)
     differing = {key for key in {*here, *there} if here.get(key) != there.get(key)}
-    told(f"{len(here):,} figures after the day, {len(there):,} of the clean run, {len(differing)} differ {sorted(differing)[:5]}")
+    told(
+        f"{len(here):,} figures after the day, {len(there):,} of the clean run, {len(differing)} differ {sorted(differing)[:5]}"
+    )
     as_planned = morning[0] != 0 and noon == (0, 0, 0)
     told("the day went as it was to" if as_planned else f"exit codes {morning} and {noon} are not those of such a day")
     return 0 if here and not differing and as_planned else 1
@@ -224,7 +228,7 @@ class Api:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
-            def do_GET(self) -> None:  # noqa: N802
+            def do_GET(self) -> None:
                 path, _, query = self.path.partition("?page=")
                 page, found = int(query or 1), api.rows.get(path)
                 known = self.headers["Authorization"] == f"Bearer {TOKEN}"

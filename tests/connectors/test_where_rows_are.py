@@ -125,3 +125,17 @@ def test_fields_of_xml_are_the_contracts(tmp_path: Path) -> None:
     (tmp_path / "scratch").mkdir()
     with pytest.raises(StructureError, match=r"rowPath|by hand"):
         read_sample(file, tmp_path / "scratch")
+
+
+def test_a_header_goes_on_for_as_many_lines_as_it_takes_to_tell_columns_apart() -> None:
+    head = [
+        ["Bulletin", "", "", "", "", "", "", ""],
+        ["", "all", "of them:", "", "", "", "", ""],
+        ["", "", "men", "in towns", "of them:", "", "in villages", "of them:"],
+        ["", "", "", "", "men", "women", "", "men"],
+        ["Abai", "60", "29", "37", "17", "20", "23", "12"],
+        ["Semei", "32", "15", "31", "14", "17", "1", "1"],
+    ]
+    layout, asked = layout_of(head, [], sheet=True)
+    assert (layout.header_row, layout.header_lines, layout.skip_after_header) == (4, 3, 0)
+    assert asked == ["do the names of the columns stand in lines 2 to 4?"]
