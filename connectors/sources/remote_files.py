@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import fnmatch
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
@@ -142,9 +142,3 @@ def _written(source: str, name: str, why: str) -> SourceError:
         "nothing was taken; the next pull asks again",
         passing=True,
     )
-
-
-def told_names(names: Sequence[str]) -> str:
-    """The first of several names, for a person."""
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return f"{', '.join(names[:3])}{more}"
