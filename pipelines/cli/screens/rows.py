@@ -42,8 +42,9 @@ def show_rows(console: Console, tables: Sequence[Mapping[str, Any]], words: Word
             if "source" in row:
                 numbers = ", ".join(map(str, row["source_records"]))
                 title = words("record_of", row=numbers, delivery=row["delivery_id"])
-                place = f" ({row['source_where']})" if row["source_where"] else ""
-                console.print(f"{title}{place}", style="dim", highlight=False, markup=False)
+                if row["source_where"]:
+                    title = f"{title.rstrip(':')} ({row['source_where']}):"
+                console.print(title, style="dim", highlight=False, markup=False)
                 console.print(row["source"].rstrip("\r\n"), markup=False, highlight=False, soft_wrap=True)
         if len(found) < counted["rows"]:
             shown = words("shown_of", shown=words.count(len(found)), rows=counts["rows"])
