@@ -538,7 +538,7 @@ def test_thousands_of_columns_are_told_in_few_words_and_linear_time(bench: Bench
         with pytest.raises(StructureError):
             heading.check_header(tuple(map(Name, some)), standard(bench.table("fct_appeal")), "x.csv")
         assert 0 < Name.asked < 20 * len(some), "it grows with the number of names, not with its square"
-    assert "and 4890 more" in reason
+    assert "and 2390 more" in reason
     assert len(reason) < 1_500
     assert "at most 5000" in refusal(bench, ",".join(f"c{n}" for n in range(5_001)) + "\n" + appeals(1))
     many = parquet({f"c{n}": [1] for n in range(5_001)})
@@ -557,7 +557,7 @@ def test_blanks_around_header_names_do_no_harm(bench: Bench) -> None:
 
 def test_further_headers_are_ignored_where_the_contract_says_so(bench: Bench) -> None:
     content = "x,dead,x,id,y,when\n1,0,2,C1,3,2026-01-05 10:00:00\n"
-    assert "has unknown x, x, y" in refusal(bench, content, small(bench))
+    assert "has unknown x, y" in refusal(bench, content, small(bench))
     assert bench.stage(content, contract=small(bench, otherHeaders="ignore"), table="fct_crash") == {}
     assert bench.accepted("crash_id, deaths_30d") == [("C1", 0)]
 

@@ -267,13 +267,19 @@ def test_identifiers_are_brought_to_one_form(bench: Bench, cell: str, value: str
 @pytest.mark.parametrize(
     "cell",
     [
-        *("101000295618.0", "77,00", "1.01E+11", "1,01e+11", "2E+5", '="008"', "=008", "'008", "#REF!"),
+        *("101000295618.0", "77,00", "1.01E+11", "1,01e+11", "2E+5", '="008"', "=008", "'008"),
         *("АB-9", "Aқтау", "7Т7T", "А\u200b9", "A\u00ad9", "A\n9", "Οmega"),
     ],
 )
 def test_what_no_system_numbers_its_records_by_is_refused_for_an_identifier(bench: Bench, cell: str) -> None:
     bench.stage(text([crash(cell, crash_id=cell), crash(2)]), table="fct_crash")
     assert bench.broken() == [(1, "crash_id.form")]
+    assert bench.accepted() == [2]
+
+
+def test_an_error_of_a_spreadsheet_is_nothing_and_no_identifier(bench: Bench) -> None:
+    bench.stage(text([crash("#REF!", crash_id="#REF!"), crash(2)]), table="fct_crash")
+    assert bench.broken() == [(1, "crash_id.required")]
     assert bench.accepted() == [2]
 
 
