@@ -26,7 +26,7 @@ from connectors.archive.archive import Archive
 from connectors.corrections import read_corrections
 from connectors.ingest import load_source_contracts
 from connectors.personal_data.detection import checked
-from connectors.receiving.deliver import DeclaredDelivery, deliver
+from connectors.receiving.deliver import DeclaredDelivery, DeliveryError, deliver
 from kpi_definitions.documents import DocumentError
 from pipelines.cli import app
 from pipelines.run import run_months
@@ -255,9 +255,10 @@ def plant(home: Planted) -> None:
         bundle.writestr(f"{eight.name}_{eight.iin}.csv", text([appeal(900)]))
         bundle.writestr(f"письмо {eight.name}.txt", f"{eight.name} {eight.phone}")
     home.deliver("fct_appeal", "standard", packed.getvalue(), name=f"{eight.name}.zip", scope="471010000")
-    home.deliver(
-        "fct_appeal", "standard", b"PK\x03\x04" + eight.name.encode(), name=f"{eight.iin}.zip", scope="471810000"
-    )
+    cut_zip = b"PK\x03\x04" + eight.name.encode()
+    with pytest.raises(DeliveryError) as refused:
+        home.deliver("fct_appeal", "standard", cut_zip, name=f"{eight.iin}.zip", scope="471810000")
+    assert eight.name not in str(refused.value)
     # Parquet: numbers of people as texts, and one of no type that can be read
     people = [a() for _ in range(40)]
     stays = pa.table({

@@ -159,7 +159,7 @@ def test_several_files_are_one_delivery_with_their_bytes(place: Place, world: Wo
 
 
 def test_refused_bytes_are_not_pulled_again_until_they_or_their_contract_change(place: Place, world: World) -> None:
-    world.files[ASTANA, "2026-01"] = (b"nonsense\n",)
+    world.files[ASTANA, "2026-01"] = (b"PK\x03\x04nonsense\n",)
     place.pull()
     place.load()
     assert place.states() == [(ASTANA, "2026-01", "refused")]
@@ -179,11 +179,11 @@ def test_refused_bytes_are_not_pulled_again_until_they_or_their_contract_change(
 @pytest.mark.usefixtures("looked")
 def test_what_cannot_be_read_is_refused_at_the_door_each_time(place: Place, world: World) -> None:
     full(world)
-    world.files[ASTANA, "2026-02"] = (b"nonsense\n",)
+    world.files[ASTANA, "2026-02"] = (b"PK\x03\x04nonsense\n",)
     for times in range(2):
         told = [one for one in place.pull() if not one.well]
         assert [(one.period, one.outcome, one.lost) for one in told] == [("2026-02", Outcome.FAILED, False)]
-        assert "crash_id" in told[0].said
+        assert "zip" in told[0].said
         assert len(Archive(place.home.archive).pending()) == 5, times
     place.load()
     assert len(place.rows()) == 25

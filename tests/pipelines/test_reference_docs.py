@@ -17,7 +17,8 @@ FIELDS = [
 
 
 def test_pages_are_those_of_contracts_and_definitions() -> None:
-    written = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.md")}
+    by_hand = {"file-formats.md"}
+    written = {p.name: p.read_text(encoding="utf-8") for p in FOLDER.glob("*.md") if p.name not in by_hand}
     assert written == pages(CATALOGUE, TABLES), "run: qala docs"
 
 

@@ -187,8 +187,10 @@ def test_no_shipped_contract_is_refused() -> None:
 
 
 TRANSFORMS = [
-    ("upper(left(a, 1)) || lower(substring(a, 2))", "Abc"), ("coalesce(nullif(trim(b), ''), 'none')", "none"), ("lpad(c, 4, '0')", "0007"),
-    ("case when c = '7' then 'seven' else a end", "seven"), ("case c when '7' then 1 else 2 end", 1), ("split_part(d, '-', 2)", "02"),
+    ("upper(left(a, 1)) || lower(substring(a, 2))", "Abc"), ("coalesce(nullif(trim(b), ''), '2026-01-01 10:00:00')", "2026-01-01 10:00:00"),
+    ("lpad(c, 4, '0')", "0007"),
+    ("case when c = '7' then '2026-02-04 10:00:00' else a end", "2026-02-04 10:00:00"), ("case c when '7' then 1 else 2 end", 1),
+    ("split_part(d, '-', 2)", "02"),
     ("regexp_extract(d, '([0-9]{4})', 1)", "2026"), ("regexp_replace(d, '-', '/', 'g')", "2026/02/03"), ("regexp_matches(d, '^2026')", True),
     ("try_strptime(d, '%Y-%m-%d') + interval 1 day > strptime(d, '%Y-%m-%d')", True), ("replace(d, '-', '')", "20260203"),
     ("try_cast(c as integer) // 2", 3), ("cast(c as integer) % 2", 1), ("round(cast(c as decimal(5,2)) / 3, 1)", 2.3), ("length(a) - 1", 2),

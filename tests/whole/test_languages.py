@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from connectors.mapping.contract_checks import KNOWN
 from kpi_definitions.catalogue import load_catalogues
 from pipelines.cli import app
 from tests.support.files import Desk, appeal, appeals, text
@@ -31,8 +32,9 @@ cli = CliRunner()
 WORD = re.compile(r"[A-Za-z]{3,}")
 # Latin letters that a Russian or a Kazakh reads as they are: names of formats, tables, options and commands
 NAMES = re.compile(
-    r"qala [a-z]+( --table)?|--[a-z]+|[a-z]+[._/][a-z_./]*|utf-16-[bl]e|UTF-8|CSV|Parquet|zip|KZ-1048|CP866|SHA-256|FILE|OBS_STATUS|SDU|UTC|SQL|SDMX"
-    r"|mended|transformLogic|\.csv|[A-Z]{3}\d\d-\d"
+    r"qala [a-z]+( --table)?|--[a-z]+|[a-z]+[._/][a-z_./]*|utf-16-[bl]e|UTF-8|CSV|Parquet|zip|zstd|KZ-1048|CP866|SHA-256|FILE|OBS_STATUS|SDU|UTC|SQL|SDMX"
+    r"|XLSX|XLSB|XLS|ODS|JSON|XML|DOCTYPE|Excel|HTML|PDF|mended|transformLogic|\.csv|[A-Z]{3}\d\d-\d"
+    rf"|\b({'|'.join(KNOWN)}|ignore)\b"  # what is written in a contract
 )
 
 
@@ -131,7 +133,7 @@ def test_every_fault_of_a_file_has_a_code_of_its_own(store: Store) -> None:
         "utf16.csv": "refusal.marked_otherwise",
         "other.csv": "refusal.header",
         "broken.zip": "refusal.zip_unreadable",
-        "notes.zip": "refusal.archive_without_csv",
+        "notes.zip": "refusal.archive_without_extract",
         "others.zip": "refusal.no_member_fits",
         "broken.parquet": "refusal.parquet_unreadable",
         "newcomer.csv": "refusal.no_source_contract",
