@@ -30,7 +30,8 @@ os.environ["COLUMNS"] = (
 LONGEST = (
     "test_insider.py", "test_end_to_end.py", "test_readers.py", "test_rebuild.py", "test_verify.py", "test_recipe_pages.py", "test_ingest.py",
     "test_sandbox.py", "test_crash.py", "test_golden.py", "test_error_messages.py", "test_moments.py", "test_faults.py", "test_encryption.py",
-    "test_home_tables.py", "test_pull.py", "test_trial.py", "test_languages.py", "test_evidence.py", "test_machine.py", "test_assistant.py", "test_assistant_server.py",
+    "test_home_tables.py", "test_pull.py", "test_trial.py", "test_languages.py",
+    "test_evidence.py", "test_machine.py", "test_assistant.py", "test_assistant_server.py",
     "test_engines_agree.py", "test_engine_command.py", "test_measured_elsewhere.py", "test_engine_runs.py", "test_engine_try.py", "test_showcase_files.py",
 )  # fmt: skip
 
