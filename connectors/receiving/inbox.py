@@ -34,7 +34,6 @@ from connectors.receiving.deliver import (
     DeliveryError,
     archive_key,
     check_declaration,
-    check_file,
     check_sha256,
     together,
 )
@@ -187,7 +186,10 @@ class _Inbox:
         return Drop(path, receipts, None)
 
     def _numbered(self, path: Path) -> list[Receipt]:
-        """The receipts of a drop, none of them entered: every file is there, declared rightly, and can be read."""
+        """The receipts of a drop, none of them entered: every file is there and declared rightly.
+
+        Whether it can be read is left to the run: one file of many that cannot is refused there, on record, and the others are loaded.
+        """
         entries = manifest.parse(_beginning(path))
         with scratch(self.archive.home.scratch) as place:
             declared = [self._declared(entry, path.parent, place / str(n)) for n, entry in enumerate(entries)]
@@ -195,7 +197,6 @@ class _Inbox:
             for number, one in enumerate(declared, 1):  # all, before the first is taken in
                 try:
                     check_declaration(one, self.tables, self.sources)
-                    check_file(self.archive, one, self.tables, self.sources)
                     keys.append(archive_key(self.archive, one, self.tables, self.sources))
                 except DeliveryError as problem:
                     raise DeliveryError(f"delivery {number}: {problem}") from None

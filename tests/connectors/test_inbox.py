@@ -107,6 +107,15 @@ def test_a_faulty_manifest_goes_with_the_files_it_names_and_no_others(box: Box) 
     assert box.left() == ["a.csv", "another.csv"]
 
 
+def test_a_file_that_cannot_be_read_does_not_turn_away_the_others(box: Box) -> None:
+    box.file("a.csv"), box.file("b.csv").write_bytes(b"%PDF-1.7")
+    entries = [{**GOOD, "file": "a.csv"}, {**GOOD, "file": "b.csv", "period": "2026-02"}]
+    box.manifest(json.dumps({"deliveries": entries}))
+    (drop,) = box.collect()
+    assert drop.error is None
+    assert [r.file_name for r in box.pending()] == ["a.csv", "b.csv"]
+
+
 def test_a_file_that_went_with_a_strange_manifest_comes_back_for_its_own(box: Box) -> None:
     box.file("b.csv")  # of a drop whose manifest is still to come
     box.manifest("[]", "broken")
