@@ -16,12 +16,10 @@ from typing import TypeVar
 from connectors.archive.archive import Archive, ArchiveError
 from connectors.mapping.contract_checks import STANDARD
 from connectors.mapping.source_contract import SourceContract, standard
-from connectors.personal_data.detection import harmless
 from connectors.readers.headers import StructureError
-from connectors.readers.limits import is_machine_fault
+from connectors.readers.limits import read_or_refused
 from connectors.readers.readers import Readable, unpack
 from connectors.row_gate.emptied_cells import optional_headers
-from warehouse.home.keys import MissingKeyError
 from warehouse.loading.deliveries import Delivery
 from warehouse.store.store import Store
 from warehouse.tables.contracts import Table
@@ -126,16 +124,7 @@ def _unpacked(
     """A delivery's files, or why they cannot be read. Raises what is a fault of this machine, and MissingKeyError."""
     folder.mkdir()
     try:
-        return unpack(archive, one.sha256, contract, folder, one.file_name, optional_headers(table, contract))
+        with read_or_refused(one.file_name, contract):
+            return unpack(archive, one.sha256, contract, folder, one.file_name, optional_headers(table, contract))
     except (StructureError, ArchiveError) as error:
         return error
-    except Exception as error:
-        if is_machine_fault(error) or isinstance(error, MissingKeyError):
-            raise
-        return StructureError(
-            "refusal.unreadable",
-            file=one.file_name,
-            kind=type(error).__name__,
-            error=harmless(error),
-            contract=contract.id,
-        )

@@ -28,11 +28,11 @@ from connectors.mapping.classification import personal_columns
 from connectors.mapping.contract_checks import STANDARD
 from connectors.mapping.source_contract import CIVIL_TIME, SourceColumn, SourceContract
 from connectors.personal_data.deidentification import personal_data_findings
-from connectors.personal_data.detection import harmless, scrubbed
+from connectors.personal_data.detection import scrubbed
 from connectors.personal_data.safe_names import safe_header
 from connectors.readers.headers import StructureError
 from connectors.readers.kinds import Packing, seen
-from connectors.readers.limits import is_machine_fault
+from connectors.readers.limits import read_or_refused
 from connectors.readers.readers import Readable, ready, records
 from connectors.readers.unpacking import unpacked
 from connectors.row_gate.emptied_cells import optional_headers
@@ -180,21 +180,12 @@ def _opened(file: Path, folder: Path, contract: SourceContract, trial: Trial, ta
     folder.mkdir()
     whole = Path(shutil.copyfile(file, folder / "content"))  # readers write beside what they read
     name = trial.file_name
-    try:
+    with read_or_refused(name, contract):
         found = unpacked(whole, folder, name, contract)
         trial.kind, trial.files, trial.left_out = str(found.parts[0].kind), len(found.parts), found.left_out
         packing = seen(whole, contract)
         trial.packing = str(packing) if isinstance(packing, Packing) else ""
         return ready(found, contract, folder, name, optional_headers(table, contract))
-    except StructureError:
-        raise
-    except Exception as error:
-        if is_machine_fault(error):
-            raise
-        kind = type(error).__name__
-        raise StructureError(
-            "refusal.unreadable", file=name, kind=kind, error=harmless(error), contract=contract.id
-        ) from error
 
 
 def _nearest(header: str, there: Sequence[str]) -> str:

@@ -6,10 +6,16 @@ And which errors on the way are no fault of what is unpacked. Does not belong he
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from connectors.archive.archive import ArchiveError
+from connectors.mapping.source_contract import SourceContract
+from connectors.personal_data.detection import harmless
 from connectors.readers.headers import StructureError
+from warehouse.home.keys import MissingKeyError
 
 MEMBERS = 1_000  # of an archive; our proposals, as the next
 UNPACKED = 8 << 30  # bytes
@@ -33,6 +39,22 @@ _MACHINE = {
 def is_machine_fault(error: BaseException) -> bool:
     """Whether it is this machine's fault, a full disk or no right to write, and no delivery's: that is to be mended and run again."""
     return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _MACHINE)
+
+
+@contextmanager
+def read_or_refused(file_name: str, contract: SourceContract) -> Iterator[None]:
+    """Whatever goes wrong while a file is read refuses the file: raised as StructureError. What is no fault of the file's stays as it is."""
+    try:
+        yield
+    except (StructureError, ArchiveError, MissingKeyError):
+        raise
+    except Exception as error:
+        if is_machine_fault(error):
+            raise
+        kind = type(error).__name__
+        raise StructureError(
+            "refusal.unreadable", file=file_name, kind=kind, error=harmless(error), contract=contract.id
+        ) from error
 
 
 class Budget:

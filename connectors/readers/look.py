@@ -10,10 +10,9 @@ from itertools import islice
 from pathlib import Path
 
 from connectors.mapping.source_contract import SourceContract
-from connectors.personal_data.detection import harmless
-from connectors.readers.headers import StructureError, check_header
+from connectors.readers.headers import check_header
 from connectors.readers.kinds import Kind, Part
-from connectors.readers.limits import is_machine_fault
+from connectors.readers.limits import read_or_refused
 from connectors.readers.readers import text_of
 from connectors.readers.rows import header_in, rows_of
 from connectors.readers.unpacking import Unpacked, unpacked
@@ -24,7 +23,7 @@ _BEGINNING = 5 << 20  # bytes of a CSV file: more than the letters of the longes
 
 def look(path: Path, contract: SourceContract, name: str, scratch: Path) -> Unpacked:
     """What is in a file that is to be delivered; of CSV no more than the beginning is unpacked. Raises StructureError if it cannot be read."""
-    try:
+    with read_or_refused(name, contract):
         found = unpacked(path, scratch, name, contract, _BEGINNING)
         for number, one in enumerate(found.parts):
             if one.kind == Kind.CSV:
@@ -33,15 +32,6 @@ def look(path: Path, contract: SourceContract, name: str, scratch: Path) -> Unpa
                 check_header(header_in(one, contract), contract, one.name)
             else:
                 _look_at_rows(one, contract)
-    except StructureError:
-        raise
-    except Exception as error:
-        if is_machine_fault(error):
-            raise
-        kind = type(error).__name__
-        raise StructureError(
-            "refusal.unreadable", file=name, kind=kind, error=harmless(error), contract=contract.id
-        ) from error
     return found
 
 

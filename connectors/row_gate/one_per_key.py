@@ -14,6 +14,7 @@ import duckdb
 
 from connectors.mapping.cell_grammar import INTEGERS
 from connectors.mapping.shape import FIRST_OR_LAST, Aggregate
+from connectors.mapping.source_contract import SourceContract
 from connectors.row_gate.emptied_cells import CELLS
 from connectors.row_gate.incoming import Incoming
 from connectors.row_gate.shaping import RECORD, is_left_out, order_of
@@ -38,15 +39,8 @@ def shape_part(con: duckdb.DuckDBPyConnection, table: Table, name: str, group: S
     """
     contract = group[0].contract
     delivery = f"CAST([{', '.join(str(one.delivery_id) for one in group)}][delivery_no + 1] AS BIGINT)"
-    if contract.shape.drops_duplicates:
-        marked = {
-            "stage": name,
-            "record": RECORD,
-            "rule": literal(LEFT_OUT_DUPLICATE),
-            "left_out": is_left_out("broken"),
-        }
-        con.execute(statement(__file__, "work_stage__duplicates", **marked))
-    width = group[0].contract.shape.rows_of_record(group[0].readable.header)
+    _leave_out_equal_records(con, name, contract)
+    width = contract.shape.rows_of_record(group[0].readable.header)
     counted = {"stage": name, "delivery": delivery, "record": f"({row_no} - 1) // {width} + 1", "shown": str(_SHOWN)}
     con.execute(statement(__file__, "work_left_out_count", left_out=is_left_out("broken"), **counted))
     if contract.shape.aggregates:
@@ -70,15 +64,7 @@ def records_of_rows(
     wanted: Collection[int],
 ) -> dict[int, list[int]]:
     """Row number → the numbers of all rows that the row was made of, in order; of a delivery alone in the pass's table."""
-    contract = group[0].contract
-    if contract.shape.drops_duplicates:
-        marked = {
-            "stage": name,
-            "record": RECORD,
-            "rule": literal(LEFT_OUT_DUPLICATE),
-            "left_out": is_left_out("broken"),
-        }
-        con.execute(statement(__file__, "work_stage__duplicates", **marked))
+    _leave_out_equal_records(con, name, group[0].contract)
     key = ", ".join(map(quoted, table.identity))
     listed = ", ".join(map(str, wanted)) or "NULL"
     rows = con.execute(
@@ -93,6 +79,15 @@ def records_of_rows(
         )
     ).fetchall()
     return {row: list(records) for row, records in rows}
+
+
+def _leave_out_equal_records(con: duckdb.DuckDBPyConnection, name: str, contract: SourceContract) -> None:
+    """Mark records that are equal to an earlier one, if the contract drops them."""
+    if contract.shape.drops_duplicates:
+        rule, left_out = literal(LEFT_OUT_DUPLICATE), is_left_out("broken")
+        con.execute(
+            statement(__file__, "work_stage__duplicates", stage=name, record=RECORD, rule=rule, left_out=left_out)
+        )
 
 
 def _combine(con: duckdb.DuckDBPyConnection, table: Table, name: str, group: Sequence[Incoming], row_no: str) -> None:
