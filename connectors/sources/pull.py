@@ -156,12 +156,15 @@ class _Pulling:
 
     def all(self) -> Iterator[Told]:
         extracts = self.connected.extracts
+        notes = read_notes(self.setting.home, self.connected.name)
         try:
             source = _guarded(self.secrets, lambda: self.connected.open(self.secrets))
         except SourceError as error:
-            yield from (self._failed(extract, scope, "", error) for extract in extracts for scope in extract.places)
+            for extract, scope in ((extract, scope) for extract in extracts for scope in extract.places):
+                told = self._failed(extract, scope, "", error)
+                yield told
+                self._note(notes, extract, scope, [told])
             return
-        notes = read_notes(self.setting.home, self.connected.name)
         for extract in extracts:
             for scope in extract.places:
                 told: list[Told] = []

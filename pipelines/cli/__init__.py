@@ -28,6 +28,7 @@ for _name in (
     "recovery",
     "engine",
     "assistant",
+    "notifying",
 ):
     import_module(f"{__name__}.{_name}")
 
