@@ -16,7 +16,6 @@ from typing import Any
 
 import duckdb
 from filelock import FileLock, Timeout
-from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from warehouse.errors import BusyError, StoreError
 from warehouse.home import file_modes
@@ -25,7 +24,6 @@ from warehouse.home.home import Home
 from warehouse.isolation.sandbox import harden, share_mib
 from warehouse.store import succession, write_ahead_log
 from warehouse.store.ledger import Entries, EntryKind
-from warehouse.store.schema import ensure_schema
 from warehouse.store.store import Store
 from warehouse.tables import views
 from warehouse.tables.file_format import make_file
@@ -96,6 +94,8 @@ def opened(
         succession.refuse_older(home, con)
         store = Store(con, home, run_id)
         if fit:
+            from warehouse.store.schema import ensure_schema  # who only reads needs nothing of it
+
             ensure_schema(store, first)
         if hardened:
             _refuse_foreign_objects(store, home.warehouse)
@@ -143,6 +143,8 @@ def _connected(file: Path, seconds: float = 0, remedy: str = _FROM_BACKUP, **how
 
 def _left_for_duckdb(limit: str) -> int:
     """MiB. Raises StoreError if the limit is no size."""
+    from pydantic import ByteSize, TypeAdapter, ValidationError
+
     try:
         size = TypeAdapter(ByteSize).validate_python(limit)
     except ValidationError as error:
