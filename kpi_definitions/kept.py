@@ -42,12 +42,12 @@ def kept(what: str, files: Iterable[Path], make: Callable[[], T]) -> T:
     if (key := _key(what, files)) is None:
         return make()
     path = folder / f"{what.partition(' ')[0]}-{key}"
-    with suppress(Exception):  # damaged, another's, or gone: as if it had never been there
+    with suppress(OSError, ValueError):  # not there, another's, or damaged: as if it had never been there
         found: T = pickle.loads(_content(path))  # noqa: S301  nobody but this user can have written it (`_folder`, `_content`)
         return found
     made = make()
     if _key(what, files) == key:  # else a file was changed meanwhile: of which state it was made nobody knows
-        with suppress(Exception):
+        with suppress(OSError):
             _write(path, pickle.dumps(made, pickle.HIGHEST_PROTOCOL))
     return made
 
@@ -80,7 +80,7 @@ def _safe(folder: Path) -> bool:
 
 def _content(path: Path) -> bytes:
     """What was kept in a file. Raises OSError, ValueError if this user did not write it, or not all of it."""
-    with path.open("rb", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK)) as file:
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
         found = os.fstat(file.fileno())
         if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise ValueError(f"{path} is another's")
