@@ -27,7 +27,7 @@ def status(language: LanguageOption = "", as_json: JsonOption = False, home_fold
     still, told = _still_due(home)
     overdue = _overdue(home)
     try:
-        with reading(home) as store:
+        with reading(home, with_views=False) as store:
             answer = {**release_status(store), "waiting": waiting, **still, "overdue": overdue, "home": str(home.root)}
             words = words_of(store, language)
     except StoreError as error:

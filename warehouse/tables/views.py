@@ -172,6 +172,13 @@ def make_own(con: duckdb.DuckDBPyConnection, views: Mapping[str, tuple[str, str]
         con.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {body}")
 
 
+def hide(con: duckdb.DuckDBPyConnection) -> None:
+    """Have every view of the file's schema `main` fail for this connection when it is read: `make_own` for who reads none."""
+    told = "SELECT error('this view was not made: open the release with its views') AS not_made"
+    made = [f"CREATE OR REPLACE TEMP VIEW {quoted(name)} AS {told}" for _, name, _ in con.execute(_VIEWS).fetchall()]
+    con.execute("; ".join(made))
+
+
 # of DuckDB's own catalogue, named in full: a file may hold a macro of that name, which would go before it. Nor is any function called here,
 # for the same reason
 _FUNCTIONS = "SELECT function_name FROM system.main.duckdb_functions() WHERE NOT internal ORDER BY 1"
