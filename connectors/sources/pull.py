@@ -160,10 +160,10 @@ class _Pulling:
         try:
             source = _guarded(self.secrets, lambda: self.connected.open(self.secrets))
         except SourceError as error:
-            for extract, scope in ((extract, scope) for extract in extracts for scope in extract.places):
-                told = self._failed(extract, scope, "", error)
-                yield told
-                self._note(notes, extract, scope, [told])
+            for one, scope in ((one, scope) for one in extracts for scope in one.places):
+                failed = self._failed(one, scope, "", error)
+                yield failed
+                self._note(notes, one, scope, [failed])
             return
         for extract in extracts:
             for scope in extract.places:
@@ -325,5 +325,7 @@ class _Pulling:
         former = notes.get(key)
         now = dt.datetime.now(dt.UTC).isoformat()
         looked = now if last.outcome is not Outcome.FAILED else former.looked if former else None
-        notes[key] = Note(looked, str(last.outcome), last.period, last.said)
+        # a period that failed is not hidden by a later one that came
+        one = next((one for one in told if one.outcome is Outcome.FAILED), last)
+        notes[key] = Note(looked, str(one.outcome), one.period, one.said)
         write_notes(self.setting.home, self.connected.name, notes)

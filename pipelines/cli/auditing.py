@@ -55,7 +55,7 @@ def explain(
     code, show = kpi.upper(), show_explanation
     try:
         home = home_of(home_folder)
-        with reading(home) as store:
+        with reading(home, with_views=False) as store:
             words = words_of(store, language)
             if asks_for_level(store, code):
                 answer = explain_level(store, code, settlement, period, catalogue, as_of, language)
@@ -95,6 +95,7 @@ def verify(
     from connectors.archive.archive import Archive
     from connectors.reconciliation import reconcile
     from pipelines.cli.screens.verified import show_verified, verified_data
+    from pipelines.notifications.notes import note_verification
     from warehouse.audit import between_anchors
     from warehouse.audit.verify import verify as ask
     from warehouse.release import anchors
@@ -113,6 +114,7 @@ def verify(
         print_json(verified_data(found, told))
     else:
         show_verified(out, found, told)
+    note_verification(home, found.differences)
     if found.differences:
         raise typer.Exit(1)
 
@@ -224,7 +226,7 @@ def incidents(
                 f"incident {close} closed; the values it concerns follow with the next: qala run", highlight=False
             )
             return
-        with reading(home) as store:
+        with reading(home, with_views=False) as store:
             words = words_of(store, language)
             if as_json:
                 print_json(incidents_told(store, words, closed=all_))

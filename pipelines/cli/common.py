@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
 
-from pipelines.error_messages import message_for
+from pipelines.cli.table import Loaded
 from warehouse.home.file_modes import private
 from warehouse.home.home import Home
 from warehouse.messages.messages import LanguageError, language_of
@@ -34,16 +34,27 @@ DEBUG = "QALA_DEBUG"  # 1: an error ends in its traceback
 class Commands(TyperGroup):
     """The commands, and the one place where what goes wrong becomes a sentence."""
 
+    def __init__(self, **given: Any):
+        super().__init__(**given)
+        self.commands = Loaded(app)  # type: ignore[assignment]  # nothing is added to it
+
     def invoke(self, ctx: Any) -> Any:
+        global _home, _failure
+        _home = _failure = None
         former = signal.signal(signal.SIGTERM, signal.default_int_handler) if _is_main_thread() else None
         try:
-            return super().invoke(ctx)
-        except (typer.Exit, typer.Abort, _USAGE):
+            done = super().invoke(ctx)
+            _note_end(ctx, well=True)
+            return done
+        except (typer.Exit, typer.Abort, _USAGE) as error:
+            _note_end(ctx, well=getattr(error, "exit_code", 1) in (0, 3))
             raise
         except BaseException as error:
             if os.environ.get(DEBUG, "") not in ("", "0"):
                 raise
-            raise _ended(error) from None
+            ended = _ended(error)
+            _note_end(ctx, well=False)
+            raise ended from None
         finally:
             if former is not None:
                 signal.signal(signal.SIGTERM, former)
@@ -61,10 +72,20 @@ def _ended(error: BaseException) -> BaseException:
         return typer.Exit(130)
     if isinstance(error, SystemExit | BrokenPipeError) or not isinstance(error, Exception):
         return error
+    from pipelines.error_messages import message_for
+
     if (said := message_for(error)) is not None:
         return fail(said)
     line = next(iter(str(error).splitlines()), "")
     return fail(f"{type(error).__name__}: {line}; this is a fault of qala, please report it: {_kept(error)}")
+
+
+def _note_end(ctx: Any, *, well: bool) -> None:
+    """Leave a note of how the command ended, for a home that tells people what is wrong."""
+    if _home is not None and (well or _failure) and (_home.root / "notifications.yaml").exists():
+        from pipelines.notifications.notes import note_command
+
+        note_command(_home, str(ctx.invoked_subcommand), None if well else _failure)
 
 
 def _kept(error: BaseException) -> str:
@@ -100,6 +121,7 @@ app = typer.Typer(
 out = Console()
 err = Console(stderr=True)
 _home: Home | None = None  # of the command at work
+_failure: str | None = None  # what it said that failed
 
 
 @app.callback()
@@ -149,7 +171,14 @@ def words_of(store: Store, language: str) -> Words:
     return Words(language, names_of(store, language))
 
 
+def told_failure(message: object) -> None:
+    """A failure that was told, and by which the command will end: for its note."""
+    global _failure
+    _failure = str(message)
+
+
 def fail(message: object) -> typer.Exit:
+    told_failure(message)
     err.print(f"[red]error:[/red] {escape(str(message))}", highlight=False, soft_wrap=True)
     return typer.Exit(1)
 
