@@ -160,7 +160,7 @@ class _Pulling:
         try:
             source = _guarded(self.secrets, lambda: self.connected.open(self.secrets))
         except SourceError as error:
-            for one, scope in ((one, scope) for one in extracts for scope in one.places):
+            for one, scope in [(extract, scope) for extract in extracts for scope in extract.places]:
                 failed = self._failed(one, scope, "", error)
                 yield failed
                 self._note(notes, one, scope, [failed])
