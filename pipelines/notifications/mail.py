@@ -5,6 +5,7 @@ A recipient that the server refuses for good is given up if another one took the
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import smtplib
 import ssl
@@ -42,7 +43,7 @@ def send(home: Home, channel: Mail, message: Message) -> Taken:
     try:
         server = _connected(channel, home)
         if channel.user is not None:
-            server.login(channel.user, password)
+            _sign_in(server, channel.user, password)
         refused = server.send_message(letter(channel, message), channel.sender, wanted)
         with suppress(OSError, smtplib.SMTPException):  # it was taken: how the server says good-bye changes nothing
             server.quit()
@@ -74,6 +75,17 @@ def _connected(channel: Mail, home: Home) -> smtplib.SMTP:
         server.close()
         raise
     return server
+
+
+def _sign_in(server: smtplib.SMTP, user: str, password: str) -> None:
+    if f"{user}{password}".isascii():
+        server.login(user, password)
+        return
+    said = base64.b64encode(f"\0{user}\0{password}".encode()).decode()  # smtplib writes ASCII alone
+    server.ehlo_or_helo_if_needed()
+    code, answer = server.docmd("AUTH", f"PLAIN {said}")
+    if code != 235:
+        raise smtplib.SMTPAuthenticationError(code, answer)
 
 
 def _said(hidden: Hidden, refused: Mapping[str, tuple[int, bytes]]) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,8 +16,9 @@ from connectors.sources.connections import load_connections
 from kpi_definitions.catalogue import load_catalogues
 from kpi_definitions.documents import DocumentError, Fault
 from pipelines.notifications.finders.look import Look, signature
-from pipelines.notifications.trouble import Found, Kind, Trouble, command, digest, quoted
+from pipelines.notifications.trouble import Found, Kind, Trouble, command, quoted
 from warehouse.engines.settings import read_engine_file
+from warehouse.messages.messages import and_more
 from warehouse.tables.contracts import SHOWCASE, sound_tables
 
 _REASONS = "REASON*.txt"
@@ -45,12 +46,11 @@ def documents(look: Look) -> Found:
     if look.seen.get("documents") == sign:
         return None
     look.seen["documents"] = sign
-    found: dict[str, Callable[[], Trouble]] = {}
-    for fault in dict.fromkeys(_faults(look)):
+    by_file: dict[str, list[Fault]] = {}
+    for fault in sorted(set(_faults(look))):
         name = str(fault.path.relative_to(home.root)) if fault.path.is_relative_to(home.root) else fault.path.name
-        said = f"{fault.message}{f'; {fault.remedy}' if fault.remedy else ''}"
-        found[f"document/{name}/{digest(fault.message)}"] = partial(_document, look, f"{name}:{fault.line}", said)
-    return found
+        by_file.setdefault(name, []).append(fault)
+    return {f"document/{name}": partial(_document, look, name, faults) for name, faults in by_file.items()}
 
 
 def disk(look: Look) -> Found:
@@ -91,8 +91,11 @@ def _receipt(look: Look, path: Path) -> Trouble:
     return Trouble(Kind.DROP, {"code": "notification.receipt"}, where, command(look.home, "verify"), _modified(path))
 
 
-def _document(look: Look, where: str, said: str) -> Trouble:
-    message = {"code": "notification.document", "reason": quoted(said)}
+def _document(look: Look, name: str, faults: Sequence[Fault]) -> Trouble:
+    first = faults[0]
+    said = quoted(f"{first.message}{f'; {first.remedy}' if first.remedy else ''}")
+    message = {"code": "notification.document", "reason": and_more([said], len(faults) - 1, "; ")}
+    where = f"{name}:{first.line}"
     return Trouble(Kind.DOCUMENT, message, where, command(look.home, "check"), look.now.isoformat())
 
 

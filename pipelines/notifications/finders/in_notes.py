@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
+from typing import Any
 
 from connectors.personal_data.detection import harmless
 from pipelines.notifications import notes
@@ -13,6 +14,7 @@ from pipelines.notifications.trouble import Found, Kind, Trouble, command, diges
 from warehouse.home.home import Home
 from warehouse.store.differences import Difference
 
+_EXPORTS, _UNOPENED = 7, "the released file cannot be opened"  # what verify.py establishes by that number, and says
 _FAULT = re.compile(r"(?P<kind>\w+): (?P<said>.*)(?P<rest>; this is a fault of qala, please report it.*)", re.DOTALL)
 
 
@@ -29,13 +31,23 @@ def failed_commands(look: Look) -> Found:
 def verification(look: Look) -> Found:
     """What `qala verify` found when it ran last."""
     note = notes.verified(look.home)
-    when = str(note.get("when", ""))
+    when, differences = str(note.get("when", "")), note.get("differences", ())
+    # a file that was changed is found again where its rows are compared, or when it is opened
+    files = {str(one["said"]).split()[0] for one in differences if one["number"] == 1}
+    differences = [one for one in differences if not (one["number"] == _EXPORTS and _file(one) in files)]
+    unopened = [one for one in differences if str(one["said"]).startswith(_UNOPENED)]
+    if any(one["number"] == 1 and one not in unopened for one in differences):
+        differences = [one for one in differences if one not in unopened]
     return {
         key_of(str(one["kind"]), str(one["subject"]), str(one["said"])): partial(
             not_as_recorded, look.home, int(one["number"]), f"{one['subject']}: {one['said']}", when
         )
-        for one in note.get("differences", ())
+        for one in differences
     }
+
+
+def _file(one: Mapping[str, Any]) -> str:
+    return str(one["said"]).split()[0].rstrip(":")
 
 
 def touched(home: Home, found: Iterable[Difference], when: str) -> Found:

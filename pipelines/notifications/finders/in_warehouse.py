@@ -93,7 +93,8 @@ def _found(look: Look, store: Store) -> dict[str, Callable[[], Trouble]]:
     look.known = Known(pulled_deliveries(store), known_receipts(store))
     open_now = store.select(
         "SELECT incident_id, delivery_id, table_name, system, scope, period_id, rule, criterion, observed, expected, "
-        "epoch_us(opened_at) AS opened FROM audit.incident WHERE closed_seq IS NULL ORDER BY incident_id"
+        "epoch_us(opened_at) AS opened FROM audit.incident WHERE closed_seq IS NULL AND NOT EXISTS (SELECT 1 FROM audit.delivery AS one "
+        "WHERE one.delivery_id = incident.delivery_id AND one.state = 'refused') ORDER BY incident_id"  # it is told as refused
     )
     found: dict[str, Callable[[], Trouble]] = {
         f"incident/{one['incident_id']}-{one['delivery_id']}": partial(_incident, look, one) for one in open_now
