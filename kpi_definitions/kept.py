@@ -126,10 +126,12 @@ def made_by() -> str:
     for path in _code():
         content = path.read_bytes()
         digest.update(f"\n{path.relative_to(_ROOT)} {len(content)}\n".encode() + content)
+    installed = list[str]()
     for folder in sys.path:
         with suppress(OSError):
-            installed = sorted(name for name in os.listdir(folder or ".") if name.endswith((".dist-info", ".egg-info")))
-            digest.update(f"\n{folder} {installed}".encode())
+            found = Path(folder or ".").iterdir()
+            installed += (path.name for path in found if path.name.endswith((".dist-info", ".egg-info")))
+    digest.update(f"\n{sorted(installed)}".encode())
     return digest.hexdigest()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import platform
 import signal
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
 
+from pipelines.cli.plain_values import take_plainly
 from pipelines.cli.table import Loaded
 from warehouse.home.file_modes import private
 from warehouse.home.home import Home
@@ -36,7 +38,15 @@ class Commands(TyperGroup):
 
     def __init__(self, **given: Any):
         super().__init__(**given)
-        self.commands = Loaded(app)  # type: ignore[assignment]  # nothing is added to it
+        self._loaded = self.commands = Loaded(app)  # type: ignore[assignment]  # nothing is added to it
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        self._loaded.bare = True
+        return super().shell_complete(ctx, incomplete)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        self._loaded.bare = True
+        super().format_help(ctx, formatter)
 
     def invoke(self, ctx: Any) -> Any:
         former = signal.signal(signal.SIGTERM, signal.default_int_handler) if _is_main_thread() else None
@@ -96,10 +106,10 @@ def _is_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
+take_plainly()
 app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="KPI pipeline of a smart city: extracts in, KPI values out, every number explained.",
 )
@@ -108,8 +118,23 @@ err = Console(stderr=True)
 _home: Home | None = None  # of the command at work
 
 
+def _version(asked: bool) -> None:
+    """Say which version of qala this is, and of what it depends on most; nothing of that is imported for it."""
+    if asked:
+        from warehouse.version import qala_version, version_of
+
+        beside = ", ".join(f"{name} {version_of(name.lower())}" for name in ("DuckDB", "Dagster"))
+        out.print(f"qala {qala_version()} (Python {platform.python_version()}, {beside})", highlight=False)
+        raise typer.Exit
+
+
+VersionOption = Annotated[
+    bool, typer.Option("--version", help="Say which version this is.", is_eager=True, callback=_version)
+]
+
+
 @app.callback()
-def _begin() -> None:
+def _begin(version: VersionOption = False) -> None:  # noqa: ARG001  said before
     private()
     _spoken("")
 
