@@ -16,6 +16,7 @@ for _name in (
     "refusals",
     "trying",
     "ui",
+    "serve",
     "auditing",
     "reconciling",
     "evidence",

@@ -173,6 +173,12 @@ def run(
     from warehouse.periods import parse_period
 
     home = home_of(home_folder)
+    options = [
+        *([period] if period else []),
+        *(["--start-anew"] if start_anew else []),
+        *(["--report"] if with_report else []),
+    ]
+    _hand_over(home, "run", *options)
     try:
         work, turned_away = _prepare_run(home, start_anew=start_anew)
         months = parse_period(period).months if period else work.months
@@ -199,6 +205,15 @@ def run(
 
         report(home_folder=home.root)
     _end(home, results, turned_away)
+
+
+def _hand_over(home: Home, *words: str) -> None:
+    """Have the home's resident process do the command, if there is one. Raises typer.Exit then."""
+    from pipelines.resident.caller import handed_over
+
+    code = handed_over(home, [*words, "--home", str(home.root)])
+    if code is not None:
+        raise typer.Exit(code)
 
 
 def _end(home: Home, results: Sequence[RunResult], turned_away: int = 0) -> None:
@@ -288,6 +303,8 @@ def reread(
     home = home_of(home_folder)
     if not home.warehouse.exists():
         raise fail(StoreError(f"{home.warehouse} does not exist; nothing was loaded yet"))
+    given = {"--system": system, "--table": table, "--period": period}
+    _hand_over(home, "reread", *(word for name, value in given.items() if value is not None for word in (name, value)))
     try:
         with writing(home) as store:
             receipts = request_reread(store, store.tables, system=system, table=table, period=period)
