@@ -13,7 +13,7 @@ from pathlib import Path
 
 from connectors.corrections import DeclaredCorrection
 from connectors.ingest import Contracts, brings_changes
-from kpi_definitions.catalogue import Catalogues
+from kpi_definitions.listed import Listed
 from warehouse.errors import BusyError
 from warehouse.home.home import Home
 from warehouse.kpi_values.outstanding import Due, due_home, running_month, touched
@@ -61,12 +61,12 @@ def find_pending_work(
     home: Home,
     waiting: Sequence[Receipt],
     declared: Sequence[DeclaredCorrection],
-    catalogue: Catalogues | None,
+    listed: Listed | None,
     contracts: Contracts,
 ) -> PendingWork:
     """The work that waiting receipts, declared corrections and the warehouse give.
 
-    `catalogue` None: the warehouse is not asked. Raises StoreError if it cannot be read.
+    `listed` None: the warehouse is not asked. Raises StoreError if it cannot be read.
     """
     running = running_month()
     periods = [(parse_period(r.period), r) for r in waiting]
@@ -77,7 +77,7 @@ def find_pending_work(
     months = tuple(sorted({min(month, before) for period, _ in ended for month in period.months}))
     found, said, untried = None, "", dict[str, DeclaredCorrection]()
     try:
-        found = due_home(home, catalogue, months) if catalogue else None
+        found = due_home(home, listed, months) if listed else None
     except BusyError as error:
         said = str(error)
     if found is not None:
@@ -92,7 +92,7 @@ def find_pending_work(
         untried=tuple(sorted(untried)),
         early=tuple(sorted({one[0].id for one in periods if one not in ended})),
         due=found,
-        touched=touched(catalogue, tables) if catalogue else None,
+        touched=touched(listed, tables) if listed else None,
         said=said,
     )
 

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
 
-from pipelines.error_messages import message_for
+from pipelines.cli.table import Loaded
 from warehouse.home.file_modes import private
 from warehouse.home.home import Home
 from warehouse.messages.messages import LanguageError, language_of
@@ -33,6 +33,10 @@ DEBUG = "QALA_DEBUG"  # 1: an error ends in its traceback
 
 class Commands(TyperGroup):
     """The commands, and the one place where what goes wrong becomes a sentence."""
+
+    def __init__(self, **given: Any):
+        super().__init__(**given)
+        self.commands = Loaded(app)  # type: ignore[assignment]  # nothing is added to it
 
     def invoke(self, ctx: Any) -> Any:
         former = signal.signal(signal.SIGTERM, signal.default_int_handler) if _is_main_thread() else None
@@ -61,6 +65,8 @@ def _ended(error: BaseException) -> BaseException:
         return typer.Exit(130)
     if isinstance(error, SystemExit | BrokenPipeError) or not isinstance(error, Exception):
         return error
+    from pipelines.error_messages import message_for
+
     if (said := message_for(error)) is not None:
         return fail(said)
     line = next(iter(str(error).splitlines()), "")

@@ -22,13 +22,13 @@ from pipelines.cli.common import (
     print_json,
 )
 from warehouse.errors import StoreError
-from warehouse.home.home import Home
-from warehouse.store.store import Store
 
 if TYPE_CHECKING:
     from connectors.archive.archive import Archive
     from warehouse.audit.evidence_rollup import Rollup
     from warehouse.audit.rows import ContributingRows, FoundValue
+    from warehouse.home.home import Home
+    from warehouse.store.store import Store
 
 KpiArgument = Annotated[str, typer.Argument(help="KPI code: MGT02-1")]
 NumberArgument = Annotated[
@@ -73,7 +73,7 @@ def rows(
         )
     home = home_of(home_folder)
     try:
-        with reading(home, hardened=False) as store:
+        with reading(home, hardened=False, with_views=False) as store:
             value = find_value(store, load_catalogues(home.catalogues), kpi.upper(), settlement, period, as_of)
             tables = contributing_rows(store, value, columns=whole)
             if to is not None:

@@ -39,7 +39,7 @@ def refusals(
 
     home = home_of(home_folder)
     try:
-        with reading(home) as store:
+        with reading(home, with_views=False) as store:
             found = refused_deliveries(store, table=table, scope=settlement, system=system)
             found = [one for one in found if every or one.stands]
             if as_json:

@@ -240,6 +240,7 @@ def _prepare_run(home: Home, *, start_anew: bool) -> tuple[PendingWork, int]:
     from connectors.ingest import load_source_contracts
     from connectors.receiving.inbox import InboxBusyError, collect
     from kpi_definitions.catalogue import load_catalogues
+    from kpi_definitions.listed import listed
     from pipelines.pending_work import find_pending_work
     from warehouse.engines.settings import open_engine
     from warehouse.kpi_values.sound import refuse_faulty
@@ -270,7 +271,7 @@ def _prepare_run(home: Home, *, start_anew: bool) -> tuple[PendingWork, int]:
         out.print(text, highlight=False, soft_wrap=True, markup=False)
     contracts = load_source_contracts(home, tables)
     declared = read_corrections(home.corrections, tables)
-    return find_pending_work(home, waiting, declared, catalogue, contracts), turned_away
+    return find_pending_work(home, waiting, declared, listed(home.catalogues), contracts), turned_away
 
 
 def _start_anew(home: Home, archive: Archive) -> None:
