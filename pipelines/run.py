@@ -71,10 +71,17 @@ def get_ready(home: Home) -> None:
     """Import what a run of the home needs, and read what it reads, so that a fork of this process finds it. Raises what faults there are."""
     import dagster  # noqa: F401
 
-    from warehouse.kpi_values.compute import get_ready as read
+    from connectors.ingest import load_source_contracts
+    from kpi_definitions.catalogue import load_catalogues
+    from warehouse.kpi_values import compute
+    from warehouse.kpi_values.sound import refuse_faulty
+    from warehouse.tables.home_tables import tables_of
 
     _job(home, language_of(), _files(home))
-    read(home)
+    tables = tables_of(home)
+    load_source_contracts(home, tables)
+    refuse_faulty(load_catalogues(home.catalogues), tables)
+    compute.get_ready(home)
 
 
 def run_months(
@@ -90,12 +97,20 @@ def run_months(
     """
     prepare(home)
     # the process that judges and computes starts while Dagster is imported
-    worker.warm("connectors.delivery_gate.delivery_gate:get_ready")
+    judges = tables is None or len(tables) > 0  # a run that only computes needs no Great Expectations
+    worker.warm(
+        *(
+            ["connectors.delivery_gate.delivery_gate:get_ready"]
+            if judges
+            else ["warehouse.kpi_values.compute:get_ready", home]
+        )
+    )
     import dagster as dg
 
-    from pipelines import resources
+    from pipelines import event_log, resources
     from pipelines.assets.showcase import refused_in_run
 
+    event_log.patch()  # a fork has another environment than that in which it was imported
     job, every = _job(home, language_of(), _files(home))
     chosen = None if tables is None else selection(every, tables, codes)
     # who runs it is told by the caller, in a sentence; tracebacks are in the run's log

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Sequence
 
 from pipelines.cli.common import HomeOption, app, fail, home_of, out
+from pipelines.resident.caller import BY_ITSELF
 from warehouse.home.home import Home
 
 _FORKED = f"{__name__}:execute"
@@ -38,11 +40,17 @@ def resident_command(home: Home, *parent: str) -> tuple[list[str], dict[str, str
     return command, os.environ | {"PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"}
 
 
+def start_beside(home: Home) -> None:
+    """Start a resident process that ends with this one, whatever this one becomes. None is started if the environment forbids it."""
+    if os.environ.get(BY_ITSELF) == "0" or not hasattr(os, "fork"):
+        return
+    command, environment = resident_command(home, str(os.getpid()))
+    subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)  # noqa: S603
+
+
 def execute(words: Sequence[str]) -> int:
     """Run a command line in this process, a fork of the resident one. Returns its exit code."""
-    from pipelines.resident import caller
-
-    os.environ[caller.BY_ITSELF] = "0"
+    os.environ[BY_ITSELF] = "0"
     try:
         app(args=list(words), prog_name="qala")
     except SystemExit as end:

@@ -19,7 +19,7 @@ from pipelines.resident import likeness
 from pipelines.resident.socket_file import ACCEPTED, INTERRUPT, address, file_of, send_request
 from warehouse.home.home import Home
 
-BY_ITSELF = "QALA_RESIDENT"  # 0: every run in its own process
+BY_ITSELF = "QALA_RESIDENT"  # 0: every run in its own process, and `qala ui` starts none
 _ANSWERS_WITHIN = 10.0  # seconds; forking takes milliseconds
 KILLED = 128 + signal.SIGKILL  # as shells say it
 
@@ -93,7 +93,7 @@ def _request(words: Sequence[str]) -> dict[str, Any]:
     limits = {name: resource.getrlimit(getattr(resource, name)) for name in dir(resource) if name.startswith("RLIMIT_")}
     return {
         "words": list(words),
-        "like": {"code": likeness.code(), "interpreter": likeness.interpreter(), "account": likeness.account()},
+        "like": likeness.of_this_process(),
         "environment": dict(os.environ),
         "folder": os.getcwd(),  # noqa: PTH109
         "umask": mask,

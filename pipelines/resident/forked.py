@@ -22,7 +22,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from pipelines import event_log
 from pipelines.resident import likeness
 from pipelines.resident.socket_file import ACCEPTED, DECLINED, INTERRUPT, receive_request
 from warehouse import moments
@@ -31,8 +30,6 @@ from warehouse.isolation import worker
 _ASKS_WITHIN = 5.0  # seconds in which a caller must have said what it wants
 _CREDENTIALS = struct.Struct("3i")
 _FLUSH_FAILED = 120  # exit code of Python itself
-# what a run imports while it runs
-LATER_IMPORTS = ("warehouse.release.release", "warehouse.kpi_values.compute", "connectors.reread")
 
 
 def answer(line: socket.socket, like: Mapping[str, Any], execute: Callable[[Sequence[str]], int]) -> None:
@@ -100,7 +97,6 @@ def _become(request: Mapping[str, Any], files: Sequence[int]) -> None:
         for number, mode, (encoding, errors, by_line) in zip((0, 1, 2), "rww", request["streams"], strict=True)
     ]
     sys.stdin, sys.stdout, sys.stderr = sys.__stdin__, sys.__stdout__, sys.__stderr__ = streams  # type: ignore[misc,assignment]
-    event_log.patch()  # it sets a variable of the environment
     moments.look = moments.armed()
 
 

@@ -82,6 +82,11 @@ def signed_in(process: int) -> str:
         return ""
 
 
+def of_this_process() -> dict[str, Any]:
+    """All of it."""
+    return {"code": code(), "interpreter": interpreter(), "account": account()}
+
+
 def differing(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
     """What of two descriptions is not equal, by name."""
     return sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))

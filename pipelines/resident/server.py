@@ -29,6 +29,15 @@ _CODE_EVERY = 30  # of these looks, between two at the code
 _TASKS = Path("/proc/self/task")
 _HARMLESS = "jemalloc_bg_thd"  # of Arrow's allocator, which stops it for a fork
 _WAITING = 16  # callers in the queue
+# what is imported by no module of a run, but in the middle of one
+_IMPORTED_LATE = (
+    "connectors.reread", "warehouse.audit.names", "warehouse.audit.status", "warehouse.release.release", "warehouse.store.schema",
+    "dagster._core.execution.execute_in_process", "dagster._core.executor.in_process", "dagster._core.instance.factory",
+    "dagster._core.storage.local_compute_log_manager", "dagster._core.storage.sqlite_storage", "dagster._core.workspace.context",
+    "dagster._core.execution.plan.active", "dagster._core.instance.runs.run_domain", "dagster._daemon.controller",
+    "fsspec.implementations.local", "lz4.frame", "pandas", "pyarrow.pandas_compat", "rich._emoji_codes", "rich.panel", "rich.progress",
+    "rich.status", "rich.table", "typer", "upath",
+)  # fmt: skip
 
 
 def get_ready(home: Home) -> None:
@@ -36,13 +45,14 @@ def get_ready(home: Home) -> None:
     from connectors.delivery_gate import delivery_gate
     from pipelines import run
 
-    for name in ("pandas", "pyarrow", "rich.console", "rich.progress", "typer"):
-        importlib.import_module(name)
     delivery_gate.get_ready()
     with suppress(Exception):  # whoever runs is told what is at fault in the home
         run.get_ready(home)
-    for name in forked.LATER_IMPORTS:
-        importlib.import_module(name)
+    for name in _IMPORTED_LATE:
+        with suppress(
+            ImportError
+        ):  # it has another name in this version of its library: then it is imported when it is wanted
+            importlib.import_module(name)
     gc.collect()
     gc.freeze()  # what all forks share stays shared
     if running := _running():
@@ -64,7 +74,8 @@ def serve(home: Home, execute: Callable[[Sequence[str]], int], parent: int | Non
 
     Raises StoreError if somebody else serves the home, or no socket can be made there.
     """
-    like = {"code": likeness.code(), "interpreter": likeness.interpreter(), "account": likeness.account()}
+    like = likeness.of_this_process()
+    _refuse_other(home)
     get_ready(home)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how a fork ended: it tells its caller itself
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -90,16 +101,11 @@ def serve(home: Home, execute: Callable[[Sequence[str]], int], parent: int | Non
 
 def _opened(home: Home) -> tuple[socket.socket, int | None]:
     """The listening socket, which none but this user reaches, and its file's inode."""
+    _refuse_other(home)
     door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
+        file_of(home).unlink(missing_ok=True)  # left by one that was killed
         with address(home) as where:
-            try:
-                with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as other:
-                    other.connect(where)
-            except OSError:
-                file_of(home).unlink(missing_ok=True)  # left by one that was killed
-            else:
-                raise StoreError(f"another process is resident for {home.root} already; stop that one first")
             mask = os.umask(0o177)
             try:
                 door.bind(where)
@@ -109,6 +115,15 @@ def _opened(home: Home) -> tuple[socket.socket, int | None]:
         raise StoreError(f"no socket can be made in {home.root} ({error}); qala run works without") from error
     door.listen(_WAITING)
     return door, _inode(home)
+
+
+def _refuse_other(home: Home) -> None:
+    try:
+        with address(home) as where, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as other:
+            other.connect(where)
+    except OSError:
+        return
+    raise StoreError(f"another process is resident for {home.root} already; stop that one first")
 
 
 def _inode(home: Home) -> int | None:
