@@ -20,6 +20,7 @@ TABLE: Mapping[str, tuple[str, ...]] = {
     "refusals": ("refusals",),
     "trying": ("try",),
     "ui": ("ui",),
+    "serve": ("serve",),
     "auditing": ("explain", "verify", "anchor", "reperform", "incidents"),
     "reconciling": ("reconcile",),
     "evidence": ("rows", "evidence"),

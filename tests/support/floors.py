@@ -80,6 +80,7 @@ FLOORS: Mapping[str, tuple[set[str], ...]] = {
         {"automation", "quarterly"},
         {"definitions"},
         {"run", "read_only_ui"},
+        {"resident"},
         {"methods", "recovery"},
         {"first_versions"},
         {"cli"},
