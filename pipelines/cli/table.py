@@ -30,6 +30,7 @@ TABLE: Mapping[str, tuple[str, ...]] = {
     "methods": ("catalogue", "assess", "diff", "check", "fingerprint", "schemas", "docs"),
     "recovery": ("content", "upgrade", "rebuild", "backup", "restore"),
     "assistant": ("mcp",),
+    "notifying": ("notify",),
     "keys": ("keys",),
     "new": ("new",),
     "engine": ("engine",),

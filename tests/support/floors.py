@@ -76,6 +76,7 @@ FLOORS: Mapping[str, tuple[set[str], ...]] = {
     "pipelines": (
         {"event_log", "error_messages", "pending_work", "refusals", "selection", "source_pulls"},
         {"resources"},
+        {"notifications"},
         {"assets"},
         {"automation", "quarterly"},
         {"definitions"},
