@@ -67,7 +67,7 @@ def run_months(
     from pipelines.assets.showcase import refused_in_run
     from pipelines.definitions import build_defs
 
-    defs = build_defs(home)
+    defs = build_defs(home, months)
     job = defs.resolve_job_def("city_kpis")
     every = defs.resolve_asset_graph().get_all_asset_keys()
     chosen = None if tables is None else selection(every, tables, codes)
