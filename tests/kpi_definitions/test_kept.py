@@ -14,7 +14,7 @@ import pytest
 from kpi_definitions import kept as keeping
 from kpi_definitions.catalogue import Catalogue, sound_part
 from kpi_definitions.kept import SETTING, kept
-from kpi_definitions.listed import SHIPPED, listed, listed_of
+from kpi_definitions.listed import SHIPPED
 
 ROOT = Path(__file__).parents[2]
 
