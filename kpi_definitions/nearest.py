@@ -8,11 +8,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from itertools import islice
+from os.path import commonprefix
 from pathlib import Path
 
 # Cyrillic letters that look like Latin ones
 _LOOK_ALIKE = str.maketrans("авекмнорстухѕіј", "abekmhopctyxsij")
-_ALIKE, _CLOSE, _PART = 0.6, 0.1, 0.9  # least likeness; how much less than the best is shown too; of a part of a name
+_ALIKE, _PART = 0.6, 0.9  # least likeness; that of a part of a name
+_CLOSE, _BEGINNING = 0.05, 0.4  # how much less than the best is shown too; what a like beginning adds
 _SHOWN, _FEW = 3, 12
 _MOST = 2000  # files of a folder that are looked at
 
@@ -33,9 +35,13 @@ def same(word: str, known: Iterable[str]) -> str | None:
 
 def nearest(word: str, known: Iterable[str]) -> list[str]:
     """Those that may be meant, the likeliest first; none if none is like it."""
-    found = sorted((-_likeness(key(word), key(name)), name) for name in known)
+    wanted, found = key(word), []
+    for name in known:
+        if (likeness := _likeness(wanted, key(name))) >= _ALIKE:
+            begins = len(commonprefix([wanted, key(name)])) / len(wanted)
+            found.append((-likeness - _BEGINNING * begins, name))
     least = min((likeness for likeness, _ in found), default=0.0) + _CLOSE
-    return [name for likeness, name in found if likeness <= min(least, -_ALIKE)][:_SHOWN]
+    return [name for likeness, name in sorted(found) if likeness <= least][:_SHOWN]
 
 
 def meant(word: str, known: Iterable[str], listed: str = "") -> str:

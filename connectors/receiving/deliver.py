@@ -157,7 +157,7 @@ def check_declaration(
     if system != STANDARD and (system, table) not in sources:
         known = sorted(s for s, t in sources if t == table)
         raise DeliveryError(
-            f"no contract of system {_quoted_short(system)} feeds {table}; {meant(system, known)} "
+            f"no contract of system {_quoted_short(system)} feeds {table}; known for it: {', '.join(known) or 'none'}. "
             "Put its contract into the home's contracts/ folder, or leave the system out if the file has the table's own column names"
         )
     contract = sources.get((system, table))

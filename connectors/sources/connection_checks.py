@@ -37,7 +37,7 @@ def connection_faults(
             yield document.fault(
                 (*where, "system"),
                 f"{name}: no contract of system {extract.system} feeds {extract.table}",
-                f"{meant(extract.system, [s for s, t in contracts if t == extract.table])} A new one: qala new source",
+                f"write one: qala new source; {meant(extract.system, [s for s, t in contracts if t == extract.table])}",
             )
             continue
         cut = contract.cut if contract else tables[extract.table].cut

@@ -79,16 +79,22 @@ def assess(
     from kpi_definitions.catalogue import load_catalogues
     from pipelines.cli.screens.status import show_scorecard
     from warehouse.kpi_values.assessment import assess as make
+    from warehouse.kpi_values.assessment import computed_years
     from warehouse.release.release import publish
     from warehouse.store.sessions import reading, writing
 
     place = home_of(home)
     try:
-        lists = load_catalogues(place.catalogues).lists
+        lists = [one for one in load_catalogues(place.catalogues).lists if one.rules_of(year) is not None]
+        if not lists:
+            raise fail(f"no catalogue assesses {year}; those that there are, and from when: qala catalogue")
         with writing(place) as store:
+            if str(year) not in (years := computed_years(store)):
+                raise fail(
+                    f"nothing was computed for {year}; there are values of {', '.join(years) or 'no year yet'}: deliver extracts, then qala run {year}"
+                )
             for one in lists:
-                if one.rules_of(year) is not None:
-                    make(store, one, year, freeze=freeze, reason=reason, by=by)
+                make(store, one, year, freeze=freeze, reason=reason, by=by)
         publish(place, Archive(place.archive).missing)
         with reading(place) as store:
             show_scorecard(out, store, year, words_of(store, language))

@@ -37,7 +37,7 @@ def new_kpi(home: Home, code: str, table_name: str, kind: str, since: dt.date, l
     table = tables.get(table_name)
     if table is None:
         raise FirstVersionError(
-            f"there is no table {table_name!r}; {meant(table_name, tables, 'see docs/reference/data-dictionary.md')} A new one: qala new table"
+            f"there is no table {table_name!r} (a new one: qala new table); {meant(table_name, tables, 'see docs/reference/data-dictionary.md')}"
         )
     if code in lists.codes:
         raise FirstVersionError(

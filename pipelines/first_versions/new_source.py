@@ -44,7 +44,7 @@ def new_source(home: Home, system: str, table_name: str, file: Path) -> FirstVer
     table = tables.get(table_name)
     if table is None:
         raise FirstVersionError(
-            f"there is no table {table_name!r}; {meant(table_name, tables, 'see docs/reference/data-dictionary.md')} A new one: qala new table"
+            f"there is no table {table_name!r} (a new one: qala new table); {meant(table_name, tables, 'see docs/reference/data-dictionary.md')}"
         )
     path = home.contracts / system / f"{table_name}.odcs.yaml"
     wrong = list(settings_faults(Document(path, {}, {}), {"system": system}))

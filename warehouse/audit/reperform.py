@@ -107,7 +107,8 @@ def reperform_home(
             elsewhere = in_step(store, ready, engine)
         where = None
         try:
-            code = asked_kpi(store, code) if code and code not in LEVEL_WORDS else code
+            if code:
+                code = code.upper() if code.upper() in LEVEL_WORDS else asked_kpi(store, code)
             period = parse_period(period).id if period else period
         except ValueError as error:
             raise UnknownError(str(error)) from None

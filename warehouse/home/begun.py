@@ -28,7 +28,7 @@ def no_home(root: Path, named: str) -> str:
     return (
         f"the home {root} ({named}) {lacking}; "
         + (f"did you mean {near}? " if (near := homes_near(root)) else "")
-        + f"A new one begins with its first delivery: qala deliver FILE … --home {root}; or look around in one: qala demo"
+        + f"a new one begins with its first delivery: qala deliver FILE … --home {root}; or look around in one: qala demo"
     )
 
 

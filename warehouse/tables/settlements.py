@@ -185,7 +185,7 @@ def one_place(text: str, towns: Sequence[Named], provinces: Sequence[Named] = ()
     near = nearest(text, [*towns, *provinces])
     what = "settlement, region or KZ" if provinces else "settlement"
     meant = f"did you mean {either(near)}? " if near else ""
-    raise UnknownPlaceError(f"{_short(text)} is no {what}; {meant}All {len(towns)}: qala settlements")
+    raise UnknownPlaceError(f"{_short(text)} is no {what}; {meant}all {len(towns)}: qala settlements")
 
 
 def _short(text: str) -> str:
