@@ -55,7 +55,7 @@ def explain(
     code, show = kpi, show_explanation
     try:
         home = home_of(home_folder)
-        with reading(home) as store:
+        with reading(home, with_views=False) as store:
             words = words_of(store, language)
             if asks_for_level(store, code.upper()):
                 answer = explain_level(store, code.upper(), settlement, period, catalogue, as_of, language)
@@ -224,7 +224,7 @@ def incidents(
                 f"incident {close} closed; the values it concerns follow with the next: qala run", highlight=False
             )
             return
-        with reading(home) as store:
+        with reading(home, with_views=False) as store:
             words = words_of(store, language)
             if as_json:
                 print_json(incidents_told(store, words, closed=all_))

@@ -73,7 +73,7 @@ def rows(
         )
     home = home_of(home_folder)
     try:
-        with reading(home, hardened=False) as store:
+        with reading(home, hardened=False, with_views=False) as store:
             value = find_value(store, load_catalogues(home.catalogues), kpi, settlement, period, as_of)
             tables = contributing_rows(store, value, columns=whole)
             if to is not None:

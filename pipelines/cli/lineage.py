@@ -66,7 +66,7 @@ def provenance(
 
     home = home_of(home_folder)
     try:
-        with reading(home) as store:
+        with reading(home, with_views=False) as store:
             answer = explain(store, load_catalogues(home.catalogues), kpi.upper(), settlement, period)
         text = document(answer).serialize(format="json", indent=1, ensure_ascii=False)
         if to:

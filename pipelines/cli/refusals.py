@@ -43,7 +43,7 @@ def refusals(
     home = home_of(home_folder)
     try:
         scope = territory(scope_of(settlement)) if settlement else ""
-        with reading(home) as store:
+        with reading(home, with_views=False) as store:
             if table and table not in store.tables:
                 raise fail(f"there is no table {table!r}; {meant(table, store.tables, TABLES)}")
             found = refused_deliveries(store, table=table, scope=scope, system=system)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -94,8 +95,9 @@ def published(held: str) -> dict[str, tuple[str, str]]:
     return {name: _view(text, name in public) for name, text in texts.items()}
 
 
-def _views() -> dict[str, tuple[str, str]]:
-    """Name → (description, SELECT), in the order they can be made in.
+@cache
+def shipped_views() -> Mapping[str, tuple[str, str]]:
+    """Name → (description, SELECT) of the views that do not depend on the tables there are, in the order they can be made in.
 
     Columns are written out in them: how DuckDB spells `* REPLACE` differs from one opening of a file to the next, and views are
     compared by their spelling.
@@ -137,9 +139,6 @@ def _views() -> dict[str, tuple[str, str]]:
     return {**published(_CURRENT), **{name: _view(text, name in public) for name, text in texts.items()}}
 
 
-VIEWS: Mapping[str, tuple[str, str]] = _views()
-
-
 def all_views(tables: Iterable[str]) -> dict[str, tuple[str, str]]:
     """Every view of a warehouse with these showcase tables, in the order they can be made in."""
     places = [f"{place}.{name}" for name in sorted(tables) for place in ("showcase", "history")]
@@ -147,7 +146,7 @@ def all_views(tables: Iterable[str]) -> dict[str, tuple[str, str]]:
         f"SELECT {literal(p.partition('.')[2])} AS table_name, kato, delivery_id FROM {p}" for p in places
     )
     described = "Of every row of showcase and history its table, settlement and delivery"
-    return {"row_origins": (described, origins), **VIEWS}
+    return {"row_origins": (described, origins), **shipped_views()}
 
 
 def make(con: duckdb.DuckDBPyConnection, views: Mapping[str, tuple[str, str]]) -> None:
@@ -171,6 +170,13 @@ def make_own(con: duckdb.DuckDBPyConnection, views: Mapping[str, tuple[str, str]
     """Make the views for this connection alone: they go before those of its file, which may be read-only, whatever the file says."""
     for name, (_, body) in views.items():
         con.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {body}")
+
+
+def hide(con: duckdb.DuckDBPyConnection) -> None:
+    """Have every view of the file's schema `main` fail for this connection when it is read: `make_own` for who reads none."""
+    told = "SELECT error('this view was not made: open the release with its views') AS not_made"
+    made = [f"CREATE OR REPLACE TEMP VIEW {quoted(name)} AS {told}" for _, name, _ in con.execute(_VIEWS).fetchall()]
+    con.execute("; ".join(made))
 
 
 # of DuckDB's own catalogue, named in full: a file may hold a macro of that name, which would go before it. Nor is any function called here,
