@@ -19,10 +19,11 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, create_model
 
 from connectors.sources.secrets import Secrets
-from connectors.sources.setting_faults import meant, read_settings, setting_faults
+from connectors.sources.setting_faults import read_settings, setting_faults
 from connectors.sources.settings import Extract, Regulation, Strict, refused
 from connectors.sources.source import Source
 from kpi_definitions.documents import Document, DocumentError, Fault
+from kpi_definitions.nearest import meant
 from warehouse.home.home import Home
 
 # a kind has a module beside this one with `class Settings(Strict)`, `class Extract(settings.Extract)` and `open_source`

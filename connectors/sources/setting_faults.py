@@ -5,7 +5,6 @@ Does not belong here: what such a file may say (connections.py, and whoever else
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from kpi_definitions.documents import Document, DocumentError, Fault, read
+from kpi_definitions.nearest import meant
 
 _SECRET = re.compile(r"pass|pwd|secret|token|credential|api_?key|private", re.IGNORECASE)
 _IN_ADDRESS = re.compile(r"://[^/\s@]*:[^/\s@]*@")
@@ -99,9 +99,3 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
 
 def _place(where: tuple[str | int, ...]) -> str:
     return ".".join(str(part + 1) if isinstance(part, int) else part for part in where)
-
-
-def meant(word: str, known: Any) -> str:
-    """The nearest of what is known, or all of it."""
-    near = difflib.get_close_matches(word.lower(), known, 1, 0.5)
-    return f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"

@@ -14,9 +14,9 @@ from connectors.sources.connections import Connected, load_connections
 from connectors.sources.notes import Note, key_of, read_notes
 from connectors.sources.pull import Outcome, Setting
 from connectors.sources.settings import Extract
+from pipelines.months import CIVIL_TIME
 from pipelines.notifications.finders.look import Look
 from pipelines.notifications.trouble import Found, Kind, Trouble, command, digest, quoted
-from pipelines.resources import CIVIL_TIME
 from pipelines.source_pulls import ExtractStanding, Sources
 from warehouse.loading.deliveries import DeliveryState
 
