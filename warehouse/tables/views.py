@@ -176,7 +176,7 @@ def hide(con: duckdb.DuckDBPyConnection) -> None:
     """Have every view of the file's schema `main` fail for this connection when it is read: `make_own` for who reads none."""
     told = "SELECT error('this view was not made: open the release with its views') AS not_made"
     names = [name for _, name in con.execute(_VIEW_NAMES).fetchall()]
-    con.execute("; ".join(f"CREATE OR REPLACE TEMP VIEW {quoted(name)} AS {told}" for name in names))
+    con.execute("; ".join(f"CREATE OR REPLACE TEMP VIEW {name} AS {told}" for name in map(quoted, names)))
 
 
 # of DuckDB's own catalogue, named in full: a file may hold a macro of that name, which would go before it. Nor is any function called here,
