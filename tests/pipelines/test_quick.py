@@ -65,10 +65,10 @@ def test_the_table_has_every_command_of_every_module() -> None:
     for module in modules:
         import_module(f"pipelines.cli.{module}")
     for command in app.registered_commands:
-        found.setdefault(command.callback.__module__, set()).add(command_name(command))  # type: ignore[union-attr]
+        found.setdefault(str(getattr(command.callback, "__module__", "")), set()).add(command_name(command))
     for group in app.registered_groups:
-        (first, *_) = group.typer_instance.registered_commands  # type: ignore[union-attr]
-        found.setdefault(first.callback.__module__, set()).add(str(group.name))  # type: ignore[union-attr]
+        first = group.typer_instance.registered_commands[0] if group.typer_instance else None
+        found.setdefault(str(getattr(first and first.callback, "__module__", "")), set()).add(str(group.name))
     assert found == {f"pipelines.cli.{module}": set(names) for module, names in TABLE.items()}
 
 
@@ -95,8 +95,8 @@ def test_values_taken_plainly_are_those_that_typer_makes() -> None:
         several = parameter.multiple or parameter.nargs == -1
         try:
             return by.coerce([value] if several and value is not None else value, param=parameter, ctx=context)
-        except typer.BadParameter.__mro__[2] as error:
-            return str(error)
+        except Exception as error:
+            return type(error), str(error)
 
     kinds = plain_parameters()
     assert len(kinds) > 3
