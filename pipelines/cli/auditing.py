@@ -58,13 +58,13 @@ def explain(
     from warehouse.audit.levels import asks_for_level, explain_level
     from warehouse.store.sessions import reading
 
-    code, show = kpi.upper(), show_explanation
+    code, show = kpi, show_explanation
     try:
         home = home_of(home_folder)
         with reading(home, with_views=False) as store:
             words = words_of(store, language)
-            if asks_for_level(store, code):
-                answer = explain_level(store, code, settlement, period, catalogue, as_of, language)
+            if asks_for_level(store, code.upper()):
+                answer = explain_level(store, code.upper(), settlement, period, catalogue, as_of, language)
                 show = show_level
             else:
                 answer = ask(store, load_catalogues(home.catalogues), code, settlement, period, as_of, language)
@@ -101,6 +101,7 @@ def verify(
     from connectors.archive.archive import Archive
     from connectors.reconciliation import reconcile
     from pipelines.cli.screens.verified import show_verified, verified_data
+    from pipelines.notifications.notes import note_verification
     from warehouse.audit import between_anchors
     from warehouse.audit.verify import verify as ask
     from warehouse.release import anchors
@@ -119,6 +120,7 @@ def verify(
         print_json(verified_data(found, told))
     else:
         show_verified(out, found, told)
+    note_verification(home, found.differences)
     if found.differences:
         raise typer.Exit(1)
 
@@ -191,7 +193,7 @@ def reperform(
         result: Result = worker.call(
             "warehouse.audit.reperform:reperform_home",
             home_of(home_folder),
-            kpi.upper() if kpi else None,
+            kpi,
             area,
             period,
             earlier,

@@ -76,10 +76,12 @@ FLOORS: Mapping[str, tuple[set[str], ...]] = {
     "pipelines": (
         {"event_log", "error_messages", "pending_work", "refusals", "selection", "source_pulls"},
         {"resources"},
+        {"notifications"},
         {"assets"},
         {"automation", "quarterly"},
         {"definitions"},
         {"run", "read_only_ui"},
+        {"resident"},
         {"methods", "recovery"},
         {"first_versions"},
         {"cli"},
