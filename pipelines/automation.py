@@ -8,7 +8,7 @@ from connectors.corrections import read_corrections
 from connectors.receiving.inbox import InboxBusyError, collect
 from kpi_definitions.listed import listed
 from pipelines.pending_work import find_pending_work
-from pipelines.resources import Qala, months
+from pipelines.resources import Qala
 from pipelines.selection import SOURCE, selection
 from warehouse.periods import month_ranges
 
@@ -17,7 +17,6 @@ job = dg.define_asset_job(
     selection=dg.AssetSelection.all()
     - dg.AssetSelection.groups("publications")
     - dg.AssetSelection.key_prefixes(SOURCE),
-    partitions_def=months,
     description="The whole way for one reporting month, or for a range of months at once: take in the extracts that close in it, "
     "check and load them, compute what is due or was touched, publish.",
 )

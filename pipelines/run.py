@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipelines.months import first_month
 from pipelines.selection import selection
 from warehouse.home.home import Home
 from warehouse.isolation import worker
@@ -52,11 +53,11 @@ def prepare(home: Home) -> Path:
 
 
 @lru_cache(maxsize=2)
-def _job(home: Home, _language: str, _files: _Files) -> tuple[JobDefinition, frozenset[AssetKey]]:
-    """Dagster's job, and the keys of all assets, as they are made of the home's files and described in a language."""
+def _job(home: Home, _language: str, _files: _Files, first: str) -> tuple[JobDefinition, frozenset[AssetKey]]:
+    """Dagster's job from a first month on, and the keys of all assets, as they are made of the home's files and described in a language."""
     from pipelines.definitions import build_defs
 
-    defs = build_defs(home)
+    defs = build_defs(home, first)
     return defs.resolve_job_def("city_kpis"), frozenset(defs.resolve_asset_graph().get_all_asset_keys())
 
 
@@ -77,7 +78,7 @@ def get_ready(home: Home) -> None:
     from warehouse.kpi_values.sound import refuse_faulty
     from warehouse.tables.home_tables import tables_of
 
-    _job(home, language_of(), _files(home))
+    _job(home, language_of(), _files(home), first_month(home))
     tables = tables_of(home)
     load_source_contracts(home, tables)
     refuse_faulty(load_catalogues(home.catalogues), tables)
@@ -107,7 +108,8 @@ def run_months(
     from pipelines.assets.showcase import refused_in_run
 
     event_log.patch()  # a fork has another environment than that in which it was imported
-    job, every = _job(home, language_of(), _files(home))
+    # the home's own first month, unless an earlier one is run: so that a fork finds the job made
+    job, every = _job(home, language_of(), _files(home), min(first_month(home), *months))
     chosen = None if tables is None else selection(every, tables, codes)
     # who runs it is told by the caller, in a sentence; tracebacks are in the run's log
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}

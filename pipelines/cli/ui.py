@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from pipelines.cli.common import HomeOption, app, err, home_of, out
+from pipelines.cli.common import HomeOption, app, err, fail, home_of, out
 from pipelines.cli.serve import start_beside
 
 LOOPBACK = "127.0.0.1"
@@ -35,10 +35,15 @@ def ui(
     home_folder: HomeOption = None,
 ) -> None:
     """Open the Dagster UI with its daemon (schedule, sensor, back-fills) on http://localhost:PORT; --read-only without daemon."""
+    from pipelines.listening import ListeningError, refuse_port
     from pipelines.run import prepare
     from warehouse.home.account import account, shown
 
     home = home_of(home_folder)
+    try:
+        refuse_port(host, port)
+    except ListeningError as error:
+        raise fail(error) from None
     prepare(home)
     workspace = Path(__file__).parents[2] / "workspace.yaml"  # there in a checkout, not in an installed wheel
     where = ["-w", str(workspace)] if workspace.exists() else ["-m", "pipelines.definitions"]
