@@ -18,7 +18,7 @@ from pipelines.cli import app
 from pipelines.definitions import build_defs
 from pipelines.notifications import in_ledger, one_pass, outbox, webhook
 from pipelines.notifications.message import Message, Told, compose
-from pipelines.notifications.notes import folder_of, note_command
+from pipelines.notifications.notes import note_command
 from pipelines.notifications.one_pass import Passed, tell
 from pipelines.notifications.sending import SendError, Taken
 from pipelines.notifications.sensor import notifications_sensor
@@ -118,9 +118,9 @@ def test_what_was_sent_is_in_the_ledger_when_the_warehouse_is_free(home: Home, w
     fails(home)
     with duckdb.connect(str(home.warehouse)):  # somebody has it open
         passed(home)
-        assert [path.suffix for path in (folder_of(home) / "sent").iterdir()] == [".json"]
+        assert [path.suffix for path in (home.notifications / "sent").iterdir()] == [".json"]
     passed(home, 1)
-    assert list((folder_of(home) / "sent").iterdir()) == []
+    assert list((home.notifications / "sent").iterdir()) == []
     with duckdb.connect(str(home.warehouse), read_only=True) as con:
         ((subject, detail),) = con.execute(
             "SELECT subject, detail FROM audit.ledger WHERE kind = 'notified'"
@@ -268,7 +268,7 @@ def test_a_command_that_fails_by_a_faulty_document_is_told_as_that_document(home
     home.corrections.mkdir()
     (home.corrections / "COR-2026-007.yaml").write_text("id: COR-2026-007\n")
     assert cli.invoke(app, ["run", "--home", str(home.root)]).exit_code == 1
-    assert [path.stem for path in (folder_of(home) / "notes").iterdir()] == ["command-run"]
+    assert [path.stem for path in (home.notifications / "notes").iterdir()] == ["command-run"]
     passed(home)
     assert told(web) == [["document/corrections/COR-2026-007.yaml"]]
 
@@ -293,7 +293,7 @@ def test_the_sensor_tells_what_the_command_tells_and_does_nothing_without_the_fi
         dg.build_sensor_context(instance=instance, resources={"qala": qala}) as context,
     ):
         assert "no notifications.yaml" in str(notifications_sensor(context))
-        assert not folder_of(home).exists()
+        assert not home.notifications.exists()
         write(home, hook(web))
         fails(home)
         assert "1 messages sent" in str(notifications_sensor(context))
