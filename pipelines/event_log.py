@@ -14,7 +14,13 @@ from contextlib import contextmanager
 
 import sqlalchemy as sa
 from dagster import AssetCheckEvaluation, AssetExecutionContext, EventLogEntry
-from dagster._core.events import ASSET_EVENTS, DagsterEvent, DagsterEventBatchMetadata, DagsterEventType, generate_event_batch_id
+from dagster._core.events import (
+    ASSET_EVENTS,
+    DagsterEvent,
+    DagsterEventBatchMetadata,
+    DagsterEventType,
+    generate_event_batch_id,
+)
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
@@ -30,7 +36,8 @@ _OF_CHECKS = (DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED, DagsterEventType.
 
 def log_evaluations(context: AssetExecutionContext, evaluations: Sequence[AssetCheckEvaluation]) -> None:
     """Store results of checks, one for each month of a range, as one batch; yielded by a step each would be a batch of its own."""
-    step, batch = context.get_step_execution_context(), generate_event_batch_id()
+    step = context.get_step_execution_context()
+    batch = generate_event_batch_id()  # type: ignore[no-untyped-call]
     for number, one in enumerate(evaluations, 1):
         said = f"{one.asset_key.to_user_string()} {one.check_name} {one.partition}: {one.description}"
         of_batch = DagsterEventBatchMetadata(batch, number == len(evaluations))
@@ -86,7 +93,9 @@ def _store_event_batch(self: SqliteEventLogStorage, events: Sequence[EventLogEnt
         newest = {e.get_dagster_event().asset_key: (e, number) for e, number in of_assets}
         for event, number in newest.values():
             self._store_asset_event(connection, event, number)
-        planned, evaluated = ([(e, n) for e, n in numbered if e.get_dagster_event().event_type is one] for one in _OF_CHECKS)
+        planned, evaluated = (
+            [(e, n) for e, n in numbered if e.get_dagster_event().event_type is one] for one in _OF_CHECKS
+        )
         if waits := [row for event, number in planned for row in _planned(self, event, number)]:
             connection.execute(AssetCheckExecutionsTable.insert(), waits)
         if done := [_evaluated(self, event, number) for event, number in evaluated]:

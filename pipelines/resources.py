@@ -27,6 +27,8 @@ from warehouse.tables.home_tables import tables_of
 warnings.filterwarnings("ignore", category=dg.BetaWarning, message=".*backfill_policy.*")
 # the same of links to documents and of checks by month: held by tests/pipelines/test_dagster.py and test_event_log.py for the version in the lock
 warnings.filterwarnings("ignore", category=dg.BetaWarning, message=".*Code(Reference|ReferencesMetadataValue)` .*")
+# Dagster's own, when it looks up the jobs of a sensor that has several
+warnings.filterwarnings("ignore", category=dg.BetaWarning, message=".*owners.*SensorDefinition.*")
 warnings.filterwarnings("ignore", category=dg.PreviewWarning, message=".*partitions_def on an AssetCheckSpec.*")
 
 NO_SPHERE = "no_sphere"  # group of a home's table whose contract names a sphere that no list has: told before anything is computed

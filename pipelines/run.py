@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipelines.error_messages import BY, COMMAND_LINE
 from pipelines.selection import selection
 from warehouse.home.home import Home
 from warehouse.isolation import worker
@@ -66,8 +67,11 @@ def run_months(
     from pipelines import resources
     from pipelines.assets.showcase import refused_in_run
     from pipelines.definitions import build_defs
+    from pipelines.months import EARLIEST
+    from pipelines.run_origin import on_timeline
 
-    defs = build_defs(home, months)
+    # whatever month came: what Dagster's screens begin with is no matter here
+    defs = build_defs(home, EARLIEST)
     job = defs.resolve_job_def("city_kpis")
     every = defs.resolve_asset_graph().get_all_asset_keys()
     chosen = None if tables is None else selection(every, tables, codes)
@@ -76,7 +80,7 @@ def run_months(
     resources.progress_listeners.append(say)
     results = []
     try:
-        with dg.DagsterInstance.get() as instance:
+        with dg.DagsterInstance.get() as instance, on_timeline(instance, job.name):
             for first, last in month_ranges(months):
                 at("run.begun")
                 result = job.execute_in_process(
@@ -84,7 +88,11 @@ def run_months(
                     run_config=quiet,
                     asset_selection=chosen,
                     raise_on_error=False,
-                    tags={"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last},
+                    tags={
+                        BY: COMMAND_LINE,
+                        "dagster/asset_partition_range_start": first,
+                        "dagster/asset_partition_range_end": last,
+                    },
                 )
                 failed = [(e.step_key, e.step_failure_data) for e in result.all_events if e.is_step_failure]
                 if any(data.error and data.error.cls_name == _INTERRUPTED for _, data in failed):

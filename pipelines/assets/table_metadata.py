@@ -94,9 +94,7 @@ def loaded_months(
     found = refused_deliveries(store, deliveries=refused) if refused else []
     told = [*with_broken_rules(store, found[:SHOWN], headers_of(sources)), *found[SHOWN:]]
     asked = ", ".join(map(literal, {*months, *closing.values()})) or "NULL"
-    rows = dict(
-        store.con.execute(statement(__file__, "rows_of_month", table_name=table.name, months=asked)).fetchall()
-    )
+    rows = dict(store.con.execute(statement(__file__, "rows_of_month", table_name=table.name, months=asked)).fetchall())
     total = store.con.execute(f"SELECT count(*) FROM showcase.{table.name}").fetchall()[0][0]
     return LoadedMonths(report, closing, told, sorted({*closing.values()} - {*months}), rows, total)
 

@@ -14,6 +14,8 @@ from rich.markup import escape
 from pipelines.cli.common import HomeOption, app, err, home_of, out
 
 LOOPBACK = "127.0.0.1"
+# what is to come in its place needs a package of its own, and a project laid out for it; it starts the same processes
+_SUPERSEDED = "Function `dev_command` is superseded"
 
 
 def is_loopback(host: str) -> bool:
@@ -39,8 +41,7 @@ def ui(
 
     home = home_of(home_folder)
     prepare(home)
-    workspace = Path(__file__).parents[2] / "workspace.yaml"  # there in a checkout, not in an installed wheel
-    where = ["-w", str(workspace)] if workspace.exists() else ["-m", "pipelines.definitions"]
+    where = ["-w", str(Path(__file__).parents[1] / "workspace.yaml")]
     reach = "this machine alone" if is_loopback(host) else "EVERY MACHINE THAT REACHES THAT ADDRESS"
     out.print(f"http://{host}:{port} is served to {reach}", highlight=False)
     if not is_loopback(host):
@@ -51,7 +52,7 @@ def ui(
             highlight=False,
             soft_wrap=True,
         )
-    dev = [str(Path(sys.executable).with_name("dagster")), "dev"]
-    command = [sys.executable, "-m", "pipelines.read_only_ui"] if read_only else dev
+    dev = ["-W", f"ignore:{_SUPERSEDED}", "-m", "dagster", "dev"]
+    command = [sys.executable, *(["-m", "pipelines.read_only_ui"] if read_only else dev)]
     # replaces this process: Ctrl-C reaches Dagster itself
     os.execv(command[0], [*command, *where, "-h", host, "-p", str(port)])  # noqa: S606

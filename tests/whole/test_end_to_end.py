@@ -377,6 +377,7 @@ def test_a_rerun_without_new_extracts_does_not_whitewash_the_checks(
     import dagster as dg
 
     from pipelines.assets.showcase import showcase_asset
+    from pipelines.months import months_from
     from pipelines.resources import Qala
 
     home = Home(tmp_path / "copy")
@@ -385,7 +386,9 @@ def test_a_rerun_without_new_extracts_does_not_whitewash_the_checks(
         month = one(store.con, "SELECT period_id FROM refusals")
     resources = {"qala": Qala(home_folder=str(home.root))}
     result = dg.materialize(
-        [showcase_asset(load_tables()["fct_trip"], "transport")], resources=resources, partition_key=str(month)
+        [showcase_asset(load_tables()["fct_trip"], "transport", months_from(str(month)))],
+        resources=resources,
+        partition_key=str(month),
     )
     checks = {e.check_name: e for e in result.get_asset_check_evaluations()}
     assert not checks["comparability"].passed

@@ -156,7 +156,9 @@ class Report:
     as_of: int  # the warehouse as of this ledger sequence was read
     seq: int  # ledger sequence of the computation
     ledger_hash: str  # of that ledger row
-    figures: Mapping[str, Figures]  # by month: of the periods that close in the months asked for, and of others restated
+    figures: Mapping[
+        str, Figures
+    ]  # by month: of the periods that close in the months asked for, and of others restated
 
 
 @dataclass
