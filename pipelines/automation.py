@@ -8,6 +8,7 @@ import dagster as dg
 
 from connectors.corrections import read_corrections
 from connectors.receiving.inbox import InboxBusyError, collect
+from kpi_definitions.listed import listed
 from pipelines.months import EARLIEST
 from pipelines.pending_work import find_pending_work
 from pipelines.resources import POOL, Qala
@@ -98,7 +99,7 @@ def inbox_sensor(context: dg.SensorEvaluationContext, qala: Qala) -> Iterator[dg
     going_on = context.instance.get_runs_count(dg.RunsFilter(job_name=job.name, statuses=_GOING_ON))
     # between two steps of a run the warehouse is free, and what the run has loaded is not computed yet: so nothing is called due
     work = find_pending_work(
-        qala.home, qala.archive.pending(), declared, None if going_on else qala.catalogues, qala.sources
+        qala.home, qala.archive.pending(), declared, None if going_on else listed(qala.home.catalogues), qala.sources
     )
     every = context.repository_def.asset_graph.get_all_asset_keys() if context.repository_def else None
     begins = _first_of(context.repository_def)

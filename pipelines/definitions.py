@@ -19,6 +19,7 @@ from pipelines.assets.source import source_assets, source_job, source_keys
 from pipelines.assets.zero import zero_assets
 from pipelines.automation import after_release, earlier_months, inbox_sensor, job, monthly_schedule, publications_job
 from pipelines.months import first_month, months_from
+from pipelines.notifications.sensor import notifications_sensor
 from pipelines.quarterly import countable, quarterly_schedule, reconciliation
 from pipelines.resources import NO_SPHERE, Qala, groups
 from pipelines.source_pulls import sound_connections
@@ -59,7 +60,7 @@ def build_defs(home: Home, first: str | None = None) -> dg.Definitions:
             *(one for one, _ in pulls),
         ],
         schedules=[monthly_schedule, *([quarterly_schedule] if quarterly else []), *(one for _, one in pulls)],
-        sensors=[inbox_sensor, after_release],
+        sensors=[inbox_sensor, after_release, notifications_sensor],
         resources={"qala": Qala(home_folder=str(home.root))},
         # one process writes the DuckDB file: 13 s in process, 132 s with a process per step and a pool of one
         executor=dg.in_process_executor,

@@ -15,11 +15,13 @@ import os
 import sqlite3
 import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 import duckdb
 from filelock import Timeout
 
+from kpi_definitions.nearest import no_file
 from warehouse.errors import BusyError
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -106,6 +108,9 @@ def _of(error: BaseException) -> str | None:
     if isinstance(error, Timeout):
         return f"another process has held {error.lock_file} for too long; wait for it to end, or stop it"
     if isinstance(error, OSError) and error.errno in _OF_SYSTEM and error.errno != errno.EPIPE:
+        if error.errno == errno.ENOENT and isinstance(error.filename, str | os.PathLike) and error.filename2 is None:
+            said = no_file(Path(error.filename))
+            return said if "did you mean" in said else f"{error.filename}: {_OF_SYSTEM[errno.ENOENT]}"
         where = [str(name) for name in (error.filename, error.filename2) if name is not None]
         said = _OF_SYSTEM[error.errno].format(user=f"user {_user()}")
         return f"{' to '.join(where) or error.strerror or line}: {said}"

@@ -21,7 +21,6 @@ MODULE = "pipelines.definitions"
 @contextmanager
 def on_timeline(instance: DagsterInstance, job: str) -> Iterator[None]:
     """Until the end of the block, runs that this process makes of the instance belong to the job of the code location."""
-    from dagster._core.origin import DEFAULT_DAGSTER_ENTRY_POINT  # noqa: F401
     from dagster._core.remote_origin import (
         ManagedGrpcPythonEnvCodeLocationOrigin,
         RemoteJobOrigin,

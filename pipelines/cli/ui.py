@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from pipelines.cli.common import HomeOption, app, err, home_of, out
+from pipelines.cli.common import HomeOption, app, err, fail, home_of, out
+from pipelines.cli.serve import start_beside
 
 LOOPBACK = "127.0.0.1"
 # what is to come in its place needs a package of its own, and a project laid out for it; it starts the same processes
@@ -36,10 +37,15 @@ def ui(
     home_folder: HomeOption = None,
 ) -> None:
     """Open the Dagster UI with its daemon (schedule, sensor, back-fills) on http://localhost:PORT; --read-only without daemon."""
+    from pipelines.listening import ListeningError, refuse_port
     from pipelines.run import prepare
     from warehouse.home.account import account, shown
 
     home = home_of(home_folder)
+    try:
+        refuse_port(host, port)
+    except ListeningError as error:
+        raise fail(error) from None
     prepare(home)
     where = ["-w", str(Path(__file__).parents[1] / "workspace.yaml")]
     reach = "this machine alone" if is_loopback(host) else "EVERY MACHINE THAT REACHES THAT ADDRESS"
@@ -54,5 +60,7 @@ def ui(
         )
     dev = ["-W", f"ignore:{_SUPERSEDED}", "-m", "dagster", "dev"]
     command = [sys.executable, *(["-m", "pipelines.read_only_ui"] if read_only else dev)]
+    if not read_only:
+        start_beside(home)
     # replaces this process: Ctrl-C reaches Dagster itself
     os.execv(command[0], [*command, *where, "-h", host, "-p", str(port)])  # noqa: S606

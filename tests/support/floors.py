@@ -30,7 +30,7 @@ ALLOWED: Mapping[str, set[str]] = {
 # rooms and modules of a package from the bottom up: each imports from its own floor and from those below it
 FLOORS: Mapping[str, tuple[set[str], ...]] = {
     "warehouse": (
-        {"errors", "sql", "periods", "moments"},
+        {"errors", "sql", "periods", "moments", "version"},
         {"messages", "charts"},
         {"home"},
         {"tables"},
@@ -59,7 +59,7 @@ FLOORS: Mapping[str, tuple[set[str], ...]] = {
         {"ingest"},
     ),
     "kpi_definitions": (
-        {"documents", "expressions"},
+        {"documents", "expressions", "kept"},
         {"model"},
         {"scans"},
         {"functions"},
@@ -70,15 +70,18 @@ FLOORS: Mapping[str, tuple[set[str], ...]] = {
         {"engine_scans"},
         {"catalogue_checks"},
         {"catalogue"},
+        {"listed"},
         {"golden", "strict"},
     ),
     "pipelines": (
         {"event_log", "error_messages", "months", "pending_work", "refusals", "selection", "source_pulls"},
         {"resources"},
+        {"notifications"},
         {"assets"},
         {"automation", "quarterly"},
         {"definitions"},
         {"run", "run_origin", "read_only_ui"},
+        {"resident"},
         {"methods", "recovery"},
         {"first_versions"},
         {"cli"},

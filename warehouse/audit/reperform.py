@@ -13,8 +13,8 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 from kpi_definitions.model import AssessmentRules
-from warehouse.audit.explain import find_area, find_settlement
-from warehouse.audit.levels import LEVEL_WORDS
+from warehouse.audit.asked import LEVEL_WORDS, asked_kpi
+from warehouse.audit.explain import UnknownError, find_area, find_settlement
 from warehouse.audit.registered import registered_catalogue, registered_versions
 from warehouse.home.account import account, shown
 from warehouse.home.home import Home
@@ -26,6 +26,7 @@ from warehouse.kpi_values.measured_elsewhere import Elsewhere, in_step, ready_en
 from warehouse.kpi_values.rollup import ROLLUP_COLUMNS, compute_rollups, lay_out
 from warehouse.kpi_values.states import describe
 from warehouse.messages.messages import DEFAULT, rendered
+from warehouse.periods import parse_period
 from warehouse.sql import literal
 from warehouse.store.history import held
 from warehouse.store.ledger import ledger_head
@@ -105,6 +106,12 @@ def reperform_home(
         with locked(home, 0) if ready else nullcontext():
             elsewhere = in_step(store, ready, engine)
         where = None
+        try:
+            if code:
+                code = code.upper() if code.upper() in LEVEL_WORDS else asked_kpi(store, code)
+            period = parse_period(period).id if period else period
+        except ValueError as error:
+            raise UnknownError(str(error)) from None
         if area is not None:
             found = find_area(store, area)
             where = (found.kind, found.code) if found else ("settlement", find_settlement(store, area).kato)
@@ -178,7 +185,7 @@ SELECT DISTINCT claimed.kpi_code, claimed.definition_version, claimed.kato, peri
 FROM work_claimed_value AS claimed JOIN registry.period AS period ON period.period_id = claimed.period_id WHERE {mine} ORDER BY ALL""")
         compute_cells(Computation(store, versions, today, seq=seq, elsewhere=elsewhere))
         source = f"FROM (SELECT * FROM work_claimed_value WHERE {mine}) c LEFT JOIN work_computed_value f USING (kpi_code, kato, period_id)"
-        source = _with_wording(store, source, "work_computed_value")
+        source = _with_wording(store, source, "work_computed_value", "work_claimed_value")
         label = "concat_ws(' ', c.kpi_code, c.kato, c.period_id)"
         made, differing, found = _compare(
             store, source, VALUE_COLUMNS, label, "value", "c.definition_hash IS DISTINCT FROM f.definition_hash"
@@ -209,7 +216,7 @@ WHERE claimed.as_of_seq = {seq}""")
             f"FROM (SELECT * FROM work_claimed_rollup WHERE as_of_seq = {seq}) c "
             "LEFT JOIN work_computed_rollup f USING (kpi_code, area_kind, area, period_id)"
         )
-        source = _with_wording(store, source, "work_computed_rollup")
+        source = _with_wording(store, source, "work_computed_rollup", "work_claimed_rollup")
         label = "concat_ws(' ', c.kpi_code, c.area_kind, c.area, c.period_id)"
         made, differing, found = _compare(store, source, ROLLUP_COLUMNS, label, "roll-up", "false")
         result.add("roll-ups", made, differing, found)
@@ -243,12 +250,10 @@ def _assessments(store: Store, period: str | None, result: Result, kato: str | N
             store.insert("work_assessment_again", list(columns), again)
             keys = _ASSESSMENT_KEYS[table]
             label = "concat_ws(' ', " + ", ".join(f"c.{k}" for k in keys) + ")"
-            source = (
-                f"FROM (SELECT * FROM kpi.{table} WHERE assessment_id = {number}) c "
-                f"FULL JOIN work_assessment_again f USING ({', '.join(keys)})"
-            )
+            published = f"(SELECT * FROM kpi.{table} WHERE assessment_id = {number})"
+            source = f"FROM {published} c FULL JOIN work_assessment_again f USING ({', '.join(keys)})"
             if "reason" in columns:
-                source = _with_wording(store, source, "work_assessment_again")
+                source = _with_wording(store, source, "work_assessment_again", published)
             compared = [c for c in columns if c not in keys]
             figures, differing, found = _compare(
                 store, source, compared, label, f"assessment {number}", "c.assessment_id IS NULL"
@@ -260,9 +265,9 @@ def _assessments(store: Store, period: str | None, result: Result, kato: str | N
             )
 
 
-def _with_wording(store: Store, source: str, again: str) -> str:
+def _with_wording(store: Store, source: str, again: str, published: str) -> str:
     """`source` with the wording of the reasons that were made again: what a former version published has them in words."""
-    list_wording(store, (again, "reason"))
+    list_wording(store, again, published)
     return f"{source} LEFT JOIN work_wording AS wording ON f.reason = wording.message"
 
 
