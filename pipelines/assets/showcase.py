@@ -36,7 +36,7 @@ def showcase_asset(table: Table, group: str, months: dg.PartitionsDefinition) ->
         # the first line is what the graph has room for
         description=f"Table: {table.title} / {table.title_ru}\n\n{table.description}",
         group_name=group,
-        kinds={"showcase_table", "duckdb", "greatexpectations"},
+        kinds={"showcase", "duckdb", "greatexpectations"},
         owners=[f"team:{table.domain}"],
         tags={"sphere": table.domain, "level": "showcase"},
         metadata={

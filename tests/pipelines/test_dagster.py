@@ -15,7 +15,7 @@ import pytest
 from connectors.archive.archive import Archive
 from kpi_definitions.catalogue import load_catalogues
 from pipelines.assets.table_checks import TAKEN_IN
-from pipelines.automation import inbox_sensor, monthly_schedule
+from pipelines.automation import inbox_sensor
 from pipelines.definitions import build_defs
 from pipelines.months import first_month
 from pipelines.resources import Qala
@@ -76,7 +76,7 @@ def test_the_levels_are_told_apart_where_only_the_last_part_of_a_key_is_shown() 
     for table in load_tables():
         zero, showcase = (GRAPH.get(dg.AssetKey([level, table])) for level in ("zero", "showcase"))
         assert "as_received" in zero.kinds
-        assert "showcase_table" in showcase.kinds
+        assert "showcase" in showcase.kinds
         assert not any("**" in (one.description or "") for one in (zero, showcase))
         agreed = load_tables()[table].frequency in ("M", "Q", "A")
         assert (showcase.freshness_policy_or_from_metadata is not None) is agreed
@@ -107,8 +107,8 @@ def test_showcase_assets_carry_their_columns() -> None:
 
 
 def test_job_schedule_sensor() -> None:
-    assert monthly_schedule.execution_timezone == "Asia/Almaty"  # type: ignore[union-attr]
-    assert monthly_schedule.cron_schedule == "0 6 5 * *"  # type: ignore[union-attr]
+    monthly = DEFS.resolve_schedule_def("monthly")
+    assert (monthly.execution_timezone, monthly.cron_schedule) == ("Asia/Almaty", "0 6 5 * *")
     job = DEFS.resolve_job_def("city_kpis")
     assert job.partitions_def is not None
     after = set(DEFS.resolve_job_def("city_publications").asset_layer.executable_asset_keys)
