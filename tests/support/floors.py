@@ -23,6 +23,7 @@ ALLOWED: Mapping[str, set[str]] = {
         "warehouse.loading",
         "kpi_definitions.documents",
         "kpi_definitions.expressions",
+        "kpi_definitions.nearest",
     },
     "warehouse": {"kpi_definitions"},
     "kpi_definitions": set(),
@@ -30,7 +31,7 @@ ALLOWED: Mapping[str, set[str]] = {
 # rooms and modules of a package from the bottom up: each imports from its own floor and from those below it
 FLOORS: Mapping[str, tuple[set[str], ...]] = {
     "warehouse": (
-        {"errors", "sql", "periods", "moments"},
+        {"errors", "sql", "periods", "written_periods", "moments"},
         {"messages", "charts"},
         {"home"},
         {"tables"},
@@ -59,7 +60,7 @@ FLOORS: Mapping[str, tuple[set[str], ...]] = {
         {"ingest"},
     ),
     "kpi_definitions": (
-        {"documents", "expressions"},
+        {"documents", "expressions", "nearest", "codes"},
         {"model"},
         {"scans"},
         {"functions"},
@@ -73,7 +74,7 @@ FLOORS: Mapping[str, tuple[set[str], ...]] = {
         {"golden", "strict"},
     ),
     "pipelines": (
-        {"event_log", "error_messages", "pending_work", "refusals", "selection", "source_pulls"},
+        {"event_log", "error_messages", "listening", "pending_work", "refusals", "selection", "source_pulls"},
         {"resources"},
         {"assets"},
         {"automation", "quarterly"},
