@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -52,14 +52,16 @@ def kept(what: str, files: Iterable[Path], make: Callable[[], T]) -> T:
     return made
 
 
-@cache
 def _folder() -> Path | None:
     """Where things are kept: a folder that this user owns, and that nobody else can write to, exchange or move; None if there is none such."""
-    given = os.environ.get(SETTING)
+    return _sound_folder(os.environ.get(SETTING), os.environ.get("XDG_CACHE_HOME"))
+
+
+@lru_cache(maxsize=2)
+def _sound_folder(given: str | None, cached: str | None) -> Path | None:
     if given in ("", "0"):
         return None
     try:
-        cached = os.environ.get("XDG_CACHE_HOME")
         folder = Path(given) if given else (Path(cached) if cached else Path.home() / ".cache") / "qala"
         if not folder.is_absolute():
             return None
@@ -126,10 +128,12 @@ def made_by() -> str:
     for path in _code():
         content = path.read_bytes()
         digest.update(f"\n{path.relative_to(_ROOT)} {len(content)}\n".encode() + content)
+    installed = list[str]()
     for folder in sys.path:
         with suppress(OSError):
-            installed = sorted(name for name in os.listdir(folder or ".") if name.endswith((".dist-info", ".egg-info")))
-            digest.update(f"\n{folder} {installed}".encode())
+            found = Path(folder or ".").iterdir()
+            installed += (path.name for path in found if path.name.endswith((".dist-info", ".egg-info")))
+    digest.update(f"\n{sorted(installed)}".encode())
     return digest.hexdigest()
 
 

@@ -125,6 +125,8 @@ def read(path: Path) -> Receipt:
     if not isinstance(content, dict):
         raise ValueError(f"it is no receipt but {type(content).__name__}")
     content.pop(NOTE, None)
+    from pydantic import ValidationError
+
     try:
         found = Receipt(**_strict().model_validate(content).model_dump())
     except ValidationError as error:

@@ -22,6 +22,7 @@ from pipelines.cli.common import (
     print_json,
     words_of,
 )
+from pipelines.cli.completions import kpi_codes, settlement_names
 from warehouse.errors import StoreError
 
 
@@ -30,11 +31,16 @@ def explain(
     kpi: Annotated[
         str,
         typer.Argument(
-            help="KPI code: MGT02-1; level or place of a settlement in a year; a sphere or an initiative: SAF, SAF04"
+            help="KPI code: MGT02-1; level or place of a settlement in a year; a sphere or an initiative: SAF, SAF04",
+            autocompletion=kpi_codes,
         ),
     ],
     settlement: Annotated[
-        str, typer.Argument(help="KATO or name: 710000000, Astana, Астана; a region, an item 7 group, KZ")
+        str,
+        typer.Argument(
+            help="KATO or name: 710000000, Astana, Астана; a region, an item 7 group, KZ",
+            autocompletion=settlement_names,
+        ),
     ],
     period: Annotated[str, typer.Argument(help="2026-01, 2026-Q1, 2026, or any run of months: 2026-01/2026-06")],
     as_of: AsOfOption = None,
@@ -95,6 +101,7 @@ def verify(
     from connectors.archive.archive import Archive
     from connectors.reconciliation import reconcile
     from pipelines.cli.screens.verified import show_verified, verified_data
+    from pipelines.notifications.notes import note_verification
     from warehouse.audit import between_anchors
     from warehouse.audit.verify import verify as ask
     from warehouse.release import anchors
@@ -113,6 +120,7 @@ def verify(
         print_json(verified_data(found, told))
     else:
         show_verified(out, found, told)
+    note_verification(home, found.differences)
     if found.differences:
         raise typer.Exit(1)
 
@@ -157,7 +165,10 @@ def anchor(
 def reperform(
     kpi: Annotated[
         str | None,
-        typer.Argument(help="KPI code; level or place: the assessments; left out: all of them, and the assessments"),
+        typer.Argument(
+            help="KPI code; level or place: the assessments; left out: all of them, and the assessments",
+            autocompletion=kpi_codes,
+        ),
     ] = None,
     area: Annotated[
         str | None, typer.Argument(help="Settlement, region, item 7 group or KZ by code or name; left out: all")

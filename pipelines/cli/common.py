@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import platform
 import signal
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
 
+from pipelines.cli.plain_values import take_plainly
 from pipelines.cli.table import Loaded
 from warehouse.home.file_modes import private
 from warehouse.home.home import Home
@@ -36,18 +38,33 @@ class Commands(TyperGroup):
 
     def __init__(self, **given: Any):
         super().__init__(**given)
-        self.commands = Loaded(app)  # type: ignore[assignment]  # nothing is added to it
+        self._loaded = self.commands = Loaded(app)  # type: ignore[assignment]  # nothing is added to it
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        self._loaded.bare = True
+        return super().shell_complete(ctx, incomplete)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        self._loaded.bare = True
+        super().format_help(ctx, formatter)
 
     def invoke(self, ctx: Any) -> Any:
+        global _home, _failure
+        _home = _failure = None
         former = signal.signal(signal.SIGTERM, signal.default_int_handler) if _is_main_thread() else None
         try:
-            return super().invoke(ctx)
-        except (typer.Exit, typer.Abort, _USAGE):
+            done = super().invoke(ctx)
+            _note_end(ctx, well=True)
+            return done
+        except (typer.Exit, typer.Abort, _USAGE) as error:
+            _note_end(ctx, well=getattr(error, "exit_code", 1) in (0, 3))
             raise
         except BaseException as error:
             if os.environ.get(DEBUG, "") not in ("", "0"):
                 raise
-            raise _ended(error) from None
+            ended = _ended(error)
+            _note_end(ctx, well=False)
+            raise ended from None
         finally:
             if former is not None:
                 signal.signal(signal.SIGTERM, former)
@@ -73,6 +90,14 @@ def _ended(error: BaseException) -> BaseException:
     return fail(f"{type(error).__name__}: {line}; this is a fault of qala, please report it: {_kept(error)}")
 
 
+def _note_end(ctx: Any, *, well: bool) -> None:
+    """Leave a note of how the command ended, for a home that tells people what is wrong."""
+    if _home is not None and (well or _failure) and (_home.root / "notifications.yaml").exists():
+        from pipelines.notifications.notes import note_command
+
+        note_command(_home, str(ctx.invoked_subcommand), None if well else _failure)
+
+
 def _kept(error: BaseException) -> str:
     """Where the traceback is now, or the traceback."""
     text = "".join(traceback.format_exception(error))
@@ -96,20 +121,36 @@ def _is_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
+take_plainly()
 app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="KPI pipeline of a smart city: extracts in, KPI values out, every number explained.",
 )
 out = Console()
 err = Console(stderr=True)
 _home: Home | None = None  # of the command at work
+_failure: str | None = None  # what it said that failed
+
+
+def _version(asked: bool) -> None:
+    """Say which version of qala this is, and of what it depends on most; nothing of that is imported for it."""
+    if asked:
+        from warehouse.version import qala_version, version_of
+
+        beside = ", ".join(f"{name} {version_of(name.lower())}" for name in ("DuckDB", "Dagster"))
+        out.print(f"qala {qala_version()} (Python {platform.python_version()}, {beside})", highlight=False)
+        raise typer.Exit
+
+
+VersionOption = Annotated[
+    bool, typer.Option("--version", help="Say which version this is.", is_eager=True, callback=_version)
+]
 
 
 @app.callback()
-def _begin() -> None:
+def _begin(version: VersionOption = False) -> None:  # noqa: ARG001  said before
     private()
     _spoken("")
 
@@ -170,6 +211,12 @@ def words_of(store: Store, language: str) -> Words:
     return Words(language, names_of(store, language))
 
 
+def told_failure(message: object) -> None:
+    """A failure that was told, and by which the command will end: for its note."""
+    global _failure
+    _failure = str(message)
+
+
 def fail(message: object) -> typer.Exit:
     """Say what is wrong: a text, or an error, of which the machine's are told as everywhere."""
     said = str(message)
@@ -177,6 +224,7 @@ def fail(message: object) -> typer.Exit:
         from pipelines.error_messages import message_for
 
         said = message_for(message) or said
+    told_failure(said)
     err.print(f"[red]error:[/red] {escape(said)}", highlight=False, soft_wrap=True)
     return typer.Exit(1)
 

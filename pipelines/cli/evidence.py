@@ -21,6 +21,7 @@ from pipelines.cli.common import (
     out,
     print_json,
 )
+from pipelines.cli.completions import kpi_codes, settlement_names
 from warehouse.errors import StoreError
 
 if TYPE_CHECKING:
@@ -30,11 +31,16 @@ if TYPE_CHECKING:
     from warehouse.home.home import Home
     from warehouse.store.store import Store
 
-KpiArgument = Annotated[str, typer.Argument(help="KPI code: MGT02-1")]
+KpiArgument = Annotated[str, typer.Argument(help="KPI code: MGT02-1", autocompletion=kpi_codes)]
 NumberArgument = Annotated[
-    str, typer.Argument(help="KPI code: MGT02-1; level or place; a sphere or an initiative: SAF, SAF04")
+    str,
+    typer.Argument(
+        help="KPI code: MGT02-1; level or place; a sphere or an initiative: SAF, SAF04", autocompletion=kpi_codes
+    ),
 ]
-SettlementArgument = Annotated[str, typer.Argument(help="KATO or name: 710000000, Astana, Астана")]
+SettlementArgument = Annotated[
+    str, typer.Argument(help="KATO or name: 710000000, Astana, Астана", autocompletion=settlement_names)
+]
 PeriodArgument = Annotated[str, typer.Argument(help="2026-01, 2026-Q1, 2026, or any run of months: 2026-01/2026-06")]
 
 

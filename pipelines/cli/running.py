@@ -16,6 +16,7 @@ from rich.text import Text
 
 from kpi_definitions.documents import DocumentError
 from pipelines.cli.common import HomeOption, app, err, fail, home_of, out
+from pipelines.cli.completions import settlement_names, table_names
 from warehouse.errors import StoreError
 from warehouse.home.home import Home
 from warehouse.messages.messages import language_of
@@ -37,7 +38,9 @@ def deliver(
             help="The extract as it is: CSV, XLSX, XLS, ODS, JSON, XML or Parquet, plain or in gzip, zip or zstd; several files are one delivery"
         ),
     ] = None,
-    table: Annotated[str, typer.Option("--table", "-t", help="Showcase table it feeds, e.g. fct_appeal")] = "",
+    table: Annotated[
+        str, typer.Option("--table", "-t", help="Showcase table it feeds, e.g. fct_appeal", autocompletion=table_names)
+    ] = "",
     period: Annotated[
         str, typer.Option("--period", "-p", help="2026-01, 2026-Q1, 2026-S1, 2026 or 2026-01/2026-06")
     ] = "",
@@ -47,6 +50,7 @@ def deliver(
             "--settlement",
             "-s",
             help="KATO or name of the settlement: 710000000, Astana, Астана; two digits or name: a region; KZ: the country",
+            autocompletion=settlement_names,
         ),
     ] = "",
     system: Annotated[
@@ -203,6 +207,12 @@ def run(
         raise fail(
             f"nothing was ever delivered to {home.root}: there is nothing to compute; begin with: qala deliver --help"
         )
+    options = [
+        *([period] if period else []),
+        *(["--start-anew"] if start_anew else []),
+        *(["--report"] if with_report else []),
+    ]
+    _hand_over(home, "run", *options)
     try:
         work, turned_away = _prepare_run(home, start_anew=start_anew)
         months = parse_period(period).months if period else work.months
@@ -231,6 +241,15 @@ def run(
     _end(home, results, turned_away)
 
 
+def _hand_over(home: Home, *words: str) -> None:
+    """Have the home's resident process do the command, if there is one. Raises typer.Exit then."""
+    from pipelines.resident.caller import handed_over
+
+    code = handed_over(home, [*words, "--home", str(home.root)])
+    if code is not None:
+        raise typer.Exit(code)
+
+
 def _end(home: Home, results: Sequence[RunResult], turned_away: int = 0) -> None:
     """Say how things stand and what was refused. Raises typer.Exit unless all succeeded and everything was taken in."""
     from pipelines.cli.refusals import show_what_a_run_left  # here for the same reason
@@ -255,6 +274,7 @@ def _prepare_run(home: Home, *, start_anew: bool) -> tuple[PendingWork, int]:
     from connectors.ingest import load_source_contracts
     from connectors.receiving.inbox import InboxBusyError, collect
     from kpi_definitions.catalogue import load_catalogues
+    from kpi_definitions.listed import listed
     from pipelines.pending_work import find_pending_work
     from warehouse.engines.settings import open_engine
     from warehouse.kpi_values.sound import refuse_faulty
@@ -285,7 +305,7 @@ def _prepare_run(home: Home, *, start_anew: bool) -> tuple[PendingWork, int]:
         out.print(text, highlight=False, soft_wrap=True, markup=False)
     contracts = load_source_contracts(home, tables)
     declared = read_corrections(home.corrections, tables)
-    return find_pending_work(home, waiting, declared, catalogue, contracts), turned_away
+    return find_pending_work(home, waiting, declared, listed(home.catalogues), contracts), turned_away
 
 
 def _start_anew(home: Home, archive: Archive) -> None:
@@ -318,6 +338,8 @@ def reread(
     home = home_of(home_folder)
     if not home.warehouse.exists():
         raise fail(StoreError(f"{home.warehouse} does not exist; nothing was loaded yet"))
+    given = {"--system": system, "--table": table, "--period": period}
+    _hand_over(home, "reread", *(word for name, value in given.items() if value is not None for word in (name, value)))
     try:
         with writing(home) as store:
             receipts = request_reread(store, store.tables, system=system, table=table, period=period)

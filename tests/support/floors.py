@@ -31,7 +31,7 @@ ALLOWED: Mapping[str, set[str]] = {
 # rooms and modules of a package from the bottom up: each imports from its own floor and from those below it
 FLOORS: Mapping[str, tuple[set[str], ...]] = {
     "warehouse": (
-        {"errors", "sql", "periods", "written_periods", "moments"},
+        {"errors", "sql", "periods", "written_periods", "moments", "version"},
         {"messages", "charts"},
         {"home"},
         {"tables"},
@@ -60,7 +60,7 @@ FLOORS: Mapping[str, tuple[set[str], ...]] = {
         {"ingest"},
     ),
     "kpi_definitions": (
-        {"documents", "expressions", "nearest", "codes"},
+        {"documents", "expressions", "nearest", "codes", "kept"},
         {"model"},
         {"scans"},
         {"functions"},
@@ -71,15 +71,18 @@ FLOORS: Mapping[str, tuple[set[str], ...]] = {
         {"engine_scans"},
         {"catalogue_checks"},
         {"catalogue"},
+        {"listed"},
         {"golden", "strict"},
     ),
     "pipelines": (
         {"event_log", "error_messages", "listening", "pending_work", "refusals", "selection", "source_pulls"},
         {"resources"},
+        {"notifications"},
         {"assets"},
         {"automation", "quarterly"},
         {"definitions"},
         {"run", "read_only_ui"},
+        {"resident"},
         {"methods", "recovery"},
         {"first_versions"},
         {"cli"},

@@ -25,10 +25,15 @@ def schema_fingerprint(tables: Mapping[str, Table]) -> str:
     """SHA-256 of contracts, units, views, system tables, sentences, files of registries and DuckDB's version, which may spell a view otherwise."""
     from kpi_definitions.catalogue import UNITS
 
-    files = [
-        path.read_text(encoding="utf-8") for path in (FILE, UNITS, CATALOGUE / "views.yaml", *_registries())
+    files = [path.read_text(encoding="utf-8") for path in (FILE, UNITS, CATALOGUE / "views.yaml", *_registries())]
+    parts = [
+        *map(repr, tables.values()),
+        repr(shipped_views()),
+        duckdb.__version__,
+        repr(FIXED),
+        recorded_catalogue(),
+        *files,
     ]
-    parts = [*map(repr, tables.values()), repr(shipped_views()), duckdb.__version__, repr(FIXED), recorded_catalogue(), *files]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

@@ -175,13 +175,16 @@ def make_own(con: duckdb.DuckDBPyConnection, views: Mapping[str, tuple[str, str]
 def hide(con: duckdb.DuckDBPyConnection) -> None:
     """Have every view of the file's schema `main` fail for this connection when it is read: `make_own` for who reads none."""
     told = "SELECT error('this view was not made: open the release with its views') AS not_made"
-    made = [f"CREATE OR REPLACE TEMP VIEW {quoted(name)} AS {told}" for _, name, _ in con.execute(_VIEWS).fetchall()]
-    con.execute("; ".join(made))
+    names = [name for _, name in con.execute(_VIEW_NAMES).fetchall()]
+    con.execute("; ".join(f"CREATE OR REPLACE TEMP VIEW {quoted(name)} AS {told}" for name in names))
 
 
 # of DuckDB's own catalogue, named in full: a file may hold a macro of that name, which would go before it. Nor is any function called here,
 # for the same reason
 _FUNCTIONS = "SELECT function_name FROM system.main.duckdb_functions() WHERE NOT internal ORDER BY 1"
+_VIEW_NAMES = (
+    "SELECT schema_name, view_name FROM system.main.duckdb_views() WHERE NOT internal AND NOT temporary ORDER BY 1, 2"
+)
 _VIEWS = "SELECT schema_name, view_name, sql FROM system.main.duckdb_views() WHERE NOT internal AND NOT temporary ORDER BY 1, 2"
 # a trigger would write what no statement of ours says
 _TRIGGERS = (
@@ -197,8 +200,7 @@ def foreign(con: duckdb.DuckDBPyConnection) -> list[str]:
     """What of an open file would be read or written in place of something else: its own functions, triggers, views in a schema of tables."""
     found = [f"function {name}" for (name,) in con.execute(_FUNCTIONS).fetchall()]
     found += [f"trigger {name} on {schema}.{table}" for name, schema, table in con.execute(_TRIGGERS).fetchall()]
-    views = con.execute(_VIEWS).fetchall()
-    return found + [f"view {schema}.{name}" for schema, name, _ in views if schema != "main"]
+    return found + [f"view {schema}.{name}" for schema, name in con.execute(_VIEW_NAMES).fetchall() if schema != "main"]
 
 
 def falsified(con: duckdb.DuckDBPyConnection) -> list[str]:
