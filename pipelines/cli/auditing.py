@@ -158,7 +158,7 @@ def anchor(
     except StoreError as error:
         raise fail(error) from None
     except OSError as error:
-        raise fail(f"{error.filename}: cannot be written ({error.strerror})") from None
+        raise fail(error) from None
 
 
 @app.command()

@@ -116,6 +116,10 @@ def diff(
     from pipelines.cli.screens.dry_run import show_changes
     from pipelines.methods.dry_run import dry_run_home
 
+    if catalogues is not None and not catalogues.is_dir():
+        raise fail(
+            f"{catalogues} is no folder of catalogues; name one like <home>/catalogues, or leave --catalogues out"
+        )
     try:
         answer = dry_run_home(home_of(home), catalogues)
     except (DocumentError, StoreError) as error:
