@@ -92,7 +92,7 @@ def _ended(error: BaseException) -> BaseException:
 
 def _note_end(ctx: Any, *, well: bool) -> None:
     """Leave a note of how the command ended, for a home that tells people what is wrong."""
-    if _home is not None and (well or _failure) and (_home.root / "notifications.yaml").exists():
+    if _home is not None and (well or _failure) and _home.notification_settings.exists():
         from pipelines.notifications.notes import note_command
 
         note_command(_home, str(ctx.invoked_subcommand), None if well else _failure)
