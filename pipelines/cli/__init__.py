@@ -21,6 +21,7 @@ for _name in (
     "evidence",
     "keys",
     "lineage",
+    "metrics",
     "reporting",
     "publishing",
     "methods",

@@ -79,7 +79,7 @@ FLOORS: Mapping[str, tuple[set[str], ...]] = {
         {"automation", "quarterly"},
         {"definitions"},
         {"run", "read_only_ui"},
-        {"methods", "recovery"},
+        {"methods", "metrics", "recovery"},
         {"first_versions"},
         {"cli"},
     ),
