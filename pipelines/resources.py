@@ -16,7 +16,7 @@ from connectors.archive.archive import Archive
 from connectors.ingest import load_source_contracts
 from connectors.mapping.source_contract import SourceContract
 from kpi_definitions.catalogue import Catalogues, load_catalogues
-from pipelines import event_log
+from pipelines import event_log, structured_logs
 from warehouse.home.home import Home
 from warehouse.periods import FIRST_YEAR
 from warehouse.store.sessions import writing
@@ -33,6 +33,7 @@ CIVIL_TIME = "Asia/Almaty"
 months = dg.MonthlyPartitionsDefinition(start_date=f"{FIRST_YEAR}-01", fmt="%Y-%m", timezone=CIVIL_TIME)
 single_run = dg.BackfillPolicy.single_run()  # a year is filled by one run: what a run costs is start-up
 event_log.patch()
+structured_logs.patch()
 progress_listeners: list[Callable[[str], None]] = []  # the command line shows progress through this
 
 
@@ -92,8 +93,8 @@ def groups(catalogue: Catalogues) -> dict[str, str]:
     return {code: f"{s.number}_" + re.sub(r"\W+", "_", s.name.en.lower()) for code, s in spheres.items()}
 
 
-def report_progress(context: dg.AssetExecutionContext, text: str) -> None:
-    """Report progress in the run's log and to the listeners."""
-    context.log.info(text)
+def report_progress(context: dg.AssetExecutionContext, text: str, **known: object) -> None:
+    """Report progress in the run's log and to the listeners; `known`: table, delivery_id and the like, for logs in JSON."""
+    context.log.info(text, extra={structured_logs.OURS: known})
     for listener in progress_listeners:
         listener(text)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipelines import structured_logs
 from pipelines.selection import selection
 from warehouse.home.home import Home
 from warehouse.isolation import worker
@@ -72,7 +73,7 @@ def run_months(
     every = defs.resolve_asset_graph().get_all_asset_keys()
     chosen = None if tables is None else selection(every, tables, codes)
     # who runs it is told by the caller, in a sentence; tracebacks are in the run's log
-    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    quiet = {} if structured_logs.as_json() else {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     resources.progress_listeners.append(say)
     results = []
     try:

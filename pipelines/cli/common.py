@@ -102,10 +102,18 @@ err = Console(stderr=True)
 _home: Home | None = None  # of the command at work
 
 
+# what services and timers start: with QALA_LOG=json they log, and do not print
+LOGGED = {"backup", "metrics", "pull", "reread", "run", "serve", "ui", "verify"}
+
+
 @app.callback()
-def _begin() -> None:
+def _begin(ctx: typer.Context) -> None:
     private()
     _spoken("")
+    if os.environ.get("QALA_LOG") and ctx.invoked_subcommand in LOGGED:
+        from pipelines.structured_logs import speak_json
+
+        speak_json(out, err)
 
 
 def _spoken(given: str) -> str:

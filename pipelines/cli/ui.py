@@ -35,6 +35,7 @@ def ui(
 ) -> None:
     """Open the Dagster UI with its daemon (schedule, sensor, back-fills) on http://localhost:PORT; --read-only without daemon."""
     from pipelines.run import prepare
+    from pipelines.structured_logs import as_json
     from warehouse.home.account import account, shown
 
     home = home_of(home_folder)
@@ -53,5 +54,8 @@ def ui(
         )
     dev = [str(Path(sys.executable).with_name("dagster")), "dev"]
     command = [sys.executable, "-m", "pipelines.read_only_ui"] if read_only else dev
+    command += [*where, "-h", host, "-p", str(port)]
+    if as_json():
+        command = [sys.executable, "-m", "pipelines.logged", *command, "--log-format", "json"]
     # replaces this process: Ctrl-C reaches Dagster itself
-    os.execv(command[0], [*command, *where, "-h", host, "-p", str(port)])  # noqa: S606
+    os.execv(command[0], command)  # noqa: S606

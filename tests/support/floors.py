@@ -73,7 +73,16 @@ FLOORS: Mapping[str, tuple[set[str], ...]] = {
         {"golden", "strict"},
     ),
     "pipelines": (
-        {"event_log", "error_messages", "pending_work", "refusals", "selection", "source_pulls"},
+        {
+            "event_log",
+            "error_messages",
+            "logged",
+            "pending_work",
+            "refusals",
+            "selection",
+            "source_pulls",
+            "structured_logs",
+        },
         {"resources"},
         {"assets"},
         {"automation", "quarterly"},
