@@ -48,7 +48,7 @@ def as_object(line: str, program: str) -> dict[str, Any]:
 
 def main(command: list[str]) -> int:
     """Run the program to its end. Returns its exit code."""
-    program = Path(command[0]).name if command[0] != sys.executable else command[2]
+    program = command[2] if command[1:2] == ["-m"] else Path(command[0]).name
     with subprocess.Popen(  # noqa: S603  what it is to run is what it was asked to
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="backslashreplace"
     ) as child:
