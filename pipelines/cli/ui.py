@@ -34,14 +34,14 @@ def ui(
     home_folder: HomeOption = None,
 ) -> None:
     """Open the Dagster UI with its daemon (schedule, sensor, back-fills) on http://localhost:PORT; --read-only without daemon."""
+    from pipelines.checkout import CHECKOUT
     from pipelines.run import prepare
     from pipelines.structured_logs import as_json
     from warehouse.home.account import account, shown
 
     home = home_of(home_folder)
     prepare(home)
-    workspace = Path(__file__).parents[2] / "workspace.yaml"  # there in a checkout, not in an installed wheel
-    where = ["-w", str(workspace)] if workspace.exists() else ["-m", "pipelines.definitions"]
+    where = ["-w", str(CHECKOUT / "workspace.yaml")] if CHECKOUT else ["-m", "pipelines.definitions"]
     reach = "this machine alone" if is_loopback(host) else "EVERY MACHINE THAT REACHES THAT ADDRESS"
     out.print(f"http://{host}:{port} is served to {reach}", highlight=False)
     if not is_loopback(host):

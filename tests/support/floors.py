@@ -74,6 +74,7 @@ FLOORS: Mapping[str, tuple[set[str], ...]] = {
     ),
     "pipelines": (
         {
+            "checkout",
             "event_log",
             "error_messages",
             "logged",
