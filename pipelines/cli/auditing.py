@@ -22,6 +22,7 @@ from pipelines.cli.common import (
     print_json,
     words_of,
 )
+from pipelines.cli.completions import kpi_codes, settlement_names
 from warehouse.errors import StoreError
 
 
@@ -30,11 +31,16 @@ def explain(
     kpi: Annotated[
         str,
         typer.Argument(
-            help="KPI code: MGT02-1; level or place of a settlement in a year; a sphere or an initiative: SAF, SAF04"
+            help="KPI code: MGT02-1; level or place of a settlement in a year; a sphere or an initiative: SAF, SAF04",
+            autocompletion=kpi_codes,
         ),
     ],
     settlement: Annotated[
-        str, typer.Argument(help="KATO or name: 710000000, Astana, Астана; a region, an item 7 group, KZ")
+        str,
+        typer.Argument(
+            help="KATO or name: 710000000, Astana, Астана; a region, an item 7 group, KZ",
+            autocompletion=settlement_names,
+        ),
     ],
     period: Annotated[str, typer.Argument(help="2026-01, 2026-Q1, 2026, or any run of months: 2026-01/2026-06")],
     as_of: AsOfOption = None,
@@ -55,7 +61,7 @@ def explain(
     code, show = kpi.upper(), show_explanation
     try:
         home = home_of(home_folder)
-        with reading(home) as store:
+        with reading(home, with_views=False) as store:
             words = words_of(store, language)
             if asks_for_level(store, code):
                 answer = explain_level(store, code, settlement, period, catalogue, as_of, language)
@@ -160,7 +166,10 @@ def anchor(
 def reperform(
     kpi: Annotated[
         str | None,
-        typer.Argument(help="KPI code; level or place: the assessments; left out: all of them, and the assessments"),
+        typer.Argument(
+            help="KPI code; level or place: the assessments; left out: all of them, and the assessments",
+            autocompletion=kpi_codes,
+        ),
     ] = None,
     area: Annotated[
         str | None, typer.Argument(help="Settlement, region, item 7 group or KZ by code or name; left out: all")
@@ -227,7 +236,7 @@ def incidents(
                 f"incident {close} closed; the values it concerns follow with the next: qala run", highlight=False
             )
             return
-        with reading(home) as store:
+        with reading(home, with_views=False) as store:
             words = words_of(store, language)
             if as_json:
                 print_json(incidents_told(store, words, closed=all_))

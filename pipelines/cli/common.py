@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import platform
 import signal
 import sys
 import tempfile
@@ -16,7 +17,8 @@ from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
 
-from pipelines.error_messages import message_for
+from pipelines.cli.plain_values import take_plainly
+from pipelines.cli.table import Loaded
 from warehouse.home.file_modes import private
 from warehouse.home.home import Home
 from warehouse.messages.messages import LanguageError, language_of
@@ -33,6 +35,18 @@ DEBUG = "QALA_DEBUG"  # 1: an error ends in its traceback
 
 class Commands(TyperGroup):
     """The commands, and the one place where what goes wrong becomes a sentence."""
+
+    def __init__(self, **given: Any):
+        super().__init__(**given)
+        self._loaded = self.commands = Loaded(app)  # type: ignore[assignment]  # nothing is added to it
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        self._loaded.bare = True
+        return super().shell_complete(ctx, incomplete)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        self._loaded.bare = True
+        super().format_help(ctx, formatter)
 
     def invoke(self, ctx: Any) -> Any:
         former = signal.signal(signal.SIGTERM, signal.default_int_handler) if _is_main_thread() else None
@@ -61,6 +75,8 @@ def _ended(error: BaseException) -> BaseException:
         return typer.Exit(130)
     if isinstance(error, SystemExit | BrokenPipeError) or not isinstance(error, Exception):
         return error
+    from pipelines.error_messages import message_for
+
     if (said := message_for(error)) is not None:
         return fail(said)
     line = next(iter(str(error).splitlines()), "")
@@ -90,10 +106,10 @@ def _is_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
+take_plainly()
 app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="KPI pipeline of a smart city: extracts in, KPI values out, every number explained.",
 )
@@ -102,12 +118,27 @@ err = Console(stderr=True)
 _home: Home | None = None  # of the command at work
 
 
+def _version(asked: bool) -> None:
+    """Say which version of qala this is, and of what it depends on most; nothing of that is imported for it."""
+    if asked:
+        from warehouse.version import qala_version, version_of
+
+        beside = ", ".join(f"{name} {version_of(name.lower())}" for name in ("DuckDB", "Dagster"))
+        out.print(f"qala {qala_version()} (Python {platform.python_version()}, {beside})", highlight=False)
+        raise typer.Exit
+
+
+VersionOption = Annotated[
+    bool, typer.Option("--version", help="Say which version this is.", is_eager=True, callback=_version)
+]
+
+
 # what services and timers start: with QALA_LOG=json they log, and do not print
-LOGGED = {"backup", "metrics", "pull", "reread", "run", "serve", "ui", "verify"}
+LOGGED = {"backup", "metrics", "notify", "pull", "reread", "run", "serve", "ui", "verify"}
 
 
 @app.callback()
-def _begin(ctx: typer.Context) -> None:
+def _begin(ctx: typer.Context, version: VersionOption = False) -> None:  # noqa: ARG001  said before
     private()
     _spoken("")
     if os.environ.get("QALA_LOG") and ctx.invoked_subcommand in LOGGED:

@@ -21,20 +21,26 @@ from pipelines.cli.common import (
     out,
     print_json,
 )
+from pipelines.cli.completions import kpi_codes, settlement_names
 from warehouse.errors import StoreError
-from warehouse.home.home import Home
-from warehouse.store.store import Store
 
 if TYPE_CHECKING:
     from connectors.archive.archive import Archive
     from warehouse.audit.evidence_rollup import Rollup
     from warehouse.audit.rows import ContributingRows, FoundValue
+    from warehouse.home.home import Home
+    from warehouse.store.store import Store
 
-KpiArgument = Annotated[str, typer.Argument(help="KPI code: MGT02-1")]
+KpiArgument = Annotated[str, typer.Argument(help="KPI code: MGT02-1", autocompletion=kpi_codes)]
 NumberArgument = Annotated[
-    str, typer.Argument(help="KPI code: MGT02-1; level or place; a sphere or an initiative: SAF, SAF04")
+    str,
+    typer.Argument(
+        help="KPI code: MGT02-1; level or place; a sphere or an initiative: SAF, SAF04", autocompletion=kpi_codes
+    ),
 ]
-SettlementArgument = Annotated[str, typer.Argument(help="KATO or name: 710000000, Astana, Астана")]
+SettlementArgument = Annotated[
+    str, typer.Argument(help="KATO or name: 710000000, Astana, Астана", autocompletion=settlement_names)
+]
 PeriodArgument = Annotated[str, typer.Argument(help="2026-01, 2026-Q1, 2026, or any run of months: 2026-01/2026-06")]
 
 
@@ -73,7 +79,7 @@ def rows(
         )
     home = home_of(home_folder)
     try:
-        with reading(home, hardened=False) as store:
+        with reading(home, hardened=False, with_views=False) as store:
             value = find_value(store, load_catalogues(home.catalogues), kpi.upper(), settlement, period, as_of)
             tables = contributing_rows(store, value, columns=whole)
             if to is not None:

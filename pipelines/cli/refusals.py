@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipelines.cli.common import HomeOption, JsonOption, LanguageOption, app, fail, home_of, out, print_json, words_of
+from pipelines.cli.completions import table_names
 from warehouse.errors import StoreError
 from warehouse.home.home import Home
 from warehouse.messages.messages import language_of, phrase, sentence, told_in
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 
 @app.command()
 def refusals(
-    table: Annotated[str, typer.Option("--table", "-t", help="Of this showcase table")] = "",
+    table: Annotated[
+        str, typer.Option("--table", "-t", help="Of this showcase table", autocompletion=table_names)
+    ] = "",
     settlement: Annotated[
         str, typer.Option("--settlement", "-s", help="Of this KATO, region or KZ, as delivered")
     ] = "",
@@ -39,7 +42,7 @@ def refusals(
 
     home = home_of(home_folder)
     try:
-        with reading(home) as store:
+        with reading(home, with_views=False) as store:
             found = refused_deliveries(store, table=table, scope=settlement, system=system)
             found = [one for one in found if every or one.stands]
             if as_json:

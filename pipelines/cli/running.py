@@ -16,6 +16,7 @@ from rich.text import Text
 
 from kpi_definitions.documents import DocumentError
 from pipelines.cli.common import HomeOption, app, err, fail, home_of, out
+from pipelines.cli.completions import settlement_names, table_names
 from warehouse.errors import StoreError
 from warehouse.home.home import Home
 from warehouse.messages.messages import language_of
@@ -37,12 +38,20 @@ def deliver(
             help="The extract as it is: CSV, XLSX, XLS, ODS, JSON, XML or Parquet, plain or in gzip, zip or zstd; several files are one delivery"
         ),
     ] = None,
-    table: Annotated[str, typer.Option("--table", "-t", help="Showcase table it feeds, e.g. fct_appeal")] = "",
+    table: Annotated[
+        str, typer.Option("--table", "-t", help="Showcase table it feeds, e.g. fct_appeal", autocompletion=table_names)
+    ] = "",
     period: Annotated[
         str, typer.Option("--period", "-p", help="2026-01, 2026-Q1, 2026-S1, 2026 or 2026-01/2026-06")
     ] = "",
     settlement: Annotated[
-        str, typer.Option("--settlement", "-s", help="KATO of the settlement; two digits: a region; KZ: the country")
+        str,
+        typer.Option(
+            "--settlement",
+            "-s",
+            help="KATO of the settlement; two digits: a region; KZ: the country",
+            autocompletion=settlement_names,
+        ),
     ] = "",
     system: Annotated[
         str,

@@ -10,12 +10,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from pipelines.metrics import of_home, of_release, of_runs, of_sources
 from pipelines.metrics.described import Sample, metrics
 from warehouse.home.home import Home
+from warehouse.version import qala_version
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric as Family
@@ -76,7 +76,7 @@ class Collector:
             for part in self._parts:
                 part.refresh()
             found = [sample for part in self._parts for sample in (*part.found, *part.itself())]
-            self._samples = (("qala_build_info", (version("qala-kpi"),), 1.0), *found)
+            self._samples = (("qala_build_info", (qala_version(),), 1.0), *found)
 
     def collect(self) -> Iterator[Family]:
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily

@@ -47,7 +47,7 @@ from warehouse.store.store import Store
 from warehouse.store.succession import MANIFEST
 from warehouse.store.upgrade_steps import LATEST
 from warehouse.store.write_ahead_log import enter_notes, log_of
-from warehouse.tables.views import VIEWS
+from warehouse.tables.views import shipped_views
 
 ROOT = Path(__file__).parents[2]
 
@@ -83,7 +83,7 @@ def found(home: Home, outside: Outside | None = None, *, anchored: bool = True, 
 
 
 def view(name: str, *changes: tuple[str, str]) -> str:
-    body = VIEWS[name][1]
+    body = shipped_views()[name][1]
     for old, new in changes:
         assert old in body
         body = body.replace(old, new)
@@ -91,7 +91,7 @@ def view(name: str, *changes: tuple[str, str]) -> str:
 
 
 def commented(name: str) -> str:
-    return f"COMMENT ON VIEW {name} IS '{VIEWS[name][0]}'"
+    return f"COMMENT ON VIEW {name} IS '{shipped_views()[name][0]}'"
 
 
 def falsified_exports(home: Home) -> None:

@@ -11,14 +11,14 @@ import datetime as dt
 import hashlib
 import json
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import duckdb
 
-from kpi_definitions.catalogue import Catalogues
-from kpi_definitions.compiler import columns_of, fingerprint
+from kpi_definitions.listed import Listed, listed_of
 from warehouse.errors import StoreError
 from warehouse.home.home import Home
-from warehouse.kpi_values.due_cells import REGISTER
+from warehouse.kpi_values.known_tables import REGISTER
 from warehouse.periods import month_id
 from warehouse.sql import statement
 from warehouse.store.fitting import refuse_due
@@ -26,6 +26,9 @@ from warehouse.store.sessions import looking
 from warehouse.store.store import Store
 from warehouse.store.succession import MANIFEST, refuse_lost, released_here
 from warehouse.tables.working_tables import create
+
+if TYPE_CHECKING:
+    from kpi_definitions.catalogue import Catalogues
 
 _ALMATY = dt.timezone(dt.timedelta(hours=5))
 
@@ -55,7 +58,7 @@ def running_month() -> str:
     return month_id(dt.datetime.now(_ALMATY).date())
 
 
-def due_home(home: Home, catalogue: Catalogues) -> Due:
+def due_home(home: Home, catalogue: Catalogues | Listed) -> Due:
     """`due` of a home's warehouse, opened for a moment.
 
     Raises BusyError while another process writes it, StoreError if it cannot be read, is gone, or is older than its release.
@@ -71,7 +74,7 @@ def due_home(home: Home, catalogue: Catalogues) -> Due:
             raise StoreError(f"{home.warehouse} cannot be read ({str(error).splitlines()[0]})") from error
 
 
-def due(store: Store, catalogue: Catalogues, released: int | None = None, *, outdated: bool = False) -> Due:
+def due(store: Store, catalogue: Catalogues | Listed, released: int | None = None, *, outdated: bool = False) -> Due:
     """What is still to be computed in an open warehouse; `released`: the ledger sequence of the release (None: it is not asked).
 
     `outdated`: its tables and views are those of other code, so that it is made again, with what definitions are called now.
@@ -84,7 +87,8 @@ def due(store: Store, catalogue: Catalogues, released: int | None = None, *, out
     ).fetchone()
     if not known or known[0] < 2:
         return Due()
-    _list_in_force(store, catalogue)
+    versions = catalogue if isinstance(catalogue, Listed) else listed_of(catalogue)
+    _list_in_force(store, versions)
     found: dict[str, list[tuple[str, str, str]]] = {
         "since": _since(con, first),
         "absent": con.execute(statement(__file__, "due_absent", first=first)).fetchall(),
@@ -100,7 +104,7 @@ def due(store: Store, catalogue: Catalogues, released: int | None = None, *, out
     }
     late = any(row[1] in computed or not computed for row in (*found["since"], *found["absent"]))
     newest = con.execute("SELECT max(loaded_seq) FROM audit.delivery").fetchall()
-    everything = (found, undecided, unreleased, newest, catalogue.digest)
+    everything = (found, undecided, unreleased, newest, versions.digest)
     months = {what: tuple(sorted({row[0] for row in rows})) for what, rows in found.items()}
     return Due(
         uncomputed=tuple(sorted({*months["since"], *months["absent"], *months["changed"]})),
@@ -119,7 +123,7 @@ _ANOTHER_VERSION = "former.definition_hash <> kpi.definition_hash"
 _WINDOW_CLOSED = "former.definition_hash = kpi.definition_hash AND former.obs_status = 'P' AND period.period_end + kpi.late_days <= {today}"
 
 
-def _list_in_force(store: Store, catalogue: Catalogues) -> None:
+def _list_in_force(store: Store, known: Listed) -> None:
     """Fill `work_kpi_in_force`: every KPI version with its days of effect and last computation; and `work_table_read`: its tables,
     and the register that tells of systems."""
     con = store.con
@@ -127,12 +131,12 @@ def _list_in_force(store: Store, catalogue: Catalogues) -> None:
     computed = dict(con.execute("SELECT kpi_code, max(as_of_seq) FROM kpi.computation GROUP BY 1").fetchall())
     columns = ["kpi_code", "version", "grain", "starts", "ends", "late_days", "definition_hash", "computed_seq"]
     in_force = [
-        (k.code, k.version, str(k.period), *catalogue.effect(k), k.late_data_days, fingerprint(k), computed.get(k.code))
-        for k in catalogue.kpis
+        (k.code, k.version, k.grain, k.starts, k.ends, k.late_days, k.fingerprint, computed.get(k.code))
+        for k in known.kpis
     ]
     store.insert("work_kpi_in_force", columns, in_force)
-    own = {(k.code, k.version, table) for k in catalogue.kpis for table, _ in columns_of(k)}
-    by_register = {(k.code, k.version, REGISTER) for k in catalogue.kpis} - own
+    own = {(k.code, k.version, table) for k in known.kpis for table in k.tables}
+    by_register = {(k.code, k.version, REGISTER) for k in known.kpis} - own
     reads = sorted([*((*read, True) for read in own), *((*read, False) for read in by_register)])
     store.insert("work_table_read", ["kpi_code", "version", "table_name", "own"], reads)
 

@@ -10,8 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import duckdb
-import sqlglot
-from sqlglot import exp
 
 from warehouse.sql import literal, statement
 from warehouse.tables.contracts import Table
@@ -104,5 +102,8 @@ def concerned(table: Table) -> dict[str, tuple[str, ...]]:
 def _columns(column: str | None, predicate: str | None) -> tuple[str, ...]:
     if column or not predicate:
         return (column,) if column else ()
+    import sqlglot
+    from sqlglot import exp
+
     tree = sqlglot.parse_one(predicate, dialect="duckdb", into=exp.Condition)
     return tuple(dict.fromkeys(c.name for c in tree.find_all(exp.Column)))
