@@ -15,10 +15,13 @@ import os
 import sqlite3
 import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TypeVar
 
 import duckdb
 from filelock import Timeout
+
+from kpi_definitions.nearest import no_file
 
 F = TypeVar("F", bound=Callable[..., object])
 _OURS = ("warehouse.", "connectors.", "kpi_definitions.", "pipelines.")
@@ -89,6 +92,9 @@ def _of(error: BaseException) -> str | None:
     if isinstance(error, Timeout):
         return f"another process has held {error.lock_file} for too long; wait for it to end, or stop it"
     if isinstance(error, OSError) and error.errno in _OF_SYSTEM and error.errno != errno.EPIPE:
+        if error.errno == errno.ENOENT and isinstance(error.filename, str | os.PathLike) and error.filename2 is None:
+            said = no_file(Path(error.filename))
+            return said if "did you mean" in said else f"{error.filename}: {_OF_SYSTEM[errno.ENOENT]}"
         where = [str(name) for name in (error.filename, error.filename2) if name is not None]
         said = _OF_SYSTEM[error.errno].format(user=f"user {_user()}")
         return f"{' to '.join(where) or error.strerror or line}: {said}"

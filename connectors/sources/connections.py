@@ -7,7 +7,6 @@ have in common (settings.py), asking a source (its module), what is due (regulat
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from connectors.sources.secrets import Secrets
 from connectors.sources.settings import Extract, Regulation, Strict, refused
 from connectors.sources.source import Source
 from kpi_definitions.documents import Document, DocumentError, Fault, read
+from kpi_definitions.nearest import meant
 from warehouse.home.home import Home
 
 # a kind has a module beside this one with `class Settings(Strict)`, `class Extract(settings.Extract)` and `open_source`
@@ -96,7 +96,7 @@ def read_connection(path: Path) -> Connected:
         raise DocumentError(faults)
     kind = data["type"]
     if kind not in KINDS:
-        raise DocumentError([document.fault(("type",), "there is no such type of source", _meant(str(kind), KINDS))])
+        raise DocumentError([document.fault(("type",), "there is no such type of source", meant(str(kind), KINDS))])
     try:
         said = kind_model(kind).model_validate(data)
     except ValidationError as error:
@@ -182,7 +182,7 @@ def _unknown(model: type[BaseModel], where: tuple[str | int, ...]) -> tuple[str,
             f"{_place(where)}: this kind of source knows no such secret",
             "take it out, and change it if it was written out",
         )
-    return f"unknown key {_place(where)}", _meant(key, known)
+    return f"unknown key {_place(where)}", meant(key, known)
 
 
 def _model_at(model: type[BaseModel], where: tuple[str | int, ...]) -> type[BaseModel]:
@@ -203,8 +203,3 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
 
 def _place(where: tuple[str | int, ...]) -> str:
     return ".".join(str(part + 1) if isinstance(part, int) else part for part in where)
-
-
-def _meant(word: str, known: Any) -> str:
-    near = difflib.get_close_matches(word.lower(), known, 1, 0.5)
-    return f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"

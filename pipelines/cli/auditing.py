@@ -58,13 +58,13 @@ def explain(
     from warehouse.audit.levels import asks_for_level, explain_level
     from warehouse.store.sessions import reading
 
-    code, show = kpi.upper(), show_explanation
+    code, show = kpi, show_explanation
     try:
         home = home_of(home_folder)
         with reading(home, with_views=False) as store:
             words = words_of(store, language)
-            if asks_for_level(store, code):
-                answer = explain_level(store, code, settlement, period, catalogue, as_of, language)
+            if asks_for_level(store, code.upper()):
+                answer = explain_level(store, code.upper(), settlement, period, catalogue, as_of, language)
                 show = show_level
             else:
                 answer = ask(store, load_catalogues(home.catalogues), code, settlement, period, as_of, language)
@@ -194,7 +194,7 @@ def reperform(
         result: Result = worker.call(
             "warehouse.audit.reperform:reperform_home",
             home_of(home_folder),
-            kpi.upper() if kpi else None,
+            kpi,
             area,
             period,
             earlier,

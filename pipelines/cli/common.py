@@ -170,14 +170,29 @@ CatalogueOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Plain data instead of tables")]
 
 
-def home_of(folder: Path | None) -> Home:
-    """Where the command works. Raises typer.Exit if that is no folder."""
+def home_of(folder: Path | None, *, begins: bool = False, needed: bool = True) -> Home:
+    """Where the command works. `begins`: the command may make it; `needed`: else it must be there, unless nobody named it.
+
+    Raises typer.Exit if that is no folder, or no home.
+    """
     global _home
-    home = Home(folder.resolve()) if folder else Home.default()
+    home, given = Home(folder.resolve()) if folder else Home.default(), os.environ.get("QALA_HOME")
     if home.root.exists() and not home.root.is_dir():
         raise fail(f"{home.root} is no folder; name the home's folder with --home or QALA_HOME")
+    if not begins and (needed or folder or given):
+        _refuse_no_home(home.root, "--home" if folder else "QALA_HOME" if given else "by default")
     _home = home
     return home
+
+
+def _refuse_no_home(root: Path, named: str) -> None:
+    """Raises typer.Exit for a folder that is not there, or holds other things: a home is never begun by a slip. An empty one may be begun in."""
+    if root.is_dir() and next(root.iterdir(), None) is None:
+        return
+    from warehouse.home.begun import is_home, no_home
+
+    if not is_home(root):
+        raise fail(no_home(root, named))
 
 
 def words_of(store: Store, language: str) -> Words:
@@ -189,7 +204,13 @@ def words_of(store: Store, language: str) -> Words:
 
 
 def fail(message: object) -> typer.Exit:
-    err.print(f"[red]error:[/red] {escape(str(message))}", highlight=False, soft_wrap=True)
+    """Say what is wrong: a text, or an error, of which the machine's are told as everywhere."""
+    said = str(message)
+    if isinstance(message, Exception):
+        from pipelines.error_messages import message_for
+
+        said = message_for(message) or said
+    err.print(f"[red]error:[/red] {escape(said)}", highlight=False, soft_wrap=True)
     return typer.Exit(1)
 
 

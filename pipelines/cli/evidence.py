@@ -80,7 +80,7 @@ def rows(
     home = home_of(home_folder)
     try:
         with reading(home, hardened=False, with_views=False) as store:
-            value = find_value(store, load_catalogues(home.catalogues), kpi.upper(), settlement, period, as_of)
+            value = find_value(store, load_catalogues(home.catalogues), kpi, settlement, period, as_of)
             tables = contributing_rows(store, value, columns=whole)
             if to is not None:
                 _export_rows(store, tables, to)
@@ -151,7 +151,7 @@ def evidence(
     home = home_of(home_folder)
     try:
         with reading(home, hardened=False) as store:
-            number, label = _find_number(home, store, kpi.upper(), settlement, period, as_of, catalogue)
+            number, label = _find_number(home, store, kpi, settlement, period, as_of, catalogue)
             if files and not isinstance(number, FoundValue):
                 raise EvidenceError(
                     "files stand behind a cell: ask for --files with one settlement and one period of the KPI"
@@ -187,15 +187,15 @@ def _find_number(
     from warehouse.audit.levels import asks_for_level, explain_level
     from warehouse.audit.rows import find_value
 
-    if asks_for_level(store, code):
-        level = explain_level(store, code, settlement, period, catalogue, as_of)
+    if asks_for_level(store, code.upper()):
+        level = explain_level(store, code.upper(), settlement, period, catalogue, as_of)
         return level, level_label(level)
     definitions = load_catalogues(home.catalogues)
     rollup = find_rollup(store, definitions, code, settlement, period, as_of)
     if rollup is not None:
         return rollup, rollup.label
     value = find_value(store, definitions, code, settlement, period, as_of)
-    return value, f"{code}-{value.kato}-{value.period.id}"
+    return value, f"{value.compiled.kpi.code}-{value.kato}-{value.period.id}"
 
 
 def _personal(home: Home, store: Store, archive: Archive, deliveries: list[dict[str, Any]]) -> dict[str, str]:

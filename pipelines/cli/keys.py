@@ -85,7 +85,7 @@ def new(purpose: PurposeArgument, home_folder: HomeOption = None) -> None:
     from warehouse.store.key_entries import enter_keys
     from warehouse.store.sessions import locked, opened
 
-    chosen, home = _purpose(purpose), home_of(home_folder)
+    chosen, home = _purpose(purpose), home_of(home_folder, begins=True)
     if os.environ.get(known.variable(chosen)):
         raise fail(
             f"{known.variable(chosen)} is set, and its key is in force whatever the file holds; change it there, or take it out"

@@ -93,6 +93,7 @@ def _asked(home: Home, source: str | None, control: Path | None, system: str | N
     from functools import partial
 
     from connectors.control.reconcile import control_of_file, controls_of_sources
+    from kpi_definitions.nearest import meant
     from pipelines.source_pulls import sources_of
 
     if control is not None:
@@ -104,7 +105,7 @@ def _asked(home: Home, source: str | None, control: Path | None, system: str | N
         return
     found = sources_of(home)
     if source is not None and source not in found.connections:
-        raise ValueError(f"there is no source {source}; there are: {', '.join(found.connections) or 'none'}")
+        raise ValueError(f"there is no source {source} in {home.sources}; {meant(source, found.connections)}")
     if not found.connections:
         raise ValueError("no sources; give what a source's owner states: qala reconcile --control FILE --system SYSTEM")
     chosen = {name: one for name, one in found.connections.items() if source in (None, name)}

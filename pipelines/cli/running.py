@@ -49,7 +49,7 @@ def deliver(
         typer.Option(
             "--settlement",
             "-s",
-            help="KATO of the settlement; two digits: a region; KZ: the country",
+            help="KATO or name of the settlement: 710000000, Astana, Астана; two digits or name: a region; KZ: the country",
             autocompletion=settlement_names,
         ),
     ] = "",
@@ -70,24 +70,26 @@ def deliver(
     """Archive an extract; the next run takes it in. Works while a run goes on. Or take a receipt back (--withdraw)."""
     from connectors.archive.archive import Archive, ArchiveError
     from connectors.ingest import load_source_contracts
-    from connectors.receiving.deliver import DeclaredDelivery, DeliveryError, together
+    from connectors.receiving.deliver import DeclaredDelivery, DeliveryError, declared_scope, together
     from connectors.receiving.deliver import deliver as take
+    from warehouse.home.begun import is_home
     from warehouse.home.scratch import scratch
     from warehouse.tables.home_tables import tables_of
 
-    home = home_of(home_folder)
+    home = home_of(home_folder, begins=withdraw is None)
     if withdraw is not None:
         _take_back(home, withdraw, by, reason)
         return
     given = {"FILE": file, "--table": table, "--period": period, "--settlement": settlement}
     if not file or not all(given.values()):
         raise fail(f"a delivery lacks {', '.join(name for name, value in given.items() if not value)}")
+    begins = not is_home(home.root)
     try:
-        tables = tables_of(home)
+        tables, scope = tables_of(home), declared_scope(settlement)
         with scratch(home.scratch if len(file) > 1 else None) as place:
             receipt = take(
                 Archive(home.archive),
-                DeclaredDelivery(together(file, place), table, settlement, period, system, rows),
+                DeclaredDelivery(together(file, place), table, scope, period, system, rows),
                 tables,
                 load_source_contracts(home, tables),
                 _warn,
@@ -95,8 +97,11 @@ def deliver(
     except (DeliveryError, DocumentError, ArchiveError) as error:
         raise fail(error) from None
     except OSError as error:
-        named = ", ".join(map(str, file))
-        raise fail(f"{named} cannot be archived in {home.archive} ({error}); nothing was taken in") from None
+        from pipelines.error_messages import message_for
+
+        raise fail(f"{message_for(error) or error}; nothing was taken in") from None
+    if begins:
+        _say_begun(home, receipt)
     _print_receipt(receipt, period)
 
 
@@ -109,6 +114,15 @@ def _warn(said: str) -> None:
     )
 
 
+def _say_begun(home: Home, receipt: Receipt) -> None:
+    """That a home was begun: whoever mistyped the one that is meant sees it at once."""
+    from warehouse.home.begun import homes_near
+
+    near = homes_near(home.root)
+    back = f"; if {near} was meant: qala deliver --withdraw {receipt.receipt_id} --home {home.root}" if near else ""
+    err.print(f"[yellow]a new home begins:[/yellow] {escape(f'{home.root}{back}')}", highlight=False, soft_wrap=True)
+
+
 def _show_status(home: Home) -> None:
     from pipelines.cli.status import status  # here for the same reason
 
@@ -117,8 +131,11 @@ def _show_status(home: Home) -> None:
 
 def _print_receipt(receipt: Receipt, period: str) -> None:
     from connectors.personal_data.safe_names import safe_name
+    from warehouse.kpi_values.outstanding import running_month
     from warehouse.periods import parse_period
+    from warehouse.tables.settlements import settlements
 
+    month, place = parse_period(period).closing_month, settlements().get(receipt.scope, receipt.scope)
     out.print(
         f"received {safe_name(receipt.file_name)}: {receipt.bytes:,} bytes, SHA-256 {receipt.sha256}",
         highlight=False,
@@ -126,10 +143,12 @@ def _print_receipt(receipt: Receipt, period: str) -> None:
         markup=False,
     )
     out.print(
-        f"receipt {receipt.receipt_id}; next: qala run   (month {parse_period(period).closing_month})",
+        f"receipt {receipt.receipt_id}; next: qala run   (month {month}, {place})",
         highlight=False,
         soft_wrap=True,
     )
+    if month >= running_month():
+        out.print(f"{month} has not ended: what is delivered for it waits till then", highlight=False)
 
 
 def _take_back(home: Home, receipt_id: str, by: str, reason: str) -> None:
@@ -178,10 +197,15 @@ def run(
 
     Ends with 0 if every delivery was taken in (rows may have been rejected), 1 if something failed, 2 for wrong arguments, 3 if a delivery was refused.
     """
+    from warehouse.home.begun import is_home
     from warehouse.kpi_values.outstanding import running_month
     from warehouse.periods import parse_period
 
     home = home_of(home_folder)
+    if period and not is_home(home.root):
+        raise fail(
+            f"nothing was ever delivered to {home.root}: there is nothing to compute; begin with: qala deliver --help"
+        )
     try:
         work, turned_away = _prepare_run(home, start_anew=start_anew)
         months = parse_period(period).months if period else work.months

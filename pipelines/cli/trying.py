@@ -55,7 +55,7 @@ def try_(
 
     if not table and contract is None:
         raise fail("name the table with --table, or a contract with --contract")
-    place = home_of(home)
+    place = home_of(home, needed=False)
     asked = Asked(file, table, system, contract, settlement, period, rows)
     try:
         found = tried(place, asked, tables_of(place))

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from pipelines.cli.common import HomeOption, app, err, home_of, out
+from pipelines.cli.common import HomeOption, app, err, fail, home_of, out
 
 LOOPBACK = "127.0.0.1"
 
@@ -35,11 +35,16 @@ def ui(
 ) -> None:
     """Open the Dagster UI with its daemon (schedule, sensor, back-fills) on http://localhost:PORT; --read-only without daemon."""
     from pipelines.checkout import CHECKOUT
+    from pipelines.listening import ListeningError, refuse_port
     from pipelines.run import prepare
     from pipelines.structured_logs import as_json
     from warehouse.home.account import account, shown
 
     home = home_of(home_folder)
+    try:
+        refuse_port(host, port)
+    except ListeningError as error:
+        raise fail(error) from None
     prepare(home)
     where = ["-w", str(CHECKOUT / "workspace.yaml")] if CHECKOUT else ["-m", "pipelines.definitions"]
     reach = "this machine alone" if is_loopback(host) else "EVERY MACHINE THAT REACHES THAT ADDRESS"

@@ -27,6 +27,7 @@ from typing import Any
 import duckdb
 
 from connectors.archive import receipts
+from kpi_definitions.nearest import no_file
 from warehouse.errors import StoreError
 from warehouse.home.copies import copied, file_sha256
 from warehouse.home.home import Home
@@ -123,6 +124,8 @@ def read_backup(place: Path) -> Backup:
             begun = " (one was begun and never finished)" if (place / OBJECTS).is_dir() else ""
             raise BackupError(f"{place} holds no finished backup{begun}; make one: qala backup {place}")
         place = found[-1]
+    if not place.exists():
+        raise BackupError(no_file(place))
     try:
         said = json.loads(place.read_text(encoding="utf-8"))
         digest = said.pop("sha256")

@@ -130,6 +130,12 @@ class Assessment:
     insufficient: int
 
 
+def computed_years(store: Store) -> list[str]:
+    """The years of which a settlement has a value."""
+    query = "SELECT DISTINCT period_id[:4] FROM kpi.value WHERE valid_to_seq IS NULL AND value IS NOT NULL ORDER BY 1"
+    return [year for (year,) in store.con.execute(query).fetchall()]
+
+
 def assess(
     store: Store,
     catalogue: Catalogue,
