@@ -30,11 +30,14 @@ def metrics(
     if not serve:
         sys.stdout.write(text(home))
         return
+    from pipelines.listening import ListeningError, refuse_port
     from pipelines.metrics.endpoint import Endpoint
 
     try:
-        endpoint = Endpoint(home, host, port)
-    except OSError as error:
-        raise fail(f"{host}:{port} cannot be served on ({error.strerror}); name another --host or --port") from None
+        if port:
+            refuse_port(host, port)
+    except ListeningError as error:
+        raise fail(error) from None
+    endpoint = Endpoint(home, host, port)
     out.print(f"metrics of {home.root}: http://{host}:{endpoint.port}/metrics", highlight=False, soft_wrap=True)
     endpoint.serve()
