@@ -6,8 +6,9 @@ import dagster as dg
 
 from connectors.corrections import read_corrections
 from connectors.receiving.inbox import InboxBusyError, collect
+from kpi_definitions.listed import listed
 from pipelines.pending_work import find_pending_work
-from pipelines.resources import Qala, months
+from pipelines.resources import Qala
 from pipelines.selection import SOURCE, selection
 from warehouse.periods import month_ranges
 
@@ -16,7 +17,6 @@ job = dg.define_asset_job(
     selection=dg.AssetSelection.all()
     - dg.AssetSelection.groups("publications")
     - dg.AssetSelection.key_prefixes(SOURCE),
-    partitions_def=months,
     description="The whole way for one reporting month, or for a range of months at once: take in the extracts that close in it, "
     "check and load them, compute what is due or was touched, publish.",
 )
@@ -75,7 +75,7 @@ def inbox_sensor(context: dg.SensorEvaluationContext, qala: Qala) -> Iterator[dg
     going_on = context.instance.get_runs_count(dg.RunsFilter(job_name=job.name, statuses=_GOING_ON))
     # between two steps of a run the warehouse is free, and what the run has loaded is not computed yet: so nothing is called due
     work = find_pending_work(
-        qala.home, qala.archive.pending(), declared, None if going_on else qala.catalogues, qala.sources
+        qala.home, qala.archive.pending(), declared, None if going_on else listed(qala.home.catalogues), qala.sources
     )
     every = context.repository_def.asset_graph.get_all_asset_keys() if context.repository_def else None
     for first, last in month_ranges(work.months):

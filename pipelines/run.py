@@ -6,20 +6,25 @@ import os
 import shutil
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines import structured_logs
+from pipelines.months import first_month
 from pipelines.selection import selection
 from warehouse.home.home import Home
 from warehouse.isolation import worker
+from warehouse.messages.messages import language_of
 from warehouse.moments import at
 from warehouse.periods import month_ranges
 
 if TYPE_CHECKING:
+    from dagster import AssetKey, JobDefinition
     from dagster._core.execution.plan.objects import StepFailureData
 
 
+_Files = tuple[tuple[str, int, int, int], ...]
 _INTERRUPTED = "DagsterExecutionInterruptedError"
 
 
@@ -48,6 +53,39 @@ def prepare(home: Home) -> Path:
     return folder
 
 
+@lru_cache(maxsize=2)
+def _job(home: Home, _language: str, _files: _Files, first: str) -> tuple[JobDefinition, frozenset[AssetKey]]:
+    """Dagster's job from a first month on, and the keys of all assets, as they are made of the home's files and described in a language."""
+    from pipelines.definitions import build_defs
+
+    defs = build_defs(home, first)
+    return defs.resolve_job_def("city_kpis"), frozenset(defs.resolve_asset_graph().get_all_asset_keys())
+
+
+def _files(home: Home) -> _Files:
+    """Of each file that says which assets there are: path, time of change, bytes, inode."""
+    folders = (home.showcase, home.contracts, home.catalogues, home.sources)
+    found = ((path, path.stat()) for folder in folders for path in sorted(folder.rglob("*")))
+    return tuple((str(path), stat.st_mtime_ns, stat.st_size, stat.st_ino) for path, stat in found)
+
+
+def get_ready(home: Home) -> None:
+    """Import what a run of the home needs, and read what it reads, so that a fork of this process finds it. Raises what faults there are."""
+    import dagster  # noqa: F401
+
+    from connectors.ingest import load_source_contracts
+    from kpi_definitions.catalogue import load_catalogues
+    from warehouse.kpi_values import compute
+    from warehouse.kpi_values.sound import refuse_faulty
+    from warehouse.tables.home_tables import tables_of
+
+    _job(home, language_of(), _files(home), first_month(home))
+    tables = tables_of(home)
+    load_source_contracts(home, tables)
+    refuse_faulty(load_catalogues(home.catalogues), tables)
+    compute.get_ready(home)
+
+
 def run_months(
     home: Home,
     months: Sequence[str],
@@ -61,16 +99,23 @@ def run_months(
     """
     prepare(home)
     # the process that judges and computes starts while Dagster is imported
-    worker.warm("connectors.delivery_gate.delivery_gate:get_ready")
+    judges = tables is None or len(tables) > 0  # a run that only computes needs no Great Expectations
+    worker.warm(
+        *(
+            ["connectors.delivery_gate.delivery_gate:get_ready"]
+            if judges
+            else ["warehouse.kpi_values.compute:get_ready", home]
+        )
+    )
     import dagster as dg
 
-    from pipelines import resources
+    from pipelines import event_log, resources
     from pipelines.assets.showcase import refused_in_run
-    from pipelines.definitions import build_defs
 
-    defs = build_defs(home)
-    job = defs.resolve_job_def("city_kpis")
-    every = defs.resolve_asset_graph().get_all_asset_keys()
+    event_log.patch()  # a fork has another environment than that in which it was imported
+    structured_logs.patch()
+    # the home's own first month, unless an earlier one is run: so that a fork finds the job made
+    job, every = _job(home, language_of(), _files(home), min(first_month(home), *months))
     chosen = None if tables is None else selection(every, tables, codes)
     # who runs it is told by the caller, in a sentence; tracebacks are in the run's log
     quiet = {} if structured_logs.as_json() else {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}

@@ -101,6 +101,7 @@ def verify(
     from connectors.archive.archive import Archive
     from connectors.reconciliation import reconcile
     from pipelines.cli.screens.verified import show_verified, verified_data
+    from pipelines.notifications.notes import note_verification
     from warehouse.audit import between_anchors
     from warehouse.audit.verify import verify as ask
     from warehouse.home import last_done
@@ -122,6 +123,7 @@ def verify(
         print_json(verified_data(found, told))
     else:
         show_verified(out, found, told)
+    note_verification(home, found.differences)
     if found.differences:
         raise typer.Exit(1)
 

@@ -49,15 +49,22 @@ class Commands(TyperGroup):
         super().format_help(ctx, formatter)
 
     def invoke(self, ctx: Any) -> Any:
+        global _home, _failure
+        _home = _failure = None
         former = signal.signal(signal.SIGTERM, signal.default_int_handler) if _is_main_thread() else None
         try:
-            return super().invoke(ctx)
-        except (typer.Exit, typer.Abort, _USAGE):
+            done = super().invoke(ctx)
+            _note_end(ctx, well=True)
+            return done
+        except (typer.Exit, typer.Abort, _USAGE) as error:
+            _note_end(ctx, well=getattr(error, "exit_code", 1) in (0, 3))
             raise
         except BaseException as error:
             if os.environ.get(DEBUG, "") not in ("", "0"):
                 raise
-            raise _ended(error) from None
+            ended = _ended(error)
+            _note_end(ctx, well=False)
+            raise ended from None
         finally:
             if former is not None:
                 signal.signal(signal.SIGTERM, former)
@@ -81,6 +88,14 @@ def _ended(error: BaseException) -> BaseException:
         return fail(said)
     line = next(iter(str(error).splitlines()), "")
     return fail(f"{type(error).__name__}: {line}; this is a fault of qala, please report it: {_kept(error)}")
+
+
+def _note_end(ctx: Any, *, well: bool) -> None:
+    """Leave a note of how the command ended, for a home that tells people what is wrong."""
+    if _home is not None and (well or _failure) and (_home.root / "notifications.yaml").exists():
+        from pipelines.notifications.notes import note_command
+
+        note_command(_home, str(ctx.invoked_subcommand), None if well else _failure)
 
 
 def _kept(error: BaseException) -> str:
@@ -116,6 +131,7 @@ app = typer.Typer(
 out = Console()
 err = Console(stderr=True)
 _home: Home | None = None  # of the command at work
+_failure: str | None = None  # what it said that failed
 
 
 def _version(asked: bool) -> None:
@@ -203,6 +219,12 @@ def words_of(store: Store, language: str) -> Words:
     return Words(language, names_of(store, language))
 
 
+def told_failure(message: object) -> None:
+    """A failure that was told, and by which the command will end: for its note."""
+    global _failure
+    _failure = str(message)
+
+
 def fail(message: object) -> typer.Exit:
     """Say what is wrong: a text, or an error, of which the machine's are told as everywhere."""
     said = str(message)
@@ -210,6 +232,7 @@ def fail(message: object) -> typer.Exit:
         from pipelines.error_messages import message_for
 
         said = message_for(message) or said
+    told_failure(said)
     err.print(f"[red]error:[/red] {escape(said)}", highlight=False, soft_wrap=True)
     return typer.Exit(1)
 

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from kpi_definitions.documents import DocumentError
-from pipelines.cli.common import HomeOption, JsonOption, app, err, fail, home_of, out, print_json
+from pipelines.cli.common import HomeOption, JsonOption, app, err, fail, home_of, out, print_json, told_failure
 from warehouse.errors import StoreError
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ def _reconciled(home: Home, name: str, make: Callable[[], Control], who: str, *,
         with writing(home) as store:
             found = reconcile_with(store, control, who=who)
     except (ControlError, SourceError, ArchiveError, StoreError) as error:
+        told_failure(f"{name}: not compared: {error}")
         err.print(f"[red]{escape(name)}: not compared:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         return None
     if show:

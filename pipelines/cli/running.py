@@ -206,6 +206,12 @@ def run(
         raise fail(
             f"nothing was ever delivered to {home.root}: there is nothing to compute; begin with: qala deliver --help"
         )
+    options = [
+        *([period] if period else []),
+        *(["--start-anew"] if start_anew else []),
+        *(["--report"] if with_report else []),
+    ]
+    _hand_over(home, "run", *options)
     try:
         work, turned_away = _prepare_run(home, start_anew=start_anew)
         months = parse_period(period).months if period else work.months
@@ -234,6 +240,15 @@ def run(
     _end(home, results, turned_away)
 
 
+def _hand_over(home: Home, *words: str) -> None:
+    """Have the home's resident process do the command, if there is one. Raises typer.Exit then."""
+    from pipelines.resident.caller import handed_over
+
+    code = handed_over(home, [*words, "--home", str(home.root)])
+    if code is not None:
+        raise typer.Exit(code)
+
+
 def _end(home: Home, results: Sequence[RunResult], turned_away: int = 0) -> None:
     """Say how things stand and what was refused. Raises typer.Exit unless all succeeded and everything was taken in."""
     from pipelines.cli.refusals import show_what_a_run_left  # here for the same reason
@@ -260,6 +275,7 @@ def _prepare_run(home: Home, *, start_anew: bool) -> tuple[PendingWork, int]:
     from connectors.ingest import load_source_contracts
     from connectors.receiving.inbox import InboxBusyError, collect
     from kpi_definitions.catalogue import load_catalogues
+    from kpi_definitions.listed import listed
     from pipelines.pending_work import find_pending_work
     from warehouse.engines.settings import open_engine
     from warehouse.kpi_values.sound import refuse_faulty
@@ -290,7 +306,7 @@ def _prepare_run(home: Home, *, start_anew: bool) -> tuple[PendingWork, int]:
         out.print(text, highlight=False, soft_wrap=True, markup=False)
     contracts = load_source_contracts(home, tables)
     declared = read_corrections(home.corrections, tables)
-    return find_pending_work(home, waiting, declared, catalogue, contracts), turned_away
+    return find_pending_work(home, waiting, declared, listed(home.catalogues), contracts), turned_away
 
 
 def _start_anew(home: Home, archive: Archive) -> None:
@@ -323,6 +339,8 @@ def reread(
     home = home_of(home_folder)
     if not home.warehouse.exists():
         raise fail(StoreError(f"{home.warehouse} does not exist; nothing was loaded yet"))
+    given = {"--system": system, "--table": table, "--period": period}
+    _hand_over(home, "reread", *(word for name, value in given.items() if value is not None for word in (name, value)))
     try:
         with writing(home) as store:
             receipts = request_reread(store, store.tables, system=system, table=table, period=period)

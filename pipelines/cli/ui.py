@@ -12,6 +12,7 @@ import typer
 from rich.markup import escape
 
 from pipelines.cli.common import HomeOption, app, err, fail, home_of, out
+from pipelines.cli.serve import start_beside
 
 LOOPBACK = "127.0.0.1"
 
@@ -59,6 +60,8 @@ def ui(
         )
     dev = [str(Path(sys.executable).with_name("dagster")), "dev"]
     command = [sys.executable, "-m", "pipelines.read_only_ui"] if read_only else dev
+    if not read_only:
+        start_beside(home)
     command += [*where, "-h", host, "-p", str(port)]
     if as_json():
         command = [sys.executable, "-m", "pipelines.logged", *command, "--log-format", "json"]

@@ -185,7 +185,7 @@ SELECT DISTINCT claimed.kpi_code, claimed.definition_version, claimed.kato, peri
 FROM work_claimed_value AS claimed JOIN registry.period AS period ON period.period_id = claimed.period_id WHERE {mine} ORDER BY ALL""")
         compute_cells(Computation(store, versions, today, seq=seq, elsewhere=elsewhere))
         source = f"FROM (SELECT * FROM work_claimed_value WHERE {mine}) c LEFT JOIN work_computed_value f USING (kpi_code, kato, period_id)"
-        source = _with_wording(store, source, "work_computed_value")
+        source = _with_wording(store, source, "work_computed_value", "work_claimed_value")
         label = "concat_ws(' ', c.kpi_code, c.kato, c.period_id)"
         made, differing, found = _compare(
             store, source, VALUE_COLUMNS, label, "value", "c.definition_hash IS DISTINCT FROM f.definition_hash"
@@ -216,7 +216,7 @@ WHERE claimed.as_of_seq = {seq}""")
             f"FROM (SELECT * FROM work_claimed_rollup WHERE as_of_seq = {seq}) c "
             "LEFT JOIN work_computed_rollup f USING (kpi_code, area_kind, area, period_id)"
         )
-        source = _with_wording(store, source, "work_computed_rollup")
+        source = _with_wording(store, source, "work_computed_rollup", "work_claimed_rollup")
         label = "concat_ws(' ', c.kpi_code, c.area_kind, c.area, c.period_id)"
         made, differing, found = _compare(store, source, ROLLUP_COLUMNS, label, "roll-up", "false")
         result.add("roll-ups", made, differing, found)
@@ -250,12 +250,10 @@ def _assessments(store: Store, period: str | None, result: Result, kato: str | N
             store.insert("work_assessment_again", list(columns), again)
             keys = _ASSESSMENT_KEYS[table]
             label = "concat_ws(' ', " + ", ".join(f"c.{k}" for k in keys) + ")"
-            source = (
-                f"FROM (SELECT * FROM kpi.{table} WHERE assessment_id = {number}) c "
-                f"FULL JOIN work_assessment_again f USING ({', '.join(keys)})"
-            )
+            published = f"(SELECT * FROM kpi.{table} WHERE assessment_id = {number})"
+            source = f"FROM {published} c FULL JOIN work_assessment_again f USING ({', '.join(keys)})"
             if "reason" in columns:
-                source = _with_wording(store, source, "work_assessment_again")
+                source = _with_wording(store, source, "work_assessment_again", published)
             compared = [c for c in columns if c not in keys]
             figures, differing, found = _compare(
                 store, source, compared, label, f"assessment {number}", "c.assessment_id IS NULL"
@@ -267,9 +265,9 @@ def _assessments(store: Store, period: str | None, result: Result, kato: str | N
             )
 
 
-def _with_wording(store: Store, source: str, again: str) -> str:
+def _with_wording(store: Store, source: str, again: str, published: str) -> str:
     """`source` with the wording of the reasons that were made again: what a former version published has them in words."""
-    list_wording(store, (again, "reason"))
+    list_wording(store, again, published)
     return f"{source} LEFT JOIN work_wording AS wording ON f.reason = wording.message"
 
 

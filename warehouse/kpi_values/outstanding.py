@@ -10,7 +10,8 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -18,9 +19,9 @@ import duckdb
 from kpi_definitions.listed import Listed, listed_of
 from warehouse.errors import StoreError
 from warehouse.home.home import Home
-from warehouse.kpi_values.known_tables import REGISTER
+from warehouse.kpi_values.known_tables import REGISTER, TARGETS
 from warehouse.periods import month_id
-from warehouse.sql import statement
+from warehouse.sql import literal, statement
 from warehouse.store.fitting import refuse_due
 from warehouse.store.sessions import looking
 from warehouse.store.store import Store
@@ -45,6 +46,8 @@ class Due:
     tables: frozenset[str] = frozenset()  # of these
     # KPIs of `uncomputed` and `settled`; None: all, as in the run that did not come to it
     codes: frozenset[str] | None = frozenset()
+    # KPIs without some value in the months asked about; None: not known, so any
+    lacking: frozenset[str] | None = None
     tried: frozenset[str] = frozenset()  # SHA-256 of corrections that found their rows
     token: str = ""  # another one when there is something else to do
 
@@ -58,8 +61,15 @@ def running_month() -> str:
     return month_id(dt.datetime.now(_ALMATY).date())
 
 
-def due_home(home: Home, catalogue: Catalogues | Listed) -> Due:
-    """`due` of a home's warehouse, opened for a moment.
+def touched(listed: Listed, tables: Collection[str]) -> frozenset[str] | None:
+    """KPIs whose values deliveries of these tables may change; None: all."""
+    if {REGISTER, TARGETS} & {*tables}:
+        return None
+    return frozenset(kpi.code for kpi in listed.kpis if {*kpi.tables} & {*tables})
+
+
+def due_home(home: Home, catalogue: Catalogues | Listed, months: Collection[str] = ()) -> Due:
+    """`due` of a home's warehouse, opened for a moment; `months`: those that will be run in any case.
 
     Raises BusyError while another process writes it, StoreError if it cannot be read, is gone, or is older than its release.
     """
@@ -69,7 +79,8 @@ def due_home(home: Home, catalogue: Catalogues | Listed) -> Due:
     with looking(home) as store:
         refuse_due(store.con, home.warehouse)
         try:
-            return due(store, catalogue, released_here(home, store.con), outdated=_outdated(home, store))
+            found = due(store, catalogue, released_here(home, store.con), outdated=_outdated(home, store))
+            return replace(found, lacking=_lacking(store.con, months)) if found.token else found
         except duckdb.Error as error:  # made by another version: who opens it for writing says so
             raise StoreError(f"{home.warehouse} cannot be read ({str(error).splitlines()[0]})") from error
 
@@ -139,6 +150,16 @@ def _list_in_force(store: Store, known: Listed) -> None:
     by_register = {(k.code, k.version, REGISTER) for k in known.kpis} - own
     reads = sorted([*((*read, True) for read in own), *((*read, False) for read in by_register)])
     store.insert("work_table_read", ["kpi_code", "version", "table_name", "own"], reads)
+
+
+def _lacking(con: duckdb.DuckDBPyConnection, months: Collection[str]) -> frozenset[str] | None:
+    """KPIs without some value in a period that closes in the months; None if there are no such periods yet."""
+    listed = ", ".join(map(literal, sorted(months))) or "NULL"
+    known = con.execute(f"SELECT count(DISTINCT closing_month) FROM registry.period WHERE closing_month IN ({listed})")
+    if known.fetchall() != [(len({*months}),)]:
+        return None
+    rows = con.execute(statement(__file__, "kpis_without_values", months=listed)).fetchall()
+    return frozenset(code for (code,) in rows)
 
 
 def _again(con: duckdb.DuckDBPyConnection, first: str, condition: str) -> list[tuple[str, str, str]]:

@@ -40,7 +40,7 @@ def roll_up(store: Store, compiled: Sequence[Compiled], as_of_seq: int) -> tuple
     lay_out(store, compiled)
     con.execute(statement(__file__, "work_due_rollup"))
     compute_rollups(store, compiled)
-    list_wording(store, ("work_computed_rollup", "reason"))
+    list_wording(store, "work_computed_rollup", "(FROM kpi.rollup WHERE valid_to_seq IS NULL)")
     same = " AND ".join(unchanged(column, "former", "computed") for column in ROLLUP_COLUMNS)
     con.execute(statement(__file__, "work_changed_rollup", same=same))
     restated = con.execute(statement(__file__, "close_restated_rollups")).fetchall()

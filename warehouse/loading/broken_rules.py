@@ -40,6 +40,18 @@ class Broken:
     different: int  # how many different values there are
 
 
+@dataclass(frozen=True)
+class Rejected:
+    """A rejected row, or a cell that a row was taken without. `value`: what stood in the cells the rule is about, as far as it may be shown."""
+
+    month: str  # in which the delivery closes
+    delivery_id: int
+    file_name: str
+    row_no: int
+    rule: str
+    value: str | None
+
+
 def broken_rules(
     con: duckdb.DuckDBPyConnection,
     table: Table | None,
@@ -71,6 +83,20 @@ def broken_rules(
         rules[rule] = replace(one, values=(*one.values, (value, times, first)))
     often = {name: sorted(rules.values(), key=lambda b: -(b.rows + b.cells)) for name, rules in found.items()}
     return {name: tuple(rules) for name, rules in often.items()}
+
+
+def rejected_rows(
+    con: duckdb.DuckDBPyConnection, table: Table | None, headers: Mapping[str, Sequence[str]], *, chosen: str, most: int
+) -> list[Rejected]:
+    """Of each month in which chosen deliveries close, and each rule, the first rows that broke it; `headers`, `chosen` as of `broken_rules`."""
+    sql = statement(
+        __file__,
+        "rejected_row_shown",
+        shown_value=_value(table, headers) if table else "rejected.raw",
+        chosen=chosen,
+        most=str(most),
+    )
+    return [Rejected(*row) for row in con.execute(sql).fetchall()]
 
 
 def _value(table: Table, headers: Mapping[str, Sequence[str]]) -> str:

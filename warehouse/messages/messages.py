@@ -71,9 +71,21 @@ def recorded_catalogue() -> str:
     return "".join(p.read_text(encoding="utf-8") for p in sorted(CATALOGUE.glob("*.yaml")) if p.stem in RECORDED)
 
 
+@cache
+def _pieces(template: str) -> tuple[str, Sequence[tuple[str, str, str]]]:
+    """How a sentence begins, and each of its parts: name, what stands between the things of its list, what stands after it."""
+    begins, *rest = _NAMED.split(template)
+    return begins, list(zip(rest[::3], (found or ", " for found in rest[1::3]), rest[2::3], strict=True))
+
+
 def sentence(code: str, language: str, **parts: Any) -> str:
     """The sentence of a message. Raises KeyError for a code or a part that does not exist."""
-    return _NAMED.sub(lambda named: phrase(parts[named[1]], language, named[2] or ", "), catalogue()[code][language])
+    return _filled(code, language, parts)
+
+
+def _filled(code: str, language: str, parts: Mapping[str, Any]) -> str:
+    first, named = _pieces(catalogue()[code][language])
+    return first + "".join([phrase(parts[name], language, between) + after for name, between, after in named])
 
 
 def recorded(message: Message | Sequence[Message]) -> str:
@@ -107,8 +119,13 @@ def and_more(shown: Sequence[Any], more: int, between: str = ", ") -> Any:
 def rendered(text: str | None, language: str) -> str | None:
     """The sentences of a recorded message; None of None, plain text as it is, and what only looks like a message of the catalogue."""
     messages = messages_of(text)
+    return text if text is None or messages is None else in_words(messages, language, text)
+
+
+def in_words(messages: Sequence[Message], language: str, text: str) -> str:
+    """The sentences of messages that were read from `text`; the text itself of what only looks like messages of the catalogue."""
     try:
-        return text if messages is None else "; ".join(phrase(one, language) for one in messages)
+        return "; ".join(phrase(one, language) for one in messages)
     except (KeyError, TypeError, RecursionError):  # somebody wrote it by hand: no such part, or no such code inside
         return text
 
@@ -149,12 +166,15 @@ def messages_of(text: str | None) -> list[Message] | None:
 
 def phrase(part: Any, language: str = DEFAULT, between: str = ", ") -> str:
     """One part of a message as text: numbers with the language's decimal mark, messages as sentences, names in the language, lists with `between`."""
-    if isinstance(part, Mapping):
+    kind = type(part)  # asked before classes of `abc`, which take long: a month's reasons have a million parts
+    if kind is str or kind is int:
+        return str(part)
+    if kind is float:
+        return str(part) if language == "en" else str(part).replace(".", ",")
+    if kind is list or (kind is not dict and isinstance(part, Sequence) and not isinstance(part, str)):
+        return between.join([phrase(one, language) for one in part])
+    if kind is dict or isinstance(part, Mapping):
         if "code" not in part:
             return str(part.get(language) or part["ru"])
-        return sentence(part["code"], language, **{name: value for name, value in part.items() if name != "code"})
-    if isinstance(part, Sequence) and not isinstance(part, str):
-        return between.join(phrase(one, language) for one in part)
-    if isinstance(part, float):
-        return str(part) if language == "en" else str(part).replace(".", ",")
+        return _filled(part["code"], language, part)
     return str(part)

@@ -11,7 +11,7 @@ from typing import Any
 
 import duckdb
 
-from warehouse.messages.messages import code_of, recorded, rendered
+from warehouse.messages.messages import code_of, in_words, messages_of, recorded
 from warehouse.store.store import Store
 from warehouse.tables.working_tables import create
 
@@ -27,6 +27,7 @@ RECORDED = (
 )
 # what views say although no table records it
 SAID_BY_VIEWS = ("reason.restricted",)
+_IS_MESSAGE = "{}[1] IN ('{{', '[')"  # and no plain text; SQL
 _COLUMNS = ["message", "code", "text_en", "text_ru", "text_kk"]
 
 
@@ -44,11 +45,14 @@ def make_sentences(store: Store) -> None:
     keep_sentences(store, *RECORDED)
 
 
-def list_wording(store: Store, *columns: tuple[str, str]) -> None:
-    """Make `work_wording`: of the messages in `columns`, the English sentence, which is what former versions recorded in their place."""
+def list_wording(store: Store, again: str, former: str) -> None:
+    """Make `work_wording`: of the messages that are reasons in the relation `again`, the English sentence, which is what former versions recorded
+    in their place. Nobody else did: it stays empty where no reason in `former` is plain text.
+    """
     create(store.con, "work_wording")
-    told = [(message, english) for message, _, english, *_ in _sentences(_distinct(store.con, columns))]
-    store.insert("work_wording", ["message", "text_en"], told)
+    if store.con.execute(f"SELECT 1 FROM {former} WHERE NOT ({_IS_MESSAGE.format('reason')}) LIMIT 1").fetchall():
+        told = [(message, english) for message, _, english, *_ in _sentences(_distinct(store.con, [(again, "reason")]))]
+        store.insert("work_wording", ["message", "text_en"], told)
 
 
 def unchanged(column: str, former: str, again: str) -> str:
@@ -80,8 +84,9 @@ def _bare(code: str) -> str:
 
 def _distinct(con: duckdb.DuckDBPyConnection, columns: Iterable[tuple[str, str]]) -> list[str]:
     found = " UNION ".join(f"SELECT {column} AS message FROM {relation}" for relation, column in columns)
-    # messages alone, no plain text
-    rows = con.execute(f"SELECT DISTINCT message FROM ({found}) WHERE message[1] IN ('{{', '[') ORDER BY 1").fetchall()
+    rows = con.execute(
+        f"SELECT DISTINCT message FROM ({found}) WHERE {_IS_MESSAGE.format('message')} ORDER BY 1"
+    ).fetchall()
     return [str(message) for (message,) in rows]
 
 
@@ -92,6 +97,7 @@ def _lacking(con: duckdb.DuckDBPyConnection, columns: Iterable[tuple[str, str]])
 
 def _sentences(messages: Iterable[str]) -> Iterator[tuple[Any, ...]]:
     """Rows of registry.message; none for plain text."""
+    languages = [column.removeprefix("text_") for column in _COLUMNS[2:]]
     for message in messages:
-        if code := code_of(message):
-            yield message, code, *(rendered(message, column.removeprefix("text_")) for column in _COLUMNS[2:])
+        if read := messages_of(message):
+            yield message, str(read[0]["code"]), *(in_words(read, language, message) for language in languages)
