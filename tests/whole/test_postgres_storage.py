@@ -50,9 +50,9 @@ def test_runs_are_stored_on_the_server(tmp_path: Path, server: postgresql.Server
     }
 
     def qala(*words: str) -> str:
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603
             [sys.executable, "-c", QALA, *words], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-        )  # noqa: S603
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
