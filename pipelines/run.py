@@ -99,14 +99,10 @@ def run_months(
     """
     prepare(home)
     # the process that judges and computes starts while Dagster is imported
-    judges = tables is None or len(tables) > 0  # a run that only computes needs no Great Expectations
-    worker.warm(
-        *(
-            ["connectors.delivery_gate.delivery_gate:get_ready"]
-            if judges
-            else ["warehouse.kpi_values.compute:get_ready", home]
-        )
-    )
+    if tables is None or tables:
+        worker.warm("connectors.delivery_gate.delivery_gate:get_ready")
+    else:  # a run that only computes needs no Great Expectations
+        worker.warm("warehouse.kpi_values.compute:get_ready", home)
     import dagster as dg
 
     from pipelines import event_log, resources

@@ -27,6 +27,18 @@ if TYPE_CHECKING:
     from pipelines.run import RunResult
     from warehouse.loading.deliveries import Receipt
 
+TableOption = Annotated[
+    str, typer.Option("--table", "-t", help="Showcase table it feeds, e.g. fct_appeal", autocompletion=table_names)
+]
+SettlementOption = Annotated[
+    str,
+    typer.Option(
+        "--settlement",
+        "-s",
+        help="KATO or name of the settlement: 710000000, Astana, Астана; two digits or name: a region; KZ: the country",
+        autocompletion=settlement_names,
+    ),
+]
 REFUSED = 3  # exit code: nothing failed, and not everything was taken in
 
 
@@ -38,21 +50,11 @@ def deliver(
             help="The extract as it is: CSV, XLSX, XLS, ODS, JSON, XML or Parquet, plain or in gzip, zip or zstd; several files are one delivery"
         ),
     ] = None,
-    table: Annotated[
-        str, typer.Option("--table", "-t", help="Showcase table it feeds, e.g. fct_appeal", autocompletion=table_names)
-    ] = "",
+    table: TableOption = "",
     period: Annotated[
         str, typer.Option("--period", "-p", help="2026-01, 2026-Q1, 2026-S1, 2026 or 2026-01/2026-06")
     ] = "",
-    settlement: Annotated[
-        str,
-        typer.Option(
-            "--settlement",
-            "-s",
-            help="KATO or name of the settlement: 710000000, Astana, Астана; two digits or name: a region; KZ: the country",
-            autocompletion=settlement_names,
-        ),
-    ] = "",
+    settlement: SettlementOption = "",
     system: Annotated[
         str,
         typer.Option(

@@ -27,7 +27,8 @@ from warehouse.home import keys
 from warehouse.home.home import Home
 from warehouse.isolation import worker
 from warehouse.periods import month_ranges, parse_period
-from warehouse.release.release import EXPORTS, publish
+from warehouse.release.exports import EXPORTS
+from warehouse.release.release import publish
 from warehouse.store.sessions import reading, writing
 from warehouse.tables.contracts import load_tables
 from warehouse.tables.settlements import territory

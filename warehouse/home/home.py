@@ -84,5 +84,10 @@ class Home:
         return self.root / "report"
 
     @property
+    def reused(self) -> Path:
+        """Of former releases, what makes the next one sooner done (warehouse/release/); may be lost."""
+        return self.root / "reused"
+
+    @property
     def released_file(self) -> Path:
         return self.release / "qala.duckdb"
