@@ -149,10 +149,18 @@ VersionOption = Annotated[
 ]
 
 
+# what services and timers start: with QALA_LOG=json they log, and do not print
+LOGGED = {"backup", "metrics", "notify", "pull", "reread", "run", "serve", "ui", "verify"}
+
+
 @app.callback()
-def _begin(version: VersionOption = False) -> None:  # noqa: ARG001  said before
+def _begin(ctx: typer.Context, version: VersionOption = False) -> None:  # noqa: ARG001  said before
     private()
     _spoken("")
+    if os.environ.get("QALA_LOG") and ctx.invoked_subcommand in LOGGED:
+        from pipelines.structured_logs import speak_json
+
+        speak_json(out, err)
 
 
 def _spoken(given: str) -> str:
