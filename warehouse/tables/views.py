@@ -6,6 +6,8 @@ Does not belong here: tables (system_tables.py, contracts).
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
@@ -233,6 +235,14 @@ def falsified(con: duckdb.DuckDBPyConnection) -> list[str]:
         elif all(there[name] != one[name] for one in spelled):
             found.append(f"another view {name} than ours")
     return found
+
+
+def spelled(con: duckdb.DuckDBPyConnection) -> str:
+    """SHA-256 over all that `falsified` compares: while it stays the same, so does what that finds."""
+    there, tables = con.execute(_VIEWS).fetchall(), con.execute(_TABLES).fetchall()
+    wanted = all_views({name for schema, name, _ in tables if schema == "showcase"})
+    said = [there, tables, wanted, storage_version(con), duckdb.__version__]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
 def _written(tables: str, views: Mapping[str, tuple[str, str]], version: str) -> Iterator[list[tuple[str, str, str]]]:
