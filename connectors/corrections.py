@@ -22,12 +22,14 @@ from connectors.archive.archive import Archive
 from connectors.personal_data.detection import scrubbed
 from connectors.reread import deliveries_in_force, requeued_receipt
 from kpi_definitions.documents import Document, DocumentError, Fault, Where, read
+from kpi_definitions.nearest import either, meant
 from warehouse.loading.deliveries import Corrected, Finding, Receipt, register
 from warehouse.messages.messages import Message, recorded
 from warehouse.sql import literal, quoted
 from warehouse.store.store import Store
 from warehouse.tables.contracts import Table
-from warehouse.tables.settlements import settlements
+from warehouse.tables.settlements import nearest as nearest_place
+from warehouse.tables.settlements import registered, settlements
 
 Cell = str | int | float | bool | dt.datetime | dt.date | None
 
@@ -111,12 +113,13 @@ def _faults(one: DeclaredCorrection, tables: Mapping[str, Table]) -> Iterable[Fa
             f"name the file {correction.id}.yaml",
         )
     if correction.settlement not in settlements():
-        yield document.fault(("settlement",), f"no settlement {correction.settlement}", "see: qala settlements")
+        near = either(nearest_place(correction.settlement, registered()))
+        remedy = f"did you mean {near}? Write the digits" if near else "see: qala settlements"
+        yield document.fault(("settlement",), f"no settlement {correction.settlement}", remedy)
     table = tables.get(correction.table)
     if table is None:
-        yield document.fault(
-            ("table",), f"there is no table {correction.table!r}", f"there are {', '.join(sorted(tables))}"
-        )
+        remedy = meant(correction.table, tables, "see docs/reference/data-dictionary.md")
+        yield document.fault(("table",), f"there is no table {correction.table!r}", remedy)
         return
     for where, text in _texts(correction.model_dump(mode="json")):
         if scrubbed(text) != text:

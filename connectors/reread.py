@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 
+from kpi_definitions.nearest import meant
 from warehouse.loading.deliveries import Receipt, register
 from warehouse.periods import parse_period
 from warehouse.sql import literal
@@ -61,7 +62,9 @@ def request_reread(
     Raises ValueError if there is no such table or period, or no such delivery.
     """
     if table is not None and table not in tables:
-        raise ValueError(f"there is no table {table!r}; see docs/reference/data-dictionary.md")
+        raise ValueError(
+            f"there is no table {table!r}; {meant(table, tables, 'see docs/reference/data-dictionary.md')}"
+        )
     chosen = [f"system = {literal(system)}"] if system else []
     chosen += [f"table_name = {literal(table)}"] if table else []
     if period:

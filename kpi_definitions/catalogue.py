@@ -17,6 +17,7 @@ from kpi_definitions.catalogue_checks import assessment_faults, initiative_fault
 from kpi_definitions.compiler import columns_of, fingerprint
 from kpi_definitions.documents import Document, DocumentError, Fault, read
 from kpi_definitions.expressions import ExpressionError
+from kpi_definitions.kept import kept
 from kpi_definitions.model import AssessmentRules, CatalogueHead, Initiative, Kpi, Sphere
 
 SHIPPED = Path(__file__).parent / "catalogues"
@@ -180,7 +181,11 @@ def sound_part(folder: Path) -> tuple[Catalogue | None, list[Fault]]:
 
 @lru_cache(maxsize=16)
 def _sound_part(folder: Path, _: tuple[tuple[Path, int, int], ...]) -> tuple[Catalogue | None, tuple[Fault, ...]]:
-    """As `sound_part`; read again only when a file's time or size is another."""
+    """As `sound_part`; looked at again only when a file's time or size is another."""
+    return kept("catalogue", sorted(folder.rglob("*.yaml")), lambda: _read_part(folder))
+
+
+def _read_part(folder: Path) -> tuple[Catalogue | None, tuple[Fault, ...]]:
     faults: list[Fault] = []
     head_text = _read(folder / "catalogue.yaml", faults)
     head = _parse(head_text, CatalogueHead, faults) if head_text is not None else None

@@ -9,10 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 Where = tuple[str | int, ...]
 
@@ -20,12 +19,22 @@ _MOST, _DEEPEST = 100_000, 50  # nodes of a document, and one inside the other, 
 
 _TODO = re.compile(r"\bTODO\b[\s:]*(.*)")  # what a first version (`qala new`) leaves to be decided
 
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+@cache
+def _loader() -> Any:
+    """PyYAML's safe loader, the fast one where there is one; imported when the first text is read: most commands read none."""
+    import yaml
+
+    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def loaded(text: str) -> Any:
     """What a YAML text of the package says, without the places of its faults (`read`), by the fast loader where there is one."""
-    return yaml.load(text, _Loader)  # noqa: S506  both loaders are safe ones
+    loader = _loader()(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
 
 
 @dataclass(frozen=True, order=True)
@@ -88,7 +97,9 @@ def read(path: Path) -> Document:
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise DocumentError([Fault(path, line, "not UTF-8 text", "save the file as UTF-8")]) from error
-    loader = _Loader(text)
+    import yaml
+
+    loader = _loader()(text)
     try:
         root = loader.get_single_node()
         lines: dict[Where, int] = {}
@@ -118,11 +129,11 @@ def _build(loader: Any, node: Any, where: Where, lines: dict[Where, int], faults
         )
         raise DocumentError([Fault(path, line, message, "write it out without aliases (&, *)")])
     lines[where] = line
-    if isinstance(node, yaml.MappingNode):
+    if node.id == "mapping":
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
-            if not isinstance(key_node, yaml.ScalarNode):
+            if key_node.id != "scalar":
                 faults.append(Fault(path, line, "a key must be a word, not a list or a mapping", "mend the syntax"))
                 continue
             key = _scalar(loader, key_node, faults, path)
@@ -131,7 +142,7 @@ def _build(loader: Any, node: Any, where: Where, lines: dict[Where, int], faults
             result[key] = _build(loader, value_node, (*where, key), lines, faults, path)
             lines[(*where, key)] = line
         return result
-    if isinstance(node, yaml.SequenceNode):
+    if node.id == "sequence":
         return [_build(loader, child, (*where, i), lines, faults, path) for i, child in enumerate(node.value)]
     return _scalar(loader, node, faults, path)
 

@@ -17,7 +17,9 @@ from pipelines.assets.report import report
 from pipelines.assets.showcase import showcase_asset
 from pipelines.assets.source import source_assets, source_job, source_keys
 from pipelines.assets.zero import zero_assets
-from pipelines.automation import after_release, inbox_sensor, job, monthly_schedule, publications_job
+from pipelines.automation import after_release, earlier_months, inbox_sensor, job, monthly_schedule, publications_job
+from pipelines.months import first_month, months_from
+from pipelines.notifications.sensor import notifications_sensor
 from pipelines.quarterly import countable, quarterly_schedule, reconciliation
 from pipelines.resources import NO_SPHERE, Qala, groups
 from pipelines.source_pulls import sound_connections
@@ -26,8 +28,12 @@ from warehouse.home.home import Home
 from warehouse.tables.home_tables import tables_of
 
 
-def build_defs(home: Home) -> dg.Definitions:
-    """Assets, checks, jobs, schedule and sensors of one installation, by its contracts and catalogues."""
+def build_defs(home: Home, first: str | None = None) -> dg.Definitions:
+    """Assets, checks, jobs, schedule and sensors of one installation, by its contracts and catalogues.
+
+    `first`: the month with which the partitions begin; None: the first delivered one.
+    """
+    months = months_from(first or first_month(home))
     tables, catalogue = tables_of(home), load_catalogues(home.catalogues)
     group_of, contracts = groups(catalogue), load_source_contracts(home, tables)
     connections, faults = sound_connections(home, tables, contracts)
@@ -38,17 +44,23 @@ def build_defs(home: Home) -> dg.Definitions:
     return dg.Definitions(
         assets=[
             *(source_assets(connected, tables) for connected in connections.values()),
-            zero_assets(tables.values(), contracts, group_of, source_keys(connections)),
-            *(showcase_asset(table, group_of.get(table.domain, NO_SPHERE)) for table in tables.values()),
-            kpi_assets(catalogue, tables),
-            assessment_asset(catalogue),
+            zero_assets(tables.values(), contracts, group_of, source_keys(connections), months),
+            *(showcase_asset(table, group_of.get(table.domain, NO_SPHERE), months) for table in tables.values()),
+            kpi_assets(catalogue, tables, months),
+            assessment_asset(catalogue, months),
             release,
             report,
             publications,
         ],
-        jobs=[job, publications_job, *([reconciliation] if quarterly else []), *(one for one, _ in pulls)],
+        jobs=[
+            job,
+            publications_job,
+            earlier_months,
+            *([reconciliation] if quarterly else []),
+            *(one for one, _ in pulls),
+        ],
         schedules=[monthly_schedule, *([quarterly_schedule] if quarterly else []), *(one for _, one in pulls)],
-        sensors=[inbox_sensor, after_release],
+        sensors=[inbox_sensor, after_release, notifications_sensor],
         resources={"qala": Qala(home_folder=str(home.root))},
         # one process writes the DuckDB file: 13 s in process, 132 s with a process per step and a pool of one
         executor=dg.in_process_executor,

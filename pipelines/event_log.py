@@ -13,8 +13,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import sqlalchemy as sa
-from dagster import EventLogEntry
-from dagster._core.events import ASSET_EVENTS, DagsterEventType
+from dagster import AssetCheckEvaluation, AssetExecutionContext, EventLogEntry
+from dagster._core.events import (
+    ASSET_EVENTS,
+    DagsterEvent,
+    DagsterEventBatchMetadata,
+    DagsterEventType,
+    generate_event_batch_id,
+)
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
@@ -25,6 +31,17 @@ from sqlalchemy.engine import Connection, Engine
 _ask_for_table = SqliteEventLogStorage.has_table
 _KEPT = 8  # shards: the index, and a run's own
 _BATCH = 1000  # events
+_OF_CHECKS = (DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED, DagsterEventType.ASSET_CHECK_EVALUATION)
+
+
+def log_evaluations(context: AssetExecutionContext, evaluations: Sequence[AssetCheckEvaluation]) -> None:
+    """Store results of checks, one for each month of a range, as one batch; yielded by a step each would be a batch of its own."""
+    step = context.get_step_execution_context()
+    batch = generate_event_batch_id()  # type: ignore[no-untyped-call]
+    for number, one in enumerate(evaluations, 1):
+        said = f"{one.asset_key.to_user_string()} {one.check_name} {one.partition}: {one.description}"
+        of_batch = DagsterEventBatchMetadata(batch, number == len(evaluations))
+        DagsterEvent.from_step(DagsterEventType.ASSET_CHECK_EVALUATION, step, one, said, of_batch)
 
 
 @sa.event.listens_for(Engine, "connect")
@@ -57,7 +74,7 @@ def _store_event_batch(self: SqliteEventLogStorage, events: Sequence[EventLogEnt
     mirrored = []
     for event in events:
         kind = event.dagster_event.event_type if event.dagster_event else None
-        if kind in ASSET_EVENTS or kind is DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
+        if kind in ASSET_EVENTS or kind in _OF_CHECKS:
             mirrored.append(event)
         else:
             self.store_event(event)
@@ -76,9 +93,13 @@ def _store_event_batch(self: SqliteEventLogStorage, events: Sequence[EventLogEnt
         newest = {e.get_dagster_event().asset_key: (e, number) for e, number in of_assets}
         for event, number in newest.values():
             self._store_asset_event(connection, event, number)
-        of_checks = [(e, n) for e, n in numbered if e.get_dagster_event().event_type not in ASSET_EVENTS]
-        if planned := [row for event, number in of_checks for row in _planned(self, event, number)]:
-            connection.execute(AssetCheckExecutionsTable.insert(), planned)
+        planned, evaluated = (
+            [(e, n) for e, n in numbered if e.get_dagster_event().event_type is one] for one in _OF_CHECKS
+        )
+        if waits := [row for event, number in planned for row in _planned(self, event, number)]:
+            connection.execute(AssetCheckExecutionsTable.insert(), waits)
+        if done := [_evaluated(self, event, number) for event, number in evaluated]:
+            _replace_waiting(connection, done)
 
 
 def _planned(self: SqliteEventLogStorage, event: EventLogEntry, number: int) -> list[dict[str, object]]:
@@ -95,6 +116,34 @@ def _planned(self: SqliteEventLogStorage, event: EventLogEntry, number: int) -> 
     }
     keys = data.partitions_subset.get_partition_keys() if data.partitions_subset else [None]
     return [{**same, "partition": key} for key in keys]
+
+
+def _evaluated(self: SqliteEventLogStorage, event: EventLogEntry, number: int) -> dict[str, object]:
+    """The row that has a check's result."""
+    data = event.get_dagster_event().asset_check_evaluation_data
+    status = AssetCheckExecutionRecordStatus.SUCCEEDED if data.passed else AssetCheckExecutionRecordStatus.FAILED
+    target = data.target_materialization_data
+    return {
+        "asset_key": data.asset_key.to_string(),
+        "check_name": data.check_name,
+        "partition": data.partition,
+        "run_id": event.run_id,
+        "execution_status": status.value,
+        "evaluation_event": serialize_value(event),
+        "evaluation_event_timestamp": self._event_insert_timestamp(event),  # type: ignore[no-untyped-call]
+        "evaluation_event_storage_id": number,
+        "materialization_event_storage_id": target.storage_id if target else None,
+    }
+
+
+def _replace_waiting(connection: Connection, done: Sequence[dict[str, object]]) -> None:
+    """Results in place of the rows that waited for them; of a month that the run was not asked for none waits."""
+    table = AssetCheckExecutionsTable.c
+    own = ("asset_key", "check_name", "run_id", "partition")
+    same = [table[name] == sa.bindparam(f"of_{name}") for name in own]
+    keys = [{f"of_{name}": one[name] for name in own} for one in done]
+    connection.execute(AssetCheckExecutionsTable.delete().where(*same), keys)
+    connection.execute(AssetCheckExecutionsTable.insert(), done)
 
 
 def _has_table(self: SqliteEventLogStorage, table_name: str) -> bool:

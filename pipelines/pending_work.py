@@ -13,10 +13,10 @@ from pathlib import Path
 
 from connectors.corrections import DeclaredCorrection
 from connectors.ingest import Contracts, brings_changes
-from kpi_definitions.catalogue import Catalogues
+from kpi_definitions.listed import Listed
 from warehouse.errors import BusyError
 from warehouse.home.home import Home
-from warehouse.kpi_values.outstanding import Due, due_home, running_month
+from warehouse.kpi_values.outstanding import Due, due_home, running_month, touched
 from warehouse.loading.deliveries import Receipt
 from warehouse.periods import add_months, month_id, parse_period
 
@@ -31,6 +31,7 @@ class PendingWork:
     untried: tuple[str, ...]  # SHA-256 of corrections that have found no row yet
     early: tuple[str, ...]  # periods of receipts that have not ended
     due: Due | None  # None: another process writes, so that it could not be asked
+    touched: frozenset[str] | None  # KPIs that read `tables`; None: all
     said: str = ""  # why it could not
 
     @property
@@ -43,8 +44,12 @@ class PendingWork:
 
     @property
     def codes(self) -> frozenset[str] | None:
-        """KPIs to compute; None: all."""
-        return self.due.codes if self.due and not self.tables else None
+        """KPIs to compute, which are those that read the tables, those due, and those that lack values; None: all."""
+        if self.due is None or self.due.codes is None or not self.tables:
+            return self.due.codes if self.due else None
+        if self.touched is None or self.due.lacking is None:
+            return None
+        return self.due.codes | self.touched | self.due.lacking
 
     @property
     def key(self) -> str:
@@ -56,12 +61,12 @@ def find_pending_work(
     home: Home,
     waiting: Sequence[Receipt],
     declared: Sequence[DeclaredCorrection],
-    catalogue: Catalogues | None,
+    listed: Listed | None,
     contracts: Contracts,
 ) -> PendingWork:
     """The work that waiting receipts, declared corrections and the warehouse give.
 
-    `catalogue` None: the warehouse is not asked. Raises StoreError if it cannot be read.
+    `listed` None: the warehouse is not asked. Raises StoreError if it cannot be read.
     """
     running = running_month()
     periods = [(parse_period(r.period), r) for r in waiting]
@@ -69,9 +74,10 @@ def find_pending_work(
     ended = [(p, r) for p, r in periods if p.closing_month < running or brings_changes(contracts, r.system, r.table)]
     before = month_id(add_months(parse_period(running).start, -1))
     tables = {r.table for _, r in ended}
+    months = tuple(sorted({min(month, before) for period, _ in ended for month in period.months}))
     found, said, untried = None, "", dict[str, DeclaredCorrection]()
     try:
-        found = due_home(home, catalogue) if catalogue else None
+        found = due_home(home, listed, months) if listed else None
     except BusyError as error:
         said = str(error)
     if found is not None:
@@ -80,12 +86,13 @@ def find_pending_work(
             untried = {digest: one for one in declared if (digest := _sha256(one.document.path)) not in found.tried}
             tables |= {one.correction.table for one in untried.values()}
     return PendingWork(
-        waiting=tuple(sorted({min(month, before) for period, _ in ended for month in period.months})),
+        waiting=months,
         newest=max((r.receipt_id for _, r in ended), default=""),
         tables=frozenset(tables),
         untried=tuple(sorted(untried)),
         early=tuple(sorted({one[0].id for one in periods if one not in ended})),
         due=found,
+        touched=touched(listed, tables) if listed else None,
         said=said,
     )
 

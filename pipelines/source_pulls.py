@@ -107,5 +107,5 @@ def _known(home: Home) -> Known:
     """What the release knows: asked there, and not in the warehouse, a pull never waits for a run."""
     if not home.released_file.exists():
         return Known()
-    with reading(home) as store:
+    with reading(home, with_views=False) as store:
         return Known(pulled_deliveries(store), known_receipts(store))

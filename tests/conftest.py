@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.homes import new_home, share_template
+from tests.support.homes import new_home, share_template, shared_folder
 from tests.support.rows import empty
 from tests.support.sentences import foreign_words
 from warehouse.audit.reperform import reperform
@@ -21,6 +21,7 @@ from warehouse.store.store import Store
 
 # nobody's key: homes of tests are many, and most are asked for one sooner or later
 os.environ["QALA_PSEUDONYM_KEY"] = base64.b64encode(b"a key for tests and nobody else.").decode()
+os.environ["QALA_CACHE"] = "0"  # until there is a folder for all workers
 os.environ["COLUMNS"] = (
     "200"  # rich reads it once, when the command line is imported: tables are as wide in every worker
 )
@@ -46,6 +47,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def template(tmp_path_factory: pytest.TempPathFactory) -> None:
     share_template(tmp_path_factory)
+    os.environ["QALA_CACHE"] = str(shared_folder() / "kept")
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ NAMES = (
     "catalogue.committing", "catalogue.committed", "compute.values", "compute.roll-ups", "compute.committing", "compute.committed",
     "assess.committing", "assess.committed",
     "release.committing", "release.committed", "release.checkpointed", "release.copied", "release.exported", "release.manifest",
-    "release.renamed", "release.done", "ledger.recorded", "run.begun", "run.done",
+    "release.retired", "release.renamed", "release.done", "ledger.recorded", "run.begun", "run.done",
 )  # fmt: skip
 
 
@@ -43,8 +43,13 @@ def _deadly(wanted: str) -> Callable[[str], None]:
     return look
 
 
+def armed() -> Callable[[str], None] | None:
+    """What the environment wants done at moments."""
+    return _deadly(os.environ[KILL]) if os.environ.get(KILL) else None
+
+
 # what is called at each moment: a test may put its own in this place
-look: Callable[[str], None] | None = _deadly(os.environ[KILL]) if os.environ.get(KILL) else None
+look = armed()
 
 
 def at(moment: str) -> None:

@@ -14,6 +14,11 @@ _PATTERNS = (
     (re.compile(r"^([0-9]{4})-S([12])$"), "S", 6),
     (re.compile(r"^([0-9]{4})$"), "A", 12),
 )
+_NUMBERED = {
+    "": "months are numbered 01 to 12, as in 2026-01",
+    "Q": "quarters are 1 to 4, as in 2026-Q1",
+    "S": "half-years are 1 and 2, as in 2026-S1",
+}
 
 
 @dataclass(frozen=True, order=True)
@@ -51,6 +56,8 @@ def parse_period(text: str) -> Period:
     The same days have the same id, however they are written: 2026-01/2026-03 is 2026-Q1.
     """
     first, slash, last = text.strip().partition("/")
+    if slash and len(last) <= 2:
+        raise ValueError(_no_period(text))
     if slash:
         start, end = parse_period(first), parse_period(last)
         if end.grain == "R":
@@ -70,7 +77,18 @@ def parse_period(text: str) -> Period:
                 break
             if valid:
                 return Period(start_day, end_day, first, grain)
-    raise ValueError(
+    raise ValueError(_no_period(text))
+
+
+def _no_period(text: str) -> str:
+    from warehouse.written_periods import suggested
+
+    if (meant := suggested(text)) and meant != text:
+        return f"{text!r} is no period; did you mean {meant}?"
+    parts = re.fullmatch(r"\s*[0-9]{4}-(Q|S|)[0-9]{1,2}\s*", text)
+    if parts:
+        return f"{text!r} is no period: {_NUMBERED[parts[1]]}"
+    return (
         f"{text!r} is no period: write a month 2026-01, a quarter 2026-Q1, a half-year 2026-S1, a year 2026 "
         "or a run of months 2026-01/2026-06"
     )

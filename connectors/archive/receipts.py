@@ -13,15 +13,18 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, dataclass, fields
+from functools import cache
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from filelock import FileLock
-from pydantic import ConfigDict, ValidationError, create_model
 
 from warehouse.home.account import ACCOUNT
 from warehouse.loading.deliveries import Receipt
 from warehouse.periods import FIRST_YEAR, LAST_YEAR, parse_period
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 NOTE = "withdrawn"  # key under which a receipt that was taken back says by whom and why
 _MOMENT = "%Y%m%dT%H%M%S.%f"
@@ -30,11 +33,18 @@ _NUMBER = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{6}-[A-Za-z0-9]+")
 _NEWEST = ".newest"  # the moment given last; without it the receipts themselves are looked at
 _LOCK_SECONDS = 60
 _LARGEST = 2**63 - 1
-_hints = get_type_hints(Receipt)
-_FIELDS: dict[str, Any] = {
-    f.name: (_hints[f.name], ... if f.default is MISSING else f.default) for f in fields(Receipt)
-}
-_STRICT = create_model("Receipt", __config__=ConfigDict(strict=True, extra="forbid"), **_FIELDS)
+
+
+@cache
+def _strict() -> type[BaseModel]:
+    """A receipt as pydantic checks it; made when the first one is read."""
+    from pydantic import ConfigDict, create_model
+
+    hints = get_type_hints(Receipt)
+    known: dict[str, Any] = {
+        f.name: (hints[f.name], ... if f.default is MISSING else f.default) for f in fields(Receipt)
+    }
+    return create_model("Receipt", __config__=ConfigDict(strict=True, extra="forbid"), **known)
 
 
 @dataclass(frozen=True)
@@ -115,8 +125,10 @@ def read(path: Path) -> Receipt:
     if not isinstance(content, dict):
         raise ValueError(f"it is no receipt but {type(content).__name__}")
     content.pop(NOTE, None)
+    from pydantic import ValidationError
+
     try:
-        found = Receipt(**_STRICT.model_validate(content).model_dump())
+        found = Receipt(**_strict().model_validate(content).model_dump())
     except ValidationError as error:
         told = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         raise ValueError(f"it is no whole receipt ({'; '.join(told)})") from None

@@ -20,7 +20,7 @@ from pathlib import Path
 from connectors.archive.archive import Archive
 from warehouse.loading.control_totals import Cell, Control, Sum, Total
 from warehouse.periods import Period
-from warehouse.tables.settlements import settlements
+from warehouse.tables.settlements import UnknownPlaceError, one_place, registered
 
 _HEADERS = ("table", "settlement", "month", "rows", "column", "sum", "filled")
 _NEEDED = _HEADERS[:4]
@@ -137,10 +137,10 @@ def _header(found: list[str], name: str) -> list[str]:
 def _line(said: Mapping[str, str], place: str) -> Line:
     table, settlement, month, rows = (said[name] for name in _NEEDED)
     column, total, filled = (said.get(name, "") for name in _HEADERS[4:])
-    if settlement not in settlements():
-        raise ControlError(
-            f"{place}: {settlement!r} is no settlement of item 7; write its nine digits (qala settlements)"
-        )
+    try:
+        settlement, _ = one_place(settlement, registered())
+    except UnknownPlaceError as error:
+        raise ControlError(f"{place}: {error}") from None
     if not _COUNT.fullmatch(rows) or (filled and not _COUNT.fullmatch(filled)):
         raise ControlError(f"{place}: rows and filled are whole numbers, digits alone")
     if bool(column) != bool(total) or (total and not _NUMBER.fullmatch(total)):

@@ -13,9 +13,9 @@ from connectors.inference.inference import FALSE_WORDS, NUMERALS, PATTERNS, TRUE
 from connectors.inference.sample import Sample
 from connectors.mapping.cell_grammar import Cell, Numerals
 from connectors.mapping.contract_checks import strptime
-from connectors.personal_data.safe_names import transliterated
 from warehouse.sql import quoted
 from warehouse.tables.contracts import SNAPSHOT_COLUMN, SYSTEM_COLUMNS
+from warehouse.tables.settlements import transliterated
 
 _LONGEST_NAME = 40
 _LENGTHS = (20, 64, 200, 1000)  # of texts: the next above what the sample has, twice over

@@ -31,6 +31,7 @@ from connectors.readers.readers import records
 from connectors.readers.rows import rows_of
 from connectors.readers.trimming import trimmed
 from connectors.readers.unpacking import unpacked
+from kpi_definitions.nearest import no_file
 from warehouse.sql import literal, quoted
 
 LARGEST = 64 << 20  # bytes of a sample; our proposal, as the next
@@ -82,7 +83,7 @@ class Sample:
 def read_sample(file: Path, scratch: Path) -> Sample:
     """Read a sample; what is unpacked and decoded lies in `scratch`. Raises SampleError or StructureError."""
     if not file.is_file():
-        raise SampleError(f"there is no file {file}")
+        raise SampleError(no_file(file))
     if file.stat().st_size > LARGEST:
         raise SampleError(f"{file.name}: a sample has at most {LARGEST >> 20} MB; take the header and the first lines")
     whole = Path(shutil.copyfile(file, scratch / "content"))

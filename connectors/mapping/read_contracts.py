@@ -22,6 +22,7 @@ from connectors.mapping.transform import CONSTANTS, TransformError, transform
 from connectors.mapping.word_checks import constants_of, word_faults
 from kpi_definitions.documents import Document, DocumentError, Fault, Where, read
 from kpi_definitions.expressions import TRANSFORM, TRANSFORM_FUNCTIONS, ExpressionError, check, parse
+from kpi_definitions.nearest import meant
 from warehouse.tables.assertions import Cut, cut_of
 from warehouse.tables.contracts import Table
 from warehouse.tables.odcs import reads_contracts, schema_faults
@@ -89,7 +90,10 @@ def _head(document: Document, tables: Mapping[str, Table]) -> _Head:
     except (KeyError, IndexError, TypeError):
         raise DocumentError(schema_faults(document) or [document.fault((), "not a data contract")]) from None
     if name not in tables:
-        message, remedy = f"there is no showcase table {name!r}", f"there are {', '.join(sorted(tables))}"
+        message, remedy = (
+            f"there is no showcase table {name!r}",
+            meant(str(name), tables, "see docs/reference/data-dictionary.md"),
+        )
         raise DocumentError([document.fault(("schema", 0, "name"), message, remedy)])
     return _Head(identity, version, tables[name], properties, settings)
 

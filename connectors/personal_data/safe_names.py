@@ -21,7 +21,7 @@ from kpi_definitions.documents import DocumentError
 from warehouse.loading.deliveries import Receipt
 from warehouse.messages.messages import Message
 from warehouse.tables.contracts import load_tables
-from warehouse.tables.settlements import folded, places, settlements
+from warehouse.tables.settlements import folded, places, settlements, transliterated
 
 _LIKE = 0.8  # how near a header must be to a declared one to be a mistyped name; our proposal, as the next
 _DIGITS = 8  # of a number that is shown: a date, a count
@@ -50,16 +50,6 @@ dec appeals crashes calls trips stops people population made up good bad broken 
 тоқсан жыл жылы күн апта қала қаласы облыс облысы аудан ауданы әкімдік әкімдігі қазақстан қаңтар ақпан наурыз сәуір мамыр маусым шілде тамыз
 қыркүйек қазан қараша желтоқсан
 """
-_WRITTEN = """
-а:a б:b в:v г:g д:d е:e ё:e ж:zh з:z и:i й:y к:k л:l м:m н:n о:o п:p р:r с:s т:t у:u ф:f х:kh ц:ts ч:ch ш:sh щ:shch ъ: ы:y ь: э:e ю:yu я:ya
-ә:a ғ:g қ:k ң:n ө:o ұ:u ү:u һ:h і:i
-"""
-_LATIN = {pair[0]: pair[2:] for pair in _WRITTEN.split()}
-
-
-def transliterated(text: str) -> str:
-    """Russian and Kazakh letters as Latin ones, in lower case."""
-    return "".join(_LATIN.get(c, c) for c in text.casefold())
 
 
 def _parts(text: str) -> Iterable[str]:

@@ -6,7 +6,6 @@ holds what it declares (delivery_gate/declaration_checks.py).
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,16 +17,17 @@ from connectors.archive.bundle import BundleError, bundle
 from connectors.mapping.classification import carries_personal
 from connectors.mapping.contract_checks import STANDARD
 from connectors.mapping.source_contract import SourceContract, standard
-from connectors.readers.headers import HEADER, StructureError, listed
+from connectors.readers.headers import HEADER, StructureError
 from connectors.readers.look import look
+from kpi_definitions.nearest import meant, no_file
 from warehouse.home.keys import Key, MissingKeyError, needed
 from warehouse.home.scratch import scratch
 from warehouse.loading.deliveries import Receipt
-from warehouse.messages.messages import phrase
 from warehouse.periods import FIRST_YEAR, LAST_YEAR, parse_period
 from warehouse.tables.contracts import Table
-from warehouse.tables.settlements import named, nearest, registered, settlements, territory
+from warehouse.tables.settlements import UnknownPlaceError, scope_of, territory
 
+TABLES = "see docs/reference/data-dictionary.md"
 _LONGEST = 60  # letters of what is declared, in a message
 
 
@@ -153,29 +153,20 @@ def check_declaration(
     if any("\ud800" <= letter <= "\udfff" for letter in file.name):
         raise DeliveryError(f"the name {file.name!r} holds bytes that are no letters; give the file another")
     if table not in tables:
-        near = difflib.get_close_matches(table, tables, 3) or sorted(tables)
-        raise DeliveryError(f"there is no table {_quoted_short(table)}; did you mean {phrase(listed(near))}?")
+        raise DeliveryError(f"there is no table {_quoted_short(table)}; {meant(table, tables, TABLES)}")
     if system != STANDARD and (system, table) not in sources:
         known = sorted(s for s, t in sources if t == table)
         raise DeliveryError(
-            f"no contract of system {_quoted_short(system)} feeds {table}; known for it: {', '.join(known) or 'none'}. Put its contract "
-            "into the home's contracts/ folder, or leave the system out if the file has the table's own column names"
+            f"no contract of system {_quoted_short(system)} feeds {table}; known for it: {', '.join(known) or 'none'}. "
+            "Put its contract into the home's contracts/ folder, or leave the system out if the file has the table's own column names"
         )
     contract = sources.get((system, table))
     if contract and contract.document and (undecided := contract.document.undecided()):
         raise DeliveryError(
             f"contract {contract.id} is a first version: {len(undecided)} TODO of it are not decided (qala check lists them); nothing is taken in by it"
         )
-    names = settlements()
-    regions = {kato[:2] for kato in names}
-    if declared.scope not in names and declared.scope not in regions and declared.scope != "KZ":
-        near = [f"{kato} {names[0]}" for kato, names in named(declared.scope, registered())] or nearest(
-            declared.scope, registered()
-        )
-        raise DeliveryError(
-            f"{_quoted_short(declared.scope)} is no settlement of item 7 (nine digits), region (two digits) or KZ"
-            + (f"; did you mean {', '.join(near)}? Write the digits" if near else "; see: qala settlements")
-        )
+    if (code := declared_scope(declared.scope)) != declared.scope:
+        raise DeliveryError(f"{_quoted_short(declared.scope)} is {code}: write the code")
     try:
         period = parse_period(declared.period)
     except ValueError as error:
@@ -184,6 +175,14 @@ def check_declaration(
     if period.start.year < FIRST_YEAR or period.end.year > LAST_YEAR:
         raise DeliveryError(f"period {declared.period} lies outside {FIRST_YEAR} to {LAST_YEAR}")
     check_sha256(file, declared.sha256)
+
+
+def declared_scope(text: str) -> str:
+    """What a delivery is declared for, by its code; `text`: the code or a name, in any language. Raises DeliveryError naming what may be meant."""
+    try:
+        return scope_of(text)
+    except UnknownPlaceError as error:
+        raise DeliveryError(str(error)) from None
 
 
 def check_sha256(file: Path, sha256: str | None) -> None:
@@ -204,7 +203,7 @@ def _refuse_no_file(file: Path) -> None:
             f"{file} is a folder; name the files in it that are the extract: they are taken as one delivery"
         )
     if not file.is_file():
-        raise DeliveryError(f"there is no file {file}")
+        raise DeliveryError(no_file(file))
 
 
 def _quoted_short(text: str) -> str:

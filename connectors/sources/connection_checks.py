@@ -11,9 +11,10 @@ from connectors.mapping.contract_checks import STANDARD
 from connectors.mapping.source_contract import SourceContract
 from connectors.sources.connections import Connected
 from kpi_definitions.documents import Fault
+from kpi_definitions.nearest import meant
 from warehouse.tables.assertions import Asserts
 from warehouse.tables.contracts import Table
-from warehouse.tables.settlements import settlements
+from warehouse.tables.settlements import UnknownPlaceError, scope_of, settlements
 
 
 def connection_faults(
@@ -28,7 +29,7 @@ def connection_faults(
             yield document.fault(
                 (*where, "table"),
                 f"{name}: there is no table {extract.table!r}",
-                "see docs/reference/data-dictionary.md",
+                meant(extract.table, tables, "see docs/reference/data-dictionary.md"),
             )
             continue
         contract = contracts.get((extract.system, extract.table))
@@ -36,7 +37,7 @@ def connection_faults(
             yield document.fault(
                 (*where, "system"),
                 f"{name}: no contract of system {extract.system} feeds {extract.table}",
-                "write one: qala new source",
+                f"write one: qala new source; {meant(extract.system, [s for s, t in contracts if t == extract.table])}",
             )
             continue
         cut = contract.cut if contract else tables[extract.table].cut
@@ -51,10 +52,17 @@ def connection_faults(
                 yield document.fault(
                     (*where, "settlements"),
                     f"{name}: {scope!r} is no settlement, region or KZ",
-                    "see: qala settlements; write the digits in quotes",
+                    f"write the digits in quotes; {_place_meant(scope)}",
                 )
             if (slice_ := (extract.table, extract.system, scope)) in seen:
                 yield document.fault(
                     where, f"{name}: {extract.table} of {scope} is named by another extract too", "name it once"
                 )
             seen.add(slice_)
+
+
+def _place_meant(text: str) -> str:
+    try:
+        return f"that is {scope_of(text)}"
+    except UnknownPlaceError as error:
+        return str(error)

@@ -7,9 +7,7 @@ have in common (settings.py), asking a source (its module), what is due (regulat
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, reduce
 from importlib import import_module
@@ -18,12 +16,14 @@ from pathlib import Path
 from types import GenericAlias
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, TypeAdapter, ValidationError, create_model
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, create_model
 
 from connectors.sources.secrets import Secrets
+from connectors.sources.setting_faults import read_settings, setting_faults
 from connectors.sources.settings import Extract, Regulation, Strict, refused
 from connectors.sources.source import Source
-from kpi_definitions.documents import Document, DocumentError, Fault, read
+from kpi_definitions.documents import Document, DocumentError, Fault
+from kpi_definitions.nearest import meant
 from warehouse.home.home import Home
 
 # a kind has a module beside this one with `class Settings(Strict)`, `class Extract(settings.Extract)` and `open_source`
@@ -31,8 +31,6 @@ KINDS = ("folder", "sftp", "s3", "http", "postgresql", "sql")
 SCHEMA = Path(__file__).with_name("source.schema.json")
 PAGE = "docs/connect-a-server.md"
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,59}")
-_SECRET = re.compile(r"pass|pwd|secret|token|credential|api_?key|private", re.IGNORECASE)
-_IN_ADDRESS = re.compile(r"://[^/\s@]*:[^/\s@]*@")
 
 
 class Connection(Strict):
@@ -83,24 +81,17 @@ def read_connection(path: Path) -> Connected:
         raise DocumentError(
             [Fault(path, 1, "its name is no name of a source", "small Latin letters, digits, - and _, then .yaml")]
         )
-    try:
-        document = read(path)
-    except DocumentError as error:  # what the parser quotes may be a secret
-        raise DocumentError(
-            Fault(f.path, f.line, re.sub("'.*'", "…", f.message), f.remedy) for f in error.faults
-        ) from None
+    document = read_settings(path)
     data = document.data
     if not isinstance(data, dict) or "type" not in data:
         raise DocumentError([document.fault((), "does not say its type", f"write type: and one of {', '.join(KINDS)}")])
-    if faults := [document.fault(*told) for told in _secrets_in(data)]:
-        raise DocumentError(faults)
     kind = data["type"]
     if kind not in KINDS:
-        raise DocumentError([document.fault(("type",), "there is no such type of source", _meant(str(kind), KINDS))])
+        raise DocumentError([document.fault(("type",), "there is no such type of source", meant(str(kind), KINDS))])
     try:
         said = kind_model(kind).model_validate(data)
     except ValidationError as error:
-        raise DocumentError(_faults(document, kind_model(kind), error)) from None
+        raise DocumentError(setting_faults(document, kind_model(kind), error, PAGE)) from None
     return Connected(path.stem, path, kind, said, document)
 
 
@@ -134,77 +125,3 @@ def schema() -> dict[str, Any]:
 
 def _module(kind: str) -> Any:
     return import_module(f"connectors.sources.{kind}")
-
-
-def _secrets_in(value: Any, where: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
-    """(place, what is wrong, remedy) of every address that has a password in it."""
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _secrets_in(inner, (*where, key))
-    elif isinstance(value, list):
-        for number, inner in enumerate(value):
-            yield from _secrets_in(inner, (*where, number))
-    elif isinstance(value, str) and _IN_ADDRESS.search(value):
-        yield (
-            where,
-            f"{_place(where)}: the address has a password in it",
-            "take it out, change it, and refer to it: {env: NAME} or {file: PATH}",
-        )
-
-
-def _faults(document: Document, model: type[BaseModel], error: ValidationError) -> Iterator[Fault]:
-    """Every problem with its line. No value is repeated: it could be a secret in a wrong place."""
-    for problem in error.errors(include_url=False, include_input=False):
-        where = tuple(part for part in problem["loc"] if _is_place(part))
-        place, kind = _place(where), problem["type"]
-        said, remedy = f"{place}: {problem['msg']}", f"see {PAGE}"
-        if kind == "own":
-            said, remedy = f"{place}: {problem['msg']}", str(problem["ctx"]["remedy"])
-        elif kind == "string_type":
-            said, remedy = f"{place}: must be a text", "write it in quotes"
-        elif kind == "extra_forbidden":
-            said, remedy = _unknown(model, where)
-        elif kind == "missing":
-            field = _model_at(model, where[:-1]).model_fields[str(where[-1])]
-            said, remedy = f"{place} is missing", f"add {where[-1]}: … ({field.description})"
-        yield document.fault(where, said, remedy)
-
-
-def _is_place(part: str | int) -> bool:
-    """Not a branch of a union, which pydantic tells among the places."""
-    return isinstance(part, int) or not re.search(r"[\[(]", part)
-
-
-def _unknown(model: type[BaseModel], where: tuple[str | int, ...]) -> tuple[str, str]:
-    key, known = str(where[-1]), list(_model_at(model, where[:-1]).model_fields)
-    if _SECRET.search(key) and not any(_SECRET.search(one) for one in known):
-        return (
-            f"{_place(where)}: this kind of source knows no such secret",
-            "take it out, and change it if it was written out",
-        )
-    return f"unknown key {_place(where)}", _meant(key, known)
-
-
-def _model_at(model: type[BaseModel], where: tuple[str | int, ...]) -> type[BaseModel]:
-    """The model of a place, as far as it can be followed."""
-    for part in where:
-        if isinstance(part, int) or part not in model.model_fields:
-            continue
-        inner = _models(model.model_fields[part].annotation)
-        model = inner[0] if inner else model
-    return model
-
-
-def _models(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [one for inner in getattr(annotation, "__args__", ()) for one in _models(inner)]
-
-
-def _place(where: tuple[str | int, ...]) -> str:
-    return ".".join(str(part + 1) if isinstance(part, int) else part for part in where)
-
-
-def _meant(word: str, known: Any) -> str:
-    near = difflib.get_close_matches(word.lower(), known, 1, 0.5)
-    return f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"

@@ -156,12 +156,15 @@ class _Pulling:
 
     def all(self) -> Iterator[Told]:
         extracts = self.connected.extracts
+        notes = read_notes(self.setting.home, self.connected.name)
         try:
             source = _guarded(self.secrets, lambda: self.connected.open(self.secrets))
         except SourceError as error:
-            yield from (self._failed(extract, scope, "", error) for extract in extracts for scope in extract.places)
+            for one, scope in [(extract, scope) for extract in extracts for scope in extract.places]:
+                failed = self._failed(one, scope, "", error)
+                yield failed
+                self._note(notes, one, scope, [failed])
             return
-        notes = read_notes(self.setting.home, self.connected.name)
         for extract in extracts:
             for scope in extract.places:
                 told: list[Told] = []
@@ -322,5 +325,7 @@ class _Pulling:
         former = notes.get(key)
         now = dt.datetime.now(dt.UTC).isoformat()
         looked = now if last.outcome is not Outcome.FAILED else former.looked if former else None
-        notes[key] = Note(looked, str(last.outcome), last.period, last.said)
+        # a period that failed is not hidden by a later one that came
+        one = next((one for one in told if one.outcome is Outcome.FAILED), last)
+        notes[key] = Note(looked, str(one.outcome), one.period, one.said)
         write_notes(self.setting.home, self.connected.name, notes)

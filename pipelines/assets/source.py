@@ -3,7 +3,6 @@
 A failed source fails its own run and no other; only what can pass is tried again. Does not belong here: fetching (connectors/sources/).
 """
 
-import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,10 +11,10 @@ import dagster as dg
 from connectors.sources.connections import Connected
 from connectors.sources.notes import PullBusyError
 from connectors.sources.pull import Outcome, Told, pull
-from connectors.sources.regulation import DAYS_BETWEEN
-from connectors.sources.settings import Regulation
+from pipelines.assets.freshness import freshness
 from pipelines.error_messages import known_errors_as_failure
-from pipelines.resources import CIVIL_TIME, Qala, report_progress
+from pipelines.months import CIVIL_TIME
+from pipelines.resources import Qala, report_progress
 from pipelines.selection import SOURCE
 from pipelines.source_pulls import ExtractStanding, sources_of
 from warehouse.tables.contracts import Table
@@ -23,7 +22,6 @@ from warehouse.tables.contracts import Table
 OVERDUE, ROWS = "overdue", "rows_expected"
 RETRIES, WAIT = 3, 300  # seconds before the first; our proposal
 _SHOWN = 50  # entries of a table in the metadata of an event
-_MONTHS = {"monthly": "*", "quarterly": "1,4,7,10", "yearly": "1"}
 
 
 def source_keys(connections: Mapping[str, Connected]) -> dict[str, list[dg.AssetKey]]:
@@ -138,15 +136,6 @@ def _spec(connected: Connected, table: Table, key: dg.AssetKey) -> dg.AssetSpec:
         freshness_policy=freshness([connected.regulation(extract) for extract in extracts]),
         metadata={"settlements": sorted({scope for extract in extracts for scope in extract.places})},
     )
-
-
-def freshness(regulations: Sequence[Regulation]) -> dg.FreshnessPolicy:
-    """Fresh is what came by the end of the permitted delay, after the day from which on it was due; of several extracts the most frequent tells."""
-    one = min(regulations, key=lambda r: (DAYS_BETWEEN[r.frequency], r.delay_days))
-    day = one.delay_days + 2  # it is overdue when the day after the permitted ones has begun
-    if (months := _MONTHS.get(one.frequency)) is not None and day <= 28:
-        return dg.FreshnessPolicy.cron(f"0 0 {day} {months} *", dt.timedelta(days=day - 1), CIVIL_TIME)
-    return dg.FreshnessPolicy.time_window(fail_window=dt.timedelta(days=DAYS_BETWEEN[one.frequency] + one.delay_days))
 
 
 def _described(told: Sequence[Told]) -> dict[str, Any]:

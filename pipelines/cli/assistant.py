@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
 import typer
@@ -13,6 +12,7 @@ from pipelines.cli.common import HomeOption, LanguageOption, app, err, fail, hom
 from warehouse.errors import StoreError
 from warehouse.home.home import Home
 from warehouse.messages.messages import LanguageError
+from warehouse.version import qala_version
 
 _EXTRA = "qala mcp needs the SDK of the protocol, which is an extra of the package: pip install 'qala-kpi[mcp]'"
 
@@ -57,15 +57,11 @@ def mcp(
         check_host(host, beyond=beyond)
     except HostError as error:
         raise fail(error) from None
-    try:
-        ours = version("qala-kpi")
-    except PackageNotFoundError:
-        ours = "not installed"
     if http is not None:
         err.print(
             f"http://{host}:{http}/mcp serves {home.released_file}; end it with Ctrl-C", highlight=False, soft_wrap=True
         )
-    serve(home, ours, language, host=host, port=http)
+    serve(home, qala_version(), language, host=host, port=http)
 
 
 def _answer(home: Home, tool: str, arguments: str, language: str) -> None:

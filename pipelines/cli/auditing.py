@@ -22,6 +22,7 @@ from pipelines.cli.common import (
     print_json,
     words_of,
 )
+from pipelines.cli.completions import kpi_codes, settlement_names
 from warehouse.errors import StoreError
 
 
@@ -30,11 +31,16 @@ def explain(
     kpi: Annotated[
         str,
         typer.Argument(
-            help="KPI code: MGT02-1; level or place of a settlement in a year; a sphere or an initiative: SAF, SAF04"
+            help="KPI code: MGT02-1; level or place of a settlement in a year; a sphere or an initiative: SAF, SAF04",
+            autocompletion=kpi_codes,
         ),
     ],
     settlement: Annotated[
-        str, typer.Argument(help="KATO or name: 710000000, Astana, Астана; a region, an item 7 group, KZ")
+        str,
+        typer.Argument(
+            help="KATO or name: 710000000, Astana, Астана; a region, an item 7 group, KZ",
+            autocompletion=settlement_names,
+        ),
     ],
     period: Annotated[str, typer.Argument(help="2026-01, 2026-Q1, 2026, or any run of months: 2026-01/2026-06")],
     as_of: AsOfOption = None,
@@ -52,13 +58,13 @@ def explain(
     from warehouse.audit.levels import asks_for_level, explain_level
     from warehouse.store.sessions import reading
 
-    code, show = kpi.upper(), show_explanation
+    code, show = kpi, show_explanation
     try:
         home = home_of(home_folder)
-        with reading(home) as store:
+        with reading(home, with_views=False) as store:
             words = words_of(store, language)
-            if asks_for_level(store, code):
-                answer = explain_level(store, code, settlement, period, catalogue, as_of, language)
+            if asks_for_level(store, code.upper()):
+                answer = explain_level(store, code.upper(), settlement, period, catalogue, as_of, language)
                 show = show_level
             else:
                 answer = ask(store, load_catalogues(home.catalogues), code, settlement, period, as_of, language)
@@ -95,6 +101,7 @@ def verify(
     from connectors.archive.archive import Archive
     from connectors.reconciliation import reconcile
     from pipelines.cli.screens.verified import show_verified, verified_data
+    from pipelines.notifications.notes import note_verification
     from warehouse.audit import between_anchors
     from warehouse.audit.verify import verify as ask
     from warehouse.release import anchors
@@ -113,6 +120,7 @@ def verify(
         print_json(verified_data(found, told))
     else:
         show_verified(out, found, told)
+    note_verification(home, found.differences)
     if found.differences:
         raise typer.Exit(1)
 
@@ -150,14 +158,17 @@ def anchor(
     except StoreError as error:
         raise fail(error) from None
     except OSError as error:
-        raise fail(f"{error.filename}: cannot be written ({error.strerror})") from None
+        raise fail(error) from None
 
 
 @app.command()
 def reperform(
     kpi: Annotated[
         str | None,
-        typer.Argument(help="KPI code; level or place: the assessments; left out: all of them, and the assessments"),
+        typer.Argument(
+            help="KPI code; level or place: the assessments; left out: all of them, and the assessments",
+            autocompletion=kpi_codes,
+        ),
     ] = None,
     area: Annotated[
         str | None, typer.Argument(help="Settlement, region, item 7 group or KZ by code or name; left out: all")
@@ -182,7 +193,7 @@ def reperform(
         result: Result = worker.call(
             "warehouse.audit.reperform:reperform_home",
             home_of(home_folder),
-            kpi.upper() if kpi else None,
+            kpi,
             area,
             period,
             earlier,
@@ -224,7 +235,7 @@ def incidents(
                 f"incident {close} closed; the values it concerns follow with the next: qala run", highlight=False
             )
             return
-        with reading(home) as store:
+        with reading(home, with_views=False) as store:
             words = words_of(store, language)
             if as_json:
                 print_json(incidents_told(store, words, closed=all_))

@@ -21,20 +21,26 @@ from pipelines.cli.common import (
     out,
     print_json,
 )
+from pipelines.cli.completions import kpi_codes, settlement_names
 from warehouse.errors import StoreError
-from warehouse.home.home import Home
-from warehouse.store.store import Store
 
 if TYPE_CHECKING:
     from connectors.archive.archive import Archive
     from warehouse.audit.evidence_rollup import Rollup
     from warehouse.audit.rows import ContributingRows, FoundValue
+    from warehouse.home.home import Home
+    from warehouse.store.store import Store
 
-KpiArgument = Annotated[str, typer.Argument(help="KPI code: MGT02-1")]
+KpiArgument = Annotated[str, typer.Argument(help="KPI code: MGT02-1", autocompletion=kpi_codes)]
 NumberArgument = Annotated[
-    str, typer.Argument(help="KPI code: MGT02-1; level or place; a sphere or an initiative: SAF, SAF04")
+    str,
+    typer.Argument(
+        help="KPI code: MGT02-1; level or place; a sphere or an initiative: SAF, SAF04", autocompletion=kpi_codes
+    ),
 ]
-SettlementArgument = Annotated[str, typer.Argument(help="KATO or name: 710000000, Astana, Астана")]
+SettlementArgument = Annotated[
+    str, typer.Argument(help="KATO or name: 710000000, Astana, Астана", autocompletion=settlement_names)
+]
 PeriodArgument = Annotated[str, typer.Argument(help="2026-01, 2026-Q1, 2026, or any run of months: 2026-01/2026-06")]
 
 
@@ -62,7 +68,7 @@ def rows(
     from pipelines.cli.screens.rows import show_rows
     from warehouse.audit.explain import UnknownError
     from warehouse.audit.rows import contributing_rows, find_value
-    from warehouse.release.release import FORMATS
+    from warehouse.release.exports import FORMATS
     from warehouse.store.sessions import reading
 
     if to is not None and (to.suffix not in FORMATS or not to.parent.is_dir()):
@@ -73,8 +79,8 @@ def rows(
         )
     home = home_of(home_folder)
     try:
-        with reading(home, hardened=False) as store:
-            value = find_value(store, load_catalogues(home.catalogues), kpi.upper(), settlement, period, as_of)
+        with reading(home, hardened=False, with_views=False) as store:
+            value = find_value(store, load_catalogues(home.catalogues), kpi, settlement, period, as_of)
             tables = contributing_rows(store, value, columns=whole)
             if to is not None:
                 _export_rows(store, tables, to)
@@ -108,7 +114,7 @@ def _described_rows(store: Store, rows: ContributingRows, limit: int) -> dict[st
 def _export_rows(store: Store, tables: list[ContributingRows], to: Path) -> None:
     """Write all rows to `to`; of several tables each to a file of its own, named after the table."""
     from warehouse.audit.rows import count_rows
-    from warehouse.release.release import FORMATS
+    from warehouse.release.exports import FORMATS
     from warehouse.sql import literal
 
     for rows in tables:
@@ -145,7 +151,7 @@ def evidence(
     home = home_of(home_folder)
     try:
         with reading(home, hardened=False) as store:
-            number, label = _find_number(home, store, kpi.upper(), settlement, period, as_of, catalogue)
+            number, label = _find_number(home, store, kpi, settlement, period, as_of, catalogue)
             if files and not isinstance(number, FoundValue):
                 raise EvidenceError(
                     "files stand behind a cell: ask for --files with one settlement and one period of the KPI"
@@ -181,15 +187,15 @@ def _find_number(
     from warehouse.audit.levels import asks_for_level, explain_level
     from warehouse.audit.rows import find_value
 
-    if asks_for_level(store, code):
-        level = explain_level(store, code, settlement, period, catalogue, as_of)
+    if asks_for_level(store, code.upper()):
+        level = explain_level(store, code.upper(), settlement, period, catalogue, as_of)
         return level, level_label(level)
     definitions = load_catalogues(home.catalogues)
     rollup = find_rollup(store, definitions, code, settlement, period, as_of)
     if rollup is not None:
         return rollup, rollup.label
     value = find_value(store, definitions, code, settlement, period, as_of)
-    return value, f"{code}-{value.kato}-{value.period.id}"
+    return value, f"{value.compiled.kpi.code}-{value.kato}-{value.period.id}"
 
 
 def _personal(home: Home, store: Store, archive: Archive, deliveries: list[dict[str, Any]]) -> dict[str, str]:

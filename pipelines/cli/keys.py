@@ -12,7 +12,6 @@ from pipelines.cli.common import HomeOption, JsonOption, app, err, fail, home_of
 from warehouse.errors import StoreError
 from warehouse.home.home import Home
 from warehouse.home.keys import PURPOSES, Key, Purpose
-from warehouse.release.signing import public_pem
 
 commands = typer.Typer(help="Keys of pseudonyms, of archived personal data, and of signatures (docs/keys.md).")
 app.add_typer(commands, name="keys")
@@ -32,6 +31,7 @@ def keys(context: typer.Context, as_json: JsonOption = False, home_folder: HomeO
     from connectors.ingest import load_source_contracts
     from connectors.rotation import encryption_status
     from warehouse.home import keys as known
+    from warehouse.release.signing import public_pem
     from warehouse.tables.home_tables import tables_of
 
     home = home_of(home_folder)
@@ -81,10 +81,11 @@ def keys(context: typer.Context, as_json: JsonOption = False, home_folder: HomeO
 def new(purpose: PurposeArgument, home_folder: HomeOption = None) -> None:
     """Make a key, in force from now on; former ones stay for what was made with them."""
     from warehouse.home import keys as known
+    from warehouse.release.signing import public_pem
     from warehouse.store.key_entries import enter_keys
     from warehouse.store.sessions import locked, opened
 
-    chosen, home = _purpose(purpose), home_of(home_folder)
+    chosen, home = _purpose(purpose), home_of(home_folder, begins=True)
     if os.environ.get(known.variable(chosen)):
         raise fail(
             f"{known.variable(chosen)} is set, and its key is in force whatever the file holds; change it there, or take it out"

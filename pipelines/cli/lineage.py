@@ -10,6 +10,7 @@ import typer
 
 from kpi_definitions.documents import DocumentError
 from pipelines.cli.common import HomeOption, app, err, fail, home_of
+from pipelines.cli.completions import kpi_codes, settlement_names
 from warehouse.errors import StoreError
 
 
@@ -52,8 +53,8 @@ def openlineage(
 
 @app.command()
 def provenance(
-    kpi: Annotated[str, typer.Argument(help="KPI code: MGT02-1")],
-    settlement: Annotated[str, typer.Argument(help="As qala explain takes it")],
+    kpi: Annotated[str, typer.Argument(help="KPI code: MGT02-1", autocompletion=kpi_codes)],
+    settlement: Annotated[str, typer.Argument(help="As qala explain takes it", autocompletion=settlement_names)],
     period: Annotated[str, typer.Argument(help="As qala explain takes it")],
     to: Annotated[Path | None, typer.Option("--to", help="A file to write; left out: printed")] = None,
     home_folder: HomeOption = None,
@@ -66,7 +67,7 @@ def provenance(
 
     home = home_of(home_folder)
     try:
-        with reading(home) as store:
+        with reading(home, with_views=False) as store:
             answer = explain(store, load_catalogues(home.catalogues), kpi.upper(), settlement, period)
         text = document(answer).serialize(format="json", indent=1, ensure_ascii=False)
         if to:

@@ -37,7 +37,7 @@ def catalogue(
     from pipelines.cli.screens.common import Words
     from pipelines.cli.screens.lists import show_catalogues, show_comparison
 
-    place = home_of(home)
+    place = home_of(home, begins=ours == "new", needed=False)
     if ours == "new":
         _new_catalogue(place, theirs, since)
         return
@@ -47,7 +47,9 @@ def catalogue(
         raise fail(error) from None
     unknown = [name for name in (ours, theirs) if name and name not in lists]
     if unknown:
-        raise fail(f"no catalogue {', '.join(unknown)}; there are {', '.join(lists)}")
+        from kpi_definitions.nearest import meant
+
+        raise fail(f"no catalogue {', '.join(unknown)}; {meant(unknown[0], lists)}")
     if ours and theirs:
         show_comparison(out, lists[ours], lists[theirs], compare(lists[ours], lists[theirs]), Words(language))
     else:
@@ -77,16 +79,22 @@ def assess(
     from kpi_definitions.catalogue import load_catalogues
     from pipelines.cli.screens.status import show_scorecard
     from warehouse.kpi_values.assessment import assess as make
+    from warehouse.kpi_values.assessment import computed_years
     from warehouse.release.release import publish
     from warehouse.store.sessions import reading, writing
 
     place = home_of(home)
     try:
-        lists = load_catalogues(place.catalogues).lists
+        lists = [one for one in load_catalogues(place.catalogues).lists if one.rules_of(year) is not None]
+        if not lists:
+            raise fail(f"no catalogue assesses {year}; those that there are, and from when: qala catalogue")
         with writing(place) as store:
+            if str(year) not in (years := computed_years(store)):
+                raise fail(
+                    f"nothing was computed for {year}; there are values of {', '.join(years) or 'no year yet'}: deliver extracts, then qala run {year}"
+                )
             for one in lists:
-                if one.rules_of(year) is not None:
-                    make(store, one, year, freeze=freeze, reason=reason, by=by)
+                make(store, one, year, freeze=freeze, reason=reason, by=by)
         publish(place, Archive(place.archive).missing)
         with reading(place) as store:
             show_scorecard(out, store, year, words_of(store, language))
@@ -108,6 +116,10 @@ def diff(
     from pipelines.cli.screens.dry_run import show_changes
     from pipelines.methods.dry_run import dry_run_home
 
+    if catalogues is not None and not catalogues.is_dir():
+        raise fail(
+            f"{catalogues} is no folder of catalogues; name one like <home>/catalogues, or leave --catalogues out"
+        )
     try:
         answer = dry_run_home(home_of(home), catalogues)
     except (DocumentError, StoreError) as error:
@@ -123,7 +135,7 @@ def check(home: HomeOption = None) -> None:
     """Check every contract and definition, each fault with file and line; and say which KPIs each system's contract can feed."""
     from pipelines.methods.check import all_faults
 
-    faults, counts = all_faults(home_of(home))
+    faults, counts = all_faults(home_of(home, needed=False))
     for fault in faults:
         path = fault.path.relative_to(Path.cwd()) if fault.path.is_relative_to(Path.cwd()) else fault.path
         out.print(
@@ -137,7 +149,7 @@ def check(home: HomeOption = None) -> None:
         raise typer.Exit(1)
     from pipelines.methods.kpis_by_source import kpis_by_source
 
-    for line in kpis_by_source(home_of(home)):
+    for line in kpis_by_source(home_of(home, needed=False)):
         out.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -147,7 +159,11 @@ def fingerprint(home: HomeOption = None) -> None:
     from kpi_definitions.catalogue import load_catalogues, record_fingerprints
 
     try:
-        added = [label for one in load_catalogues(home_of(home).catalogues).lists for label in record_fingerprints(one)]
+        added = [
+            label
+            for one in load_catalogues(home_of(home, needed=False).catalogues).lists
+            for label in record_fingerprints(one)
+        ]
     except DocumentError as error:
         raise fail(error) from None
     out.print(f"recorded: {', '.join(added) or 'nothing new'}", highlight=False)

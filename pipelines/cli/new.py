@@ -41,7 +41,7 @@ def source(
     """The contract by which a system's file becomes rows of a table, into the home's contracts/."""
     from pipelines.first_versions.new_source import new_source
 
-    place = home_of(home)
+    place = home_of(home, begins=True)
     write_first(lambda: new_source(place, system, table, sample), lambda: _try(place, system, table, sample))
 
 
@@ -78,7 +78,7 @@ def table(
     """The contract of a showcase table, into the home's showcase/; in a checkout, without --home, into its warehouse/showcase/."""
     from pipelines.first_versions.new_table import in_checkout, new_table
 
-    place = None if home is None and in_checkout() else home_of(home)
+    place = None if home is None and in_checkout() else home_of(home, begins=True)
     write_first(lambda: new_table(name, sample, sphere, place))
 
 
@@ -100,7 +100,7 @@ def kpi(
     """The definition of a KPI with its golden file and its scale, into the list that has its initiative, or the named one."""
     from pipelines.first_versions.new_kpi import new_kpi
 
-    place = home_of(home)
+    place = home_of(home, begins=True)
     write_first(lambda: new_kpi(place, code, table, kind, first_day(since), catalogue))
 
 

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from kpi_definitions.documents import DocumentError
-from pipelines.cli.common import HomeOption, JsonOption, app, err, fail, home_of, out, print_json
+from pipelines.cli.common import HomeOption, JsonOption, app, err, fail, home_of, out, print_json, told_failure
 from warehouse.errors import StoreError
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ def _reconciled(home: Home, name: str, make: Callable[[], Control], who: str, *,
         with writing(home) as store:
             found = reconcile_with(store, control, who=who)
     except (ControlError, SourceError, ArchiveError, StoreError) as error:
+        told_failure(f"{name}: not compared: {error}")
         err.print(f"[red]{escape(name)}: not compared:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         return None
     if show:
@@ -93,6 +94,7 @@ def _asked(home: Home, source: str | None, control: Path | None, system: str | N
     from functools import partial
 
     from connectors.control.reconcile import control_of_file, controls_of_sources
+    from kpi_definitions.nearest import meant
     from pipelines.source_pulls import sources_of
 
     if control is not None:
@@ -104,7 +106,7 @@ def _asked(home: Home, source: str | None, control: Path | None, system: str | N
         return
     found = sources_of(home)
     if source is not None and source not in found.connections:
-        raise ValueError(f"there is no source {source}; there are: {', '.join(found.connections) or 'none'}")
+        raise ValueError(f"there is no source {source} in {home.sources}; {meant(source, found.connections)}")
     if not found.connections:
         raise ValueError("no sources; give what a source's owner states: qala reconcile --control FILE --system SYSTEM")
     chosen = {name: one for name, one in found.connections.items() if source in (None, name)}

@@ -198,7 +198,7 @@ def restore(
     from pipelines.recovery.restore import restore as have_back
     from pipelines.recovery.restore import restore_file
 
-    home = home_of(home_folder)
+    home = home_of(home_folder, begins=True)
     try:
         with out.status("reading the backup") as spinner:
             found = read_backup(source)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipelines.cli.common import HomeOption, JsonOption, LanguageOption, app, fail, home_of, out, print_json, words_of
+from pipelines.cli.completions import table_names
 from warehouse.errors import StoreError
 from warehouse.home.home import Home
 from warehouse.messages.messages import language_of, phrase, sentence, told_in
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
 
 @app.command()
 def refusals(
-    table: Annotated[str, typer.Option("--table", "-t", help="Of this showcase table")] = "",
+    table: Annotated[
+        str, typer.Option("--table", "-t", help="Of this showcase table", autocompletion=table_names)
+    ] = "",
     settlement: Annotated[
-        str, typer.Option("--settlement", "-s", help="Of this KATO, region or KZ, as delivered")
+        str, typer.Option("--settlement", "-s", help="Of this settlement, region or KZ, as delivered: code or name")
     ] = "",
     system: Annotated[str, typer.Option("--system", help="Of this source system; standard: the exchange format")] = "",
     every: Annotated[bool, typer.Option("--all", help="Those too in whose place something was taken in since")] = False,
@@ -34,13 +37,19 @@ def refusals(
     home_folder: HomeOption = None,
 ) -> None:
     """Refused deliveries that stand: why, which rows and values, and what to type next."""
+    from connectors.receiving.deliver import TABLES
+    from kpi_definitions.nearest import meant
     from warehouse.audit.refusals import refused_deliveries
     from warehouse.store.sessions import reading
+    from warehouse.tables.settlements import UnknownPlaceError, scope_of, territory
 
     home = home_of(home_folder)
     try:
-        with reading(home) as store:
-            found = refused_deliveries(store, table=table, scope=settlement, system=system)
+        scope = territory(scope_of(settlement)) if settlement else ""
+        with reading(home, with_views=False) as store:
+            if table and table not in store.tables:
+                raise fail(f"there is no table {table!r}; {meant(table, store.tables, TABLES)}")
+            found = refused_deliveries(store, table=table, scope=scope, system=system)
             found = [one for one in found if every or one.stands]
             if as_json:
                 print_json(_as_data(store, home, found, language_of(language)))
@@ -49,7 +58,7 @@ def refusals(
                 out.print(sentence(f"refusals.{'none' if every else 'nothing_stands'}", language_of(language)))
                 return
             _show(store, home, found, words_of(store, language_of(language)))
-    except StoreError as error:
+    except (StoreError, UnknownPlaceError) as error:
         raise fail(error) from None
 
 

@@ -27,7 +27,7 @@ def report(
     from warehouse.messages.messages import LANGUAGES, LanguageError, language_of
     from warehouse.report.site import is_of, write_report
 
-    home = home_of(home_folder)
+    home = home_of(home_folder, needed=release is None)
     file, folder = (release or home.released_file).resolve(), (to or home.report).resolve()
     try:
         if check:

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from kpi_definitions.documents import DocumentError
 from pipelines.cli.common import HomeOption, app, err, fail, home_of, out
+from pipelines.cli.completions import settlement_names, table_names
 from warehouse.errors import StoreError
 from warehouse.home.home import Home
 from warehouse.messages.messages import language_of
@@ -26,6 +27,18 @@ if TYPE_CHECKING:
     from pipelines.run import RunResult
     from warehouse.loading.deliveries import Receipt
 
+TableOption = Annotated[
+    str, typer.Option("--table", "-t", help="Showcase table it feeds, e.g. fct_appeal", autocompletion=table_names)
+]
+SettlementOption = Annotated[
+    str,
+    typer.Option(
+        "--settlement",
+        "-s",
+        help="KATO or name of the settlement: 710000000, Astana, Астана; two digits or name: a region; KZ: the country",
+        autocompletion=settlement_names,
+    ),
+]
 REFUSED = 3  # exit code: nothing failed, and not everything was taken in
 
 
@@ -37,13 +50,11 @@ def deliver(
             help="The extract as it is: CSV, XLSX, XLS, ODS, JSON, XML or Parquet, plain or in gzip, zip or zstd; several files are one delivery"
         ),
     ] = None,
-    table: Annotated[str, typer.Option("--table", "-t", help="Showcase table it feeds, e.g. fct_appeal")] = "",
+    table: TableOption = "",
     period: Annotated[
         str, typer.Option("--period", "-p", help="2026-01, 2026-Q1, 2026-S1, 2026 or 2026-01/2026-06")
     ] = "",
-    settlement: Annotated[
-        str, typer.Option("--settlement", "-s", help="KATO of the settlement; two digits: a region; KZ: the country")
-    ] = "",
+    settlement: SettlementOption = "",
     system: Annotated[
         str,
         typer.Option(
@@ -59,36 +70,42 @@ def deliver(
     home_folder: HomeOption = None,
 ) -> None:
     """Archive an extract; the next run takes it in. Works while a run goes on. Or take a receipt back (--withdraw)."""
-    from connectors.archive.archive import Archive, ArchiveError
-    from connectors.ingest import load_source_contracts
-    from connectors.receiving.deliver import DeclaredDelivery, DeliveryError, together
-    from connectors.receiving.deliver import deliver as take
-    from warehouse.home.scratch import scratch
-    from warehouse.tables.home_tables import tables_of
+    from connectors.archive.archive import ArchiveError
+    from connectors.receiving.deliver import DeliveryError
+    from pipelines.error_messages import message_for
+    from warehouse.home.begun import is_home
 
-    home = home_of(home_folder)
+    home = home_of(home_folder, begins=withdraw is None)
     if withdraw is not None:
         _take_back(home, withdraw, by, reason)
         return
     given = {"FILE": file, "--table": table, "--period": period, "--settlement": settlement}
     if not file or not all(given.values()):
         raise fail(f"a delivery lacks {', '.join(name for name, value in given.items() if not value)}")
+    begins = not is_home(home.root)
     try:
-        tables = tables_of(home)
-        with scratch(home.scratch if len(file) > 1 else None) as place:
-            receipt = take(
-                Archive(home.archive),
-                DeclaredDelivery(together(file, place), table, settlement, period, system, rows),
-                tables,
-                load_source_contracts(home, tables),
-                _warn,
-            )
+        receipt = _taken(home, file, (table, settlement, period, system, rows))
     except (DeliveryError, DocumentError, ArchiveError) as error:
         raise fail(error) from None
     except OSError as error:
-        named = ", ".join(map(str, file))
-        raise fail(f"{named} cannot be archived in {home.archive} ({error}); nothing was taken in") from None
+        raise fail(f"{message_for(error) or error}; nothing was taken in") from None
+    if begins:
+        _say_begun(home, receipt)
     _print_receipt(receipt, period)
+
+
+def _taken(home: Home, files: Sequence[Path], declared: tuple[str, str, str, str, int | None]) -> Receipt:
+    """The receipt of files as one delivery. `declared`: table, settlement by code or name, period, system, rows. Raises DeliveryError, OSError."""
+    from connectors.archive.archive import Archive
+    from connectors.ingest import load_source_contracts
+    from connectors.receiving.deliver import DeclaredDelivery, declared_scope, deliver, together
+    from warehouse.home.scratch import scratch
+    from warehouse.tables.home_tables import tables_of
+
+    tables, (table, settlement, *others) = tables_of(home), declared
+    with scratch(home.scratch if len(files) > 1 else None) as place:
+        one = DeclaredDelivery(together(files, place), table, declared_scope(settlement), *others)
+        return deliver(Archive(home.archive), one, tables, load_source_contracts(home, tables), _warn)
 
 
 def _warn(said: str) -> None:
@@ -100,6 +117,15 @@ def _warn(said: str) -> None:
     )
 
 
+def _say_begun(home: Home, receipt: Receipt) -> None:
+    """That a home was begun: whoever mistyped the one that is meant sees it at once."""
+    from warehouse.home.begun import homes_near
+
+    near = homes_near(home.root)
+    back = f"; if {near} was meant: qala deliver --withdraw {receipt.receipt_id} --home {home.root}" if near else ""
+    err.print(f"[yellow]a new home begins:[/yellow] {escape(f'{home.root}{back}')}", highlight=False, soft_wrap=True)
+
+
 def _show_status(home: Home) -> None:
     from pipelines.cli.status import status  # here for the same reason
 
@@ -108,8 +134,11 @@ def _show_status(home: Home) -> None:
 
 def _print_receipt(receipt: Receipt, period: str) -> None:
     from connectors.personal_data.safe_names import safe_name
+    from warehouse.kpi_values.outstanding import running_month
     from warehouse.periods import parse_period
+    from warehouse.tables.settlements import settlements
 
+    month, place = parse_period(period).closing_month, settlements().get(receipt.scope, receipt.scope)
     out.print(
         f"received {safe_name(receipt.file_name)}: {receipt.bytes:,} bytes, SHA-256 {receipt.sha256}",
         highlight=False,
@@ -117,10 +146,12 @@ def _print_receipt(receipt: Receipt, period: str) -> None:
         markup=False,
     )
     out.print(
-        f"receipt {receipt.receipt_id}; next: qala run   (month {parse_period(period).closing_month})",
+        f"receipt {receipt.receipt_id}; next: qala run   (month {month}, {place})",
         highlight=False,
         soft_wrap=True,
     )
+    if month >= running_month():
+        out.print(f"{month} has not ended: what is delivered for it waits till then", highlight=False)
 
 
 def _take_back(home: Home, receipt_id: str, by: str, reason: str) -> None:
@@ -169,10 +200,21 @@ def run(
 
     Ends with 0 if every delivery was taken in (rows may have been rejected), 1 if something failed, 2 for wrong arguments, 3 if a delivery was refused.
     """
+    from warehouse.home.begun import is_home
     from warehouse.kpi_values.outstanding import running_month
     from warehouse.periods import parse_period
 
     home = home_of(home_folder)
+    if period and not is_home(home.root):
+        raise fail(
+            f"nothing was ever delivered to {home.root}: there is nothing to compute; begin with: qala deliver --help"
+        )
+    options = [
+        *([period] if period else []),
+        *(["--start-anew"] if start_anew else []),
+        *(["--report"] if with_report else []),
+    ]
+    _hand_over(home, "run", *options)
     try:
         work, turned_away = _prepare_run(home, start_anew=start_anew)
         months = parse_period(period).months if period else work.months
@@ -201,6 +243,15 @@ def run(
     _end(home, results, turned_away)
 
 
+def _hand_over(home: Home, *words: str) -> None:
+    """Have the home's resident process do the command, if there is one. Raises typer.Exit then."""
+    from pipelines.resident.caller import handed_over
+
+    code = handed_over(home, [*words, "--home", str(home.root)])
+    if code is not None:
+        raise typer.Exit(code)
+
+
 def _end(home: Home, results: Sequence[RunResult], turned_away: int = 0) -> None:
     """Say how things stand and what was refused. Raises typer.Exit unless all succeeded and everything was taken in."""
     from pipelines.cli.refusals import show_what_a_run_left  # here for the same reason
@@ -225,6 +276,7 @@ def _prepare_run(home: Home, *, start_anew: bool) -> tuple[PendingWork, int]:
     from connectors.ingest import load_source_contracts
     from connectors.receiving.inbox import InboxBusyError, collect
     from kpi_definitions.catalogue import load_catalogues
+    from kpi_definitions.listed import listed
     from pipelines.pending_work import find_pending_work
     from warehouse.engines.settings import open_engine
     from warehouse.kpi_values.sound import refuse_faulty
@@ -255,7 +307,7 @@ def _prepare_run(home: Home, *, start_anew: bool) -> tuple[PendingWork, int]:
         out.print(text, highlight=False, soft_wrap=True, markup=False)
     contracts = load_source_contracts(home, tables)
     declared = read_corrections(home.corrections, tables)
-    return find_pending_work(home, waiting, declared, catalogue, contracts), turned_away
+    return find_pending_work(home, waiting, declared, listed(home.catalogues), contracts), turned_away
 
 
 def _start_anew(home: Home, archive: Archive) -> None:
@@ -288,6 +340,8 @@ def reread(
     home = home_of(home_folder)
     if not home.warehouse.exists():
         raise fail(StoreError(f"{home.warehouse} does not exist; nothing was loaded yet"))
+    given = {"--system": system, "--table": table, "--period": period}
+    _hand_over(home, "reread", *(word for name, value in given.items() if value is not None for word in (name, value)))
     try:
         with writing(home) as store:
             receipts = request_reread(store, store.tables, system=system, table=table, period=period)

@@ -125,15 +125,19 @@ def _sources(home_folder: Path | None, names: list[str] | None, *, again: bool =
     """The sources that are meant; files at fault are told. Raises typer.Exit for a name that is none."""
     from dataclasses import replace
 
+    from kpi_definitions.nearest import meant
     from pipelines.source_pulls import sources_of
 
+    home = home_of(home_folder)
     try:
-        found = sources_of(home_of(home_folder), again=again)
+        found = sources_of(home, again=again)
     except (DocumentError, StoreError) as error:
         raise fail(error) from None
     faulty = {fault.path.stem for fault in found.faults}
     if unknown := sorted({*(names or ())} - {*found.connections} - faulty):
-        raise fail(f"there is no source {', '.join(unknown)}; there are: {', '.join(found.connections) or 'none'}")
+        raise fail(
+            f"there is no source {', '.join(unknown)} in {home.sources}; {meant(unknown[0], {**found.connections, **dict.fromkeys(faulty)})}"
+        )
     faults = tuple(fault for fault in found.faults if not names or fault.path.stem in names)
     for fault in faults:
         err.print(f"[red]{escape(str(fault))}[/red]", highlight=False, soft_wrap=True)

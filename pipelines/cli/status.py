@@ -27,7 +27,7 @@ def status(language: LanguageOption = "", as_json: JsonOption = False, home_fold
     still, told = _still_due(home)
     overdue = _overdue(home)
     try:
-        with reading(home) as store:
+        with reading(home, with_views=False) as store:
             answer = {**release_status(store), "waiting": waiting, **still, "overdue": overdue, "home": str(home.root)}
             words = words_of(store, language)
     except StoreError as error:
@@ -60,10 +60,10 @@ def status(language: LanguageOption = "", as_json: JsonOption = False, home_fold
 
 def _overdue(home: Home) -> list[dict[str, Any]]:
     """Of each source with overdue extracts, how many, and the most days. Files at fault are told by `qala check`."""
-    from pipelines.source_pulls import sources_of
-
     if not home.sources.is_dir():
         return []
+    from pipelines.source_pulls import sources_of
+
     try:
         found = sources_of(home)
     except (DocumentError, StoreError):  # told with what is due
@@ -82,11 +82,11 @@ def _say_overdue(overdue: list[dict[str, Any]], words: Words) -> None:
 
 def _still_due(home: Home) -> tuple[dict[str, list[str] | None], str]:
     """Months that were loaded, or whose definitions are new, and not computed since, and those computed and not released; or why it cannot be told."""
-    from kpi_definitions.catalogue import load_catalogues
+    from kpi_definitions.listed import listed
     from warehouse.kpi_values.outstanding import due_home
 
     try:
-        found = due_home(home, load_catalogues(home.catalogues))
+        found = due_home(home, listed(home.catalogues))
     except (DocumentError, StoreError) as error:
         return {"loaded_not_computed": None, "computed_not_released": None}, str(error)
     return {"loaded_not_computed": list(found.uncomputed), "computed_not_released": list(found.unreleased)}, ""

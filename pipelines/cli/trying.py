@@ -13,6 +13,7 @@ import typer
 
 from kpi_definitions.documents import DocumentError
 from pipelines.cli.common import HomeOption, JsonOption, app, fail, home_of, out, print_json
+from pipelines.cli.completions import table_names
 from pipelines.cli.running import REFUSED
 from warehouse.home.home import Home
 from warehouse.messages.messages import language_of
@@ -21,7 +22,10 @@ from warehouse.messages.messages import language_of
 @app.command("try")
 def try_(
     file: Annotated[Path, typer.Argument(help="The extract as it is, of any kind that qala deliver takes")],
-    table: Annotated[str, typer.Option("--table", "-t", help="Showcase table it is to feed, e.g. fct_appeal")] = "",
+    table: Annotated[
+        str,
+        typer.Option("--table", "-t", help="Showcase table it is to feed, e.g. fct_appeal", autocompletion=table_names),
+    ] = "",
     system: Annotated[
         str, typer.Option("--system", help="System whose contract it follows; left out: the exchange format")
     ] = "standard",
@@ -51,7 +55,7 @@ def try_(
 
     if not table and contract is None:
         raise fail("name the table with --table, or a contract with --contract")
-    place = home_of(home)
+    place = home_of(home, needed=False)
     asked = Asked(file, table, system, contract, settlement, period, rows)
     try:
         found = tried(place, asked, tables_of(place))

@@ -12,6 +12,7 @@ from kpi_definitions import catalogue as catalogues
 from kpi_definitions.catalogue import Catalogue, load_catalogues
 from kpi_definitions.documents import read
 from kpi_definitions.model import AssessmentRules
+from kpi_definitions.nearest import meant
 from pipelines.first_versions.counting import Counting, counting
 from pipelines.first_versions.golden_cases import golden_cases
 from pipelines.first_versions.writing import FirstVersion, FirstVersionError, scalar
@@ -36,7 +37,7 @@ def new_kpi(home: Home, code: str, table_name: str, kind: str, since: dt.date, l
     table = tables.get(table_name)
     if table is None:
         raise FirstVersionError(
-            f"there is no table {table_name!r}; there are {', '.join(sorted(tables))}; a new one: qala new table"
+            f"there is no table {table_name!r} (a new one: qala new table); {meant(table_name, tables, 'see docs/reference/data-dictionary.md')}"
         )
     if code in lists.codes:
         raise FirstVersionError(
@@ -65,7 +66,7 @@ def _list(lists: tuple[Catalogue, ...], code: str, wanted: str) -> Catalogue:
     holding = next((one for one in lists if initiative in one.documents), None)
     named = {one.head.id: one for one in lists}
     if wanted and wanted not in named:
-        raise FirstVersionError(f"no list {wanted!r}; there are {', '.join(named)}")
+        raise FirstVersionError(f"no list {wanted!r}; {meant(wanted, named)}")
     if holding and wanted not in ("", holding.head.id):
         raise FirstVersionError(
             f"{initiative} is an initiative of list {holding.head.id}: leave --catalogue out, or choose another code"

@@ -15,6 +15,7 @@ from connectors.mapping.read_contracts import SHIPPED, load_sources
 from connectors.readers.headers import StructureError
 from connectors.readers.kinds import Kind
 from kpi_definitions.documents import Document, DocumentError
+from kpi_definitions.nearest import meant
 from pipelines.first_versions.writing import FirstVersion, FirstVersionError, comment, scalar, todo
 from warehouse.home.home import Home
 from warehouse.tables.contracts import Table
@@ -43,7 +44,7 @@ def new_source(home: Home, system: str, table_name: str, file: Path) -> FirstVer
     table = tables.get(table_name)
     if table is None:
         raise FirstVersionError(
-            f"there is no table {table_name!r}; there are {', '.join(sorted(tables))}; a new one: qala new table"
+            f"there is no table {table_name!r} (a new one: qala new table); {meant(table_name, tables, 'see docs/reference/data-dictionary.md')}"
         )
     path = home.contracts / system / f"{table_name}.odcs.yaml"
     wrong = list(settings_faults(Document(path, {}, {}), {"system": system}))

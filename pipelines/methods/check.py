@@ -29,6 +29,7 @@ from kpi_definitions.expressions import ExpressionError
 from kpi_definitions.golden import golden_faults
 from kpi_definitions.model import AssessmentRules, CatalogueHead, Initiative, Kpi, Text
 from kpi_definitions.strict import added
+from pipelines.notifications import settings as notifications
 from warehouse.engines.settings import SCHEMA, EngineFile, read_engine_file
 from warehouse.home.home import Home
 from warehouse.kpi_values.sound import faults_of
@@ -63,6 +64,7 @@ def all_faults(
         lambda: load_sources(tables, [SHIPPED, home.contracts]),
         lambda: read_corrections(home.corrections, tables),
         lambda: read_engine_file(home),
+        lambda: notifications.read_notifications(home),
     ):
         try:
             load()
@@ -295,6 +297,7 @@ def write_schemas() -> list[Path]:
         Path(corrections.__file__).with_name("correction.schema.json"): Correction.model_json_schema(),
         SCHEMA: EngineFile.model_json_schema(),
         connections.SCHEMA: connections.schema(),
+        notifications.SCHEMA: notifications.Settings.model_json_schema(),
         SHOWCASE / "odcs.schema.json": odcs_schema(),
     }
     for path, content in wanted.items():

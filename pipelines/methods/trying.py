@@ -12,10 +12,11 @@ from pathlib import Path
 from connectors.mapping.contract_checks import STANDARD
 from connectors.mapping.read_contracts import SHIPPED, parse_source
 from connectors.mapping.source_contract import SourceContract, standard
-from connectors.receiving.deliver import DeclaredDelivery, check_declaration
+from connectors.receiving.deliver import DeclaredDelivery, DeliveryError, check_declaration, declared_scope
 from connectors.trial import Trial, try_file
 from kpi_definitions.catalogue import load_catalogues
 from kpi_definitions.documents import DocumentError, read
+from kpi_definitions.nearest import no_file
 from pipelines.methods.kpis_by_source import lacking_by_kpi
 from warehouse.home.home import Home
 from warehouse.tables.contracts import Table
@@ -48,15 +49,17 @@ class Tried:
 
 def tried(home: Home, asked: Asked, tables: Mapping[str, Table]) -> Tried:
     """Try a file; the home need not exist, and nothing of it is touched. Raises DeliveryError for what cannot be declared, DocumentError."""
-    contract = _contract(home, asked, tables)
+    if asked.contract is not None and not asked.contract.is_file():
+        raise DeliveryError(no_file(asked.contract))
+    contract, where = _contract(home, asked, tables), declared_scope(asked.scope) if asked.scope else ""
     name = contract.table if contract else asked.table
     known = {} if contract is None else {(contract.system, name): replace(contract, document=None)}
     system = contract.system if contract else asked.system
-    declared = DeclaredDelivery(asked.file, name, asked.scope or "KZ", asked.period or _ANY_MONTH, system)
+    declared = DeclaredDelivery(asked.file, name, where or "KZ", asked.period or _ANY_MONTH, system)
     check_declaration(declared, tables, known)
     table = tables[name]
     contract = contract or standard(table)
-    scope = territory(asked.scope) if asked.scope else ""
+    scope = territory(where) if where else ""
     trial = try_file(asked.file, table, contract, tables, scope=scope, period=asked.period, rows=asked.rows)
     try:
         lacking = lacking_by_kpi(contract, table, load_catalogues(home.catalogues))

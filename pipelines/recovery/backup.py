@@ -27,6 +27,7 @@ from typing import Any
 import duckdb
 
 from connectors.archive import receipts
+from kpi_definitions.nearest import no_file
 from warehouse.errors import StoreError
 from warehouse.home.copies import copied, file_sha256
 from warehouse.home.home import Home
@@ -123,6 +124,8 @@ def read_backup(place: Path) -> Backup:
             begun = " (one was begun and never finished)" if (place / OBJECTS).is_dir() else ""
             raise BackupError(f"{place} holds no finished backup{begun}; make one: qala backup {place}")
         place = found[-1]
+    if not place.exists():
+        raise BackupError(no_file(place))
     try:
         said = json.loads(place.read_text(encoding="utf-8"))
         digest = said.pop("sha256")
@@ -261,10 +264,10 @@ class _Taking:
                         raise
 
     def settings(self) -> None:
-        """Which engine measures; what that engine holds is made anew from the warehouse."""
-        file = self.home.engine_settings
-        if file.is_file() and not file.is_symlink():
-            self.files[file.name] = self._take(file)
+        """Which engine measures, and who is told what is wrong; what that engine holds is made anew from the warehouse."""
+        for file in (self.home.engine_settings, self.home.notification_settings):
+            if file.is_file() and not file.is_symlink():
+                self.files[file.name] = self._take(file)
 
     def _take(self, file: Path) -> Kept:
         """Keep a file; if it is as it was in the newest backup, it is not read."""
@@ -332,6 +335,7 @@ def _finished(to: Path, home: Home, head: tuple[int, str] | None, taking: _Takin
         "release",
         "warehouse.duckdb",
         home.engine_settings.name,
+        home.notification_settings.name,
         *CONFIGURED,
         *((KEYS,) if with_keys else ()),
     }

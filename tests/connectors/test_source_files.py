@@ -69,7 +69,7 @@ def test_a_whole_file_is_read(tmp_path: Path) -> None:
         ("type: folder", f"type: {WORD}", 1, "there are folder"),
         ("type: folder\n", "", 1, "does not say its type"),
         ("folder: /srv/exchange", "folder: exchange", 3, "connection.folder: is not the whole path"),
-        ("folder: /srv/exchange", f"folder: /srv\n  password: {WORD}", 4, "connection.password: this kind of source knows no such secret"),
+        ("folder: /srv/exchange", f"folder: /srv\n  password: {WORD}", 4, "connection.password: no such secret is known here"),
         ("folder: /srv/exchange", f"folder: /srv\n  adress: {WORD}", 4, "unknown key connection.adress"),
         ("folder: /srv/exchange", "file: /srv", 3, "unknown key connection.file"),
         ("folder: /srv/exchange", f"folder: sftp://u:{WORD}@host/x", 3, "the address has a password in it"),

@@ -40,6 +40,8 @@ def test_the_address_is_given_to_dagster_and_told(
 ) -> None:
     started: list[list[str]] = []
     monkeypatch.setattr(os, "execv", lambda _, words: started.append(words))
+    residents: list[Any] = []
+    monkeypatch.setattr(ui, "start_beside", residents.append)
     for name in ("DAGSTER_WEBSERVER_HOST", "DAGSTER_HOME", "QALA_HOME"):
         monkeypatch.setenv(name, "0.0.0.0")  # noqa: S104  of no effect
     words = [
@@ -52,6 +54,7 @@ def test_the_address_is_given_to_dagster_and_told(
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output
     (command,) = started
+    assert bool(residents) is not read_only  # auditors start no runs
     assert command[command.index("-h") + 1] == (host or "127.0.0.1")
     assert ("pipelines.read_only_ui" in command) is read_only
     said = " ".join(done.output.split())

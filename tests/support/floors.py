@@ -23,6 +23,7 @@ ALLOWED: Mapping[str, set[str]] = {
         "warehouse.loading",
         "kpi_definitions.documents",
         "kpi_definitions.expressions",
+        "kpi_definitions.nearest",
     },
     "warehouse": {"kpi_definitions"},
     "kpi_definitions": set(),
@@ -30,7 +31,7 @@ ALLOWED: Mapping[str, set[str]] = {
 # rooms and modules of a package from the bottom up: each imports from its own floor and from those below it
 FLOORS: Mapping[str, tuple[set[str], ...]] = {
     "warehouse": (
-        {"errors", "sql", "periods", "moments"},
+        {"errors", "sql", "periods", "written_periods", "moments", "version"},
         {"messages", "charts"},
         {"home"},
         {"tables"},
@@ -59,7 +60,7 @@ FLOORS: Mapping[str, tuple[set[str], ...]] = {
         {"ingest"},
     ),
     "kpi_definitions": (
-        {"documents", "expressions"},
+        {"documents", "expressions", "nearest", "codes", "kept"},
         {"model"},
         {"scans"},
         {"functions"},
@@ -70,15 +71,18 @@ FLOORS: Mapping[str, tuple[set[str], ...]] = {
         {"engine_scans"},
         {"catalogue_checks"},
         {"catalogue"},
+        {"listed"},
         {"golden", "strict"},
     ),
     "pipelines": (
-        {"event_log", "error_messages", "pending_work", "refusals", "selection", "source_pulls"},
+        {"event_log", "error_messages", "listening", "months", "pending_work", "refusals", "selection", "source_pulls"},
         {"resources"},
+        {"notifications"},
         {"assets"},
         {"automation", "quarterly"},
         {"definitions"},
-        {"run", "read_only_ui"},
+        {"run", "run_origin", "read_only_ui"},
+        {"resident"},
         {"methods", "recovery"},
         {"first_versions"},
         {"cli"},

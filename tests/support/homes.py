@@ -25,6 +25,11 @@ def share_template(factory: pytest.TempPathFactory) -> None:
     _folder[:] = [base.parent if "PYTEST_XDIST_WORKER" in os.environ else base]
 
 
+def shared_folder() -> Path:
+    """The folder that all workers of this session see."""
+    return _folder[0]
+
+
 def new_home(root: Path) -> Home:
     """An installation with an empty warehouse, as the first `writing` would leave it."""
     home, template = Home(root), Home(_folder[0] / "template")

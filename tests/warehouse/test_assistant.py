@@ -24,6 +24,7 @@ from warehouse.home.copies import file_sha256
 from warehouse.home.home import Home
 from warehouse.messages.messages import LANGUAGES
 from warehouse.store.sessions import reading
+from warehouse.tables.settlements import former_names
 
 ARGUMENTS: Mapping[str, tuple[dict[str, Any], ...]] = {
     "about_release": ({},),
@@ -306,8 +307,7 @@ def test_every_tool_speaks_the_language(home: Home, language: str) -> None:
 
 
 def test_a_settlement_is_known_by_its_names_old_and_new(home: Home) -> None:
-    former = Path(lookups.__file__).with_name("former_names.csv").read_text(encoding="utf-8").splitlines()[1:]
-    names = dict(line.split(",") for line in former)
+    names = {name: kato for kato, names in former_names().items() for name in names}
     names |= dict.fromkeys(
         ("Astana", "АСТАНА", "г. Астана", "710000000", "Нур-Султан", "Nur-Sultan", "Целиноград"), ASTANA
     )

@@ -36,7 +36,8 @@ from warehouse.home.copies import file_sha256
 from warehouse.home.home import Home
 from warehouse.release import anchors, signing
 from warehouse.release.anchors import Anchor
-from warehouse.release.release import EXPORTS, STATEMENT, export, publish
+from warehouse.release.exports import EXPORTS, export
+from warehouse.release.release import STATEMENT, publish
 from warehouse.store.differences import Difference, Kind
 from warehouse.store.digests import digests
 from warehouse.store.ledger import GENESIS_HASH, ledger_hash
@@ -47,7 +48,7 @@ from warehouse.store.store import Store
 from warehouse.store.succession import MANIFEST
 from warehouse.store.upgrade_steps import LATEST
 from warehouse.store.write_ahead_log import enter_notes, log_of
-from warehouse.tables.views import VIEWS
+from warehouse.tables.views import shipped_views
 
 ROOT = Path(__file__).parents[2]
 
@@ -83,7 +84,7 @@ def found(home: Home, outside: Outside | None = None, *, anchored: bool = True, 
 
 
 def view(name: str, *changes: tuple[str, str]) -> str:
-    body = VIEWS[name][1]
+    body = shipped_views()[name][1]
     for old, new in changes:
         assert old in body
         body = body.replace(old, new)
@@ -91,7 +92,7 @@ def view(name: str, *changes: tuple[str, str]) -> str:
 
 
 def commented(name: str) -> str:
-    return f"COMMENT ON VIEW {name} IS '{VIEWS[name][0]}'"
+    return f"COMMENT ON VIEW {name} IS '{shipped_views()[name][0]}'"
 
 
 def falsified_exports(home: Home) -> None:

@@ -5,11 +5,8 @@ Does not belong here: how names are compared (tables/settlements.py), what is sa
 
 from __future__ import annotations
 
-import csv
 import difflib
 from collections.abc import Mapping
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from kpi_definitions.model import Category
@@ -18,11 +15,10 @@ from warehouse.assistant.shapes import Kpi, Place
 from warehouse.messages.messages import sentence
 from warehouse.periods import Period, parse_period
 from warehouse.sql import statement
-from warehouse.tables.settlements import folded, named, nearest
+from warehouse.tables.settlements import folded, formerly, named, nearest
 
 GROUPS = tuple(map(str, Category))
 COUNTRY = "KZ"
-_FORMER = Path(__file__).with_name("former_names.csv")
 _NEAR, _SHOWN = 5, 60
 
 
@@ -88,10 +84,8 @@ def find_place(question: Question, text: str) -> Place:
     among = [(kato, [row[f"name_{one}"] for one in languages]) for kato, row in rows.items()]
     found = named(text, among)
     if len(found) == 1:
-        return settlement(question, rows[found[0][0]])
-    former = _former_names().get(asked)
-    if not found and former in rows:
-        return settlement(question, rows[former], question.said("former_name", asked=shown(text)))
+        note = question.said("former_name", asked=shown(text)) if formerly(text, found[0]) else None
+        return settlement(question, rows[found[0][0]], note)
     regions = {row["kato"]: row for row in question.store.select("SELECT * FROM registry.region ORDER BY kato")}
     of_region = [(kato, [row[f"name_{one}"] for one in languages]) for kato, row in regions.items() if kato not in rows]
     in_regions = named(text, of_region) or [one for one in of_region if one[0][:2] == text.strip()]
@@ -116,10 +110,3 @@ def find_period(question: Question, text: str) -> Period:
         return parse_period(text)
     except ValueError:
         raise question.refuse("no_period", asked=shown(text)) from None
-
-
-@cache
-def _former_names() -> dict[str, str]:
-    """Name that a settlement once had, as names are compared → KATO."""
-    with _FORMER.open(encoding="utf-8", newline="") as file:
-        return {folded(row["name"]): row["kato"] for row in csv.DictReader(file)}

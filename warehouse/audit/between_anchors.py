@@ -54,7 +54,7 @@ class AnchorSpan:
 
 def spans_between_anchors(home: Home, anchors: Sequence[Anchor]) -> list[AnchorSpan]:
     """What happened between each anchor and the next, in the order of their sequences, as the release has it."""
-    with reading(home) as store:
+    with reading(home, with_views=False) as store:
         return [span_between(store, a.seq, b.seq) for a, b in pairwise(sorted(anchors, key=lambda one: one.seq))]
 
 

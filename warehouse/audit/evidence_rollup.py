@@ -45,7 +45,8 @@ def find_rollup(
         return None
     version = answer["definition"]["version"]
     text = store.con.execute(
-        "SELECT definition FROM registry.kpi WHERE (kpi_code, definition_version) = (?, ?)", [code, version]
+        "SELECT definition FROM registry.kpi WHERE (kpi_code, definition_version) = (?, ?)",
+        [answer["kpi"]["code"], version],
     ).fetchall()[0][0]
     return Rollup(answer, compile_kpi(Kpi.model_validate_json(text), store.columns()), answer["computed"]["as_of_seq"])
 

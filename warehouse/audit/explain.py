@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.compiler import Compiled, compile_kpi
 from kpi_definitions.model import Grain, Kind, Kpi
+from kpi_definitions.nearest import either, nearest
 from kpi_definitions.scans import RowTime
+from warehouse.audit.asked import asked_kpi, in_order, typed
 from warehouse.audit.explain_inputs import find_corrections, find_deliveries, find_earlier_values
-from warehouse.kpi_values.rollup import over_time
 from warehouse.kpi_values.scans import evaluate, window
 from warehouse.messages.messages import DEFAULT, Message, recorded, sentence, told_in
 from warehouse.periods import Period, parse_period
@@ -24,7 +25,7 @@ from warehouse.sql import literal, statement
 from warehouse.store.history import as_of, held
 from warehouse.store.store import Store
 from warehouse.tables.obs_status import ObsStatus
-from warehouse.tables.settlements import named, nearest
+from warehouse.tables.settlements import UnknownPlaceError, is_country, one_place, places_named, several
 
 _AREA_COLUMNS = {
     "settlement": "settlement.kato",
@@ -48,6 +49,7 @@ _ROLLUP_FIGURES = (
     "applicable",
 )
 _CELL_FIGURES = ("value", "state", "obs_status", "reason", "numerator", "denominator", "sample_size")
+_GROUPS = "SELECT item7_group FROM registry.item7_group"
 _GRAIN_WORDS = {"M": "month", "Q": "quarter", "A": "year"}
 
 
@@ -90,27 +92,31 @@ def find_settlement(store: Store, text: str) -> Settlement:
     """A settlement by code or by name in any language. Raises UnknownError."""
     columns = ", ".join(Settlement._fields)
     rows = [Settlement(*row) for row in store.con.execute(f"SELECT {columns} FROM registry.settlement").fetchall()]
-    among = [(row.kato, (row.name_en, row.name_ru, row.name_kk)) for row in rows]
-    found = named(text, among)
-    if len(found) == 1:
-        return next(row for row in rows if row.kato == found[0][0])
-    near = [f"{kato} {names[0]}" for kato, names in found] or nearest(text, among)
-    meant = f"did you mean {', '.join(near)}? " if near else ""
-    raise UnknownError(f"no settlement {text!r}; {meant}All {len(rows)}: qala settlements")
+    try:
+        kato, _ = one_place(text, [(row.kato, (row.name_en, row.name_ru, row.name_kk)) for row in rows])
+    except UnknownPlaceError as error:
+        raise UnknownError(str(error)) from None
+    return next(row for row in rows if row.kato == kato)
 
 
 def find_area(store: Store, text: str) -> Area | None:
-    """A region, an item 7 group or the country by code or name; None if it is none of them."""
-    if text.upper() == "KZ":
+    """A region, an item 7 group or the country by code or name; None if it is none of them. Raises UnknownError if it may be several places."""
+    if is_country(text):
         return Area("country", "KZ", *(sentence("views.country", language) for language in ("en", "ru", "kk")))
     row = store.con.execute(
-        "SELECT 'group', item7_group, name_en, name_ru, name_kk FROM registry.item7_group WHERE item7_group = lower(?) "
-        "UNION ALL SELECT 'region', kato, name_en, name_ru, name_kk FROM registry.region "
-        "WHERE (kato = ? OR kato[:2] = ? OR lower(?) IN (lower(name_en), lower(name_ru), lower(name_kk))) "
-        "AND kato NOT IN (SELECT kato FROM registry.settlement)",
-        [text, text, text, text],
+        "SELECT 'group', item7_group, name_en, name_ru, name_kk FROM registry.item7_group WHERE item7_group = lower(?)",
+        [text],
     ).fetchone()
-    return Area(*row) if row else None
+    if row:
+        return Area(*row)
+    query = "SELECT kato, name_en, name_ru, name_kk FROM registry."
+    towns = [(kato, names) for kato, *names in store.con.execute(f"{query}settlement").fetchall()]
+    taken = {kato for kato, _ in towns}
+    provinces = [(k, names) for k, *names in store.con.execute(f"{query}region").fetchall() if k not in taken]
+    found = places_named(text, towns, provinces)
+    if len(found) > 1:
+        raise UnknownError(several(text, found))
+    return Area("region", found[0][0], *found[0][1]) if found and found[0] in provinces else None
 
 
 def explain(
@@ -137,14 +143,15 @@ def _explain(
     """The answer with messages as they are recorded."""
     if seq is not None and not 0 < seq <= store.last_seq:
         raise UnknownError(f"the ledger has no sequence {seq}; the release goes to {store.last_seq}")
-    if code not in catalogue.codes:
-        raise UnknownError(f"no KPI {code!r}; there are {', '.join(catalogue.codes)}")
+    refuse_order(store, (code, settlement, period_text), catalogue.codes)
     try:
-        period = parse_period(period_text)
+        code, period = asked_kpi(store, code, catalogue.codes), parse_period(period_text)
     except ValueError as error:
         raise UnknownError(str(error)) from error
     area = find_area(store, settlement)
     if area is None:
+        if near := nearest(settlement, [one for (one,) in store.con.execute(_GROUPS).fetchall()]):
+            raise UnknownError(f"{settlement!r} is no settlement, region or group; did you mean {either(near)}?")
         found = find_settlement(store, settlement)
         if period.grain == "A" and catalogue.latest(code).period is not Grain.YEAR:
             area = Area("settlement", *found[:4])
@@ -158,6 +165,12 @@ def _explain(
                 f"{code} has not been computed for {area.name_en} and {period.id}{when}; run: qala run {period.id}"
             )
     return _explain_cell(store, catalogue, code, found, period, seq)
+
+
+def refuse_order(store: Store, asked: tuple[str, str, str], codes: Collection[str]) -> None:
+    """Raises UnknownError if KPI, settlement and period are all there, in another order."""
+    if (meant := in_order(store, asked, codes)) != asked:
+        raise UnknownError(f"the order is KPI, settlement, period: {typed(meant)}")
 
 
 def _explain_rollup(
@@ -189,6 +202,8 @@ def _explain_rollup(
 
 def _members(store: Store, compiled: Compiled, area: Area, period: Period, seq: int | None) -> list[dict[str, Any]]:
     """The cells that a roll-up is made of."""
+    from warehouse.kpi_values.rollup import over_time  # a value of one settlement needs nothing of it
+
     kpi = compiled.kpi
     newest_only = over_time(compiled) == "last" and str(kpi.period) != period.grain
     period_end = f"DATE '{period.end}'"

@@ -11,13 +11,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kpi_definitions.model import AssessmentRules, Category
-from warehouse.audit.explain import UnknownError, find_settlement
-from warehouse.kpi_values.assessment import DRAWS, SEED
+from warehouse.audit.asked import LEVEL_WORDS, typed
+from warehouse.audit.explain import UnknownError, find_settlement, refuse_order
 from warehouse.messages.messages import DEFAULT, figure, recorded, told_in
 from warehouse.sql import literal, statement
 from warehouse.store.store import Store
 
-LEVEL_WORDS = ("LEVEL", "PLACE")  # what is asked for in the place of a KPI's code
 _PRECISION = 9  # digits after the point of a level, as it is kept; places go by six
 _NODE_TABLES = {"sphere": "registry.sphere", "initiative": "registry.initiative"}
 _FIGURES = ("level", "level_low", "level_high", "coverage", "achievement")
@@ -42,6 +41,9 @@ def explain_level(
 
     `seq`: by the assessment that held at that ledger sequence. Raises UnknownError naming what exists.
     """
+    refuse_order(store, (code, settlement, year), (*LEVEL_WORDS, code))
+    if not year.isdigit():
+        raise UnknownError(_by_year(store, code, settlement, year))
     found = find_settlement(store, settlement)
     kato, name_en, group = found.kato, found.name_en, found.item7_group
     assessment = _find_assessment(store, year, catalogue, seq)
@@ -75,6 +77,17 @@ def explain_level(
     }
     told: dict[str, Any] = told_in(answer, language)
     return told
+
+
+def _by_year(store: Store, code: str, settlement: str, period: str) -> str:
+    """What is said of a level that is asked for by another period than a year."""
+    year, query = (
+        period[:4] if period[:4].isdigit() else "2026",
+        "SELECT DISTINCT kpi_code FROM registry.kpi ORDER BY 1",
+    )
+    said = f"levels and places are of a year: qala explain {typed((code, settlement, year))}"
+    kpis = [one for (one,) in store.con.execute(query).fetchall() if one.startswith(f"{code}-")]
+    return f"{code} is an initiative; {said}; its KPIs have months: {', '.join(kpis)}" if kpis else said
 
 
 def _node_kind(store: Store, code: str) -> str | None:
@@ -189,6 +202,8 @@ def _explain_place(
     for other in ranked:
         other["margin"] = round(other["level"], 6) - round(own["level"], 6)
         other["bounds_say"] = _order_by_bounds(own, other)
+    from warehouse.kpi_values.assessment import DRAWS, SEED  # other questions need nothing of it
+
     above = [r for r in ranked if r["margin"] > 0]
     below = [r for r in ranked if r["margin"] < 0]
     neighbours = [*above[-1:], *below[:1]] if own["rank"] is not None else []

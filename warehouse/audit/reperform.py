@@ -13,8 +13,8 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 from kpi_definitions.model import AssessmentRules
-from warehouse.audit.explain import find_area, find_settlement
-from warehouse.audit.levels import LEVEL_WORDS
+from warehouse.audit.asked import LEVEL_WORDS, asked_kpi
+from warehouse.audit.explain import UnknownError, find_area, find_settlement
 from warehouse.audit.registered import registered_catalogue, registered_versions
 from warehouse.home.account import account, shown
 from warehouse.home.home import Home
@@ -26,6 +26,7 @@ from warehouse.kpi_values.measured_elsewhere import Elsewhere, in_step, ready_en
 from warehouse.kpi_values.rollup import ROLLUP_COLUMNS, compute_rollups, lay_out
 from warehouse.kpi_values.states import describe
 from warehouse.messages.messages import DEFAULT, rendered
+from warehouse.periods import parse_period
 from warehouse.sql import literal
 from warehouse.store.history import held
 from warehouse.store.ledger import ledger_head
@@ -105,6 +106,12 @@ def reperform_home(
         with locked(home, 0) if ready else nullcontext():
             elsewhere = in_step(store, ready, engine)
         where = None
+        try:
+            if code:
+                code = code.upper() if code.upper() in LEVEL_WORDS else asked_kpi(store, code)
+            period = parse_period(period).id if period else period
+        except ValueError as error:
+            raise UnknownError(str(error)) from None
         if area is not None:
             found = find_area(store, area)
             where = (found.kind, found.code) if found else ("settlement", find_settlement(store, area).kato)

@@ -62,7 +62,7 @@ def find_value(
     answer = explain(store, catalogue, code, settlement, period, seq)
     if "members" in answer:
         raise UnknownError(_cell_by_cell(answer))
-    kpi = _kept_definition(store, catalogue, code, answer["definition"]["version"])
+    kpi = _kept_definition(store, catalogue, answer["kpi"]["code"], answer["definition"]["version"])
     return FoundValue(
         answer,
         compile_kpi(kpi, store.columns()),

@@ -7,7 +7,6 @@ must be, which it is asked itself (`Engine.ready`).
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 import os
 import re
@@ -23,6 +22,7 @@ from pydantic_core import PydanticCustomError
 
 from kpi_definitions.documents import Document, DocumentError, Fault, read
 from kpi_definitions.model import Strict
+from kpi_definitions.nearest import meant
 from warehouse.engines.engine import Engine, EngineError
 from warehouse.engines.tried import tried_versions
 from warehouse.home.home import Home
@@ -173,7 +173,7 @@ def chosen_engine(home: Home, name: str | None = None) -> Chosen:
     by = "" if name else ENGINE if override else str(path) if path.exists() else ""
     if wanted and wanted not in list(EngineName):
         where = "" if name else f"{ENGINE}: "
-        raise EngineError(f"{where}there is no engine {wanted!r}; {_meant(wanted, list(EngineName))}")
+        raise EngineError(f"{where}there is no engine {wanted!r}; {meant(wanted, list(EngineName))}")
     chosen = EngineName(wanted) if wanted else said.engine
     if chosen in EngineFile.model_fields and getattr(said, chosen) is None:
         raise EngineError(f"engine {chosen} has no section in {path}; write one: {_needed(chosen)}; see {_PAGE}")
@@ -279,7 +279,7 @@ def _faults(document: Document, error: ValidationError) -> Iterator[Fault]:
             said = f"{place} is missing"
             remedy = f"add {where[-1]}: … ({_model_at(where).model_fields[str(where[-1])].description})"
         elif kind == "enum":
-            said, remedy = f"there is no engine {value!r}", _meant(str(value), list(EngineName))
+            said, remedy = f"there is no engine {value!r}", meant(str(value), list(EngineName))
         elif kind == "string_pattern_mismatch":
             said, remedy = f"{place}: {value!r} is not written as it must be", _field_help(where)
         elif kind == "model_type":
@@ -299,7 +299,7 @@ def _unknown(where: tuple[Any, ...]) -> tuple[str, str]:
         )
     if len(where) == 1 and key in list(EngineName):
         return f"unknown key {key}", f"{key} needs no section: take it out"
-    return f"unknown key {'.'.join(map(str, where))}", _meant(key, list(known))
+    return f"unknown key {'.'.join(map(str, where))}", meant(key, list(known))
 
 
 def _model_at(where: tuple[Any, ...]) -> type[Strict]:
@@ -315,11 +315,6 @@ def _field_help(where: tuple[Any, ...]) -> str:
 def _needed(name: EngineName) -> str:
     model = _model_at((name, ""))
     return ", ".join(f"{key}: …" for key, field in model.model_fields.items() if field.is_required())
-
-
-def _meant(word: str, known: list[Any]) -> str:
-    near = difflib.get_close_matches(word.lower(), map(str, known), 1, 0.5)
-    return f"did you mean {near[0]}?" if near else f"there are {', '.join(map(str, known))}"
 
 
 def _names(names: type[StrEnum]) -> str:

@@ -1,13 +1,15 @@
 """A process of its own, with limits of time and memory: what takes too much of either ends there, and the caller goes on.
 
-A worker is started with the first call and kept for the next, as a start costs most of a second. Functions are named, not sent:
-"module:name" of one at module level. Which functions these are does not belong here.
+A worker is started with the first call and kept for the next, as a start costs most of a second; a process that has imported everything may
+fork its own before it does anything else. Functions are named, not sent: "module:name" of one at module level. Which functions these are does
+not belong here.
 """
 
 from __future__ import annotations
 
 import atexit
 import importlib
+import multiprocessing
 import os
 import pickle
 import queue
@@ -15,6 +17,7 @@ import subprocess
 import sys
 import threading
 import traceback
+from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe
 from typing import Any
@@ -25,6 +28,8 @@ from warehouse.errors import StoreError
 from warehouse.isolation.sandbox import MEMORY, memory_mib
 
 SECONDS, DEFAULT_SECONDS = "QALA_COMPUTE_SECONDS", 3600.0
+# a fork begins with all that its parent holds, half a GiB, which counts: with a limit of less it starts afresh
+_FORK_FROM_MIB = 4096
 _one_at_a_time = threading.Lock()
 _worker: _Worker | None = None
 
@@ -34,7 +39,7 @@ class LimitError(StoreError):
 
 
 class _Worker:
-    """A process that waits for calls, and the pipe to it."""
+    """A process that waits for calls, and the pipe to it; started from nothing."""
 
     def __init__(self) -> None:
         self.pipe, theirs = Pipe()
@@ -61,6 +66,38 @@ class _Worker:
         self.process.kill()
         self.pipe.close()
         return self.process.wait()
+
+
+class _ForkedWorker(_Worker):
+    """The same, that has imported already what its parent has. `files`: open ones that are the parent's alone."""
+
+    def __init__(self, files: Sequence[int]) -> None:
+        self.pipe, theirs = Pipe()
+        self.parent = os.getpid()
+        context = multiprocessing.get_context("fork")
+        self.fork = context.Process(target=_serve_forked, args=(theirs, (self.pipe.fileno(), *files)))
+        self.fork.start()
+        theirs.close()
+
+    @property
+    def usable(self) -> bool:
+        return self.parent == os.getpid() and self.fork.is_alive()
+
+    def stop(self) -> int:
+        self.fork.kill()
+        self.pipe.close()
+        self.fork.join()
+        return self.fork.exitcode or 0
+
+
+def fork(*files: int) -> None:
+    """Have a worker that is a fork of this process; `files`: numbers of open ones that it must not keep.
+
+    For a process that runs one thread, and has neither a connection nor a lock. A worker that is ended for its limits is followed by a started one.
+    """
+    global _worker
+    if _worker is None and memory_mib() >= _FORK_FROM_MIB:
+        _worker = _ForkedWorker(files)
 
 
 def call(function: str, *args: Any, seconds: float | None = None, memory: int | None = None) -> Any:
@@ -155,6 +192,17 @@ def _serve(pipe: Connection) -> None:
         except BaseException as error:
             answer = pickle.dumps((False, _portable(error)))
         pipe.send_bytes(answer)
+
+
+def _serve_forked(pipe: Connection, files: Sequence[int]) -> None:
+    """As a started worker is: a session of its own, nothing to read, and nothing open that is its parent's."""
+    os.setsid()
+    for file in files:
+        os.close(file)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+    _serve(pipe)
 
 
 def _portable(error: BaseException) -> BaseException:

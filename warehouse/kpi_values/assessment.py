@@ -15,8 +15,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import numpy as np
-
 from kpi_definitions.catalogue import Catalogue
 from kpi_definitions.model import AssessmentRules, Category, Scale
 from warehouse.errors import StoreError
@@ -128,6 +126,12 @@ class Assessment:
     version: int
     ranked: int
     insufficient: int
+
+
+def computed_years(store: Store) -> list[str]:
+    """The years of which a settlement has a value."""
+    query = "SELECT DISTINCT period_id[:4] FROM kpi.value WHERE valid_to_seq IS NULL AND value IS NOT NULL ORDER BY 1"
+    return [year for (year,) in store.con.execute(query).fetchall()]
 
 
 def assess(
@@ -315,6 +319,8 @@ def _places(
     rules: AssessmentRules, groups: Mapping[str, str], items: Mapping[str, Sequence[Item]], wholes: Mapping[str, Node]
 ) -> dict[str, Place]:
     """State, place, best and worst place of every settlement inside its group."""
+    import numpy as np  # only here: whoever explains a level imports this module
+
     places: dict[str, Place] = dict.fromkeys(items, ("insufficient coverage", None, None, None, None, None))
     for group in sorted(set(groups.values())):
         ranked = [k for k in items if groups[k] == group and wholes[k].coverage >= rules.minimum_coverage]

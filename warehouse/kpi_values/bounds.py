@@ -15,7 +15,7 @@ from kpi_definitions.compiler import Compiled, spread_of
 from kpi_definitions.model import Kind, Kpi, Part
 from warehouse.isolation.sandbox import only_reads
 from warehouse.kpi_values.computation import Computation
-from warehouse.kpi_values.due_cells import TARGETS
+from warehouse.kpi_values.known_tables import TARGETS
 from warehouse.kpi_values.rejected_rows import find_lost_rows
 from warehouse.kpi_values.scans import choose_cells
 from warehouse.kpi_values.state_rules import BOUNDS

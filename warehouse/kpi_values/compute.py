@@ -22,6 +22,7 @@ from warehouse.kpi_values.changed_values import find_changed_values, write_chang
 from warehouse.kpi_values.computation import Computation, KpiVersion
 from warehouse.kpi_values.coverage import find_coverage, list_loaded_deliveries, look_up_systems
 from warehouse.kpi_values.due_cells import select_due_cells
+from warehouse.kpi_values.figures import Figures, figures_of
 from warehouse.kpi_values.measured_elsewhere import in_step, ready_engine
 from warehouse.kpi_values.registry import register_catalogue
 from warehouse.kpi_values.rollup import roll_up
@@ -155,6 +156,9 @@ class Report:
     as_of: int  # the warehouse as of this ledger sequence was read
     seq: int  # ledger sequence of the computation
     ledger_hash: str  # of that ledger row
+    figures: Mapping[
+        str, Figures
+    ]  # by month: of the periods that close in the months asked for, and of others restated
 
 
 @dataclass
@@ -226,6 +230,10 @@ def _reports(
     rows = computation.store.con.execute("SELECT seq, hash FROM audit.ledger WHERE seq > ?", [as_of_seq]).fetchall()
     hashes = dict(rows)
     engine = str(computation.elsewhere or f"duckdb {duckdb.__version__}")
+    compiled, months = computation.compiled, computation.months
+    figures = figures_of(
+        computation.store, {c: _due_periods(compiled, c, months) | {*one.other_periods} for c, one in counts.items()}
+    )
     return [
         Report(
             code,
@@ -240,6 +248,7 @@ def _reports(
             as_of_seq,
             seqs[code],
             hashes[seqs[code]],
+            figures.get(code, {}),
         )
         for code, one in counts.items()
     ]

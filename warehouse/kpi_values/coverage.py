@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from kpi_definitions.compiler import Compiled
 from kpi_definitions.scans import TimeRule
 from warehouse.kpi_values.computation import Computation
-from warehouse.kpi_values.due_cells import REGISTER
+from warehouse.kpi_values.known_tables import REGISTER
 from warehouse.sql import literal, quoted, statement
 from warehouse.store.history import as_of
 from warehouse.tables.assertions_sql import covers

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from kpi_definitions.scans import GRAIN_UNIT, Scan, TimeRule
 from warehouse.kpi_values.computation import Computation
+from warehouse.kpi_values.known_tables import REGISTER, TARGETS
 from warehouse.kpi_values.rejected_rows import changed_days_of_rejected_rows
 from warehouse.periods import closing_in
 from warehouse.sql import literal, statement
 from warehouse.tables.working_tables import create
-
-TARGETS = "fct_kpi_target"  # item 11: whether the bounds of a value lie on both sides of one
-REGISTER = "dim_information_system"  # items 12 and 13: which systems exist, and since when they are integrated
 
 
 def select_due_cells(computation: Computation) -> None:

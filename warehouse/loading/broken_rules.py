@@ -10,8 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import duckdb
-import sqlglot
-from sqlglot import exp
 
 from warehouse.sql import literal, statement
 from warehouse.tables.contracts import Table
@@ -40,6 +38,18 @@ class Broken:
     cells: int
     values: tuple[tuple[str | None, int, int], ...]  # (what stood there, how often, in which row first); None: nothing
     different: int  # how many different values there are
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A rejected row, or a cell that a row was taken without. `value`: what stood in the cells the rule is about, as far as it may be shown."""
+
+    month: str  # in which the delivery closes
+    delivery_id: int
+    file_name: str
+    row_no: int
+    rule: str
+    value: str | None
 
 
 def broken_rules(
@@ -75,6 +85,20 @@ def broken_rules(
     return {name: tuple(rules) for name, rules in often.items()}
 
 
+def rejected_rows(
+    con: duckdb.DuckDBPyConnection, table: Table | None, headers: Mapping[str, Sequence[str]], *, chosen: str, most: int
+) -> list[Rejected]:
+    """Of each month in which chosen deliveries close, and each rule, the first rows that broke it; `headers`, `chosen` as of `broken_rules`."""
+    sql = statement(
+        __file__,
+        "rejected_row_shown",
+        shown_value=_value(table, headers) if table else "rejected.raw",
+        chosen=chosen,
+        most=str(most),
+    )
+    return [Rejected(*row) for row in con.execute(sql).fetchall()]
+
+
 def _value(table: Table, headers: Mapping[str, Sequence[str]]) -> str:
     """What stood in the cells that a rule is about, of a row that was kept. SQL."""
     whens = ""
@@ -104,5 +128,8 @@ def concerned(table: Table) -> dict[str, tuple[str, ...]]:
 def _columns(column: str | None, predicate: str | None) -> tuple[str, ...]:
     if column or not predicate:
         return (column,) if column else ()
+    import sqlglot
+    from sqlglot import exp
+
     tree = sqlglot.parse_one(predicate, dialect="duckdb", into=exp.Condition)
     return tuple(dict.fromkeys(c.name for c in tree.find_all(exp.Column)))

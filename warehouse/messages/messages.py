@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from kpi_definitions.documents import loaded
+from kpi_definitions.kept import kept
 
 LANGUAGES = ("kk", "ru", "en")
 DEFAULT = "en"
@@ -51,8 +52,13 @@ class MessageError(Exception):
 @cache
 def catalogue() -> Mapping[str, Mapping[str, str]]:
     """Code → language → template, of every file. Raises KeyError for a code that stands in two."""
+    files = sorted(CATALOGUE.glob("*.yaml"))
+    return kept("messages", files, lambda: _read(files))
+
+
+def _read(files: Sequence[Path]) -> Mapping[str, Mapping[str, str]]:
     found: dict[str, Mapping[str, str]] = {}
-    for path in sorted(CATALOGUE.glob("*.yaml")):
+    for path in files:
         for code, templates in loaded(path.read_text(encoding="utf-8")).items():
             if code in found:
                 raise KeyError(f"{path.name}: message {code} stands in another file too")

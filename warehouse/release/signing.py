@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kpi_definitions.nearest import no_file
 from warehouse.errors import StoreError
 from warehouse.home.keys import Key
 
@@ -67,7 +68,8 @@ def public_key(path: Path) -> Ed25519PublicKey:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise StoreError(f"{path} cannot be read ({error.strerror}); --key takes the file of a public key") from None
+        said = f"{path} cannot be read ({error.strerror})" if path.exists() else no_file(path)
+        raise StoreError(f"{said}; --key takes the file of a public key") from None
     try:
         if content.lstrip().startswith(b"-----"):
             found: Any = load_pem_public_key(content)

@@ -167,13 +167,14 @@ def _same_type(found: str, wanted: str) -> bool:
 
 def due(con: duckdb.DuckDBPyConnection) -> list[Step]:
     """The steps that an open warehouse lacks, in their order. Raises StoreError if a newer version of qala made it."""
-    there = con.execute("SELECT schema_name || '.' || table_name, column_name FROM duckdb_columns()").fetchall()
-    if ("audit.ledger", "seq") not in there:  # an empty file
+    ledger = "SELECT count(*) FROM duckdb_tables() WHERE (schema_name, table_name) = ('audit', 'ledger')"
+    if not con.execute(ledger).fetchall()[0][0]:  # an empty file
         return []
     number = con.execute(
         "SELECT TRY(CAST(detail->>'$.number' AS INTEGER)) FROM audit.ledger WHERE kind IN ('schema', 'upgraded') ORDER BY seq DESC LIMIT 1"
     ).fetchone()
     if number is None or number[0] is None:
+        there = con.execute("SELECT schema_name || '.' || table_name, column_name FROM duckdb_columns()").fetchall()
         return [step for step in STEPS if step.mark not in there]
     if number[0] > LATEST:
         raise StoreError(

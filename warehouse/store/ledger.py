@@ -31,6 +31,8 @@ class EntryKind(StrEnum):
     INCIDENTS = "incidents"  # opened and closed by a load
     INCIDENT_CLOSED = "incident-closed"  # by a person
     RECONCILED = "reconciled"  # with what a source says it has
+    # of people
+    NOTIFIED = "notified"  # of what is wrong, by a channel of notifications.yaml
     # of definitions and values
     CATALOGUE = "catalogue"
     DEFINITION = "definition"

@@ -10,22 +10,19 @@ import datetime as dt
 from collections.abc import Iterable, Iterator
 
 import duckdb
-from pydantic import ValidationError
 
-from kpi_definitions.compiler import fingerprint
-from kpi_definitions.model import Kpi
 from warehouse.sql import statement
 from warehouse.store.differences import ESTABLISHED, SHOWN, Difference, Kind
 from warehouse.store.ledger import GENESIS_HASH, EntryKind, ledger_hash
 from warehouse.store.recorded_seals import differing_seals
 from warehouse.store.store import Store
 from warehouse.tables.value_formula import VALUE
-from warehouse.tables.views import VIEWS
+from warehouse.tables.views import shipped_views
 
 
 def lineage_gaps(store: Store) -> tuple[str, ...]:
     """Published values that cannot be walked back to a delivery, each with the gap, by the code's own view and not the file's."""
-    return lineage_gaps_by(store, f"SELECT kpi_code, kato, period_id, gap FROM ({VIEWS['lineage_gaps'][1]})")
+    return lineage_gaps_by(store, f"SELECT kpi_code, kato, period_id, gap FROM ({shipped_views()['lineage_gaps'][1]})")
 
 
 def lineage_gaps_by(store: Store, sql: str) -> tuple[str, ...]:
@@ -112,6 +109,12 @@ def _deliveries(store: Store) -> Iterator[Difference]:
 
 
 def _definitions(store: Store) -> Iterator[Difference]:
+    # here, as whoever opens a warehouse imports this module, and few ask it
+    from pydantic import ValidationError
+
+    from kpi_definitions.compiler import fingerprint
+    from kpi_definitions.model import Kpi
+
     rows = store.con.execute("""
 SELECT k.kpi_code, k.definition_version, k.definition, k.definition_hash, TRY(l.detail->>'$.hash') FROM registry.kpi k
 LEFT JOIN audit.ledger l ON l.seq = k.registered_seq AND l.kind = 'definition' ORDER BY ALL""").fetchall()

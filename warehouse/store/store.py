@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import duckdb
@@ -19,7 +18,8 @@ from warehouse.moments import at
 from warehouse.store.ledger import Entries, ledger_hash, ledger_head
 from warehouse.tables.contracts import Table, load_tables
 from warehouse.tables.fingerprint import schema_fingerprint, shipped_fingerprint
-from warehouse.tables.home_tables import tables_of
+from warehouse.tables.home_tables import has_own_tables, tables_of
+from warehouse.version import qala_version
 
 # up to so many rows are passed as lists, which is faster than Arrow; only values of these types: of others DuckDB guesses the type
 # from the list (1.5 made Decimal 1E+2 a 1), Arrow says it
@@ -45,7 +45,9 @@ class Store:
     @cached_property
     def fingerprint(self) -> str:
         """What a file that this version of qala makes for these tables says it was made from (registry.setting)."""
-        return shipped_fingerprint() if self.tables == load_tables() else schema_fingerprint(self.tables)
+        if not has_own_tables(self.home) or self.tables == load_tables():
+            return shipped_fingerprint()
+        return schema_fingerprint(self.tables)
 
     @property
     def last_seq(self) -> int:
@@ -73,10 +75,7 @@ class Store:
     @cached_property
     def code_version(self) -> str:
         """Version of qala that runs, for the ledger."""
-        try:
-            return version("qala-kpi")
-        except PackageNotFoundError:
-            return "not installed"
+        return qala_version()
 
     def select(self, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
         """The rows of a query, each a dict: column → value."""

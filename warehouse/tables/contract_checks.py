@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kpi_definitions.documents import Document, Fault, Where
-from kpi_definitions.expressions import ExpressionError, check_pattern
 from warehouse.tables.rules import custom, qualities
 
 # kinds of identifiers, by which each is brought to one form; none: numbers of things, never of persons
@@ -64,6 +63,8 @@ def _option_faults(document: Document, prop: Mapping[str, Any], where: Where) ->
             message = f"{option} {options[option]!r} is no whole number"
             yield document.fault((*where, option), message, "write a number")
     if "pattern" in options:
+        from kpi_definitions.expressions import ExpressionError, check_pattern  # imports sqlglot
+
         try:
             check_pattern(options["pattern"], ("logicalTypeOptions", "pattern"))
         except ExpressionError as error:

@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import Any
 
 from kpi_definitions.documents import Document, Fault, Where
-from kpi_definitions.expressions import SCALAR, ExpressionError, check, parse
 from warehouse.tables.rules import CRITERIA, Reference, Rule, qualities, rule_of
 
 _JUDGEABLE = (
@@ -33,6 +32,8 @@ def quality_rules(
             given = quality.get("id", "without id")
             faults.append(document.fault(where, f"quality rule {given!r} is of a kind nothing here judges", _JUDGEABLE))
         elif quality.get("engine") == "qala":
+            from kpi_definitions.expressions import SCALAR, ExpressionError, check, parse  # imports sqlglot
+
             try:
                 tree = parse(quality["implementation"], ("implementation",))
                 check(tree, columns, ("implementation",), SCALAR)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from kpi_definitions.documents import Document, DocumentError, Fault, Where, read
+from kpi_definitions.kept import kept
 from warehouse.tables.assertions import Asserts, Cut, cut_of
 from warehouse.tables.contract_checks import unwritable
 from warehouse.tables.contract_rules import frequency, quality_rules, references, rule_faults, service_level
@@ -176,9 +177,14 @@ def _read_tables(folder: Path) -> dict[str, Table]:
 
 def sound_tables(*folders: Path) -> tuple[dict[str, Table], list[Fault]]:
     """The showcase contracts of folders that can be read, by table name, and every fault of the others; a name belongs to who has it first."""
+    paths = [p for folder in folders for p in sorted(folder.glob("*.odcs.yaml"))]
+    return kept("tables", paths, lambda: _sound(paths))
+
+
+def _sound(paths: Iterable[Path]) -> tuple[dict[str, Table], list[Fault]]:
     faults: list[Fault] = []
     tables: dict[str, Table] = {}
-    for path in (p for folder in folders for p in sorted(folder.glob("*.odcs.yaml"))):
+    for path in paths:
         try:
             table = parse_table(read(path))
         except DocumentError as error:

@@ -41,6 +41,11 @@ def tables_of(home: Home) -> Tables:
     return Tables(tables)
 
 
+def has_own_tables(home: Home) -> bool:
+    """Whether anything lies where an installation describes tables of its own."""
+    return bool(_stamps(home.showcase))
+
+
 def home_faults(tables: Mapping[str, Table], folder: Path) -> Iterator[Fault]:
     """What is wrong with the files of a home's folder of contracts beside what each says by itself: names, and files that would not be read."""
     for path in sorted(folder.rglob("*.y*ml")):

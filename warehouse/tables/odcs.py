@@ -13,11 +13,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, wraps
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
-
-from jsonschema import Draft201909Validator
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from kpi_definitions.documents import Document, DocumentError, Fault, Where
+
+if TYPE_CHECKING:
+    from jsonschema import Draft201909Validator
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -39,6 +40,8 @@ def odcs_schema() -> dict[str, Any]:
 
 @cache
 def _validator() -> Draft201909Validator:
+    from jsonschema import Draft201909Validator
+
     return Draft201909Validator(odcs_schema())
 
 

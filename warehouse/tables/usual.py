@@ -22,8 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kpi_definitions.catalogue import load_catalogues
-from kpi_definitions.compiler import sources_of
 from kpi_definitions.documents import Document, Fault
 from warehouse.messages.messages import Message
 from warehouse.tables.rules import Rule, custom
@@ -158,6 +156,9 @@ def _figures(
 
 def counted_columns(table: str, catalogues: Path) -> frozenset[str]:
     """Columns of a table by whose values a KPI counts rows, adds up or places events: where all are empty, it counts nothing."""
+    from kpi_definitions.catalogue import load_catalogues
+    from kpi_definitions.compiler import sources_of
+
     return frozenset(
         source.column
         for kpi in load_catalogues(catalogues).kpis

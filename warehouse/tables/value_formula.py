@@ -7,8 +7,10 @@ Does not belong here: which rows the parts are counted from (kpi_definitions/com
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from kpi_definitions.compiler import Compiled, Output
+if TYPE_CHECKING:
+    from kpi_definitions.compiler import Compiled, Output
 
 # a published value, to six decimals, from numerator n, denominator d and sample s; not round(x, 6), which DuckDB 2 gives another last digit
 # than 1.5 for a tie such as 0.9671875 (docs/adr/0026)

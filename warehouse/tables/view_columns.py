@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kpi_definitions.documents import loaded
+from kpi_definitions.kept import kept
 from warehouse.messages.messages import LANGUAGES
 
 FILE = Path(__file__).parent / "view_columns.yaml"
@@ -19,8 +20,7 @@ FILE = Path(__file__).parent / "view_columns.yaml"
 @cache
 def described() -> Mapping[str, Any]:
     """The file: `public`, names of views; `languages`, their names; `columns`, name → comment; `views`, by view those that mean something else there."""
-    with FILE.open(encoding="utf-8") as handle:
-        found: Mapping[str, Any] = loaded(handle.read())
+    found: Mapping[str, Any] = kept("view_columns", [FILE], lambda: loaded(FILE.read_text(encoding="utf-8")))
     return found
 
 

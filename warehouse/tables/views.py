@@ -6,8 +6,11 @@ Does not belong here: tables (system_tables.py, contracts).
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -94,8 +97,9 @@ def published(held: str) -> dict[str, tuple[str, str]]:
     return {name: _view(text, name in public) for name, text in texts.items()}
 
 
-def _views() -> dict[str, tuple[str, str]]:
-    """Name → (description, SELECT), in the order they can be made in.
+@cache
+def shipped_views() -> Mapping[str, tuple[str, str]]:
+    """Name → (description, SELECT) of the views that do not depend on the tables there are, in the order they can be made in.
 
     Columns are written out in them: how DuckDB spells `* REPLACE` differs from one opening of a file to the next, and views are
     compared by their spelling.
@@ -137,9 +141,6 @@ def _views() -> dict[str, tuple[str, str]]:
     return {**published(_CURRENT), **{name: _view(text, name in public) for name, text in texts.items()}}
 
 
-VIEWS: Mapping[str, tuple[str, str]] = _views()
-
-
 def all_views(tables: Iterable[str]) -> dict[str, tuple[str, str]]:
     """Every view of a warehouse with these showcase tables, in the order they can be made in."""
     places = [f"{place}.{name}" for name in sorted(tables) for place in ("showcase", "history")]
@@ -147,7 +148,7 @@ def all_views(tables: Iterable[str]) -> dict[str, tuple[str, str]]:
         f"SELECT {literal(p.partition('.')[2])} AS table_name, kato, delivery_id FROM {p}" for p in places
     )
     described = "Of every row of showcase and history its table, settlement and delivery"
-    return {"row_origins": (described, origins), **VIEWS}
+    return {"row_origins": (described, origins), **shipped_views()}
 
 
 def make(con: duckdb.DuckDBPyConnection, views: Mapping[str, tuple[str, str]]) -> None:
@@ -173,9 +174,19 @@ def make_own(con: duckdb.DuckDBPyConnection, views: Mapping[str, tuple[str, str]
         con.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {body}")
 
 
+def hide(con: duckdb.DuckDBPyConnection) -> None:
+    """Have every view of the file's schema `main` fail for this connection when it is read: `make_own` for who reads none."""
+    told = "SELECT error('this view was not made: open the release with its views') AS not_made"
+    names = [name for _, name in con.execute(_VIEW_NAMES).fetchall()]
+    con.execute("; ".join(f"CREATE OR REPLACE TEMP VIEW {name} AS {told}" for name in map(quoted, names)))
+
+
 # of DuckDB's own catalogue, named in full: a file may hold a macro of that name, which would go before it. Nor is any function called here,
 # for the same reason
 _FUNCTIONS = "SELECT function_name FROM system.main.duckdb_functions() WHERE NOT internal ORDER BY 1"
+_VIEW_NAMES = (
+    "SELECT schema_name, view_name FROM system.main.duckdb_views() WHERE NOT internal AND NOT temporary ORDER BY 1, 2"
+)
 _VIEWS = "SELECT schema_name, view_name, sql FROM system.main.duckdb_views() WHERE NOT internal AND NOT temporary ORDER BY 1, 2"
 # a trigger would write what no statement of ours says
 _TRIGGERS = (
@@ -191,8 +202,7 @@ def foreign(con: duckdb.DuckDBPyConnection) -> list[str]:
     """What of an open file would be read or written in place of something else: its own functions, triggers, views in a schema of tables."""
     found = [f"function {name}" for (name,) in con.execute(_FUNCTIONS).fetchall()]
     found += [f"trigger {name} on {schema}.{table}" for name, schema, table in con.execute(_TRIGGERS).fetchall()]
-    views = con.execute(_VIEWS).fetchall()
-    return found + [f"view {schema}.{name}" for schema, name, _ in views if schema != "main"]
+    return found + [f"view {schema}.{name}" for schema, name in con.execute(_VIEW_NAMES).fetchall() if schema != "main"]
 
 
 def falsified(con: duckdb.DuckDBPyConnection) -> list[str]:
@@ -225,6 +235,14 @@ def falsified(con: duckdb.DuckDBPyConnection) -> list[str]:
         elif all(there[name] != one[name] for one in spelled):
             found.append(f"another view {name} than ours")
     return found
+
+
+def spelled(con: duckdb.DuckDBPyConnection) -> str:
+    """SHA-256 over all that `falsified` compares: while it stays the same, so does what that finds."""
+    there, tables = con.execute(_VIEWS).fetchall(), con.execute(_TABLES).fetchall()
+    wanted = all_views({name for schema, name, _ in tables if schema == "showcase"})
+    said = [there, tables, wanted, storage_version(con), duckdb.__version__]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
 def _written(tables: str, views: Mapping[str, tuple[str, str]], version: str) -> Iterator[list[tuple[str, str, str]]]:

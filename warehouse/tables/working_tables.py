@@ -7,7 +7,7 @@ used that is not declared, or used by a module that is not named. Does not belon
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,6 +15,7 @@ from pathlib import Path
 import duckdb
 
 from kpi_definitions.documents import loaded
+from kpi_definitions.kept import kept
 from warehouse.sql import quoted
 
 FOLDER = Path(__file__).parents[1] / "working_tables"
@@ -36,8 +37,13 @@ class WorkingTable:
 @cache
 def working_tables() -> dict[str, WorkingTable]:
     """Name → declaration of every working table. Raises ValueError for a name declared twice or without the prefix."""
+    files = sorted(FOLDER.glob("*.yaml"))
+    return kept("working_tables", files, lambda: _read(files))
+
+
+def _read(files: Sequence[Path]) -> dict[str, WorkingTable]:
     found: dict[str, WorkingTable] = {}
-    for path in sorted(FOLDER.glob("*.yaml")):
+    for path in files:
         declared = loaded(path.read_text(encoding="utf-8")) or {}
         for name, one in declared.items():
             if name in found or not name.startswith(PREFIX):
