@@ -119,7 +119,7 @@ def _check_days(
     con: duckdb.DuckDBPyConnection, batch: Sequence[Delivery], cuts: Mapping[int, Cut], table: Table
 ) -> list[Finding]:
     """Reject rows outside the declared days; a finding where most rows of an extract lie before its days."""
-    findings = []
+    findings: list[Finding] = []
     for by in sorted({c.by for c in cuts.values() if c.by and c.kind is not Asserts.SNAPSHOT}):
         outside, early = _not_in_their_days(con, [d for d in batch if cuts[d.delivery_id].by == by], cuts, by)
         if outside:
