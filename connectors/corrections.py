@@ -118,11 +118,8 @@ def _faults(one: DeclaredCorrection, tables: Mapping[str, Table]) -> Iterable[Fa
         yield document.fault(("settlement",), f"no settlement {correction.settlement}", remedy)
     table = tables.get(correction.table)
     if table is None:
-        yield document.fault(
-            ("table",),
-            f"there is no table {correction.table!r}",
-            meant(correction.table, tables, "see docs/reference/data-dictionary.md"),
-        )
+        remedy = meant(correction.table, tables, "see docs/reference/data-dictionary.md")
+        yield document.fault(("table",), f"there is no table {correction.table!r}", remedy)
         return
     for where, text in _texts(correction.model_dump(mode="json")):
         if scrubbed(text) != text:

@@ -15,13 +15,16 @@ class UnknownCodeError(ValueError):
     """A text that names no KPI; the message says which are near."""
 
 
-def find_code(text: str, names: Mapping[str, Sequence[str]]) -> str:
-    """The KPI of a code, whatever its case, dashes and look-alike letters, or of a whole name. `names`: code → its names. Raises UnknownCodeError."""
+def find_code(text: str, names: Mapping[str, Sequence[str]], others: Sequence[str] = ()) -> str:
+    """The KPI of a code, whatever its case, dashes and look-alike letters, or of a whole name. Raises UnknownCodeError.
+
+    `names`: code → its names; `others`: words that may be asked for in its place, to be suggested.
+    """
     if code := same(text, names):
         return code
     if len(exact := {code for code, its in names.items() if key(text) in map(key, its) and key(text)}) == 1:
         return exact.pop()
-    codes = nearest(text, names)
+    codes = nearest(text, [*names, *others])
     if not any(c.isdigit() for c in text):  # no code: a name, or a part of one
         by_name = {name: code for code, its in names.items() for name in its}
         named = nearest(text, by_name) or _of_same_words(text, by_name)

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from itertools import islice
-from os.path import commonprefix
+from itertools import islice, takewhile
 from pathlib import Path
 
 # Cyrillic letters that look like Latin ones
@@ -38,7 +37,9 @@ def nearest(word: str, known: Iterable[str]) -> list[str]:
     wanted, found = key(word), []
     for name in known:
         if (likeness := _likeness(wanted, key(name))) >= _ALIKE:
-            begins = len(commonprefix([wanted, key(name)])) / len(wanted)
+            begins = sum(
+                1 for _ in takewhile(lambda two: two[0] == two[1], zip(wanted, key(name), strict=False))
+            ) / len(wanted)
             found.append((-likeness - _BEGINNING * begins, name))
     least = min((likeness for likeness, _ in found), default=0.0) + _CLOSE
     return [name for likeness, name in sorted(found) if likeness <= least][:_SHOWN]

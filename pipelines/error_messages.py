@@ -110,7 +110,8 @@ def _of(error: BaseException) -> str | None:
     if isinstance(error, OSError) and error.errno in _OF_SYSTEM and error.errno != errno.EPIPE:
         if error.errno == errno.ENOENT and isinstance(error.filename, str | os.PathLike) and error.filename2 is None:
             said = no_file(Path(error.filename))
-            return said if "did you mean" in said else f"{error.filename}: {_OF_SYSTEM[errno.ENOENT]}"
+            bare = said == f"there is no file {error.filename}"
+            return f"{error.filename}: {_OF_SYSTEM[errno.ENOENT]}" if bare else said
         where = [str(name) for name in (error.filename, error.filename2) if name is not None]
         said = _OF_SYSTEM[error.errno].format(user=f"user {_user()}")
         return f"{' to '.join(where) or error.strerror or line}: {said}"

@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipelines import structured_logs
 from pipelines.error_messages import BY, COMMAND_LINE
 from pipelines.months import EARLIEST
 from pipelines.selection import selection
@@ -112,9 +113,10 @@ def run_months(
 
     event_log.patch()  # a fork has another environment than that in which it was imported
     job, every = _job(home, language_of(), _files(home))
+    structured_logs.patch()
     chosen = None if tables is None else selection(every, tables, codes)
     # who runs it is told by the caller, in a sentence; tracebacks are in the run's log
-    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    quiet = {} if structured_logs.as_json() else {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     resources.progress_listeners.append(say)
     results = []
     try:

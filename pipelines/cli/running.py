@@ -70,13 +70,10 @@ def deliver(
     home_folder: HomeOption = None,
 ) -> None:
     """Archive an extract; the next run takes it in. Works while a run goes on. Or take a receipt back (--withdraw)."""
-    from connectors.archive.archive import Archive, ArchiveError
-    from connectors.ingest import load_source_contracts
-    from connectors.receiving.deliver import DeclaredDelivery, DeliveryError, declared_scope, together
-    from connectors.receiving.deliver import deliver as take
+    from connectors.archive.archive import ArchiveError
+    from connectors.receiving.deliver import DeliveryError
+    from pipelines.error_messages import message_for
     from warehouse.home.begun import is_home
-    from warehouse.home.scratch import scratch
-    from warehouse.tables.home_tables import tables_of
 
     home = home_of(home_folder, begins=withdraw is None)
     if withdraw is not None:
@@ -87,24 +84,28 @@ def deliver(
         raise fail(f"a delivery lacks {', '.join(name for name, value in given.items() if not value)}")
     begins = not is_home(home.root)
     try:
-        tables, scope = tables_of(home), declared_scope(settlement)
-        with scratch(home.scratch if len(file) > 1 else None) as place:
-            receipt = take(
-                Archive(home.archive),
-                DeclaredDelivery(together(file, place), table, scope, period, system, rows),
-                tables,
-                load_source_contracts(home, tables),
-                _warn,
-            )
+        receipt = _taken(home, file, (table, settlement, period, system, rows))
     except (DeliveryError, DocumentError, ArchiveError) as error:
         raise fail(error) from None
     except OSError as error:
-        from pipelines.error_messages import message_for
-
         raise fail(f"{message_for(error) or error}; nothing was taken in") from None
     if begins:
         _say_begun(home, receipt)
     _print_receipt(receipt, period)
+
+
+def _taken(home: Home, files: Sequence[Path], declared: tuple[str, str, str, str, int | None]) -> Receipt:
+    """The receipt of files as one delivery. `declared`: table, settlement by code or name, period, system, rows. Raises DeliveryError, OSError."""
+    from connectors.archive.archive import Archive
+    from connectors.ingest import load_source_contracts
+    from connectors.receiving.deliver import DeclaredDelivery, declared_scope, deliver, together
+    from warehouse.home.scratch import scratch
+    from warehouse.tables.home_tables import tables_of
+
+    tables, (table, settlement, *others) = tables_of(home), declared
+    with scratch(home.scratch if len(files) > 1 else None) as place:
+        one = DeclaredDelivery(together(files, place), table, declared_scope(settlement), *others)
+        return deliver(Archive(home.archive), one, tables, load_source_contracts(home, tables), _warn)
 
 
 def _warn(said: str) -> None:
@@ -254,11 +255,13 @@ def _hand_over(home: Home, *words: str) -> None:
 def _end(home: Home, results: Sequence[RunResult], turned_away: int = 0) -> None:
     """Say how things stand and what was refused. Raises typer.Exit unless all succeeded and everything was taken in."""
     from pipelines.cli.refusals import show_what_a_run_left  # here for the same reason
+    from pipelines.structured_logs import as_json
 
     succeeded = all(r.success for r in results)
-    if succeeded:
-        _show_status(home)
-    show_what_a_run_left(home, [r.run_id for r in results])
+    if not as_json():  # the log has every delivery, and what was published
+        if succeeded:
+            _show_status(home)
+        show_what_a_run_left(home, [r.run_id for r in results])
     if not succeeded:
         raise typer.Exit(1)
     if turned_away or any(r.refused for r in results):
@@ -361,12 +364,15 @@ def _run(
     codes: Collection[str] | None = None,
 ) -> list[RunResult]:
     from pipelines.run import run_months
+    from pipelines.structured_logs import as_json
 
+    logged = as_json()  # then Dagster's own log says it
     with out.status("starting Dagster") as spinner:
 
         def say(text: str) -> None:
-            out.print(f"  {text}", highlight=False, soft_wrap=True, markup=False)
-            spinner.update(Text(text))
+            if not logged:
+                out.print(f"  {text}", highlight=False, soft_wrap=True, markup=False)
+                spinner.update(Text(text))
 
         results = run_months(home, months, say, tables, codes)
     for result in results:

@@ -37,8 +37,10 @@ def ui(
     home_folder: HomeOption = None,
 ) -> None:
     """Open the Dagster UI with its daemon (schedule, sensor, back-fills) on http://localhost:PORT; --read-only without daemon."""
+    from pipelines.checkout import CHECKOUT
     from pipelines.listening import ListeningError, refuse_port
     from pipelines.run import prepare
+    from pipelines.structured_logs import as_json
     from warehouse.home.account import account, shown
 
     home = home_of(home_folder)
@@ -47,7 +49,10 @@ def ui(
     except ListeningError as error:
         raise fail(error) from None
     prepare(home)
-    where = ["-w", str(Path(__file__).parents[1] / "workspace.yaml")]
+    where = [
+        "-w",
+        str((CHECKOUT or Path(__file__).parents[1]) / "workspace.yaml"),
+    ]  # the wheel has it among its modules
     reach = "this machine alone" if is_loopback(host) else "EVERY MACHINE THAT REACHES THAT ADDRESS"
     out.print(f"http://{host}:{port} is served to {reach}", highlight=False)
     if not is_loopback(host):
@@ -62,5 +67,8 @@ def ui(
     command = [sys.executable, *(["-m", "pipelines.read_only_ui"] if read_only else dev)]
     if not read_only:
         start_beside(home)
+    command += [*where, "-h", host, "-p", str(port)]
+    if as_json():
+        command = [sys.executable, "-m", "pipelines.logged", *command, "--log-format", "json"]
     # replaces this process: Ctrl-C reaches Dagster itself
-    os.execv(command[0], [*command, *where, "-h", host, "-p", str(port)])  # noqa: S606
+    os.execv(command[0], command)  # noqa: S606

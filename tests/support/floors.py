@@ -23,6 +23,7 @@ ALLOWED: Mapping[str, set[str]] = {
         "warehouse.loading",
         "kpi_definitions.documents",
         "kpi_definitions.expressions",
+        "kpi_definitions.nearest",
     },
     "warehouse": {"kpi_definitions"},
     "kpi_definitions": set(),
@@ -30,7 +31,7 @@ ALLOWED: Mapping[str, set[str]] = {
 # rooms and modules of a package from the bottom up: each imports from its own floor and from those below it
 FLOORS: Mapping[str, tuple[set[str], ...]] = {
     "warehouse": (
-        {"errors", "sql", "periods", "moments", "version"},
+        {"errors", "sql", "periods", "written_periods", "moments", "version"},
         {"messages", "charts"},
         {"home"},
         {"tables"},
@@ -59,7 +60,7 @@ FLOORS: Mapping[str, tuple[set[str], ...]] = {
         {"ingest"},
     ),
     "kpi_definitions": (
-        {"documents", "expressions", "kept"},
+        {"documents", "expressions", "nearest", "codes", "kept"},
         {"model"},
         {"scans"},
         {"functions"},
@@ -74,7 +75,19 @@ FLOORS: Mapping[str, tuple[set[str], ...]] = {
         {"golden", "strict"},
     ),
     "pipelines": (
-        {"event_log", "error_messages", "months", "pending_work", "refusals", "selection", "source_pulls"},
+        {
+            "checkout",
+            "event_log",
+            "error_messages",
+            "listening",
+            "logged",
+            "months",
+            "pending_work",
+            "refusals",
+            "selection",
+            "source_pulls",
+            "structured_logs",
+        },
         {"resources"},
         {"notifications"},
         {"assets"},
@@ -82,7 +95,7 @@ FLOORS: Mapping[str, tuple[set[str], ...]] = {
         {"definitions"},
         {"run", "run_origin", "read_only_ui"},
         {"resident"},
-        {"methods", "recovery"},
+        {"methods", "metrics", "recovery"},
         {"first_versions"},
         {"cli"},
     ),

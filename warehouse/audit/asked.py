@@ -25,7 +25,7 @@ def asked_kpi(store: Store, text: str, codes: Collection[str] | None = None) -> 
     known = _names(store)
     names = known if codes is None else {code: known.get(code, ()) for code in codes}
     try:
-        return find_code(text, names)
+        return find_code(text, names, LEVEL_WORDS)
     except UnknownCodeError:
         if (gone := same(text, known)) is None:
             raise
@@ -48,6 +48,11 @@ def in_order(store: Store, asked: tuple[str, str, str], codes: Collection[str]) 
     if len(of_kpi) == len(of_time) == len(places) == 1:
         return of_kpi[0], places[0], of_time[0]
     return asked
+
+
+def typed(words: tuple[str, ...]) -> str:
+    """Words as they are typed, those with a space in quotes."""
+    return " ".join(word if len(word.split()) == 1 else f"'{word}'" for word in words)
 
 
 def _is_period(text: str) -> bool:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import shlex
 from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -15,8 +14,9 @@ from typing import Any, NamedTuple
 from kpi_definitions.catalogue import Catalogues
 from kpi_definitions.compiler import Compiled, compile_kpi
 from kpi_definitions.model import Grain, Kind, Kpi
+from kpi_definitions.nearest import either, nearest
 from kpi_definitions.scans import RowTime
-from warehouse.audit.asked import asked_kpi, in_order
+from warehouse.audit.asked import asked_kpi, in_order, typed
 from warehouse.audit.explain_inputs import find_corrections, find_deliveries, find_earlier_values
 from warehouse.kpi_values.scans import evaluate, window
 from warehouse.messages.messages import DEFAULT, Message, recorded, sentence, told_in
@@ -49,6 +49,7 @@ _ROLLUP_FIGURES = (
     "applicable",
 )
 _CELL_FIGURES = ("value", "state", "obs_status", "reason", "numerator", "denominator", "sample_size")
+_GROUPS = "SELECT item7_group FROM registry.item7_group"
 _GRAIN_WORDS = {"M": "month", "Q": "quarter", "A": "year"}
 
 
@@ -149,6 +150,8 @@ def _explain(
         raise UnknownError(str(error)) from error
     area = find_area(store, settlement)
     if area is None:
+        if near := nearest(settlement, [one for (one,) in store.con.execute(_GROUPS).fetchall()]):
+            raise UnknownError(f"{settlement!r} is no settlement, region or group; did you mean {either(near)}?")
         found = find_settlement(store, settlement)
         if period.grain == "A" and catalogue.latest(code).period is not Grain.YEAR:
             area = Area("settlement", *found[:4])
@@ -167,7 +170,7 @@ def _explain(
 def refuse_order(store: Store, asked: tuple[str, str, str], codes: Collection[str]) -> None:
     """Raises UnknownError if KPI, settlement and period are all there, in another order."""
     if (meant := in_order(store, asked, codes)) != asked:
-        raise UnknownError(f"the order is KPI, settlement, period: {' '.join(map(shlex.quote, meant))}")
+        raise UnknownError(f"the order is KPI, settlement, period: {typed(meant)}")
 
 
 def _explain_rollup(

@@ -7,12 +7,11 @@ Does not belong here: what a KPI's own value is made of (explain.py), making an 
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kpi_definitions.model import AssessmentRules, Category
-from warehouse.audit.asked import LEVEL_WORDS
+from warehouse.audit.asked import LEVEL_WORDS, typed
 from warehouse.audit.explain import UnknownError, find_settlement, refuse_order
 from warehouse.messages.messages import DEFAULT, figure, recorded, told_in
 from warehouse.sql import literal, statement
@@ -86,7 +85,7 @@ def _by_year(store: Store, code: str, settlement: str, period: str) -> str:
         period[:4] if period[:4].isdigit() else "2026",
         "SELECT DISTINCT kpi_code FROM registry.kpi ORDER BY 1",
     )
-    said = f"levels and places are of a year: qala explain {code} {shlex.quote(settlement)} {year}"
+    said = f"levels and places are of a year: qala explain {typed((code, settlement, year))}"
     kpis = [one for (one,) in store.con.execute(query).fetchall() if one.startswith(f"{code}-")]
     return f"{code} is an initiative; {said}; its KPIs have months: {', '.join(kpis)}" if kpis else said
 

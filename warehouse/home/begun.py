@@ -10,10 +10,9 @@ from pathlib import Path
 from kpi_definitions.nearest import either, nearest
 
 # any of these makes a folder a home: what was delivered, made, configured, or begun by Dagster
-_MARKS = (
-    "archive", "warehouse.duckdb", "release", "inbox", "contracts", "showcase", "catalogues", "sources", "corrections", "keys", "dagster",
-    "engine.yaml", "notifications.yaml", ".qala-demo", ".writer.lock",
-)  # fmt: skip
+_MARKS = """
+archive warehouse.duckdb release inbox contracts showcase catalogues sources corrections keys dagster engine.yaml notifications.yaml .qala-demo .writer.lock
+""".split()
 _MOST, _SHOWN = 500, 3  # folders that are looked at, homes that are named
 
 
@@ -33,11 +32,12 @@ def no_home(root: Path, named: str) -> str:
 
 
 def homes_near(root: Path) -> str:
-    """`a, b or c`: homes beside a folder that is none, or in it; those of a like name, else the first."""
-    beside = {str(one): one for one in (*_homes_in(root.parent), *_homes_in(root)) if one != root}
-    like = nearest(root.name, [one.name for one in beside.values()])
-    chosen = [text for text, one in beside.items() if one.name in like] or list(beside)
-    return either(chosen[:_SHOWN])
+    """`a, b or c`: homes round a folder that is none: the one it lies in, those in it, those beside it; of these first those of a like name."""
+    if _is_one(root.parent):
+        return str(root.parent)
+    near = list(_homes_in(root)) or [one for one in _homes_in(root.parent) if one != root]
+    like = nearest(root.name, [one.name for one in near])
+    return either([str(one) for one in near if one.name in like] or [str(one) for one in near[:_SHOWN]])
 
 
 def _homes_in(folder: Path) -> Iterator[Path]:

@@ -33,6 +33,7 @@ MEMORY_LIMIT = "QALA_MEMORY_LIMIT"  # of a run that writes: 1GB, 800MiB
 # MiB of that limit reserved for everything but DuckDB (Python, Dagster, Great Expectations, both processes), and the least DuckDB gets
 BESIDE_MIB, LEAST_MIB = 800, 256
 _FROM_BACKUP = "restore it from a backup (qala restore), or make it anew: qala rebuild"
+_MAGIC = slice(8, 12)  # bytes of a DuckDB file that say that it is one
 _ANEW = "move it away and publish it anew from the warehouse: qala run MONTH, of any month; or restore it from a backup"
 
 
@@ -142,6 +143,17 @@ def _connected(file: Path, seconds: float = 0, remedy: str = _FROM_BACKUP, **how
             raise StoreError(f"{file} cannot be opened ({said}); {remedy}") from error
 
 
+def _refuse_no_database(file: Path, remedy: str) -> None:
+    """Raises StoreError if a file does not begin as DuckDB's do: of such a one DuckDB says what nobody understands."""
+    if not file.is_file():
+        return
+    with file.open("rb") as handle:
+        beginning = handle.read(_MAGIC.stop)
+    if beginning[_MAGIC] != b"DUCK":
+        what = "is empty" if not beginning else "is no DuckDB database, or its beginning is damaged"
+        raise StoreError(f"{file} cannot be opened: it {what}; {remedy}")
+
+
 def _left_for_duckdb(limit: str) -> int:
     """MiB. Raises StoreError if the limit is no size."""
     from pydantic import ByteSize, TypeAdapter, ValidationError
@@ -183,6 +195,7 @@ def reading_file(
 ) -> Iterator[Store]:
     """As `reading`, of a released file wherever it lies. Raises StoreError if it cannot be read as one."""
     write_ahead_log.refuse_log(file)
+    _refuse_no_database(file, _ANEW)
     con = _connected(file, remedy=_ANEW, read_only=True)
     try:
         # a file that this process has open already is the same database, with the same settings

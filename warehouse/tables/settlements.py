@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import difflib
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -20,8 +20,9 @@ _FORMER = Path(__file__).with_name("former_names.csv")
 COUNTRY = "KZ"
 # Kazakh letters as who has none types them, and ё
 _PLAIN = str.maketrans("әғқңөұүһіё", "агкноуухие")
-# Latin letters that look like Cyrillic ones, in a word of those
-_CYRILLIC = str.maketrans("aceopxyktmhbi", "асеорхуктмнви")
+# letters that look alike, where a word has mostly letters of the other alphabet
+_LOOKS, _LIKE_THEM = "aceopxyktmhbi", "асеорхуктмнви"
+_CYRILLIC, _LOOK_LATIN = str.maketrans(_LOOKS, _LIKE_THEM), str.maketrans(_LIKE_THEM[:-1], _LOOKS[:-1])
 _WRITTEN = """
 а:a б:b в:v г:g д:d е:e ё:e ж:zh з:z и:i й:y к:k л:l м:m н:n о:o п:p р:r с:s т:t у:u ф:f х:kh ц:ts ч:ch ш:sh щ:shch ъ: ы:y ь: э:e ю:yu я:ya
 ә:a ғ:g қ:k ң:n ө:o ұ:u ү:u һ:h і:i
@@ -83,9 +84,10 @@ def transliterated(text: str) -> str:
 def _words(text: str) -> list[str]:
     """The words of a name in lower case, Kazakh letters as plain ones, Latin letters without accents."""
     letters = unicodedata.normalize("NFC", text).casefold().translate(_PLAIN)
-    if any("а" <= c <= "я" for c in letters):
-        letters = letters.translate(_CYRILLIC).translate(_PLAIN)
+    if sum("а" <= c <= "я" for c in letters) * 2 > sum(map(str.isalpha, letters)):
+        letters = letters.translate(_CYRILLIC)
     else:
+        letters = letters.translate(_LOOK_LATIN)
         letters = "".join(c for c in unicodedata.normalize("NFD", letters) if not unicodedata.combining(c))
     return "".join(c if c.isalnum() else " " for c in letters).split()
 
@@ -141,17 +143,24 @@ def places_named(text: str, towns: Sequence[Named], provinces: Sequence[Named]) 
 def nearest(text: str, among: Iterable[Named]) -> list[str]:
     """What may be meant, the likeliest first, as `710000000 Astana`; in the language and letters it was written in."""
     code = text.strip()
-    found = [(-_same_beginning(code, kato), f"{kato} {names[0]}") for kato, names in among] if code.isdigit() else []
-    if not code.isdigit() and _bare(text):
-        for kato, names in among:
-            likeness, name = max((_alike(text, name), name) for name in names)
-            was, former = max(((_alike(text, name), name) for name in former_names().get(kato, ())), default=(0.0, ""))
-            told = f"{kato} {_present(text, names)} ({former})" if was > likeness else f"{kato} {name}"
-            found.append((-max(likeness, was), told))
+    if code.isdigit():
+        found = [
+            (-same, f"{kato} {names[0]}") for kato, names in among if (same := _same_beginning(code, kato)) >= 1 / 3
+        ]
+    else:
+        found = list(_like_names(text, among))
     least = min((likeness for likeness, _ in found), default=0.0) + _CLOSE
-    return [told for likeness, told in sorted(found) if likeness <= min(least, -1 / 3 if code.isdigit() else -_ALIKE)][
-        :_SHOWN
-    ]
+    return [told for likeness, told in sorted(found) if likeness <= least][:_SHOWN]
+
+
+def _like_names(text: str, among: Iterable[Named]) -> Iterator[tuple[float, str]]:
+    """(likeness, negative; what is told) of each settlement or region with a name like a text."""
+    like = _like(text)
+    for kato, names in among:
+        now, name = max((like(name), name) for name in names)
+        was, former = max(((like(name), name) for name in former_names().get(kato, ())), default=(0.0, ""))
+        if max(now, was):
+            yield -max(now, was), f"{kato} {_present(text, names)} ({former})" if was > now else f"{kato} {name}"
 
 
 def scope_of(text: str) -> str:
@@ -200,12 +209,22 @@ def _present(text: str, names: Sequence[str]) -> str:
     return names[1] if any("а" <= c <= "я" for c in letters) else names[0]
 
 
-def _alike(text: str, name: str) -> float:
-    """How like a name a text is: as written weighs a little, so that the language it is written in comes first."""
-    ratio = difflib.SequenceMatcher(None, _bare(text), _bare(name)).ratio()
-    heard = difflib.SequenceMatcher(None, _sound(text), _sound(name)).ratio() - 0.02
-    written = difflib.SequenceMatcher(None, text.casefold(), name.casefold()).ratio()
-    return max(ratio, heard) + written / 100
+def _like(text: str) -> Callable[[str], float]:
+    """How like a text a name is: as it is written weighs a little, so that the language it is written in comes first; 0: not like it."""
+    bare, heard, written = (difflib.SequenceMatcher(None, "", t) for t in (_bare(text), _sound(text), text.casefold()))
+
+    def of(name: str) -> float:
+        found = 0.0
+        for matcher, form, less in ((bare, _bare(name), 0.0), (heard, _sound(name), 0.02)):
+            matcher.set_seq1(form)
+            if matcher.real_quick_ratio() >= _ALIKE and matcher.quick_ratio() >= _ALIKE:
+                found = max(found, matcher.ratio() - less)
+        if found < _ALIKE:
+            return 0.0
+        written.set_seq1(name.casefold())
+        return found + written.ratio() / 100
+
+    return of
 
 
 def _same_beginning(text: str, kato: str) -> float:
