@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export GX_ANALYTICS_ENABLED := false
 
-.PHONY: install demo ui browser engines servers contracts picture test test-all check format lock schemas bench bench-month bench-fused bench-engines bench-pulls clean
+.PHONY: install demo ui browser engines servers contracts picture test test-all check format lock schemas bench bench-month bench-releases bench-fused bench-engines bench-pulls clean
 
 install: .venv/.installed
 
@@ -99,6 +99,9 @@ bench: .venv-bench/.installed  ## qala beside plain DuckDB, pandas and dbt: SIZE
 
 bench-month: .venv-bench/.installed  ## one month more, on 12, 36 and 60 months of history
 	.venv-bench/bin/python -m benchmarks.month --rounds $(ROUNDS)
+
+bench-releases: .venv-bench/.installed  ## a release after 1, 130 and 10,000 changed rows, made of the former one and whole
+	.venv-bench/bin/python -m benchmarks.releases --rounds $(ROUNDS)
 
 bench-fused: .venv-bench/.installed  ## after make bench: twelve KPIs of one table beside one
 	.venv-bench/bin/python -m benchmarks.fused --rounds $(ROUNDS)

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 class Strict(BaseModel):
     """No unknown keys: a misspelt key is an error, not a default."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class Text(Strict):
@@ -60,7 +60,7 @@ class Grain(StrEnum):
 class InForce(Strict):
     """From when to when a thing exists. In stock at the period's end: `from` before it and `to` empty or not before it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, defer_build=True)
     start: str = Field(alias="from", description="Column with the day or time a thing began to exist")
     end: str = Field(alias="to", description="Column with the day or time it ceased to; empty while it exists")
 

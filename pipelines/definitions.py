@@ -17,7 +17,7 @@ from pipelines.assets.report import report
 from pipelines.assets.showcase import showcase_asset
 from pipelines.assets.source import source_assets, source_job, source_keys
 from pipelines.assets.zero import zero_assets
-from pipelines.automation import after_release, inbox_sensor, job, monthly_schedule, publications_job
+from pipelines.automation import after_release, earlier_months, inbox_sensor, job, monthly_schedule, publications_job
 from pipelines.months import first_month, months_from
 from pipelines.notifications.sensor import notifications_sensor
 from pipelines.quarterly import countable, quarterly_schedule, reconciliation
@@ -28,8 +28,11 @@ from warehouse.home.home import Home
 from warehouse.tables.home_tables import tables_of
 
 
-def build_defs(home: Home, first: str = "") -> dg.Definitions:
-    """Assets, checks, jobs, schedule and sensors of one installation, by its contracts and catalogues, from a month on; else from its own first."""
+def build_defs(home: Home, first: str | None = None) -> dg.Definitions:
+    """Assets, checks, jobs, schedule and sensors of one installation, by its contracts and catalogues.
+
+    `first`: the month with which the partitions begin; None: the first delivered one.
+    """
     months = months_from(first or first_month(home))
     tables, catalogue = tables_of(home), load_catalogues(home.catalogues)
     group_of, contracts = groups(catalogue), load_source_contracts(home, tables)
@@ -49,7 +52,13 @@ def build_defs(home: Home, first: str = "") -> dg.Definitions:
             report,
             publications,
         ],
-        jobs=[job, publications_job, *([reconciliation] if quarterly else []), *(one for one, _ in pulls)],
+        jobs=[
+            job,
+            publications_job,
+            earlier_months,
+            *([reconciliation] if quarterly else []),
+            *(one for one, _ in pulls),
+        ],
         schedules=[monthly_schedule, *([quarterly_schedule] if quarterly else []), *(one for _, one in pulls)],
         sensors=[inbox_sensor, after_release, notifications_sensor],
         resources={"qala": Qala(home_folder=str(home.root))},

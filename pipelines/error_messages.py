@@ -16,12 +16,13 @@ import sqlite3
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import duckdb
 from filelock import Timeout
 
 from kpi_definitions.nearest import no_file
+from warehouse.errors import BusyError
 
 F = TypeVar("F", bound=Callable[..., object])
 _OURS = ("warehouse.", "connectors.", "kpi_definitions.", "pipelines.")
@@ -64,6 +65,9 @@ _OF_DATABASE = {
     "database is locked": "another process of Dagster holds the file; wait for it, or end it",
     "unable to open": "the file cannot be opened; look at its owner and mode, and at those of its folder",
 }
+_HELD = ("set lock on file", "database is locked")
+RETRIES, WAIT = 3, 60  # seconds before the first; our proposal
+BY, COMMAND_LINE = "qala/by", "command line"  # tag of a run that somebody looks on at
 _NO_THREAD = "can't start new thread"  # for want of memory, says Python
 _DAMAGED = "the file is damaged; restore it from a backup"
 _FATAL = (
@@ -83,6 +87,18 @@ def message_for(error: BaseException) -> str | None:
         within = getattr(seen, "orig", None) or seen.__cause__
         seen = within or (seen.__context__ if module.startswith(_WRAPPERS) else None)
     return None
+
+
+def passes(error: BaseException) -> bool:
+    """Whether an error, or its cause, is that another process holds what is needed, which it will let go."""
+    seen: BaseException | None = error
+    while seen is not None:
+        held = isinstance(seen, OSError) and seen.errno in (errno.EBUSY, errno.ETXTBSY)
+        said = str(seen).lower() if isinstance(seen, duckdb.Error | sqlite3.Error) else ""
+        if held or isinstance(seen, BusyError | Timeout) or any(part in said for part in _HELD):
+            return True
+        seen = getattr(seen, "orig", None) or seen.__cause__
+    return False
 
 
 def _of(error: BaseException) -> str | None:
@@ -128,15 +144,19 @@ def _user() -> str:
 def known_errors_as_failure(step: F) -> F:
     """Decorator of a Dagster step: a known error fails the step with its message, and the traceback goes to the run's log.
 
-    The step's first argument is the context. Never retried: a lock or a file that is held was waited for where it is taken (warehouse/store/).
+    The step's first argument is the context. Tried again, where nobody looks on, is what passes by itself: a lock or a file that another holds.
+    Who runs it by the command line is told at once: it was waited for where it is taken (warehouse/store/).
     """
-    from dagster import Failure
+    from dagster import Failure, RetryRequested
 
-    def failure(context: object, error: Exception) -> Failure | None:
+    def failure(context: Any, error: Exception) -> Failure | RetryRequested | None:
         said = None if isinstance(error, Failure) else message_for(error)
         if said is None:
             return None
-        context.log.info("".join(traceback.format_exception(error)))  # type: ignore[attr-defined]
+        if passes(error) and context.run.tags.get(BY) != COMMAND_LINE and context.retry_number < RETRIES:
+            context.log.warning(said)
+            return RetryRequested(max_retries=RETRIES, seconds_to_wait=WAIT * 2**context.retry_number)
+        context.log.info("".join(traceback.format_exception(error)))
         return Failure(description=said, allow_retries=False)
 
     if inspect.isgeneratorfunction(step):

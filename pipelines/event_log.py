@@ -36,7 +36,8 @@ _OF_CHECKS = (DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED, DagsterEventType.
 
 def log_evaluations(context: AssetExecutionContext, evaluations: Sequence[AssetCheckEvaluation]) -> None:
     """Store results of checks, one for each month of a range, as one batch; yielded by a step each would be a batch of its own."""
-    step, batch = context.get_step_execution_context(), generate_event_batch_id()
+    step = context.get_step_execution_context()
+    batch = generate_event_batch_id()  # type: ignore[no-untyped-call]
     for number, one in enumerate(evaluations, 1):
         said = f"{one.asset_key.to_user_string()} {one.check_name} {one.partition}: {one.description}"
         of_batch = DagsterEventBatchMetadata(batch, number == len(evaluations))

@@ -13,18 +13,19 @@ import duckdb
 from connectors.archive.archive import Archive
 from warehouse.home.home import Home
 from warehouse.kpi_values.outstanding import running_month
-from warehouse.periods import add_months, month_id, parse_period
+from warehouse.periods import FIRST_YEAR, add_months, month_id, parse_period
 
 if TYPE_CHECKING:
     from dagster import MonthlyPartitionsDefinition
 
 CIVIL_TIME = "Asia/Almaty"
+EARLIEST = f"{FIRST_YEAR}-01"  # that may be delivered
 
 
 def first_month(home: Home) -> str:
     """The first month of what the release has loaded and of what waits.
 
-    With none of them January of the year before, so that an empty home can be looked at and run.
+    Where there is nothing yet, January of the year before, so that an empty home can be looked at and run.
     """
     known = [*_released(home), *(month_id(parse_period(r.period).start) for r in Archive(home.archive).pending())]
     last = month_id(add_months(parse_period(running_month()).start, -1))

@@ -16,7 +16,7 @@ from connectors.archive.archive import Archive
 from connectors.ingest import load_source_contracts
 from connectors.mapping.source_contract import SourceContract
 from kpi_definitions.catalogue import Catalogues, load_catalogues
-from pipelines import event_log
+from pipelines import event_log, structured_logs
 from warehouse.home.home import Home
 from warehouse.store.sessions import writing
 from warehouse.store.store import Store
@@ -27,12 +27,15 @@ from warehouse.tables.home_tables import tables_of
 warnings.filterwarnings("ignore", category=dg.BetaWarning, message=".*backfill_policy.*")
 # the same of links to documents and of checks by month: held by tests/pipelines/test_dagster.py and test_event_log.py for the version in the lock
 warnings.filterwarnings("ignore", category=dg.BetaWarning, message=".*Code(Reference|ReferencesMetadataValue)` .*")
+# Dagster's own, when it looks up the jobs of a sensor that has several
+warnings.filterwarnings("ignore", category=dg.BetaWarning, message=".*owners.*SensorDefinition.*")
 warnings.filterwarnings("ignore", category=dg.PreviewWarning, message=".*partitions_def on an AssetCheckSpec.*")
 
 NO_SPHERE = "no_sphere"  # group of a home's table whose contract names a sphere that no list has: told before anything is computed
 POOL = "warehouse"  # limited to one by dagster.yaml: runs take turns at the file
 single_run = dg.BackfillPolicy.single_run()  # a year is filled by one run: what a run costs is start-up
 event_log.patch()
+structured_logs.patch()
 progress_listeners: list[Callable[[str], None]] = []  # the command line shows progress through this
 
 
@@ -92,8 +95,8 @@ def groups(catalogue: Catalogues) -> dict[str, str]:
     return {code: f"{s.number}_" + re.sub(r"\W+", "_", s.name.en.lower()) for code, s in spheres.items()}
 
 
-def report_progress(context: dg.AssetExecutionContext, text: str) -> None:
-    """Report progress in the run's log and to the listeners."""
-    context.log.info(text)
+def report_progress(context: dg.AssetExecutionContext, text: str, **known: object) -> None:
+    """Report progress in the run's log and to the listeners; `known`: table, delivery_id and the like, for logs in JSON."""
+    context.log.info(text, extra={structured_logs.OURS: known})
     for listener in progress_listeners:
         listener(text)

@@ -10,7 +10,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.months import first_month
+from pipelines import structured_logs
+from pipelines.error_messages import BY, COMMAND_LINE
+from pipelines.months import EARLIEST
 from pipelines.selection import selection
 from warehouse.home.home import Home
 from warehouse.isolation import worker
@@ -53,11 +55,12 @@ def prepare(home: Home) -> Path:
 
 
 @lru_cache(maxsize=2)
-def _job(home: Home, _language: str, _files: _Files, first: str) -> tuple[JobDefinition, frozenset[AssetKey]]:
-    """Dagster's job from a first month on, and the keys of all assets, as they are made of the home's files and described in a language."""
+def _job(home: Home, _language: str, _files: _Files) -> tuple[JobDefinition, frozenset[AssetKey]]:
+    """Dagster's job, and the keys of all assets, as they are made of the home's files and described in a language."""
     from pipelines.definitions import build_defs
 
-    defs = build_defs(home, first)
+    # for whatever month came: with which one Dagster's screens begin is no matter here
+    defs = build_defs(home, EARLIEST)
     return defs.resolve_job_def("city_kpis"), frozenset(defs.resolve_asset_graph().get_all_asset_keys())
 
 
@@ -78,7 +81,7 @@ def get_ready(home: Home) -> None:
     from warehouse.kpi_values.sound import refuse_faulty
     from warehouse.tables.home_tables import tables_of
 
-    _job(home, language_of(), _files(home), first_month(home))
+    _job(home, language_of(), _files(home))
     tables = tables_of(home)
     load_source_contracts(home, tables)
     refuse_faulty(load_catalogues(home.catalogues), tables)
@@ -98,29 +101,26 @@ def run_months(
     """
     prepare(home)
     # the process that judges and computes starts while Dagster is imported
-    judges = tables is None or len(tables) > 0  # a run that only computes needs no Great Expectations
-    worker.warm(
-        *(
-            ["connectors.delivery_gate.delivery_gate:get_ready"]
-            if judges
-            else ["warehouse.kpi_values.compute:get_ready", home]
-        )
-    )
+    if tables is None or tables:
+        worker.warm("connectors.delivery_gate.delivery_gate:get_ready")
+    else:  # a run that only computes needs no Great Expectations
+        worker.warm("warehouse.kpi_values.compute:get_ready", home)
     import dagster as dg
 
     from pipelines import event_log, resources
     from pipelines.assets.showcase import refused_in_run
+    from pipelines.run_origin import on_timeline
 
     event_log.patch()  # a fork has another environment than that in which it was imported
-    # the home's own first month, unless an earlier one is run: so that a fork finds the job made
-    job, every = _job(home, language_of(), _files(home), min(first_month(home), *months))
+    job, every = _job(home, language_of(), _files(home))
+    structured_logs.patch()
     chosen = None if tables is None else selection(every, tables, codes)
     # who runs it is told by the caller, in a sentence; tracebacks are in the run's log
-    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    quiet = {} if structured_logs.as_json() else {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     resources.progress_listeners.append(say)
     results = []
     try:
-        with dg.DagsterInstance.get() as instance:
+        with dg.DagsterInstance.get() as instance, on_timeline(instance, job.name):
             for first, last in month_ranges(months):
                 at("run.begun")
                 result = job.execute_in_process(
@@ -128,7 +128,11 @@ def run_months(
                     run_config=quiet,
                     asset_selection=chosen,
                     raise_on_error=False,
-                    tags={"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last},
+                    tags={
+                        BY: COMMAND_LINE,
+                        "dagster/asset_partition_range_start": first,
+                        "dagster/asset_partition_range_end": last,
+                    },
                 )
                 failed = [(e.step_key, e.step_failure_data) for e in result.all_events if e.is_step_failure]
                 if any(data.error and data.error.cls_name == _INTERRUPTED for _, data in failed):

@@ -10,7 +10,17 @@ import pytest
 from tests.support.floors import FLOORS
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("benchmarks", "connectors", "docs", "examples", "kpi_definitions", "pipelines", "tests", "warehouse")
+FOLDERS = (
+    "benchmarks",
+    "connectors",
+    "deploy",
+    "docs",
+    "examples",
+    "kpi_definitions",
+    "pipelines",
+    "tests",
+    "warehouse",
+)
 PAGES = sorted(
     path.relative_to(ROOT)
     for folder in (".", *FOLDERS)

@@ -24,7 +24,7 @@ NAMES = (
     "catalogue.committing", "catalogue.committed", "compute.values", "compute.roll-ups", "compute.committing", "compute.committed",
     "assess.committing", "assess.committed",
     "release.committing", "release.committed", "release.checkpointed", "release.copied", "release.exported", "release.manifest",
-    "release.renamed", "release.done", "ledger.recorded", "run.begun", "run.done",
+    "release.retired", "release.renamed", "release.done", "ledger.recorded", "run.begun", "run.done",
 )  # fmt: skip
 
 

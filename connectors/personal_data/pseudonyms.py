@@ -30,6 +30,7 @@ from warehouse.tables.rules import OTHER_KEY
 
 # the pseudonym of an identifier that no contract classes personal: what it begins with, and how many digits: most may have 64 letters
 MARK, DIGITS = "pseudonym-", 40
+FORM = "[0-9a-f]{64}"  # of every other pseudonym, as the pattern of a contract
 _BLOCK = 64  # bytes, of SHA-256
 _SEPARATORS = r"[\p{Z}\p{Cf}\t-\r.()/_\x{2010}-\x{2015}\x{2212}-]"
 _WEIGHTS = (range(1, 12), (3, 4, 5, 6, 7, 8, 9, 10, 11, 1, 2))

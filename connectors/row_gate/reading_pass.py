@@ -20,7 +20,7 @@ from connectors.mapping.civil_time import civil_time
 from connectors.mapping.source_contract import SourceContract
 from connectors.mapping.transform import constant
 from connectors.personal_data.deidentification import deidentified
-from connectors.personal_data.pseudonyms import Pseudonyms
+from connectors.personal_data.pseudonyms import FORM, Pseudonyms
 from connectors.personal_data.rejected_values import RejectedValues
 from connectors.readers.readers import ROW_NUMBER, Readable
 from connectors.row_gate import shaping
@@ -42,7 +42,8 @@ from warehouse.tables.settlements import settlements
 _LONGEST_RECORD = 16 << 20  # bytes; also DuckDB's buffer_size, whose default is 16 times the longest record
 # columns that the pass adds to the file's own; '==' cannot begin a header
 _DELIVERY_NO = '"==delivery_no"'  # of the scan's deliveries, from 0
-_DECLARED_SCOPE, _PERIOD_END, _KATO = '"==declared_scope"', '"==period_end"', '"==kato"'
+_DECLARED_SCOPE, _PERIOD_END = '"==declared_scope"', '"==period_end"'
+_PLACE, _KATO = '"==place"', '"==kato"'  # a row's settlement by its texts alone, and by the columns that are worked out
 _BROKEN, _EMPTIED, _SPOILT = '"==broken"', '"==emptied"', '"==spoilt"'
 
 
@@ -54,6 +55,7 @@ class _Scan:
     deliveries: Sequence[Incoming]
     contract: SourceContract  # for these files: their header, their types, their civil time
     headers_read: Sequence[str]
+    place: str  # SQL of a row's settlement over the file's text columns alone: its own, else the declared scope
     settlement_column: bool  # whether the files have a column of settlements; else each row is of the declared scope
 
     @property
@@ -83,7 +85,7 @@ def reading_pass(
     contract, header = scan.contract, scan.readable.header
     worked_out = "".join(f", {sql}" for sql in (*contract.made(), *shaping.worked_out(contract)))
     records = shaping.rows_of_columns(contract, header, scan.readable.types, _records(scan))
-    rows = f"(SELECT *{worked_out} FROM ({records}))"
+    rows = f"(SELECT *{worked_out} FROM (SELECT *, {scan.place} AS {_PLACE} FROM ({records})))"
     rows = f"(SELECT *, {_settlement(scan)} AS {_KATO}, {', '.join(_typed(scan))} FROM {rows})"
     rows, personal = deidentified(table, contract, pseudonyms, rows)
     rows = _identifiers_in_normal_form(table, rows)
@@ -113,11 +115,12 @@ def _scan(table: Table, deliveries: Sequence[Incoming]) -> _Scan:
     contract, readable = deliveries[0].contract, deliveries[0].readable
     own = contract.by_name.get("kato")  # the exchange format knows the column, a file need not have it
     has_settlements = own is not None and (not own.header or own.header in readable.header)
-    settlement = f"coalesce({contract.settlement()}, {_DECLARED_SCOPE})" if has_settlements else _DECLARED_SCOPE
-    contract = contract.over(readable.header, readable.types, civil_time([one.scope for one in deliveries], settlement))
+    # a column of its own, as every time names it once for each zone; by the clocks of none, as these follow from it
+    place = f"coalesce({contract.settlement()}, {_DECLARED_SCOPE})" if has_settlements else _DECLARED_SCOPE
+    contract = contract.over(readable.header, readable.types, civil_time([one.scope for one in deliveries], _PLACE))
     mapped = contract.read_from(readable.header)
     headers_read = [h for h in dict.fromkeys(readable.header) if h in mapped]
-    return _Scan(table, deliveries, contract, headers_read, has_settlements)
+    return _Scan(table, deliveries, contract, headers_read, place, has_settlements)
 
 
 # --- the steps, the innermost first ---
@@ -178,8 +181,8 @@ def _some_cell(contract: SourceContract, table: Table, header: Sequence[str]) ->
 
 
 def _settlement(scan: _Scan) -> str:
-    if not scan.settlement_column:
-        return _DECLARED_SCOPE
+    if not scan.settlement_column or not scan.contract.by_name["kato"].logic:
+        return _PLACE
     return f"coalesce({scan.contract.typed('kato', 'VARCHAR')[1]}, {_DECLARED_SCOPE})"
 
 
@@ -232,7 +235,10 @@ def _conditions(scan: _Scan, personal: Mapping[str, Condition]) -> list[Conditio
         text, _ = scan.contract.typed(column.name, column.sql_type)
         if text != "NULL" and column.sql_type.upper() != "VARCHAR":
             found.append((f"{column.name}.type", scan.contract.unreadable(column.name, column.sql_type)))
-        found += _broken_by(column.rules, scan.table)
+        replaced = personal.get(column.name, ("",))[0] == f"{column.name}.identifier"
+        # pseudonyms need not be looked at to be of their form
+        form = f"regexp_full_match({quoted(column.name)}, {literal(FORM)})" if replaced else None
+        found += _broken_by([rule for rule in column.rules if rule.predicate != form], scan.table)
     found += _broken_by(scan.table.row_rules, scan.table)
     found.append(("scope", f"NOT coalesce({_in_scope(_KATO)}, false)"))
     return found

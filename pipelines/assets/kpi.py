@@ -1,6 +1,8 @@
 """kpi/<sphere>/<code>: values of one KPI, computed from the warehouse alone. One step computes all KPIs of a run."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from textwrap import shorten
 from typing import Any
 
 import dagster as dg
@@ -15,6 +17,8 @@ from warehouse.isolation import worker
 from warehouse.kpi_values.compute import Report
 from warehouse.kpi_values.figures import Figures
 from warehouse.tables.contracts import Table
+
+_LABEL = 50  # letters: as wide as a node
 
 
 def asset_key(catalogue: Catalogues, code: str) -> dg.AssetKey:
@@ -88,22 +92,25 @@ def _of_month(figures: Figures | None) -> dict[str, Any]:
 
 
 def _metadata(report: Report) -> dict[str, Any]:
-    """What is the same for all months of a run."""
+    """What is the same for all months of a run: texts, since Dagster would plot a run's sum as each month's number."""
     metadata: dict[str, Any] = {
-        "cells computed by the run": report.cells,
-        "written by the run": report.written,
-        "restated by the run": report.restated,
-        "as of ledger sequence": report.as_of,
+        "the run did": _done([report]),
+        "as of ledger sequence": str(report.as_of),
         "ledger entry": f"{report.seq}:{report.ledger_hash}",
         "walk back": f"qala explain {report.kpi_code} SETTLEMENT PERIOD --as-of {report.seq}",
         "make again": f"qala reperform {report.kpi_code}",
         "engine": report.engine,
         "sql": dg.MetadataValue.md(f"```sql\n{report.sql}\n```"),
     }
-    metadata |= {f"failed: {why}": cells for why, cells in report.failures.items()}
+    metadata |= {f"failed in the run: {why}": f"{cells:,} cells" for why, cells in report.failures.items()}
     if report.other_periods:
         metadata["restated in other periods"] = ", ".join(report.other_periods)
     return metadata
+
+
+def _label(name: str) -> str:
+    """A name as a kind may be written, whole words of it."""
+    return shorten(re.sub(r"\W+", " ", name, flags=re.ASCII), _LABEL, placeholder="").replace(" ", "_")
 
 
 def _spec(catalogue: Catalogues, kpi: Kpi, columns: Mapping[str, Mapping[str, str]]) -> dg.AssetSpec:
@@ -122,7 +129,8 @@ def _spec(catalogue: Catalogues, kpi: Kpi, columns: Mapping[str, Mapping[str, st
         # the first line is what the graph has room for
         description=f"{kpi.name.en} / {kpi.name.ru}\n\n{kpi.description.en if kpi.description else ''}{due[kpi.period]}",
         group_name=groups(catalogue)[sphere.code],
-        kinds={"duckdb", "sql"},
+        # Dagster's graph shows a key's last part, which is the code, and kinds
+        kinds={_label(kpi.name.en)},
         owners=[f"team:{sphere.code}"],
         code_version=fingerprint(kpi)[:12],
         tags={

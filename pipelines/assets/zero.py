@@ -32,7 +32,7 @@ def zero_assets(
             description=f"Files as received: {t.title} / {t.title_ru}\n\nExtracts for {t.name}, nothing opened yet. {t.description} "
             f"Systems with a contract: {', '.join(sorted(s for s, name in sources if name == t.name)) or 'none; standard exchange format'}.",
             group_name=groups.get(t.domain, NO_SPHERE),
-            kinds={"file"},
+            kinds={"file", "as_received"},
             owners=[f"team:{t.domain}"],
             metadata={"owner": t.owner, **of_document("contract", t.document.path, t.version)},
             tags={"sphere": t.domain, "level": "zero"},

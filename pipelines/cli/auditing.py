@@ -104,6 +104,7 @@ def verify(
     from pipelines.notifications.notes import note_verification
     from warehouse.audit import between_anchors
     from warehouse.audit.verify import verify as ask
+    from warehouse.home import last_done
     from warehouse.release import anchors
     from warehouse.release.signing import public_key
 
@@ -116,6 +117,8 @@ def verify(
         told = between_anchors.spans_between_anchors(home, given) if len(given) > 1 and found.head else []
     except StoreError as error:
         raise fail(error) from None
+    counts = {"differences": len(found.differences), "points_unchecked": len(found.unchecked)}
+    last_done.note(home, "verified", counts | ({"sequence": found.head[0]} if found.head else {}))
     if as_json:
         print_json(verified_data(found, told))
     else:

@@ -92,7 +92,7 @@ def _ended(error: BaseException) -> BaseException:
 
 def _note_end(ctx: Any, *, well: bool) -> None:
     """Leave a note of how the command ended, for a home that tells people what is wrong."""
-    if _home is not None and (well or _failure) and (_home.root / "notifications.yaml").exists():
+    if _home is not None and (well or _failure) and _home.notification_settings.exists():
         from pipelines.notifications.notes import note_command
 
         note_command(_home, str(ctx.invoked_subcommand), None if well else _failure)
@@ -149,10 +149,18 @@ VersionOption = Annotated[
 ]
 
 
+# what services and timers start: with QALA_LOG=json they log, and do not print
+LOGGED = {"backup", "metrics", "notify", "pull", "reread", "run", "serve", "ui", "verify"}
+
+
 @app.callback()
-def _begin(version: VersionOption = False) -> None:  # noqa: ARG001  said before
+def _begin(ctx: typer.Context, version: VersionOption = False) -> None:  # noqa: ARG001  said before
     private()
     _spoken("")
+    if os.environ.get("QALA_LOG") and ctx.invoked_subcommand in LOGGED:
+        from pipelines.structured_logs import speak_json
+
+        speak_json(out, err)
 
 
 def _spoken(given: str) -> str:

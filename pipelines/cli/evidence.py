@@ -68,7 +68,7 @@ def rows(
     from pipelines.cli.screens.rows import show_rows
     from warehouse.audit.explain import UnknownError
     from warehouse.audit.rows import contributing_rows, find_value
-    from warehouse.release.release import FORMATS
+    from warehouse.release.exports import FORMATS
     from warehouse.store.sessions import reading
 
     if to is not None and (to.suffix not in FORMATS or not to.parent.is_dir()):
@@ -114,7 +114,7 @@ def _described_rows(store: Store, rows: ContributingRows, limit: int) -> dict[st
 def _export_rows(store: Store, tables: list[ContributingRows], to: Path) -> None:
     """Write all rows to `to`; of several tables each to a file of its own, named after the table."""
     from warehouse.audit.rows import count_rows
-    from warehouse.release.release import FORMATS
+    from warehouse.release.exports import FORMATS
     from warehouse.sql import literal
 
     for rows in tables:

@@ -187,12 +187,14 @@ def docs(
 ) -> None:
     """Write the pages under docs/reference: data dictionary, KPIs with their case passports, standards; or those of a home."""
     from kpi_definitions.catalogue import load_catalogues
+    from pipelines.checkout import needed
     from pipelines.methods.reference_docs import pages, pages_of_a_home, write
     from warehouse.tables.contracts import load_tables
     from warehouse.tables.home_tables import tables_of
 
     try:
         if home is None:
+            needed("qala docs without --home writes the pages of docs/reference")
             written = write(pages(load_catalogues(), load_tables()))
         else:
             place = home_of(home)

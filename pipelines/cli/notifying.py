@@ -37,13 +37,13 @@ def notify(
 ) -> None:
     """Tell the channels of <home>/notifications.yaml what is wrong and was not told. Ends with 1 if a channel did not take its message."""
     from pipelines.notifications.outbox import NotifyingError
-    from pipelines.notifications.settings import FILE, PAGE, read_notifications
+    from pipelines.notifications.settings import PAGE, read_notifications
 
     home, seconds = home_of(home_folder), _seconds(every)
     try:
         settings = read_notifications(home)
         if settings is None:
-            raise fail(f"{home.root / FILE} does not exist, so nobody is told anything; write one: {PAGE}")
+            raise fail(f"{home.notification_settings} does not exist, so nobody is told anything; write one: {PAGE}")
         if dry_run:
             _show(home, settings, everything=all_)
             return

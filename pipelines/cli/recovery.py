@@ -141,16 +141,16 @@ def backup(
 ) -> None:
     """Keep warehouse, release, archive, receipts and what people configured, while runs go on; what was kept before is not copied again."""
     from pipelines.recovery.backup import back_up, damaged, read_backup
+    from warehouse.home import last_done
 
+    home = home_of(home_folder)
     try:
         with out.status("reading the backup" if check else "keeping the release") as spinner:
 
             def say(text: str) -> None:
                 spinner.update(Text(text))
 
-            done = (
-                read_backup(to) if check else back_up(home_of(home_folder), to, with_keys=with_keys, wait=wait, say=say)
-            )
+            done = read_backup(to) if check else back_up(home, to, with_keys=with_keys, wait=wait, say=say)
             wrong = damaged(done, say) if check else []
     except StoreError as error:
         raise fail(error) from None
@@ -165,6 +165,7 @@ def backup(
         if wrong:
             raise typer.Exit(1)
         return
+    last_done.note(home, "backed-up", {"bytes": done.bytes})
     out.print(f"{done.copied_bytes:,} bytes copied, the others were there", highlight=False)
     if done.left_out:
         out.print(f"left out: {', '.join(done.left_out)}", highlight=False, soft_wrap=True)

@@ -121,11 +121,13 @@ def _show_status(home: Home) -> None:
 def _end(home: Home, results: Sequence[RunResult], turned_away: int = 0) -> None:
     """Say how things stand and what was refused. Raises typer.Exit unless all succeeded and everything was taken in."""
     from pipelines.cli.refusals import show_what_a_run_left  # here for the same reason
+    from pipelines.structured_logs import as_json
 
     succeeded = all(r.success for r in results)
-    if succeeded:
-        _show_status(home)
-    show_what_a_run_left(home, [r.run_id for r in results])
+    if not as_json():  # the log has every delivery, and what was published
+        if succeeded:
+            _show_status(home)
+        show_what_a_run_left(home, [r.run_id for r in results])
     if not succeeded:
         raise typer.Exit(1)
     if turned_away or any(r.refused for r in results):
@@ -228,12 +230,15 @@ def _run(
     codes: Collection[str] | None = None,
 ) -> list[RunResult]:
     from pipelines.run import run_months
+    from pipelines.structured_logs import as_json
 
+    logged = as_json()  # then Dagster's own log says it
     with out.status("starting Dagster") as spinner:
 
         def say(text: str) -> None:
-            out.print(f"  {text}", highlight=False, soft_wrap=True, markup=False)
-            spinner.update(Text(text))
+            if not logged:
+                out.print(f"  {text}", highlight=False, soft_wrap=True, markup=False)
+                spinner.update(Text(text))
 
         results = run_months(home, months, say, tables, codes)
     for result in results:

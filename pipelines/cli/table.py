@@ -26,6 +26,7 @@ TABLE: Mapping[str, tuple[str, ...]] = {
     "reconciling": ("reconcile",),
     "evidence": ("rows", "evidence"),
     "lineage": ("openlineage", "provenance"),
+    "metrics": ("metrics",),
     "reporting": ("report",),
     "publishing": ("publish", "contracts"),
     "methods": ("catalogue", "assess", "diff", "check", "fingerprint", "schemas", "docs"),

@@ -15,6 +15,8 @@ from pipelines.cli.common import HomeOption, app, err, fail, home_of, out
 from pipelines.cli.serve import start_beside
 
 LOOPBACK = "127.0.0.1"
+# what is to come in its place needs a package of its own, and a project laid out for it; it starts the same processes
+_SUPERSEDED = "Function `dev_command` is superseded"
 
 
 def is_loopback(host: str) -> bool:
@@ -35,8 +37,10 @@ def ui(
     home_folder: HomeOption = None,
 ) -> None:
     """Open the Dagster UI with its daemon (schedule, sensor, back-fills) on http://localhost:PORT; --read-only without daemon."""
+    from pipelines.checkout import CHECKOUT
     from pipelines.listening import ListeningError, refuse_port
     from pipelines.run import prepare
+    from pipelines.structured_logs import as_json
     from warehouse.home.account import account, shown
 
     home = home_of(home_folder)
@@ -45,8 +49,10 @@ def ui(
     except ListeningError as error:
         raise fail(error) from None
     prepare(home)
-    workspace = Path(__file__).parents[2] / "workspace.yaml"  # there in a checkout, not in an installed wheel
-    where = ["-w", str(workspace)] if workspace.exists() else ["-m", "pipelines.definitions"]
+    where = [
+        "-w",
+        str((CHECKOUT or Path(__file__).parents[1]) / "workspace.yaml"),
+    ]  # the wheel has it among its modules
     reach = "this machine alone" if is_loopback(host) else "EVERY MACHINE THAT REACHES THAT ADDRESS"
     out.print(f"http://{host}:{port} is served to {reach}", highlight=False)
     if not is_loopback(host):
@@ -57,9 +63,12 @@ def ui(
             highlight=False,
             soft_wrap=True,
         )
-    dev = [str(Path(sys.executable).with_name("dagster")), "dev"]
-    command = [sys.executable, "-m", "pipelines.read_only_ui"] if read_only else dev
+    dev = ["-W", f"ignore:{_SUPERSEDED}", "-m", "dagster", "dev"]
+    command = [sys.executable, *(["-m", "pipelines.read_only_ui"] if read_only else dev)]
     if not read_only:
         start_beside(home)
+    command += [*where, "-h", host, "-p", str(port)]
+    if as_json():
+        command = [sys.executable, "-m", "pipelines.logged", *command, "--log-format", "json"]
     # replaces this process: Ctrl-C reaches Dagster itself
-    os.execv(command[0], [*command, *where, "-h", host, "-p", str(port)])  # noqa: S606
+    os.execv(command[0], command)  # noqa: S606

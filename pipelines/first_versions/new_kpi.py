@@ -13,6 +13,7 @@ from kpi_definitions.catalogue import Catalogue, load_catalogues
 from kpi_definitions.documents import read
 from kpi_definitions.model import AssessmentRules
 from kpi_definitions.nearest import meant
+from pipelines.checkout import needed
 from pipelines.first_versions.counting import Counting, counting
 from pipelines.first_versions.golden_cases import golden_cases
 from pipelines.first_versions.writing import FirstVersion, FirstVersionError, scalar
@@ -54,6 +55,8 @@ def new_kpi(home: Home, code: str, table_name: str, kind: str, since: dt.date, l
     else:
         texts[file] = "".join(_initiative(code, one, table)) + _entry(code, one, table, rows, since)
     shipped = one.folder.parent == catalogues.SHIPPED
+    if shipped:
+        needed(f"{one.head.id} comes with qala; for KPIs of your own make a list: qala new catalogue")
     golden = (GOLDEN if shipped else one.folder / "golden") / f"{code}.yaml"
     texts[golden] = golden_cases(code, table, rows, since)
     _scales(one, code, rows, since.year, texts, additions)

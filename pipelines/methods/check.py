@@ -29,6 +29,7 @@ from kpi_definitions.expressions import ExpressionError
 from kpi_definitions.golden import golden_faults
 from kpi_definitions.model import AssessmentRules, CatalogueHead, Initiative, Kpi, Text
 from kpi_definitions.strict import added
+from pipelines.checkout import CHECKOUT, needed
 from pipelines.notifications import settings as notifications
 from warehouse.engines.settings import SCHEMA, EngineFile, read_engine_file
 from warehouse.home.home import Home
@@ -39,7 +40,8 @@ from warehouse.tables.home_tables import home_faults
 from warehouse.tables.odcs import odcs_schema, schema_faults
 from warehouse.tables.rules import Reference
 
-GOLDEN = Path(__file__).parents[2] / "tests" / "golden"  # of the shipped list; of another: golden/ in its own folder
+# of the shipped list; of another, and of any in an installed wheel: golden/ in its own folder
+GOLDEN = CHECKOUT / "tests" / "golden" if CHECKOUT else catalogues.SHIPPED / "qala-proposal" / "golden"
 _CELLS = (
     "(SELECT '' AS kato, '' AS period_id, TIMESTAMP '2000-01-01' AS period_start, TIMESTAMP '2000-02-01' AS period_end, "
     "DATE '2000-02-01' AS period_end_population_date)"
@@ -177,7 +179,7 @@ def _golden(home: Home, shipped: Path) -> list[Path]:
     """Golden files: of the shipped list beside the tests, of another list in its own folder."""
     folders = [GOLDEN] if shipped == catalogues.SHIPPED else []
     folders += [p.parent / "golden" for f in (shipped, home.catalogues) for p in sorted(f.glob("*/catalogue.yaml"))]
-    return [path for folder in folders for path in sorted(folder.glob("*.yaml"))]
+    return [path for folder in dict.fromkeys(folders) for path in sorted(folder.glob("*.yaml"))]
 
 
 def _golden_faults(
@@ -288,6 +290,7 @@ def _source_faults(home: Home, tables: Mapping[str, Table]) -> list[Fault]:
 
 def write_schemas() -> list[Path]:
     """JSON Schemas generated from the models, and the bundled one of ODCS, where the files' modelines expect them."""
+    needed("qala schemas writes the schemas of the packages")
     folder = catalogues.SCHEMA
     folder.mkdir(exist_ok=True)
     wanted = {

@@ -9,6 +9,7 @@ from pathlib import Path
 from kpi_definitions.catalogue import Catalogues, units
 from kpi_definitions.functions import DIALECTS, functions
 from pipelines.methods.expression_docs import expressions_page
+from pipelines.metrics import described
 from warehouse.kpi_values.state_rules import CELL_RULES, ROLLUP_RULES, StateRule
 from warehouse.messages import messages
 from warehouse.messages.messages import sentence
@@ -52,6 +53,7 @@ def pages(catalogue: Catalogues, tables: Mapping[str, Table]) -> dict[str, str]:
         "calculation-states.md": _states(),
         "functions.md": _functions(),
         "expressions.md": _MADE + expressions_page(),
+        "metrics.md": _MADE + described.in_words(),
     }
 
 

@@ -19,7 +19,6 @@ from warehouse.home.home import Home
 if TYPE_CHECKING:
     from warehouse.store.differences import Difference
 
-FILE = "notifications.yaml"
 # commands that run by themselves, by a timer or a script: what else fails is seen by who typed it
 WATCHED = frozenset(
     [
@@ -42,11 +41,6 @@ WATCHED = frozenset(
 _VERIFIED = "verification"
 
 
-def folder_of(home: Home) -> Path:
-    """Where notes, what is to be sent and what was sent lie; may be lost, then what is wrong is told again."""
-    return home.root / "notifications"
-
-
 def note_command(home: Home, name: str, said: str | None) -> None:
     """How a command ended; `said`: the error, None if it did well."""
     if name in WATCHED:
@@ -63,20 +57,20 @@ def note_verification(home: Home, found: Iterable[Difference]) -> None:
 
 def failed_commands(home: Home) -> Iterator[Mapping[str, Any]]:
     """The notes of commands that failed: command, said, when."""
-    for path in sorted((folder_of(home) / "notes").glob("command-*.json")):
+    for path in sorted((home.notifications / "notes").glob("command-*.json")):
         if (note := _read(path)) is not None:
             yield note
 
 
 def verified(home: Home) -> Mapping[str, Any]:
     """The note of the last verification that found something: differences, when; empty if it found nothing."""
-    return _read(folder_of(home) / "notes" / f"{_VERIFIED}.json") or {}
+    return _read(home.notifications / "notes" / f"{_VERIFIED}.json") or {}
 
 
 def _keep(home: Home, name: str, content: Mapping[str, Any] | None) -> None:
-    if not (home.root / FILE).exists():
+    if not home.notification_settings.exists():
         return
-    path = folder_of(home) / "notes" / f"{name}.json"
+    path = home.notifications / "notes" / f"{name}.json"
     with suppress(OSError):
         if content is None:
             path.unlink(missing_ok=True)

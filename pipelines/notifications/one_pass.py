@@ -74,6 +74,7 @@ def find(home: Home, settings: Settings, state: State, instance: DagsterInstance
     new, faults = 0, dict[str, Callable[[], Trouble]]()
     for name, find_one in _finders(instance):
         before = dict(state.seen)
+        look.causes = tuple(_causes(home, state))
         try:
             new += state.enter(name, find_one(look), now)
         except Exception as error:  # one place that cannot be looked at hides no other
@@ -121,16 +122,30 @@ def _finders(instance: DagsterInstance | None) -> Iterator[tuple[str, Callable[[
     yield "warehouse", in_warehouse.in_warehouse
     yield "verification", in_notes.verification
     yield "release", in_release.in_release
+    yield "documents", in_home.documents
     yield "commands", in_notes.failed_commands
     if instance is not None:
         from pipelines.notifications.finders.in_dagster import failed_runs
 
         yield "runs", partial(failed_runs, instance=instance)
     yield "inbox", in_home.turned_away
-    yield "documents", in_home.documents
     yield "pulls", in_sources.failed_pulls
     yield "overdue", in_sources.overdue
     yield "disk", in_home.disk
+
+
+def _causes(home: Home, state: State) -> Iterator[str]:
+    """Files that are told as what is wrong, as an error would name them."""
+    for key, one in state.standing.items():
+        kind, _, name = key.partition("/")
+        if one.gone:
+            continue
+        if kind == "document":
+            yield name
+        elif kind == "warehouse":
+            yield str(home.warehouse)
+        elif key == "release/unreadable":
+            yield str(home.released_file)
 
 
 def _fault(home: Home, place: str, error: Exception, now: dt.datetime) -> Trouble:

@@ -18,7 +18,6 @@ from filelock import FileLock, Timeout
 
 from connectors.archive.atomic_files import put_in_place, sweep, write_whole
 from pipelines.notifications.message import Message
-from pipelines.notifications.notes import folder_of
 from warehouse.home.home import Home
 
 
@@ -29,7 +28,7 @@ class NotifyingError(RuntimeError):
 @contextmanager
 def one_at_a_time(home: Home) -> Iterator[None]:
     """Raises NotifyingError while another process makes a pass."""
-    folder = folder_of(home)
+    folder = home.notifications
     for name in ("outbox", "sent", "notes"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     try:
@@ -49,7 +48,7 @@ def keep(home: Home, message: Message) -> None:
 def waiting(home: Home) -> list[Message]:
     """The messages of the outbox, the oldest first. One that cannot be read any more is set aside, and told again."""
     found = []
-    for path in sorted((folder_of(home) / "outbox").glob("*.json")):
+    for path in sorted((home.notifications / "outbox").glob("*.json")):
         try:
             found.append(Message(**json.loads(path.read_text(encoding="utf-8"))))
         except (ValueError, TypeError):
@@ -60,7 +59,7 @@ def waiting(home: Home) -> list[Message]:
 def taken(home: Home, message: Message, when: dt.datetime, answer: str) -> None:
     """A server took a message: in one step it leaves the outbox, then what the ledger is to have is written down."""
     path = _path(home, message)
-    target = folder_of(home) / "sent" / path.name
+    target = home.notifications / "sent" / path.name
     if path.exists():
         put_in_place(path, target)
     content = asdict(message) | {"sent": when.isoformat(), "answer": answer}
@@ -71,9 +70,9 @@ def sent(home: Home) -> list[tuple[Path, dict[str, Any]]]:
     """What was sent and is not in the ledger yet, the oldest first: file, and the message with `sent` and `answer` where they are known."""
     return [
         (path, json.loads(path.read_text(encoding="utf-8")))
-        for path in sorted((folder_of(home) / "sent").glob("*.json"))
+        for path in sorted((home.notifications / "sent").glob("*.json"))
     ]
 
 
 def _path(home: Home, message: Message) -> Path:
-    return folder_of(home) / "outbox" / f"{message.id}.json"
+    return home.notifications / "outbox" / f"{message.id}.json"

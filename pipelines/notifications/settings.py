@@ -193,7 +193,7 @@ class Settings(Strict):
 
 def read_notifications(home: Home) -> Settings | None:
     """What a home's file says; None: there is none, and nobody is told anything. Raises DocumentError with every fault."""
-    path = home.root / FILE
+    path = home.notification_settings
     if not path.exists() and not path.is_symlink():
         return None
     document = read_settings(path)

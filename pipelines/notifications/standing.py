@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from connectors.archive.atomic_files import write_whole
-from pipelines.notifications.notes import folder_of
 from pipelines.notifications.settings import Channel
 from pipelines.notifications.trouble import Found, Kind, Trouble
 from warehouse.home.home import Home
@@ -127,7 +126,7 @@ def failing_channels(state: State) -> Iterator[tuple[str, str, str]]:
 def read_state(home: Home, now: dt.datetime) -> State:
     """As the last pass left it; a new one if there was none, or its file is no longer one."""
     try:
-        said = json.loads((folder_of(home) / _FILE).read_text(encoding="utf-8"))
+        said = json.loads((home.notifications / _FILE).read_text(encoding="utf-8"))
         standing = {
             key: Standing(
                 one["finder"],
@@ -150,6 +149,6 @@ def _trouble(said: dict[str, Any]) -> Trouble:
 
 def write_state(home: Home, state: State) -> None:
     """Written whole, or not at all."""
-    folder = folder_of(home)
+    folder = home.notifications
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / _FILE, json.dumps(asdict(state), ensure_ascii=False, indent=1).encode())

@@ -264,10 +264,10 @@ class _Taking:
                         raise
 
     def settings(self) -> None:
-        """Which engine measures; what that engine holds is made anew from the warehouse."""
-        file = self.home.engine_settings
-        if file.is_file() and not file.is_symlink():
-            self.files[file.name] = self._take(file)
+        """Which engine measures, and who is told what is wrong; what that engine holds is made anew from the warehouse."""
+        for file in (self.home.engine_settings, self.home.notification_settings):
+            if file.is_file() and not file.is_symlink():
+                self.files[file.name] = self._take(file)
 
     def _take(self, file: Path) -> Kept:
         """Keep a file; if it is as it was in the newest backup, it is not read."""
@@ -335,6 +335,7 @@ def _finished(to: Path, home: Home, head: tuple[int, str] | None, taking: _Takin
         "release",
         "warehouse.duckdb",
         home.engine_settings.name,
+        home.notification_settings.name,
         *CONFIGURED,
         *((KEYS,) if with_keys else ()),
     }

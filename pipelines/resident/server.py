@@ -166,6 +166,8 @@ def main() -> None:
         serve(Home(Path(folder)), execute, int(parent[0]) if parent else None)
     except StoreError as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:  # while it was importing
+        return
 
 
 if __name__ == "__main__":

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import dagster as dg
 import pytest
 
@@ -18,12 +16,30 @@ FIRST, SECOND = dg.AssetKey(["one", "first"]), dg.AssetKey(["one", "second"])
     specs=[dg.AssetSpec(FIRST), dg.AssetSpec(SECOND, deps=[FIRST])],
     partitions_def=MONTHS,
     backfill_policy=dg.BackfillPolicy.single_run(),
-    check_specs=[dg.AssetCheckSpec("whole", asset=SECOND)],
+    check_specs=[
+        dg.AssetCheckSpec("whole", asset=SECOND),
+        dg.AssetCheckSpec("monthly", asset=SECOND, partitions_def=MONTHS),
+    ],
 )
-def made() -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+def made(context):  # type: ignore[no-untyped-def]  # Dagster takes no annotation that is a text
     for key in (FIRST, SECOND):
         yield dg.MaterializeResult(asset_key=key, metadata={"rows": 7}, tags={"sphere": "mgt"})
     yield dg.AssetCheckResult(passed=True, asset_key=SECOND, check_name="whole")
+    months = ["2025-02-01", "2025-04-01", "2024-12-01"]  # the others are not judged; of the last the run was not asked
+    event_log.log_evaluations(
+        context,
+        [
+            dg.AssetCheckEvaluation(
+                asset_key=SECOND,
+                check_name="monthly",
+                passed=month != "2025-04-01",
+                metadata={"seen": 3},
+                partition=month,
+            )
+            for month in months
+        ],
+    )
+    yield dg.Output(None, output_name=dg.AssetCheckSpec("monthly", asset=SECOND).get_python_identifier())
 
 
 def told(monkeypatch: pytest.MonkeyPatch, batch: str) -> list[object]:
@@ -59,6 +75,10 @@ def told(monkeypatch: pytest.MonkeyPatch, batch: str) -> list[object]:
             dg.AssetCheckKey(SECOND, "whole"), limit=9
         )
         found.append([(c.status.value, c.partition, c.event is not None) for c in checks])
+        monthly = instance.event_log_storage.get_asset_check_execution_history(
+            dg.AssetCheckKey(SECOND, "monthly"), limit=99
+        )
+        found.append(sorted((str(c.partition), c.status.value, c.event is not None) for c in monthly))
     return found
 
 
@@ -66,6 +86,9 @@ def test_batches_store_what_single_events_store(monkeypatch: pytest.MonkeyPatch)
     one_by_one = told(monkeypatch, "0")
     assert one_by_one == told(monkeypatch, "1000")
     assert one_by_one[1] == [f"2025-0{n}-01" for n in range(1, 7)]
+    judged = {"2024-12-01": "SUCCEEDED", "2025-02-01": "SUCCEEDED", "2025-04-01": "FAILED"}
+    every = sorted({*judged, *(f"2025-0{n}-01" for n in range(1, 7))})
+    assert [row[:2] for row in one_by_one[-1]] == [(month, judged.get(month, "PLANNED")) for month in every]  # type: ignore[attr-defined]
 
 
 def test_batches_are_used_and_connections_kept(monkeypatch: pytest.MonkeyPatch) -> None:

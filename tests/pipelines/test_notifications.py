@@ -8,19 +8,23 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import duckdb
 import pytest
 from typer.testing import CliRunner
 
 from kpi_definitions.documents import DocumentError
 from pipelines.cli import app
+from pipelines.definitions import build_defs
 from pipelines.notifications import in_ledger, one_pass, outbox, webhook
 from pipelines.notifications.message import Message, Told, compose
-from pipelines.notifications.notes import folder_of, note_command
+from pipelines.notifications.notes import note_command
 from pipelines.notifications.one_pass import Passed, tell
 from pipelines.notifications.sending import SendError, Taken
+from pipelines.notifications.sensor import notifications_sensor
 from pipelines.notifications.settings import read_notifications
 from pipelines.notifications.trouble import Kind, Trouble
+from pipelines.resources import Qala
 from tests.support.homes import new_home
 from tests.support.listening import USER, WORD, Post, Web, mail_server, web_server
 from warehouse.home.home import Home
@@ -114,9 +118,9 @@ def test_what_was_sent_is_in_the_ledger_when_the_warehouse_is_free(home: Home, w
     fails(home)
     with duckdb.connect(str(home.warehouse)):  # somebody has it open
         passed(home)
-        assert [path.suffix for path in (folder_of(home) / "sent").iterdir()] == [".json"]
+        assert [path.suffix for path in (home.notifications / "sent").iterdir()] == [".json"]
     passed(home, 1)
-    assert list((folder_of(home) / "sent").iterdir()) == []
+    assert list((home.notifications / "sent").iterdir()) == []
     with duckdb.connect(str(home.warehouse), read_only=True) as con:
         ((subject, detail),) = con.execute(
             "SELECT subject, detail FROM audit.ledger WHERE kind = 'notified'"
@@ -259,6 +263,45 @@ def _taken_and(dies: Callable[[], None]) -> Callable[..., None]:
     return taken
 
 
+def test_a_command_that_fails_by_a_faulty_document_is_told_as_that_document(home: Home, web: Web) -> None:
+    write(home, hook(web))
+    home.corrections.mkdir()
+    (home.corrections / "COR-2026-007.yaml").write_text("id: COR-2026-007\n")
+    assert cli.invoke(app, ["run", "--home", str(home.root)]).exit_code == 1
+    assert [path.stem for path in (home.notifications / "notes").iterdir()] == ["command-run"]
+    passed(home)
+    assert told(web) == [["document/corrections/COR-2026-007.yaml"]]
+
+
+def test_a_place_that_cannot_be_looked_at_hides_no_other(home: Home, web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks(_: object) -> None:
+        raise ValueError("Could not convert string 'Иванова'")
+
+    write(home, hook(web))
+    fails(home)
+    monkeypatch.setattr("pipelines.notifications.finders.in_home.documents", breaks)
+    passed(home)
+    (keys,) = told(web)
+    assert sorted(key.rpartition("/")[0] for key in keys) == ["command/backup", "looking/documents"]
+    assert "Иванова" not in json.dumps(web.got[0][1], ensure_ascii=False)
+
+
+def test_the_sensor_tells_what_the_command_tells_and_does_nothing_without_the_file(home: Home, web: Web) -> None:
+    qala = Qala(home_folder=str(home.root))
+    with (
+        dg.DagsterInstance.ephemeral() as instance,
+        dg.build_sensor_context(instance=instance, resources={"qala": qala}) as context,
+    ):
+        assert "no notifications.yaml" in str(notifications_sensor(context))
+        assert not home.notifications.exists()
+        write(home, hook(web))
+        fails(home)
+        assert "1 messages sent" in str(notifications_sensor(context))
+        assert "nothing to tell" in str(notifications_sensor(context))
+    assert len(web.got) == 1
+    assert notifications_sensor in list(build_defs(home).sensors or ())
+
+
 def test_one_pass_at_a_time(home: Home, web: Web) -> None:
     write(home, hook(web))
     with outbox.one_at_a_time(home):
@@ -392,7 +435,8 @@ def test_what_is_alike_in_many_places_is_told_once_with_the_places(home: Home) -
     }
     message = compose(told, waiting)
     assert message.text.count("• it is") == 1
-    assert "f11; " in message.text
+    assert "f11" in message.text
+    assert "f12" not in message.text
     assert "18 more" in message.text
     assert len(message.troubles) == 30
 

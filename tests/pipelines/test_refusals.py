@@ -18,6 +18,7 @@ from kpi_definitions.documents import read
 from pipelines import run as runs
 from pipelines.assets.showcase import REFUSED, refused_in_run, showcase_asset
 from pipelines.cli import app
+from pipelines.months import months_from
 from pipelines.refusals import headers_of, remedies
 from pipelines.resources import Qala
 from tests.support.files import Desk, contract_text, crash, crashes, query, text
@@ -241,7 +242,7 @@ def test_the_run_in_dagster_shows_refusals_on_its_first_page(desk: Desk, instanc
     with desk.open() as store:
         desk.take(store, "dim_service")  # registers what is pending
     result = dg.materialize(
-        [showcase_asset(table, "saf")],
+        [showcase_asset(table, "saf", months_from("2026-01"))],
         instance=instance,
         partition_key="2026-01",
         resources={"qala": Qala(home_folder=str(desk.home.root))},

@@ -13,7 +13,7 @@ from connectors.ingest import ingest_table, load_source_contracts, register_pend
 from connectors.sources.settings import Regulation
 from connectors.sources.source import SourceError
 from pipelines.assets import source
-from pipelines.assets.source import freshness
+from pipelines.assets.freshness import freshness
 from pipelines.definitions import build_defs
 from pipelines.pending_work import find_pending_work
 from tests.support import fake_source, runs

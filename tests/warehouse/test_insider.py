@@ -36,7 +36,8 @@ from warehouse.home.copies import file_sha256
 from warehouse.home.home import Home
 from warehouse.release import anchors, signing
 from warehouse.release.anchors import Anchor
-from warehouse.release.release import EXPORTS, STATEMENT, export, publish
+from warehouse.release.exports import EXPORTS, export
+from warehouse.release.release import STATEMENT, publish
 from warehouse.store.differences import Difference, Kind
 from warehouse.store.digests import digests
 from warehouse.store.ledger import GENESIS_HASH, ledger_hash

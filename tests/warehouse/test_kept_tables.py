@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ def tables_said(home: Home) -> list[Any]:
 
 
 @pytest.fixture
-def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], Any]:
+def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[], Any]], Any]]:
     """Asks three times: read and kept, taken from what was kept, read without keeping. Holds that the answers are one."""
 
     def ask(question: Callable[[], Any]) -> Any:
@@ -69,7 +69,6 @@ def test_tables_of_a_home_at_every_time(home: Home, asked: Callable[[Callable[[]
     assert [fault.path for fault in faults] == [file]
     assert faults[0].line > 1
     file.write_text(table_text())
-    assert asked(said) == own
     file.rename(home.showcase / "fct_other.odcs.yaml")
     assert "another name" in str(asked(said)[0])
     (home.showcase / "fct_other.odcs.yaml").unlink()

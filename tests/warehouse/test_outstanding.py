@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import random
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kpi_definitions.catalogue import load_catalogues
+from kpi_definitions.listed import listed_of
 from tests.support.rows import LATER, Extract, changed, deliver, only, receipt
 from tests.support.settlements import ALMATY, ASTANA
 from warehouse.audit.explain import explain
@@ -16,7 +18,8 @@ from warehouse.errors import BusyError
 from warehouse.home.home import Home
 from warehouse.kpi_values import outstanding as module
 from warehouse.kpi_values.compute import compute
-from warehouse.kpi_values.outstanding import Due, due, due_home
+from warehouse.kpi_values.known_tables import REGISTER, TARGETS
+from warehouse.kpi_values.outstanding import Due, due, due_home, touched
 from warehouse.loading.deliveries import register
 from warehouse.loading.incidents import close_incident
 from warehouse.store.sessions import locked, writing
@@ -175,6 +178,29 @@ def test_a_home_is_asked_in_passing_and_not_while_another_writes(tmp_path: Path)
     with locked(home), pytest.raises(BusyError):
         due_home(home, CATALOGUE)
     assert due_home(home, CATALOGUE).months == ("2025-01",)
+
+
+def test_what_a_delivery_does_not_touch_has_nothing_to_be_computed(store: Store) -> None:
+    """After the KPIs that a run has computed for a delivery, a computation of all of them changes nothing."""
+    chance, listed, left_out = random.Random(24), listed_of(CATALOGUE), 0  # noqa: S311
+    for step in range(12):
+        number = f"{chance.randint(1, 3):02d}"
+        month, table = f"2025-{number}", chance.choice(("fct_appeal", "fct_appeal", "fct_trip", "fct_air_hour"))
+        found = due(store, listed, months=[month])
+        rows = [appeal(f"{month}-{n}", AT(2025, int(number), 9), late=chance.random() < 0.5) for n in range(step % 4)]
+        scope = chance.choice((ASTANA, ALMATY))
+        deliver(store, table, Extract(rows if table == "fct_appeal" else [], month, scope, refused=chance.choice((None, None, "x"))))  # fmt: skip
+        touching, codes = touched(listed, [table]), None
+        assert touching is not None
+        if found.codes is not None and found.lacking is not None:
+            codes = found.codes | touching | found.lacking
+            left_out += len({*CODES} - codes)
+        compute(store, CATALOGUE, [month], codes=codes, today=LATER)
+        again = compute(store, CATALOGUE, [month], today=LATER)
+        assert {report.kpi_code: report.written for report in again} == dict.fromkeys(CODES, 0)
+    assert left_out > 10
+    assert touched(listed, ["fct_appeal", REGISTER]) is None
+    assert touched(listed, [TARGETS]) is None
 
 
 def test_explain_names_of_later_deliveries_those_by_which_the_number_may_have_changed(store: Store) -> None:

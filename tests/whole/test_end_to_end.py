@@ -27,7 +27,8 @@ from warehouse.home import keys
 from warehouse.home.home import Home
 from warehouse.isolation import worker
 from warehouse.periods import month_ranges, parse_period
-from warehouse.release.release import EXPORTS, publish
+from warehouse.release.exports import EXPORTS
+from warehouse.release.release import publish
 from warehouse.store.sessions import reading, writing
 from warehouse.tables.contracts import load_tables
 from warehouse.tables.settlements import territory
@@ -371,12 +372,91 @@ def test_the_run_is_in_dagsters_own_store_with_checks(year: tuple[Home, list[Ext
         assert "SELECT" in str(kpi.asset_materialization.metadata["sql"].value)
 
 
+def test_dagster_shows_each_month_its_own_numbers(
+    year: tuple[Home, list[Extract]], released: duckdb.DuckDBPyConnection
+) -> None:
+    """Of a run over a range too, and of months that a later run restated: what it plots is what the release says."""
+    import dagster as dg
+
+    from pipelines.assets.kpi import asset_key
+
+    catalogue = load_catalogues()
+    keys_of = {code: asset_key(catalogue, code) for code in catalogue.codes}
+    told = {
+        (code, str(figures[0])): figures[1:]
+        for code, *figures in released.execute("""
+            SELECT v.kpi_code, v.period_id, count(*), count(v.value), min(v.value), max(v.value), any_value(r.value)
+            FROM kpi.value v
+            LEFT JOIN kpi.rollup r ON (r.kpi_code, r.period_id, r.area_kind) = (v.kpi_code, v.period_id, 'country') AND r.valid_to_seq IS NULL
+            WHERE v.valid_to_seq IS NULL GROUP BY ALL""").fetchall()
+    }
+    with dg.DagsterInstance.from_config(str(year[0].root / "dagster")) as instance:
+        shown = dict[tuple[str, str], list[object]]()
+        for code, key in keys_of.items():
+            newest = instance.fetch_materializations(key, limit=100).records
+            assert {one.partition_key for one in newest} == set(MONTHS)
+            for record in reversed(newest):
+                assert record.asset_materialization is not None
+                metadata = record.asset_materialization.metadata
+                numbers = ("dagster/row_count", "cells with a value", "least", "greatest", "country")
+                found = [metadata[n].value if n in metadata else None for n in numbers]
+                if "period" in metadata:
+                    shown[code, str(metadata["period"].value)] = found
+                else:
+                    assert found[0] == 0
+        for cell, found in shown.items():
+            assert found == pytest.approx(list(told[cell])), cell
+        assert len({code for code, _ in shown}) > len(keys_of) / 2  # yearly ones close in no month of these
+        rows = instance.fetch_materializations(dg.AssetKey(["showcase", "fct_appeal"]), limit=100).records
+        by_month = {
+            r.partition_key: r.asset_materialization.metadata["dagster/row_count"].value for r in reversed(rows)
+        }  # type: ignore[union-attr]
+    assert sum(by_month.values()) == one(released, "SELECT count(*) FROM showcase.fct_appeal")  # type: ignore[arg-type]
+    assert len(set(by_month.values())) > 1
+
+
+def test_runs_of_the_command_line_belong_to_the_code_location(year: tuple[Home, list[Extract]]) -> None:
+    """Or Dagster's timeline and its list of a job's runs leave them out."""
+    import dagster as dg
+    from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
+
+    with dg.DagsterInstance.from_config(str(year[0].root / "dagster")) as instance:
+        for run in instance.get_runs():
+            assert run.remote_job_origin is not None
+            assert run.remote_job_origin.repository_origin.get_label() == "__repository__@pipelines"
+        label = dg.RunsFilter(tags={REPOSITORY_LABEL_TAG: "__repository__@pipelines"})
+        assert instance.get_runs_count(label) == instance.get_runs_count()
+
+
+def test_checks_stand_for_each_month_with_what_was_refused(year: tuple[Home, list[Extract]]) -> None:
+    import dagster as dg
+
+    from pipelines.assets.table_checks import TAKEN_IN
+
+    with reading(year[0]) as store:
+        refused = store.con.execute(
+            "SELECT table_name, closing_month FROM audit.delivery WHERE state = 'refused'"
+        ).fetchall()
+    assert refused
+    with dg.DagsterInstance.from_config(str(year[0].root / "dagster")) as instance:
+        for table, month in refused:
+            key = dg.AssetCheckKey(dg.AssetKey(["showcase", table]), TAKEN_IN)
+            history = instance.event_log_storage.get_asset_check_execution_history(key, limit=100)
+            said = {one.partition: one.status.value for one in reversed(history)}
+            assert set(said) == set(MONTHS)
+            assert said[month] == "FAILED"
+            assert [m for m, status in said.items() if status == "FAILED"] == [
+                m for t, m in sorted(refused) if t == table
+            ]
+
+
 def test_a_rerun_without_new_extracts_does_not_whitewash_the_checks(
     year: tuple[Home, list[Extract]], tmp_path: Path
 ) -> None:
     import dagster as dg
 
     from pipelines.assets.showcase import showcase_asset
+    from pipelines.months import months_from
     from pipelines.resources import Qala
 
     home = Home(tmp_path / "copy")
@@ -385,7 +465,9 @@ def test_a_rerun_without_new_extracts_does_not_whitewash_the_checks(
         month = one(store.con, "SELECT period_id FROM refusals")
     resources = {"qala": Qala(home_folder=str(home.root))}
     result = dg.materialize(
-        [showcase_asset(load_tables()["fct_trip"], "transport")], resources=resources, partition_key=str(month)
+        [showcase_asset(load_tables()["fct_trip"], "transport", months_from(str(month)))],
+        resources=resources,
+        partition_key=str(month),
     )
     checks = {e.check_name: e for e in result.get_asset_check_evaluations()}
     assert not checks["comparability"].passed

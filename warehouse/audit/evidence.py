@@ -27,7 +27,7 @@ from warehouse.audit.explain import as_json
 from warehouse.audit.rows import ContributingRows, FoundValue, contributing_rows, count_rows
 from warehouse.home.copies import file_sha256
 from warehouse.messages.messages import DEFAULT, told_in
-from warehouse.release.release import FORMATS
+from warehouse.release.exports import FORMATS
 from warehouse.sql import literal
 from warehouse.store.ledger import ledger_head
 from warehouse.store.store import Store

@@ -18,7 +18,6 @@ from kpi_definitions.nearest import either, nearest
 from kpi_definitions.scans import RowTime
 from warehouse.audit.asked import asked_kpi, in_order, typed
 from warehouse.audit.explain_inputs import find_corrections, find_deliveries, find_earlier_values
-from warehouse.kpi_values.rollup import over_time
 from warehouse.kpi_values.scans import evaluate, window
 from warehouse.messages.messages import DEFAULT, Message, recorded, sentence, told_in
 from warehouse.periods import Period, parse_period
@@ -203,6 +202,8 @@ def _explain_rollup(
 
 def _members(store: Store, compiled: Compiled, area: Area, period: Period, seq: int | None) -> list[dict[str, Any]]:
     """The cells that a roll-up is made of."""
+    from warehouse.kpi_values.rollup import over_time  # a value of one settlement needs nothing of it
+
     kpi = compiled.kpi
     newest_only = over_time(compiled) == "last" and str(kpi.period) != period.grain
     period_end = f"DATE '{period.end}'"

@@ -13,7 +13,6 @@ from typing import Any
 from kpi_definitions.model import AssessmentRules, Category
 from warehouse.audit.asked import LEVEL_WORDS, typed
 from warehouse.audit.explain import UnknownError, find_settlement, refuse_order
-from warehouse.kpi_values.assessment import DRAWS, SEED
 from warehouse.messages.messages import DEFAULT, figure, recorded, told_in
 from warehouse.sql import literal, statement
 from warehouse.store.store import Store
@@ -203,6 +202,8 @@ def _explain_place(
     for other in ranked:
         other["margin"] = round(other["level"], 6) - round(own["level"], 6)
         other["bounds_say"] = _order_by_bounds(own, other)
+    from warehouse.kpi_values.assessment import DRAWS, SEED  # other questions need nothing of it
+
     above = [r for r in ranked if r["margin"] > 0]
     below = [r for r in ranked if r["margin"] < 0]
     neighbours = [*above[-1:], *below[:1]] if own["rank"] is not None else []

@@ -16,7 +16,7 @@ from typing import Any
 import duckdb
 
 from warehouse.home.copies import file_sha256
-from warehouse.release.release import EXPORTS, export
+from warehouse.release.exports import EXPORTS, export
 from warehouse.sql import literal
 from warehouse.store.differences import Difference, Kind, first_of_each
 from warehouse.store.sentences import differing_sentences

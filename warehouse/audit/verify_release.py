@@ -17,8 +17,10 @@ from warehouse.home.copies import file_sha256
 from warehouse.home.home import Home
 from warehouse.release import anchors
 from warehouse.release.anchors import Anchor
-from warehouse.release.release import EXPORTS, STATEMENT
+from warehouse.release.exports import EXPORTS
+from warehouse.release.release import STATEMENT
 from warehouse.store.differences import Difference, Kind
+from warehouse.store.seals import hash_of_tables, sealed_by_table
 from warehouse.store.store import Store
 from warehouse.store.succession import MANIFEST
 
@@ -120,6 +122,10 @@ def ledger_differences(store: Store, manifest: Manifest) -> Iterator[Difference]
         )
         return
     said_too = {name: value for name, value in manifest.items() if name not in ("seq", "ledger_head", "sha256")}
+    sealed = said_too.get("sealed")
+    if sealed is not None:
+        said_too["sealed"] = hash_of_tables(sealed) if isinstance(sealed, dict) else None
+        yield from _sealed_otherwise(store, sealed)
     for name in sorted({*was, *said_too}):
         if was.get(name) != said_too.get(name):
             said = f"{MANIFEST} says {name} {said_too.get(name)}, and the ledger {was.get(name)}"
@@ -133,6 +139,19 @@ def ledger_differences(store: Store, manifest: Manifest) -> Iterator[Difference]
         said = f"the released file has {len(newest)} ledger rows after the one it was released with"
         yield Difference("release", said, Kind.MANIFEST_OTHERWISE)
     yield from _printed(store, manifest, dt.datetime.fromtimestamp(0, dt.UTC) + dt.timedelta(microseconds=micros))
+
+
+def _sealed_otherwise(store: Store, sealed: object) -> Iterator[Difference]:
+    """The manifest's hashes by table against the seals in the file."""
+    found = sealed_by_table(store.con)
+    named = sealed if isinstance(sealed, dict) else {}
+    for name in sorted({*found, *named}):
+        if named.get(name) != found.get(name):
+            yield Difference(
+                "release",
+                f"{MANIFEST} has another hash over the seals of {name} than the file",
+                Kind.MANIFEST_OTHERWISE,
+            )
 
 
 def _printed(store: Store, manifest: Manifest, at: dt.datetime) -> Iterator[Difference]:

@@ -1,11 +1,37 @@
-"""Copies of whole files, and their SHA-256. What is copied when does not belong here."""
+"""Copies of whole files, their SHA-256, and whether anybody has a file open. What is copied when does not belong here."""
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
 from pathlib import Path
+
+_FICLONE = 0x40049409  # of linux/fs.h; Python has no name for it
+
+
+def cloned(source: Path, target: Path) -> bool:
+    """Make a file that shares its blocks with another until either changes, where the file system can (XFS, Btrfs): it takes no time."""
+    with source.open("rb") as held, target.open("wb") as made:
+        try:
+            fcntl.ioctl(made.fileno(), _FICLONE, held.fileno())
+        except OSError:
+            return False
+    return True
+
+
+def in_use(path: Path) -> bool:
+    """Whether somebody has a file open, or it has another name; also where the system cannot tell."""
+    with path.open("rb") as handle:
+        if os.fstat(handle.fileno()).st_nlink != 1:
+            return True
+        try:  # the kernel grants it to the only one who has the file open; given back at once, as its end would be a signal
+            fcntl.fcntl(handle.fileno(), fcntl.F_SETLEASE, fcntl.F_WRLCK)
+            fcntl.fcntl(handle.fileno(), fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        except (AttributeError, OSError):  # not Linux; not on this computer's disk; not our file
+            return True
+    return False
 
 
 def copied(source: Path, target: Path) -> None:

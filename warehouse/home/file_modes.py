@@ -18,7 +18,7 @@ UMASK = 0o027
 _CLOSED = 0o027  # taken from folders
 _FILE = 0o137  # taken from files
 _OTHERS = 0o007  # taken from the inbox: its group may write, that is how senders drop
-_HELD = ("archive", "contracts", "showcase", "catalogues", "corrections", "release", "engine", "dagster")
+_HELD = ("archive", "contracts", "showcase", "catalogues", "corrections", "release", "reused", "engine", "dagster")
 _INBOX = ("inbox", "inbox/done", "inbox/refused", "inbox/taking")
 
 

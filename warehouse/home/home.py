@@ -70,6 +70,16 @@ class Home:
         return self.root / "engine.yaml"
 
     @property
+    def notification_settings(self) -> Path:
+        """Who is told what is wrong (pipelines/notifications/settings.py); without the file nobody is."""
+        return self.root / "notifications.yaml"
+
+    @property
+    def notifications(self) -> Path:
+        """What is to be told, and was; may be lost, then what stands is told again (pipelines/notifications/)."""
+        return self.root / "notifications"
+
+    @property
     def engine(self) -> Path:
         """What other engines are given and keep here (warehouse/engines/)."""
         return self.root / "engine"
@@ -82,6 +92,11 @@ class Home:
     def report(self) -> Path:
         """The newest release as pages."""
         return self.root / "report"
+
+    @property
+    def reused(self) -> Path:
+        """Of former releases, what makes the next one sooner done (warehouse/release/); may be lost."""
+        return self.root / "reused"
 
     @property
     def released_file(self) -> Path:

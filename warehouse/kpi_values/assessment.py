@@ -15,8 +15,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import numpy as np
-
 from kpi_definitions.catalogue import Catalogue
 from kpi_definitions.model import AssessmentRules, Category, Scale
 from warehouse.errors import StoreError
@@ -321,6 +319,8 @@ def _places(
     rules: AssessmentRules, groups: Mapping[str, str], items: Mapping[str, Sequence[Item]], wholes: Mapping[str, Node]
 ) -> dict[str, Place]:
     """State, place, best and worst place of every settlement inside its group."""
+    import numpy as np  # only here: whoever explains a level imports this module
+
     places: dict[str, Place] = dict.fromkeys(items, ("insufficient coverage", None, None, None, None, None))
     for group in sorted(set(groups.values())):
         ranked = [k for k in items if groups[k] == group and wholes[k].coverage >= rules.minimum_coverage]

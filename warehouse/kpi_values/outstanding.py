@@ -11,7 +11,7 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -79,14 +79,23 @@ def due_home(home: Home, catalogue: Catalogues | Listed, months: Collection[str]
     with looking(home) as store:
         refuse_due(store.con, home.warehouse)
         try:
-            found = due(store, catalogue, released_here(home, store.con), outdated=_outdated(home, store))
-            return replace(found, lacking=_lacking(store.con, months)) if found.token else found
+            released = released_here(home, store.con)
+            return due(store, catalogue, released, outdated=_outdated(home, store), months=months)
         except duckdb.Error as error:  # made by another version: who opens it for writing says so
             raise StoreError(f"{home.warehouse} cannot be read ({str(error).splitlines()[0]})") from error
 
 
-def due(store: Store, catalogue: Catalogues | Listed, released: int | None = None, *, outdated: bool = False) -> Due:
+def due(
+    store: Store,
+    catalogue: Catalogues | Listed,
+    released: int | None = None,
+    *,
+    outdated: bool = False,
+    months: Collection[str] = (),
+) -> Due:
     """What is still to be computed in an open warehouse; `released`: the ledger sequence of the release (None: it is not asked).
+
+    `months`: those that will be run in any case.
 
     `outdated`: its tables and views are those of other code, so that it is made again, with what definitions are called now.
     """
@@ -116,13 +125,14 @@ def due(store: Store, catalogue: Catalogues | Listed, released: int | None = Non
     late = any(row[1] in computed or not computed for row in (*found["since"], *found["absent"]))
     newest = con.execute("SELECT max(loaded_seq) FROM audit.delivery").fetchall()
     everything = (found, undecided, unreleased, newest, versions.digest)
-    months = {what: tuple(sorted({row[0] for row in rows})) for what, rows in found.items()}
+    of = {what: tuple(sorted({row[0] for row in rows})) for what, rows in found.items()}
     return Due(
-        uncomputed=tuple(sorted({*months["since"], *months["absent"], *months["changed"]})),
-        settled=months["settled"],
+        uncomputed=tuple(sorted({*of["since"], *of["absent"], *of["changed"]})),
+        settled=of["settled"],
         unreleased=tuple(m for m in unreleased if m < running_month()),
         undecided=tuple(sorted({month for month, _ in undecided})),
         tables=frozenset(table for _, table in undecided),
+        lacking=_lacking(con, months),
         codes=None if late or outdated else frozenset(row[1] for rows in found.values() for row in rows),
         tried=frozenset(sha256 for (sha256,) in con.execute("SELECT DISTINCT sha256 FROM audit.correction").fetchall()),
         token=hashlib.sha256(json.dumps(everything, sort_keys=True, default=str).encode()).hexdigest()[:16],

@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
-import numpy as np
-
 from warehouse.messages.messages import recorded
 from warehouse.sql import literal, statement
 from warehouse.store.store import Store
@@ -59,6 +57,8 @@ def withhold(store: Store) -> None:
 
 def _withheld(rows: Sequence[tuple[Any, ...]]) -> list[tuple[str, str, str, str]]:
     """Of the sums of one KPI and year, as work_rollup_member__suppressed.sql gives them, those to be suppressed beside those that are."""
+    import numpy as np  # only here: whoever explains a sum imports this module
+
     cells = sorted({cell for row in rows for cell in row[8]})
     position = {cell: n for n, cell in enumerate(cells)}
     sizes = np.zeros(len(cells))
@@ -80,12 +80,16 @@ class _Equations:
     """What follows from the sums let out so far: their equations in reduced row echelon form, modulo a prime."""
 
     def __init__(self, hidden: Any, sizes: Any) -> None:
+        import numpy as np
+
         self.rows = np.zeros((0, len(sizes)), np.int64)
         self.pivots: list[int] = []  # of each row the column where it has 1 and all others 0
         self.hidden, self.sizes = hidden, sizes  # sums that must not follow, less what does; observations by cell
 
     def let_out(self, equation: Any, least: float) -> bool:
         """Add an equation, unless something too small could then be solved for. Returns whether it was added, or followed anyway."""
+        import numpy as np
+
         rest = (equation - equation[self.pivots] @ self.rows) % _PRIME
         if not rest.any():
             return True

@@ -13,7 +13,7 @@ from pathlib import Path
 from warehouse.publications.figures import Figures, Labels, said
 from warehouse.publications.open_sdg import COLUMNS
 from warehouse.publications.sdmx_structures import PARTS
-from warehouse.release.release import EXPORTS, export
+from warehouse.release.exports import EXPORTS, export
 
 BOM = b"\xef\xbb\xbf"
 # key of each export; scorecard.csv: an assessment is frozen and has a version of its own, so no other is shown as of an earlier sequence

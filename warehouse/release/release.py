@@ -19,35 +19,24 @@ import duckdb
 
 from warehouse.errors import StoreError
 from warehouse.home import keys
-from warehouse.home.copies import copied, file_sha256
+from warehouse.home.copies import file_sha256
 from warehouse.home.home import Home
 from warehouse.moments import at
-from warehouse.release import anchors, signing
+from warehouse.release import anchors, released_copy, signing
+from warehouse.release.exports import EXPORTS
+from warehouse.release.parts import PartedExports
 from warehouse.sql import literal, statement
 from warehouse.store import write_ahead_log
 from warehouse.store.ledger import EntryKind, ledger_head
 from warehouse.store.recorded import lineage_gaps, lineage_gaps_by
+from warehouse.store.seals import hash_of_tables, sealed_by_table
 from warehouse.store.sessions import locked, opened
 from warehouse.store.store import Store
 from warehouse.store.succession import MANIFEST
 from warehouse.tables.file_objects import planted
-from warehouse.tables.views import falsified
+from warehouse.tables.views import falsified, spelled
 
 STATEMENT = "release.intoto.json"  # the signed manifest, where there is a signing key
-
-# CSV says a name on every row: of groups, units, states, spheres and the like it has the codes alone, Parquet packs their names
-_LEAN = r"SELECT COLUMNS(lambda c: NOT regexp_matches(c, '^(region|item7_group|unit|state|sphere|initiative|direction)_(en|ru|kk)$'))"
-
-# file name: what it holds; everything but the DuckDB file itself may be made public
-EXPORTS = {
-    "kpi_values.csv": f"{_LEAN} FROM public_values ORDER BY kpi_code, kato, period_start, period_id",
-    "kpi_values.parquet": "FROM public_values ORDER BY kpi_code, kato, period_start, period_id",
-    "kpi_rollups.csv": f"{_LEAN} FROM rollups WHERE sensitivity <> 'restricted' ORDER BY kpi_code, area_kind, area, period_start, period_id",
-    "scorecard.csv": "FROM scorecard ORDER BY year, catalogue_id, item7_group, rank NULLS LAST, kato",
-    "data_passport.csv": "FROM registry.data_passport ORDER BY id",
-    "case_passports.csv": "FROM registry.case_passport ORDER BY kpi_code, definition_version",
-}
-FORMATS = {".csv": "FORMAT csv, HEADER", ".parquet": "FORMAT parquet, COMPRESSION zstd"}
 
 
 @dataclass(frozen=True)
@@ -78,11 +67,11 @@ class _Staging:
         path.unlink(missing_ok=True)
         return path
 
-    def settle(self, name: str) -> None:
-        """Hash a file that was made; nobody may write it any more, and it is on the disk."""
+    def settle(self, name: str, sha256: str | None = None) -> None:
+        """Hash a file that was made, unless that was done; nobody may write it any more, and it is on the disk."""
         path = self._path(name)
         path.chmod(0o440)
-        self.sha256[name] = file_sha256(path)
+        self.sha256[name] = sha256 or file_sha256(path)
         with path.open("rb") as handle:
             os.fsync(handle.fileno())
 
@@ -93,7 +82,11 @@ class _Staging:
     def put_in_place(self) -> None:
         """All files, the manifest last: until then it names files that are no longer there."""
         for name in (*(n for n in self.sha256 if n != MANIFEST), MANIFEST):
-            self._path(name).replace(self.folder / name)
+            fresh, path = self._path(name), self.folder / name
+            if path.exists() and fresh.samefile(path):  # nothing in it changed, and a rename would do nothing
+                fresh.unlink()
+            else:
+                fresh.replace(path)
             at("release.renamed")
 
     def _path(self, name: str) -> Path:
@@ -111,22 +104,29 @@ def publish(home: Home, missing: Callable[[Iterable[str]], Sequence[str]], run_i
     with locked(home):
         write_ahead_log.refuse_log(file)
         with opened(home, run_id) as store:
-            _refuse_foreign(store)
+            former = _former(store)
+            views = _refuse_foreign(store, former)
             _refuse_gaps(store)
             broken = _lost_bytes(store, missing)
+            exports = PartedExports(store, former)
             for name in EXPORTS:
-                export(store.con, name, staging.fresh(name))
-                staging.settle(name)
+                staging.settle(name, exports.write(name, staging.fresh(name)))
+            parts, sealed = exports.keep_index(), sealed_by_table(store.con)
             at("release.exported")
-            entry = _entry(store, broken, staging.sha256)
+            entry = _entry(store, broken, staging.sha256) | {
+                "views": views,
+                "parts": parts,
+                "sealed": hash_of_tables(sealed),
+            }
             seq, head, when = _enter(store, entry)
-        copied(home.warehouse, staging.fresh(file.name))
-        staging.settle(file.name)
+        staging.settle(file.name, released_copy.make(home, staging.fresh(file.name)))
         at("release.copied")
         anchor = anchors.Anchor.of(seq, head, when, staging.sha256[file.name], key)
         staging.write(anchors.FILE, anchor.line + "\n")
-        about = _write_manifest(staging, key, {"seq": seq, "ledger_head": head, **entry})
+        about = _write_manifest(staging, key, {"seq": seq, "ledger_head": head, **entry, "sealed": sealed})
         at("release.manifest")
+        released_copy.retire(home)
+        at("release.retired")
         staging.put_in_place()
         with opened(home, run_id) as store, store.transaction():
             about[file.name] = staging.sha256[file.name]
@@ -135,12 +135,26 @@ def publish(home: Home, missing: Callable[[Iterable[str]], Sequence[str]], run_i
     return Release(seq, file, file.stat().st_size, entry["values"], entry["calculated"], head, broken, anchor)
 
 
-def _refuse_foreign(store: Store) -> None:
-    """Raises StoreError if the warehouse holds what would be published in place of what the code makes, now and by every later run."""
-    if found := planted(store.con, store.tables) or falsified(store.con):
+def _former(store: Store) -> dict[str, Any]:
+    """What the ledger says of the newest release; {} if there is none."""
+    newest = store.con.execute("SELECT detail FROM audit.ledger WHERE kind = 'released' ORDER BY seq DESC LIMIT 1")
+    found: dict[str, Any] = next((json.loads(detail) for (detail,) in newest.fetchall()), {})
+    return found
+
+
+def _refuse_foreign(store: Store, former: Mapping[str, Any]) -> str:
+    """Raises StoreError if the warehouse holds what would be published in place of what the code makes, now and by every later run.
+
+    Returns what the ledger is to say of its views: if it said the same of the former release, they were found ours then.
+    """
+    views, found = spelled(store.con), planted(store.con, store.tables)
+    if not found and views != former.get("views"):
+        found = falsified(store.con)
+    if found:
         raise StoreError(
             f"not released, because {store.home.warehouse} holds what qala never made: {', '.join(found)}; restore it from a backup"
         )
+    return views
 
 
 def _refuse_gaps(store: Store) -> None:
@@ -203,8 +217,3 @@ def _write_manifest(staging: _Staging, key: keys.Key | None, said: Mapping[str, 
     else:
         (staging.folder / STATEMENT).unlink(missing_ok=True)
     return {name: staging.sha256[name] for name in written}
-
-
-def export(con: duckdb.DuckDBPyConnection, name: str, path: Path) -> None:
-    """Write one of EXPORTS, for those who do not open DuckDB, by the views that the connection finds first."""
-    con.execute(f"COPY ({EXPORTS[name]}) TO {literal(str(path))} ({FORMATS[Path(name).suffix]})")

@@ -238,6 +238,19 @@ def hash_of_seals(rows: Iterable[Sequence[Any]]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def sealed_by_table(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """SHA-256 over the seals of each table, or kind of row: it changes with what was written to that one."""
+    found = con.execute(
+        "SELECT what, sha256(string_agg(concat_ws(' ', seq, first_seq, last_seq, rows, sha256), ';' ORDER BY seq, first_seq)) FROM audit.seal GROUP BY what"
+    )
+    return dict(sorted(found.fetchall()))
+
+
+def hash_of_tables(sealed: Mapping[str, str]) -> str:
+    """SHA-256 over what `sealed_by_table` gives."""
+    return hashlib.sha256(json.dumps(sealed, sort_keys=True).encode()).hexdigest()
+
+
 def recomputed(con: duckdb.DuckDBPyConnection, name: str, one: Sealed) -> Iterator[tuple[int, int, str]]:
     """(first sequence, rows, SHA-256) of everything there is of a kind; rows that no seal covers come as group -1."""
     if one.each:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from filelock import FileLock, Timeout
 
 from warehouse.errors import BusyError, StoreError
 from warehouse.home import file_modes
@@ -41,6 +40,8 @@ _ANEW = "move it away and publish it anew from the warehouse: qala run MONTH, of
 @contextmanager
 def locked(home: Home, seconds: float = LOCK_SECONDS) -> Iterator[None]:
     """Hold the home's writer lock. Raises BusyError if another process keeps it too long."""
+    from filelock import FileLock, Timeout  # who reads a release locks nothing
+
     home.root.mkdir(parents=True, exist_ok=True)
     lock = FileLock(home.root / ".writer.lock", timeout=seconds)
     try:

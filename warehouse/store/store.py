@@ -15,6 +15,7 @@ from kpi_definitions.documents import DocumentError
 from warehouse.errors import StoreError
 from warehouse.home.home import Home
 from warehouse.moments import at
+from warehouse.store import ledger_log
 from warehouse.store.ledger import Entries, ledger_hash, ledger_head
 from warehouse.tables.contracts import Table, load_tables
 from warehouse.tables.fingerprint import schema_fingerprint, shipped_fingerprint
@@ -33,6 +34,7 @@ class Store:
         self.con, self.home, self.run_id = con, home, run_id
         # of the ledger, once read: nobody else writes it while this is open
         self._newest: tuple[int, str] | None = None
+        self._entered: list[ledger_log.Entered] = []  # in this transaction, if the log is wanted
 
     @cached_property
     def tables(self) -> dict[str, Table]:
@@ -69,6 +71,8 @@ class Store:
         columns = ["seq", "recorded_at", "kind", "subject", "run_id", "detail", "prev_hash", "hash"]
         self.insert("audit.ledger", columns, rows)
         self._newest = seq, previous
+        if ledger_log.wanted():
+            self._entered += [ledger_log.Entered(row[0], row[2], row[3], row[4], row[5]) for row in rows]
         at("ledger.recorded")
         return [int(row[0]) for row in rows]
 
@@ -116,6 +120,7 @@ class Store:
             yield
         except BaseException:
             self._newest = None
+            self._entered.clear()
             # after a fatal error there is nothing to roll back: the first error is the one to report
             with suppress(duckdb.Error):
                 self.con.execute("ROLLBACK")
@@ -123,6 +128,9 @@ class Store:
         newest, self._newest = self._newest, None  # should this fail, it is to be read again
         self.con.execute("COMMIT")
         self._newest = newest
+        if self._entered:
+            ledger_log.log(self.con, self._entered)
+            self._entered.clear()
 
     def columns(self) -> dict[str, dict[str, str]]:
         """Table → column → SQL type, as the KPI compiler wants them."""

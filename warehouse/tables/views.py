@@ -6,6 +6,8 @@ Does not belong here: tables (system_tables.py, contracts).
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
@@ -176,7 +178,7 @@ def hide(con: duckdb.DuckDBPyConnection) -> None:
     """Have every view of the file's schema `main` fail for this connection when it is read: `make_own` for who reads none."""
     told = "SELECT error('this view was not made: open the release with its views') AS not_made"
     names = [name for _, name in con.execute(_VIEW_NAMES).fetchall()]
-    con.execute("; ".join(f"CREATE OR REPLACE TEMP VIEW {quoted(name)} AS {told}" for name in names))
+    con.execute("; ".join(f"CREATE OR REPLACE TEMP VIEW {name} AS {told}" for name in map(quoted, names)))
 
 
 # of DuckDB's own catalogue, named in full: a file may hold a macro of that name, which would go before it. Nor is any function called here,
@@ -233,6 +235,14 @@ def falsified(con: duckdb.DuckDBPyConnection) -> list[str]:
         elif all(there[name] != one[name] for one in spelled):
             found.append(f"another view {name} than ours")
     return found
+
+
+def spelled(con: duckdb.DuckDBPyConnection) -> str:
+    """SHA-256 over all that `falsified` compares: while it stays the same, so does what that finds."""
+    there, tables = con.execute(_VIEWS).fetchall(), con.execute(_TABLES).fetchall()
+    wanted = all_views({name for schema, name, _ in tables if schema == "showcase"})
+    said = [there, tables, wanted, storage_version(con), duckdb.__version__]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
 def _written(tables: str, views: Mapping[str, tuple[str, str]], version: str) -> Iterator[list[tuple[str, str, str]]]:

@@ -20,7 +20,8 @@ def show_explanation(console: Console, answer: Mapping[str, Any], words: Words =
         return
     _show_value(console, answer, words)
     _show_definition(console, answer, words)
-    sql = Syntax(answer["sql"], "sql", word_wrap=True, background_color="default")
+    # whoever sees no colours need not wait until the words are found that would have them
+    sql = Syntax(answer["sql"], "sql" if console.color_system else "text", word_wrap=True, background_color="default")
     console.print(Panel(sql, title=words("sql"), title_align="left", expand=False))
     _show_deliveries(console, answer["deliveries"], words)
     for correction in answer["corrections"]:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
-from kpi_definitions.catalogue import Catalogue, Counterpart
 from pipelines.cli.screens.common import ENGLISH, Words
 from warehouse.home.account import ACCOUNT, shown
 from warehouse.messages.messages import sentence, told_in
 from warehouse.store.store import Store
+
+if TYPE_CHECKING:
+    from kpi_definitions.catalogue import Catalogue, Counterpart
 
 
 def show_incidents(console: Console, store: Store, words: Words = ENGLISH, *, closed: bool) -> None:

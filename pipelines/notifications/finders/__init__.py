@@ -1,4 +1,5 @@
-"""What is wrong just now, place by place: each module looks at one place of a home and tells it by keys that stay.
+"""What is wrong just now, place by place.
 
-Does not belong here: whether it was told before (outbox.py, standing.py).
+Belongs here: a module for each place of a home, which looks there and tells what is wrong by keys that stay. Does not belong here: whether it was
+told before (standing.py, outbox.py).
 """

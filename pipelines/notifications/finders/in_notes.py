@@ -22,7 +22,7 @@ def failed_commands(look: Look) -> Found:
     """The same failure again is the same trouble, until the command does well."""
     return {
         f"command/{one['command']}/{digest(re.sub('[0-9]+', '#', str(one['said'])))}": partial(
-            _failed, look.home, str(one["command"]), str(one["said"]), str(one["when"])
+            _failed, look, str(one["command"]), str(one["said"]), str(one["when"])
         )
         for one in notes.failed_commands(look.home)
     }
@@ -70,8 +70,11 @@ def not_as_recorded(home: Home, number: int, said: str, when: str) -> Trouble:
     )
 
 
-def _failed(home: Home, name: str, said: str, when: str) -> Trouble:
+def _failed(look: Look, name: str, said: str, when: str) -> Trouble | None:
+    """None: it failed by a file that is told as what is wrong."""
+    if any(cause in said for cause in look.causes):
+        return None
     if fault := _FAULT.fullmatch(said):  # of no sentence of ours: what it quotes may be a cell
         said = f"{fault['kind']}: {harmless(fault['said'])}{fault['rest']}"
     message = {"code": "notification.command", "command": f"qala {name}", "reason": quoted(said)}
-    return Trouble(Kind.COMMAND, message, "", command(home, name), when)
+    return Trouble(Kind.COMMAND, message, "", command(look.home, name), when)

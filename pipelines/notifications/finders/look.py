@@ -40,6 +40,7 @@ class Look:
     known: Known | None = None  # deliveries, once the warehouse or the release was asked
     busy: bool = False  # another process writes the warehouse
     failed: bool = False  # whether a failed run or command stands: what it left undone is told by it
+    causes: tuple[str, ...] = ()  # files that are told as what is wrong: what fails by one of them is told by it
     names: Names = field(init=False)
 
     def __post_init__(self) -> None:

@@ -1,0 +1,77 @@
+"""Dagster's store on a PostgreSQL server, by the settings of deploy/: a run of several months is stored there whole, and measured from there."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.files import crash, text
+from tests.support.settlements import ASTANA
+from tools.servers import postgresql
+from warehouse.home.home import Home
+from warehouse.store.sessions import reading
+
+ROOT = Path(__file__).parents[2]
+QALA = "import sys; from pipelines.cli import app; sys.argv[0] = 'qala'; app()"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[postgresql.Server]:
+    pytest.importorskip("dagster_postgres")
+    if said := postgresql.unavailable():
+        pytest.skip(said)
+    yield postgresql.up(tmp_path / "postgresql")
+    postgresql.down(tmp_path / "postgresql")
+
+
+@pytest.mark.slow
+def test_runs_are_stored_on_the_server(tmp_path: Path, server: postgresql.Server) -> None:
+    home = Home(tmp_path / "home")
+    (home.root / "dagster").mkdir(parents=True)
+    shutil.copy(ROOT / "deploy" / "dagster.postgres.yaml", home.root / "dagster" / "dagster.yaml")
+    given = {
+        "HOST": "127.0.0.1",
+        "PORT": str(server.port),
+        "DATABASE": postgresql.DATABASE,
+        "USER": postgresql.OWNER,
+        "PASSWORD": server.password,
+    }
+    environment = {
+        **os.environ,
+        **{f"QALA_PG_{name}": value for name, value in given.items()},
+        "QALA_HOME": str(home.root),
+    }
+
+    def qala(*words: str) -> str:
+        done = subprocess.run(  # noqa: S603
+            [sys.executable, "-c", QALA, *words], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    file = tmp_path / "crashes.csv"
+    for month in (1, 2):
+        file.write_text(text([crash(f"{month}-{n}", occurred_at=f"2026-0{month}-05 10:00:00") for n in range(9)]))
+        qala("deliver", str(file), "-t", "fct_crash", "-s", ASTANA, "-p", f"2026-0{month}")
+    qala("run", "2026-01/2026-02")
+    assert server.psql("SELECT pipeline_name, status FROM runs").strip() == "city_kpis|SUCCESS"
+    months = server.psql(
+        'SELECT DISTINCT partition FROM event_logs WHERE asset_key = \'["showcase", "fct_crash"]\' '
+        "AND dagster_event_type = 'ASSET_MATERIALIZATION' ORDER BY 1"
+    ).split()
+    assert months == ["2026-01", "2026-02"]
+    assert int(server.psql("SELECT count(*) FROM asset_check_executions WHERE execution_status <> 'PLANNED'")) > 0
+    assert not (home.root / "dagster" / "history").exists()
+    with reading(home) as store:
+        (run,) = store.con.execute("SELECT DISTINCT run_id FROM audit.ledger WHERE kind = 'released'").fetchall()
+        assert store.con.execute("SELECT sum(accepted_rows) FROM audit.delivery").fetchall() == [(18,)]
+    assert server.psql("SELECT run_id FROM runs").strip() == run[0]
+    assert 'qala_runs{job="city_kpis",status="success"} 1.0' in qala("metrics")
+    assert json.loads(qala("status", "--json"))["deliveries"] == {"loaded": 2}
