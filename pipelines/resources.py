@@ -98,5 +98,5 @@ def groups(catalogue: Catalogues) -> dict[str, str]:
 def report_progress(context: dg.AssetExecutionContext, text: str, **known: object) -> None:
     """Report progress in the run's log and to the listeners; `known`: table, delivery_id and the like, for logs in JSON."""
     context.log.info(text, extra={structured_logs.OURS: known})
-    for listener in progress_listeners:
+    for listener in () if structured_logs.as_json() else progress_listeners:  # then the log has said it
         listener(text)

@@ -230,15 +230,12 @@ def _run(
     codes: Collection[str] | None = None,
 ) -> list[RunResult]:
     from pipelines.run import run_months
-    from pipelines.structured_logs import as_json
 
-    logged = as_json()  # then Dagster's own log says it
     with out.status("starting Dagster") as spinner:
 
         def say(text: str) -> None:
-            if not logged:
-                out.print(f"  {text}", highlight=False, soft_wrap=True, markup=False)
-                spinner.update(Text(text))
+            out.print(f"  {text}", highlight=False, soft_wrap=True, markup=False)
+            spinner.update(Text(text))
 
         results = run_months(home, months, say, tables, codes)
     for result in results:
