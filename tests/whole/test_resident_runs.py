@@ -78,6 +78,9 @@ def test_forked_runs_leave_what_runs_of_everything_leave(served: Home, tmp_path:
         assert done.returncode in (0, 3), done.stdout + done.stderr
         assert re.search(r"^run [0-9a-f]{8}: .* done$", done.stdout, re.MULTILINE), done.stdout
         beside = CliRunner().invoke(app, ["run", month, "--home", str(alone.root)])
-        assert beside.exit_code == done.returncode, beside.output
+        if step in killed_at:  # what was refused before it was killed was that run's to tell
+            assert beside.exit_code in (0, 3), beside.output
+        else:
+            assert beside.exit_code == done.returncode, beside.output
         assert runs.says(served) == runs.says(alone)
         assert _figures(served) == _figures(alone)
