@@ -6,7 +6,7 @@ Does not belong here: whether a declaration can be right at all (receiving/deliv
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import duckdb
 
@@ -119,14 +119,14 @@ def _check_days(
     con: duckdb.DuckDBPyConnection, batch: Sequence[Delivery], cuts: Mapping[int, Cut], table: Table
 ) -> list[Finding]:
     """Reject rows outside the declared days; a finding where most rows of an extract lie before its days."""
-    findings = []
+    findings: list[Finding] = []
     for by in sorted({c.by for c in cuts.values() if c.by and c.kind is not Asserts.SNAPSHOT}):
         outside, early = _not_in_their_days(con, [d for d in batch if cuts[d.delivery_id].by == by], cuts, by)
         if outside:
             day = f"CAST(read_row.{quoted(by)} AS TIMESTAMP)"
             numbers = ", ".join(map(str, outside))
             _mark(con, table, DAYS, statement(__file__, "work_marked_row__outside_days", day=day, deliveries=numbers))
-        findings += [_share_in_days(con, one, by) for one in early]
+        findings += _shares_in_days(con, early, by)
     return findings
 
 
@@ -157,21 +157,27 @@ def _not_in_their_days(
     return outside, before
 
 
-def _share_in_days(con: duckdb.DuckDBPyConnection, one: Delivery, by: str) -> Finding:
-    day = f"CAST({quoted(by)} AS TIMESTAMP)"
-    rows, own = con.execute(
-        f"SELECT count(*), count_if({day} >= DATE '{one.period_start}') FROM work_read_row "
-        f"WHERE broken IS NULL AND delivery_id = {one.delivery_id}"
-    ).fetchall()[0]
-    return Finding(
-        one.delivery_id,
-        DAYS_SHARE,
-        "warning",
-        "conformity",
-        100 * own >= LEAST_IN_DAYS * rows,
-        recorded({"code": "finding.share_in_days", "own": own, "rows": rows, "period": one.period}),
-        recorded({"code": "rule.share_in_days", "percent": LEAST_IN_DAYS, "column": by}),
-    )
+def _shares_in_days(con: duckdb.DuckDBPyConnection, early: Sequence[Delivery], by: str) -> Iterator[Finding]:
+    """A finding for each of these deliveries, all of which have accepted rows: how many lie in its days, and not before them."""
+    if not early:
+        return
+    begins = ", ".join(f"({one.delivery_id}, DATE '{one.period_start}')" for one in early)
+    counted = con.execute(
+        f"SELECT delivery_id, count(*), count_if(CAST({quoted(by)} AS TIMESTAMP) >= period.begins) FROM work_read_row "
+        f"JOIN (VALUES {begins}) AS period (delivery_id, begins) USING (delivery_id) WHERE broken IS NULL GROUP BY delivery_id"
+    ).fetchall()
+    found = {delivery_id: (rows, own) for delivery_id, rows, own in counted}
+    for one in early:
+        rows, own = found[one.delivery_id]
+        yield Finding(
+            one.delivery_id,
+            DAYS_SHARE,
+            "warning",
+            "conformity",
+            100 * own >= LEAST_IN_DAYS * rows,
+            recorded({"code": "finding.share_in_days", "own": own, "rows": rows, "period": one.period}),
+            recorded({"code": "rule.share_in_days", "percent": LEAST_IN_DAYS, "column": by}),
+        )
 
 
 # --- bytes and keys that others have too ---

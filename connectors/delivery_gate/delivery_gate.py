@@ -17,15 +17,16 @@ import warnings
 from collections.abc import Iterable, Sequence
 from functools import cache
 from types import ModuleType
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from warehouse.isolation.worker import DEFAULT_SECONDS, call
 from warehouse.loading.deliveries import Finding
 from warehouse.messages.messages import Message, recorded
 from warehouse.tables.contracts import Table
 from warehouse.tables.rules import DUPLICATE, STRUCTURE, STRUCTURE_WORDS, Rule, measured, not_judged
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # what Great Expectations imports for expectations about distributions: a quarter of its time, and 640 modules
 _RARELY_USED = ("scipy.stats", "altair")
@@ -85,6 +86,8 @@ def _row_findings(table: Table, profile: pd.DataFrame, broken: pd.DataFrame) -> 
     Cells that were left empty break their rule as rows do. Full duplicates break none: how many there are is told, and that is all.
     """
     counts = {(int(d), str(r)): (int(rows), int(cells)) for d, r, rows, cells in broken.itertuples(index=False)}
+    import pandas as pd  # here, as whoever names a source's contract imports this module
+
     rules = [r for c in table.columns for r in c.rules]
     rules += [r for r in (*table.row_rules, *table.delivery_rules) if r.predicate is not None]
     for row in profile.to_dict("records"):
@@ -166,6 +169,8 @@ def _validate(name: str, rules: Iterable[Rule], profile: pd.DataFrame, result_fo
 
 
 def _delivery_findings(rules: Iterable[Rule], profile: pd.DataFrame, name: str) -> Iterable[Finding]:
+    import pandas as pd
+
     wanted = [rule for rule in rules if rule.expectation]
     if not wanted:
         return

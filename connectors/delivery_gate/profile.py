@@ -6,15 +6,18 @@ Does not belong here: deciding anything; delivery_gate.py does that, by the cont
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import duckdb
-import pandas as pd
 
 from connectors.row_gate.incoming import Incoming
 from warehouse.sql import literal, quoted, statement
 from warehouse.tables.contracts import Table
 from warehouse.tables.rules import DUPLICATE, REPEATED, Reference
 from warehouse.tables.working_tables import create
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def profile_deliveries(

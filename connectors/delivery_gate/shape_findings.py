@@ -6,9 +6,9 @@ Of deliveries whose contract has no shape there is none. Does not belong here: l
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import duckdb
-import pandas as pd
 
 from connectors.row_gate.incoming import Incoming
 from warehouse.loading.deliveries import Finding
@@ -22,6 +22,9 @@ from warehouse.tables.rules import (
     LEFT_OUT_WHERE,
     WHERE,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _REJECTING = {  # rule → words, dimension
     WHERE: ("rule.where", "conformity"),

@@ -175,8 +175,8 @@ def register(con: duckdb.DuckDBPyConnection) -> None:
 def _may_tell(text: str, look: str) -> str:
     """Whether a text may hold what gives a person away; few do. SQL."""
     number = f"(strlen({text}) >= 10 AND regexp_matches({text}, {literal(look)}))"
-    other = f"(strlen({text}) > length({text}) AND regexp_matches({text}, {literal(_OTHER_DIGITS)}))"
-    return f"(contains({text}, '@') OR contains({text}, '＠') OR {number} OR {other})"
+    other = f"(strlen({text}) > length({text}) AND (contains({text}, '＠') OR regexp_matches({text}, {literal(_OTHER_DIGITS)})))"
+    return f"(contains({text}, '@') OR {number} OR {other})"
 
 
 def scrub(text: str) -> str:

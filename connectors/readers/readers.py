@@ -17,8 +17,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from connectors.archive.archive import Archive, ContentError
 from connectors.mapping.source_contract import SourceContract
 from connectors.personal_data.rejected_values import shown_bytes, shown_record
@@ -179,6 +177,8 @@ def _quotes_pair(path: Path, contract: SourceContract) -> bool:
     """
     if not contract.quote:
         return True
+    import numpy as np
+
     quote, delimiter = contract.quote.encode()[0], contract.delimiter.encode()[-1]
     seen, before = 0, b"\n"
     with path.open("rb") as handle:

@@ -9,9 +9,7 @@ import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING
 
 from connectors.mapping.source_contract import SourceContract
 from connectors.personal_data.detection import harmless
@@ -21,6 +19,9 @@ from connectors.readers.kinds import Kind, Part
 from connectors.readers.limits import is_machine_fault
 from connectors.readers.record import BadRecord, Record, Rows
 from warehouse.messages.messages import Message
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def rows_of(one: Part, contract: SourceContract) -> Rows:
@@ -41,6 +42,9 @@ def rows_of(one: Part, contract: SourceContract) -> Rows:
 
 def schema_of(one: Part) -> pa.Schema:
     """Columns and types of a Parquet file. Raises StructureError."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         return pq.read_schema(one.path)
     except (pa.ArrowException, OSError) as error:

@@ -72,9 +72,13 @@ class _Scan:
         return shaping.headers_shown(self.contract, self.headers_read, self.readable.header)
 
     def by_file(self, value: Callable[[Incoming], str]) -> str:
-        """SQL value that differs from delivery to delivery, by the file's place in the scan."""
-        values = ", ".join(value(one) for one in self.deliveries for _ in one.readable.files)
-        return f"list_extract([{values}], CAST(file_index AS BIGINT) + 1)"
+        """SQL value that may differ from delivery to delivery, by the file's place in the scan."""
+        values = [value(one) for one in self.deliveries for _ in one.readable.files]
+        if len({*values}) == 1:
+            return values[0]
+        if values == [str(place) for place in range(len(values))]:
+            return "file_index"
+        return f"list_extract([{', '.join(values)}], CAST(file_index AS BIGINT) + 1)"
 
 
 def reading_pass(

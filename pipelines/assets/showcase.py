@@ -12,7 +12,7 @@ from pipelines import event_log
 from pipelines.assets.documents import of_document
 from pipelines.assets.freshness import freshness_of_table
 from pipelines.assets.table_checks import Judged, check_specs, evaluations
-from pipelines.assets.table_metadata import loaded_months, rejected_by_month, standing_refusals
+from pipelines.assets.table_metadata import LoadedMonths, loaded_months, rejected_by_month, standing_refusals
 from pipelines.error_messages import known_errors_as_failure
 from pipelines.resources import POOL, Qala, report_progress, single_run
 from warehouse.isolation import worker
@@ -56,45 +56,18 @@ def showcase_asset(table: Table, group: str, months: dg.PartitionsDefinition) ->
         context: dg.AssetExecutionContext, qala: Qala
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckEvaluation | dg.Output[None]]:
         keys = list(context.partition_keys)
-        sources = qala.sources
-        with qala.writing(context.run_id) as store:
-            report = ingest_table(
-                store, qala.archive, table, sources, keys, lambda text: report_progress(context, text)
-            )
-            # the worker that computes starts while Dagster stores the results of this step
-            worker.warm("warehouse.kpi_values.compute:get_ready", qala.home)
-            loaded = loaded_months(store, table, report, sources, keys)
-            every = [*keys, *loaded.others]
-            findings = current_findings(store, table.name, every)
-            refused = standing_refusals(store, table)
-            doubtful = {d.delivery_id for f, d, fails in findings if fails}
-            doubtful |= {o.delivery_id for o in report.outcomes if o.rejected or o.state == "refused"}
-            rejected = rejected_by_month(store, table, sources, doubtful)
+        loaded, judged = _take_in(context, qala, table, keys)
         _tell_refused(context, [said(one.reason) for one in loaded.refused])
+        own = {month: loaded.metadata(month, one.rejected) for month, one in judged.items()}
         for month in keys:
-            context.add_asset_metadata(loaded.metadata(month, rejected.get(month, ())), partition_key=month)
+            context.add_asset_metadata(own[month], partition_key=month)
         same = {"whole table": f"{loaded.total:,} rows"}  # a text: a number would be plotted as each month's own
         yield dg.MaterializeResult(metadata=same)
         for month in loaded.others:
-            own = same | loaded.metadata(month, rejected.get(month, ()))
-            context.log_event(dg.AssetMaterialization(key, partition=month, metadata=own))
+            context.log_event(dg.AssetMaterialization(key, partition=month, metadata=same | own[month]))
         targets = _events(context, key, keys)
-        results = [
-            one
-            for month in every
-            for one in evaluations(
-                key,
-                table,
-                Judged(
-                    month,
-                    [found for found in findings if found[1].closing_month == month],
-                    refused.get(month, ()),
-                    rejected.get(month, ()),
-                ),
-                targets.get(month),
-            )
-        ]
-        if len(every) > 1:
+        results = [one for month in judged for one in evaluations(key, table, judged[month], targets.get(month))]
+        if len(judged) > 1:
             # what fails comes last: of all months Dagster shows the result that came last with the table
             event_log.log_evaluations(context, sorted(results, key=lambda one: not one.passed))
         else:
@@ -109,6 +82,26 @@ def refused_in_run(instance: dg.DagsterInstance, run_id: str) -> int:
     """How many deliveries a run has refused, as its tag says."""
     run = instance.get_run_by_id(run_id)
     return int(run.tags.get(REFUSED, 0)) if run else 0
+
+
+def _take_in(
+    context: dg.AssetExecutionContext, qala: Qala, table: Table, months: Sequence[str]
+) -> tuple[LoadedMonths, dict[str, Judged]]:
+    """Load what waits, and read what there is to say of it: of the months asked for, and of others that deliveries were read again of."""
+    sources = qala.sources
+    with qala.writing(context.run_id) as store:
+        report = ingest_table(store, qala.archive, table, sources, months, lambda text: report_progress(context, text))
+        # the worker that computes starts while Dagster stores the results of this step
+        worker.warm("warehouse.kpi_values.compute:get_ready", qala.home)
+        loaded = loaded_months(store, table, report, sources, months)
+        every = [*months, *loaded.others]
+        findings = current_findings(store, table.name, every)
+        refused = standing_refusals(store, table)
+        doubtful = {d.delivery_id for f, d, fails in findings if fails}
+        doubtful |= {o.delivery_id for o in report.outcomes if o.rejected or o.state == "refused"}
+        rejected = rejected_by_month(store, table, sources, doubtful)
+    of = {month: [one for one in findings if one[1].closing_month == month] for month in every}
+    return loaded, {m: Judged(m, of[m], refused.get(m, ()), rejected.get(m, ())) for m in every}
 
 
 def _tell_refused(context: dg.AssetExecutionContext, reasons: Sequence[str]) -> None:

@@ -51,8 +51,11 @@ def notify(
             well = _pass(home, settings, instance, check=check)
             while seconds and not check:
                 time.sleep(seconds)
-                settings = read_notifications(home) or settings
-                _pass(home, settings, instance, check=False)
+                try:
+                    settings = read_notifications(home) or settings
+                    _pass(home, settings, instance, check=False)
+                except (DocumentError, NotifyingError, OSError) as error:  # the next look may go well
+                    err.print(f"[red]not looked:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
     except (DocumentError, NotifyingError) as error:
         raise fail(error) from None
     if not well:

@@ -1,6 +1,6 @@
-"""Commands of every day: deliver extracts, run months, try the demo.
+"""Commands that run: months, deliveries read again, the demo.
 
-Does not belong here: what there is to run (pipelines/pending_work.py), running it (pipelines/run.py).
+Does not belong here: taking extracts in (delivering.py), what there is to run (pipelines/pending_work.py), running it (pipelines/run.py).
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from rich.text import Text
 
 from kpi_definitions.documents import DocumentError
 from pipelines.cli.common import HomeOption, app, err, fail, home_of, out
-from pipelines.cli.completions import settlement_names, table_names
 from warehouse.errors import StoreError
 from warehouse.home.home import Home
 from warehouse.messages.messages import language_of
@@ -25,154 +24,8 @@ if TYPE_CHECKING:
     from connectors.archive.archive import Archive
     from pipelines.pending_work import PendingWork
     from pipelines.run import RunResult
-    from warehouse.loading.deliveries import Receipt
 
-TableOption = Annotated[
-    str, typer.Option("--table", "-t", help="Showcase table it feeds, e.g. fct_appeal", autocompletion=table_names)
-]
-SettlementOption = Annotated[
-    str,
-    typer.Option(
-        "--settlement",
-        "-s",
-        help="KATO or name of the settlement: 710000000, Astana, Астана; two digits or name: a region; KZ: the country",
-        autocompletion=settlement_names,
-    ),
-]
 REFUSED = 3  # exit code: nothing failed, and not everything was taken in
-
-
-@app.command()
-def deliver(
-    file: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            help="The extract as it is: CSV, XLSX, XLS, ODS, JSON, XML or Parquet, plain or in gzip, zip or zstd; several files are one delivery"
-        ),
-    ] = None,
-    table: TableOption = "",
-    period: Annotated[
-        str, typer.Option("--period", "-p", help="2026-01, 2026-Q1, 2026-S1, 2026 or 2026-01/2026-06")
-    ] = "",
-    settlement: SettlementOption = "",
-    system: Annotated[
-        str,
-        typer.Option(
-            "--system", help="Source system whose contract the file follows; left out: the standard exchange format"
-        ),
-    ] = "standard",
-    rows: Annotated[int | None, typer.Option("--rows", min=0, help="Rows the sender says the file has")] = None,
-    withdraw: Annotated[
-        str | None, typer.Option("--withdraw", help="Take back a receipt that waits, instead of delivering a file")
-    ] = None,
-    by: Annotated[str, typer.Option("--by", help="Who takes it back; left out: the user at work")] = "",
-    reason: Annotated[str, typer.Option("--reason", help="Why it is taken back")] = "",
-    home_folder: HomeOption = None,
-) -> None:
-    """Archive an extract; the next run takes it in. Works while a run goes on. Or take a receipt back (--withdraw)."""
-    from connectors.archive.archive import ArchiveError
-    from connectors.receiving.deliver import DeliveryError
-    from pipelines.error_messages import message_for
-    from warehouse.home.begun import is_home
-
-    home = home_of(home_folder, begins=withdraw is None)
-    if withdraw is not None:
-        _take_back(home, withdraw, by, reason)
-        return
-    given = {"FILE": file, "--table": table, "--period": period, "--settlement": settlement}
-    if not file or not all(given.values()):
-        raise fail(f"a delivery lacks {', '.join(name for name, value in given.items() if not value)}")
-    begins = not is_home(home.root)
-    try:
-        receipt = _taken(home, file, (table, settlement, period, system, rows))
-    except (DeliveryError, DocumentError, ArchiveError) as error:
-        raise fail(error) from None
-    except OSError as error:
-        raise fail(f"{message_for(error) or error}; nothing was taken in") from None
-    if begins:
-        _say_begun(home, receipt)
-    _print_receipt(receipt, period)
-
-
-def _taken(home: Home, files: Sequence[Path], declared: tuple[str, str, str, str, int | None]) -> Receipt:
-    """The receipt of files as one delivery. `declared`: table, settlement by code or name, period, system, rows. Raises DeliveryError, OSError."""
-    from connectors.archive.archive import Archive
-    from connectors.ingest import load_source_contracts
-    from connectors.receiving.deliver import DeclaredDelivery, declared_scope, deliver, together
-    from warehouse.home.scratch import scratch
-    from warehouse.tables.home_tables import tables_of
-
-    tables, (table, settlement, *others) = tables_of(home), declared
-    with scratch(home.scratch if len(files) > 1 else None) as place:
-        one = DeclaredDelivery(together(files, place), table, declared_scope(settlement), *others)
-        return deliver(Archive(home.archive), one, tables, load_source_contracts(home, tables), _warn)
-
-
-def _warn(said: str) -> None:
-    err.print(
-        f"[yellow]taken in, but the run will refuse it:[/yellow] {escape(said)}. Mend the contract before the run, or take it back: "
-        "qala deliver --withdraw RECEIPT",
-        highlight=False,
-        soft_wrap=True,
-    )
-
-
-def _say_begun(home: Home, receipt: Receipt) -> None:
-    """That a home was begun: whoever mistyped the one that is meant sees it at once."""
-    from warehouse.home.begun import homes_near
-
-    near = homes_near(home.root)
-    back = f"; if {near} was meant: qala deliver --withdraw {receipt.receipt_id} --home {home.root}" if near else ""
-    err.print(f"[yellow]a new home begins:[/yellow] {escape(f'{home.root}{back}')}", highlight=False, soft_wrap=True)
-
-
-def _show_status(home: Home) -> None:
-    from pipelines.cli.status import status  # here for the same reason
-
-    status(language_of(), home_folder=home.root)
-
-
-def _print_receipt(receipt: Receipt, period: str) -> None:
-    from connectors.personal_data.safe_names import safe_name
-    from warehouse.kpi_values.outstanding import running_month
-    from warehouse.periods import parse_period
-    from warehouse.tables.settlements import settlements
-
-    month, place = parse_period(period).closing_month, settlements().get(receipt.scope, receipt.scope)
-    out.print(
-        f"received {safe_name(receipt.file_name)}: {receipt.bytes:,} bytes, SHA-256 {receipt.sha256}",
-        highlight=False,
-        soft_wrap=True,
-        markup=False,
-    )
-    out.print(
-        f"receipt {receipt.receipt_id}; next: qala run   (month {month}, {place})",
-        highlight=False,
-        soft_wrap=True,
-    )
-    if month >= running_month():
-        out.print(f"{month} has not ended: what is delivered for it waits till then", highlight=False)
-
-
-def _take_back(home: Home, receipt_id: str, by: str, reason: str) -> None:
-    """Take a receipt back while no run may be reading it."""
-    from connectors.archive.archive import Archive, ArchiveError
-    from connectors.personal_data.safe_names import safe_name
-    from warehouse.home.account import named
-    from warehouse.store.sessions import locked
-
-    try:
-        with locked(home, seconds=2):
-            receipt = Archive(home.archive).withdraw(receipt_id, named(by), reason)
-    except (ArchiveError, StoreError) as error:
-        raise fail(error) from None
-    out.print(
-        f"receipt {receipt.receipt_id} ({safe_name(receipt.file_name)}, {receipt.table} {receipt.scope} {receipt.period}) is taken back: "
-        "nothing of it will be loaded, the next run enters that in the ledger",
-        highlight=False,
-        soft_wrap=True,
-        markup=False,
-    )
 
 
 @app.command()
@@ -201,7 +54,6 @@ def run(
     Ends with 0 if every delivery was taken in (rows may have been rejected), 1 if something failed, 2 for wrong arguments, 3 if a delivery was refused.
     """
     from warehouse.home.begun import is_home
-    from warehouse.kpi_values.outstanding import running_month
     from warehouse.periods import parse_period
 
     home = home_of(home_folder)
@@ -220,16 +72,7 @@ def run(
         months = parse_period(period).months if period else work.months
     except (DocumentError, StoreError, ValueError) as error:
         raise fail(error) from None
-    running = running_month()
-    if work.early or any(m >= running for m in months):
-        out.print(f"months from {running} on have not ended: they wait", highlight=False)
-        months = tuple(m for m in months if m < running)
-    if work.said:
-        out.print(f"what is still to be computed cannot be told: {work.said}", highlight=False, soft_wrap=True)
-    if not period and work.due and work.due.months:
-        out.print(
-            f"loaded, not computed or not released: {', '.join(work.due.months)}", highlight=False, soft_wrap=True
-        )
+    months = _ended_months(months, work, named=period is not None)
     if not months:
         out.print("nothing to run; deliver an extract (qala deliver --help) or name a period: qala run 2026-01")
         if turned_away:
@@ -243,6 +86,23 @@ def run(
     _end(home, results, turned_away)
 
 
+def _ended_months(months: tuple[str, ...], work: PendingWork, *, named: bool) -> tuple[str, ...]:
+    """Those that have ended; what waits, and what else is to be done, is said."""
+    from warehouse.kpi_values.outstanding import running_month
+
+    running = running_month()
+    if work.early or any(m >= running for m in months):
+        out.print(f"months from {running} on have not ended: they wait", highlight=False)
+        months = tuple(m for m in months if m < running)
+    if work.said:
+        out.print(f"what is still to be computed cannot be told: {work.said}", highlight=False, soft_wrap=True)
+    if not named and work.due and work.due.months:
+        out.print(
+            f"loaded, not computed or not released: {', '.join(work.due.months)}", highlight=False, soft_wrap=True
+        )
+    return months
+
+
 def _hand_over(home: Home, *words: str) -> None:
     """Have the home's resident process do the command, if there is one. Raises typer.Exit then."""
     from pipelines.resident.caller import handed_over
@@ -250,6 +110,12 @@ def _hand_over(home: Home, *words: str) -> None:
     code = handed_over(home, [*words, "--home", str(home.root)])
     if code is not None:
         raise typer.Exit(code)
+
+
+def _show_status(home: Home) -> None:
+    from pipelines.cli.status import status  # here for the same reason
+
+    status(language_of(), home_folder=home.root)
 
 
 def _end(home: Home, results: Sequence[RunResult], turned_away: int = 0) -> None:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 @app.command()
 def status(language: LanguageOption = "", as_json: JsonOption = False, home_folder: HomeOption = None) -> None:
     """How the released warehouse stands, and what waits."""
+    from concurrent.futures import ThreadPoolExecutor
+
     from connectors.archive.archive import Archive
     from pipelines.cli.screens.common import Words
     from pipelines.cli.screens.status import show_status
@@ -23,13 +25,19 @@ def status(language: LanguageOption = "", as_json: JsonOption = False, home_fold
     from warehouse.store.sessions import reading
 
     home = home_of(home_folder)
-    waiting = len(Archive(home.archive).pending())
-    still, told = _still_due(home)
-    overdue = _overdue(home)
-    try:
+
+    def of_release() -> tuple[dict[str, Any], Words]:
         with reading(home, with_views=False) as store:
-            answer = {**release_status(store), "waiting": waiting, **still, "overdue": overdue, "home": str(home.root)}
-            words = words_of(store, language)
+            return release_status(store), words_of(store, language)
+
+    with ThreadPoolExecutor(1) as beside:
+        asked = beside.submit(of_release)  # while the warehouse is
+        still, told = _still_due(home)
+        waiting = len(Archive(home.archive).pending())
+    overdue = _overdue(home)  # opens the release too: once it is closed
+    try:
+        released, words = asked.result()
+        answer = {**released, "waiting": waiting, **still, "overdue": overdue, "home": str(home.root)}
     except StoreError as error:
         if as_json:
             print_json(

@@ -14,7 +14,8 @@ import typer
 
 # module of this folder → its commands and groups of commands, in the order of --help
 TABLE: Mapping[str, tuple[str, ...]] = {
-    "running": ("deliver", "run", "reread", "demo"),
+    "delivering": ("deliver",),
+    "running": ("run", "reread", "demo"),
     "sources": ("pull", "sources"),
     "status": ("status", "settlements"),
     "refusals": ("refusals",),

@@ -220,4 +220,4 @@ def test_on_the_command_line(home: Home, tmp_path: Path) -> None:
     assert "MGT02-1" in result.output
     missing = CliRunner().invoke(app, ["diff", "--home", str(tmp_path / "none")])
     assert missing.exit_code == 1
-    assert "there is no warehouse" in missing.output
+    assert "none (--home) does not exist" in missing.output

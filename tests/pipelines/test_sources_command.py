@@ -64,7 +64,11 @@ def test_a_failed_source_stops_no_other_and_shows_in_the_exit_code(home: Home, w
 
 
 def test_names_that_are_none_and_homes_without_sources(home: Home, tmp_path: Path) -> None:
-    assert said(home, "pull", "other") == (1, "error: there is no source other; there are: folder\n")
+    assert said(home, "pull", "other") == (
+        1,
+        f"error: there is no source other in {home.sources}; there are folder\n",
+    )
+    (tmp_path / "empty").mkdir()
     for command in ("pull", "sources"):
         code, text = said(Home(tmp_path / "empty"), command)
         assert (code, "docs/connect-a-server.md" in text) == (0, True)

@@ -11,8 +11,9 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import duckdb
 import pytest
@@ -144,7 +145,7 @@ def against_whole(folder: Path, steps: Sequence[tuple[Any, ...]]) -> Counter[str
         only(load_catalogues(), *KPIS),
         Counter[str](),
     )
-    opened: list[tuple[BinaryIO, str]] = []
+    opened: list[tuple[BufferedReader, str]] = []
     with pytest.MonkeyPatch.context() as patch, ExitStack() as readers:
         for module, name in (
             (PartedExports, "_spliced"), (PartedExports, "_merged"), (os, "link"), (released_copy, "_made_equal")

@@ -149,7 +149,7 @@ def test_a_folder_of_something_else_is_left_alone(released: Desk, tmp_path: Path
     result = CliRunner().invoke(app, ["contracts", "--to", str(tmp_path), "--home", str(released.root)])
     assert (result.exit_code, "holds something else" in result.output) == (1, True)
     nothing = CliRunner().invoke(app, ["contracts", "--home", str(tmp_path / "none")])
-    assert (nothing.exit_code, "nothing has been released" in nothing.output) == (1, True)
+    assert (nothing.exit_code, "none (--home) does not exist" in nothing.output) == (1, True)
 
 
 # how a release is bent → the type of check that must notice it

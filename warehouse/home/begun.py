@@ -10,9 +10,11 @@ from pathlib import Path
 from kpi_definitions.nearest import either, nearest
 
 # any of these makes a folder a home: what was delivered, made, configured, or begun by Dagster
-_MARKS = """
-archive warehouse.duckdb release inbox contracts showcase catalogues sources corrections keys dagster engine.yaml notifications.yaml .qala-demo .writer.lock
-""".split()
+_MARKS = (
+    *("archive", "warehouse.duckdb", "release", "inbox", "keys", "dagster"),
+    *("contracts", "showcase", "catalogues", "sources", "corrections", "engine.yaml", "notifications.yaml"),
+    *(".qala-demo", ".writer.lock"),
+)
 _MOST, _SHOWN = 500, 3  # folders that are looked at, homes that are named
 
 

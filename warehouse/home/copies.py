@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -15,8 +14,10 @@ def cloned(source: Path, target: Path) -> bool:
     """Make a file that shares its blocks with another until either changes, where the file system can (XFS, Btrfs): it takes no time."""
     with source.open("rb") as held, target.open("wb") as made:
         try:
+            import fcntl  # not on Windows
+
             fcntl.ioctl(made.fileno(), _FICLONE, held.fileno())
-        except OSError:
+        except (ImportError, OSError):
             return False
     return True
 
@@ -27,9 +28,11 @@ def in_use(path: Path) -> bool:
         if os.fstat(handle.fileno()).st_nlink != 1:
             return True
         try:  # the kernel grants it to the only one who has the file open; given back at once, as its end would be a signal
+            import fcntl
+
             fcntl.fcntl(handle.fileno(), fcntl.F_SETLEASE, fcntl.F_WRLCK)
             fcntl.fcntl(handle.fileno(), fcntl.F_SETLEASE, fcntl.F_UNLCK)
-        except (AttributeError, OSError):  # not Linux; not on this computer's disk; not our file
+        except (ImportError, AttributeError, OSError):  # not Linux; not on this computer's disk; not our file
             return True
     return False
 

@@ -73,11 +73,9 @@ def normal(text: str) -> str:
     Of ASCII with a letter to be seen at both ends it is the text itself, which is told in a quarter of the time.
     """
     ends = f"{text} >= '!' AND {text} < chr(127) AND {text}[-1] BETWEEN '!' AND '~'"
-    return f"CASE WHEN strlen({text}) = length({text}) AND {ends} THEN {text} ELSE {_normal(text)} END"
-
-
-def _normal(text: str) -> str:
-    return f"nullif(regexp_replace(nfc_normalize({text}), {literal(f'^{_BLANK}+|{_BLANK}+$')}, '', 'g'), '')"
+    composed = f"regexp_replace(nfc_normalize({text}), {literal(f'^{_BLANK}+|{_BLANK}+$')}, '', 'g')"
+    # NULLIF around all of it: it asks twice for what it is given, and inside a CASE DuckDB would work that out twice
+    return f"nullif(CASE WHEN strlen({text}) = length({text}) AND {ends} THEN {text} ELSE {composed} END, '')"
 
 
 def well_formed(text: str) -> str:
