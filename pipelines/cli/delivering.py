@@ -73,9 +73,8 @@ def deliver(
         raise fail(f"a delivery lacks {', '.join(name for name, value in given.items() if not value)}")
     begins = not is_home(home.root)
     try:
-        receipt = _taken(
-            home, file, partial(DeclaredDelivery, table=table, period=period, system=system, rows=rows), settlement
-        )
+        declared = partial(DeclaredDelivery, table=table, period=period, system=system, rows=rows)
+        receipt = _taken(home, file, declared, settlement)
     except (DeliveryError, DocumentError, ArchiveError) as error:
         raise fail(error) from None
     except OSError as error:

@@ -18,9 +18,14 @@ PACKAGES = ("pipelines", "connectors", "kpi_definitions", "warehouse")
 _READ_EARLY = ("PYTHON", "LD_", "DAGSTER_", "GX_", "MALLOC_")
 # of these, what is followed nevertheless, or changes nothing of a run
 _FOLLOWED = {
-    "PYTHONPATH", "PYTHONUNBUFFERED", "PYTHONIOENCODING", "PYTHONDONTWRITEBYTECODE", "DAGSTER_HOME", "DAGSTER_EVENT_BATCH_SIZE",
+    "PYTHONPATH",
+    "PYTHONUNBUFFERED",
+    "PYTHONIOENCODING",
+    "PYTHONDONTWRITEBYTECODE",
+    "DAGSTER_HOME",
+    "DAGSTER_EVENT_BATCH_SIZE",
     "GX_ANALYTICS_ENABLED",
-}  # fmt: skip
+}
 
 
 def code() -> dict[str, str]:

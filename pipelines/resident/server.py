@@ -31,13 +31,32 @@ _HARMLESS = "jemalloc_bg_thd"  # of Arrow's allocator, which stops it for a fork
 _WAITING = 16  # callers in the queue
 # what is imported by no module of a run, but in the middle of one
 _IMPORTED_LATE = (
-    "connectors.reread", "warehouse.audit.names", "warehouse.audit.status", "warehouse.release.release", "warehouse.store.schema",
-    "dagster._core.execution.execute_in_process", "dagster._core.executor.in_process", "dagster._core.instance.factory",
-    "dagster._core.storage.local_compute_log_manager", "dagster._core.storage.sqlite_storage", "dagster._core.workspace.context",
-    "dagster._core.execution.plan.active", "dagster._core.instance.runs.run_domain", "dagster._daemon.controller",
-    "fsspec.implementations.local", "lz4.frame", "pandas", "pyarrow.pandas_compat", "rich._emoji_codes", "rich.panel", "rich.progress",
-    "rich.status", "rich.table", "typer", "upath",
-)  # fmt: skip
+    "connectors.reread",
+    "warehouse.audit.names",
+    "warehouse.audit.status",
+    "warehouse.release.release",
+    "warehouse.store.schema",
+    "dagster._core.execution.execute_in_process",
+    "dagster._core.executor.in_process",
+    "dagster._core.instance.factory",
+    "dagster._core.storage.local_compute_log_manager",
+    "dagster._core.storage.sqlite_storage",
+    "dagster._core.workspace.context",
+    "dagster._core.execution.plan.active",
+    "dagster._core.instance.runs.run_domain",
+    "dagster._daemon.controller",
+    "fsspec.implementations.local",
+    "lz4.frame",
+    "pandas",
+    "pyarrow.pandas_compat",
+    "rich._emoji_codes",
+    "rich.panel",
+    "rich.progress",
+    "rich.status",
+    "rich.table",
+    "typer",
+    "upath",
+)
 
 
 def get_ready(home: Home) -> None:

@@ -24,6 +24,7 @@ from kpi_definitions.catalogue import (
 from kpi_definitions.documents import DocumentError, Fault
 from pipelines.assets.kpi import asset_key, kpi_assets
 from pipelines.cli import app
+from pipelines.months import months_from
 from tests.support.official_list import FROM, MEANINGS, OFFICIAL_CODES, OWN, PROPOSAL, SPHERES, write
 from tests.support.rows import LATER, Extract, cell, changed, deliver, only
 from tests.support.settlements import ALMATY, ASTANA, SEMEY
@@ -454,7 +455,7 @@ def test_rules_speak_of_their_own_list(home: Home, official: Path, old: str, new
 
 
 def test_dagster_shows_the_kpis_of_both_lists(both: Catalogues) -> None:
-    assets = kpi_assets(both, load_tables())
+    assets = kpi_assets(both, load_tables(), months_from("2025-01"))
     assert assets.node_def.name == "kpis"
     specs = {spec.key: spec for spec in assets.specs}
     assert set(specs) == {asset_key(both, code) for code in both.codes}
