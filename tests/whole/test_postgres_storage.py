@@ -92,6 +92,7 @@ def test_runs_are_stored_on_the_server(tmp_path: Path, server: postgresql.Server
             [sys.executable, "-c", QALA, *words], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
+        assert "event batch" not in done.stderr, "Dagster says so of a batch that was not stored as one"
         return done.stdout
 
     file = tmp_path / "crashes.csv"
