@@ -16,7 +16,8 @@ from connectors.archive.archive import Archive
 from connectors.ingest import load_source_contracts
 from connectors.mapping.source_contract import SourceContract
 from kpi_definitions.catalogue import Catalogues, load_catalogues
-from pipelines import event_log, structured_logs
+from pipelines import structured_logs
+from pipelines.event_log import patching
 from warehouse.home.home import Home
 from warehouse.store.sessions import writing
 from warehouse.store.store import Store
@@ -34,7 +35,7 @@ warnings.filterwarnings("ignore", category=dg.PreviewWarning, message=".*partiti
 NO_SPHERE = "no_sphere"  # group of a home's table whose contract names a sphere that no list has: told before anything is computed
 POOL = "warehouse"  # limited to one by dagster.yaml: runs take turns at the file
 single_run = dg.BackfillPolicy.single_run()  # a year is filled by one run: what a run costs is start-up
-event_log.patch()
+patching.patch()
 structured_logs.patch()
 progress_listeners: list[Callable[[str], None]] = []  # the command line shows progress through this
 

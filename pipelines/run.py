@@ -107,11 +107,11 @@ def run_months(
         worker.warm("warehouse.kpi_values.compute:get_ready", home)
     import dagster as dg
 
-    from pipelines import event_log, resources
+    from pipelines import resources
     from pipelines.assets.showcase import refused_in_run
+    from pipelines.event_log import patching
     from pipelines.run_origin import on_timeline
 
-    event_log.patch()  # a fork has another environment than that in which it was imported
     job, every = _job(home, language_of(), _files(home))
     structured_logs.patch()
     chosen = None if tables is None else selection(every, tables, codes)
@@ -121,6 +121,7 @@ def run_months(
     results = []
     try:
         with dg.DagsterInstance.get() as instance, on_timeline(instance, job.name):
+            patching.patch()  # only now it is known which store; and a fork has another environment than that in which it was imported
             for first, last in month_ranges(months):
                 at("run.begun")
                 result = job.execute_in_process(

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from connectors.ingest import ingest_table
-from pipelines import event_log
 from pipelines.assets.documents import of_document
 from pipelines.assets.freshness import freshness_of_table
 from pipelines.assets.table_checks import Judged, check_specs, evaluations
 from pipelines.assets.table_metadata import LoadedMonths, loaded_months, rejected_by_month, standing_refusals
 from pipelines.error_messages import known_errors_as_failure
+from pipelines.event_log.batches import log_evaluations
 from pipelines.resources import POOL, Qala, report_progress, single_run
 from warehouse.isolation import worker
 from warehouse.loading.deliveries import current_findings
@@ -69,7 +69,7 @@ def showcase_asset(table: Table, group: str, months: dg.PartitionsDefinition) ->
         results = [one for month in judged for one in evaluations(key, table, judged[month], targets.get(month))]
         if len(judged) > 1:
             # what fails comes last: of all months Dagster shows the result that came last with the table
-            event_log.log_evaluations(context, sorted(results, key=lambda one: not one.passed))
+            log_evaluations(context, sorted(results, key=lambda one: not one.passed))
         else:
             yield from results
         for spec in specs:

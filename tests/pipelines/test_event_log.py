@@ -1,90 +1,23 @@
-"""Dagster's event log as we patch it: what is stored in batches reads like what is stored one by one."""
+"""Dagster's event log as we patch it: what is stored in batches reads like what is stored one by one; connections are kept."""
 
 from __future__ import annotations
 
-import dagster as dg
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.pool import NullPool, QueuePool
 
-from pipelines import event_log, resources
-
-assert resources.POOL  # its import puts the patch in
-MONTHS = dg.MonthlyPartitionsDefinition(start_date="2025-01-01", end_date="2025-07-01")
-FIRST, SECOND = dg.AssetKey(["one", "first"]), dg.AssetKey(["one", "second"])
-
-
-@dg.multi_asset(
-    specs=[dg.AssetSpec(FIRST), dg.AssetSpec(SECOND, deps=[FIRST])],
-    partitions_def=MONTHS,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    check_specs=[
-        dg.AssetCheckSpec("whole", asset=SECOND),
-        dg.AssetCheckSpec("monthly", asset=SECOND, partitions_def=MONTHS),
-    ],
-)
-def made(context):  # type: ignore[no-untyped-def]  # Dagster takes no annotation that is a text
-    for key in (FIRST, SECOND):
-        yield dg.MaterializeResult(asset_key=key, metadata={"rows": 7}, tags={"sphere": "mgt"})
-    yield dg.AssetCheckResult(passed=True, asset_key=SECOND, check_name="whole")
-    months = ["2025-02-01", "2025-04-01", "2024-12-01"]  # the others are not judged; of the last the run was not asked
-    event_log.log_evaluations(
-        context,
-        [
-            dg.AssetCheckEvaluation(
-                asset_key=SECOND,
-                check_name="monthly",
-                passed=month != "2025-04-01",
-                metadata={"seen": 3},
-                partition=month,
-            )
-            for month in months
-        ],
-    )
-    yield dg.Output(None, output_name=dg.AssetCheckSpec("monthly", asset=SECOND).get_python_identifier())
-
-
-def told(monkeypatch: pytest.MonkeyPatch, batch: str) -> list[object]:
-    """What an instance answers about assets and the run, after a run over six months."""
-    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", batch)
-    job = dg.Definitions(assets=[made], jobs=[dg.define_asset_job("all")]).resolve_job_def("all")
-    tags = {"dagster/asset_partition_range_start": "2025-01-01", "dagster/asset_partition_range_end": "2025-06-01"}
-    with dg.instance_for_test() as instance:
-        result = job.execute_in_process(instance=instance, tags=tags)
-        assert result.success
-        logs = instance.all_logs(result.run_id)
-        found: list[object] = [
-            sorted(
-                (e.dagster_event.event_type_value, str(e.dagster_event.asset_key), str(e.dagster_event.partition))
-                for e in logs
-                if e.dagster_event
-            )
-        ]
-        for key in (FIRST, SECOND):
-            records = instance.fetch_materializations(key, limit=100).records
-            (entry,) = instance.get_asset_records([key])
-            newest = entry.asset_entry.last_materialization
-            assert newest is not None
-            found += [
-                sorted(str(r.partition_key) for r in records),
-                [r.asset_materialization.metadata["rows"].value for r in records if r.asset_materialization],
-                sorted(instance.get_materialized_partitions(key)),
-                newest.run_id == result.run_id,
-                newest.asset_materialization.tags["sphere"] if newest.asset_materialization else None,  # type: ignore[index]
-                sorted(instance.event_log_storage.get_materialized_partitions(key)),
-            ]
-        checks = instance.event_log_storage.get_asset_check_execution_history(
-            dg.AssetCheckKey(SECOND, "whole"), limit=9
-        )
-        found.append([(c.status.value, c.partition, c.event is not None) for c in checks])
-        monthly = instance.event_log_storage.get_asset_check_execution_history(
-            dg.AssetCheckKey(SECOND, "monthly"), limit=99
-        )
-        found.append(sorted((str(c.partition), c.status.value, c.event is not None) for c in monthly))
-    return found
+from pipelines.event_log import patching, sqlite
+from tests.support.stored_events import told
 
 
 def test_batches_store_what_single_events_store(monkeypatch: pytest.MonkeyPatch) -> None:
-    one_by_one = told(monkeypatch, "0")
-    assert one_by_one == told(monkeypatch, "1000")
+    _, one_by_one = told(monkeypatch, "0")
+    assert one_by_one == told(monkeypatch, "1000")[1]
     assert one_by_one[1] == [f"2025-0{n}-01" for n in range(1, 7)]
     judged = {"2024-12-01": "SUCCEEDED", "2025-02-01": "SUCCEEDED", "2025-04-01": "FAILED"}
     every = sorted({*judged, *(f"2025-0{n}-01" for n in range(1, 7))})
@@ -94,11 +27,66 @@ def test_batches_store_what_single_events_store(monkeypatch: pytest.MonkeyPatch)
 def test_batches_are_used_and_connections_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Dagster's own names: should a new version rename them, the patch would be without effect."""
     sizes: list[int] = []
-    storage = event_log.SqliteEventLogStorage  # type: ignore[attr-defined]
+    storage = sqlite.SqliteEventLogStorage  # type: ignore[attr-defined]
     monkeypatch.setattr(
-        storage, "store_event_batch", lambda self, events: sizes.append(len(events)) or event_log._store_event_batch(self, events)
+        storage, "store_event_batch", lambda self, events: sizes.append(len(events)) or sqlite._store_event_batch(self, events)
     )  # fmt: skip
     told(monkeypatch, "1000")
     assert max(sizes) >= 13, "two assets, six months, and a check"
-    assert storage._connect is event_log._connect
-    assert storage.has_table is event_log._has_table
+    assert storage._connect is sqlite._connect
+    assert storage.has_table is sqlite._has_table
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Callable[..., SimpleNamespace]]:
+    """Makes stores of one server, as each instance has one; a file stands in for the server."""
+    pytest.importorskip("dagster_postgres")
+    from pipelines.event_log import postgresql
+
+    url = f"sqlite:///{tmp_path / 'events.db'}"
+
+    def store(pool: type[sa.Pool] = NullPool) -> SimpleNamespace:
+        engine = sa.create_engine(url, poolclass=pool)
+        return SimpleNamespace(_engine=engine, postgres_url=url, _token_provider=None)
+
+    yield store
+    postgresql._kept.pop(url).dispose()
+
+
+def used(store: SimpleNamespace) -> object:
+    from pipelines.event_log import postgresql
+
+    with postgresql._connect(store) as connection:  # type: ignore[arg-type]
+        assert connection.execute(sa.text("SELECT 1")).scalar() == 1
+        return connection.connection.dbapi_connection
+
+
+def test_stores_of_a_server_share_a_connection_that_is_made_anew_when_it_broke(
+    server: Callable[..., SimpleNamespace],
+) -> None:
+    first = used(server())
+    assert used(server()) is first
+    assert used(server(QueuePool)) is not first, "the webserver's own, with its limits"
+    first.close()  # type: ignore[attr-defined]
+    assert used(server()) is not first
+
+
+def test_a_fork_shares_no_connection_with_its_parent(server: Callable[..., SimpleNamespace]) -> None:
+    first = used(server())
+    child = os.fork()
+    if not child:
+        os._exit(int(used(server()) is first))
+    assert os.waitpid(child, 0)[1] == 0
+    assert used(server()) is first
+
+
+def test_a_store_on_a_server_is_patched_once_dagster_has_imported_it() -> None:
+    pytest.importorskip("dagster_postgres")
+    patching.patch()
+    from dagster_postgres import PostgresEventLogStorage, PostgresRunStorage
+
+    from pipelines.event_log import postgresql
+
+    assert PostgresEventLogStorage._connect is PostgresRunStorage.connect is postgresql._connect
+    assert PostgresEventLogStorage.has_table is postgresql._has_table
+    assert PostgresEventLogStorage.store_event_batch is postgresql._store_event_batch

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.event_log import patching
 from tests.support.files import crash, text
 from tests.support.settlements import ASTANA
+from tests.support.stored_events import told
 from tools.servers import postgresql
 from warehouse.home.home import Home
 from warehouse.store.sessions import reading
@@ -29,6 +31,42 @@ def server(tmp_path: Path) -> Iterator[postgresql.Server]:
         pytest.skip(said)
     yield postgresql.up(tmp_path / "postgresql")
     postgresql.down(tmp_path / "postgresql")
+
+
+def rows(server: postgresql.Server, run: str) -> list[str]:
+    """What a run left in the tables of events, without what differs from run to run: times, numbers, the run itself."""
+    of_events = "dagster_event_type, step_key, asset_key, partition, count(*)"
+    asked = (
+        f"SELECT {of_events} FROM event_logs WHERE run_id = '{run}' GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4",
+        "SELECT asset_key, last_run_id = '{run}', last_materialization IS NULL, wipe_timestamp FROM asset_keys ORDER BY 1",
+        "SELECT t.asset_key, partition, key FROM asset_event_tags t JOIN event_logs e ON e.id = event_id "
+        f"WHERE run_id = '{run}' ORDER BY 1, 2, 3",
+        "SELECT c.asset_key, check_name, c.partition, execution_status, e.dagster_event_type, e.partition, evaluation_event = e.event "
+        "FROM asset_check_executions c LEFT JOIN event_logs e ON e.id = evaluation_event_storage_id "
+        f"WHERE c.run_id = '{run}' ORDER BY 1, 2, 3",
+        "SELECT status, pipeline_name FROM runs WHERE run_id = '{run}'",
+    )
+    return [server.psql(one.format(run=run)) for one in asked]
+
+
+@pytest.mark.slow
+def test_batches_on_a_server_store_what_single_events_store(
+    monkeypatch: pytest.MonkeyPatch, server: postgresql.Server
+) -> None:
+    address = f"postgresql://{postgresql.OWNER}:{server.password}@127.0.0.1:{server.port}/{postgresql.DATABASE}"
+    settings: dict[str, object] = {"storage": {"postgres": {"postgres_url": address}}}
+    singly, one_by_one = told(monkeypatch, "0", settings)
+    stored = rows(server, singly)
+    patching.patch()
+    stopped = (
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+        f"WHERE usename = '{postgresql.OWNER}' AND pid <> pg_backend_pid()"
+    )
+    for _ in range(2):  # the second time over connections that the server has closed
+        batched, at_once = told(monkeypatch, "1000", settings)
+        assert rows(server, batched) == stored
+        assert int(server.psql(stopped)) in (1, 2), "kept, and shared by all that the process opens"
+    assert one_by_one[0] == at_once[0]
 
 
 @pytest.mark.slow
@@ -54,6 +92,7 @@ def test_runs_are_stored_on_the_server(tmp_path: Path, server: postgresql.Server
             [sys.executable, "-c", QALA, *words], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
+        assert "event batch" not in done.stderr, "Dagster says so of a batch that was not stored as one"
         return done.stdout
 
     file = tmp_path / "crashes.csv"
