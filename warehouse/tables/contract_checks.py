@@ -16,6 +16,8 @@ from warehouse.tables.rules import custom, qualities
 
 # kinds of identifiers, by which each is brought to one form; none: numbers of things, never of persons
 IDENTIFIERS = ("iin", "phone", "email", "other", "none")
+# registries whose codes a column may say its values are (codesOf)
+REGISTRIES = ("kpi",)
 _SEVERITIES = ("error", "warning")
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _SQL_TYPE = re.compile(
@@ -80,6 +82,13 @@ def _own_faults(document: Document, prop: Mapping[str, Any], where: Where) -> It
     if not isinstance(own.get("pseudonymDomain", ""), str) or not isinstance(own.get("freeText", False), bool):
         message = f"{prop['name']}: pseudonymDomain is a word, freeText true or false"
         yield document.fault(where, message, "write pseudonymDomain: residents, freeText: true")
+    if "codesOf" in own:
+        told = f"{prop['name']}: codesOf {own['codesOf']!r}"
+        if own["codesOf"] not in REGISTRIES:
+            yield document.fault(where, f"{told} is no registry", f"write {' or '.join(REGISTRIES)}")
+        if prop.get("logicalType") != "string" or prop.get("classification") == "personal":
+            message = f"{told} stands at a column that is no text, or is personal"
+            yield document.fault(where, message, "codes are text that everybody may read: take it out")
     for words in ("placeholders", "realValues"):
         given = own.get(words, [])
         if not isinstance(given, list) or not all(isinstance(w, str | int | float | dt.date) for w in given):

@@ -24,6 +24,7 @@ from warehouse.tables.rules import (
     Reference,
     Rule,
     agreed_rules,
+    codes_rule,
     common_rules,
     custom,
     form_rule,
@@ -67,6 +68,7 @@ class Column:
     identifier: str = "other"  # of a personal column or an identifier: its kind
     domain: str = ""  # of pseudonyms: those of one domain can be joined
     free_text: bool = False  # what people write: not taken unless the source's contract has it scrubbed
+    codes_of: str = ""  # the registry whose codes its values are; empty: of none
 
     @property
     def personal(self) -> bool:
@@ -233,7 +235,8 @@ def parse_table(document: Document) -> Table:
     snapshot = settings.get("delivery") == Asserts.SNAPSHOT
     usual = usual_of(document, SNAPSHOT_COLUMN[0] if snapshot else None, faults)
     identifiers = [c.name for c in columns if c.name in key and any(r.id == f"{c.name}.form" for r in c.rules)]
-    common = (*common_rules(key, identifiers), *usual_rules(usual, snapshot), *agreed_rules(latency, refers))
+    coded = [codes_rule(c.name, c.codes_of) for c in columns if c.codes_of]
+    common = (*common_rules(key, identifiers), *usual_rules(usual, snapshot), *agreed_rules(latency, refers), *coded)
     rules = [*(r for c in columns for r in c.rules), *row_rules, *common, *delivery_rules]
     faults += rule_faults(document, rules)
     cut = _cut(document, settings, columns, key, faults)
@@ -295,6 +298,7 @@ def _columns(document: Document, body: Mapping[str, Any], faults: list[Fault]) -
             identifier=own.get("identifier", "other"),
             domain=own.get("pseudonymDomain", _domain(body["name"], prop)),
             free_text=own.get("freeText", False),
+            codes_of=own.get("codesOf", ""),
         )
 
 
