@@ -47,9 +47,9 @@ from warehouse.messages.messages import Message, recorded
 from warehouse.periods import parse_period
 from warehouse.sql import quoted, statement
 from warehouse.tables.assertions import Asserts, Cut
+from warehouse.tables.code_registries import codes_rule
 from warehouse.tables.contracts import Table
 from warehouse.tables.ddl import ddl, metadata
-from warehouse.tables.rules import codes_rule
 from warehouse.tables.settlements import settlements
 
 FIRST = 3  # rows that are shown

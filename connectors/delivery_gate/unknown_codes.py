@@ -7,22 +7,19 @@ references between tables (profile.py), code lists of a contract itself (row_gat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
 import duckdb
 
-from kpi_definitions.listed import listed
 from kpi_definitions.nearest import nearest
 from warehouse.loading.deliveries import Finding
 from warehouse.messages.messages import Message, and_more, recorded
 from warehouse.sql import literal, quoted, statement
+from warehouse.tables.code_registries import REGISTRIES, codes_rule
 from warehouse.tables.contracts import Table
-from warehouse.tables.rules import codes_rule
 
-# registry → every code of it, given folders of catalogues beside the shipped one; KPIs of lists that stand side by side are all there
-_CODES: Mapping[str, Callable[[Sequence[Path]], Sequence[str]]] = {"kpi": lambda folders: listed(*folders).codes}
 _SHOWN, _ROWS = 10, 5  # codes in a finding, and rows of each
 
 
@@ -34,7 +31,7 @@ def unknown_code_findings(
     Raises DocumentError where a catalogue cannot be read.
     """
     for column in (c for c in table.columns if c.codes_of and deliveries):
-        rule, codes = codes_rule(column.name, column.codes_of), _CODES[column.codes_of](catalogues)
+        rule, codes = codes_rule(column.name, column.codes_of), REGISTRIES[column.codes_of](catalogues)
         unknown = _unknown(con, column.name, codes)
         for number in deliveries:
             found = unknown.get(number, [])

@@ -12,12 +12,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kpi_definitions.documents import Document, Fault, Where
+from warehouse.tables.code_registries import REGISTRIES
 from warehouse.tables.rules import custom, qualities
 
 # kinds of identifiers, by which each is brought to one form; none: numbers of things, never of persons
 IDENTIFIERS = ("iin", "phone", "email", "other", "none")
-# registries whose codes a column may say its values are (codesOf)
-REGISTRIES = ("kpi",)
 _SEVERITIES = ("error", "warning")
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _SQL_TYPE = re.compile(
@@ -84,7 +83,7 @@ def _own_faults(document: Document, prop: Mapping[str, Any], where: Where) -> It
         yield document.fault(where, message, "write pseudonymDomain: residents, freeText: true")
     if "codesOf" in own:
         told = f"{prop['name']}: codesOf {own['codesOf']!r}"
-        if own["codesOf"] not in REGISTRIES:
+        if own["codesOf"] not in list(REGISTRIES):
             yield document.fault(where, f"{told} is no registry", f"write {' or '.join(REGISTRIES)}")
         if prop.get("logicalType") != "string" or prop.get("classification") == "personal":
             message = f"{told} stands at a column that is no text, or is personal"

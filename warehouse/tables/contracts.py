@@ -17,6 +17,7 @@ from typing import Any
 from kpi_definitions.documents import Document, DocumentError, Fault, Where, read
 from kpi_definitions.kept import kept
 from warehouse.tables.assertions import Asserts, Cut, cut_of
+from warehouse.tables.code_registries import codes_rule
 from warehouse.tables.contract_checks import unwritable
 from warehouse.tables.contract_rules import frequency, quality_rules, references, rule_faults, service_level
 from warehouse.tables.odcs import reads_contracts, schema_faults
@@ -24,7 +25,6 @@ from warehouse.tables.rules import (
     Reference,
     Rule,
     agreed_rules,
-    codes_rule,
     common_rules,
     custom,
     form_rule,

@@ -118,18 +118,6 @@ class Reference:
     target: str
 
 
-def codes_rule(column: str, kind: str) -> Rule:
-    """Of a column whose values are codes of a registry (`codesOf`): that the registry has them. Tried by connectors/delivery_gate/unknown_codes.py."""
-    return Rule(
-        f"{column}.codes",
-        {"code": "rule.codes", "column": column, "registry": {"code": f"registry.{kind}"}},
-        "consistency",
-        "warning",
-        criterion="interrelation",
-        column=column,
-    )
-
-
 def custom(holder: Mapping[str, Any]) -> dict[str, Any]:
     """`customProperties` of any ODCS element as a mapping."""
     return {p["property"]: p["value"] for p in holder.get("customProperties", [])}
