@@ -18,6 +18,7 @@ from connectors.delivery_gate.earlier_deliveries import compare_with_earlier
 from connectors.delivery_gate.near_duplicates import near_duplicate_findings
 from connectors.delivery_gate.profile import profile_deliveries
 from connectors.delivery_gate.shape_findings import shape_findings
+from connectors.delivery_gate.unknown_codes import unknown_code_findings
 from connectors.mapping.classification import personal_columns
 from connectors.mapping.source_contract import SourceContract
 from connectors.personal_data.deidentification import personal_data_findings
@@ -132,6 +133,7 @@ def _judge(
     compared, judged.gaps = compare_with_earlier(con, table, staged, counted, unfit)
     findings += compared
     findings += near_duplicate_findings(con, table, staged)
+    findings += unknown_code_findings(con, table, ids, [store.home.catalogues])
     findings += personal_data_findings(con, table, ids)
     findings += mixed_key_findings(
         key, table, {i.delivery_id: bool(personal_columns(table, i.contract)) for i in staged}

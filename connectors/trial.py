@@ -24,6 +24,7 @@ from connectors.delivery_gate.declaration_checks import check_declared_content
 from connectors.delivery_gate.judged_alone import Unmet, judge_alone
 from connectors.delivery_gate.profile import profile_deliveries
 from connectors.delivery_gate.shape_findings import shape_findings
+from connectors.delivery_gate.unknown_codes import unknown_code_findings
 from connectors.mapping.classification import personal_columns
 from connectors.mapping.contract_checks import STANDARD
 from connectors.mapping.source_contract import CIVIL_TIME, SourceColumn, SourceContract
@@ -38,6 +39,7 @@ from connectors.readers.unpacking import unpacked
 from connectors.row_gate.emptied_cells import optional_headers
 from connectors.row_gate.incoming import Incoming
 from connectors.row_gate.row_gate import stage
+from kpi_definitions.documents import DocumentError
 from warehouse.home.keys import Key
 from warehouse.loading.broken_rules import Broken, broken_rules
 from warehouse.loading.deliveries import DELIVERY_COLUMNS, Delivery
@@ -45,6 +47,7 @@ from warehouse.messages.messages import Message, recorded
 from warehouse.periods import parse_period
 from warehouse.sql import quoted, statement
 from warehouse.tables.assertions import Asserts, Cut
+from warehouse.tables.code_registries import codes_rule
 from warehouse.tables.contracts import Table
 from warehouse.tables.ddl import ddl, metadata
 from warehouse.tables.settlements import settlements
@@ -113,8 +116,9 @@ def try_file(
     scope: str = "",
     period: str = "",
     rows: int | None = None,
+    catalogues: Sequence[Path] = (),
 ) -> Trial:
-    """Try a file. `tables`: all there are, for references.
+    """Try a file. `tables`: all there are, for references; `catalogues`: folders of KPI catalogues beside the shipped one.
 
     `scope` and `period`: as a delivery would declare them, else what depends on them is not judged; `rows`: no more of its records.
     """
@@ -131,7 +135,8 @@ def try_file(
         if rows is not None:
             trial.first_only = _cut(readable, rows)
         with _empty_warehouse(table, tables, scratch) as con:
-            _stage(con, table, readable, trial, scope, period)
+            if _stage(con, table, readable, trial, scope, period):
+                _hold_codes(con, table, trial, catalogues)
     return trial
 
 
@@ -251,8 +256,8 @@ def _empty_warehouse(table: Table, tables: Mapping[str, Table], scratch: Path) -
 
 def _stage(
     con: duckdb.DuckDBPyConnection, table: Table, readable: Readable, trial: Trial, scope: str, period: str
-) -> None:
-    """Read, cast and try every record, and sum up what came of it."""
+) -> bool:
+    """Read, cast and try every record, and sum up what came of it. Returns whether they could be read."""
     contract = readable.contract
     delivery = _declared(table, contract, readable, trial.file_name, scope, period)
     _register(con, delivery)
@@ -261,7 +266,7 @@ def _stage(
     key = Key.of("pseudonym", secrets.token_bytes(32))
     if failed := stage(con, table, incoming, CIVIL_TIME, key, to_holder=True):
         trial.problem = trial.problem or recorded(failed[_NUMBER].message)
-        return
+        return False
     check_declared_content(con, table, [delivery], {_NUMBER: contract.cut if period else Cut(Asserts.CHANGES)})
     profile, broken = profile_deliveries(con, table, incoming)
     row = {str(name): value for name, value in profile.to_dict("records")[0].items()}
@@ -278,6 +283,17 @@ def _stage(
             trial.problem = trial.problem or one.observed
         elif one.passed:
             trial.notes.append(one.observed)
+    return True
+
+
+def _hold_codes(con: duckdb.DuckDBPyConnection, table: Table, trial: Trial, catalogues: Sequence[Path]) -> None:
+    """Codes that no registry has; not judged where a catalogue of the home is at fault."""
+    try:
+        found = list(unknown_code_findings(con, table, [_NUMBER], catalogues))
+    except DocumentError:
+        trial.unjudged += [codes_rule(c.name, c.codes_of).id for c in table.columns if c.codes_of]
+        return
+    trial.unmet += [Unmet(f.rule, f.observed, f.expected, refuses=False) for f in found if not f.passed]
 
 
 def _declared(

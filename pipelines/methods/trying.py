@@ -60,7 +60,10 @@ def tried(home: Home, asked: Asked, tables: Mapping[str, Table]) -> Tried:
     table = tables[name]
     contract = contract or standard(table)
     scope = territory(where) if where else ""
-    trial = try_file(asked.file, table, contract, tables, scope=scope, period=asked.period, rows=asked.rows)
+    own = [home.catalogues]
+    trial = try_file(
+        asked.file, table, contract, tables, scope=scope, period=asked.period, rows=asked.rows, catalogues=own
+    )
     try:
         lacking = lacking_by_kpi(contract, table, load_catalogues(home.catalogues))
     except DocumentError:

@@ -89,6 +89,7 @@ MISTAKES: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "a place of a year without data": ("explain place Astana 2019", 1, ("there is no assessment of 2019; assessed: 2026",)),
     "an assessment of a year without data": ("assess 2031", 1, ("nothing was computed for 2031; there are values of 2026", "qala run 2031")),
     "a sequence to come": ("explain MGT02-1 Astana 2026-01 --as-of 99999999", 1, ("the release goes to",)),
+    "a target for a KPI that is none": ("try targets.csv -t fct_kpi_target -p 2026 -s Astana", 0, ("'MGT02-l' of row 1 (did you mean MGT02-1, MGT02-2?)",)),
     # tables, systems, sources, catalogues
     "a table mistyped": ("deliver appeals.csv -t fct_apeal -p 2026-01 -s Astana --home new", 1, ("did you mean fct_appeal?",)),
     "a table without fct_": ("try appeals.csv -t appeal", 1, ("did you mean fct_appeal?",)),
@@ -156,6 +157,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     home = Home(folder / "almaty-home")
     asked.build(home)
     (folder / "appeals.csv").write_text("appeal_id,status\n1,CLOSED\n", encoding="utf-8")
+    (folder / "targets.csv").write_text(
+        "document_id,document_version,kpi_code,target_year,document_kind,approved_at,agreed_at,baseline_year,baseline_value,target_value\n"
+        "S-1,1,MGT02-l,2026,STRATEGY,2026-02-03,,,,90\n",
+        encoding="utf-8",
+    )
     (folder / "empty.csv").touch()
     (folder / "nothing").mkdir()
     (folder / "cut.duckdb").write_bytes(home.released_file.read_bytes()[:9000])

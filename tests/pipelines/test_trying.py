@@ -86,7 +86,7 @@ def test_a_contract_of_the_home_is_found_beside_one_that_is_at_fault(work: Path)
             ("crashes.csv", "--table", "fct_crash", "--system", "nobody"),
             "no contract of system 'nobody' feeds fct_crash",
         ),
-        (("crashes.csv", "--table", "fct_crash", "--settlement", "Астана"), "710000000"),
+        (("crashes.csv", "--table", "fct_crash", "--settlement", "Астна"), "710000000"),
         (("crashes.csv", "--table", "fct_crash", "--period", "2026-13"), "2026-13"),
         (("crashes.csv",), "name the table with --table"),
     ],

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from kpi_definitions.kept import SETTING
 from tests.support.rows import Extract, deliver
 from warehouse.errors import StoreError
 from warehouse.home.home import Home
@@ -34,6 +35,7 @@ def home(tmp_path: Path) -> Home:
 def contract(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     """Have the contract of fct_appeal say something else from now on; nothing: what is shipped."""
     shipped = load_tables()
+    monkeypatch.setenv(SETTING, "0")  # what follows from contracts is kept by their files, and these stay as they are
 
     def say(change: Change = lambda _: None, **more: object) -> None:
         columns = {c.name: c for c in shipped["fct_appeal"].columns}

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kpi_definitions.documents import Document, Fault, Where
+from warehouse.tables.code_registries import REGISTRIES
 from warehouse.tables.rules import custom, qualities
 
 # kinds of identifiers, by which each is brought to one form; none: numbers of things, never of persons
@@ -80,6 +81,13 @@ def _own_faults(document: Document, prop: Mapping[str, Any], where: Where) -> It
     if not isinstance(own.get("pseudonymDomain", ""), str) or not isinstance(own.get("freeText", False), bool):
         message = f"{prop['name']}: pseudonymDomain is a word, freeText true or false"
         yield document.fault(where, message, "write pseudonymDomain: residents, freeText: true")
+    if "codesOf" in own:
+        told = f"{prop['name']}: codesOf {own['codesOf']!r}"
+        if own["codesOf"] not in list(REGISTRIES):
+            yield document.fault(where, f"{told} is no registry", f"write {' or '.join(REGISTRIES)}")
+        if prop.get("logicalType") != "string" or prop.get("classification") == "personal":
+            message = f"{told} stands at a column that is no text, or is personal"
+            yield document.fault(where, message, "codes are text that everybody may read: take it out")
     for words in ("placeholders", "realValues"):
         given = own.get(words, [])
         if not isinstance(given, list) or not all(isinstance(w, str | int | float | dt.date) for w in given):

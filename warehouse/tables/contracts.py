@@ -17,6 +17,7 @@ from typing import Any
 from kpi_definitions.documents import Document, DocumentError, Fault, Where, read
 from kpi_definitions.kept import kept
 from warehouse.tables.assertions import Asserts, Cut, cut_of
+from warehouse.tables.code_registries import codes_rule
 from warehouse.tables.contract_checks import unwritable
 from warehouse.tables.contract_rules import frequency, quality_rules, references, rule_faults, service_level
 from warehouse.tables.odcs import reads_contracts, schema_faults
@@ -67,6 +68,7 @@ class Column:
     identifier: str = "other"  # of a personal column or an identifier: its kind
     domain: str = ""  # of pseudonyms: those of one domain can be joined
     free_text: bool = False  # what people write: not taken unless the source's contract has it scrubbed
+    codes_of: str = ""  # the registry whose codes its values are; empty: of none
 
     @property
     def personal(self) -> bool:
@@ -233,7 +235,8 @@ def parse_table(document: Document) -> Table:
     snapshot = settings.get("delivery") == Asserts.SNAPSHOT
     usual = usual_of(document, SNAPSHOT_COLUMN[0] if snapshot else None, faults)
     identifiers = [c.name for c in columns if c.name in key and any(r.id == f"{c.name}.form" for r in c.rules)]
-    common = (*common_rules(key, identifiers), *usual_rules(usual, snapshot), *agreed_rules(latency, refers))
+    coded = [codes_rule(c.name, c.codes_of) for c in columns if c.codes_of]
+    common = (*common_rules(key, identifiers), *usual_rules(usual, snapshot), *agreed_rules(latency, refers), *coded)
     rules = [*(r for c in columns for r in c.rules), *row_rules, *common, *delivery_rules]
     faults += rule_faults(document, rules)
     cut = _cut(document, settings, columns, key, faults)
@@ -295,6 +298,7 @@ def _columns(document: Document, body: Mapping[str, Any], faults: list[Fault]) -
             identifier=own.get("identifier", "other"),
             domain=own.get("pseudonymDomain", _domain(body["name"], prop)),
             free_text=own.get("freeText", False),
+            codes_of=own.get("codesOf", ""),
         )
 
 

@@ -69,7 +69,10 @@ def _control(table: Table, column: Column) -> str | None:
     named = re.compile(rf"\b{re.escape(column.name)}\b")
     rules = [*column.rules, *(r for r in table.row_rules if named.search(r.predicate or ""))]
     for rule in table.delivery_rules:
-        if named.search(str(rule.kwargs.get("column", ""))) or rule.id == f"{column.name}.reference":
+        if named.search(str(rule.kwargs.get("column", ""))) or rule.id in (
+            f"{column.name}.reference",
+            f"{column.name}.codes",
+        ):
             rules.append(rule)
     return "; ".join(dict.fromkeys(r.description("ru") for r in rules)) or None
 
