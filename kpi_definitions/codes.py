@@ -24,7 +24,8 @@ def find_code(text: str, names: Mapping[str, Sequence[str]], others: Sequence[st
         return code
     if len(exact := {code for code, its in names.items() if key(text) in map(key, its) and key(text)}) == 1:
         return exact.pop()
-    codes = nearest(text, [*names, *others])
+    # of a code without a like one, those that begin with its letters: its sphere
+    codes = nearest(text, [*names, *others]) or nearest(text.rstrip("-_. 0123456789"), names)
     if not any(c.isdigit() for c in text):  # no code: a name, or a part of one
         by_name = {name: code for code, its in names.items() for name in its}
         named = nearest(text, by_name) or _of_same_words(text, by_name)

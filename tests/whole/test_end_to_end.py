@@ -337,7 +337,7 @@ def test_explain_sums_a_share_over_a_longer_period(year: tuple[Home, list[Extrac
     [
         (("explain", "MGT99-9", "Astana", "2025-03"), "did you mean MGT"),
         (("explain", "MGT02-1", "Astan", "2025-03"), "did you mean 710000000 Astana"),
-        (("explain", "MGT02-1", "Astana", "2025-13"), "write a month 2026-01"),
+        (("explain", "MGT02-1", "Astana", "2025-13"), "months are numbered 01 to 12, as in 2026-01"),
         (("run", "soon"), "write a month 2026-01"),
     ],
 )
