@@ -25,8 +25,8 @@ from warehouse.errors import StoreError
 from warehouse.home.home import Home
 
 NAMES = list(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
-# replaces the process; empties its home; three write into the checkout; asks nothing
-ELSEWHERE = {"ui", "demo", "docs", "schemas", "new", "settlements"}
+# replace the process; empties its home; three write into the checkout; asks nothing
+ELSEWHERE = {"ui", "serve", "demo", "docs", "schemas", "new", "settlements"}
 GIVEN = {
     "kpi": "SAF04-1", "settlement": "710000000", "period": "2025", "year": "2025", "file": "extract.csv", "ours": "", "theirs": "", "area": "",
 }  # fmt: skip
