@@ -187,7 +187,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Plain data instead of 
 
 
 def home_of(folder: Path | None, *, begins: bool = False, needed: bool = True) -> Home:
-    """Where the command works. `begins`: the command may make it; `needed`: else it must be there, unless nobody named it.
+    """Where the command works. `begins`: the command may make it; `needed`: else it must be there; if not, only one named with --home must.
 
     Raises typer.Exit if that is no folder, or no home.
     """
@@ -195,7 +195,7 @@ def home_of(folder: Path | None, *, begins: bool = False, needed: bool = True) -
     home, given = Home(folder.resolve()) if folder else Home.default(), os.environ.get("QALA_HOME")
     if home.root.exists() and not home.root.is_dir():
         raise fail(f"{home.root} is no folder; name the home's folder with --home or QALA_HOME")
-    if not begins and (needed or folder or given):
+    if not begins and (needed or folder):
         _refuse_no_home(home.root, "--home" if folder else "QALA_HOME" if given else "by default")
     _home = home
     return home
