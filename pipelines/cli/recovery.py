@@ -143,7 +143,7 @@ def backup(
     from pipelines.recovery.backup import back_up, damaged, read_backup
     from warehouse.home import last_done
 
-    home = home_of(home_folder)
+    home = home_of(home_folder, needed=not check)
     try:
         with out.status("reading the backup" if check else "keeping the release") as spinner:
 

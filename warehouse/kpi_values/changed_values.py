@@ -20,7 +20,7 @@ VALUE_COLUMNS = (
 
 def find_changed_values(computation: Computation) -> None:
     """Make `work_changed_value`. A reason that a former version recorded in words stays while it says the same."""
-    list_wording(computation.store, "work_computed_value", "(FROM kpi.value WHERE valid_to_seq IS NULL)")
+    list_wording(computation.store, "(FROM work_computed_value)", "(FROM kpi.value WHERE valid_to_seq IS NULL)")
     same = " AND ".join(unchanged(column, "former", "computed") for column in VALUE_COLUMNS)
     computation.store.con.execute(statement(__file__, "work_changed_value", same=same))
 
