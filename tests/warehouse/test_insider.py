@@ -42,7 +42,16 @@ from warehouse.store.differences import Difference, Kind
 from warehouse.store.digests import digests
 from warehouse.store.ledger import GENESIS_HASH, ledger_hash
 from warehouse.store.recorded import lineage_gaps
-from warehouse.store.seals import SEAL_COLUMNS, SEALED, SealKind, all_sealed, hash_of_seals, recomputed
+from warehouse.store.seals import (
+    SEAL_COLUMNS,
+    SEALED,
+    SealKind,
+    all_sealed,
+    hash_of_seals,
+    hash_of_tables,
+    recomputed,
+    sealed_by_table,
+)
 from warehouse.store.sessions import locked, looking, reading, writing
 from warehouse.store.store import Store
 from warehouse.store.succession import MANIFEST
@@ -217,7 +226,7 @@ def rewritten(home: Home, *statements: str) -> None:
         seals: dict[int, list[tuple[object, ...]]] = {}
         for seq, *row in con.execute(f"SELECT seq, {', '.join(SEAL_COLUMNS)} FROM audit.seal").fetchall():
             seals.setdefault(seq, []).append(tuple(row))
-        manifest = json.loads((home.release / MANIFEST).read_text())
+        manifest, sealed = json.loads((home.release / MANIFEST).read_text()), sealed_by_table(con)
         previous, heads = GENESIS_HASH, {}
         ledger = con.execute(
             "SELECT seq, recorded_at, kind, subject, run_id, detail FROM audit.ledger ORDER BY seq"
@@ -227,7 +236,7 @@ def rewritten(home: Home, *statements: str) -> None:
             if kind == "sealed":
                 entered["sha256"] = hash_of_seals(seals[seq])
             if seq == manifest["seq"]:
-                entered["exports"] = exports
+                entered |= {"exports": exports, "sealed": hash_of_tables(sealed)}
             text = json.dumps(entered, ensure_ascii=False, sort_keys=True)
             digest = ledger_hash(seq, at, kind, subject, run_id, text, previous)
             con.execute(
@@ -242,7 +251,7 @@ def rewritten(home: Home, *statements: str) -> None:
         at = con.execute("SELECT recorded_at FROM audit.ledger ORDER BY seq DESC LIMIT 1").fetchall()[0][0]
     line = Anchor.of(manifest["seq"], heads[manifest["seq"]], at, file_sha256(home.released_file), None).line
     overwrite(home.release / anchors.FILE, line + "\n")
-    renew(home, ledger_head=heads[manifest["seq"]])
+    renew(home, ledger_head=heads[manifest["seq"]], sealed=sealed)
     with duckdb.connect(str(home.warehouse)) as con:  # and the row of the manifest, the last one
         con.execute("SET TimeZone = 'UTC'")
         seq, at, kind, subject, run_id, detail, before = con.execute(
@@ -803,7 +812,8 @@ def test_the_manifest_is_put_in_place_after_its_files(home: Home, monkeypatch: p
     monkeypatch.setattr(Path, "replace", noted)
     publish(home, Archive(home.archive).missing)
     assert put[-2:] == [STATEMENT, MANIFEST]
-    assert set(put[:-2]) == {*EXPORTS, "qala.duckdb", anchors.FILE}
+    # exports that nothing changed are linked, and the file before last takes its turn under another name
+    assert {"qala.duckdb", anchors.FILE} <= {*put[:-2]} <= {*EXPORTS, "qala.duckdb", ".qala.duckdb.new", anchors.FILE}
 
 
 # ---- what docs/auditing.md shows with standard tools
