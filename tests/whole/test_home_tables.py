@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from kpi_definitions.catalogue import Catalogues, load_catalogues
 from kpi_definitions.documents import DocumentError, read
+from pipelines.assets.table_checks import TAKEN_IN
 from pipelines.cli import app
 from pipelines.definitions import build_defs
 from pipelines.methods.check import all_faults
@@ -136,7 +137,7 @@ def test_dagster_has_its_assets_and_checks(released: Desk) -> None:
     assert graph.get(dg.AssetKey(["kpi", "inf", CODE.replace("-", "_")])).parent_keys == {
         dg.AssetKey(["showcase", TABLE])
     }
-    assert {k.name for k in graph.asset_check_keys if k.asset_key.path[-1] == TABLE} == set(CRITERIA)
+    assert {k.name for k in graph.asset_check_keys if k.asset_key.path[-1] == TABLE} == {*CRITERIA, TAKEN_IN}
 
 
 def test_two_homes_have_tables_and_fingerprints_of_their_own(released: Desk, tmp_path: Path) -> None:
