@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from functools import cache
 
 import dagster as dg
 
@@ -23,8 +24,14 @@ def freshness(regulations: Sequence[Regulation]) -> dg.FreshnessPolicy:
     one = min(regulations, key=lambda r: (DAYS_BETWEEN[r.frequency], r.delay_days))
     day = one.delay_days + 2  # it is overdue when the day after the permitted ones has begun
     if (months := _MONTHS.get(one.frequency)) is not None and day <= 28:
-        return dg.FreshnessPolicy.cron(f"0 0 {day} {months} *", dt.timedelta(days=day - 1), CIVIL_TIME)
+        return _by_cron(f"0 0 {day} {months} *", day - 1)
     return dg.FreshnessPolicy.time_window(fail_window=dt.timedelta(days=DAYS_BETWEEN[one.frequency] + one.delay_days))
+
+
+@cache
+def _by_cron(deadline: str, days: int) -> dg.FreshnessPolicy:
+    """Kept, as Dagster works out from hundreds of a deadline's dates whether the days fit, and tables have few deadlines between them."""
+    return dg.FreshnessPolicy.cron(deadline, dt.timedelta(days=days), CIVIL_TIME)
 
 
 def freshness_of_table(table: Table) -> dg.FreshnessPolicy | None:

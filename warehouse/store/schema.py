@@ -57,27 +57,21 @@ CODE_LISTS = (
 )
 
 
+_BLANK = "blank"  # the setting of a file with tables and no ledger yet: what they were made from
+
+
 def ensure_schema(store: Store, entries: Entries = ()) -> None:
     """Create or extend tables when the contracts differ from what the file was made for."""
     wanted, con = store.fingerprint, store.con
     known = con.execute(
         "SELECT count(*) FROM duckdb_tables() WHERE schema_name = 'registry' AND table_name = 'setting'"
     ).fetchone()
-    if known and known[0]:
-        found = con.execute("SELECT value FROM registry.setting WHERE name = 'schema'").fetchone()
-        if found and found[0] == wanted:
-            return
-    from warehouse.tables import ddl  # SQLAlchemy takes a while to import
-
+    found = dict(con.execute("SELECT name, value FROM registry.setting").fetchall()) if known and known[0] else {}
+    if found.get("schema") == wanted:
+        return
     with store.transaction():
-        fitting.refuse_older(store)
-        fitting.fit_fixed(store)
-        fitting.add_columns(store)
-        meta = ddl.metadata(store.tables.values())
-        con.execute("; ".join((*ddl.ddl(meta), *ddl.descriptions(meta))))
-        views.make(con, views.all_views(store.tables))
-        _fill_registries(store)
-        make_sentences(store)
+        if found != {_BLANK: wanted}:
+            _make(store)
         con.execute("DELETE FROM registry.setting")
         con.execute("INSERT INTO registry.setting VALUES ('schema', ?)", [wanted])
         if entries and store.last_seq == 0:
@@ -86,6 +80,26 @@ def ensure_schema(store: Store, entries: Entries = ()) -> None:
         seal(store, first, registries=REGISTRIES)
         at("schema.committing")
     at("schema.committed")
+
+
+def make_blank(store: Store) -> None:
+    """All that `ensure_schema` makes in an empty file, but for ledger and seals, which are of one warehouse."""
+    with store.transaction():
+        _make(store)
+        store.con.execute("INSERT INTO registry.setting VALUES (?, ?)", [_BLANK, store.fingerprint])
+
+
+def _make(store: Store) -> None:
+    from warehouse.tables import ddl  # SQLAlchemy takes a while to import
+
+    fitting.refuse_older(store)
+    fitting.fit_fixed(store)
+    fitting.add_columns(store)
+    meta = ddl.metadata(store.tables.values())
+    store.con.execute("; ".join((*ddl.ddl(meta), *ddl.descriptions(meta))))
+    views.make(store.con, views.all_views(store.tables))
+    _fill_registries(store)
+    make_sentences(store)
 
 
 def _rules(store: Store) -> list[tuple[Any, ...]]:

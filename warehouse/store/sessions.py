@@ -25,7 +25,6 @@ from warehouse.store import succession, write_ahead_log
 from warehouse.store.ledger import Entries, EntryKind
 from warehouse.store.store import Store
 from warehouse.tables import views
-from warehouse.tables.file_format import make_file
 
 LOCK_SECONDS = 600  # for which a run waits while another process writes
 HELD_SECONDS = 20.0  # for which a run waits while another program has the warehouse open
@@ -87,7 +86,9 @@ def opened(
     write_ahead_log.check_log(home)
     log = write_ahead_log.note_log(home)
     if not home.warehouse.exists():
-        make_file(home.warehouse)
+        from warehouse.store.blank import make_blank
+
+        make_blank(home)
     con = _connected(home.warehouse, HELD_SECONDS, config=config)
     try:
         if log:

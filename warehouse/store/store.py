@@ -27,6 +27,21 @@ from warehouse.version import qala_version
 _FEW, _PLAIN = 200, frozenset({type(None), bool, int, str, dt.date, dt.datetime})
 
 
+def known_tables(home: Home) -> dict[str, Table]:
+    """Tables that come with qala and the home's own. Raises StoreError."""
+    try:
+        return tables_of(home)
+    except DocumentError as error:
+        raise StoreError(f"contracts of the home's own tables are at fault (qala check):\n{error}") from None
+
+
+def fingerprint_of(home: Home, tables: Mapping[str, Table]) -> str:
+    """What a file that this version of qala makes for these tables says it was made from (registry.setting)."""
+    if not has_own_tables(home) or tables == load_tables():
+        return shipped_fingerprint()
+    return schema_fingerprint(tables)
+
+
 class Store:
     """An open warehouse. Get one from `writing` or `reading`."""
 
@@ -39,17 +54,12 @@ class Store:
     @cached_property
     def tables(self) -> dict[str, Table]:
         """Those that come with qala and the home's own. Raises StoreError."""
-        try:
-            return tables_of(self.home)
-        except DocumentError as error:
-            raise StoreError(f"contracts of the home's own tables are at fault (qala check):\n{error}") from None
+        return known_tables(self.home)
 
     @cached_property
     def fingerprint(self) -> str:
-        """What a file that this version of qala makes for these tables says it was made from (registry.setting)."""
-        if not has_own_tables(self.home) or self.tables == load_tables():
-            return shipped_fingerprint()
-        return schema_fingerprint(self.tables)
+        """As `fingerprint_of` the home's tables as they are while this is open."""
+        return fingerprint_of(self.home, self.tables)
 
     @property
     def last_seq(self) -> int:

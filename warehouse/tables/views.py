@@ -15,6 +15,7 @@ from pathlib import Path
 
 import duckdb
 
+from kpi_definitions.kept import kept
 from warehouse.messages.messages import LANGUAGES, sentence
 from warehouse.sql import literal, quoted, statement
 from warehouse.tables.file_format import make_file, storage_version
@@ -210,19 +211,15 @@ def falsified(con: duckdb.DuckDBPyConnection) -> list[str]:
 
     DuckDB spells a view otherwise once it has been written and read, so ours are written to a file beside tables like those, and read.
     """
-    there = {name: sql for _, name, sql in con.execute(_VIEWS).fetchall()}
+    there = _spelled(con)
     # DuckDB 1.5 was told to pack keys by FSST, which 2 refuses to be told
     everything = [(*one, sql.replace(_FSST, "")) for *one, sql in con.execute(_TABLES).fetchall()]
     tables = [one for one in everything if one[0] != "main"]  # where views have their names
     wanted = all_views({name for schema, name, _ in tables if schema == "showcase"})
-    schemas = "; ".join(
-        f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}" for schema in dict.fromkeys(t[0] for t in tables)
-    )
+    version = storage_version(con)
+    there_are = hashlib.sha256(json.dumps([tables, wanted, version]).encode()).hexdigest()
     try:
-        spelled = [
-            {name: sql for _, name, sql in one}
-            for one in _written(f"{schemas}; {''.join(sql for _, _, sql in tables)}", wanted, storage_version(con))
-        ]
+        spelled = kept(f"views {there_are}", (), lambda: list(_written(tables, wanted, version)))
     except duckdb.Error as error:
         return [f"tables that the views do not fit ({str(error).splitlines()[0]})"]
     stand = {name for schema, name, _ in everything if schema == "main"}
@@ -245,15 +242,24 @@ def spelled(con: duckdb.DuckDBPyConnection) -> str:
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
-def _written(tables: str, views: Mapping[str, tuple[str, str]], version: str) -> Iterator[list[tuple[str, str, str]]]:
-    """The views as they are spelled when they have just been made, and when they have been written and read."""
+def _written(
+    tables: Iterable[tuple[str, str, str]], views: Mapping[str, tuple[str, str]], version: str
+) -> Iterator[dict[str, str]]:
+    """Name → SQL of the views as they are spelled when they have just been made, and when they have been written and read; beside tables, each
+    with its schema and SQL.
+    """
+    schemas = dict.fromkeys(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)};" for schema, *_ in tables)
     with tempfile.TemporaryDirectory(prefix="qala-views-") as folder:
         path = f"{folder}/views.duckdb"
         make_file(Path(path), version)
         with duckdb.connect(path) as con:
-            con.execute(f"BEGIN TRANSACTION; {tables}")
+            con.execute(f"BEGIN TRANSACTION; {' '.join(schemas)} {''.join(sql for *_, sql in tables)}")
             _create(con, views)
             con.execute("COMMIT")
-            yield con.execute(_VIEWS).fetchall()
+            yield _spelled(con)
         with duckdb.connect(path, read_only=True) as con:
-            yield con.execute(_VIEWS).fetchall()
+            yield _spelled(con)
+
+
+def _spelled(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    return {name: sql for _, name, sql in con.execute(_VIEWS).fetchall()}
