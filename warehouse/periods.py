@@ -63,7 +63,7 @@ def parse_period(text: str) -> Period:
         if end.grain == "R":
             raise ValueError(f"period {text!r} has more than two ends: write a run of months 2026-01/2026-06")
         if end.end <= start.start:
-            raise ValueError(f"period {text!r} ends before it begins")
+            raise ValueError(f"period {text!r} ends before it begins; did you mean {last}/{first}?")
         return _spanning(start.start, end.end)
     for pattern, grain, months in _PATTERNS:
         match = pattern.match(first)

@@ -22,6 +22,7 @@ _MONTHS = (
     ("nov", "ноя", "қар", "кар"),
     ("dec", "дек", "жел"),
 )
+_NAMES = tuple(name for month in _MONTHS for name in month)
 _QUARTER, _HALF = ("q", "кв", "тоқ", "ток", "t"), ("s", "h", "пол", "жарты")
 _ROMAN = {"i": "1", "ii": "2", "iii": "3", "iv": "4"}
 _TOKENS = re.compile(r"[0-9]+|[^\W\d_]+")
@@ -34,10 +35,29 @@ def suggested(text: str) -> str:
     if len(tokens) == 1 and re.fullmatch(r"(19|20)[0-9]{4}", tokens[0]):
         tokens = [tokens[0][:4], tokens[0][4:]]
     years = [t for t in tokens if _YEAR.fullmatch(t)]
-    if len(years) == 2 and years == tokens and years[0] < years[1]:
-        return "/".join(years)
+    if len(years) == 2:
+        # where the year comes first, the second one begins the second end; else the first one ends the first
+        cut = tokens.index(years[0]) + 1
+        if tokens[0] == years[0]:
+            cut = len(tokens) - 1 - tokens[::-1].index(years[1])
+        return _run(_single(tokens[:cut]), _single(tokens[cut:]))
     if re.fullmatch(r"(19|20)[0-9]{2}-[0-9]{2}/[0-9]{2}", text.strip()):
         return f"{text.strip()[:-2]}{years[0]}-{tokens[2]}"
+    named = [t for t in tokens if t.startswith(_NAMES)]
+    if len(years) == 1 and len(named) == 2:
+        return _run(*(_single([name, *years]) for name in named))
+    return _single(tokens)
+
+
+def _run(first: str, last: str) -> str:
+    """A run of periods of one kind; what is the wrong way round is turned."""
+    if not first or not last or first == last or len(first) != len(last):
+        return ""
+    return "/".join(sorted((first, last)))
+
+
+def _single(tokens: list[str]) -> str:
+    years = [t for t in tokens if _YEAR.fullmatch(t)]
     if len(years) != 1:
         return ""
     rest = [_ROMAN.get(t, t) for t in tokens if t != years[0]]

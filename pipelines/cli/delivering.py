@@ -68,9 +68,10 @@ def deliver(
     if withdraw is not None:
         _take_back(home, withdraw, by, reason)
         return
-    given = {"FILE": file, "--table": table, "--period": period, "--settlement": settlement}
-    if not file or not all(given.values()):
-        raise fail(f"a delivery lacks {', '.join(name for name, value in given.items() if not value)}")
+    given = (file, table, period, settlement)
+    if not file or not all(given):
+        lacking = (how for how, value in zip(_NEEDED, given, strict=True) if not value)
+        raise fail(f"a delivery lacks {'; and '.join(lacking)}")
     begins = not is_home(home.root)
     try:
         declared = partial(DeclaredDelivery, table=table, period=period, system=system, rows=rows)
@@ -82,6 +83,14 @@ def deliver(
     if begins:
         _say_begun(home, receipt)
     _print_receipt(receipt, period)
+
+
+_NEEDED = (
+    "FILE, the extract",
+    "--table, which the file is for, as in --table fct_appeal (all: docs/reference/data-dictionary.md)",
+    "--period, of which it is, as in --period 2026-01",
+    "--settlement, of which it is, by name or code, as in --settlement Павлодар (all: qala settlements)",
+)
 
 
 def _taken(home: Home, files: Sequence[Path], declared: Callable[..., DeclaredDelivery], settlement: str) -> Receipt:

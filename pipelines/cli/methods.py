@@ -80,6 +80,7 @@ def assess(
     from pipelines.cli.screens.status import show_scorecard
     from warehouse.kpi_values.assessment import assess as make
     from warehouse.kpi_values.assessment import computed_years
+    from warehouse.kpi_values.outstanding import running_month
     from warehouse.release.release import publish
     from warehouse.store.sessions import reading, writing
 
@@ -90,8 +91,10 @@ def assess(
             raise fail(f"no catalogue assesses {year}; those that there are, and from when: qala catalogue")
         with writing(place) as store:
             if str(year) not in (years := computed_years(store)):
+                begun = str(year) <= running_month()[:4]
                 raise fail(
-                    f"nothing was computed for {year}; there are values of {', '.join(years) or 'no year yet'}: deliver extracts, then qala run {year}"
+                    f"nothing was computed for {year}; there are values of {', '.join(years) or 'no year yet'}: "
+                    + (f"deliver extracts, then qala run {year}" if begun else "it has not begun")
                 )
             for one in lists:
                 make(store, one, year, freeze=freeze, reason=reason, by=by)

@@ -313,11 +313,14 @@ def _definition(
 
 def _evaluated(store: Store, kpi: Kpi, kato: str, period: Period, seq: int | None) -> dict[str, Any]:
     """A value for a period that has none published: evaluated now, and marked as not published."""
+    from warehouse.kpi_values.outstanding import running_month  # a published value needs nothing of it
+
     value, numerator, denominator, sample = evaluate(store, kpi, kato, period.start, period.end, period.id, seq)
     if period.grain != kpi.period:
         reason: Message = {"code": "explain.other_grain", "grain": {"code": f"explain.{_GRAIN_WORDS[kpi.period]}"}}
     elif seq is None:
-        reason = {"code": "explain.not_computed", "period": period.id}
+        waits = period.closing_month >= running_month()
+        reason = {"code": "explain.not_ended" if waits else "explain.not_computed", "period": period.id}
     else:
         reason = {"code": "explain.not_computed_at", "period": period.id, "seq": seq}
     return {
