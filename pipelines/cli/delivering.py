@@ -68,8 +68,7 @@ def deliver(
     if withdraw is not None:
         _take_back(home, withdraw, by, reason)
         return
-    given = (file, table, period, settlement)
-    if not file or not all(given):
+    if not all(given := (file, table, period, settlement)) or not file:
         lacking = (how for how, value in zip(_NEEDED, given, strict=True) if not value)
         raise fail(f"a delivery lacks {'; and '.join(lacking)}")
     begins = not is_home(home.root)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from connectors.personal_data.detection import harmless
 from pipelines.error_messages import message_for
 from pipelines.notifications import in_ledger, mail, outbox, webhook
-from pipelines.notifications.finders import in_home, in_notes, in_release, in_sources, in_warehouse
+from pipelines.notifications.finders import in_feeds, in_home, in_notes, in_release, in_sources, in_warehouse
 from pipelines.notifications.finders.look import Look
 from pipelines.notifications.message import Message, Told, compose, trial
 from pipelines.notifications.sending import SendError, Taken
@@ -131,6 +131,7 @@ def _finders(instance: DagsterInstance | None) -> Iterator[tuple[str, Callable[[
     yield "inbox", in_home.turned_away
     yield "pulls", in_sources.failed_pulls
     yield "overdue", in_sources.overdue
+    yield "feeds", in_feeds.overdue_feeds
     yield "disk", in_home.disk
 
 

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from warehouse.audit.overdue import missing_periods
 from warehouse.charts.grids import Cell, Day, calendar, heat
 from warehouse.charts.legends import legend_of_classes, legend_of_deliveries
 from warehouse.charts.svg import Caption, class_of
@@ -67,7 +68,9 @@ def today_of(release: ReleaseData) -> dt.date:
 
 def overdue_feeds(release: ReleaseData) -> list[Row]:
     """Tables by system and territory of which agreed periods are missing, the longest overdue first."""
-    return release.rows(statement(__file__, "quality_overdue", today=literal(today_of(release).isoformat())))
+    today = today_of(release)
+    missing = missing_periods(today)
+    return release.rows(statement(__file__, "quality_overdue", missing=missing, today=literal(today.isoformat())))
 
 
 def restatements(release: ReleaseData) -> list[Row]:
