@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 from pipelines.metrics.described import Sample, bounded
+from pipelines.source_pulls import national_day
+from warehouse.audit.overdue import gaps
 from warehouse.audit.refusals import refused_deliveries
 from warehouse.home.home import Home
 from warehouse.kpi_values.outstanding import due
@@ -76,8 +78,11 @@ def _deliveries(store: Store) -> Iterator[Sample]:
         found["qala_left_out_rows_total", (tables[row["table_name"]], systems[row["system"]])] += row["records"]
     yield from ((name, values, count) for (name, values), count in found.items())
     standing = Counter(tables[one.table_name] for one in refused_deliveries(store) if one.stands)
+    missing = {gap.feed for gap in gaps(store, national_day(), dt.date.min)}
+    overdue = Counter(tables[table] for table, *_ in missing)
     for table in sorted({*tables.values()}):
         yield "qala_refusals_standing", (table,), standing[table]
+        yield "qala_feeds_overdue", (table,), overdue[table]
 
 
 def _incidents(store: Store) -> Iterator[Sample]:

@@ -25,6 +25,8 @@ from pipelines.metrics.of_home import ArchiveSize
 from tests.support import released
 from warehouse.home import last_done
 from warehouse.home.home import Home
+from warehouse.report.pages.quality import overdue_feeds
+from warehouse.report.release_data import ReleaseData
 from warehouse.store.sessions import reading, writing
 
 Found = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -77,6 +79,7 @@ def test_numbers_are_those_of_the_release(home: Home) -> None:
         assert total(found, "qala_deliveries_total", table="fct_appeal", state="loaded") == one(
             "SELECT count(*) FROM audit.delivery WHERE state = 'loaded'"
         )
+        assert total(found, "qala_feeds_overdue") == len(overdue_feeds(ReleaseData(store, home.released_file))) > 0
         assert total(found, "qala_ledger_entries_total") == one("SELECT max(seq) FROM audit.ledger")
         assert total(found, "qala_incidents_opened_total") == one("SELECT count(*) FROM audit.incident") > 0
         assert total(found, "qala_incidents_open") == one(
