@@ -111,7 +111,9 @@ def due(
     _list_in_force(store, versions)
     found: dict[str, list[tuple[str, str, str]]] = {
         "since": _since(con, first),
-        "absent": con.execute(statement(__file__, "due_absent", first=first)).fetchall(),
+        "absent": con.execute(
+            statement(__file__, "due_absent", first=first, computed=statement(__file__, "computed_period"))
+        ).fetchall(),
         "changed": _again(con, first, _ANOTHER_VERSION),
         "settled": _again(con, first, _WINDOW_CLOSED.format(today=today)),
     }
@@ -168,7 +170,9 @@ def _lacking(con: duckdb.DuckDBPyConnection, months: Collection[str]) -> frozens
     known = con.execute(f"SELECT count(DISTINCT closing_month) FROM registry.period WHERE closing_month IN ({listed})")
     if known.fetchall() != [(len({*months}),)]:
         return None
-    rows = con.execute(statement(__file__, "kpis_without_values", months=listed)).fetchall()
+    rows = con.execute(
+        statement(__file__, "kpis_without_values", months=listed, computed=statement(__file__, "computed_period"))
+    ).fetchall()
     return frozenset(code for (code,) in rows)
 
 

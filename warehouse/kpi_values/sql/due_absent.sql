@@ -19,16 +19,6 @@ WITH delivered AS (
             AND period_month.period_end <= delivery.period_end
 ),
 
-computed AS (
-    SELECT
-        kpi_code,
-        period_id
-    FROM kpi.value
-    WHERE valid_to_seq IS NULL
-    GROUP BY ALL
-    HAVING count(*) >= (SELECT count(*) FROM registry.settlement)
-),
-
 due AS (
     SELECT DISTINCT
         period.closing_month,
@@ -49,5 +39,5 @@ due AS (
 
 SELECT *
 FROM due
-ANTI JOIN computed ON (computed.kpi_code, computed.period_id) = (due.kpi_code, due.period_id)
+ANTI JOIN (${computed}) AS computed ON (computed.kpi_code, computed.period_id) = (due.kpi_code, due.period_id)
 ORDER BY ALL
