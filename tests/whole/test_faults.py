@@ -23,6 +23,7 @@ import pytest
 
 from connectors.archive import receipts
 from connectors.archive.archive import Archive
+from kpi_definitions.kept import SETTING
 from pipelines.error_messages import message_for
 from tests.support import runs
 from tests.support.crashes import PLAY, Prepared, check, reader, spawn
@@ -404,7 +405,10 @@ def test_what_the_database_spilled_before_it_was_killed_is_swept(home: Home) -> 
         assert not (spilled / "duckdb_temp_storage-0.tmp").exists()
 
 
-def test_a_temporary_folder_that_is_not_there_or_full_ends_the_run_by_its_name(home: Home, tmp_path: Path) -> None:
+def test_a_temporary_folder_that_is_not_there_or_full_ends_the_run_by_its_name(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SETTING, "0")  # with views that are kept no run needs one
     runs.receive(Archive(home.archive), tmp_path / "outbox", runs.accidents(1, 5))
     child = spawn("-c", f"import tempfile; tempfile.tempdir = '/proc/nowhere'\n{TELL}", str(home.root))
     _, said = child.communicate()

@@ -35,13 +35,6 @@ def known_tables(home: Home) -> dict[str, Table]:
         raise StoreError(f"contracts of the home's own tables are at fault (qala check):\n{error}") from None
 
 
-def fingerprint_of(home: Home, tables: Mapping[str, Table]) -> str:
-    """What a file that this version of qala makes for these tables says it was made from (registry.setting)."""
-    if not has_own_tables(home) or tables == load_tables():
-        return shipped_fingerprint()
-    return schema_fingerprint(tables)
-
-
 class Store:
     """An open warehouse. Get one from `writing` or `reading`."""
 
@@ -58,8 +51,10 @@ class Store:
 
     @cached_property
     def fingerprint(self) -> str:
-        """As `fingerprint_of` the home's tables as they are while this is open."""
-        return fingerprint_of(self.home, self.tables)
+        """What a file that this version of qala makes for these tables says it was made from (registry.setting)."""
+        if not has_own_tables(self.home) or self.tables == load_tables():
+            return shipped_fingerprint()
+        return schema_fingerprint(self.tables)
 
     @property
     def last_seq(self) -> int:
