@@ -293,7 +293,7 @@ def test_status(year: tuple[Home, list[Extract]]) -> None:
     assert answer["deliveries"]["refused"] == 1
     assert answer["values"]["calculated"] > 40
     assert answer["rows"]["received"] == answer["rows"]["accepted"] + answer["rows"]["rejected"]
-    assert "latest month with values  2025-06" in ask(year[0], "status")
+    assert "latest period with values  2025-06" in ask(year[0], "status")
 
 
 def test_explain_a_restated_number(year: tuple[Home, list[Extract]]) -> None:

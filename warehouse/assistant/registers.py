@@ -44,7 +44,7 @@ def about_release(question: Question) -> Release:
             standing=[one.standing for one in evidence.catalogues],
         ),
         evidence=evidence,
-        newest_month=status["latest_period"],
+        newest_period=status["latest_period"],
         settlements_with_values=status["settlements_with_values"],
         cells_by_state=status["values"],
         deliveries_by_state=status["deliveries"],

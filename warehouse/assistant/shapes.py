@@ -312,7 +312,7 @@ class Restatements(Rows):
 
 
 class Release(Answer):
-    newest_month: str | None
+    newest_period: str | None
     settlements_with_values: int
     cells_by_state: dict[str, int]
     deliveries_by_state: dict[str, int]

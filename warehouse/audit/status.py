@@ -1,4 +1,4 @@
-"""What the released warehouse holds as a whole, in counts: newest month, deliveries and values by state, the release itself.
+"""What the released warehouse holds as a whole, in counts: newest period, deliveries and values by state, the release itself.
 
 Does not belong here: how one number came about (explain.py), what the next run has to do (pipelines/pending_work.py).
 """
@@ -12,7 +12,7 @@ from warehouse.store.store import Store
 
 
 def release_status(store: Store) -> dict[str, Any]:
-    """Newest month with values, deliveries and values by state, refusals that stand, rows received, accepted and rejected, the release."""
+    """Newest period with values, deliveries and values by state, refusals that stand, rows received, accepted and rejected, the release."""
 
     def row(sql: str) -> tuple[Any, ...]:
         return store.con.execute(sql).fetchone() or ()
@@ -21,8 +21,10 @@ def release_status(store: Store) -> dict[str, Any]:
         return dict(store.con.execute(sql + " GROUP BY 1 ORDER BY 1").fetchall())
 
     current = "FROM kpi.value WHERE valid_to_seq IS NULL"
+    # of those that end together the shortest is named
     latest, settlements = row(
-        f"SELECT max(period_id) FILTER (WHERE regexp_full_match(period_id, '[0-9]{{4}}-[0-9]{{2}}')), count(DISTINCT kato) {current} AND value IS NOT NULL"
+        "SELECT arg_max(period_id, (period.period_end, period.period_start)), count(DISTINCT kato) FROM kpi.value "
+        "JOIN registry.period AS period USING (period_id) WHERE valid_to_seq IS NULL AND value IS NOT NULL"
     )
     rows = row(
         "SELECT sum(received_rows)::BIGINT, sum(accepted_rows)::BIGINT, sum(rejected_rows)::BIGINT FROM audit.delivery"

@@ -19,7 +19,7 @@ from warehouse.tables.obs_status import ObsStatus
 def show_status(console: Console, answer: Mapping[str, Any], words: Words = ENGLISH) -> None:
     grid = Table.grid(padding=(0, 2))
     grid.add_row(words("home"), answer["home"])
-    grid.add_row(words("latest_month"), answer["latest_period"] or words("none"))
+    grid.add_row(words("latest_period"), answer["latest_period"] or words("none"))
     waiting = f", [bold]{words('waiting', deliveries=answer['waiting'])}[/bold]" if answer["waiting"] else ""
     grid.add_row(words("deliveries"), words.coloured_counts(answer["deliveries"]) + waiting)
     grid.add_row(words("rows"), ", ".join(f"{words(what)} {words.count(n)}" for what, n in answer["rows"].items()))
