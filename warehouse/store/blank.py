@@ -15,7 +15,7 @@ import duckdb
 from kpi_definitions.kept import kept
 from warehouse.home.home import Home
 from warehouse.store import schema
-from warehouse.store.store import Store, known_tables
+from warehouse.store.store import Store
 from warehouse.tables.file_format import make_file
 from warehouse.tables.fingerprint import schema_fingerprint
 
@@ -24,8 +24,9 @@ _ROOM = Path(__file__).parent
 
 def make_blank(home: Home) -> None:
     """Give a home its warehouse's file, whole or not at all."""
-    # of the tables themselves: what it is kept under must follow from all that it holds
-    made_from = schema_fingerprint(known_tables(home))
+    with duckdb.connect() as none:  # what it is kept under follows from the very tables that it holds
+        store = Store(none, home)
+        made_from = f"{store.fingerprint} {schema_fingerprint(store.tables)}"
     content = kept(f"blank {made_from}", _ROOM.glob("*.py"), lambda: _content(home))
     fresh = home.warehouse.with_name(f".{home.warehouse.name}.new")
     with fresh.open("wb") as file:

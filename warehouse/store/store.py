@@ -27,14 +27,6 @@ from warehouse.version import qala_version
 _FEW, _PLAIN = 200, frozenset({type(None), bool, int, str, dt.date, dt.datetime})
 
 
-def known_tables(home: Home) -> dict[str, Table]:
-    """Tables that come with qala and the home's own. Raises StoreError."""
-    try:
-        return tables_of(home)
-    except DocumentError as error:
-        raise StoreError(f"contracts of the home's own tables are at fault (qala check):\n{error}") from None
-
-
 class Store:
     """An open warehouse. Get one from `writing` or `reading`."""
 
@@ -47,7 +39,10 @@ class Store:
     @cached_property
     def tables(self) -> dict[str, Table]:
         """Those that come with qala and the home's own. Raises StoreError."""
-        return known_tables(self.home)
+        try:
+            return tables_of(self.home)
+        except DocumentError as error:
+            raise StoreError(f"contracts of the home's own tables are at fault (qala check):\n{error}") from None
 
     @cached_property
     def fingerprint(self) -> str:
